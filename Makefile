@@ -1,0 +1,32 @@
+# `make demo` and `make test` are all a new user needs: each makes .venv first if it is not there.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?= demo
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: .venv/ready
+	$(BIN)/proband demo $(DEMO)
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -m slow --durations 20
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+bench: .venv/ready
+	for script in benchmarks/*.py; do $(BIN)/python $$script --quick || exit 1; done
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@

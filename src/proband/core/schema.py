@@ -1,0 +1,177 @@
+"""The tables that cross a stage: their columns, types and rules, checked on reading and on writing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from proband.core.errors import DataError
+
+TIME = pl.Datetime("us")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A declared table.
+
+    Attributes:
+        name: What messages call it.
+        columns: Column name to polars type.
+        nullable: Columns that may hold nulls; all others may not.
+        bounds: Column name to inclusive (low, high).
+        unique: Columns that together identify a row; empty when rows may repeat.
+        extra: Type of further columns of any name (score matrices), or None when none may come.
+    """
+
+    name: str
+    columns: Mapping[str, pl.DataType | type[pl.DataType]]
+    nullable: frozenset[str] = frozenset()
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    unique: tuple[str, ...] = ()
+    extra: pl.DataType | type[pl.DataType] | None = None
+
+    def check(self, frame: pl.DataFrame, where: object) -> pl.DataFrame:
+        """Return ``frame`` with the declared columns first.
+
+        Raises:
+            DataError: A column is missing, of another type, null, out of bounds, or a key repeats.
+        """
+        self._check_columns(frame, where)
+        for name in self.columns:
+            if name not in self.nullable and frame[name].null_count():
+                found = f"{frame[name].null_count()} nulls in {name}"
+                raise DataError(f"{self.name}: empty values", where=where, found=found, expected="a value per row")
+        for name, (low, high) in self.bounds.items():
+            outside = frame.filter(~pl.col(name).is_between(low, high) | pl.col(name).cast(pl.Float64).is_nan())
+            if outside.height:
+                found = f"{outside.height} rows outside, first {name} = {outside[name][0]}"
+                raise DataError(f"{self.name}: {name} out of range", where=where, found=found, expected=f"{low} to {high}")
+        if self.unique and frame.select(self.unique).is_duplicated().any():
+            repeated = frame.filter(frame.select(self.unique).is_duplicated()).row(0, named=True)
+            found = ", ".join(f"{key} = {repeated[key]}" for key in self.unique)
+            raise DataError(f"{self.name}: duplicate rows", where=where, found=found, expected="each once")
+        return frame.select(*self.columns, *(name for name in frame.columns if name not in self.columns))
+
+    def _check_columns(self, frame: pl.DataFrame, where: object) -> None:
+        for name, dtype in self.columns.items():
+            if name not in frame.columns:
+                found = f"columns {', '.join(frame.columns[:12])}"
+                raise DataError(f"{self.name}: missing column {name}", where=where, found=found, expected=str(dtype))
+            if frame.schema[name] != dtype:
+                found = str(frame.schema[name])
+                raise DataError(f"{self.name}: wrong type of {name}", where=where, found=found, expected=str(dtype))
+        for name in set(frame.columns) - set(self.columns):
+            if self.extra is None or frame.schema[name] != self.extra:
+                expected = "no further columns" if self.extra is None else f"columns of {self.extra}"
+                raise DataError(f"{self.name}: unexpected column {name}", where=where, expected=expected)
+
+    def empty(self) -> pl.DataFrame:
+        """A frame of no rows."""
+        return pl.DataFrame(schema=dict(self.columns))
+
+    def write(self, frame: pl.DataFrame, path: Path) -> None:
+        """Check ``frame`` and write it as Parquet."""
+        self.check(frame, path).write_parquet(path, compression="zstd")
+
+    def read(self, path: Path) -> pl.DataFrame:
+        """Read a Parquet file and check it.
+
+        Raises:
+            DataError: The file is missing, unreadable or not this table.
+        """
+        return self.check(read_parquet(path), path)
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """Read one Parquet file, any failure as a DataError that names it."""
+    try:
+        return pl.read_parquet(path, columns=columns)
+    except FileNotFoundError:
+        raise DataError("missing file", where=path, remedy="run the stage that writes it") from None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        remedy = "the file is truncated or no Parquet: copy or make it again"
+        raise DataError("unreadable Parquet file", where=path, found=found, remedy=remedy) from None
+
+
+RISK = Table(
+    "RiskTable",
+    {
+        "subject_id": pl.Int64,
+        "prediction_time": TIME,
+        "outcome": pl.String,
+        "horizon_years": pl.Float64,
+        "model": pl.String,
+        "risk": pl.Float64,
+        "standard_error": pl.Float64,
+        "unresolved": pl.Float64,
+    },
+    bounds={"risk": (0, 1), "unresolved": (0, 1), "standard_error": (0, 1), "horizon_years": (0, 150)},
+    unique=("subject_id", "prediction_time", "outcome", "horizon_years", "model"),
+)
+"""Cumulative incidence by a horizon. ``standard_error`` is Monte-Carlo error only (0 for a closed form);
+``unresolved`` is the share of paths that ended before the answer."""
+
+LABELS = Table(
+    "labels",
+    {
+        "subject_id": pl.Int64,
+        "prediction_time": TIME,
+        "outcome": pl.String,
+        "split": pl.String,
+        "time_years": pl.Float64,
+        "event": pl.Int8,
+    },
+    bounds={"time_years": (0, 200), "event": (0, 2)},
+    unique=("subject_id", "prediction_time", "outcome"),
+)
+"""What followed a prediction time: ``event`` is 1 the outcome, 2 death before it, 0 neither by the end of
+follow-up, ``time_years`` after ``prediction_time``."""
+
+SCORES = Table("scores", {"subject_id": pl.Int64}, unique=("subject_id",), extra=pl.Float32)
+"""One row per genotyped subject, one float32 column per ``pgs_id`` (raw sums; NaN where not computable)."""
+
+SAMPLES = Table("samples", {"subject_id": pl.Int64, "sample_id": pl.String}, unique=("subject_id",))
+"""Genotype sample names; a name that is no integer gets a negative subject_id that joins to no record."""
+
+MATCH = Table(
+    "match report",
+    {
+        "pgs_id": pl.String,
+        "num_rows": pl.Int64,
+        "num_matched": pl.Int64,
+        "num_not_scorable": pl.Int64,
+        "num_no_position": pl.Int64,
+        "num_no_variant": pl.Int64,
+        "num_allele_mismatch": pl.Int64,
+        "num_ambiguous": pl.Int64,
+        "num_multiallelic": pl.Int64,
+        "num_duplicated": pl.Int64,
+        "num_flipped": pl.Int64,
+        "match_rate": pl.Float64,
+        "kept": pl.Boolean,
+    },
+    bounds={"match_rate": (0, 1)},
+    unique=("pgs_id",),
+)
+"""Why each scoring-file row was or was not used; the reasons are exclusive and add up to ``num_rows``
+(``num_flipped`` is a part of ``num_matched``)."""
+
+SPLITS = ("train", "tuning", "held_out")
+
+SUBJECTS = Table(
+    "token subjects",
+    {
+        "subject_id": pl.Int64,
+        "split": pl.String,
+        "birth_time": TIME,
+        "entry_minutes": pl.Int32,
+        "exit_minutes": pl.Int32,
+        "died": pl.Boolean,
+    },
+    unique=("subject_id",),
+)
+"""One row per subject of a tokens folder, in the arrays' order; ages in minutes since birth."""
