@@ -1,0 +1,149 @@
+"""Follow-up of each subject, and the times at which a task predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from proband.core.errors import DataError
+from proband.core.schema import read_parquet
+from proband.core.units import MICROSECONDS_PER_YEAR
+from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT, SUBJECT_SPLITS, list_shards, read_shard
+from proband.ehr.outcomes import Task
+
+
+def follow_up(events: pl.DataFrame) -> pl.DataFrame:
+    """When each subject's record begins and ends.
+
+    entry is the first OBSERVATION_PERIOD//START or else the first dated event after birth is set aside;
+    exit is the death of those who died, else the last OBSERVATION_PERIOD//END, else the last dated event.
+    Subjects without a birth are left out. With a birth alone, entry = exit = birth: no follow-up.
+
+    Args:
+        events: Whole subjects' events, columns subject_id, time, code.
+
+    Returns:
+        subject_id, birth_time, entry_time, exit_time and death_time (null for the living), sorted by
+        subject_id.
+    """
+    time, code = pl.col("time"), pl.col("code")
+    spans = (
+        events.lazy()
+        .filter(time.is_not_null())
+        .group_by("subject_id")
+        .agg(
+            time.filter(code == BIRTH).min().alias("birth_time"),
+            time.filter(code == DEATH).min().alias("death_time"),
+            time.filter(code == ENTRY).min().alias("first_entry"),
+            time.filter(code == EXIT).max().alias("last_exit"),
+            time.filter(code != BIRTH).min().alias("first_event"),
+            time.max().alias("last_event"),
+        )
+    )
+    return (
+        spans.filter(pl.col("birth_time").is_not_null())
+        .select(
+            "subject_id",
+            "birth_time",
+            pl.coalesce("first_entry", "first_event", "birth_time").alias("entry_time"),
+            pl.coalesce("death_time", "last_exit", "last_event").alias("exit_time"),
+            "death_time",
+        )
+        .sort("subject_id")
+        .collect()
+    )
+
+
+def prediction_times(follow_up: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """The task's prediction times that fall into follow-up: entry + washout <= time < exit.
+
+    Args:
+        follow_up: As :func:`follow_up` returns.
+        task: The task.
+
+    Returns:
+        subject_id and prediction_time, sorted, each pair once.
+    """
+    kind = task.prediction
+    if kind.years_after_entry is not None:
+        times = [pl.col("entry_time") + _years(years) for years in kind.years_after_entry]
+    elif kind.age_years is not None:
+        times = [pl.col("birth_time") + _years(years) for years in kind.age_years]
+    else:
+        times = [pl.lit(day).cast(pl.Datetime("us")) for day in kind.date or ()]
+    ready = pl.col("entry_time") + _years(task.washout_years)
+    wanted = [
+        follow_up.lazy()
+        .with_columns(time.alias("prediction_time"))
+        .filter((pl.col("prediction_time") >= ready) & (pl.col("prediction_time") < pl.col("exit_time")))
+        .select("subject_id", "prediction_time")
+        for time in times
+    ]
+    return pl.concat(wanted).unique().sort("subject_id", "prediction_time").collect()
+
+
+def _years(years: float) -> pl.Expr:
+    return pl.duration(microseconds=round(years * MICROSECONDS_PER_YEAR), time_unit="us")
+
+
+def read_shards(
+    meds: Path, splits: Collection[str] | None = None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Each shard's events and the follow-up of its subjects with their ``split``.
+
+    Args:
+        meds: A MEDS folder.
+        splits: Splits wanted; default all.
+
+    Raises:
+        DataError: A shard is unusable, a subject's split is not known, or a wanted split has no subject.
+    """
+    table = _subject_splits(meds)
+    missing = set(splits or ())
+    for shard in list_shards(meds):
+        if splits is not None and shard.split is not None and shard.split not in splits:
+            continue
+        events = read_shard(shard.path)
+        spans = _with_split(follow_up(events), shard.split, table, shard.path)
+        if splits is not None:
+            spans = spans.filter(pl.col("split").is_in(list(splits)))
+        missing -= set(spans["split"].unique())
+        yield events, spans
+    if missing:
+        raise DataError("no subject in split", where=meds, found=", ".join(sorted(missing)))
+
+
+def _subject_splits(meds: Path) -> pl.DataFrame | None:
+    path = meds / SUBJECT_SPLITS
+    return read_parquet(path, ["subject_id", "split"]) if path.is_file() else None
+
+
+def _with_split(
+    spans: pl.DataFrame, split: str | None, table: pl.DataFrame | None, where: Path
+) -> pl.DataFrame:
+    if split is not None:
+        return spans.with_columns(pl.lit(split).alias("split"))
+    spans = (
+        spans.join(table, on="subject_id", how="left")
+        if table is not None
+        else spans.with_columns(pl.lit(None, pl.String).alias("split"))
+    )
+    if spans["split"].null_count():
+        found = f"{spans['split'].null_count()} subjects without one"
+        raise DataError("unknown split", where=where, found=found, remedy="run proband ehr on the folder")
+    return spans
+
+
+def read_follow_up(meds: Path, splits: Collection[str] | None = None) -> pl.DataFrame:
+    """Follow-up of a MEDS folder's subjects, with their split.
+
+    Args:
+        meds: A MEDS folder, as ``proband ehr`` writes it.
+        splits: Splits wanted; default all.
+
+    Returns:
+        As :func:`follow_up` plus ``split``, sorted by subject_id.
+    """
+    return pl.concat([spans for _, spans in read_shards(meds, splits)]).sort("subject_id")

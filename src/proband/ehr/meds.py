@@ -1,0 +1,162 @@
+"""MEDS: the event tables that every later stage reads.
+
+One row per measurement: (subject_id, time, code, numeric_value, unit), a null time for what is static. The
+format is the Medical Event Data Standard (https://medical-event-data-standard.github.io, version 0.4).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from proband.core.errors import DataError
+from proband.core.schema import TIME, read_parquet
+
+BIRTH = "MEDS_BIRTH"
+DEATH = "MEDS_DEATH"
+ENTRY = "OBSERVATION_PERIOD//START"
+EXIT = "OBSERVATION_PERIOD//END"
+
+DATA = "data"
+CODES = Path("metadata") / "codes.parquet"
+SUBJECT_SPLITS = Path("metadata") / "subject_splits.parquet"
+
+EVENTS = pl.Schema(
+    {
+        "subject_id": pl.Int64(),
+        "time": TIME,
+        "code": pl.String(),
+        "numeric_value": pl.Float32(),
+        "unit": pl.String(),
+    }
+)
+"""Columns of a shard; ``time``, ``numeric_value`` and ``unit`` may be null."""
+
+_OPTIONAL = ("numeric_value", "unit")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file of events.
+
+    Attributes:
+        path: The file.
+        split: Name of its folder below ``data/``; None where it lies in ``data/`` itself.
+    """
+
+    path: Path
+    split: str | None
+
+
+def list_shards(folder: Path) -> list[Shard]:
+    """The shards of a MEDS folder, by split, then by number.
+
+    Raises:
+        DataError: There is no ``data/`` folder or no Parquet file in it.
+    """
+    data = folder / DATA
+    files = [path for path in data.rglob("*.parquet") if not path.name.startswith(".")]
+    if not files:
+        expected = "data/**/*.parquet"
+        raise DataError("no MEDS shards", where=folder, expected=expected, remedy="run proband ehr first")
+    shards = []
+    for path in sorted(files, key=lambda path: _natural(str(path.relative_to(data)))):
+        parts = path.relative_to(data).parts
+        shards.append(Shard(path, parts[0] if len(parts) > 1 else None))
+    return shards
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+
+
+def read_shard(path: Path) -> pl.DataFrame:
+    """Read one shard, checked.
+
+    Returns:
+        Columns as :data:`EVENTS`, every subject's rows together and in order of time, nulls first.
+
+    Raises:
+        DataError: The file is unreadable, a column is missing or of another type, a subject_id or code is
+            null, or the rows are not sorted.
+    """
+    frame = conform(read_parquet(path), path)
+    check_sorted(frame, path)
+    return frame
+
+
+def conform(frame: pl.DataFrame, where: object) -> pl.DataFrame:
+    """The columns of :data:`EVENTS` in their types; absent optional ones null, further ones left out.
+
+    Narrower integers, other floats and decimals, other time units and categorical strings are converted;
+    a time zone, text or numbers where another kind is due are refused.
+
+    Raises:
+        DataError: A required column is missing, one has a wrong type, or a subject_id or code is null.
+    """
+    for name in EVENTS:
+        if name not in frame.columns:
+            if name not in _OPTIONAL:
+                found = f"columns {', '.join(frame.columns[:12])}"
+                raise DataError(
+                    f"missing column {name}", where=where, found=found, expected=str(EVENTS[name])
+                )
+            frame = frame.with_columns(pl.lit(None, EVENTS[name]).alias(name))
+        elif not _convertible(name, frame.schema[name]):
+            found = f"{frame.schema[name]}"
+            raise DataError(f"wrong type of {name}", where=where, found=found, expected=str(EVENTS[name]))
+    try:
+        frame = frame.select(pl.col(name).cast(dtype) for name, dtype in EVENTS.items())
+    except pl.exceptions.PolarsError as error:
+        found = str(error).splitlines()[0]
+        raise DataError("a value does not fit its type", where=where, found=found) from None
+    for name in ("subject_id", "code"):
+        if frame[name].null_count():
+            found = f"{frame[name].null_count()} nulls in {name}"
+            raise DataError(f"null {name}", where=where, found=found, expected=f"a {name} in every row")
+    return frame
+
+
+def _convertible(name: str, dtype: pl.DataType) -> bool:
+    if name == "subject_id":
+        return dtype.is_integer()
+    if name == "time":
+        return (isinstance(dtype, pl.Datetime) and dtype.time_zone is None) or dtype == pl.Null
+    if name == "numeric_value":
+        return dtype.is_numeric() or dtype == pl.Null
+    return isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or (name == "unit" and dtype == pl.Null)
+
+
+def check_sorted(frame: pl.DataFrame, where: object) -> None:
+    """Refuse rows that are not grouped by subject and in order of time, nulls first.
+
+    Raises:
+        DataError: Names the first subject out of order.
+    """
+    same = pl.col("subject_id") == pl.col("subject_id").shift(1)
+    before = pl.col("time").shift(1)
+    backwards = same & before.is_not_null() & (pl.col("time").is_null() | (pl.col("time") < before))
+    returning = ~same.fill_null(False) & ~pl.col("subject_id").is_first_distinct()
+    wrong = frame.filter(backwards | returning)
+    if wrong.height:
+        raise DataError(
+            "events are not sorted",
+            where=where,
+            found=f"{wrong.height} rows out of order, the first of subject {wrong['subject_id'][0]}",
+            expected="each subject's rows together and in order of time, null times first",
+            remedy="pass --sort",
+        )
+
+
+def read_codes(meds: Path) -> list[str]:
+    """All codes of a MEDS folder, from its ``metadata/codes.parquet`` or else from its shards."""
+    if (meds / CODES).is_file():
+        return read_parquet(meds / CODES, ["code"])["code"].sort().to_list()
+    found: set[str] = set()
+    for shard in list_shards(meds):
+        found.update(read_parquet(shard.path, ["code"])["code"].cast(pl.String).unique())
+    return sorted(found)
