@@ -1,0 +1,63 @@
+"""Genome builds and chromosome names, spelt one way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import polars as pl
+
+# Lengths in bases of chromosomes 1-22 and X: Genome Reference Consortium, GRCh37.p13 and GRCh38.p14.
+_LENGTHS = {
+    "GRCh37": """249250621 243199373 198022430 191154276 180915260 171115067 159138663 146364022 141213431
+        135534747 135006516 133851895 115169878 107349540 102531392 90354753 81195210 78077248 59128983
+        63025520 48129895 51304566 155270560""",
+    "GRCh38": """248956422 242193529 198295559 190214555 181538259 170805979 159345973 145138636 138394717
+        133797422 135086622 133275309 114364328 107043718 101991189 90338345 83257441 80373285 58617616
+        64444167 46709983 50818468 156040895""",
+}
+_BUILD_OF_LENGTH = {int(length): build for build, lengths in _LENGTHS.items() for length in lengths.split()}
+_SYNONYMS = {"grch37": "GRCh37", "hg19": "GRCh37", "b37": "GRCh37", "grch38": "GRCh38", "hg38": "GRCh38"}
+# PLINK's numbers and region names beside the names used here.
+_CHROMOSOMES = {"23": "X", "24": "Y", "25": "X", "26": "MT", "XY": "X", "PAR1": "X", "PAR2": "X", "M": "MT"}
+
+HAPLOID = ("Y", "MT")
+"""Chromosomes that plink2 counts 0 to 1."""
+
+
+def build_name(text: str | None) -> str | None:
+    """GRCh37 or GRCh38 where ``text`` names one of them, else None.
+
+    >>> build_name("hg19"), build_name("GRCh38.p14"), build_name("NR")
+    ('GRCh37', 'GRCh38', None)
+    """
+    found = re.search("|".join(_SYNONYMS), (text or "").lower())
+    return _SYNONYMS[found.group()] if found else None
+
+
+def build_of_header(lines: Iterable[str]) -> str | None:
+    """The build told by the contig lengths or assembly names of a VCF or .pvar header, None if untold.
+
+    >>> build_of_header(["##contig=<ID=chr22,length=50818468>"])
+    'GRCh38'
+    """
+    for line in lines:
+        if line.startswith("##contig"):
+            length = re.search(r"length=(\d+)", line)
+            build = _BUILD_OF_LENGTH.get(int(length.group(1))) if length else None
+            assembly = re.search(r"assembly=([^,>]+)", line)
+            build = build or build_name(assembly.group(1) if assembly else None)
+        else:
+            build = build_name(line) if line.startswith("##reference") else None
+        if build:
+            return build
+    return None
+
+
+def plain_chromosome(column: str) -> pl.Expr:
+    """Chromosome names without ``chr``, with X, Y and MT as letters.
+
+    >>> pl.DataFrame({"c": ["chr1", "23", "chrM", "x"]}).select(plain_chromosome("c"))["c"].to_list()
+    ['1', 'X', 'MT', 'X']
+    """
+    return pl.col(column).str.to_uppercase().str.strip_prefix("CHR").replace(_CHROMOSOMES)

@@ -1,0 +1,233 @@
+"""PLINK 1 and 2 files: .pgen with .pvar and .psam, .bed with .bim and .fam."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float32, UInt32, UInt64
+
+from proband.core.errors import DataError
+from proband.genome.builds import build_of_header, plain_chromosome
+from proband.genome.genotypes import Genotypes, per_allele
+
+_MALE = ("1", "M", "m")
+_BED_MAGIC_BYTES = 3
+_GENOTYPES_PER_BYTE = 4
+
+
+class PlinkReader:
+    """Dosages of a .pgen or .bed file through pgenlib.
+
+    Args:
+        path: The .pgen or .bed file.
+        num_samples: Samples it should hold.
+        allele_offsets: Running count of alleles before each variant, as pgenlib wants it.
+
+    Raises:
+        DataError: The file cannot be opened or holds other numbers of samples or variants.
+    """
+
+    def __init__(self, path: Path, num_samples: int, allele_offsets: UInt64[np.ndarray, " offsets"]) -> None:
+        import pgenlib
+
+        self._path = path
+        self._samples = (0, num_samples)
+        num_variants = len(allele_offsets) - 1
+        is_bed = path.suffix == ".bed"
+        try:
+            reader = pgenlib.PgenReader(
+                str(path).encode(),
+                raw_sample_ct=num_samples if is_bed else None,
+                allele_idx_offsets=allele_offsets,
+            )
+        except (RuntimeError, OSError, ValueError) as error:
+            raise self._unreadable(error) from None
+        self._reader: Any = reader
+        found = (reader.get_variant_ct(), reader.get_raw_sample_ct())
+        if found != (num_variants, num_samples):
+            raise DataError(
+                "counts do not fit",
+                where=path,
+                found=f"{found[0]} variants of {found[1]} samples",
+                expected=f"{num_variants} variants of {num_samples} samples, as its companion files say",
+                remedy="the files belong to different data sets, or one is truncated: copy them again",
+            )
+
+    def read(
+        self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
+    ) -> Float32[np.ndarray, "variants samples"]:
+        """Dosages of the samples ``start`` to ``stop`` - 1; see :class:`DosageReader`."""
+        try:
+            if (start, stop) != self._samples:
+                self._reader.change_sample_subset(np.arange(start, stop, dtype=np.uint32))
+                self._samples = (start, stop)
+            dosages = np.empty((len(indices), stop - start), np.float32)
+            self._reader.read_dosages_list(indices, dosages)
+        except (RuntimeError, OSError, ValueError) as error:
+            raise self._unreadable(error) from None
+        return dosages
+
+    def _unreadable(self, error: Exception) -> DataError:
+        text = error.args[0] if error.args else type(error).__name__
+        text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        remedy = "the file is truncated or of another kind: copy or make it again"
+        return DataError("unreadable genotype file", where=self._path, found=text, remedy=remedy)
+
+
+def open_plink(path: Path) -> Genotypes:
+    """Open a .pgen or .bed file with the two companions beside it.
+
+    Raises:
+        DataError: A companion is missing, something is unreadable, or the counts differ.
+    """
+    stem = str(path)[: -len(path.suffix)]
+    if path.suffix == ".pgen":
+        variants_path, samples_path = _companion(stem, ".pvar"), _companion(stem, ".psam")
+    else:
+        variants_path, samples_path = _companion(stem, ".bim"), _companion(stem, ".fam")
+    rows, build = read_variants(variants_path)
+    sample_ids, is_male = read_samples(samples_path)
+    if path.suffix == ".bed":
+        _check_bed_size(path, rows.height, len(sample_ids))
+    num_alleles = 1 + rows["alt"].str.count_matches(",", literal=True).to_numpy() + 1
+    offsets = np.concatenate([[0], np.cumsum(num_alleles)]).astype(np.uint64)
+    return Genotypes(
+        files=(path, variants_path, samples_path),
+        variants=per_allele(rows),
+        num_variants=rows.height,
+        sample_ids=sample_ids,
+        is_male=is_male,
+        build=build,
+        reader=PlinkReader(path, len(sample_ids), offsets),
+    )
+
+
+def _companion(stem: str, suffix: str) -> Path:
+    path = Path(stem + suffix)
+    if path.is_file():
+        return path
+    packed = Path(f"{path}.zst")
+    if packed.is_file():
+        remedy = f"unpack it: plink2 --zst-decompress {packed.name} > {path.name}"
+        raise DataError("compressed companion file", where=packed, expected=path.name, remedy=remedy)
+    remedy = "keep the three files of a PLINK data set side by side under one name"
+    raise DataError("missing companion file", where=path, remedy=remedy)
+
+
+def _check_bed_size(path: Path, num_variants: int, num_samples: int) -> None:
+    expected = _BED_MAGIC_BYTES + num_variants * -(-num_samples // _GENOTYPES_PER_BYTE)
+    if path.stat().st_size != expected:
+        raise DataError(
+            "counts do not fit",
+            where=path,
+            found=f"{path.stat().st_size} bytes",
+            expected=f"{expected} bytes for {num_variants} variants of {num_samples} samples",
+            remedy="the files belong to different data sets, or one is truncated: copy them again",
+        )
+
+
+def read_variants(path: Path) -> tuple[pl.DataFrame, str | None]:
+    """Read a .pvar (or a .bim, which is a .pvar without header).
+
+    Returns:
+        ``chrom, pos, ref, alt`` (several ALT joined by commas) in the file's order, and the genome build
+        its header tells.
+
+    Raises:
+        DataError: The file is unreadable, lacks a column, or holds a position that is no integer.
+    """
+    header = _header_lines(path)
+    names = (
+        header[-1].lstrip("#").rstrip("\r\n").split("\t")
+        if header and header[-1].startswith("#CHROM")
+        else None
+    )
+    if names is None:
+        columns = _headerless_columns(path, len(header))
+    elif {"CHROM", "POS", "REF", "ALT"} <= set(names):
+        columns = {name.lower(): names.index(name) for name in ("CHROM", "POS", "REF", "ALT")}
+    else:
+        raise DataError("missing column", where=path, found=" ".join(names), expected="CHROM POS REF ALT")
+    first_data_line = _first_lines(path, len(header) + 1)[len(header) :]
+    separator = "\t" if not first_data_line or "\t" in first_data_line[0] else " "
+    rows = _read_columns(path, columns, len(header), separator)
+    positions = rows["pos"].cast(pl.Int64, strict=False)
+    if positions.null_count():
+        line = len(header) + 1 + int(positions.is_null().arg_max() or 0)
+        found = f"{rows['pos'][line - len(header) - 1]!r} on line {line}"
+        raise DataError(
+            "position is no integer", where=path, found=found, remedy="the file is damaged: make it again"
+        )
+    rows = rows.with_columns(plain_chromosome("chrom"), positions)
+    return rows.select("chrom", "pos", "ref", "alt"), build_of_header(header)
+
+
+def _first_lines(path: Path, most: int) -> list[str]:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return [line for line, _ in zip(file, range(most), strict=False)]
+
+
+def _header_lines(path: Path) -> list[str]:
+    lines = []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if not line.startswith("#"):
+                break
+            lines.append(line)
+    return lines
+
+
+def _headerless_columns(path: Path, num_header: int) -> dict[str, int]:
+    first = _first_lines(path, num_header + 1)[num_header:]
+    width = len(first[0].split()) if first else 0
+    if width not in (5, 6):
+        expected = "CHROM ID [CM] POS ALT REF in 5 or 6 columns"
+        raise DataError("not a table of variants", where=path, found=f"{width} columns", expected=expected)
+    return {"chrom": 0, "pos": width - 3, "alt": width - 2, "ref": width - 1}
+
+
+def _read_columns(path: Path, columns: dict[str, int], skip: int, separator: str) -> pl.DataFrame:
+    try:
+        rows = pl.read_csv(
+            path,
+            separator=separator,
+            has_header=False,
+            skip_lines=skip,
+            columns=sorted(columns.values()),
+            infer_schema=False,
+            quote_char=None,
+        )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        found = str(error).splitlines()[0]
+        raise DataError(
+            "unreadable table of variants", where=path, found=found, remedy="make it again"
+        ) from None
+    rows.columns = sorted(columns, key=lambda name: columns[name])
+    if any(rows.null_count().row(0)):
+        raise DataError("empty values", where=path, expected="chromosome, position and alleles in every row")
+    return rows
+
+
+def read_samples(path: Path) -> tuple[list[str], Bool[np.ndarray, " samples"]]:
+    """Read sample names (IID) and whether each is recorded as male from a .psam or .fam.
+
+    Raises:
+        DataError: There is no IID column, or a row lacks it.
+    """
+    with open(path, encoding="utf-8", errors="replace") as file:
+        rows = [line.split() for line in file if line.strip() and not line.startswith("##")]
+    names = ["FID", "IID", "PAT", "MAT", "SEX"]
+    if rows and rows[0][0].startswith("#"):
+        names = [name.lstrip("#") for name in rows.pop(0)]
+    if "IID" not in names:
+        raise DataError("missing column IID", where=path, found=" ".join(names), remedy="make the file again")
+    name, sex = names.index("IID"), names.index("SEX") if "SEX" in names else None
+    short = next((number for number, row in enumerate(rows) if len(row) <= name), None)
+    if short is not None or not rows:
+        found = "no samples" if short is None else f"too few columns in row {short + 1} of the samples"
+        raise DataError("not a table of samples", where=path, found=found, remedy="make the file again")
+    is_male = [sex is not None and len(row) > sex and row[sex] in _MALE for row in rows]
+    return [row[name] for row in rows], np.array(is_male)

@@ -1,0 +1,111 @@
+"""VCF and BCF: read once through cyvcf2, dosages kept in a temporary file.
+
+Hard calls (GT) are used where a record has them, else dosages (DS). Dosages are kept in units of 2^-14, the
+precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is missing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float32, Int16, UInt16, UInt32
+
+from proband.core.errors import DataError
+from proband.core.progress import track
+from proband.genome.builds import build_of_header, plain_chromosome
+from proband.genome.genotypes import MISSING, Genotypes, per_allele
+
+_UNIT = 2**14
+_MISSING_UNITS = np.uint16(2**16 - 1)
+_NOT_CALLED = -1  # cyvcf2's code of a missing allele; -2 fills up haploid calls
+
+
+class VcfReader:
+    """Dosages from the temporary file of 2-byte units, variants by samples."""
+
+    def __init__(self, path: Path, num_variants: int, num_samples: int) -> None:
+        self._units = np.memmap(path, np.uint16, "r", shape=(num_variants, num_samples))
+
+    def read(
+        self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
+    ) -> Float32[np.ndarray, "variants samples"]:
+        """Dosages of the samples ``start`` to ``stop`` - 1; see :class:`DosageReader`."""
+        units = self._units[indices, start:stop]
+        dosages = units.astype(np.float32) / np.float32(_UNIT)
+        dosages[units == _MISSING_UNITS] = MISSING
+        return dosages
+
+
+def open_vcf(path: Path, scratch: Path) -> Genotypes:
+    """Read a VCF or BCF file whole and keep its dosages in ``scratch``.
+
+    Raises:
+        DataError: The file is no VCF, truncated, empty, or has a record with neither GT nor DS.
+    """
+    from cyvcf2 import VCF
+
+    dosage_path = scratch / "dosages.u16"
+    try:
+        vcf = VCF(str(path))
+        header, sample_ids = vcf.raw_header.splitlines(), list(vcf.samples)
+        with open(dosage_path, "wb") as file:
+            rows = [_keep(record, file, path) for record in track(vcf, f"Reading {path.name}")]
+    except DataError:
+        raise
+    except Exception as error:  # cyvcf2 raises bare Exception on a damaged file
+        found = str(error).splitlines()[0]
+        remedy = "the file is truncated or no VCF: copy or make it again"
+        raise DataError("unreadable genotype file", where=path, found=found, remedy=remedy) from None
+    if not rows or not sample_ids:
+        found = f"{len(rows)} variants of {len(sample_ids)} samples"
+        raise DataError("empty genotype file", where=path, found=found, expected="variants and samples")
+    schema = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String}
+    table = pl.DataFrame(rows, schema=schema, orient="row").with_columns(plain_chromosome("chrom"))
+    return Genotypes(
+        files=(path,),
+        variants=per_allele(table),
+        num_variants=len(rows),
+        sample_ids=sample_ids,
+        is_male=np.zeros(len(sample_ids), bool),
+        build=build_of_header(header),
+        reader=VcfReader(dosage_path, len(rows), len(sample_ids)),
+    )
+
+
+def _keep(record: Any, file: BinaryIO, path: Path) -> tuple[str, int, str, str]:
+    """Append a record's dosages to ``file`` and return its chromosome, position, REF and ALT."""
+    if "GT" in record.FORMAT:
+        units = call_units(record.genotype.array())
+    elif "DS" in record.FORMAT:
+        units = dosage_units(record.format("DS")[:, 0])
+    else:
+        where = f"{path} at {record.CHROM}:{record.POS}"
+        raise DataError(
+            "no genotypes", where=where, found=" ".join(record.FORMAT) or "no FORMAT", expected="GT or DS"
+        )
+    file.write(units.tobytes())
+    return record.CHROM, record.POS, record.REF, ",".join(record.ALT) or "."
+
+
+def call_units(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> UInt16[np.ndarray, " samples"]:
+    """Units of the first ALT's dosage from called alleles (-1 missing, -2 padding; last column phase).
+
+    >>> calls = np.array([[0, 1, 0], [1, -2, 0], [-1, 1, 0]], np.int16)
+    >>> (call_units(calls) / 2**14).tolist()[:2]
+    [1.0, 2.0]
+    """
+    alleles = calls[:, :-1]
+    num_called = (alleles >= 0).sum(axis=1)
+    units = (alleles == 1).sum(axis=1) * (2 * _UNIT) // np.maximum(num_called, 1)
+    units[(alleles == _NOT_CALLED).any(axis=1) | (num_called == 0)] = _MISSING_UNITS
+    return units.astype(np.uint16)
+
+
+def dosage_units(dosages: Float32[np.ndarray, " samples"]) -> UInt16[np.ndarray, " samples"]:
+    """Units of given dosages; NaN and values outside 0 to 2 are missing, as in plink2."""
+    valid = (dosages >= 0) & (dosages <= 2)
+    units = np.rint(np.where(valid, dosages, 0) * _UNIT).astype(np.uint16)
+    return np.where(valid, units, _MISSING_UNITS)
