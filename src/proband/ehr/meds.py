@@ -7,6 +7,7 @@ format is the Medical Event Data Standard (https://medical-event-data-standard.g
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,10 @@ DEATH = "MEDS_DEATH"
 ENTRY = "OBSERVATION_PERIOD//START"
 EXIT = "OBSERVATION_PERIOD//END"
 
+MEDS_VERSION = "0.4.1"
 DATA = "data"
 CODES = Path("metadata") / "codes.parquet"
+DATASET = Path("metadata") / "dataset.json"
 SUBJECT_SPLITS = Path("metadata") / "subject_splits.parquet"
 
 EVENTS = pl.Schema(
@@ -150,6 +153,58 @@ def check_sorted(frame: pl.DataFrame, where: object) -> None:
             expected="each subject's rows together and in order of time, null times first",
             remedy="pass --sort",
         )
+
+
+def whole_subjects(path: Path, rows: int, sort: bool = False) -> Iterator[pl.DataFrame]:
+    """Read one shard in pieces of whole subjects, so that memory is bounded by ``rows`` or one subject.
+
+    Args:
+        path: The file.
+        rows: Rows to read at a time.
+        sort: Sort the rows first (in memory) instead of refusing unsorted ones.
+
+    Yields:
+        Checked frames as :func:`read_shard` returns; a subject that comes again in a later piece is the
+        caller's to find.
+
+    Raises:
+        DataError: As :func:`read_shard`.
+    """
+    held = pl.DataFrame(schema=EVENTS)
+    for batch in _sorted_batches(path, rows) if sort else _batches(path, rows):
+        held = pl.concat([held, batch])
+        if held.height > rows:
+            check_sorted(held, path)
+            last = pl.col("subject_id") == held["subject_id"][-1]
+            whole, held = held.filter(~last), held.filter(last)
+            if whole.height:
+                yield whole
+    check_sorted(held, path)
+    if held.height:
+        yield held
+
+
+def _sorted_batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    frame = conform(read_parquet(path), path)
+    return frame.sort("subject_id", "time", nulls_last=False, maintain_order=True).iter_slices(rows)
+
+
+def _batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            # Checked before any row is read, and with every column's name in the message.
+            conform(pl.DataFrame(file.schema_arrow.empty_table()), path)
+            columns = [name for name in file.schema_arrow.names if name in EVENTS]
+            for batch in file.iter_batches(batch_size=rows, columns=columns):
+                if batch.num_rows:
+                    yield conform(pl.DataFrame(batch), path)
+    except (pa.ArrowException, OSError) as error:
+        found = str(error).split("\n")[0]
+        remedy = "the file is truncated or no Parquet: copy or make it again"
+        raise DataError("unreadable Parquet file", where=path, found=found, remedy=remedy) from None
 
 
 def read_codes(meds: Path) -> list[str]:

@@ -1,0 +1,48 @@
+"""``proband ehr``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder or .zip of OMOP tables (Parquet or CSV), .duckdb file, or MEDS folder."),
+    ],
+    out: Annotated[Path, typer.Argument(help="Output folder.")],
+    splits: Annotated[
+        tuple[float, float, float],
+        typer.Option(help="Shares of train, tuning and held_out; a MEDS dataset's own splits are kept."),
+    ] = (0.8, 0.1, 0.1),
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    assume_birth: Annotated[
+        bool, typer.Option("--assume-birth", help="Without a birth, take the first dated event for it.")
+    ] = False,
+    drop_before_birth: Annotated[
+        bool, typer.Option("--drop-before-birth", help="Leave out events before the day of birth.")
+    ] = False,
+    sort: Annotated[bool, typer.Option("--sort", help="Sort unsorted MEDS shards (in memory).")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make the output anew.")] = False,
+) -> None:
+    """Convert records to MEDS events, check them and split the subjects.
+
+    Example: proband ehr biobank/omop meds/
+    """
+    from proband.ehr import ehr
+
+    ehr(
+        source,
+        out,
+        splits=splits,
+        seed=seed,
+        assume_birth=assume_birth,
+        drop_before_birth=drop_before_birth,
+        sort=sort,
+        workers=workers,
+        overwrite=overwrite,
+    )

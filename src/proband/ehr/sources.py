@@ -1,0 +1,144 @@
+"""Opening a source: which OMOP tables a folder, zip or DuckDB file holds, as lower-case Ibis tables."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proband.core.errors import DataError
+from proband.ehr.meds import DATA
+
+if TYPE_CHECKING:
+    import ibis
+
+DATABASE_SUFFIXES = (".duckdb", ".db")
+TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz")
+EVENT_TABLES = (
+    "condition_occurrence",
+    "drug_exposure",
+    "procedure_occurrence",
+    "measurement",
+    "observation",
+    "visit_occurrence",
+)
+VOCABULARY_TABLES = ("concept", "concept_ancestor", "concept_relationship")
+KNOWN_TABLES = ("person", "death", "observation_period", *EVENT_TABLES, *VOCABULARY_TABLES)
+_MEANT_FOR_MACS = "__MACOSX"
+_SUPPORTED = "a folder or .zip of OMOP tables (Parquet or CSV), a .duckdb file, or a MEDS folder"
+
+
+def is_meds(source: Path) -> bool:
+    """Whether ``source`` is a MEDS dataset: a folder whose ``data/`` holds Parquet files.
+
+    Raises:
+        DataError: ``source`` does not exist or is of no supported kind.
+    """
+    if not source.exists():
+        raise DataError("no such source", where=source, expected=_SUPPORTED)
+    if source.is_dir():
+        return any((source / DATA).rglob("*.parquet")) and not _tables_in(source, ("person",))
+    if source.suffix.lower() not in (".zip", *DATABASE_SUFFIXES):
+        raise DataError("source of unknown kind", where=source, expected=_SUPPORTED)
+    return False
+
+
+def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str, ibis.Table]:
+    """The OMOP tables of ``source``, by lower-case name, with lower-case columns.
+
+    Args:
+        source: Folder, .zip or DuckDB file.
+        work: Folder for what must be unpacked or spilled to disk.
+        threads: Threads of the database; default all cores.
+
+    Raises:
+        DataError: The source is unreadable, a table is there twice, or person or every event table lacks.
+    """
+    import duckdb
+    import ibis
+
+    config: dict[str, object] = {"temp_directory": str(work / "spill")} | (
+        {"threads": threads} if threads else {}
+    )
+    try:
+        if source.suffix.lower() in DATABASE_SUFFIXES and source.is_file():
+            tables = _database_tables(ibis.duckdb.connect(source, read_only=True, **config), source)
+        else:
+            folder = _unzip(source, work / "unzipped") if source.is_file() else source
+            tables = _file_tables(ibis.duckdb.connect(**config), _tables_in(folder, KNOWN_TABLES))
+    except duckdb.Error as error:
+        raise unreadable(error, source) from None
+    missing = [] if "person" in tables else ["person"]
+    missing += [] if set(tables) & set(EVENT_TABLES) else [f"one of {', '.join(EVENT_TABLES)}"]
+    if missing:
+        found = f"tables {', '.join(sorted(tables))}" if tables else "no OMOP table"
+        raise DataError("missing table", where=source, found=found, expected=" and ".join(missing))
+    return {name: table.rename(str.lower) for name, table in tables.items()}
+
+
+def unreadable(error: Exception, where: object) -> DataError:
+    """The database's complaint about its input, as one line."""
+    found = str(error).strip().split("\n")[0]
+    return DataError("unreadable OMOP source", where=where, found=found, remedy="export the table again")
+
+
+def _tables_in(folder: Path, names: Iterable[str]) -> dict[str, list[Path]]:
+    """Files of the named tables in ``folder`` or one folder deeper; a folder of parts is one table."""
+    found: dict[str, list[Path]] = {}
+    places: dict[str, set[Path]] = {}
+    for path in sorted([*folder.glob("*"), *folder.glob("*/*"), *folder.glob("*/*/*.parquet")]):
+        parts = path.relative_to(folder).parts
+        if _MEANT_FOR_MACS in parts or path.name.startswith((".", "_")) or not path.is_file():
+            continue
+        if not path.name.lower().endswith(TABLE_SUFFIXES):
+            continue
+        own, parent = path.name.lower().split(".")[0], path.parent.name.lower().split(".")[0]
+        is_part = len(parts) > 1 and parent in KNOWN_TABLES
+        name = parent if is_part else own
+        if name in names and (is_part or len(parts) < 3):
+            found.setdefault(name, []).append(path)
+            places.setdefault(name, set()).add(path.parent if is_part else path)
+    for name, where in places.items():
+        if len(where) > 1:
+            listed = ", ".join(str(path.relative_to(folder)) for path in sorted(where))
+            raise DataError(f"table {name} is there twice", where=folder, found=listed, remedy="keep one")
+    return found
+
+
+def _file_tables(connection: ibis.BaseBackend, files: dict[str, list[Path]]) -> dict[str, ibis.Table]:
+    tables = {}
+    for name, paths in files.items():
+        if paths[0].name.lower().endswith(".parquet"):
+            tables[name] = connection.read_parquet([str(path) for path in paths], table_name=name)
+        else:
+            # Text only: types are declared where a column is used, never guessed from the first rows.
+            listed = [str(path) for path in paths]
+            tables[name] = connection.read_csv(listed, table_name=name, all_varchar=True, header=True)
+    return tables
+
+
+def _database_tables(connection: ibis.BaseBackend, source: Path) -> dict[str, ibis.Table]:
+    listing = connection.table("tables", database="information_schema")
+    listing = listing.filter(listing.table_catalog == connection.current_catalog)
+    tables: dict[str, ibis.Table] = {}
+    for row in listing.select("table_schema", "table_name").to_pyarrow().to_pylist():
+        name = row["table_name"].lower()
+        if name in KNOWN_TABLES:
+            if name in tables:
+                raise DataError(f"table {name} is there twice", where=source, remedy="keep one schema")
+            tables[name] = connection.table(row["table_name"], database=row["table_schema"])
+    return tables
+
+
+def _unzip(source: Path, folder: Path) -> Path:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for name in archive.namelist():
+                if _MEANT_FOR_MACS not in name and name.lower().endswith(TABLE_SUFFIXES):
+                    archive.extract(name, folder)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        remedy = "the zip is truncated or locked: copy it again or unpack it"
+        raise DataError("unreadable zip", where=source, found=error, remedy=remedy) from None
+    folder.mkdir(exist_ok=True)
+    return folder

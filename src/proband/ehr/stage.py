@@ -1,0 +1,114 @@
+"""``proband ehr``: a source of records -> checked MEDS shards."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+from pydantic import ValidationError
+
+from proband.core.errors import ConfigError
+from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.schema import read_parquet
+from proband.ehr.config import EhrConfig
+from proband.ehr.meds import CODES, DATA, Shard, list_shards
+from proband.ehr.sources import is_meds, open_omop, unreadable
+from proband.ehr.splits import folder_splits, read_splits
+from proband.ehr.write import conform_codes, write_codes, write_events
+
+_WORK = ".work"
+
+
+def ehr(
+    source: Path,
+    out: Path,
+    *,
+    splits: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    assume_birth: bool = False,
+    drop_before_birth: bool = False,
+    sort: bool = False,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Convert records to MEDS, check them and draw the splits.
+
+    Args:
+        source: Folder or .zip of OMOP CDM tables (Parquet or CSV), DuckDB file of them, or MEDS folder.
+        out: Output folder.
+        splits: Shares of train, tuning and held_out; a MEDS dataset's own splits are kept instead.
+        seed: Seed of the split.
+        assume_birth: Subjects without a birth get one at their first dated event, else they are left out.
+        drop_before_birth: Leave out events before the day of birth, else they are an error.
+        sort: Sort unsorted MEDS shards, else they are an error.
+        workers: Processes; default one per core.
+        overwrite: Make the output anew.
+
+    Raises:
+        DataError: The source is not what it should be.
+        ConfigError: A setting is not usable, or ``out`` is in use.
+    """
+    source, out = Path(source), Path(out)
+    try:
+        config = EhrConfig(
+            source=str(source),
+            splits=splits,
+            seed=seed,
+            assume_birth=assume_birth,
+            drop_before_birth=drop_before_birth,
+            sort=sort,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(first["msg"].removeprefix("Value error, "), where="the options of ehr") from None
+    if out.resolve() == source.resolve() or out.resolve() in source.resolve().parents:
+        remedy = "choose another output folder"
+        raise ConfigError("the output would replace its own source", where=out, remedy=remedy)
+    if is_finished(out, "ehr", config, overwrite):
+        return
+    from_meds = is_meds(source)
+    with stage_output(out, stage="ehr", config=config, inputs=[source], seed=seed) as run:
+        work = run.folder / _WORK
+        work.mkdir()
+        if from_meds:
+            _from_meds(source, config, run, workers)
+        else:
+            _from_omop(source, config, run, workers)
+        shutil.rmtree(work)
+
+
+def _from_meds(source: Path, config: EhrConfig, run: StageRun, workers: int | None) -> None:
+    shards = list_shards(source)
+    given = read_splits(source)
+    if not folder_splits({shard.split for shard in shards}, source / DATA):
+        shards = [Shard(shard.path, None) for shard in shards]
+    codes = write_events(shards, given, config, run, workers)
+    path = source / CODES
+    known = read_parquet(path) if path.is_file() else pl.DataFrame(schema={"code": pl.String})
+    write_codes(conform_codes(known, path), codes, run.folder)
+    run.notes["source"] = "MEDS"
+
+
+def _from_omop(source: Path, config: EhrConfig, run: StageRun, workers: int | None) -> None:
+    import duckdb
+
+    from proband.ehr.concepts import describe
+    from proband.ehr.omop import check_persons, convert, events, left_out
+
+    raw = run.folder / _WORK / "events.parquet"
+    try:
+        tables = open_omop(source, run.folder / _WORK, workers)
+        check_persons(tables["person"])
+        parts = convert(tables)
+        events(parts, tables["person"]).to_parquet(raw)
+        missing = left_out(parts, tables["person"])
+        for name in sorted({part.table for part in parts}):
+            run.counts[f"num_{name}"] = int(tables[name].count().to_pyarrow().as_py())
+        for reason in ("num_unknown_person", "num_no_date"):
+            run.counts[reason] = sum(table[reason] for table in missing.values())
+        codes = write_events([Shard(raw, None)], None, config, run, workers=1)
+        write_codes(describe(tables, codes), codes, run.folder)
+    except duckdb.Error as error:
+        raise unreadable(error, source) from None
+    run.notes |= {"source": "OMOP", "tables": sorted(tables), "left_out": missing}
