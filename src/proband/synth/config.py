@@ -1,0 +1,87 @@
+"""What a synthetic biobank is made of."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from proband.core.errors import ConfigError
+
+POPULATIONS = ("EUR", "AFR", "EAS", "AMR")
+"""Simulated populations: European, African, East Asian, and one admixed twelve generations ago."""
+
+
+class SynthConfig(BaseModel):
+    """Settings of ``proband synth``; the defaults make 5,000 subjects in about a minute on one core."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subjects: int = Field(5000, ge=20, le=1_000_000, description="Subjects of the biobank.")
+    seed: int = Field(0, ge=0, description="Seed of every random draw.")
+    scores: int = Field(60, ge=1, le=5000, description="Polygenic scoring files, null scores included.")
+    null_scores: float = Field(
+        0.2, ge=0, le=1, description="Share of scores trained on a trait that nothing causes."
+    )
+    variants: int = Field(10_000, ge=440, le=200_000, description="Genotyped variants, over 22 chromosomes.")
+    hidden_variants: float = Field(
+        0.05, ge=0, le=1, description="Further variants that no array types, relative to ``variants``."
+    )
+    piece_megabases: float = Field(
+        1.0, gt=0, le=40, description="Length of the piece simulated per chromosome, Mb."
+    )
+    population_shares: tuple[float, float, float, float] = Field(
+        (0.6, 0.15, 0.1, 0.15), description="Shares of subjects from EUR, AFR, EAS and AMR; they add up to 1."
+    )
+    discovery_panel: int = Field(
+        800, ge=50, le=20_000, description="Samples per discovery population whose LD the virtual GWAS sees."
+    )
+    discovery_sizes: tuple[int, ...] = Field(
+        (1000, 3000, 10_000),
+        min_length=1,
+        description="Sizes of the virtual GWAS. The simulated genome has some hundred times fewer independent "
+        "variants than a real one, so these compare with real sizes some hundred times larger.",
+    )
+    causal_variants: int = Field(150, ge=1, description="Causal variants drawn for each trait's own part.")
+    missing_calls: float = Field(0.005, ge=0, lt=0.5, description="Share of genotype calls set missing.")
+    ungenotyped: float = Field(0.03, ge=0, lt=1, description="Share of subjects without genotypes.")
+    enrolment: tuple[date, date] = Field(
+        (date(2008, 1, 1), date(2012, 12, 31)), description="First and last day of enrolment."
+    )
+    end: date = Field(date(2024, 12, 31), description="Administrative end of follow-up.")
+    loss_per_year: float = Field(
+        0.015, ge=0, description="Hazard of loss to follow-up after enrolment, per year."
+    )
+    record_years: tuple[float, float] = Field(
+        (2.0, 8.0), description="Least and most years of record before enrolment; adulthood bounds it."
+    )
+    step_years: float = Field(
+        0.25, gt=0, le=1, description="Time step within which hazards are constant, years."
+    )
+    landmark_years: int = Field(
+        2, ge=0, le=10, description="Prediction time of task and truth, years after entry."
+    )
+    horizons_years: tuple[int, ...] = Field(
+        (1, 5, 10), min_length=1, description="Horizons of task and truth, years."
+    )
+    truth_replicates: int = Field(100, ge=2, description="Futures per subject behind each true risk.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SynthConfig:
+        if abs(sum(self.population_shares) - 1) > 1e-9 or min(self.population_shares) < 0:
+            raise ConfigError(
+                "population_shares do not add up to 1",
+                found=self.population_shares,
+                expected="four shares of at least 0 with sum 1",
+            )
+        if not self.enrolment[0] <= self.enrolment[1] < self.end:
+            raise ConfigError(
+                "enrolment and end are out of order",
+                found=f"enrolment {self.enrolment[0]} to {self.enrolment[1]}, end {self.end}",
+                expected="first day, last day, end of follow-up in this order",
+            )
+        if list(self.horizons_years) != sorted(set(self.horizons_years)) or self.horizons_years[0] < 1:
+            raise ConfigError(
+                "horizons_years are not increasing", found=self.horizons_years, expected="such as (1, 5, 10)"
+            )
+        return self
