@@ -44,8 +44,12 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
             raise
-        sys.exit(_fail(f"cannot write; in {error.filename or 'the output'}; found {os.strerror(error.errno)}; "
-                       "remedy: free space or choose another output folder"))
+        sys.exit(
+            _fail(
+                f"cannot write; in {error.filename or 'the output'}; found {os.strerror(error.errno)}; "
+                "remedy: free space or choose another output folder"
+            )
+        )
 
 
 def _fail(message: str) -> int:

@@ -130,7 +130,9 @@ def is_finished(out: Path, stage: str, config: BaseModel | Mapping[str, Any], ov
         return False
     remedy = "choose another output folder or pass --overwrite"
     if not (out / MANIFEST).is_file():
-        raise ConfigError("the output folder is in use", where=out, expected="an empty or new folder", remedy=remedy)
+        raise ConfigError(
+            "the output folder is in use", where=out, expected="an empty or new folder", remedy=remedy
+        )
     manifest = read_manifest(out)
     if manifest.get("stage") != stage:
         found = f"the output of stage {manifest.get('stage')}"

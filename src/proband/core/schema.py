@@ -43,12 +43,18 @@ class Table:
         for name in self.columns:
             if name not in self.nullable and frame[name].null_count():
                 found = f"{frame[name].null_count()} nulls in {name}"
-                raise DataError(f"{self.name}: empty values", where=where, found=found, expected="a value per row")
+                raise DataError(
+                    f"{self.name}: empty values", where=where, found=found, expected="a value per row"
+                )
         for name, (low, high) in self.bounds.items():
-            outside = frame.filter(~pl.col(name).is_between(low, high) | pl.col(name).cast(pl.Float64).is_nan())
+            outside = frame.filter(
+                ~pl.col(name).is_between(low, high) | pl.col(name).cast(pl.Float64).is_nan()
+            )
             if outside.height:
                 found = f"{outside.height} rows outside, first {name} = {outside[name][0]}"
-                raise DataError(f"{self.name}: {name} out of range", where=where, found=found, expected=f"{low} to {high}")
+                raise DataError(
+                    f"{self.name}: {name} out of range", where=where, found=found, expected=f"{low} to {high}"
+                )
         if self.unique and frame.select(self.unique).is_duplicated().any():
             repeated = frame.filter(frame.select(self.unique).is_duplicated()).row(0, named=True)
             found = ", ".join(f"{key} = {repeated[key]}" for key in self.unique)
@@ -59,10 +65,14 @@ class Table:
         for name, dtype in self.columns.items():
             if name not in frame.columns:
                 found = f"columns {', '.join(frame.columns[:12])}"
-                raise DataError(f"{self.name}: missing column {name}", where=where, found=found, expected=str(dtype))
+                raise DataError(
+                    f"{self.name}: missing column {name}", where=where, found=found, expected=str(dtype)
+                )
             if frame.schema[name] != dtype:
                 found = str(frame.schema[name])
-                raise DataError(f"{self.name}: wrong type of {name}", where=where, found=found, expected=str(dtype))
+                raise DataError(
+                    f"{self.name}: wrong type of {name}", where=where, found=found, expected=str(dtype)
+                )
         for name in set(frame.columns) - set(self.columns):
             if self.extra is None or frame.schema[name] != self.extra:
                 expected = "no further columns" if self.extra is None else f"columns of {self.extra}"
@@ -168,6 +178,8 @@ SUBJECTS = Table(
         "subject_id": pl.Int64,
         "split": pl.String,
         "birth_time": TIME,
+        "entry_time": TIME,
+        "exit_time": TIME,
         "entry_minutes": pl.Int32,
         "exit_minutes": pl.Int32,
         "died": pl.Boolean,

@@ -1,0 +1,59 @@
+"""``proband train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    tokens: Annotated[Path, typer.Argument(help="Tokens folder.")],
+    out: Annotated[Path, typer.Argument(help="Output folder of the model.")],
+    genome: Annotated[Path | None, typer.Option(help="Genome folder of polygenic scores.")] = None,
+    fusion: Annotated[
+        str | None, typer.Option(help="none or prefix; default prefix with --genome, else none.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Size: tiny (0.5 M), small (3 M), base (85 M weights).")
+    ] = "tiny",
+    minutes: Annotated[float | None, typer.Option(help="Wall-clock minutes to train.")] = None,
+    epochs: Annotated[float, typer.Option(help="Passes over the train split, unless --minutes.")] = 20,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate; default by preset.")] = None,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's weight decay.")] = 0.1,
+    dropout: Annotated[float, typer.Option(help="Dropout in the trunk, 0 to 1.")] = 0.1,
+    context: Annotated[int, typer.Option(help="Tokens of history per window.")] = 512,
+    token_budget: Annotated[
+        int, typer.Option(help="Padded tokens per batch; lower it to save memory.")
+    ] = 8192,
+    patience: Annotated[int, typer.Option(help="Evaluations without gain before stopping early.")] = 6,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Start anew over an existing output.")] = False,
+) -> None:
+    """Train a model on a tokens folder, with or without the genome.
+
+    Example: proband train tokens/ model_ehr/ --minutes 5
+
+    Example: proband train tokens/ model/ --genome genome/ --fusion prefix --preset small --epochs 10
+    """
+    from proband.cli.options import validated
+    from proband.train import train
+    from proband.train.config import TrainConfig
+
+    config = validated(
+        TrainConfig,
+        fusion=fusion or ("prefix" if genome else "none"),
+        preset=preset,
+        minutes=minutes,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        dropout=dropout,
+        context=context,
+        token_budget=token_budget,
+        patience=patience,
+        seed=seed,
+    )
+    train(tokens, out, genome=genome, config=config, resume=resume, overwrite=overwrite)

@@ -1,0 +1,76 @@
+"""The one typed object between data and model.
+
+Rows are windows of one subject each, right-padded. What a position is asked to predict is decided here, by
+the data side, so the model needs to know nothing of follow-up, splits or files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+NOT_SCORED, EVENT, CENSORED = 0, 1, 2
+"""Values of :attr:`Batch.target`."""
+
+
+@dataclass(frozen=True)
+class ModalityInput:
+    """One static modality of a batch of subjects.
+
+    Attributes:
+        values: Raw (unstandardised) values; NaN where missing.
+        observed: Whether the subject has this modality at all.
+    """
+
+    values: Float[Tensor, "batch width"]
+    observed: Bool[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows of records, with what each position must predict.
+
+    Attributes:
+        tokens: Vocabulary indices; 0 is padding.
+        ages: Minutes since birth of each token.
+        statics: Indices of static codes such as sex; 0 where a subject has fewer.
+        once_before: Tokens of codes that happen once and happened before the window; 0 for none.
+        target: Per position NOT_SCORED, EVENT or CENSORED.
+        next_tokens: The next event's token where target is EVENT, else 0.
+        gaps: Minutes to the next event (EVENT) or to the end of follow-up (CENSORED), else 0.
+        waited: Minutes after the position that are known to be without event (delayed entry); else 0.
+        modalities: Further inputs by name, such as the genome.
+        rows: The windows' subjects, as rows of the tokens folder.
+    """
+
+    tokens: Int[Tensor, "batch length"]
+    ages: Int[Tensor, "batch length"]
+    statics: Int[Tensor, "batch statics"]
+    once_before: Int[Tensor, "batch codes"]
+    target: Int[Tensor, "batch length"]
+    next_tokens: Int[Tensor, "batch length"]
+    gaps: Int[Tensor, "batch length"]
+    waited: Int[Tensor, "batch length"]
+    rows: Int[Tensor, " batch"]
+    modalities: dict[str, ModalityInput] = field(default_factory=dict)
+
+    @property
+    def num_scored(self) -> int:
+        """Events whose likelihood counts."""
+        return int((self.target == EVENT).sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on ``device``."""
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in self.__dataclass_fields__
+            if name != "modalities"
+        }
+        modalities = {
+            name: ModalityInput(item.values.to(device), item.observed.to(device))
+            for name, item in self.modalities.items()
+        }
+        return replace(self, **moved, modalities=modalities)

@@ -1,0 +1,59 @@
+"""Three unbiased estimators of cumulative incidence from the same kind of paths.
+
+Let p_k be the model's probability that the k-th event of a path is the outcome, given its gap.
+
+- mc: share of paths on which the outcome happens.
+- scope: mean over ordinary paths of the sum of p_k while the outcome has not happened.
+- reach: mean over paths on which the outcome cannot happen of 1 − Π(1 − p_k); never more variance than mc.
+
+Scope and reach are due to Solo et al. 2026 (arXiv 2602.03730). An unresolved path counts with the middle of
+its bounds: at least what it has gathered, at most 1. So the risk is known up to half the unresolved share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from proband.forecast.config import Estimator
+from proband.forecast.rollout import PathSums
+
+
+@dataclass(frozen=True)
+class Risks:
+    """Risks of subjects by outcome and horizon.
+
+    Attributes:
+        risk: Cumulative incidence, 0 to 1.
+        standard_error: Of the sampling of paths alone.
+        unresolved: Share of paths cut before the answer; ``risk`` is known up to half of it.
+    """
+
+    risk: Float[Tensor, "subjects outcomes horizons"]
+    standard_error: Float[Tensor, "subjects outcomes horizons"]
+    unresolved: Float[Tensor, "subjects outcomes horizons"]
+
+
+def path_values(sums: PathSums, estimator: Estimator) -> Float[Tensor, "subjects paths outcomes horizons"]:
+    """What each path says about the risk; their mean is the estimate."""
+    if estimator == "mc":
+        value = sums.hit.double()
+    elif estimator == "scope":
+        value = sums.expected
+    else:
+        value = -torch.expm1(sums.log_escape)
+    return torch.where(sums.cut, (value.clamp(max=1) + 1) / 2, value)
+
+
+def estimate(sums: PathSums, estimator: Estimator) -> Risks:
+    """Mean, standard error and unresolved share over paths."""
+    values = path_values(sums, estimator)
+    error = values.std(dim=1, correction=1) / values.shape[1] ** 0.5
+    return Risks(
+        risk=values.mean(dim=1).clamp(0, 1),
+        standard_error=error.clamp(max=1),
+        unresolved=sums.cut.double().mean(dim=1),
+    )

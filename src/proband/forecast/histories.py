@@ -1,0 +1,86 @@
+"""Histories up to a prediction time, as the engine reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from proband.core.batch import ModalityInput
+from proband.tokens.dataset import ModalityTable, TokenStore
+from proband.tokens.loader import modality_inputs
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Everything known at the prediction times of some subjects.
+
+    Attributes:
+        tokens: Right-padded, the newest ``context`` tokens at or before the prediction time.
+        ages: Their ages in minutes.
+        lengths: Real tokens per row.
+        statics: Static codes.
+        once_before: Codes that happen once and happened before the kept tokens; 0 for none.
+        start: Prediction times in minutes since birth.
+        subject_ids: For the random streams.
+        modalities: Modalities of the rows.
+    """
+
+    tokens: Int[Tensor, "subjects length"]
+    ages: Int[Tensor, "subjects length"]
+    lengths: Int[Tensor, " subjects"]
+    statics: Int[Tensor, "subjects statics"]
+    once_before: Int[Tensor, "subjects codes"]
+    start: Int[Tensor, " subjects"]
+    subject_ids: Int[np.ndarray, " subjects"]
+    modalities: dict[str, ModalityInput]
+
+
+def history_lengths(
+    store: TokenStore, rows: Int[np.ndarray, " n"], start: Int[np.ndarray, " n"]
+) -> Int[np.ndarray, " n"]:
+    """Tokens at or before each prediction time (at least 1, the birth)."""
+    lengths = [
+        np.searchsorted(store.minutes[store.offsets[row] : store.offsets[row + 1]], until, side="right")
+        for row, until in zip(rows, start, strict=True)
+    ]
+    return np.asarray(lengths, dtype=np.int64)
+
+
+def read_histories(
+    store: TokenStore,
+    rows: Int[np.ndarray, " n"],
+    start: Int[np.ndarray, " n"],
+    context: int,
+    tables: Mapping[str, ModalityTable] | None = None,
+) -> Histories:
+    """Read the histories of ``rows`` at ``start`` minutes; of a long one the newest ``context`` tokens."""
+    lengths = history_lengths(store, rows, start)
+    kept = np.minimum(lengths, context)
+    tokens = np.zeros((len(rows), int(kept.max())), dtype=np.int64)
+    ages = np.zeros_like(tokens)
+    before = []
+    for at, row in enumerate(rows):
+        begin = store.offsets[row]
+        window = slice(begin + lengths[at] - kept[at], begin + lengths[at])
+        tokens[at, : kept[at]] = store.tokens[window]
+        ages[at, : kept[at]] = store.minutes[window]
+        earlier = np.unique(store.tokens[begin : window.start])
+        before.append(earlier[store.once[earlier]])
+    once_before = np.zeros((len(rows), max(1, *(len(codes) for codes in before))), dtype=np.int64)
+    for at, codes in enumerate(before):
+        once_before[at, : len(codes)] = codes
+    return Histories(
+        tokens=torch.from_numpy(tokens),
+        ages=torch.from_numpy(ages),
+        lengths=torch.from_numpy(kept),
+        statics=torch.from_numpy(store.statics[rows].astype(np.int64)),
+        once_before=torch.from_numpy(once_before),
+        start=torch.from_numpy(np.asarray(start, dtype=np.int64)),
+        subject_ids=store.subject_ids[rows],
+        modalities=modality_inputs(tables or {}, rows),
+    )

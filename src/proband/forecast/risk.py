@@ -1,0 +1,114 @@
+"""Who is asked about what: prediction points, outcome tokens, and the RiskTable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Bool, Int
+
+from proband.core.errors import ConfigError, DataError, near_matches
+from proband.core.schema import RISK
+from proband.core.units import MICROSECONDS_PER_MINUTE
+from proband.ehr.cohort import prediction_times
+from proband.ehr.outcomes import Task
+from proband.forecast.estimators import Risks
+from proband.tokens.dataset import TokenStore
+from proband.tokens.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Points:
+    """Prediction points, one per subject and time.
+
+    Attributes:
+        rows: Rows of the tokens folder.
+        start: Prediction times in minutes since birth (rounded down).
+        frame: subject_id and prediction_time, in the same order.
+        prevalent: Whether the outcome happened at or before the prediction time, per outcome.
+    """
+
+    rows: Int[np.ndarray, " points"]
+    start: Int[np.ndarray, " points"]
+    frame: pl.DataFrame
+    prevalent: Bool[np.ndarray, "points outcomes"]
+
+
+def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, np.ndarray]:
+    """Tokens of each outcome of a task.
+
+    Raises:
+        ConfigError: No code of an outcome is in the vocabulary; names near matches.
+    """
+    codes = vocabulary.base_codes()
+    found = {}
+    for name, wanted in task.outcomes.items():
+        chosen = set(wanted.select(codes))
+        if not chosen:
+            asked = [*wanted.codes, *wanted.prefixes] or [wanted.regex or ""]
+            rare = wanted.select(vocabulary.rolled)
+            near = near_matches(asked[0], codes)
+            why = f"{len(rare)} of its codes were too rare and rolled up (first {rare[0]})" if rare else near
+            raise ConfigError(
+                "outcome codes are not in the model's vocabulary",
+                where=f"outcome {name}",
+                found=", ".join(asked[:5]),
+                remedy=why or "compare with codes in vocabulary.json",
+            )
+        found[name] = np.array([code in chosen for code in codes])
+    return found
+
+
+def prediction_points(
+    store: TokenStore, task: Task, split: str, outcomes: Mapping[str, np.ndarray]
+) -> Points:
+    """The task's prediction points among a split's subjects.
+
+    Raises:
+        DataError: No subject of the split is under follow-up at a prediction time.
+    """
+    subjects = store.subjects.with_row_index("row")[store.rows_of(split)]
+    times = prediction_times(subjects, task).join(
+        subjects.select("subject_id", "row", "birth_time"), on="subject_id", maintain_order="left"
+    )
+    if times.is_empty():
+        remedy = "check the task's prediction times and washout against the subjects' entry and exit"
+        raise DataError(
+            "nobody is under follow-up at the prediction times", where=f"split {split}", remedy=remedy
+        )
+    since_birth = (pl.col("prediction_time") - pl.col("birth_time")).dt.total_microseconds()
+    start = times.select(since_birth // MICROSECONDS_PER_MINUTE).to_series().to_numpy()
+    rows = times["row"].to_numpy().astype(np.int64)
+    sets = np.stack(list(outcomes.values()))
+    prevalent = np.zeros((len(rows), len(sets)), dtype=bool)
+    for at, (row, until) in enumerate(zip(rows, start, strict=True)):
+        tokens, minutes = store.record(int(row))
+        prevalent[at] = sets[:, tokens[minutes <= until]].any(axis=1)
+    return Points(rows, start.astype(np.int64), times.select("subject_id", "prediction_time"), prevalent)
+
+
+def risk_table(
+    points: Points, index: Int[np.ndarray, " n"], risks: Risks, outcomes: list[str], task: Task, model: str
+) -> pl.DataFrame:
+    """Rows of schema.RISK for the points ``index``; prevalent cases are left out."""
+    num_outcomes, num_horizons = len(outcomes), len(task.horizons_years)
+    point = np.repeat(index, num_outcomes * num_horizons)
+    outcome = np.tile(np.repeat(np.arange(num_outcomes), num_horizons), len(index))
+    frame = points.frame[point].with_columns(
+        pl.Series("outcome", np.asarray(outcomes)[outcome], pl.String),
+        pl.Series("horizon_years", np.tile(sorted(task.horizons_years), len(index) * num_outcomes), pl.Float64),
+        pl.lit(model).alias("model"),
+        *(
+            pl.Series(name, getattr(risks, name).reshape(-1).numpy(), pl.Float64)
+            for name in ("risk", "standard_error", "unresolved")
+        ),
+    )
+    return frame.filter(~points.prevalent[point, outcome]).select(*RISK.columns)
+
+
+def outcome_matrix(outcomes: Mapping[str, np.ndarray]) -> torch.Tensor:
+    """Outcome sets as one bool tensor (outcomes, vocabulary)."""
+    return torch.from_numpy(np.stack(list(outcomes.values())))

@@ -1,0 +1,196 @@
+"""Sampled futures of many subjects together, with what every estimator keeps of them.
+
+At each step of a path the model gives the next gap and, given the gap, the probability p of every outcome
+set. A path stops at the last horizon, at death, or at its budget of events (then it is unresolved).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from proband.forecast.cache import prefill
+from proband.forecast.histories import Histories
+from proband.forecast.sampler import draw_codes, path_uniforms
+from proband.model.transformer import Proband
+
+_COMPACT_BELOW = 0.75
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the paths.
+
+    Attributes:
+        outcomes: Tokens of each outcome set.
+        horizons: Minutes after the prediction time, ascending.
+        masked: Whether outcomes cannot happen on the paths (reach; then there is one outcome).
+        death: Token that ends a path.
+        num_paths: Paths per subject.
+        max_events: Events on a path at most.
+        seed: Seed of the paths.
+    """
+
+    outcomes: Bool[Tensor, "outcomes vocabulary"]
+    horizons: Int[Tensor, " horizons"]
+    masked: bool
+    death: int
+    num_paths: int
+    max_events: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class PathSums:
+    """What is kept of every path, by outcome and horizon.
+
+    Attributes:
+        hit: Whether the outcome happened by the horizon.
+        expected: Sum of p over the steps before the outcome happened.
+        log_escape: Sum of log(1 − p) over all steps.
+        cut: Whether the path ended at its budget before the horizon, alive and without the outcome.
+    """
+
+    hit: Bool[Tensor, "subjects paths outcomes horizons"]
+    expected: Float[Tensor, "subjects paths outcomes horizons"]
+    log_escape: Float[Tensor, "subjects paths outcomes horizons"]
+    cut: Bool[Tensor, "subjects paths outcomes horizons"]
+
+
+@torch.no_grad()
+def roll_out(model: Proband, histories: Histories, question: Question) -> PathSums:
+    """Sample the futures of all histories and sum up what the estimators need."""
+    return _Rollout(model, histories, question).run()
+
+
+class _Rollout:
+    """The state of all paths: tensors (subjects, paths, ...) of the subjects still running."""
+
+    def __init__(self, model: Proband, histories: Histories, question: Question) -> None:
+        self.model, self.question = model, question
+        num_subjects, num_paths = len(histories.tokens), question.num_paths
+        shape = (num_subjects, num_paths, len(question.outcomes), len(question.horizons))
+        self.hit = torch.zeros(shape, dtype=torch.bool)
+        self.expected = torch.zeros(shape, dtype=torch.float64)
+        self.log_escape = torch.zeros(shape, dtype=torch.float64)
+        self.live = torch.ones(num_subjects, num_paths, dtype=torch.bool)
+        self.last_time = torch.zeros(num_subjects, num_paths, dtype=torch.int64)
+        last_hidden, self.cache = prefill(model, histories, num_paths)
+        self.hidden = last_hidden[:, None].expand(-1, num_paths, -1)
+        self.statics = histories.statics
+        self.start = histories.start
+        last_age = histories.ages.gather(1, histories.lengths[:, None] - 1)
+        self.age = last_age.expand(-1, num_paths)
+        first = model.once.first_positions(histories.tokens, histories.once_before)
+        self.had = (first < histories.lengths[:, None])[:, None].expand(-1, num_paths, -1).clone()
+        self.subject_ids = histories.subject_ids
+        self.at = torch.arange(num_subjects)  # row of the sums each running subject belongs to
+
+    def run(self) -> PathSums:
+        for step in range(self.question.max_events):
+            self._advance(step)
+            self._compact()
+            if not len(self.at):
+                break
+        horizon_end = self.last_time[..., None] < self.question.horizons
+        cut = self.live[..., None, None] & horizon_end[:, :, None] & ~self.hit
+        return PathSums(self.hit, self.expected, self.log_escape, cut)
+
+    def _advance(self, step: int) -> None:
+        running = self.live[self.at]
+        subject, path = running.nonzero(as_tuple=True)
+        hidden = self.hidden[subject, path]
+        gaps = self._draw_gaps(hidden, subject, path, step)
+        time = self.age[subject, path] + gaps * self.model.bins.resolution_minutes
+        elapsed = time - self.start[subject]
+        inside = elapsed <= self.question.horizons[-1]
+        self.live[self.at[subject[~inside]], path[~inside]] = False
+        subject, path, elapsed, time = subject[inside], path[inside], elapsed[inside], time[inside]
+        tokens = self._draw_codes(hidden[inside], gaps[inside], subject, path, elapsed, step)
+        ended = tokens == self.question.death
+        if not self.question.masked and len(self.question.outcomes) == 1:
+            ended |= self.hit[self.at[subject], path, 0, -1]  # nothing more to learn from this path
+        self.live[self.at[subject[ended]], path[ended]] = False
+        self._append(tokens, time, subject, path)
+
+    def _draw_gaps(
+        self, hidden: Float[Tensor, "n dim"], subject: Tensor, path: Tensor, step: int
+    ) -> Int[Tensor, " n"]:
+        """Gaps in steps of the resolution; the first lies beyond the prediction time."""
+        mass = self.model.when(hidden).double().exp()
+        uniform = path_uniforms(self.question.seed, "gap", self.subject_ids[subject], path.numpy(), step)
+        at_least = torch.zeros_like(subject)
+        if step == 0:
+            at_least = self.model.bins.steps(self.start[subject] - self.age[subject, path]) + 1
+        return self.model.bins.sample(mass, uniform, at_least)
+
+    def _draw_codes(
+        self,
+        hidden: Float[Tensor, "n dim"],
+        gaps: Int[Tensor, " n"],
+        subject: Tensor,
+        path: Tensor,
+        elapsed: Int[Tensor, " n"],
+        step: int,
+    ) -> Int[Tensor, " n"]:
+        """Draw the codes of the events at ``elapsed`` and add their step to the sums."""
+        masked = self._had_mask(subject, path)
+        probability = self.model.log_codes(hidden, self.model.bins.bin_of(gaps), masked).exp()
+        row, outcomes = self.at[subject], self.question.outcomes
+        p = (probability.double() @ outcomes.double().T).clamp(0, 1)
+        counts = elapsed[:, None] <= self.question.horizons
+        before = ~self.hit[row, path, :, -1]
+        self.expected[row, path] += (p * before)[..., None] * counts[:, None]
+        self.log_escape[row, path] += torch.log1p(-p)[..., None].clamp(min=-700) * counts[:, None]
+        if self.question.masked:
+            probability = probability.masked_fill(outcomes[0], 0)
+        uniform = path_uniforms(self.question.seed, "code", self.subject_ids[subject], path.numpy(), step)
+        tokens = draw_codes(probability, uniform)
+        self.hit[row, path] |= outcomes[:, tokens].T[..., None] & counts[:, None]
+        self.last_time[row, path] = elapsed
+        return tokens
+
+    def _had_mask(self, subject: Tensor, path: Tensor) -> Bool[Tensor, "n vocabulary"]:
+        once = self.model.once
+        mask = torch.zeros((len(subject), len(once.slot)), dtype=torch.bool)
+        mask[:, once.tokens] = self.had[subject, path]
+        return mask
+
+    def _append(self, tokens: Tensor, time: Tensor, subject: Tensor, path: Tensor) -> None:
+        """Read the drawn tokens; paths that ended are carried along unread until compaction."""
+        shape = self.age.shape
+        drawn, ages = torch.zeros(shape, dtype=torch.int64), self.age.clone()
+        drawn[subject, path], ages[subject, path] = tokens, time
+        slot = self.model.once.slot[tokens]
+        known = slot < self.had.shape[-1]
+        self.had[subject[known], path[known], slot[known]] = True
+        self.cache.make_room()
+        self.hidden = self.model.step(
+            drawn,
+            ages,
+            self.age,
+            self.statics,
+            (self.cache.next_position + self.cache.length)[:, None].expand(shape),
+            self.cache.prompt,
+            self.cache.prompt_mask,
+            self.cache.paths,
+            self.cache.length,
+        )
+        self.cache.length += 1
+        self.age = ages
+
+    def _compact(self) -> None:
+        """Drop subjects none of whose paths runs, once they are many enough to be worth the copy."""
+        running = self.live[self.at].any(dim=1)
+        share = float(running.float().mean())
+        if share >= _COMPACT_BELOW and share > 0:
+            return
+        keep = running.nonzero().squeeze(-1)
+        self.cache.keep(keep)
+        self.hidden, self.age, self.had = self.hidden[keep], self.age[keep], self.had[keep]
+        self.statics, self.start = self.statics[keep], self.start[keep]
+        self.subject_ids = self.subject_ids[keep.numpy()]
+        self.at = self.at[keep]

@@ -1,0 +1,72 @@
+"""Model folders: model.safetensors, config.json, vocabulary.json. No pickle anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from proband.core.errors import CheckpointError
+from proband.core.provenance import read_json, write_json
+from proband.model.config import FORMAT_VERSION, ModelConfig
+from proband.model.transformer import Proband
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+def save_model(model: Proband, folder: Path, once: torch.Tensor, vocabulary_hash: str) -> None:
+    """Write weights and configuration into ``folder``."""
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
+    content = {
+        "format_version": FORMAT_VERSION,
+        "vocabulary_hash": vocabulary_hash,
+        "once": once.nonzero().squeeze(-1).tolist(),
+        "model": model.config.model_dump(mode="json"),
+    }
+    write_json(folder / CONFIG, content)
+
+
+def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
+    """Load a model, ready to predict.
+
+    Args:
+        folder: A finished train output.
+        vocabulary_hash: The vocabulary of the tokens it will read; None to skip the check.
+
+    Raises:
+        CheckpointError: Missing, damaged, of another version, or made for another vocabulary.
+    """
+    if not (folder / CONFIG).is_file():
+        remedy = "name the output folder of `proband train`"
+        raise CheckpointError("no model", where=folder, expected=f"{CONFIG} and {WEIGHTS}", remedy=remedy)
+    content = read_json(folder / CONFIG)
+    if content.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            "unknown checkpoint version",
+            where=folder / CONFIG,
+            found=content.get("format_version"),
+            expected=FORMAT_VERSION,
+            remedy="use the proband version that trained it, or train again",
+        )
+    if vocabulary_hash is not None and content.get("vocabulary_hash") != vocabulary_hash:
+        raise CheckpointError(
+            "model and tokens have different vocabularies",
+            where=folder,
+            found=f"tokens {vocabulary_hash[:12]}",
+            expected=str(content.get("vocabulary_hash"))[:12],
+            remedy=f"tokenise with --vocabulary {folder}",
+        )
+    try:
+        config = ModelConfig.model_validate(content["model"])
+        once = torch.zeros(config.vocabulary_size, dtype=torch.bool)
+        once[content["once"]] = True
+        model = Proband(config, once)
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (SafetensorError, OSError, RuntimeError, KeyError, IndexError, ValidationError) as error:
+        found = str(error).splitlines()[0]
+        remedy = "copy the folder again, or train again"
+        raise CheckpointError("unreadable model", where=folder, found=found, remedy=remedy) from None
+    return model.eval()

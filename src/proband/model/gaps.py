@@ -1,0 +1,134 @@
+"""The distribution of the time to the next event: a discrete hazard without a parametric form.
+
+Time runs in steps of the data's resolution r (a day or a minute). A gap of g steps means the event fell in
+the cell [g, g + 1) r. Bin 0 is the cell of the same time stamp; further bins have integer edges, log-spaced
+from 1 step to 120 years, and within a bin probability is uniform in log time. So
+
+    P(gap = g) = m_b ln((g + 1) / g) / ln(b_hi / b_lo),    density = P(gap = g) / r per day,
+
+which sums to one exactly and is a proper density: it can be compared with any other model of these data.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from proband.core.units import MINUTES_PER_DAY, MINUTES_PER_YEAR
+
+LONGEST_GAP_YEARS = 120
+
+
+def gap_edges(num_bins: int, resolution_minutes: int) -> list[int]:
+    """Integer bin edges in steps: ``len(edges) - 1`` bins of positive gaps, at most ``num_bins - 1``.
+
+    >>> gap_edges(8, 1440)[:4]
+    [1, 5, 22, 98]
+    """
+    longest = LONGEST_GAP_YEARS * MINUTES_PER_YEAR / resolution_minutes
+    spaced = [math.exp(math.log(longest) * k / (num_bins - 1)) for k in range(num_bins)]
+    return sorted({max(1, math.ceil(edge - 1e-9)) for edge in spaced})
+
+
+class GapBins(nn.Module):
+    """Bins of the gap, and the probabilities they give.
+
+    Args:
+        num_bins: Bins wanted, the same-time bin included.
+        resolution_minutes: Length of a step.
+    """
+
+    log_edges: Tensor
+    edges: Tensor
+
+    def __init__(self, num_bins: int, resolution_minutes: int) -> None:
+        super().__init__()
+        edges = torch.tensor(gap_edges(num_bins, resolution_minutes), dtype=torch.int64)
+        self.resolution_minutes = resolution_minutes
+        self.num_bins = len(edges)
+        self.register_buffer("edges", edges, persistent=False)
+        self.register_buffer("log_edges", edges.double().log(), persistent=False)
+
+    @property
+    def resolution_days(self) -> float:
+        """Length of a step in days."""
+        return self.resolution_minutes / MINUTES_PER_DAY
+
+    def steps(self, minutes: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+        """Whole steps in a gap given in minutes."""
+        return torch.div(minutes, self.resolution_minutes, rounding_mode="floor")
+
+    def bin_of(self, steps: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+        """Bin of a gap in steps; gaps beyond the last edge belong to the last bin."""
+        inside = steps.clamp(max=int(self.edges[-1]) - 1)
+        return torch.bucketize(inside, self.edges, right=True)
+
+    def _share_below(
+        self, steps: Int[Tensor, "*shape"], bins: Int[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape"]:
+        """Share of a positive bin's probability on gaps < ``steps`` (0 at its lower edge)."""
+        upper = bins.clamp(min=1)
+        low, high = self.log_edges[upper - 1], self.log_edges[upper]
+        inside = steps.clamp(min=1, max=int(self.edges[-1])).double().log()
+        return ((inside - low) / (high - low)).clamp(0, 1)
+
+    def log_probability(
+        self, log_mass: Float[Tensor, "n bins"], steps: Int[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """log P(gap = steps)."""
+        bins = self.bin_of(steps)
+        inside = steps.clamp(max=int(self.edges[-1]) - 1)
+        cell = self._share_below(inside + 1, bins) - self._share_below(inside, bins)
+        cell = torch.where(bins == 0, torch.ones_like(cell), cell)
+        return log_mass.gather(-1, bins[:, None]).squeeze(-1) + cell.log().to(log_mass.dtype)
+
+    def log_survival(
+        self, log_mass: Float[Tensor, "n bins"], steps: Int[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """log P(gap >= steps); 0 at steps = 0."""
+        inside = steps.clamp(min=0, max=int(self.edges[-1]) - 1)
+        bins = self.bin_of(inside)
+        part = torch.where(bins == 0, torch.zeros_like(bins).double(), self._share_below(inside, bins))
+        mass = log_mass.exp()
+        at_or_above = mass.flip(-1).cumsum(-1).flip(-1).gather(-1, bins[:, None]).squeeze(-1)
+        own = mass.gather(-1, bins[:, None]).squeeze(-1)
+        survival = at_or_above - own * part.to(mass.dtype)
+        return survival.clamp(min=torch.finfo(mass.dtype).tiny, max=1).log() * (inside > 0)
+
+    def sample(
+        self,
+        mass: Float[Tensor, "n bins"],
+        uniform: Float[Tensor, " n"],
+        at_least: Int[Tensor, " n"],
+    ) -> Int[Tensor, " n"]:
+        """Draw gaps by inverse transform, conditional on gap >= ``at_least``.
+
+        Args:
+            mass: Bin probabilities, float64.
+            uniform: Draws in (0, 1).
+            at_least: Smallest gap allowed, in steps.
+
+        Returns:
+            Gaps in steps.
+        """
+        cumulative = mass.cumsum(-1)
+        total = cumulative[:, -1]
+        bins = self.bin_of(at_least)
+        before = cumulative.gather(-1, bins[:, None]).squeeze(-1) - mass.gather(-1, bins[:, None]).squeeze(-1)
+        share = torch.where(bins == 0, torch.zeros_like(before), self._share_below(at_least, bins))
+        skipped = before + share * mass.gather(-1, bins[:, None]).squeeze(-1)
+        target = skipped + uniform * (total - skipped)
+        drawn = torch.searchsorted(cumulative, target[:, None]).squeeze(-1)
+        drawn = drawn.clamp(max=self.num_bins - 1).maximum(bins)
+        within = target - (cumulative.gather(-1, drawn[:, None]) - mass.gather(-1, drawn[:, None])).squeeze(
+            -1
+        )
+        within = (within / mass.gather(-1, drawn[:, None]).squeeze(-1).clamp(min=1e-300)).clamp(0, 1)
+        upper = drawn.clamp(min=1)
+        low, high = self.log_edges[upper - 1], self.log_edges[upper]
+        steps = torch.exp(low + within * (high - low)).floor().long()
+        steps = steps.clamp(min=self.edges[upper - 1], max=self.edges[upper] - 1)
+        return torch.where(drawn == 0, torch.zeros_like(steps), steps).maximum(at_least)

@@ -1,0 +1,149 @@
+"""The model: leading positions, record, trunk, heads."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
+from proband.model.attention import Rotary
+from proband.model.block import Block
+from proband.model.config import ModelConfig
+from proband.model.embedding import Embedding
+from proband.model.fusion import Fusion
+from proband.model.gaps import GapBins
+from proband.model.heads import OnceMask, WhatHead, WhenHead
+from proband.model.loss import LossTerms
+
+
+class Proband(nn.Module):
+    """A generative model of lifelong records with static modalities.
+
+    Args:
+        config: Its shape.
+        once: Per token, whether it happens at most once in a life.
+    """
+
+    def __init__(self, config: ModelConfig, once: Bool[Tensor, " vocabulary"]) -> None:
+        super().__init__()
+        self.config = config
+        self.bins = GapBins(config.num_gap_bins, config.resolution_minutes)
+        self.embedding = Embedding(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.rotary = Rotary(config.head_dim)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.when = WhenHead(config, self.bins.num_bins)
+        self.what = WhatHead(config, self.bins.num_bins)
+        self.once = OnceMask(once)
+        self.fusion = Fusion(
+            config
+        )  # last, so that the trunk's initial weights are the same for every fusion
+
+    def set_output_biases(
+        self, gap_counts: Float[Tensor, " bins"], token_counts: Float[Tensor, " vocabulary"]
+    ) -> None:
+        """Start both heads at the log frequencies of the train split (add-one smoothed)."""
+        with torch.no_grad():
+            self.when.output.bias.copy_(((gap_counts + 1) / (gap_counts + 1).sum()).log())
+            self.what.bias.copy_(((token_counts + 1) / (token_counts + 1).sum()).log())
+
+    def hidden(
+        self,
+        tokens: Int[Tensor, "batch length"],
+        ages: Int[Tensor, "batch length"],
+        statics: Int[Tensor, "batch statics"],
+        modalities: dict[str, ModalityInput],
+    ) -> tuple[Float[Tensor, "batch length dim"], list[tuple[Tensor, Tensor]]]:
+        """Read histories: one vector per token, and every block's keys and values, leading first."""
+        batch, length = tokens.shape
+        gaps = torch.diff(ages, dim=1, prepend=ages[:, :1]).clamp(min=0)
+        record = self.dropout(self.embedding(tokens, ages, gaps, statics))
+        x = torch.cat([self.fusion(modalities, batch), record], dim=1)
+        latents = x.shape[1] - length
+        positions = torch.arange(latents + length, device=tokens.device).expand(batch, -1)
+        turn = self.rotary(positions, nn.functional.pad(ages, (latents, 0)))
+        cache = []
+        for block in self.blocks:
+            x, keys_values = block(x, turn)
+            cache.append(keys_values)
+        return x[:, latents:], cache
+
+    def step(
+        self,
+        tokens: Int[Tensor, "subjects paths"],
+        ages: Int[Tensor, "subjects paths"],
+        previous_ages: Int[Tensor, "subjects paths"],
+        statics: Int[Tensor, "subjects statics"],
+        positions: Int[Tensor, "subjects paths"],
+        prompt: list[tuple[Tensor, Tensor]],
+        prompt_mask: Bool[Tensor, "subjects prompt"],
+        paths: list[tuple[Tensor, Tensor]],
+        length: int,
+    ) -> Float[Tensor, "subjects paths dim"]:
+        """Read one more token on every path, from the cache (see :meth:`Attention.step`)."""
+        x = self.embedding(tokens, ages, ages - previous_ages, statics)
+        turn = self.rotary(positions, ages)
+        for block, prompt_kv, path_kv in zip(self.blocks, prompt, paths, strict=True):
+            assert isinstance(block, Block)
+            x = block.step(x, turn, prompt_kv, prompt_mask, path_kv, length)
+        return x
+
+    def log_codes(
+        self,
+        hidden: Float[Tensor, "n dim"],
+        gap_bins: Int[Tensor, " n"],
+        masked: Bool[Tensor, "n vocabulary"] | None,
+    ) -> Float[Tensor, "n vocabulary"]:
+        """log p(code | history, gap bin)."""
+        return self.what(hidden, gap_bins, self.embedding.tokens.weight, masked)
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The likelihood of what followed every scored position."""
+        hidden, _ = self.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
+        first = self.once.first_positions(batch.tokens, batch.once_before)
+        rows, positions = (batch.target == EVENT).nonzero(as_tuple=True)
+        masked = self.once.mask(first[rows], positions)
+        possible = ~masked.gather(1, batch.next_tokens[rows, positions][:, None]).squeeze(1)
+        num_impossible = int((~possible).sum())
+        rows, positions, masked = rows[possible], positions[possible], masked[possible]
+        at_event = hidden[rows, positions]
+        steps = self.bins.steps(batch.gaps[rows, positions])
+        event_when = self._gap_nats(at_event, steps, batch.waited[rows, positions])
+        log_codes = self.log_codes(at_event, self.bins.bin_of(steps), masked)
+        event_what = -log_codes.gather(1, batch.next_tokens[rows, positions][:, None]).squeeze(1)
+        return LossTerms(
+            when=event_when.sum(),
+            what=event_what.sum(),
+            censoring=self._censored_nats(hidden, batch),
+            num_events=len(rows),
+            num_impossible=num_impossible,
+            rows=rows,
+            positions=positions,
+            event_when=event_when,
+            event_what=event_what,
+        )
+
+    def _gap_nats(
+        self, hidden: Float[Tensor, "n dim"], steps: Int[Tensor, " n"], waited: Int[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """−log density per day of gaps, given none until ``waited`` minutes have passed."""
+        log_mass = self.when(hidden)
+        density = self.bins.log_probability(log_mass, steps) - math.log(self.bins.resolution_days)
+        return self._log_silence(log_mass, waited, steps) - density
+
+    def _log_silence(
+        self, log_mass: Float[Tensor, "n bins"], waited: Int[Tensor, " n"], steps: Int[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """log P(no event until entry), 0 where the position is at or after entry."""
+        until = torch.minimum(self.bins.steps(waited) + 1, steps)
+        return self.bins.log_survival(log_mass, until) * (waited > 0)
+
+    def _censored_nats(self, hidden: Float[Tensor, "batch length dim"], batch: Batch) -> Float[Tensor, ""]:
+        rows, positions = (batch.target == CENSORED).nonzero(as_tuple=True)
+        log_mass = self.when(hidden[rows, positions])
+        steps = self.bins.steps(batch.gaps[rows, positions])
+        silence = self.bins.log_survival(log_mass, steps)
+        return (self._log_silence(log_mass, batch.waited[rows, positions], steps) - silence).sum()

@@ -1,0 +1,137 @@
+"""A tokens folder, memory-mapped, and the modalities that go with its subjects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float, Int
+
+from proband.core.errors import DataError
+from proband.core.provenance import read_manifest
+from proband.core.schema import SCORES, SPLITS, SUBJECTS
+from proband.tokens.vocabulary import Vocabulary
+
+
+class TokenStore:
+    """Read access to a tokens folder; nothing is copied to memory.
+
+    Args:
+        folder: A finished tokens output.
+
+    Raises:
+        DataError: The folder is unfinished or its arrays do not fit together.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        read_manifest(folder)
+        self.folder = folder
+        self.vocabulary = Vocabulary.load(folder / "vocabulary.json")
+        self.subjects = SUBJECTS.read(folder / "subjects.parquet")
+        self.tokens = _map(folder / "tokens.npy")
+        self.minutes = _map(folder / "minutes.npy")
+        self.offsets = np.asarray(_map(folder / "offsets.npy"))
+        self.statics = np.asarray(_map(folder / "statics.npy"))
+        sizes = {len(self.offsets) - 1, len(self.statics), self.subjects.height}
+        if len(sizes) != 1 or not len(self.tokens) == len(self.minutes) == self.offsets[-1]:
+            raise DataError("arrays do not fit together", where=folder, remedy="run `proband tokens` again")
+        self.subject_ids = self.subjects["subject_id"].to_numpy()
+        self.entry = self.subjects["entry_minutes"].to_numpy()
+        self.exit = self.subjects["exit_minutes"].to_numpy()
+        self.died = self.subjects["died"].to_numpy()
+
+    def __len__(self) -> int:
+        return self.subjects.height
+
+    @cached_property
+    def once(self) -> Bool[np.ndarray, " vocabulary"]:
+        """Per token, whether it happens at most once in a life."""
+        return np.asarray(self.vocabulary.once, dtype=bool)
+
+    def rows_of(self, split: str) -> Int[np.ndarray, " rows"]:
+        """Rows of a split's subjects.
+
+        Raises:
+            DataError: Unknown or empty split.
+        """
+        rows = np.flatnonzero((self.subjects["split"] == split).to_numpy())
+        if not len(rows):
+            present = ", ".join(self.subjects["split"].unique().sort().to_list())
+            raise DataError(
+                "no subject in this split", where=self.folder, found=present, expected=f"{split} of {SPLITS}"
+            )
+        return rows
+
+    def record(self, row: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """Tokens and ages in minutes of one subject, birth first."""
+        here = slice(self.offsets[row], self.offsets[row + 1])
+        return self.tokens[here].astype(np.int64), self.minutes[here].astype(np.int64)
+
+
+def _map(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        remedy = "run `proband tokens` again"
+        raise DataError(
+            "unreadable array", where=path, found=str(error).splitlines()[0], remedy=remedy
+        ) from None
+
+
+@dataclass(frozen=True)
+class ModalityTable:
+    """One modality of every subject of a tokens folder.
+
+    Attributes:
+        values: Raw values; NaN where missing or where the subject lacks the modality.
+        observed: Whether the subject has it.
+        names: Column names, such as pgs_ids.
+    """
+
+    values: Float[np.ndarray, "subjects width"]
+    observed: Bool[np.ndarray, " subjects"]
+    names: tuple[str, ...]
+
+
+def load_genome(genome: Path, store: TokenStore, names: tuple[str, ...] | None = None) -> ModalityTable:
+    """Scores of the store's subjects, in the store's order.
+
+    Args:
+        genome: A genome output folder.
+        store: Whose subjects.
+        names: The columns a trained model expects; default all in the file.
+
+    Raises:
+        DataError: Genotypes and records have no subject in common, or a needed score is absent.
+    """
+    scores = SCORES.read(genome / "scores.parquet")
+    names = names or tuple(name for name in scores.columns if name != "subject_id")
+    absent = [name for name in names if name not in scores.columns]
+    if absent:
+        raise DataError(
+            "scores the model was trained on are missing",
+            where=genome / "scores.parquet",
+            found=f"{len(absent)} absent, first {absent[0]}",
+            remedy="score the genotypes with the same scoring files",
+        )
+    joined = store.subjects.select("subject_id").join(
+        scores.with_columns(pl.lit(True).alias("observed")),
+        on="subject_id",
+        how="left",
+        maintain_order="left",
+    )
+    observed = joined["observed"].fill_null(False).to_numpy().astype(bool)
+    if not observed.any():
+        raise DataError(
+            "genotypes and records have no subject in common",
+            where=genome,
+            found=f"score subjects {scores['subject_id'].head(3).to_list()}, "
+            f"record subjects {store.subject_ids[:3].tolist()}",
+            remedy="name the genotype samples by subject_id, or give `proband genome --samples`",
+        )
+    values = joined.select(names).to_numpy().astype(np.float32, copy=True)
+    values[~observed] = np.nan
+    return ModalityTable(values, observed, names)

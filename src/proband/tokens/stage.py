@@ -1,0 +1,201 @@
+"""The tokens stage: fit (or take) a vocabulary, tokenise every shard, pack the arrays."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from proband.core.engine import map_shards
+from proband.core.errors import DataError
+from proband.core.progress import say
+from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.schema import read_parquet
+from proband.core.units import MINUTES_PER_DAY
+from proband.ehr.cohort import follow_up
+from proband.ehr.meds import Shard, list_shards, read_shard
+from proband.tokens.pack import merge_parts, write_part
+from proband.tokens.tokenize import dated_events, is_static, tokenize_events, whole_days
+from proband.tokens.values import fit_edges
+from proband.tokens.vocabulary import Vocabulary, assemble_codes, kind_of, once_flags, roll_up
+
+
+class TokensConfig(BaseModel):
+    """Settings of the tokens stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_bins: int = Field(10, ge=2, le=100, description="Quantile bins per numeric code.")
+    min_values: int = Field(100, ge=2, description="Train values a code needs to get bins.")
+    min_subjects: int = Field(10, ge=1, description="Train subjects below which a code rolls up.")
+    static_prefixes: tuple[str, ...] = Field(
+        ("Gender//", "GENDER//", "Sex//", "SEX//"), description="Codes without a time that become statics."
+    )
+    vocabulary: str | None = Field(
+        None, description="Hash of the frozen vocabulary in use, if one was given."
+    )
+
+
+class _Seen(NamedTuple):
+    """What one train shard contributes to the vocabulary."""
+
+    pairs: pl.DataFrame
+    values: pl.DataFrame
+    statics: list[str]
+    daily: bool
+
+
+def tokens(
+    meds: Path,
+    out: Path,
+    *,
+    vocabulary: Path | None = None,
+    config: TokensConfig | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Tokenise a MEDS folder.
+
+    Args:
+        meds: A MEDS folder, as the ehr stage writes it.
+        out: Output folder.
+        vocabulary: A model or tokens folder whose frozen vocabulary to use, for new subjects or other
+            cohorts; default fits one on the train split.
+        config: Settings.
+        workers: Processes; default one per core.
+        overwrite: Replace a finished output.
+
+    Raises:
+        DataError: No train split to fit on, or unusable MEDS files.
+        CheckpointError: The given vocabulary is damaged or of another version.
+    """
+    config = config or TokensConfig()
+    frozen = Vocabulary.load(vocabulary / "vocabulary.json") if vocabulary else None
+    config = config.model_copy(update={"vocabulary": frozen.hash if frozen else None})
+    if is_finished(out, "tokens", config, overwrite):
+        return
+    shards = list_shards(meds)
+    if any(shard.split is None for shard in shards):
+        remedy = "split it first: proband ehr FOLDER OUT"
+        raise DataError(
+            "subjects without a split", where=meds, expected="data/SPLIT/*.parquet", remedy=remedy
+        )
+    parents = read_parents(meds)
+    inputs = [meds, *([vocabulary / "vocabulary.json"] if vocabulary else [])]
+    with stage_output(out, stage="tokens", config=config, inputs=inputs) as run:
+        fitted = frozen or fit_vocabulary(shards, parents, config, workers)
+        _tokenise_all(shards, fitted, parents, run, workers, freeze=frozen is None)
+    say(f"tokens: {run.counts['num_tokens']:,} tokens of {run.counts['num_subjects']:,} subjects in {out}")
+
+
+def read_parents(meds: Path) -> dict[str, list[str]]:
+    """Code to its parent codes from metadata/codes.parquet; empty where the file or column is absent."""
+    path = meds / "metadata" / "codes.parquet"
+    if not path.is_file():
+        return {}
+    codes = read_parquet(path)
+    if "parent_codes" not in codes.columns:
+        return {}
+    known = codes.filter(pl.col("parent_codes").list.len() > 0)
+    return dict(zip(known["code"].to_list(), known["parent_codes"].to_list(), strict=True))
+
+
+def fit_vocabulary(
+    shards: Sequence[Shard],
+    parents: Mapping[str, Sequence[str]],
+    config: TokensConfig,
+    workers: int | None = None,
+) -> Vocabulary:
+    """Fit bins, roll-up and token order on the train split; counts are still to be filled in."""
+    train = [shard for shard in shards if shard.split == "train"]
+    if not train:
+        remedy = "split the subjects (proband ehr does), or give a frozen --vocabulary"
+        raise DataError("no train split to fit the vocabulary on", where="the MEDS data", remedy=remedy)
+    look = partial(_look_at_shard, static_prefixes=config.static_prefixes)
+    seen = map_shards(look, train, description="Fitting the vocabulary", workers=workers)
+    edges = fit_edges(pl.concat([shard.values for shard in seen]), config.num_bins, config.min_values)
+    pairs = pl.concat([shard.pairs for shard in seen])
+    rolled = roll_up(pairs, parents, config.min_subjects)
+    edges = {code: inner for code, inner in edges.items() if code not in rolled}
+    common = [code for code in pairs["code"].unique().to_list() if code not in rolled]
+    kinds = {kind_of(code) for code in pairs["code"].unique().to_list()}
+    codes = assemble_codes([*common, *rolled.values()], edges, kinds)
+    return Vocabulary(
+        codes=tuple(codes),
+        edges=edges,
+        rolled=rolled,
+        once=(False,) * len(codes),
+        train_counts=(0,) * len(codes),
+        statics=tuple(sorted({code for shard in seen for code in shard.statics})),
+        resolution_minutes=MINUTES_PER_DAY if all(shard.daily for shard in seen) else 1,
+    )
+
+
+def _look_at_shard(shard: Shard, static_prefixes: Sequence[str]) -> _Seen:
+    events = read_shard(shard.path)
+    dated = dated_events(events, follow_up(events))
+    return _Seen(
+        pairs=dated.select("subject_id", "code").unique(),
+        values=dated.drop_nulls("numeric_value").select("code", "numeric_value"),
+        statics=events.filter(is_static(static_prefixes))["code"].unique().to_list(),
+        daily=whole_days(dated["minutes"]),
+    )
+
+
+class _Tokenised(NamedTuple):
+    """What tokenising one shard counted."""
+
+    counts: dict[str, int]
+    occurrences: np.ndarray
+    max_repeats: np.ndarray
+
+
+def _tokenise_shard(
+    numbered: tuple[int, Shard], vocabulary: Vocabulary, parents: Mapping[str, Sequence[str]], folder: Path
+) -> _Tokenised:
+    number, shard = numbered
+    part = tokenize_events(read_shard(shard.path), vocabulary, parents)
+    write_part(part, str(shard.split), folder / f"{number:06d}")
+    occurrences = np.bincount(part.rows["token"].to_numpy(), minlength=len(vocabulary))
+    max_repeats = np.zeros(len(vocabulary), dtype=np.int64)
+    repeats = part.rows.group_by("subject_id", "token").len().group_by("token").agg(pl.col("len").max())
+    max_repeats[repeats["token"].to_numpy()] = repeats["len"].to_numpy()
+    return _Tokenised(part.counts, occurrences, max_repeats)
+
+
+def _tokenise_all(
+    shards: Sequence[Shard],
+    vocabulary: Vocabulary,
+    parents: Mapping[str, Sequence[str]],
+    run: StageRun,
+    workers: int | None,
+    *,
+    freeze: bool,
+) -> None:
+    folder = run.folder / "parts"
+    one = partial(_tokenise_shard, vocabulary=vocabulary, parents=parents, folder=folder)
+    done = map_shards(one, list(enumerate(shards)), description="Tokenising", workers=workers)
+    if freeze:
+        train = [result for result, shard in zip(done, shards, strict=True) if shard.split == "train"]
+        vocabulary = replace(
+            vocabulary,
+            once=once_flags(np.max([result.max_repeats for result in train], axis=0)),
+            train_counts=tuple(int(n) for n in np.sum([result.occurrences for result in train], axis=0)),
+        )
+    merge_parts([folder / f"{number:06d}" for number in range(len(shards))], run.folder, len(vocabulary))
+    shutil.rmtree(folder)
+    vocabulary.save(run.folder / "vocabulary.json")
+    totals: Counter[str] = Counter()
+    for result in done:
+        totals.update(result.counts)
+    run.counts.update(totals, num_vocabulary=len(vocabulary))
+    run.notes["vocabulary_hash"] = vocabulary.hash
+    run.notes["resolution_minutes"] = vocabulary.resolution_minutes

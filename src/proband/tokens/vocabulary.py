@@ -1,0 +1,200 @@
+"""The frozen vocabulary: which token every code and value becomes.
+
+Fitted on the train split alone. A code seen in too few subjects rolls up to its parent, step by step, then
+to an unknown token of its kind (the part before the first ``//``); numeric values become quantile bins of
+their code. Token order is fixed: padding, birth, all codes alphabetically, death last; it is also the order
+of tokens inside one time stamp.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from proband.core.errors import CheckpointError
+from proband.core.provenance import read_json, write_json
+
+PADDING, BIRTH_TOKEN = 0, 1
+PADDING_CODE = "PADDING"
+BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
+UNKNOWN = "UNKNOWN"
+FORMAT_VERSION = 1
+_BIN_SUFFIX = re.compile(r"//Q\d+$")
+_HIERARCHICAL = re.compile(r"^(ICD|ATC)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Token codes and everything needed to tokenise new subjects the same way.
+
+    Attributes:
+        codes: Token index to its code; binned values end in ``//Qk``, k from 1.
+        edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up).
+        rolled: Rare code to the code (or unknown) that stands for it.
+        once: Per token, whether no train subject ever had it twice.
+        train_counts: Per token, its number of occurrences in the train split.
+        statics: Static codes; static index k + 1 is ``statics[k]``, 0 is none.
+        resolution_minutes: Finest time step of the train split: 1440 when all ages are whole days, else 1.
+    """
+
+    codes: tuple[str, ...]
+    edges: Mapping[str, tuple[float, ...]]
+    rolled: Mapping[str, str]
+    once: tuple[bool, ...]
+    train_counts: tuple[int, ...]
+    statics: tuple[str, ...]
+    resolution_minutes: int
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Code to token index."""
+        return {code: token for token, code in enumerate(self.codes)}
+
+    @property
+    def death(self) -> int:
+        """Token index of death, always the last."""
+        return len(self.codes) - 1
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the content: two vocabularies are the same exactly when their hashes are."""
+        return hashlib.sha256(json.dumps(self._plain(), sort_keys=True).encode()).hexdigest()
+
+    def _plain(self) -> dict:
+        plain = json.loads(json.dumps(asdict(self)))
+        return plain | {"format_version": FORMAT_VERSION}
+
+    def base_codes(self) -> list[str]:
+        """Per token, its code without a value bin; the names outcomes are matched on.
+
+        Padding, birth and unknown tokens give their own names, which no clinical code has.
+        """
+        return [_BIN_SUFFIX.sub("", code) for code in self.codes]
+
+    def kinds(self) -> list[str]:
+        """Per token, its kind: the part of the code before the first ``//``."""
+        return [kind_of(code) for code in self.codes]
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_json(path, self._plain() | {"hash": self.hash})
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """Read a saved vocabulary.
+
+        Raises:
+            CheckpointError: Another format version, or the content does not fit its hash.
+        """
+        plain = read_json(path)
+        if plain.get("format_version") != FORMAT_VERSION:
+            raise CheckpointError(
+                "unknown vocabulary version",
+                where=path,
+                found=plain.get("format_version"),
+                expected=FORMAT_VERSION,
+                remedy="use the proband version that wrote it, or tokenise again",
+            )
+        vocabulary = cls(
+            codes=tuple(plain["codes"]),
+            edges={code: tuple(edges) for code, edges in plain["edges"].items()},
+            rolled=dict(plain["rolled"]),
+            once=tuple(plain["once"]),
+            train_counts=tuple(plain["train_counts"]),
+            statics=tuple(plain["statics"]),
+            resolution_minutes=int(plain["resolution_minutes"]),
+        )
+        if plain.get("hash") != vocabulary.hash:
+            remedy = "take vocabulary.json from the original model or tokens folder"
+            raise CheckpointError("vocabulary changed after it was frozen", where=path, remedy=remedy)
+        return vocabulary
+
+
+def kind_of(code: str) -> str:
+    """The part of a code before the first ``//``.
+
+    >>> kind_of("LOINC//4548-4//Q3"), kind_of("MEDS_DEATH")
+    ('LOINC', 'MEDS_DEATH')
+    """
+    return code.split("//", 1)[0]
+
+
+def parent_of(code: str, parents: Mapping[str, Sequence[str]]) -> str | None:
+    """The code a rare ``code`` rolls up to, or None.
+
+    The first of its ``parent_codes``; without any, an ICD or ATC code loses its last character (and a dot).
+
+    >>> parent_of("ICD10CM//E11.65", {}), parent_of("SNOMED//1", {"SNOMED//1": ["SNOMED//2"]})
+    ('ICD10CM//E11.6', 'SNOMED//2')
+    >>> parent_of("ICD10CM//E11", {}), parent_of("LOINC//1", {})
+    ('ICD10CM//E1', None)
+    """
+    if parents.get(code):
+        return parents[code][0]
+    kind, _, tail = code.partition("//")
+    if _HIERARCHICAL.match(kind) and len(tail) > 1:
+        return f"{kind}//{tail[:-1].rstrip('.')}"
+    return None
+
+
+def roll_up(
+    subject_codes: pl.DataFrame, parents: Mapping[str, Sequence[str]], min_subjects: int, rounds: int = 8
+) -> dict[str, str]:
+    """Map every rare code to the nearest ancestor that is common enough, or to its kind's unknown.
+
+    Args:
+        subject_codes: Unique pairs ``subject_id``, ``code`` of the train split.
+        parents: Code to its parents, nearest first.
+        min_subjects: A code (with all that rolled up to it) in fewer subjects is rare.
+        rounds: Steps up the hierarchy at most.
+
+    Returns:
+        Rare code to what stands for it. Common codes are not in it.
+    """
+    rolled: dict[str, str] = {}
+    current = subject_codes.select("subject_id", "code")
+    for last in [*[False] * rounds, True]:
+        counts = current.unique().group_by("code").len()
+        rare = counts.filter((pl.col("len") < min_subjects) & ~pl.col("code").str.ends_with(f"//{UNKNOWN}"))
+        step = {}
+        for code in rare["code"].to_list():
+            parent = None if last else parent_of(code, parents)
+            if code != DEATH_CODE:
+                step[code] = parent or f"{kind_of(code)}//{UNKNOWN}"
+        if not step:
+            break
+        rolled = {code: step.get(target, target) for code, target in rolled.items()} | step
+        current = current.with_columns(pl.col("code").replace(step))
+    return rolled
+
+
+def assemble_codes(
+    plain: Iterable[str], edges: Mapping[str, Sequence[float]], kinds: Iterable[str]
+) -> list[str]:
+    """All token codes in their fixed order.
+
+    Args:
+        plain: Codes that occur without a usable value.
+        edges: Codes with value bins and their inner edges.
+        kinds: Kinds that get an unknown token (all kinds seen).
+    """
+    binned = [f"{code}//Q{k}" for code, inner in edges.items() for k in range(1, len(inner) + 2)]
+    unknown = [f"{kind}//{UNKNOWN}" for kind in kinds] + [UNKNOWN]
+    body = (set(plain) | set(binned) | set(unknown)) - {PADDING_CODE, BIRTH_CODE, DEATH_CODE}
+    return [PADDING_CODE, BIRTH_CODE, *sorted(body), DEATH_CODE]
+
+
+def once_flags(max_repeats: np.ndarray) -> tuple[bool, ...]:
+    """Per token, whether it occurred in the train split and never twice in one subject."""
+    return tuple(bool(flag) for flag in max_repeats == 1)

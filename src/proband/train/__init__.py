@@ -1,0 +1,11 @@
+"""train: fit a model to token arrays, and measure its likelihood.
+
+Reads: a tokens folder and, for a fusion, a genome folder. Writes: model.safetensors, config.json,
+vocabulary.json, metrics.jsonl, loss.png. Config: :class:`~proband.train.config.TrainConfig`. Next:
+forecast. Not done here: several processes or GPUs, fine-tuning on labels.
+"""
+
+from proband.train.likelihood import likelihood as likelihood
+from proband.train.stage import train as train
+
+__all__ = ["likelihood", "train"]

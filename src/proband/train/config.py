@@ -1,0 +1,44 @@
+"""Settings of training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from proband.model.config import Fusion
+
+PEAK_LEARNING_RATE = {"tiny": 2e-3, "small": 1e-3, "base": 3e-4}
+"""Peak rate by preset, falling with width as one over its root or faster."""
+
+
+class TrainConfig(BaseModel):
+    """How a model is fitted. Lengths of training are set by ``minutes`` or else by ``epochs``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Literal["tiny", "small", "base"] = Field("tiny", description="Size of the model.")
+    depth: int | None = Field(None, ge=1, description="Blocks; default the preset's.")
+    dim: int | None = Field(None, ge=8, description="Width; default the preset's.")
+    num_heads: int | None = Field(None, ge=1, description="Heads; default the preset's.")
+    fusion: Fusion = Field("none", description="How the genome reaches the trunk.")
+    minutes: float | None = Field(None, gt=0, description="Wall-clock minutes to train.")
+    epochs: float = Field(20, gt=0, description="Passes over the train split, unless minutes are given.")
+    context: int = Field(512, ge=8, description="Tokens of history per window.")
+    token_budget: int = Field(8192, ge=64, description="Padded tokens per batch, at most.")
+    learning_rate: float | None = Field(None, gt=0, description="Peak rate; default the preset's.")
+    warm_up: float = Field(0.03, ge=0, lt=1, description="Share of training with rising rate.")
+    weight_decay: float = Field(0.1, ge=0, description="AdamW's decay of matrices.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the trunk.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    patience: int = Field(6, ge=1, description="Tuning evaluations without gain before stopping early.")
+    hidden: int = Field(64, ge=1, description="Hidden width of the genome encoder.")
+    drop_modality: float = Field(0.15, ge=0, lt=1, description="Share of subjects trained as ungenotyped.")
+    drop_values: float = Field(0.1, ge=0, lt=1, description="Share of scores hidden in training.")
+    save_seconds: float = Field(60, gt=0, description="Seconds between saved states.")
+    seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate after warm-up."""
+        return self.learning_rate or PEAK_LEARNING_RATE[self.preset]

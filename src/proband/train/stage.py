@@ -1,0 +1,162 @@
+"""The train stage: build a model for the data, fit it, write the checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from proband.core.errors import ConfigError
+from proband.core.progress import say
+from proband.core.provenance import is_finished, stage_output
+from proband.model.checkpoint import save_model
+from proband.model.config import ModalityConfig, ModelConfig, preset
+from proband.model.gaps import GapBins
+from proband.model.modality import ModalityEncoder
+from proband.model.transformer import Proband
+from proband.tokens.dataset import ModalityTable, TokenStore, load_genome
+from proband.train.config import TrainConfig
+from proband.train.log import plot_losses
+from proband.train.loop import Trainer
+from proband.train.state import BEST, PROGRESS, STATE
+
+GENOME = "genome"
+
+
+def train(
+    tokens: Path,
+    out: Path,
+    *,
+    genome: Path | None = None,
+    config: TrainConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Fit a model to a tokens folder.
+
+    Work in progress lives in ``OUT.partial`` and survives a crash; ``resume`` continues it with the same
+    weights, order and random numbers as if it had not stopped (bit-identical when training by epochs).
+
+    Args:
+        tokens: A finished tokens folder with train and tuning splits.
+        out: Output folder.
+        genome: A genome folder, for every fusion but none.
+        config: Settings.
+        resume: Continue an interrupted training.
+        overwrite: Start anew over a finished or interrupted output.
+
+    Raises:
+        ConfigError: Fusion without genome or the reverse; an interrupted run without ``resume``.
+        DataError: Genotypes and records share no subject; a split is empty.
+    """
+    config = config or TrainConfig()
+    if is_finished(out, "train", config, overwrite):
+        return
+    if (config.fusion == "none") != (genome is None):
+        found = f"fusion {config.fusion} {'without' if genome is None else 'with'} a genome"
+        raise ConfigError(
+            "fusion and genome do not fit", found=found, remedy="give --genome and --fusion prefix"
+        )
+    work = _work_folder(out, resume, overwrite)
+    store = TokenStore(tokens)
+    tables = {GENOME: load_genome(genome, store)} if genome else {}
+    inputs = [tokens, *([genome] if genome else [])]
+    with stage_output(out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work) as run:
+        model = build_model(store, tables, config)
+        trainer = Trainer(model, store, tables, config, work)
+        result = trainer.run()
+        once = torch.from_numpy(store.once)
+        save_model(model, work, once, store.vocabulary.hash)
+        shutil.copy(tokens / "vocabulary.json", work / "vocabulary.json")
+        plot_losses(work)
+        for name in (STATE, BEST, PROGRESS):
+            (work / name).unlink()
+        weights = sum(parameter.numel() for parameter in model.parameters())
+        run.counts.update(
+            num_weights=weights,
+            num_steps=trainer.progress.step,
+            num_train_subjects=len(store.rows_of("train")),
+            num_genotyped_subjects=int(tables[GENOME].observed.sum()) if tables else 0,
+        )
+        run.notes["tuning_nats_per_event"] = result.per_event()
+        run.notes["best_step"] = trainer.progress.best_step
+        run.notes["train_seconds"] = round(trainer.progress.seconds, 1)
+        run.notes["threads"] = torch.get_num_threads()
+    say(
+        f"\ntrain: {weights:,} weights, {trainer.progress.step:,} steps, "
+        f"tuning loss {result.total:.4f} nats per event; model in {out}"
+    )
+
+
+def _work_folder(out: Path, resume: bool, overwrite: bool) -> Path:
+    work = out.with_name(f"{out.name}.partial")
+    if work.exists() and ((overwrite and not resume) or not (work / STATE).is_file()):
+        shutil.rmtree(work)
+    if (work / STATE).is_file() and not resume:
+        remedy = "continue it with --resume, or start anew with --overwrite"
+        raise ConfigError("an interrupted training is there", where=work, remedy=remedy)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: TrainConfig) -> Proband:
+    """A model of the configured size, with scaling and output biases fitted on the train split."""
+    torch.manual_seed(config.seed)
+    size = preset(config.preset)
+    given = {"depth": config.depth, "dim": config.dim, "num_heads": config.num_heads}
+    size |= {name: value for name, value in given.items() if value is not None}
+    modalities = {
+        name: ModalityConfig(
+            width=table.values.shape[1],
+            hidden=config.hidden,
+            drop_modality=config.drop_modality,
+            drop_values=config.drop_values,
+            names=table.names,
+        )
+        for name, table in tables.items()
+    }
+    shape = ModelConfig(
+        vocabulary_size=len(store.vocabulary),
+        num_statics=len(store.vocabulary.statics),
+        resolution_minutes=store.vocabulary.resolution_minutes,
+        context=config.context,
+        dropout=config.dropout,
+        fusion=config.fusion,
+        modalities=modalities,
+        **size,
+    )
+    model = Proband(shape, torch.from_numpy(store.once))
+    counts = torch.tensor(store.vocabulary.train_counts, dtype=torch.float64)
+    model.set_output_biases(count_gaps(store, model.bins), counts)
+    for name, table in tables.items():
+        encoder = model.fusion.encoders[name]
+        assert isinstance(encoder, ModalityEncoder)
+        encoder.standardise_with(*_train_moments(store, table))
+    return model
+
+
+def count_gaps(store: TokenStore, bins: GapBins) -> torch.Tensor:
+    """Gap-bin counts of scored train events, float64 (bins,)."""
+    counts = torch.zeros(bins.num_bins, dtype=torch.float64)
+    for row in store.rows_of("train"):
+        minutes = store.record(int(row))[1]
+        gaps = np.diff(minutes)[minutes[1:] > store.entry[row]]
+        if len(gaps):
+            index = bins.bin_of(bins.steps(torch.from_numpy(gaps)))
+            counts += torch.bincount(index, minlength=bins.num_bins)
+    return counts
+
+
+def _train_moments(store: TokenStore, table: ModalityTable) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = store.rows_of("train")
+    values = table.values[rows[table.observed[rows]]].astype(np.float64)
+    if not len(values):
+        width = table.values.shape[1]
+        return torch.zeros(width), torch.zeros(width)
+    known = ~np.isnan(values)
+    number = np.maximum(known.sum(0), 1)
+    mean = np.where(known, values, 0).sum(0) / number
+    sd = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(0) / number)
+    return torch.from_numpy(mean).float(), torch.from_numpy(sd).float()
