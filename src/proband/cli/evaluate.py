@@ -1,0 +1,44 @@
+"""``proband evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    risks: Annotated[
+        list[Path], typer.Argument(metavar="RISK...", help="Forecast folders or RiskTable files.")
+    ],
+    meds: Annotated[Path, typer.Option(help="MEDS folder of the same subjects.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")],
+    genome: Annotated[
+        Path | None, typer.Option(help="Genome folder: adds the PGS baseline and risk by PGS decile.")
+    ] = None,
+    task: Annotated[Path | None, typer.Option(help="Task file, needed for RiskTable files alone.")] = None,
+    baselines: Annotated[bool, typer.Option(help="Judge baselines fitted on train beside.")] = True,
+    bootstrap: Annotated[int, typer.Option(help="Bootstrap replicates over subjects.")] = 500,
+    split: Annotated[str, typer.Option(help="Split judged: train, tuning or held_out.")] = "held_out",
+    seed: Annotated[int, typer.Option(help="Seed of resamples and folds.")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
+) -> None:
+    """Judge risks against what happened: discrimination, calibration, utility, paired differences.
+
+    Example: proband evaluate risk/ --meds meds/ --genome genome/ --out results/
+    """
+    from proband.evaluate import evaluate
+
+    evaluate(
+        risks,
+        meds,
+        out,
+        genome=genome,
+        baselines=baselines,
+        bootstrap=bootstrap,
+        split=split,
+        seed=seed,
+        task=task,
+        overwrite=overwrite,
+    )

@@ -1,0 +1,114 @@
+"""Reading the inputs of an evaluation: RiskTables, the task they share, sex and birth, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from proband.core.errors import ConfigError, DataError, near_matches
+from proband.core.provenance import read_json
+from proband.core.schema import RISK, SCORES
+from proband.ehr.cohort import read_shards
+from proband.ehr.outcomes import Task, load_task
+
+RISK_FILE, TASK_FILE = "risk.parquet", "task.yaml"
+FEMALE, MALE = "Gender//F", "Gender//M"
+BASELINE_NAMES = ("age_sex", "pgs_logistic")
+
+
+def read_task(risks: Sequence[Path], task: Path | None) -> Task:
+    """The one task of all inputs.
+
+    Args:
+        risks: Forecast folders (with their task) or RiskTable files.
+        task: A task file, needed if no input is a folder.
+
+    Raises:
+        ConfigError: No task is given, or two inputs were made for different tasks.
+    """
+    found = [path / TASK_FILE for path in risks if path.is_dir()]
+    found += [task] if task is not None else []
+    if not found:
+        raise ConfigError("no task", where=", ".join(map(str, risks)), remedy="pass --task TASK.yaml")
+    first = load_task(found[0])
+    for other in found[1:]:
+        if load_task(other) != first:
+            raise ConfigError(
+                "risks of different tasks",
+                where=other,
+                expected=f"the task of {found[0]}",
+                remedy="forecast both with the same task file",
+            )
+    return first
+
+
+def read_risks(risks: Sequence[Path], task: Task, baselines: bool) -> pl.DataFrame:
+    """All RiskTables stacked, models in the order given.
+
+    Args:
+        risks: Forecast folders or RiskTable files.
+        task: The task; every outcome of the tables must be one of its.
+        baselines: Whether the baselines' names are taken.
+
+    Raises:
+        DataError: A table is unusable or has an unknown outcome.
+        ConfigError: Two inputs use one model name.
+    """
+    taken: dict[str, Path] = {}
+    frames = []
+    for given in risks:
+        path = given / RISK_FILE if given.is_dir() else given
+        frame = RISK.read(path)
+        if frame.is_empty():
+            raise DataError("RiskTable: no rows", where=path, remedy="forecast again")
+        _check_outcomes(frame, task, path)
+        for model in frame["model"].unique(maintain_order=True):
+            if model in taken or (baselines and model in BASELINE_NAMES):
+                where = f"{taken[model]} and {path}" if model in taken else path
+                remedy = "give each its own --name when forecasting"
+                raise ConfigError(f"the model name {model} is used twice", where=where, remedy=remedy)
+            taken[model] = path
+        frames.append(frame)
+    return pl.concat(frames)
+
+
+def _check_outcomes(frame: pl.DataFrame, task: Task, where: Path) -> None:
+    for outcome in frame["outcome"].unique(maintain_order=True):
+        if outcome not in task.outcomes:
+            known = ", ".join(task.outcomes)
+            remedy = near_matches(outcome, task.outcomes) or "forecast with this task"
+            raise DataError(
+                f"unknown outcome {outcome}", where=where, expected=f"one of {known}", remedy=remedy
+            )
+
+
+def read_subjects(meds: Path) -> pl.DataFrame:
+    """Sex and birth of all subjects.
+
+    Returns:
+        subject_id, split, birth_time and female (1 female, 0 male, null not recorded), one row each.
+    """
+    frames = []
+    for events, spans in read_shards(meds):
+        sex = (
+            events.lazy()
+            .filter(pl.col("code").is_in([FEMALE, MALE]))
+            .group_by("subject_id")
+            .agg((pl.col("code") == FEMALE).first().cast(pl.Float64).alias("female"))
+            .collect()
+        )
+        frames.append(spans.join(sex, on="subject_id", how="left"))
+    return pl.concat(frames).select("subject_id", "split", "birth_time", "female").sort("subject_id")
+
+
+def read_scores(genome: Path) -> tuple[pl.DataFrame, dict[str, dict]]:
+    """The scores of a genome folder and what is known of each.
+
+    Returns:
+        A frame of :data:`proband.core.schema.SCORES`, and pgs_id -> its entry in scores.json.
+    """
+    described = read_json(genome / "scores.json")
+    scores = SCORES.read(genome / "scores.parquet")
+    return scores, {name: described.get(name, {}) for name in scores.columns if name != "subject_id"}

@@ -1,0 +1,239 @@
+"""The tables of a results folder, and their summary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from proband.core.errors import DataError
+from proband.core.schema import Table
+
+_Columns = dict[str, pl.DataType | type[pl.DataType]]
+_KEY: _Columns = {"outcome": pl.String, "horizon_years": pl.Float64}
+_INTERVAL: _Columns = {"low": pl.Float64, "high": pl.Float64}
+_COUNTS: _Columns = {"num_subjects": pl.Int64, "num_cases": pl.Int64}
+_FLAGGED: _Columns = {"num_flagged": pl.Int64, "num_flagged_cases": pl.Int64}
+
+METRICS = Table(
+    "metrics",
+    _KEY
+    | {"model": pl.String, "metric": pl.String, "value": pl.Float64}
+    | _INTERVAL
+    | _COUNTS
+    | {"note": pl.String},
+    nullable=frozenset({"value", "low", "high"}),
+    unique=("outcome", "horizon_years", "model", "metric"),
+)
+"""One value with its 95% interval; a null value has its reason in ``note``. ``num_cases`` had the outcome by
+the horizon."""
+
+DIFFERENCES = Table(
+    "differences",
+    _KEY
+    | {"metric": pl.String, "model_a": pl.String, "model_b": pl.String, "difference": pl.Float64}
+    | _INTERVAL
+    | {"p_value": pl.Float64},
+    nullable=frozenset({"low", "high", "p_value"}),
+    unique=("outcome", "horizon_years", "metric", "model_a", "model_b"),
+)
+"""Model a minus model b on the same subjects and the same resamples."""
+
+CALIBRATION = Table(
+    "calibration",
+    _KEY
+    | {"model": pl.String, "group": pl.Int64, "predicted": pl.Float64, "observed": pl.Float64}
+    | _INTERVAL
+    | _COUNTS,
+    nullable=frozenset({"low", "high"}),
+    unique=("outcome", "horizon_years", "model", "group"),
+)
+"""Groups of rising risk: mean prediction and Aalen-Johansen cumulative incidence."""
+
+ROC = Table(
+    "ROC curve",
+    _KEY
+    | {
+        "model": pl.String,
+        "threshold": pl.Float64,
+        "false_positive_rate": pl.Float64,
+        "sensitivity": pl.Float64,
+    }
+    | _FLAGGED,
+)
+"""Thinned, thresholds falling; rates weighted for censoring, counts not."""
+
+PR = Table(
+    "precision-recall curve",
+    _KEY
+    | {"model": pl.String, "threshold": pl.Float64, "sensitivity": pl.Float64, "precision": pl.Float64}
+    | _FLAGGED,
+)
+"""Thinned, thresholds falling; rates weighted for censoring, counts not."""
+
+DECISION = Table(
+    "decision curve",
+    _KEY
+    | {"model": pl.String, "threshold": pl.Float64, "net_benefit": pl.Float64, "net_benefit_all": pl.Float64}
+    | _FLAGGED,
+)
+"""Net benefit per subject of acting at or above a threshold; acting on nobody is 0."""
+
+DECILES = Table(
+    "PGS deciles",
+    _KEY
+    | {
+        "pgs_id": pl.String,
+        "pgs_name": pl.String,
+        "chosen_by": pl.String,
+        "decile": pl.Int64,
+        "observed": pl.Float64,
+    }
+    | _INTERVAL
+    | _COUNTS,
+    nullable=frozenset({"low", "high"}),
+    unique=("outcome", "horizon_years", "decile"),
+)
+"""Aalen-Johansen cumulative incidence by decile of one score; ``chosen_by`` is trait or train association."""
+
+COHORT = Table(
+    "cohort",
+    {
+        "split": pl.String,
+        "outcome": pl.String,
+        "num_subjects": pl.Int64,
+        "num_predictions": pl.Int64,
+        "num_female": pl.Int64,
+        "num_male": pl.Int64,
+        "num_genotyped": pl.Int64,
+        "num_events": pl.Int64,
+        "num_deaths": pl.Int64,
+        "mean_age_years": pl.Float64,
+        "sd_age_years": pl.Float64,
+        "median_follow_up_years": pl.Float64,
+    },
+    nullable=frozenset({"sd_age_years", "num_genotyped"}),
+    unique=("split", "outcome"),
+)
+"""Who is at risk at prediction, and what followed over all of follow-up (deaths: before the outcome)."""
+
+TABLES = {
+    "metrics": METRICS,
+    "differences": DIFFERENCES,
+    "calibration": CALIBRATION,
+    "roc": ROC,
+    "pr": PR,
+    "decision": DECISION,
+    "deciles": DECILES,
+    "cohort": COHORT,
+}
+"""File stem in a results folder -> table."""
+
+
+def read_table(results: Path, name: str) -> pl.DataFrame:
+    """One table of a results folder, checked; ``name`` is a key of :data:`TABLES`."""
+    return TABLES[name].read(results / f"{name}.parquet")
+
+
+def headline(results: Path, horizon: float | None = None) -> pl.DataFrame:
+    """AUROC and AUPRC of every model at one horizon, and how each differs from the first model.
+
+    Args:
+        results: Folder of ``proband evaluate``.
+        horizon: In years; default the longest.
+
+    Returns:
+        outcome, horizon_years, cumulative_incidence, num_subjects, num_cases, model; auroc and auprc with
+        ``_low`` and ``_high``; auroc_difference and auprc_difference (this model minus the first listed)
+        with ``_low``, ``_high`` and ``_p``. Null where not estimable or not applicable.
+
+    Raises:
+        DataError: The folder holds no such horizon.
+    """
+    metrics = read_table(results, "metrics")
+    horizons = metrics["horizon_years"].unique().sort().to_list()
+    wanted = horizons[-1] if horizon is None and horizons else horizon
+    if wanted not in horizons:
+        found = ", ".join(f"{value:g}" for value in horizons)
+        raise DataError(f"no horizon of {wanted} years", where=results, found=found or "none")
+    metrics = metrics.filter(pl.col("horizon_years") == wanted)
+    key = ["outcome", "horizon_years", "model"]
+    table = metrics.select(*key, "num_subjects", "num_cases").unique(key, maintain_order=True)
+    incidence = metrics.filter(metric="cumulative_incidence").select(
+        *key, pl.col("value").alias("cumulative_incidence")
+    )
+    table = table.join(incidence, on=key, how="left", maintain_order="left")
+    differences = read_table(results, "differences").filter(pl.col("horizon_years") == wanted)
+    for metric in ("auroc", "auprc"):
+        part = metrics.filter(metric=metric).select(
+            *key,
+            pl.col("value").alias(metric),
+            *(pl.col(end).alias(f"{metric}_{end}") for end in ("low", "high")),
+        )
+        table = table.join(part, on=key, how="left", maintain_order="left")
+        table = table.join(
+            _against_first(table, differences, metric), on=key, how="left", maintain_order="left"
+        )
+    first = ["outcome", "horizon_years", "cumulative_incidence", "num_subjects", "num_cases", "model"]
+    return table.select(*first, *(name for name in table.columns if name not in first))
+
+
+def _against_first(table: pl.DataFrame, differences: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Differences turned round: each later model minus the first listed of its outcome."""
+    first = table.group_by("outcome", maintain_order=True).agg(pl.col("model").first().alias("model_a"))
+    name = f"{metric}_difference"
+    return (
+        differences.filter(metric=metric)
+        .join(first, on=["outcome", "model_a"])
+        .select(
+            "outcome",
+            "horizon_years",
+            pl.col("model_b").alias("model"),
+            (-pl.col("difference")).alias(name),
+            (-pl.col("high")).alias(f"{name}_low"),
+            (-pl.col("low")).alias(f"{name}_high"),
+            pl.col("p_value").alias(f"{name}_p"),
+        )
+    )
+
+
+def format_headline(table: pl.DataFrame) -> str:
+    """The table of :func:`headline` as text of fixed width, for a terminal."""
+    lines = []
+    width = max([len("model"), *(len(model) for model in table["model"])])
+    for (outcome, horizon), part in table.group_by(["outcome", "horizon_years"], maintain_order=True):
+        top = part.row(0, named=True)
+        incidence = _number(top["cumulative_incidence"], percent=True)
+        lines.append(
+            f"{outcome}, {horizon:g} years: {top['num_cases']} cases of {top['num_subjects']} subjects, "
+            f"cumulative incidence {incidence}"
+        )
+        lines.append(
+            f"  {'model':<{width}}  {'AUROC (95% CI)':<22}  {'AUPRC (95% CI)':<22}  AUROC vs {top['model']}"
+        )
+        lines += [_headline_row(row, width) for row in part.iter_rows(named=True)]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _headline_row(row: dict, width: int) -> str:
+    cells = [
+        f"{_number(row[name])} ({_number(row[f'{name}_low'])} to {_number(row[f'{name}_high'])})"
+        for name in ("auroc", "auprc")
+    ]
+    cells = [cell if row["auroc"] is not None else "too few cases" for cell in cells]
+    gain = "" if row["auroc_difference"] is None else _gain(row)
+    return f"  {row['model']:<{width}}  {cells[0]:<22}  {cells[1]:<22}  {gain}".rstrip()
+
+
+def _gain(row: dict) -> str:
+    ends = [row[f"auroc_difference_{end}"] for end in ("low", "high")]
+    low, high = ("–" if end is None else f"{end:+.3f}" for end in ends)
+    p = row["auroc_difference_p"]
+    return f"{row['auroc_difference']:+.3f} ({low} to {high}{'' if p is None else f', p = {p:.3f}'})"
+
+
+def _number(value: float | None, percent: bool = False) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}%" if percent else f"{value:.3f}"

@@ -1,0 +1,48 @@
+import pytest
+
+from proband.core.errors import DataError
+from proband.evaluate.results import format_headline, headline, read_table
+
+
+def test_headline_has_a_row_per_outcome_and_model(results):
+    table = headline(results, 5.0)
+    assert table.filter(outcome="type_2_diabetes")["model"].to_list() == [
+        "plain",
+        "sharp",
+        "age_sex",
+        "pgs_logistic",
+    ]
+    row = table.filter(outcome="type_2_diabetes", model="sharp").row(0, named=True)
+    metrics = read_table(results, "metrics").filter(
+        outcome="type_2_diabetes", horizon_years=5.0, model="sharp"
+    )
+    assert row["auroc"] == metrics.filter(metric="auroc")["value"][0]
+    assert row["auprc_high"] == metrics.filter(metric="auprc")["high"][0]
+    first = table.filter(outcome="type_2_diabetes", model="plain").row(0, named=True)
+    assert row["auroc_difference"] == pytest.approx(row["auroc"] - first["auroc"])
+    assert row["auroc_difference_low"] <= row["auroc_difference"] <= row["auroc_difference_high"]
+    assert first["auroc_difference"] is None
+    assert row["num_cases"] > 0
+
+
+def test_default_is_the_longest_horizon(results):
+    assert headline(results).equals(headline(results, 5.0))
+
+
+def test_unknown_horizon(results):
+    with pytest.raises(DataError, match=r"no horizon of 3.*found 1, 5"):
+        headline(results, 3.0)
+
+
+def test_text_names_models_and_too_few_cases(results):
+    text = format_headline(headline(results, 1.0))
+    assert "type_2_diabetes, 1 years" in text
+    assert "AUROC vs plain" in text
+    assert "too few cases" in text
+    assert "nan" not in text
+    assert "None" not in text
+
+
+def test_missing_results(tmp_path):
+    with pytest.raises(DataError, match="missing file"):
+        headline(tmp_path)

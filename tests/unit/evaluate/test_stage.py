@@ -1,0 +1,230 @@
+import shutil
+
+import polars as pl
+import pytest
+
+from proband.core.errors import ConfigError, DataError
+from proband.core.schema import LABELS, RISK
+from proband.ehr.outcomes import Task, load_task, save_task
+from proband.evaluate import evaluate
+from proband.evaluate.metrics import METRICS
+from proband.evaluate.results import TABLES, read_table
+
+
+def value(results, metric, model, outcome="type_2_diabetes", horizon=5.0):
+    found = read_table(results, "metrics").filter(
+        outcome=outcome, horizon_years=horizon, model=model, metric=metric
+    )
+    return found.row(0, named=True)
+
+
+def test_every_file_is_there_and_valid(results, world):
+    for name in TABLES:
+        read_table(results, name)
+    LABELS.read(results / "labels.parquet")
+    assert {path.name for path in (results / "baselines").iterdir()} == {
+        "age_sex.parquet",
+        "pgs_logistic.parquet",
+    }
+    for path in (results / "baselines").iterdir():
+        RISK.read(path)
+    assert load_task(results / "task.yaml") == world.task
+    assert (results / "manifest.json").is_file()
+
+
+def test_models_and_metrics_are_complete(results):
+    metrics = read_table(results, "metrics").filter(outcome="type_2_diabetes", horizon_years=5.0)
+    assert metrics["model"].unique(maintain_order=True).to_list() == [
+        "plain",
+        "sharp",
+        "age_sex",
+        "pgs_logistic",
+    ]
+    assert set(metrics["metric"]) == set(METRICS)
+    assert metrics["num_subjects"].n_unique() == 1
+
+
+def test_better_model_wins_and_the_baselines_see_their_signal(results):
+    auroc = {
+        model: value(results, "auroc", model)["value"]
+        for model in ("plain", "sharp", "age_sex", "pgs_logistic")
+    }
+    assert auroc["sharp"] > auroc["plain"]
+    assert auroc["sharp"] > auroc["age_sex"] > 0.52
+    assert auroc["pgs_logistic"] > auroc["age_sex"]
+    row = read_table(results, "differences").filter(
+        outcome="type_2_diabetes", horizon_years=5.0, metric="auroc", model_a="plain", model_b="sharp"
+    )
+    assert row["difference"][0] == pytest.approx(auroc["plain"] - auroc["sharp"])
+    assert row["high"][0] < 0
+
+
+def test_true_risks_are_calibrated(results):
+    slope = value(results, "calibration_slope", "sharp")
+    assert slope["low"] < 1 < slope["high"]
+    ratio = value(results, "observed_expected", "sharp")
+    assert ratio["low"] < 1 < ratio["high"]
+
+
+def test_rare_outcome_is_null_with_a_reason(results):
+    row = value(results, "auroc", "plain", "stroke", 1.0)
+    assert row["value"] is None
+    assert "at least 5 needed" in row["note"]
+    assert row["num_cases"] < 5
+
+
+def test_deciles_take_the_score_of_the_trait(results):
+    deciles = read_table(results, "deciles").filter(outcome="type_2_diabetes", horizon_years=5.0)
+    assert deciles["pgs_id"].unique().to_list() == ["PGS000001"]
+    assert deciles["chosen_by"][0] == "trait"
+    assert deciles.height == 10
+    assert deciles["observed"][-1] > 2 * deciles["observed"][0]
+
+
+def test_cohort_counts(results, world):
+    cohort = (
+        read_table(results, "cohort").filter(split="held_out", outcome="type_2_diabetes").row(0, named=True)
+    )
+    assert (
+        cohort["num_subjects"]
+        == cohort["num_female"] + cohort["num_male"]
+        == (world.split == "held_out").sum()
+    )
+    assert cohort["num_genotyped"] < cohort["num_subjects"]
+    assert 37 < cohort["mean_age_years"] - 2 < 63
+
+
+def test_same_seed_same_result_and_second_run_does_nothing(results, world):
+    out = world.folder / "again"
+    risks = [world.folder / "risk_plain", world.folder / "risk_sharp"]
+    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=50)
+    assert read_table(out, "metrics").equals(read_table(results, "metrics"))
+    before = (out / "metrics.parquet").stat().st_mtime_ns
+    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=50)
+    assert (out / "metrics.parquet").stat().st_mtime_ns == before
+    with pytest.raises(ConfigError, match="other settings"):
+        evaluate(risks, world.meds, out, genome=world.genome, bootstrap=60)
+
+
+def test_models_meet_on_the_common_subjects(world, tmp_path):
+    table = world.risk_table("half").filter(pl.col("subject_id") % 2 == 0)
+    RISK.write(table, tmp_path / "half.parquet")
+    evaluate(
+        [world.risk_folder("whole"), tmp_path / "half.parquet"], world.meds, tmp_path / "out", bootstrap=0
+    )
+    metrics = read_table(tmp_path / "out", "metrics")
+    assert metrics["num_subjects"].max() == table["subject_id"].n_unique()
+    assert metrics["low"].null_count() == metrics.height
+
+
+def test_baselines_ignore_what_followed_in_the_judged_split(results, world, tmp_path):
+    shutil.copytree(world.meds, tmp_path / "meds")
+    shard = tmp_path / "meds" / "data" / "held_out" / "0.parquet"
+    frame = pl.read_parquet(shard)
+    frame.filter(pl.col("code") != "SNOMED//1").write_parquet(shard)
+    evaluate(
+        [world.folder / "risk_sharp"], tmp_path / "meds", tmp_path / "out", genome=world.genome, bootstrap=0
+    )
+    for name in ("age_sex", "pgs_logistic"):
+        ours = RISK.read(tmp_path / "out" / "baselines" / f"{name}.parquet")
+        assert ours.equals(RISK.read(results / "baselines" / f"{name}.parquet"))
+
+
+def test_missing_column(world, tmp_path):
+    world.risk_table("x").drop("unresolved").write_parquet(tmp_path / "risk.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    with pytest.raises(DataError, match="missing column unresolved"):
+        evaluate([tmp_path], world.meds, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_risk_outside_its_range(world, tmp_path):
+    world.risk_table("x").with_columns(pl.col("risk") + 0.9).write_parquet(tmp_path / "risk.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    with pytest.raises(DataError, match="risk out of range"):
+        evaluate([tmp_path], world.meds, tmp_path / "out")
+
+
+def test_no_common_subjects(world, tmp_path):
+    table = world.risk_table("x").with_columns(pl.col("subject_id") + 10_000)
+    RISK.write(table, tmp_path / "x.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    with pytest.raises(DataError, match="no common subjects"):
+        evaluate([tmp_path / "x.parquet"], world.meds, tmp_path / "out", task=tmp_path / "task.yaml")
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
+
+
+def test_models_without_a_shared_subject(world, tmp_path):
+    table = world.risk_table("even")
+    RISK.write(table.filter(pl.col("subject_id") % 2 == 0), tmp_path / "even.parquet")
+    odd = table.filter(pl.col("subject_id") % 2 == 1).with_columns(pl.lit("odd").alias("model"))
+    RISK.write(odd, tmp_path / "odd.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    risks = [tmp_path / "even.parquet", tmp_path / "odd.parquet"]
+    with pytest.raises(DataError, match=r"no common subjects.*type_2_diabetes|no common subjects.*stroke"):
+        evaluate(risks, world.meds, tmp_path / "out", task=tmp_path / "task.yaml", baselines=False)
+
+
+def test_unknown_outcome(world, tmp_path):
+    table = (
+        world.risk_table("x")
+        .with_columns(pl.lit("strokes").alias("outcome"))
+        .unique(["subject_id", "horizon_years"])
+    )
+    RISK.write(table, tmp_path / "risk.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    with pytest.raises(DataError, match=r"unknown outcome strokes.*did you mean stroke\?"):
+        evaluate([tmp_path], world.meds, tmp_path / "out")
+
+
+def test_different_tasks(world, tmp_path):
+    other = Task.model_validate(world.task.model_dump(exclude_none=True) | {"gap_days": 30})
+    risks = [world.risk_folder("plain2"), world.risk_folder("gapped", task=other)]
+    with pytest.raises(ConfigError, match="risks of different tasks"):
+        evaluate(risks, world.meds, tmp_path / "out")
+
+
+def test_no_task(world, tmp_path):
+    RISK.write(world.risk_table("x"), tmp_path / "x.parquet")
+    with pytest.raises(ConfigError, match="no task"):
+        evaluate([tmp_path / "x.parquet"], world.meds, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["plain", "age_sex"])
+def test_model_name_used_twice(world, tmp_path, name):
+    RISK.write(world.risk_table(name), tmp_path / "x.parquet")
+    with pytest.raises(ConfigError, match=rf"{name} is used twice.*--name"):
+        evaluate(
+            [world.risk_folder("plain", noise=1.5), tmp_path / "x.parquet"], world.meds, tmp_path / "out"
+        )
+
+
+def test_empty_split(world, tmp_path):
+    shutil.copytree(world.meds, tmp_path / "meds")
+    shutil.rmtree(tmp_path / "meds" / "data" / "held_out")
+    with pytest.raises(DataError, match="no subject at risk in split held_out"):
+        evaluate([world.risk_folder("plain3")], tmp_path / "meds", tmp_path / "out")
+
+
+def test_no_train_split_for_the_baselines(world, tmp_path):
+    shutil.copytree(world.meds, tmp_path / "meds")
+    shutil.rmtree(tmp_path / "meds" / "data" / "train")
+    risk = world.risk_folder("plain4")
+    with pytest.raises(DataError, match=r"no train subject.*--no-baselines"):
+        evaluate([risk], tmp_path / "meds", tmp_path / "out")
+    evaluate([risk], tmp_path / "meds", tmp_path / "out", baselines=False, bootstrap=0)
+    assert not (tmp_path / "out" / "baselines").exists()
+
+
+def test_unknown_split_and_bootstrap(world, tmp_path):
+    with pytest.raises(ConfigError, match="unknown split"):
+        evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", split="test")
+    with pytest.raises(ConfigError, match="bootstrap out of range"):
+        evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", bootstrap=-1)
+
+
+def test_no_risk_rows(world, tmp_path):
+    RISK.write(RISK.empty(), tmp_path / "risk.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    with pytest.raises(DataError, match="no rows"):
+        evaluate([tmp_path], world.meds, tmp_path / "out")
