@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import polars as pl
 
 from proband.core.errors import DataError
 
 TIME = pl.Datetime("us")
+
+PolarsType: TypeAlias = Any
+"""A polars type or its class; Any, since runtime type checks refuse unions of polars' classes."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,11 @@ class Table:
     """
 
     name: str
-    columns: Mapping[str, pl.DataType | type[pl.DataType]]
+    columns: Mapping[str, PolarsType]
     nullable: frozenset[str] = frozenset()
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unique: tuple[str, ...] = ()
-    extra: pl.DataType | type[pl.DataType] | None = None
+    extra: PolarsType | None = None
 
     def check(self, frame: pl.DataFrame, where: object) -> pl.DataFrame:
         """Return ``frame`` with the declared columns first.
@@ -119,7 +123,12 @@ RISK = Table(
         "standard_error": pl.Float64,
         "unresolved": pl.Float64,
     },
-    bounds={"risk": (0, 1), "unresolved": (0, 1), "standard_error": (0, 1), "horizon_years": (0, 150)},
+    bounds={
+        "risk": (0.0, 1.0),
+        "unresolved": (0.0, 1.0),
+        "standard_error": (0.0, 1.0),
+        "horizon_years": (0.0, 150.0),
+    },
     unique=("subject_id", "prediction_time", "outcome", "horizon_years", "model"),
 )
 """Cumulative incidence by a horizon. ``standard_error`` is Monte-Carlo error only (0 for a closed form);
@@ -135,7 +144,7 @@ LABELS = Table(
         "time_years": pl.Float64,
         "event": pl.Int8,
     },
-    bounds={"time_years": (0, 200), "event": (0, 2)},
+    bounds={"time_years": (0.0, 200.0), "event": (0.0, 2.0)},
     unique=("subject_id", "prediction_time", "outcome"),
 )
 """What followed a prediction time: ``event`` is 1 the outcome, 2 death before it, 0 neither by the end of
@@ -164,7 +173,7 @@ MATCH = Table(
         "match_rate": pl.Float64,
         "kept": pl.Boolean,
     },
-    bounds={"match_rate": (0, 1)},
+    bounds={"match_rate": (0.0, 1.0)},
     unique=("pgs_id",),
 )
 """Why each scoring-file row was or was not used; the reasons are exclusive and add up to ``num_rows``

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.schema import TIME, read_parquet
+from proband.core.schema import TIME, PolarsType, read_parquet
 
 BIRTH = "MEDS_BIRTH"
 DEATH = "MEDS_DEATH"
@@ -124,7 +124,7 @@ def conform(frame: pl.DataFrame, where: object) -> pl.DataFrame:
     return frame
 
 
-def _convertible(name: str, dtype: pl.DataType) -> bool:
+def _convertible(name: str, dtype: PolarsType) -> bool:
     if name == "subject_id":
         return dtype.is_integer()
     if name == "time":

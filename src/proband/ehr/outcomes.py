@@ -137,6 +137,8 @@ def load_task(path: Path) -> Task:
     if not isinstance(content, dict):
         expected = ", ".join(Task.model_fields)
         raise ConfigError("no task", where=path, found=type(content).__name__, expected=f"keys {expected}")
+    if not content.get("outcomes"):
+        raise ConfigError("no outcome", where=path, expected="outcomes: {name: {codes: [...]}}")
     try:
         return Task.model_validate(content)
     except ValidationError as error:
