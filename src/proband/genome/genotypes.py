@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,7 @@ MISSING = np.float32(-9)
 _KINDS = (".pgen", ".bed", ".vcf.gz", ".vcf", ".bcf", ".vcf.bgz")
 
 
+@runtime_checkable
 class DosageReader(Protocol):
     """Reads ALT dosages of chosen variants and a range of samples."""
 
@@ -100,13 +101,10 @@ def per_allele(rows: pl.DataFrame) -> pl.DataFrame:
     Args:
         rows: ``chrom, pos, ref, alt`` in the file's order; alleles of any case.
     """
-    return (
-        rows.with_row_index("index")
-        .with_columns(
-            pl.col("ref").str.to_uppercase(),
-            pl.col("alt").str.to_uppercase().str.split(","),
-        )
-        .with_columns(is_multiallelic=pl.col("alt").list.len() > 1)
-        .explode("alt")
-        .select("index", "chrom", "pos", "ref", "alt", "is_multiallelic")
-    )
+    alleles = pl.col("alt").str.to_uppercase().str.split(",")
+    rows = rows.with_row_index("index").with_columns(pl.col("ref").str.to_uppercase(), alts=alleles)
+    rows = rows.with_columns(is_multiallelic=pl.col("alts").list.len() > 1)
+    most = int(rows["alts"].list.len().to_numpy().max(initial=0))
+    nth = [rows.with_columns(alt=pl.col("alts").list.get(n, null_on_oob=True)) for n in range(most)]
+    columns = ("index", "chrom", "pos", "ref", "alt", "is_multiallelic")
+    return pl.concat([part.filter(pl.col("alt").is_not_null()) for part in nth]).sort("index").select(columns)

@@ -1,0 +1,172 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from proband.core.errors import DataError
+from proband.genome.plink import open_plink, read_samples, read_variants
+
+SITES = [("chr1", 10, "A", "G"), ("1", 20, "C", "T"), ("23", 30, "G", "A")]
+CALLS = np.array([[0, 1, 2, -9, 0], [2, 2, 1, 0, 0], [1, -9, -9, 0, 2]])
+
+
+def write_bed(stem: Path, calls: np.ndarray) -> Path:
+    """Write SITES as .bed, .bim, .fam: two bits a call, 00 two A1 (ALT), 01 missing, 10 one, 11 none."""
+    bits = {2: 0, -9: 1, 1: 2, 0: 3}
+    rows = [[bits[int(call)] for call in row] + [0] * (-len(row) % 4) for row in calls]
+    packed = [sum(row[at + n] << 2 * n for n in range(4)) for row in rows for at in range(0, len(row), 4)]
+    Path(f"{stem}.bed").write_bytes(bytes([0x6C, 0x1B, 0x01, *packed]))
+    Path(f"{stem}.bim").write_text("".join(f"{chrom}\tv\t0\t{pos}\t{alt}\t{ref}\n" for chrom, pos, ref, alt in SITES))
+    Path(f"{stem}.fam").write_text("".join(f"f {name} 0 0 {1 + name % 2} -9\n" for name in range(calls.shape[1])))
+    return Path(f"{stem}.bed")
+
+
+def all_of(genotypes):
+    return genotypes.reader.read(np.arange(genotypes.num_variants, dtype=np.uint32), 0, len(genotypes.sample_ids))
+
+
+def test_pgen(pgen):
+    found = open_plink(pgen(SITES, CALLS))
+    assert found.variants.select("index", "chrom", "pos", "ref", "alt").rows() == [
+        (0, "1", 10, "A", "G"), (1, "1", 20, "C", "T"), (2, "X", 30, "G", "A"),
+    ]  # fmt: skip
+    assert found.sample_ids == ["1", "2", "3", "4", "5"]
+    assert not found.is_male.any()
+    np.testing.assert_array_equal(all_of(found), CALLS)
+    assert [path.name for path in found.files] == ["toy.pgen", "toy.pvar", "toy.psam"]
+
+
+def test_bed_counts_a1_as_alt(tmp_path):
+    found = open_plink(write_bed(tmp_path / "toy", CALLS))
+    assert found.variants.select("pos", "ref", "alt").rows() == [(10, "A", "G"), (20, "C", "T"), (30, "G", "A")]
+    np.testing.assert_array_equal(all_of(found), CALLS)
+    assert found.is_male.tolist() == [True, False, True, False, True]
+
+
+def test_chosen_variants_of_a_range_of_samples(pgen):
+    reader = open_plink(pgen(SITES, CALLS)).reader
+    chosen = np.array([0, 2], np.uint32)
+    np.testing.assert_array_equal(reader.read(chosen, 1, 4), CALLS[[0, 2], 1:4])
+    np.testing.assert_array_equal(reader.read(chosen, 4, 5), CALLS[[0, 2], 4:])
+    np.testing.assert_array_equal(reader.read(chosen, 0, 5), CALLS[[0, 2]])
+
+
+def test_several_alt_alleles(tmp_path):
+    import pgenlib
+
+    with pgenlib.PgenWriter(str(tmp_path / "a.pgen").encode(), 2, variant_ct=2, nonref_flags=False, allele_ct_limit=3) as file:
+        file.append_alleles(np.array([0, 1, 1, 2], np.int32), allele_ct=3)
+        file.append_alleles(np.array([1, 1, 0, 1], np.int32))
+    (tmp_path / "a.pvar").write_text("#CHROM\tPOS\tID\tREF\tALT\n1\t5\t.\tA\tC,G\n1\t6\t.\tA\tC\n")
+    (tmp_path / "a.psam").write_text("#IID\n1\n2\n")
+    found = open_plink(tmp_path / "a.pgen")
+    assert found.variants["is_multiallelic"].to_list() == [True, True, False]
+    assert found.reader.read(np.array([1], np.uint32), 0, 2).tolist() == [[2, 1]]
+
+
+def test_pvar_header_tells_the_build_and_columns_by_name(tmp_path):
+    path = tmp_path / "a.pvar"
+    path.write_text("##contig=<ID=1,length=248956422>\n#CHROM\tPOS\tID\tREF\tALT\tINFO\n1\t5\trs1\tA\tG\tx\n")
+    rows, build = read_variants(path)
+    assert (rows.rows(), build) == ([("1", 5, "A", "G")], "GRCh38")
+
+
+@pytest.mark.parametrize("text", ["1 rs 0 5 G A\n", "1\trs\t0\t5\tG\tA\n", "1\trs\t5\tG\tA\n"])
+def test_bim_and_pvar_without_header(tmp_path, text):
+    (tmp_path / "a.bim").write_text(text)
+    assert read_variants(tmp_path / "a.bim")[0].rows() == [("1", 5, "A", "G")]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "male"),
+    [
+        ("#FID\tIID\tSEX\nf\ta\t1\nf\tb\t2\n", ["a", "b"], [True, False]),
+        ("#IID\na\nb\n", ["a", "b"], [False, False]),
+        ("##note\n#IID SEX\na M\nb NA\n", ["a", "b"], [True, False]),
+        ("f a 0 0 2 -9\nf b 0 0 1 -9\n", ["a", "b"], [False, True]),
+    ],
+)
+def test_samples(tmp_path, text, names, male):
+    (tmp_path / "a.psam").write_text(text)
+    found = read_samples(tmp_path / "a.psam")
+    assert (found[0], found[1].tolist()) == (names, male)
+
+
+@pytest.mark.parametrize("text", ["", "#FID\tSEX\nf\t1\n", "#FID\tIID\nf\ta\nf\n"])
+def test_unusable_samples(tmp_path, text):
+    (tmp_path / "a.psam").write_text(text)
+    with pytest.raises(DataError, match=r"a\.psam"):
+        read_samples(tmp_path / "a.psam")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("#CHROM\tPOS\tID\tREF\n1\t5\trs\tA\n", "missing column"),
+        ("#CHROM\tPOS\tID\tREF\tALT\n1\t5\trs\tA\tG\n1\tfive\trs\tA\tG\n", "no integer.*'five' on line 3"),
+        ("#CHROM\tPOS\tID\tREF\tALT\n1\t5\trs\tA\n", "empty values|unreadable"),
+        ("#CHROM\tPOS\tID\tREF\tALT\n", "unreadable|empty"),
+        ("1\t5\tA\n", "not a table of variants"),
+        ("", "not a table of variants"),
+    ],
+)
+def test_unusable_variants(tmp_path, text, message):
+    (tmp_path / "a.pvar").write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_variants(tmp_path / "a.pvar")
+    assert "a.pvar" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".pvar", ".psam"])
+def test_missing_companion(pgen, suffix):
+    path = pgen(SITES, CALLS)
+    path.with_suffix(suffix).unlink()
+    with pytest.raises(DataError, match=rf"missing companion file.*toy\{suffix}"):
+        open_plink(path)
+
+
+def test_compressed_companion_is_refused_with_the_command_to_unpack(pgen):
+    path = pgen(SITES, CALLS)
+    path.with_suffix(".pvar").rename(path.with_suffix(".pvar.zst"))
+    with pytest.raises(DataError, match="compressed companion.*plink2 --zst-decompress"):
+        open_plink(path)
+
+
+@pytest.mark.parametrize(("suffix", "found"), [(".pvar", "3 variants of 5"), (".psam", "3 variants of 5")])
+def test_counts_that_do_not_fit(pgen, suffix, found):
+    path = pgen(SITES, CALLS)
+    companion = path.with_suffix(suffix)
+    companion.write_text("".join(companion.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DataError, match=f"counts do not fit.*found {found} samples.*companion files"):
+        open_plink(path)
+
+
+def test_truncated_bed(tmp_path):
+    path = write_bed(tmp_path / "toy", CALLS)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"counts do not fit.*toy\.bed.*found 8 bytes.*expected 9 bytes"):
+        open_plink(path)
+
+
+def test_bed_of_another_kind(tmp_path):
+    path = write_bed(tmp_path / "toy", CALLS)
+    path.write_bytes(b"xyz" + path.read_bytes()[3:])
+    with pytest.raises(DataError, match=r"unreadable genotype file.*toy\.bed"):
+        open_plink(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a genotype file at all"])
+def test_pgen_that_is_none(pgen, content):
+    path = pgen(SITES, CALLS)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"unreadable genotype file.*toy\.pgen"):
+        open_plink(path)
+
+
+def test_truncated_pgen(pgen):
+    rng = np.random.default_rng(0)
+    sites = [("1", pos, "A", "G") for pos in range(200)]
+    path = pgen(sites, rng.integers(0, 3, (200, 100)))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DataError, match=r"unreadable genotype file.*toy\.pgen"):
+        all_of(open_plink(path))
