@@ -120,13 +120,13 @@ def test_follow_up_of_a_folder_has_the_split(events: Callable, meds: Callable) -
     )
     assert read_follow_up(folder).select("subject_id", "split").rows() == [(1, "held_out"), (2, "train")]
     assert read_follow_up(folder, ["train"])["subject_id"].to_list() == [2]
-    with pytest.raises(DataError, match="no subject in split; .*found tuning"):
+    with pytest.raises(DataError, match=r"no subject in split; .*found tuning"):
         read_follow_up(folder, ["train", "tuning"])
 
 
 def test_splits_from_the_table_where_folders_do_not_say(events: Callable, meds: Callable) -> None:
     folder = meds({"0": events((1, BORN, BIRTH), (2, BORN, BIRTH))})
-    with pytest.raises(DataError, match="unknown split.*found 2 subjects"):
+    with pytest.raises(DataError, match=r"unknown split.*found 2 subjects"):
         read_follow_up(folder)
     (folder / "metadata").mkdir()
     table = pl.DataFrame({"subject_id": [1, 2], "split": ["train", "tuning"]})

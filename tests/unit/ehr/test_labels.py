@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proband.core.errors import ConfigError
@@ -129,13 +129,14 @@ def test_labels_of_a_folder(events: Callable, meds: Callable) -> None:
         (4, "z", "held_out", 1),
     ]
     assert labels(folder, both, ["held_out"])["subject_id"].to_list() == [4, 4]
-    with pytest.raises(ConfigError, match="unknown codes of outcome x; .*first Q"):
+    with pytest.raises(ConfigError, match=r"unknown codes of outcome x; .*first Q"):
         labels(folder, Task(outcomes={"x": {"codes": ["Q"]}}, prediction=both.prediction, horizons_years=[1]))
 
 
 MINUTES = st.integers(-3_000_000, 4_000_000)
 
 
+@settings(deadline=None)
 @given(onset=MINUTES | st.none(), death=MINUTES | st.none(), gap_days=st.integers(0, 900))
 def test_against_a_plain_reading_of_the_rules(onset: int | None, death: int | None, gap_days: int) -> None:
     """One subject, decided in plain Python from the rules of the docs."""

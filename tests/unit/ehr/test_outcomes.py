@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proband.core.errors import ConfigError
@@ -120,6 +120,7 @@ def test_prefixes_are_no_patterns() -> None:
     assert CodeSet(prefixes=("A.",)).select(["A.1", "AB1"]) == ["A.1"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), unique=True), st.lists(st.text(min_size=1), min_size=1))
 def test_select_keeps_order_and_takes_only_what_is_listed(codes: list[str], listed: list[str]) -> None:
     assert CodeSet(codes=tuple(listed)).select(codes) == [code for code in codes if code in listed]

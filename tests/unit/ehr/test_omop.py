@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from proband.core.errors import DataError
+from proband.ehr import ehr
+
+Tables = dict[str, Any]
+
+EXPECTED = [
+    (1, None, "Gender//F", None, None),
+    (1, datetime(1950, 6, 15, 10, 30), "MEDS_BIRTH", None, None),
+    (1, datetime(2000, 1, 1), "OBSERVATION_PERIOD//START", None, None),
+    (1, datetime(2005, 3, 1), "LOINC//4548-4", 7.5, "%"),
+    (1, datetime(2005, 3, 1), "Visit//OP", None, None),
+    (1, datetime(2005, 3, 1, 9, 15), "SNOMED//44054006", None, None),
+    (1, datetime(2005, 3, 2), "RxNorm//6809", None, None),
+    (1, datetime(2006, 3, 1), "LOINC//4548-4", None, "{odd}"),
+    (1, datetime(2010, 12, 31, 23, 59, 59), "OBSERVATION_PERIOD//END", None, None),
+    (2, None, "Gender//M", None, None),
+    (2, datetime(1960, 1, 1), "MEDS_BIRTH", None, None),
+    (2, datetime(1969, 7, 20), "CONDITION//xyz", None, None),
+    (2, datetime(2000, 1, 1), "OBSERVATION_PERIOD//START", None, None),
+    (2, datetime(2001, 1, 1), "SNOMED//77176002", None, None),
+    (2, datetime(2001, 1, 1), "SNOMED//86273004", None, None),
+    (2, datetime(2010, 5, 5), "MEDS_DEATH", None, None),
+    (2, datetime(2010, 12, 31, 23, 59, 59), "OBSERVATION_PERIOD//END", None, None),
+]
+
+
+@pytest.fixture
+def convert(omop: Callable, read_out: Callable, tmp_path: Path) -> Callable:
+    """Convert tables and return the events, the manifest's counts and the output folder."""
+
+    def run(
+        tables: Tables, kind: str = "parquet", **options: Any
+    ) -> tuple[pl.DataFrame, dict[str, int], Path]:
+        out = tmp_path / f"out_{kind}"
+        ehr(omop(tables, kind, name=f"omop_{kind}"), out, overwrite=True, workers=1, **options)
+        return read_out(out), json.loads((out / "manifest.json").read_text())["counts"], out
+
+    return run
+
+
+def codes_of(events: pl.DataFrame, subject: int, year: int) -> list[str]:
+    return events.filter((pl.col("subject_id") == subject) & (pl.col("time").dt.year() == year))[
+        "code"
+    ].to_list()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
+def test_every_table_becomes_events(tables: Tables, convert: Callable, kind: str) -> None:
+    events, counts, _ = convert(tables, kind)
+    assert events.rows() == EXPECTED
+    assert {
+        name: value for name, value in counts.items() if name in {f"num_{table}" for table in tables}
+    } == {f"num_{table}": len(rows) for table, rows in tables.items() if table != "concept"}
+    assert counts["num_events"] == len(EXPECTED)
+    assert counts["num_subjects"] == 2
+
+
+def test_int32_ids_and_decimals_give_the_same(tables: Tables, convert: Callable) -> None:
+    measurement = pl.DataFrame(
+        tables["measurement"], schema_overrides={"measurement_datetime": pl.Datetime("us")}
+    )
+    narrow = {name: pl.Int32 for name, dtype in measurement.schema.items() if dtype == pl.Int64}
+    tables["measurement"] = measurement.cast(narrow).with_columns(
+        pl.col("value_as_number").cast(pl.Decimal(18, 3))
+    )
+    assert measurement.schema["value_as_number"] == pl.Float64
+    assert convert(tables)[0].rows() == EXPECTED
+
+
+def test_capital_columns_and_a_time_zone(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+    frame = pl.DataFrame(
+        [new_condition(1, 201826, date(2005, 3, 1), at=datetime(2005, 3, 1, 9, 15))]
+    ).with_columns(pl.col("condition_start_datetime").dt.replace_time_zone("Europe/Berlin"))
+    tables["condition_occurrence"] = frame.rename(str.upper)
+    events, _, _ = convert(tables)
+    # A quarter past nine in Berlin in winter is a quarter past eight in UTC.
+    assert (1, datetime(2005, 3, 1, 8, 15), "SNOMED//44054006", None, None) in events.rows()
+
+
+@pytest.mark.parametrize(
+    ("concept", "source", "code"),
+    [
+        (201826, "E11", "SNOMED//44054006"),
+        (0, "E11", "CONDITION//E11"),
+        (None, "E11", "CONDITION//E11"),
+        (0, None, "CONDITION//0"),
+        (None, "", "CONDITION//0"),
+        (0, "  ", "CONDITION//0"),
+        (99_999_999, "E11", "OMOP//99999999"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_codes(
+    tables: Tables,
+    convert: Callable,
+    new_condition: Callable,
+    kind: str,
+    concept: int | None,
+    source: str,
+    code: str,
+) -> None:
+    rows = [
+        new_condition(1, concept, date(1999, 3, 1), source=source),
+        new_condition(1, 201826, date(1998, 3, 1)),
+    ]
+    tables["condition_occurrence"] = rows
+    assert codes_of(convert(tables, kind)[0], 1, 1999) == [code]
+
+
+def test_other_domains_name_their_unmapped_codes(tables: Tables, convert: Callable) -> None:
+    for table, prefix in {
+        "drug_exposure": "drug",
+        "procedure_occurrence": "procedure",
+        "measurement": "measurement",
+        "observation": "observation",
+        "visit_occurrence": "visit",
+    }.items():
+        for row in tables[table]:
+            row |= {f"{prefix}_concept_id": 0, f"{prefix}_source_value": "s"}
+    codes = set(convert(tables)[0]["code"])
+    assert {"DRUG//s", "PROCEDURE//s", "MEASUREMENT//s", "OBSERVATION//s", "VISIT//s"} <= codes
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((1980, 4, 9, datetime(1980, 4, 10, 3, 0)), datetime(1980, 4, 10, 3, 0)),
+        ((1980, 4, 9, None), datetime(1980, 4, 9)),
+        ((1980, 4, None, None), datetime(1980, 4, 1)),
+        ((1980, None, None, None), datetime(1980, 1, 1)),
+        ((1899, 12, 31, None), datetime(1899, 12, 31)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_birth(tables: Tables, convert: Callable, kind: str, parts: tuple, expected: datetime) -> None:
+    names = ("year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime")
+    tables["person"][0] |= dict(zip(names, parts, strict=True))
+    events, _, _ = convert(tables, kind)
+    births = events.filter((pl.col("code") == "MEDS_BIRTH") & (pl.col("subject_id") == 1))
+    assert births["time"].to_list() == [expected]
+
+
+def test_a_person_without_birth_leaves_or_gets_one(tables: Tables, convert: Callable) -> None:
+    tables["person"][1]["year_of_birth"] = None
+    events, counts, _ = convert(tables)
+    assert events["subject_id"].unique().to_list() == [1]
+    assert (counts["num_no_birth"], counts["num_events_no_birth"]) == (1, 7)
+    events, counts, _ = convert(tables, assume_birth=True)
+    assert (2, datetime(1969, 7, 20), "MEDS_BIRTH", None, None) in events.rows()
+    assert counts["num_assumed_birth"] == 1
+
+
+def test_sex_that_is_not_recorded(tables: Tables, convert: Callable) -> None:
+    tables["person"][0] |= {"gender_concept_id": 0, "gender_source_value": None}
+    tables["person"][1] |= {"gender_concept_id": 0, "gender_source_value": "other"}
+    static = convert(tables)[0].filter(pl.col("time").is_null())
+    assert static.select("subject_id", "code").rows() == [(2, "GENDER//other")]
+
+
+def test_what_is_left_out_is_counted(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+    tables["condition_occurrence"] += [
+        new_condition(1, 201826, None),
+        new_condition(77, 201826, date(2001, 1, 1)),
+        new_condition(77, 201826, None),
+        new_condition(None, 201826, date(2001, 1, 1)),
+    ]
+    tables["death"].append({"person_id": 78, "death_date": date(2001, 1, 1), "death_datetime": None})
+    tables["observation_period"].append(
+        tables["observation_period"][0] | {"observation_period_end_date": None}
+    )
+    events, counts, out = convert(tables)
+    left_out = json.loads((out / "manifest.json").read_text())["notes"]["left_out"]
+    assert left_out["condition_occurrence"] == {"num_unknown_person": 3, "num_no_date": 1}
+    assert left_out["death"] == {"num_unknown_person": 1, "num_no_date": 0}
+    assert left_out["observation_period"] == {"num_unknown_person": 0, "num_no_date": 1}
+    assert (counts["num_unknown_person"], counts["num_no_date"]) == (4, 2)
+    assert events.height == len(EXPECTED) + 1
+    assert counts["num_condition_occurrence"] == 6
+
+
+def test_after_death_is_kept_and_counted(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+    tables["condition_occurrence"].append(new_condition(2, 201826, date(2010, 5, 6)))
+    events, counts, _ = convert(tables)
+    # The other row after the death is the end of the observation period.
+    assert counts["num_after_death"] == 2
+    assert "SNOMED//44054006" in codes_of(events, 2, 2010)
+
+
+def test_before_birth(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+    tables["condition_occurrence"] += [new_condition(2, 201826, date(1959, 12, 31))] * 2
+    tables["condition_occurrence"].append(new_condition(1, 201826, date(1950, 6, 15)))
+    message = "events before birth; .*found 2 events, the first SNOMED//44054006 of subject 2; .*--drop-before-birth"
+    with pytest.raises(DataError, match=message):
+        convert(tables)
+    events, counts, _ = convert(tables, drop_before_birth=True)
+    assert (counts["num_before_birth"], counts["num_moved_to_birth"]) == (2, 1)
+    assert codes_of(events, 1, 1950) == ["MEDS_BIRTH", "SNOMED//44054006"]
+    assert codes_of(events, 2, 1959) == []
+
+
+def test_values_that_are_not_finite(tables: Tables, convert: Callable, new_measurement: Callable) -> None:
+    tables["measurement"] = [
+        new_measurement(1, date(2003, 3, day), value, 8554, None)
+        for day, value in enumerate([float("nan"), float("inf"), -2.5, None], start=1)
+    ]
+    events, counts, _ = convert(tables)
+    values = events.filter(pl.col("code") == "LOINC//4548-4")["numeric_value"].to_list()
+    assert values == [None, None, -2.5, None]
+    assert counts["num_non_finite"] == 2
+
+
+def test_an_observation_has_its_value_and_unit(tables: Tables, convert: Callable) -> None:
+    tables["observation"][0] |= {"value_as_number": Decimal("20.5"), "unit_concept_id": 8554}
+    events, _, _ = convert(tables)
+    row = events.row(by_predicate=pl.col("code") == "SNOMED//77176002", named=True)
+    assert (row["numeric_value"], row["unit"]) == (20.5, "%")
+
+
+def test_only_person_and_one_event_table_are_needed(tables: Tables, convert: Callable) -> None:
+    events, _, out = convert({name: tables[name] for name in ("person", "condition_occurrence")})
+    assert events["code"].to_list() == [
+        "Gender//F",
+        "MEDS_BIRTH",
+        "OMOP//201826",
+        "Gender//M",
+        "MEDS_BIRTH",
+        "CONDITION//xyz",
+    ]
+    assert json.loads((out / "manifest.json").read_text())["notes"]["tables"] == [
+        "condition_occurrence",
+        "person",
+    ]
+    codes = pl.read_parquet(out / "metadata" / "codes.parquet")
+    assert codes.filter(pl.col("code") == "Gender//F")["description"].to_list() == ["Female"]
+    assert codes["parent_codes"].null_count() == codes.height
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "message"),
+    [
+        ("person", "person_id", "missing column person_id; in table person"),
+        ("person", "gender_concept_id", "missing column gender_concept_id; in table person"),
+        ("condition_occurrence", "condition_concept_id", "missing column condition_concept_id"),
+        (
+            "drug_exposure",
+            "drug_exposure_start_date",
+            "expected drug_exposure_start_date or drug_exposure_start_datetime",
+        ),
+        ("concept", "vocabulary_id", "missing column vocabulary_id; in table concept"),
+        ("concept", "concept_id", "missing column concept_id; in table concept"),
+    ],
+)
+def test_missing_columns(tables: Tables, convert: Callable, table: str, column: str, message: str) -> None:
+    for row in tables[table]:
+        del row[column]
+    with pytest.raises(DataError, match=message):
+        convert(tables)
+
+
+def test_a_person_needs_some_birth_column(tables: Tables, convert: Callable) -> None:
+    for row in tables["person"]:
+        del row["year_of_birth"], row["birth_datetime"]
+    with pytest.raises(DataError, match="missing column year_of_birth"):
+        convert(tables)
+
+
+def test_a_person_twice(tables: Tables, convert: Callable) -> None:
+    tables["person"].append(dict(tables["person"][1]))
+    with pytest.raises(DataError, match="duplicate person; in table person; found person_id 2 2 times"):
+        convert(tables)
+
+
+def test_a_person_without_an_id(tables: Tables, convert: Callable) -> None:
+    tables["person"].append(tables["person"][1] | {"person_id": None})
+    with pytest.raises(DataError, match="null person_id; in table person; found 1 rows"):
+        convert(tables)
+
+
+def test_a_concept_twice(tables: Tables, convert: Callable) -> None:
+    tables["concept"].append(dict(tables["concept"][1]))
+    with pytest.raises(DataError, match="duplicate concept; .*concept_id 201826 2 times"):
+        convert(tables)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "message"),
+    [
+        ("condition_occurrence", "condition_start_date", "soon", "unreadable OMOP source"),
+        ("measurement", "value_as_number", "high", "unreadable OMOP source"),
+        ("visit_occurrence", "person_id", "p1", "unreadable OMOP source"),
+        ("person", "month_of_birth", 13, "unreadable OMOP source"),
+    ],
+)
+def test_values_of_another_kind(
+    tables: Tables, convert: Callable, table: str, column: str, value: Any, message: str
+) -> None:
+    tables[table][-1][column] = value
+    frame = pl.DataFrame(
+        [{name: None if cell is None else str(cell) for name, cell in row.items()} for row in tables[table]]
+    )
+    tables[table] = frame
+    with pytest.raises(DataError, match=message) as caught:
+        convert(tables, "csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_date_that_is_a_number(tables: Tables, convert: Callable) -> None:
+    tables["procedure_occurrence"][0]["procedure_date"] = 20010101
+    with pytest.raises(DataError, match="wrong type of procedure_date; in table procedure_occurrence"):
+        convert(tables)
+
+
+def test_an_error_leaves_nothing_behind(tables: Tables, omop: Callable, tmp_path: Path) -> None:
+    tables["person"].append(dict(tables["person"][1]))
+    source = omop(tables)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match="duplicate person"):
+        ehr(source, tmp_path / "out", workers=1)
+    assert sorted(tmp_path.rglob("*")) == before
