@@ -1,7 +1,7 @@
 """synth: a synthetic biobank with known truth, in the formats a real one hands over.
 
 Reads: nothing; every number comes from the seed and the tables of ``proband.synth.traits``.
-Writes: omop/*.parquet (CDM 5.4), genotypes/biobank.{pgen,pvar,psam}, scorefiles/*.txt.gz, truth/*.parquet, task.yaml.
+Writes: omop/ (CDM 5.4), genotypes/biobank.{pgen,pvar,psam}, scorefiles/*.txt.gz, truth/, task.yaml.
 Config: ``SynthConfig``.
 Next: ``proband ehr`` reads omop/, ``proband genome`` reads genotypes/ and scorefiles/.
 Not done here: anything that learns or judges; only tests and experiments may open truth/.

@@ -1,7 +1,7 @@
 """Codes of the synthetic records: OMOP concepts, their hierarchy, and what is recorded beside the diseases.
 
-Concept ids, names and codes are those of the OHDSI vocabularies. Rates of everyday conditions and procedures
-are rounded choices of ours: they give the records their texture and carry no claim.
+Concept ids and codes are those of the OHDSI vocabularies, names too (some shortened). Rates of everyday
+conditions and procedures are rounded choices of ours: they give the records their texture and carry no claim.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import polars as pl
+
+from proband.synth.traits import Number
 
 FEMALE, MALE = 8532, 8507
 OUTPATIENT, INPATIENT, EMERGENCY = 9202, 9201, 9203
@@ -32,7 +34,7 @@ _TABLE = """
 3004410|Hemoglobin A1c/Hemoglobin.total in Blood|Measurement|LOINC|Lab Test|4548-4
 3009966|Cholesterol in LDL [Mass/volume] in Serum or Plasma by Direct assay|Measurement|LOINC|Lab Test|18262-6
 3004249|Systolic blood pressure|Measurement|LOINC|Clinical Observation|8480-6
-40764999|Glomerular filtration rate/1.73 sq M.predicted by Creatinine-based formula (CKD-EPI)|Measurement|LOINC|Lab Test|62238-1
+40764999|Glomerular filtration rate/1.73 sq M.predicted (CKD-EPI)|Measurement|LOINC|Lab Test|62238-1
 4144272|Never smoked tobacco|Observation|SNOMED|Clinical Finding|266919005
 4310250|Ex-smoker|Observation|SNOMED|Clinical Finding|8517006
 42709996|Smokes tobacco daily|Observation|SNOMED|Clinical Finding|449868002
@@ -82,7 +84,7 @@ _TABLE = """
 1545959|atorvastatin 80 MG Oral Tablet|Drug|RxNorm|Clinical Drug|259255
 40163554|warfarin sodium 5 MG Oral Tablet|Drug|RxNorm|Clinical Drug|855332
 19075601|clopidogrel 75 MG Oral Tablet|Drug|RxNorm|Clinical Drug|309362
-40169281|60 ACTUAT fluticasone propionate 0.25 MG/ACTUAT / salmeterol Dry Powder Inhaler|Drug|RxNorm|Clinical Drug|896209
+40169281|60 ACTUAT fluticasone propionate 0.25 MG/ACTUAT / salmeterol|Drug|RxNorm|Clinical Drug|896209
 1511248|NDA020503 200 ACTUAT albuterol 0.09 MG/ACTUAT Metered Dose Inhaler|Drug|RxNorm|Clinical Drug|2123111
 19019851|tamoxifen 10 MG Oral Tablet|Drug|RxNorm|Clinical Drug|198240
 40185304|losartan potassium 50 MG Oral Tablet|Drug|RxNorm|Clinical Drug|979492
@@ -148,14 +150,14 @@ class Everyday:
     """
 
     concept_id: int
-    rate: float
-    age: float = 0.0
-    women: float = 1.0
-    men: float = 1.0
+    rate: Number
+    age: Number = 0.0
+    women: Number = 1.0
+    men: Number = 1.0
     peak_month: int = 0
     drug_concept_id: int = 0
-    drug_share: float = 0.0
-    ages: tuple[float, float] = (18, 120)
+    drug_share: Number = 0.0
+    ages: tuple[Number, Number] = (18, 120)
 
 
 CONDITIONS = (
@@ -205,7 +207,7 @@ DISEASE_PROCEDURES = {
 
 
 def concept_table() -> pl.DataFrame:
-    """Every concept used: concept_id, concept_name, domain_id, vocabulary_id, concept_class_id, concept_code."""
+    """Every concept used, with id, name, domain, vocabulary, class and code."""
     rows = [line.split("|") for line in _TABLE.strip().splitlines()]
     names = ["concept_id", "concept_name", "domain_id", "vocabulary_id", "concept_class_id", "concept_code"]
     return pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("concept_id").cast(pl.Int32))

@@ -7,6 +7,7 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proband.core.errors import ConfigError
+from proband.core.units import DAYS_PER_YEAR
 
 POPULATIONS = ("EUR", "AFR", "EAS", "AMR")
 """Simulated populations: European, African, East Asian, and one admixed twelve generations ago."""
@@ -39,8 +40,8 @@ class SynthConfig(BaseModel):
     discovery_sizes: tuple[int, ...] = Field(
         (1000, 3000, 10_000),
         min_length=1,
-        description="Sizes of the virtual GWAS. The simulated genome has some hundred times fewer independent "
-        "variants than a real one, so these compare with real sizes some hundred times larger.",
+        description="Sizes of the virtual GWAS. The simulated genome has some hundred times fewer "
+        "independent variants than a real one, so these compare with sizes some hundred times larger.",
     )
     causal_variants: int = Field(150, ge=1, description="Causal variants drawn for each trait's own part.")
     missing_calls: float = Field(0.005, ge=0, lt=0.5, description="Share of genotype calls set missing.")
@@ -79,6 +80,14 @@ class SynthConfig(BaseModel):
                 "enrolment and end are out of order",
                 found=f"enrolment {self.enrolment[0]} to {self.enrolment[1]}, end {self.end}",
                 expected="first day, last day, end of follow-up in this order",
+            )
+        latest = self.enrolment[1].toordinal() + self.landmark_years * DAYS_PER_YEAR
+        if latest >= self.end.toordinal():
+            raise ConfigError(
+                "no follow-up at the prediction time",
+                found=f"{self.landmark_years} years after {self.enrolment[1]}",
+                expected=f"before the end {self.end}",
+                remedy="lower landmark_years or enrol earlier",
             )
         if list(self.horizons_years) != sorted(set(self.horizons_years)) or self.horizons_years[0] < 1:
             raise ConfigError(

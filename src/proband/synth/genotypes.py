@@ -226,12 +226,12 @@ def _describe(config: SynthConfig, pieces: list[tuple[np.ndarray, np.ndarray, in
 
 
 def typed_calls(genome: Genome, config: SynthConfig) -> tuple[np.ndarray, np.ndarray]:
-    """What the array hands over: int8 calls (variants, samples) with missing ones, and the subjects it typed."""
+    """What the array hands over: int8 calls (variants, samples), some missing, and the subjects typed."""
     random = generator(config.seed, "synth", "calls")
     num_subjects = genome.dosages.shape[1]
     num_typed = num_subjects - round(config.ungenotyped * num_subjects)
     subjects = np.sort(random.choice(num_subjects, num_typed, replace=False))
     calls = genome.dosages[genome.variants["genotyped"].to_numpy()][:, subjects]
     count = random.binomial(calls.size, config.missing_calls)
-    calls.ravel()[random.integers(0, calls.size, count)] = MISSING
+    calls.flat[random.integers(0, calls.size, count)] = MISSING
     return calls, subjects

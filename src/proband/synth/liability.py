@@ -13,7 +13,7 @@ from proband.synth.genotypes import Genome
 from proband.synth.traits import TRAIT_NAMES, TRAITS, Biomarker, Disease
 
 ALPHA = -0.38
-"""Effect variance grows as (2p(1-p))^alpha for rarer alleles; Schoech 2019, doi:10.1038/s41467-019-08424-6."""
+"""Effect variance goes with (2p(1-p))^alpha; Schoech 2019, doi:10.1038/s41467-019-08424-6."""
 
 
 def draw_effects(genome: Genome, config: SynthConfig) -> Float[np.ndarray, "variants traits"]:
@@ -43,7 +43,7 @@ def _sd(panel: np.ndarray, effects: np.ndarray) -> float:
 
 
 def loadings_of(trait: Biomarker | Disease) -> np.ndarray:
-    """Regression of a trait's genetic value on those it shares genes with, from their genetic correlations."""
+    """Regression of a trait's genetic value on those it shares genes with."""
     known = genetic_correlation(TRAITS[: TRAIT_NAMES.index(trait.name)])
     parents = [TRAIT_NAMES.index(name) for name in trait.shared]
     return np.linalg.solve(known[np.ix_(parents, parents)], np.array(list(trait.shared.values())))
@@ -94,9 +94,9 @@ def genetic_values(
 def draw_liabilities(
     genetic: Float[np.ndarray, "subjects traits"], random: np.random.Generator
 ) -> Float[np.ndarray, "subjects traits"]:
-    """sqrt(h2) x genetic value + sqrt(1 - h2) x environment, in standard deviations of the European population.
+    """sqrt(h2) x genetic value + sqrt(1 - h2) x environment, in standard deviations of Europeans.
 
-    For a biomarker only its stable part is drawn here (variance ``stable``); the rest drifts in the life course.
+    For a biomarker only its stable part is drawn here (variance ``stable``); the rest drifts in life.
     """
     heritability = np.array([trait.heritability for trait in TRAITS])
     stable = np.array([trait.stable if isinstance(trait, Biomarker) else 1.0 for trait in TRAITS])

@@ -4,8 +4,8 @@ Within a step the hazards are constant, given the state at its start and the age
 
     log hazard_d(t) = log rate_d(sex) + slope_d (min(age, plateau_d) - 60) + static_d + x(t) W_d - centre_d
 
-``static`` holds liability and deprivation, ``x`` holds biomarkers (in standard deviations from the mean of age
-and sex), smoking, diseases and treatments. ``centre`` makes the mean ratio of everything but disease and
+``static`` holds liability and deprivation, ``x`` holds biomarkers (in standard deviations from the mean of
+age and sex), smoking, diseases and treatments. ``centre`` makes the mean ratio of everything but disease and
 treatment 1, so that the table's rates are those of people without any other disease.
 """
 
@@ -129,8 +129,9 @@ def _centre(liability: np.ndarray, deprivation: np.ndarray, weights: np.ndarray)
 
 def _marker_shift() -> np.ndarray:
     shift = np.zeros((NUM_DISEASES + NUM_TREATMENTS, NUM_MARKERS))
-    for row, cause in enumerate((*DISEASES, *TREATMENTS)):
-        for name, amount in cause.shifts.items():
+    shifts = [cause.shifts for cause in DISEASES] + [cause.shifts for cause in TREATMENTS]
+    for row, by_marker in enumerate(shifts):
+        for name, amount in by_marker.items():
             column = BIOMARKER_NAMES.index(name)
             shift[row, column] = amount / BIOMARKERS[column].sd
     return shift

@@ -45,7 +45,7 @@ class Lives:
     Attributes:
         people: What stays with them.
         birth: Birth, at midnight.
-        record_start: First moment of the record.
+        record_start: First visit of the record.
         entry: Enrolment, at midnight.
         exit: End of follow-up: death, loss or administrative end.
         death: Death within follow-up.
@@ -78,7 +78,7 @@ class Lives:
         return self.markers[np.clip(step, 0, None), subject]
 
 
-def to_minutes(time: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
+def to_minutes(time: Int64[np.ndarray, " *shape"]) -> Int64[np.ndarray, " *shape"]:
     """Times cut to the whole minute, as records hold them; :data:`NEVER` stays."""
     return np.where(time == NEVER, NEVER, time - time % MICROSECONDS_PER_MINUTE)
 
@@ -91,7 +91,7 @@ def make_records(lives: Lives, law: Law, random: np.random.Generator) -> dict[st
         ``lives``), time, concept_id (measurement: value, unit_concept_id), and ``visit`` with subject, time,
         concept_id, end. Every row but a refill shares subject and time with a visit.
     """
-    onsets, first = _diagnoses(lives, random)
+    onsets, first = _diagnoses(lives)
     conditions, everyday_drugs = _everyday(lives, concepts.CONDITIONS, random)
     procedures, _ = _everyday(lives, concepts.PROCEDURES, random)
     visits = _stack([_routine_visits(lives, random), first])
@@ -136,19 +136,13 @@ def _enrolment(lives: Lives) -> np.ndarray:
     return lives.entry + ENROLMENT_HOUR * 60 * MICROSECONDS_PER_MINUTE
 
 
-def _diagnoses(lives: Lives, random: np.random.Generator) -> tuple[Rows, Rows]:
+def _diagnoses(lives: Lives) -> tuple[Rows, Rows]:
     """Diagnoses at onset, or at the first visit for what arose before the record; and that first visit."""
-    count = len(lives.birth)
-    delay = random.uniform(0, 0.25 * MICROSECONDS_PER_YEAR, count).astype(np.int64)
-    first = to_minutes(np.minimum(lives.record_start + delay, _enrolment(lives)))
-    recorded = np.maximum(lives.onset, first[:, None])
-    recorded = np.where(lives.onset < lives.record_start[:, None], first[:, None], lives.onset)
+    first = _rows(np.arange(len(lives.birth)), lives.record_start, concepts.OUTPATIENT)
+    recorded = np.maximum(lives.onset, lives.record_start[:, None])
     subject, disease = np.nonzero(lives.onset < NEVER)
     ids = np.array([disease.concept_id for disease in DISEASES])
-    return (
-        _rows(subject, recorded[subject, disease], ids[disease]),
-        _rows(np.arange(count), first, concepts.OUTPATIENT),
-    )
+    return _rows(subject, recorded[subject, disease], ids[disease]), first
 
 
 def _poisson(

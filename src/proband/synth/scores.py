@@ -28,8 +28,8 @@ METHODS = ("ridge", "threshold_1e-4", "threshold_1e-2", "ridge", "threshold_5e-8
 CLUMP_R2 = 0.1
 LEAST_VARIANTS = 10
 """A thresholded score takes at least this many variants, the best ones."""
-_EAST_ASIAN_EVERY = 6
-"""Every sixth pass over the traits is discovered in East Asians, the others in Europeans."""
+_EAST_ASIAN_EVERY = 4
+"""Every fourth pass over the traits is discovered in East Asians, the others in Europeans."""
 _NULL_HERITABILITY = 0.25
 """Heritability that the ridge assumes for a control trait, which has none."""
 _FLIPPED, _FAILED, _HIDDEN = 0.01, 0.003, 0.2
@@ -141,7 +141,7 @@ class _Panel:
     def of(cls, panel: np.ndarray) -> _Panel:
         values = panel.astype(np.float32)
         centred = values - values.mean(axis=1, keepdims=True)
-        sd = centred.std(axis=1).astype(np.float64)
+        sd = np.asarray(centred.std(axis=1), dtype=np.float64)
         # A variant that the panel lacks has no estimate and no weight: its standardised genotype is 0.
         return cls(
             np.where(sd[:, None] > 0, centred / np.maximum(sd, 1e-12)[:, None], 0), np.where(sd > 0, sd, 1.0)
@@ -164,8 +164,8 @@ def _estimates(
     label = ("null",) if plan.trait < 0 else ("trait", plan.trait)
     random = generator(config.seed, "synth", "gwas", *label, plan.stream, int(block[0]))
     num_samples = panel.standardised.shape[1]
-    shock = panel.standardised[block] @ random.standard_normal(num_samples).astype(np.float32)
-    noise = shock.astype(np.float64) / np.sqrt(num_samples * plan.size)
+    draws = np.asarray(random.standard_normal(num_samples), dtype=np.float32)
+    noise = np.asarray(panel.standardised[block] @ draws, dtype=np.float64) / np.sqrt(num_samples * plan.size)
     if plan.trait < 0:
         return noise
     joint = effects[block, plan.trait] * panel.sd[block] * np.sqrt(TRAITS[plan.trait].heritability)
@@ -178,7 +178,7 @@ def _weigh(linkage: np.ndarray, estimates: np.ndarray, plan: Plan, num_variants:
         # The posterior mean under equal normal effects; Vilhjalmsson 2015, doi:10.1016/j.ajhg.2015.09.001.
         penalty = num_variants / (plan.size * heritability)
         return np.linalg.solve(linkage + penalty * np.eye(len(linkage)), estimates)
-    threshold = -ndtri(float(plan.method.removeprefix("threshold_")) / 2)
+    threshold = -float(ndtri(float(plan.method.removeprefix("threshold_")) / 2))
     return clump(linkage, estimates, threshold / np.sqrt(plan.size))
 
 

@@ -26,7 +26,7 @@ OLDEST_AT_ENTRY = 80.0
 _ENTRY_AGE_BETA = (2.2, 1.8)
 """Shape of ages at enrolment between 18 and 80: middle age most. Rounded choice of ours, as is the next."""
 _DEPRIVATION_SHIFT = 0.3
-"""Mean deprivation of the non-European populations: ancestry goes along with access to care, not with genes."""
+"""Mean deprivation of non-Europeans: ancestry goes along with access to care."""
 FIRST_SUBJECT_ID = 1001
 
 

@@ -6,22 +6,24 @@ liability carried by simulated common variants, so they are set at the size of S
 those of twin studies.
 
 Sources, by the key used in the comments:
-    BP      Ettehad 2016, doi:10.1016/S0140-6736(15)01225-8: 10 mm Hg lower systolic pressure, relative risk of
-            coronary disease 0.83, of stroke 0.73
-    LDL     Cholesterol Treatment Trialists 2010, doi:10.1016/S0140-6736(10)61350-5: major vascular events fall
-            by 22% per 1 mmol/L lower LDL cholesterol
-    COPD    Forey 2011, doi:10.1186/1471-2466-11-36: current smoking 3.51, former smoking 2.35
-    T2DSMOKE Pan 2015, doi:10.1016/S2213-8587(15)00316-2: type 2 diabetes, current smoking 1.37
-    DEATHSMOKE Jha 2013, doi:10.1056/NEJMsa1211128: death, current smoking about 3
-    T2DCVD  Emerging Risk Factors Collaboration 2010, doi:10.1016/S0140-6736(10)60484-9: diabetes on coronary
-            disease 2.00, on ischaemic stroke 2.27
-    T2DDEATH Emerging Risk Factors Collaboration 2011, doi:10.1056/NEJMoa1008862: diabetes on death 1.80
-    AFSTROKE Wolf 1991, doi:10.1161/01.STR.22.8.983: atrial fibrillation on stroke, near five-fold
-    WARFARIN Hart 2007, doi:10.7326/0003-4819-146-12-200706190-00007: stroke falls by 64%
-    BPDRUG  Law 2003, doi:10.1136/bmj.326.7404.1427: one drug at standard dose lowers systolic pressure 9.1 mm Hg
-    METFORMIN Hirst 2012, doi:10.2337/dc11-1465: HbA1c falls by 1.12 percentage points
-    EGFR    Lindeman 1985, doi:10.1111/j.1532-5415.1985.tb07117.x: renal clearance falls 0.75 mL/min per year
-    GOMPERTZ Finch 1990, doi:10.1126/science.2392680: human mortality doubles about every 8 years
+
+BP          Ettehad 2016, doi:10.1016/S0140-6736(15)01225-8: 10 mm Hg lower systolic pressure, relative risk
+            of coronary disease 0.83, of stroke 0.73
+LDL         Cholesterol Treatment Trialists 2010, doi:10.1016/S0140-6736(10)61350-5: major vascular events
+            fall by 22% per 1 mmol/L lower LDL cholesterol
+COPD        Forey 2011, doi:10.1186/1471-2466-11-36: current smoking 3.51, former smoking 2.35
+T2DSMOKE    Pan 2015, doi:10.1016/S2213-8587(15)00316-2: type 2 diabetes, current smoking 1.37
+DEATHSMOKE  Jha 2013, doi:10.1056/NEJMsa1211128: death, current smoking about 3
+T2DCVD      Emerging Risk Factors Collaboration 2010, doi:10.1016/S0140-6736(10)60484-9: diabetes on
+            coronary disease 2.00, on ischaemic stroke 2.27
+T2DDEATH    Emerging Risk Factors Collaboration 2011, doi:10.1056/NEJMoa1008862: diabetes on death 1.80
+AFSTROKE    Wolf 1991, doi:10.1161/01.STR.22.8.983: atrial fibrillation on stroke, near five-fold
+WARFARIN    Hart 2007, doi:10.7326/0003-4819-146-12-200706190-00007: stroke falls by 64%
+BPDRUG      Law 2003, doi:10.1136/bmj.326.7404.1427: one drug at standard dose lowers systolic pressure by
+            9.1 mm Hg
+METFORMIN   Hirst 2012, doi:10.2337/dc11-1465: HbA1c falls by 1.12 percentage points
+EGFR        Lindeman 1985, doi:10.1111/j.1532-5415.1985.tb07117.x: renal clearance falls 0.75 mL/min a year
+GOMPERTZ    Finch 1990, doi:10.1126/science.2392680: human mortality doubles about every 8 years
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ from dataclasses import dataclass, field
 
 MG_PER_MMOL_LDL = 38.67
 """mg/dL of cholesterol in 1 mmol/L (molar mass 386.7 g/mol)."""
+
+
+Number = float | int
+"""A number of the table; 3 and 3.0 are the same."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +64,15 @@ class Biomarker:
     label: str
     concept_id: int
     unit_concept_id: int
-    mean: tuple[float, float]
-    slope: float
-    sd: float
-    noise_sd: float
-    heritability: float
-    stable: float
-    shared: Mapping[str, float] = field(default_factory=dict)
+    mean: tuple[Number, Number]
+    slope: Number
+    sd: Number
+    noise_sd: Number
+    heritability: Number
+    stable: Number
+    shared: Mapping[str, Number] = field(default_factory=dict)
     decimals: int = 0
-    bounds: tuple[float, float] = (0, 1000)
+    bounds: tuple[Number, Number] = (0, 1000)
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Disease:
         concept_id: Its OMOP condition concept.
         heritability: Share of the liability's variance from common variants.
         log_ratio: Log hazard ratio per standard deviation of liability.
-        rate: Onsets per 1,000 person-years at age 60, women and men, of people without any other disease here.
+        rate: Onsets per 1,000 person-years at age 60, women and men, in people without other diseases here.
         slope: Change of the log hazard per year of age.
         plateau: Age from which the hazard no longer rises.
         shared: Genetic correlation with an earlier trait, through shared causal variants.
@@ -94,18 +100,18 @@ class Disease:
     name: str
     label: str
     concept_id: int
-    heritability: float
-    log_ratio: float
-    rate: tuple[float, float]
-    slope: float
-    plateau: float
-    shared: Mapping[str, float] = field(default_factory=dict)
-    smoking: tuple[float, float] = (1.0, 1.0)
-    deprivation: float = 1.0
-    biomarkers: Mapping[str, float] = field(default_factory=dict)
-    comorbidity: Mapping[str, float] = field(default_factory=dict)
-    shifts: Mapping[str, float] = field(default_factory=dict)
-    death: float = 1.0
+    heritability: Number
+    log_ratio: Number
+    rate: tuple[Number, Number]
+    slope: Number
+    plateau: Number
+    shared: Mapping[str, Number] = field(default_factory=dict)
+    smoking: tuple[Number, Number] = (1.0, 1.0)
+    deprivation: Number = 1.0
+    biomarkers: Mapping[str, Number] = field(default_factory=dict)
+    comorbidity: Mapping[str, Number] = field(default_factory=dict)
+    shifts: Mapping[str, Number] = field(default_factory=dict)
+    death: Number = 1.0
 
 
 @dataclass(frozen=True)
@@ -122,22 +128,22 @@ class Treatment:
 
     drug_concept_id: int
     diseases: tuple[str, ...]
-    share: float
-    shifts: Mapping[str, float] = field(default_factory=dict)
-    ratios: Mapping[str, float] = field(default_factory=dict)
+    share: Number
+    shifts: Mapping[str, Number] = field(default_factory=dict)
+    ratios: Mapping[str, Number] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Mortality:
-    """Gompertz hazard of death: ``rate`` per 1,000 person-years at 60 (women, men), log slope per year of age."""
+    """Gompertz hazard of death: ``rate`` per 1,000 person-years at 60 (women, men), ``slope`` per year."""
 
-    rate: tuple[float, float] = (4.0, 6.0)
-    slope: float = math.log(2) / 8  # GOMPERTZ
-    smoking: tuple[float, float] = (2.8, 1.4)  # DEATHSMOKE for current; former is ours
-    deprivation: float = 1.2
+    rate: tuple[Number, Number] = (4.0, 6.0)
+    slope: Number = math.log(2) / 8  # GOMPERTZ
+    smoking: tuple[Number, Number] = (2.8, 1.4)  # DEATHSMOKE for current; former is ours
+    deprivation: Number = 1.2
 
 
-def _per_sd(ratio: float, units: float, sd: float) -> float:
+def _per_sd(ratio: float, units: Number, sd: float) -> float:
     """A ratio per ``units`` as a ratio per standard deviation ``sd`` of the same quantity."""
     return ratio ** (sd / units)
 
