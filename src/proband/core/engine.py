@@ -6,10 +6,8 @@ here alone.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from proband.core.progress import track
@@ -47,18 +45,11 @@ def map_shards(
     workers = min(workers or available_cores(), max(1, len(shards)))
     if workers == 1:
         return [function(shard) for shard in track(shards, description, len(shards))]
-    # spawn: forking a process that holds polars' or torch's threads can deadlock.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        return list(_cancelling(pool, function, shards, description))
+    # joblib's loky: no forked locks, and unlike spawn it does not run the caller's script again, so that
+    # notebooks and scripts without a __main__ guard work.
+    from joblib import Parallel, delayed
 
-
-def _cancelling(
-    pool: ProcessPoolExecutor, function: Callable[[Shard], Result], shards: Sequence[Shard], description: str
-) -> Iterator[Result]:
-    futures = [pool.submit(function, shard) for shard in shards]
-    try:
-        for future in track(futures, description, len(futures)):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    results = Parallel(n_jobs=workers, backend="loky", return_as="generator")(
+        delayed(function)(shard) for shard in shards
+    )
+    return list(track(results, description, len(shards)))
