@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -98,12 +99,12 @@ def _describe(item: Scorefile) -> dict[str, str | None]:
     }
 
 
-def _reasons(counts: dict[str, int]) -> str:
+def _reasons(counts: Mapping[str, Any]) -> str:
     ordered = sorted(((counts[f"num_{name}"], words) for name, words in REASONS.items() if name != "matched"))
     return ", ".join(f"{count} {words}" for count, words in reversed(ordered) if count)
 
 
-def _left_out(row: dict[str, int], min_match_rate: float) -> str:
+def _left_out(row: Mapping[str, Any], min_match_rate: float) -> str:
     share = f"{row['match_rate']:.1%}, below {min_match_rate:.0%}"
     matched = f"{row['num_matched']} of {row['num_rows']} rows matched ({share})"
     return f"{row['pgs_id']} left out: {matched}; {_reasons(row)}"

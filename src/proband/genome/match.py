@@ -119,7 +119,7 @@ def report(matched: pl.DataFrame, pgs_ids: list[str], min_match_rate: float) -> 
     Args:
         matched: Result of :func:`match_rows`, ``score`` numbering ``pgs_ids`` from 0.
         pgs_ids: Names of the scores.
-        min_match_rate: A score is kept at or above this share of matched rows.
+        min_match_rate: A score is kept at or above this share of matched rows, if it has any.
 
     Returns:
         One row per score, of :data:`proband.core.schema.MATCH`.
@@ -135,7 +135,7 @@ def report(matched: pl.DataFrame, pgs_ids: list[str], min_match_rate: float) -> 
         .with_columns(
             pl.col("score").map_elements(pgs_ids.__getitem__, return_dtype=pl.String).alias("pgs_id"),
             rate.alias("match_rate"),
-            (rate >= min_match_rate).alias("kept"),
+            ((rate >= min_match_rate) & (pl.col("num_matched") > 0)).alias("kept"),
         )
         .select(*MATCH.columns)
     )

@@ -65,7 +65,6 @@ class WeightStore:
         self._append(by_alt.filter(~is_additive), "recessive", RECESSIVE)
 
     def _append(self, rows: pl.DataFrame, slope: str, basis: int) -> None:
-        rows = rows.filter(pl.col(slope) != 0)
         self._scores.append(rows["score"].to_numpy())
         self._variants.append(rows["index"].to_numpy())
         self._slopes.append(rows[slope].cast(pl.Float32).to_numpy())

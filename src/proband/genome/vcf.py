@@ -20,6 +20,9 @@ from proband.genome.genotypes import MISSING, Genotypes, per_allele
 
 _UNIT = 2**14
 _MISSING_UNITS = np.uint16(2**16 - 1)
+# The empty block that ends every whole BGZF file, and what such a file begins with (SAM specification 4.1).
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_BGZF_BEGIN = _BGZF_END[:4]
 _NOT_CALLED = -1  # cyvcf2's code of a missing allele; -2 fills up haploid calls
 
 
@@ -47,6 +50,7 @@ def open_vcf(path: Path, scratch: Path) -> Genotypes:
     """
     from cyvcf2 import VCF
 
+    _check_end(path)
     dosage_path = scratch / "dosages.u16"
     try:
         vcf = VCF(str(path))
@@ -73,6 +77,18 @@ def open_vcf(path: Path, scratch: Path) -> Genotypes:
         build=build_of_header(header),
         reader=VcfReader(dosage_path, len(rows), len(sample_ids)),
     )
+
+
+def _check_end(path: Path) -> None:
+    """Refuse a compressed file cut between two blocks, which reads as if it were whole."""
+    with open(path, "rb") as file:
+        is_bgzf = file.read(len(_BGZF_BEGIN)) == _BGZF_BEGIN
+        file.seek(-min(len(_BGZF_END), path.stat().st_size), 2)
+        if is_bgzf and file.read() != _BGZF_END:
+            remedy = "the file is truncated: copy or make it again"
+            raise DataError(
+                "unreadable genotype file", where=path, found="no end-of-file block", remedy=remedy
+            )
 
 
 def _keep(record: Any, file: BinaryIO, path: Path) -> tuple[str, int, str, str]:

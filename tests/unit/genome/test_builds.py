@@ -8,7 +8,10 @@ def test_builds_by_their_names():
 
 
 def test_build_by_contig_length_wins_over_silence():
-    assert build_of_header(["##fileformat=VCFv4.3", "##contig=<ID=1>", "##contig=<ID=chr2,length=243199373>"]) == "GRCh37"
+    assert (
+        build_of_header(["##fileformat=VCFv4.3", "##contig=<ID=1>", "##contig=<ID=chr2,length=243199373>"])
+        == "GRCh37"
+    )
     assert build_of_header(["##contig=<ID=1,length=248956422>"]) == "GRCh38"
     assert build_of_header(["##contig=<ID=1,assembly=hg38>"]) == "GRCh38"
     assert build_of_header(["##reference=file:///ref/Homo_sapiens_assembly_b37.fasta"]) == "GRCh37"

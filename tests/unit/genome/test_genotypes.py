@@ -15,7 +15,9 @@ def test_a_file_or_its_prefix(tmp_path):
     assert find_genotypes(tmp_path / "both").name == "both.pgen"
 
 
-@pytest.mark.parametrize(("name", "found"), [("absent", "nothing"), ("", "a folder"), ("notes.txt", "another kind")])
+@pytest.mark.parametrize(
+    ("name", "found"), [("absent", "nothing"), ("", "a folder"), ("notes.txt", "another kind")]
+)
 def test_no_genotype_file(tmp_path, name, found):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match=rf"no genotype file.*found {found}.*\.pgen"):

@@ -20,9 +20,19 @@ VARIANTS = [
 
 def match(*rows, variants=VARIANTS, **options):
     """Rows are (chrom, pos, effect, other) or with a score number after."""
-    variants = pl.DataFrame(variants, schema={"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String}, orient="row")
+    variants = pl.DataFrame(
+        variants,
+        schema={"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String},
+        orient="row",
+    )
     full = [(*row[:4], row[4] if len(row) > 4 else 0) for row in rows]
-    schema = {"chrom": pl.String, "pos": pl.Int64, "effect_allele": pl.String, "other_allele": pl.String, "score": pl.Int32}
+    schema = {
+        "chrom": pl.String,
+        "pos": pl.Int64,
+        "effect_allele": pl.String,
+        "other_allele": pl.String,
+        "score": pl.Int32,
+    }
     frame = pl.DataFrame(full, schema=schema, orient="row").with_columns(
         is_scorable=pl.col("effect_allele").str.contains("^[ACGT]+$").fill_null(False)
     )
@@ -95,12 +105,27 @@ def test_rows_on_one_variant_are_all_excluded_within_a_score_only():
 
 
 def test_a_mismatched_row_does_not_make_another_a_duplicate():
-    assert match(("1", 10, "A", "G"), ("1", 10, "A", "C"))["reason"].to_list() == ["matched", "allele_mismatch"]
+    assert match(("1", 10, "A", "G"), ("1", 10, "A", "C"))["reason"].to_list() == [
+        "matched",
+        "allele_mismatch",
+    ]
 
 
 def test_report_adds_up_and_rates_over_all_rows():
-    rows = [("1", 10, "T", "C"), ("1", 20, "A", "T"), ("1", 30, "T", "C"), ("1", 99, "A", "G"), (None, None, "A", "G")]
-    rows += [("6", 1, "P", "N"), ("1", 60, "A", "C"), ("1", 40, "CAT", "C"), ("1", 50, "A", "G"), ("1", 50, "A", None)]
+    rows = [
+        ("1", 10, "T", "C"),
+        ("1", 20, "A", "T"),
+        ("1", 30, "T", "C"),
+        ("1", 99, "A", "G"),
+        (None, None, "A", "G"),
+    ]
+    rows += [
+        ("6", 1, "P", "N"),
+        ("1", 60, "A", "C"),
+        ("1", 40, "CAT", "C"),
+        ("1", 50, "A", "G"),
+        ("1", 50, "A", None),
+    ]
     rows += [("1", 10, "A", "G", 1), ("1", 99, "A", "G", 1)]
     table = report(match(*rows), ["PGS1", "PGS2"], 0.5)
     MATCH.check(table, "test")
@@ -109,11 +134,22 @@ def test_report_adds_up_and_rates_over_all_rows():
         "matched": 2, "not_scorable": 1, "no_position": 1, "no_variant": 1,
         "allele_mismatch": 1, "ambiguous": 1, "multiallelic": 1, "duplicated": 2,
     }  # fmt: skip
-    assert (first["num_rows"], first["num_flipped"], first["match_rate"], first["kept"]) == (10, 1, 0.2, False)
+    assert (first["num_rows"], first["num_flipped"], first["match_rate"], first["kept"]) == (
+        10,
+        1,
+        0.2,
+        False,
+    )
     assert (second["pgs_id"], second["match_rate"], second["kept"]) == ("PGS2", 0.5, True)
+
+
+def test_a_score_without_any_match_is_left_out_at_any_rate():
+    assert report(match(("1", 99, "A", "G")), ["PGS1"], 0.0)["kept"].to_list() == [False]
 
 
 def test_row_order_does_not_matter():
     rows = [("1", 10, "A", "G"), ("1", 50, "C", "G"), ("1", 20, "A", "T"), ("1", 60, "T", "C")]
     forward, backward = match(*rows), match(*rows[::-1])
-    assert forward.select("pos", "index", "reason").equals(backward.reverse().select("pos", "index", "reason"))
+    assert forward.select("pos", "index", "reason").equals(
+        backward.reverse().select("pos", "index", "reason")
+    )

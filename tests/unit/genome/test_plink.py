@@ -16,13 +16,19 @@ def write_bed(stem: Path, calls: np.ndarray) -> Path:
     rows = [[bits[int(call)] for call in row] + [0] * (-len(row) % 4) for row in calls]
     packed = [sum(row[at + n] << 2 * n for n in range(4)) for row in rows for at in range(0, len(row), 4)]
     Path(f"{stem}.bed").write_bytes(bytes([0x6C, 0x1B, 0x01, *packed]))
-    Path(f"{stem}.bim").write_text("".join(f"{chrom}\tv\t0\t{pos}\t{alt}\t{ref}\n" for chrom, pos, ref, alt in SITES))
-    Path(f"{stem}.fam").write_text("".join(f"f {name} 0 0 {1 + name % 2} -9\n" for name in range(calls.shape[1])))
+    Path(f"{stem}.bim").write_text(
+        "".join(f"{chrom}\tv\t0\t{pos}\t{alt}\t{ref}\n" for chrom, pos, ref, alt in SITES)
+    )
+    Path(f"{stem}.fam").write_text(
+        "".join(f"f {name} 0 0 {1 + name % 2} -9\n" for name in range(calls.shape[1]))
+    )
     return Path(f"{stem}.bed")
 
 
 def all_of(genotypes):
-    return genotypes.reader.read(np.arange(genotypes.num_variants, dtype=np.uint32), 0, len(genotypes.sample_ids))
+    return genotypes.reader.read(
+        np.arange(genotypes.num_variants, dtype=np.uint32), 0, len(genotypes.sample_ids)
+    )
 
 
 def test_pgen(pgen):
@@ -38,7 +44,11 @@ def test_pgen(pgen):
 
 def test_bed_counts_a1_as_alt(tmp_path):
     found = open_plink(write_bed(tmp_path / "toy", CALLS))
-    assert found.variants.select("pos", "ref", "alt").rows() == [(10, "A", "G"), (20, "C", "T"), (30, "G", "A")]
+    assert found.variants.select("pos", "ref", "alt").rows() == [
+        (10, "A", "G"),
+        (20, "C", "T"),
+        (30, "G", "A"),
+    ]
     np.testing.assert_array_equal(all_of(found), CALLS)
     assert found.is_male.tolist() == [True, False, True, False, True]
 
@@ -54,7 +64,9 @@ def test_chosen_variants_of_a_range_of_samples(pgen):
 def test_several_alt_alleles(tmp_path):
     import pgenlib
 
-    with pgenlib.PgenWriter(str(tmp_path / "a.pgen").encode(), 2, variant_ct=2, nonref_flags=False, allele_ct_limit=3) as file:
+    with pgenlib.PgenWriter(
+        str(tmp_path / "a.pgen").encode(), 2, variant_ct=2, nonref_flags=False, allele_ct_limit=3
+    ) as file:
         file.append_alleles(np.array([0, 1, 1, 2], np.int32), allele_ct=3)
         file.append_alleles(np.array([1, 1, 0, 1], np.int32))
     (tmp_path / "a.pvar").write_text("#CHROM\tPOS\tID\tREF\tALT\n1\t5\t.\tA\tC,G\n1\t6\t.\tA\tC\n")
@@ -128,7 +140,7 @@ def test_missing_companion(pgen, suffix):
 def test_compressed_companion_is_refused_with_the_command_to_unpack(pgen):
     path = pgen(SITES, CALLS)
     path.with_suffix(".pvar").rename(path.with_suffix(".pvar.zst"))
-    with pytest.raises(DataError, match="compressed companion.*plink2 --zst-decompress"):
+    with pytest.raises(DataError, match=r"compressed companion.*plink2 --zst-decompress"):
         open_plink(path)
 
 

@@ -35,9 +35,9 @@ def test_duplicate_names(names):
 
 
 def test_two_samples_of_one_subject(tmp_path):
-    with pytest.raises(DataError, match="duplicate rows.*subject_id = 7"):
+    with pytest.raises(DataError, match=r"duplicate rows.*subject_id = 7"):
         identify(["7", "007"], None, "x")
-    with pytest.raises(DataError, match="duplicate rows.*subject_id = 5"):
+    with pytest.raises(DataError, match=r"duplicate rows.*subject_id = 5"):
         identify(["a", "b"], mapping(tmp_path, "sample_id\tsubject_id\na\t5\nb\t5\n"), "x")
 
 

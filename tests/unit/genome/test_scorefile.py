@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from proband.core.errors import DataError
 from proband.genome.scorefile import list_scorefiles, read_scorefile
 
-AUTHOR = "rsID chr_name chr_position effect_allele other_allele effect_weight".split()
+AUTHOR = ["rsID", "chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
 HARMONISED = [*AUTHOR, "hm_chr", "hm_pos", "hm_inferOtherAllele"]
 
 
@@ -17,7 +17,9 @@ def only(folder):
 
 
 def test_author_file_with_positions(scores):
-    item = read_scorefile(only(scores("PGS000009.txt", [["rs1", "chr1", 5, "a", "G", 0.5]], AUTHOR, genome_build="hg19")))
+    item = read_scorefile(
+        only(scores("PGS000009.txt", [["rs1", "chr1", 5, "a", "G", 0.5]], AUTHOR, genome_build="hg19"))
+    )
     assert item.pgs_id == "PGS000009"
     assert item.build == "GRCh37"
     assert item.rows.rows() == [("1", 5, "A", "G", 0.0, 0.5, 1.0, True)]
@@ -39,14 +41,28 @@ def test_inferred_other_allele_only_where_none_is_given(scores):
 
 def test_dominant_recessive_and_dosage_weights(scores):
     columns = ["chr_name", "chr_position", "effect_allele", "effect_weight", "is_dominant", "is_recessive"]
-    rows = [["1", 1, "A", 3, "True", "False"], ["1", 2, "A", 3, "False", "True"], ["1", 3, "A", 3, "True", "True"]]
+    rows = [
+        ["1", 1, "A", 3, "True", "False"],
+        ["1", 2, "A", 3, "False", "True"],
+        ["1", 3, "A", 3, "True", "True"],
+    ]
     item = read_scorefile(only(scores("a.txt", rows, columns)))
-    assert item.rows.select("at_0", "at_1", "at_2", "is_scorable").rows()[:2] == [(0, 3, 3, True), (0, 0, 3, True)]
+    assert item.rows.select("at_0", "at_1", "at_2", "is_scorable").rows()[:2] == [
+        (0, 3, 3, True),
+        (0, 0, 3, True),
+    ]
     assert not item.rows["is_scorable"][2]
 
 
 def test_dosage_weights_stand_in_for_a_missing_effect_weight(scores):
-    columns = ["chr_name", "chr_position", "effect_allele", "dosage_0_weight", "dosage_1_weight", "dosage_2_weight"]
+    columns = [
+        "chr_name",
+        "chr_position",
+        "effect_allele",
+        "dosage_0_weight",
+        "dosage_1_weight",
+        "dosage_2_weight",
+    ]
     item = read_scorefile(only(scores("a.txt", [["1", 1, "A", -1, 0.5, 4]], columns)))
     assert item.rows.select("at_0", "at_1", "at_2").rows() == [(-1, 0.5, 4)]
 
@@ -54,18 +70,27 @@ def test_dosage_weights_stand_in_for_a_missing_effect_weight(scores):
 @pytest.mark.parametrize("column", ["is_haplotype", "is_diplotype", "is_interaction"])
 def test_complex_rows_are_not_scorable(scores, column):
     columns = ["chr_name", "chr_position", "effect_allele", "effect_weight", column]
-    item = read_scorefile(only(scores("a.txt", [["1", 1, "A", 1, "True"], ["1", 2, "A", 1, "False"]], columns)))
+    item = read_scorefile(
+        only(scores("a.txt", [["1", 1, "A", 1, "True"], ["1", 2, "A", 1, "False"]], columns))
+    )
     assert item.rows["is_scorable"].to_list() == [False, True]
 
 
 def test_hla_and_empty_alleles_are_not_scorable(scores):
     rows = [["6", 1, allele, None, 1] for allele in ("P", "N", None, "ACGT")]
-    assert read_scorefile(only(scores("a.txt", rows))).rows["is_scorable"].to_list() == [False, False, False, True]
+    assert read_scorefile(only(scores("a.txt", rows))).rows["is_scorable"].to_list() == [
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_windows_line_ends(tmp_path):
     path = tmp_path / "a.txt"
-    path.write_bytes(b"#pgs_id=PGS7\r\nchr_name\tchr_position\teffect_allele\teffect_weight\r\n1\t5\tA\t0.5\r\n")
+    path.write_bytes(
+        b"#pgs_id=PGS7\r\nchr_name\tchr_position\teffect_allele\teffect_weight\r\n1\t5\tA\t0.5\r\n"
+    )
     item = read_scorefile(path)
     assert (item.pgs_id, item.rows["at_1"].to_list(), item.rows["pos"].to_list()) == ("PGS7", [0.5], [5])
 
@@ -148,7 +173,9 @@ def test_a_file_that_is_no_gzip(tmp_path):
         read_scorefile(path)
 
 
-@pytest.mark.parametrize("text", ["", "#pgs_id=PGS1\n", "chr_name\tchr_position\teffect_allele\teffect_weight\n"])
+@pytest.mark.parametrize(
+    "text", ["", "#pgs_id=PGS1\n", "chr_name\tchr_position\teffect_allele\teffect_weight\n"]
+)
 def test_files_without_rows(tmp_path, text):
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(DataError, match="without rows"):

@@ -1,4 +1,6 @@
 import gzip
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -8,14 +10,20 @@ from proband.genome.vcf import call_units, dosage_units, open_vcf
 
 
 def all_of(genotypes):
-    return genotypes.reader.read(np.arange(genotypes.num_variants, dtype=np.uint32), 0, len(genotypes.sample_ids))
+    return genotypes.reader.read(
+        np.arange(genotypes.num_variants, dtype=np.uint32), 0, len(genotypes.sample_ids)
+    )
 
 
 def test_hard_calls(vcf, tmp_path):
     rows = ["chr1 5 A G GT 0/0 0|1 1/1", "2 6 C T GT ./. ./1 1", "2 7 C CA GT:DS 0/1:0.9 .:. 0/0:0.2"]
     found = open_vcf(vcf(rows), tmp_path)
     np.testing.assert_array_equal(all_of(found), [[0, 1, 2], [-9, -9, 2], [1, -9, 0]])
-    assert found.variants.select("chrom", "pos", "ref", "alt").rows() == [("1", 5, "A", "G"), ("2", 6, "C", "T"), ("2", 7, "C", "CA")]
+    assert found.variants.select("chrom", "pos", "ref", "alt").rows() == [
+        ("1", 5, "A", "G"),
+        ("2", 6, "C", "T"),
+        ("2", 7, "C", "CA"),
+    ]
     assert found.sample_ids == ["1", "2", "3"]
 
 
@@ -65,10 +73,32 @@ def test_files_that_are_no_vcf(tmp_path, content):
 
 def test_truncated_vcf(vcf, tmp_path):
     rng = np.random.default_rng(0)
-    rows = [f"1 {pos} A G GT " + " ".join(f"{a}/{b}" for a, b in rng.integers(0, 2, (3, 2))) for pos in range(1, 4000)]
+    rows = [
+        f"1 {pos} A G GT " + " ".join(f"{a}/{b}" for a, b in rng.integers(0, 2, (3, 2)))
+        for pos in range(1, 4000)
+    ]
     path = tmp_path / "a.vcf.gz"
     path.write_bytes(gzip.compress(vcf(rows).read_bytes())[:9000])
     with pytest.raises(DataError, match=r"unreadable genotype file.*a\.vcf\.gz"):
+        open_vcf(path, tmp_path)
+
+
+def bgzf(content):
+    """One BGZF block of ``content``."""
+    packer = zlib.compressobj(wbits=-15)
+    body = packer.compress(content) + packer.flush()
+    size = struct.pack("<H", len(body) + 25)
+    check = struct.pack("<II", zlib.crc32(content), len(content))
+    return b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x06\x00BC\x02\x00" + size + body + check
+
+
+def test_compressed_vcf_cut_between_blocks(vcf, tmp_path):
+    lines = vcf(["1 5 A G GT 0/0 0/1 1/1", "1 6 A G GT 0/0 0/1 1/1"]).read_bytes().splitlines(keepends=True)
+    whole, path = bgzf(b"".join(lines[:-1])) + bgzf(lines[-1]) + bgzf(b""), tmp_path / "a.vcf.gz"
+    path.write_bytes(whole)
+    assert open_vcf(path, tmp_path).num_variants == 2
+    path.write_bytes(bgzf(b"".join(lines[:-1])))
+    with pytest.raises(DataError, match=r"unreadable genotype file.*a\.vcf\.gz.*no end-of-file block"):
         open_vcf(path, tmp_path)
 
 
@@ -80,7 +110,7 @@ def test_truncated_inside_a_line(vcf, tmp_path):
 
 
 def test_no_variants(vcf, tmp_path):
-    with pytest.raises(DataError, match="empty genotype file.*0 variants of 3 samples"):
+    with pytest.raises(DataError, match=r"empty genotype file.*0 variants of 3 samples"):
         open_vcf(vcf([]), tmp_path)
 
 

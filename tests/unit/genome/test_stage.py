@@ -1,0 +1,233 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from proband.cli.genome import command
+from proband.core.errors import ConfigError, DataError
+from proband.core.schema import MATCH, SAMPLES, SCORES
+from proband.genome import genome
+
+REFERENCE = Path(__file__).parents[2] / "reference" / "genome_small"
+SITES = [("1", 10, "A", "G"), ("1", 20, "C", "T"), ("2", 30, "A", "T")]
+CALLS = [[0, 1, 2], [2, -9, 1], [1, 1, 1]]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "genome"
+
+
+def sums(folder):
+    return SCORES.read(folder / "scores.parquet")
+
+
+def test_scores_by_hand(pgen, scores, out):
+    scores(
+        "PGS1_hmPOS_GRCh38.txt.gz",
+        [["1", 10, "G", "A", 0.5], ["1", 20, "C", "T", 2]],
+        pgs_name="toy",
+        trait_reported="T2D",
+    )
+    folder = scores("PGS2.txt", [["1", 10, "T", "C", 1]])
+    genome(pgen(SITES, CALLS), folder, out)
+    # C has 2 - dosage copies; its missing call counts 2 - (2 + 1) / 2 = 0.5.
+    assert sums(out).rows() == [(1, 0.0, 2.0), (2, 0.5 + 1.0, 1.0), (3, 1.0 + 2.0, 0.0)]
+    assert SAMPLES.read(out / "samples.parquet").rows() == [(1, "1"), (2, "2"), (3, "3")]
+    match = MATCH.read(out / "match.parquet")
+    assert match.select("pgs_id", "num_rows", "num_matched", "num_flipped", "kept").rows() == [
+        ("PGS1", 2, 2, 0, True), ("PGS2", 1, 1, 1, True),
+    ]  # fmt: skip
+    about = json.loads((out / "scores.json").read_text())
+    assert list(about) == ["PGS1", "PGS2"]
+    assert (about["PGS1"]["name"], about["PGS1"]["trait"], about["PGS1"]["genome_build"]) == (
+        "toy",
+        "T2D",
+        "GRCh38",
+    )
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["counts"]["num_scores"] == 2
+    assert len(manifest["inputs"]) == 4
+    assert sorted(path.name for path in out.iterdir()) == [
+        "manifest.json", "match.parquet", "samples.parquet", "scores.json", "scores.parquet",
+    ]  # fmt: skip
+
+
+def test_dominant_recessive_and_dosage_weights(pgen, scores, out):
+    columns = [
+        "hm_chr",
+        "hm_pos",
+        "effect_allele",
+        "other_allele",
+        "effect_weight",
+        "is_dominant",
+        "is_recessive",
+    ]
+    scores("D.txt", [["1", 10, "G", "A", 1, "True", "False"]], columns)
+    scores("DR.txt", [["1", 10, "A", "G", 1, "True", "False"]], columns)
+    scores("R.txt", [["1", 10, "G", "A", 1, "False", "True"]], columns)
+    columns = [*columns[:4], "dosage_0_weight", "dosage_1_weight", "dosage_2_weight"]
+    folder = scores("W.txt", [["1", 10, "A", "G", 0.5, -1, 4]], columns)
+    genome(pgen(SITES, CALLS), folder, out)
+    assert sums(out).drop("subject_id").to_dict(as_series=False) == {
+        "D": [0, 1, 1], "DR": [1, 1, 0], "R": [0, 0, 1], "W": [4, -1, 0.5],
+    }  # fmt: skip
+
+
+def test_a_badly_matched_score_is_left_out_by_name_with_reasons(pgen, scores, out, capsys):
+    scores("GOOD.txt", [["1", 10, "G", "A", 1]])
+    folder = scores(
+        "BAD.txt",
+        [["1", 10, "G", "A", 1], ["2", 30, "A", "T", 1], ["3", 1, "A", "G", 1], ["3", 2, "A", "G", 1]],
+    )
+    genome(pgen(SITES, CALLS), folder, out)
+    assert sums(out).columns == ["subject_id", "GOOD"]
+    assert MATCH.read(out / "match.parquet").select("pgs_id", "kept").rows() == [
+        ("BAD", False),
+        ("GOOD", True),
+    ]
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "genome: BAD left out: 1 of 4 rows matched (25.0%, below 75%); "
+        "2 no variant at the position, 1 strand-ambiguous"
+    ]
+    assert list(json.loads((out / "scores.json").read_text())) == ["GOOD"]
+
+
+def test_lower_match_rate_and_ambiguous_variants_by_choice(pgen, scores, out):
+    folder = scores("PGS1.txt", [["2", 30, "T", "A", 3], ["3", 1, "A", "G", 1]])
+    genome(pgen(SITES, CALLS), folder, out, min_match_rate=0.5, keep_ambiguous=True)
+    assert sums(out)["PGS1"].to_list() == [3, 3, 3]
+
+
+def test_sample_mapping(vcf, scores, out, tmp_path, capsys):
+    folder = scores("PGS1.txt", [["1", 10, "G", "A", 1]])
+    path = vcf(["1 10 A G GT 0/0 0/1 1/1"], ["a", "b", "c"])
+    (tmp_path / "map.tsv").write_text("sample_id\tsubject_id\na\t10\nc\t30\n")
+    genome(path, folder, out, samples=tmp_path / "map.tsv")
+    assert sums(out).rows() == [(10, 0), (-2, 1), (30, 2)]
+    assert "1 of 3 samples" in capsys.readouterr().err
+
+
+def test_ranges_of_samples_make_one_table(pgen, scores, out, monkeypatch):
+    from proband.genome import score
+
+    monkeypatch.setattr(score, "_TOTAL_BYTES", 16)
+    genome(pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out)
+    assert sums(out).rows() == [(1, 0), (2, 1), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "genotypes"), [("additive", "calls.pgen"), ("additive", "calls.bed"), ("dosage", "dosages.vcf")]
+)
+def test_sums_of_plink2(tmp_path, scores, out, kind, genotypes):
+    weights = pl.read_csv(REFERENCE / "weights.tsv", separator="\t", infer_schema=False)
+    folder = scores("PGS1.txt", weights.drop("id").rows())
+    genome(REFERENCE / genotypes, folder, out, min_match_rate=0.5)
+    assert_sums_are(out, kind)
+
+
+@pytest.mark.parametrize("genotypes", ["calls.pgen", "calls.bed", "calls.vcf"])
+@pytest.mark.parametrize("kind", ["dominant", "recessive"])
+def test_dominant_and_recessive_sums_of_plink2(scores, out, kind, genotypes):
+    weights = pl.read_csv(REFERENCE / "weights.tsv", separator="\t", infer_schema=False)
+    autosomal = weights.filter(pl.col("chrom").is_in(["1", "22"])).with_columns(flag=pl.lit("True"))
+    columns = ["hm_chr", "hm_pos", "effect_allele", "other_allele", "effect_weight", f"is_{kind}"]
+    genome(REFERENCE / genotypes, scores("PGS1.txt", autosomal.drop("id").rows(), columns), out)
+    assert_sums_are(out, kind)
+
+
+def assert_sums_are(out, kind):
+    frozen = pl.read_csv(REFERENCE / "sums.tsv", separator="\t")
+    found = sums(out).join(frozen, left_on="subject_id", right_on="sample_id")
+    assert found.height == frozen.height == 60
+    assert frozen[kind].std() > 1
+    np.testing.assert_allclose(found["PGS1"], found[kind], atol=1e-4)
+
+
+def test_finished_output_is_left_alone_and_other_settings_are_refused(pgen, scores, out, capsys):
+    path, folder = pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]])
+    genome(path, folder, out)
+    before = (out / "manifest.json").stat().st_mtime_ns
+    genome(path, folder, out)
+    assert "already finished" in capsys.readouterr().err
+    assert (out / "manifest.json").stat().st_mtime_ns == before
+    with pytest.raises(ConfigError, match="min_match_rate"):
+        genome(path, folder, out, min_match_rate=0.1)
+    genome(path, folder, out, min_match_rate=0.1, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [["5", 10, "G", "A", 1]],
+            "no row of any score matches.*1 no variant at the position.*genome builds agree.*GRCh38",
+        ),
+        (
+            [["1", 10, "G", "C", 1]],
+            "no row of any score.*1 other alleles at the position.*hold these variants",
+        ),
+        (
+            [["1", 10, "G", "A", 1], ["2", 30, "A", "T", 1]],
+            "no score matches.*1 of 2 rows.*1 strand-ambiguous.*at least one",
+        ),
+    ],
+)
+def test_nothing_left_says_why_and_leaves_nothing(pgen, scores, out, tmp_path, rows, message):
+    path, folder = pgen(SITES, CALLS), scores("PGS1.txt", rows)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DataError, match=message):
+        genome(path, folder, out)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_wrong_build(vcf, scores, out):
+    path = vcf(["1 10 A G GT 0/0 0/1 1/1"], header="##contig=<ID=22,length=51304566>")
+    scores("A.txt", [["1", 10, "G", "A", 1]], HmPOS_build="GRCh37")
+    genome(path, scores("B.txt", [["1", 10, "G", "A", 1]], HmPOS_build="NR"), out)
+    folder = scores("C.txt", [["1", 10, "G", "A", 1]])
+    with pytest.raises(DataError, match=r"wrong genome build.*C\.txt.*found GRCh38.*expected GRCh37"):
+        genome(path, folder, out, overwrite=True)
+
+
+def test_two_files_of_one_score(pgen, scores, out):
+    scores("PGS1_hmPOS_GRCh37.txt", [["1", 10, "G", "A", 1]])
+    folder = scores("PGS1_hmPOS_GRCh38.txt", [["1", 10, "G", "A", 1]])
+    with pytest.raises(DataError, match=r"two scoring files of one score.*PGS1_hmPOS_GRCh38\.txt"):
+        genome(pgen(SITES, CALLS), folder, out)
+
+
+def test_duplicate_samples(pgen, scores, out):
+    with pytest.raises(DataError, match=r"duplicate sample IDs.*toy\.psam.*'b'"):
+        genome(pgen(SITES, CALLS, ["a", "b", "b"]), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out)
+
+
+def test_match_rate_out_of_range(tmp_path, out):
+    with pytest.raises(ConfigError, match=r"min_match_rate.*found 1\.5.*less than or equal to 1"):
+        genome(tmp_path, tmp_path, out, min_match_rate=1.5)
+
+
+def test_command_line(pgen, scores, out, tmp_path):
+    app = typer.Typer()
+    app.command()(command)
+    folder = scores("PGS1.txt", [["1", 10, "G", "A", 1], ["2", 30, "A", "T", 1]])
+    (tmp_path / "map.tsv").write_text("sample_id\tsubject_id\n1\t5\n")
+    options = ["--keep-ambiguous", "--min-match-rate", "0.9", "--samples", str(tmp_path / "map.tsv")]
+    result = CliRunner().invoke(
+        app, [str(pgen(SITES, CALLS).with_suffix("")), str(folder), str(out), *options]
+    )
+    assert result.exit_code == 0, result.output
+    assert sums(out).rows() == [(5, 1), (-2, 2), (-3, 3)]
+
+
+def test_a_score_without_positions_stops_the_run(pgen, scores, out):
+    scores("PGS1.txt", [["1", 10, "G", "A", 1]])
+    folder = scores("rsids.txt", [["rs1", "G", 1]], ["rsID", "effect_allele", "effect_weight"])
+    with pytest.raises(DataError, match=r"without positions.*rsids\.txt.*harmonised"):
+        genome(pgen(SITES, CALLS), folder, out)
+    assert not out.exists()
