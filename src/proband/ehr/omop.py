@@ -110,22 +110,35 @@ def events(parts: Sequence[Part], person: ibis.Table) -> ibis.Table:
     )
 
 
-def left_out(parts: Sequence[Part], person: ibis.Table) -> dict[str, dict[str, int]]:
-    """Events of each table that were left out: of a person not in person, else without a date."""
-    known = person.select(known_id=whole(person, "person", "person_id"))
+def left_out(tables: Mapping[str, ibis.Table]) -> dict[str, dict[str, int]]:
+    """Rows of each table, and what of them makes no event: persons not in person, else without a date.
+
+    A row of observation_period makes two events, so it can be without a date twice.
+    """
+    import ibis
+
+    known = tables["person"].select(known_id=whole(tables["person"], "person", "person_id"))
+    stems = [(name, domain.time) for name, domain in DOMAINS.items()] + [("death", "death")]
+    stems += [("observation_period", f"observation_period_{side}") for side in ("start", "end")]
+    counted = []
+    for name, stem in stems:
+        if name in tables:
+            table = tables[name]
+            rows = table.select(id=whole(table, name, "person_id"), time=time_of(table, name, stem))
+            joined = rows.left_join(known, rows.id == known.known_id)
+            no_person, no_date = joined.known_id.isnull(), joined.time.isnull()
+            one = joined.aggregate(
+                num_rows=joined.count(),
+                num_unknown_person=no_person.cast("int64").sum().fill_null(0),
+                num_no_date=(~no_person & no_date).cast("int64").sum().fill_null(0),
+            )
+            counted.append(one.mutate(table=ibis.literal(name)))
     counts: dict[str, dict[str, int]] = {}
-    for part in parts:
-        if part.table == "person":
-            continue
-        joined = part.rows.left_join(known, part.rows.subject_id == known.known_id)
-        no_person, no_date = joined.known_id.isnull(), joined.time.isnull()
-        row = joined.aggregate(
-            num_unknown_person=no_person.cast("int64").sum(),
-            num_no_date=(~no_person & no_date).cast("int64").sum(),
-        )
-        found = counts.setdefault(part.table, {"num_unknown_person": 0, "num_no_date": 0})
-        for reason, found_rows in row.to_pyarrow().to_pylist()[0].items():
-            found[reason] += int(found_rows or 0)
+    for row in ibis.union(*counted).to_pyarrow().to_pylist():
+        found = counts.setdefault(row["table"], {"num_unknown_person": 0, "num_no_date": 0})
+        found["num_rows"] = int(row["num_rows"])
+        for reason in ("num_unknown_person", "num_no_date"):
+            found[reason] += int(row[reason])
     return counts
 
 

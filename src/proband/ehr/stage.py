@@ -102,11 +102,11 @@ def _from_omop(source: Path, config: EhrConfig, run: StageRun, workers: int | No
         check_persons(tables["person"])
         parts = convert(tables)
         events(parts, tables["person"]).to_parquet(raw)
-        missing = left_out(parts, tables["person"])
-        for name in sorted({part.table for part in parts}):
-            run.counts[f"num_{name}"] = int(tables[name].count().to_pyarrow().as_py())
+        missing = left_out(tables)
+        run.counts["num_person"] = int(tables["person"].count().to_pyarrow().as_py())
+        run.counts |= {f"num_{name}": counts.pop("num_rows") for name, counts in missing.items()}
         for reason in ("num_unknown_person", "num_no_date"):
-            run.counts[reason] = sum(table[reason] for table in missing.values())
+            run.counts[reason] = sum(counts[reason] for counts in missing.values())
         codes = write_events([Shard(raw, None)], None, config, run, workers=1)
         write_codes(describe(tables, codes), codes, run.folder)
     except duckdb.Error as error:

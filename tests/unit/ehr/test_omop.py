@@ -89,34 +89,25 @@ def test_capital_columns_and_a_time_zone(tables: Tables, convert: Callable, new_
     assert (1, datetime(2005, 3, 1, 8, 15), "SNOMED//44054006", None, None) in events.rows()
 
 
-@pytest.mark.parametrize(
-    ("concept", "source", "code"),
-    [
-        (201826, "E11", "SNOMED//44054006"),
-        (0, "E11", "CONDITION//E11"),
-        (None, "E11", "CONDITION//E11"),
-        (0, None, "CONDITION//0"),
-        (None, "", "CONDITION//0"),
-        (0, "  ", "CONDITION//0"),
-        (99_999_999, "E11", "OMOP//99999999"),
-    ],
-)
+CODES = [
+    (201826, "E11", "SNOMED//44054006"),
+    (0, "E11", "CONDITION//E11"),
+    (None, "E11", "CONDITION//E11"),
+    (0, None, "CONDITION//0"),
+    (None, "", "CONDITION//0"),
+    (0, "  ", "CONDITION//0"),
+    (99_999_999, "E11", "OMOP//99999999"),
+]
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_codes(
-    tables: Tables,
-    convert: Callable,
-    new_condition: Callable,
-    kind: str,
-    concept: int | None,
-    source: str,
-    code: str,
-) -> None:
-    rows = [
-        new_condition(1, concept, date(1999, 3, 1), source=source),
-        new_condition(1, 201826, date(1998, 3, 1)),
+def test_codes(tables: Tables, convert: Callable, new_condition: Callable, kind: str) -> None:
+    tables["condition_occurrence"] = [
+        new_condition(1, concept, date(1990 + row, 3, 1), source=source)
+        for row, (concept, source, _) in enumerate(CODES)
     ]
-    tables["condition_occurrence"] = rows
-    assert codes_of(convert(tables, kind)[0], 1, 1999) == [code]
+    events, _, _ = convert(tables, kind)
+    assert [codes_of(events, 1, 1990 + row) for row in range(len(CODES))] == [[code] for *_, code in CODES]
 
 
 def test_other_domains_name_their_unmapped_codes(tables: Tables, convert: Callable) -> None:
@@ -133,23 +124,23 @@ def test_other_domains_name_their_unmapped_codes(tables: Tables, convert: Callab
     assert {"DRUG//s", "PROCEDURE//s", "MEASUREMENT//s", "OBSERVATION//s", "VISIT//s"} <= codes
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        ((1980, 4, 9, datetime(1980, 4, 10, 3, 0)), datetime(1980, 4, 10, 3, 0)),
-        ((1980, 4, 9, None), datetime(1980, 4, 9)),
-        ((1980, 4, None, None), datetime(1980, 4, 1)),
-        ((1980, None, None, None), datetime(1980, 1, 1)),
-        ((1899, 12, 31, None), datetime(1899, 12, 31)),
-    ],
-)
+BIRTHS = [
+    ((1980, 4, 9, datetime(1980, 4, 10, 3, 0)), datetime(1980, 4, 10, 3, 0)),
+    ((1980, 4, 9, None), datetime(1980, 4, 9)),
+    ((1980, 4, None, None), datetime(1980, 4, 1)),
+    ((1980, None, None, None), datetime(1980, 1, 1)),
+    ((1899, 12, 31, None), datetime(1899, 12, 31)),
+]
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_birth(tables: Tables, convert: Callable, kind: str, parts: tuple, expected: datetime) -> None:
+def test_birth(tables: Tables, convert: Callable, new_person: Callable, kind: str) -> None:
     names = ("year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime")
-    tables["person"][0] |= dict(zip(names, parts, strict=True))
-    events, _, _ = convert(tables, kind)
-    births = events.filter((pl.col("code") == "MEDS_BIRTH") & (pl.col("subject_id") == 1))
-    assert births["time"].to_list() == [expected]
+    for number, (parts, _) in enumerate(BIRTHS):
+        person = new_person(10 + number, 8507, None) | dict(zip(names, parts, strict=True))
+        tables["person"].append(person)
+    births = convert(tables, kind)[0].filter((pl.col("code") == "MEDS_BIRTH") & (pl.col("subject_id") >= 10))
+    assert births["time"].to_list() == [expected for _, expected in BIRTHS]
 
 
 def test_a_person_without_birth_leaves_or_gets_one(tables: Tables, convert: Callable) -> None:
@@ -201,8 +192,8 @@ def test_after_death_is_kept_and_counted(tables: Tables, convert: Callable, new_
 def test_before_birth(tables: Tables, convert: Callable, new_condition: Callable) -> None:
     tables["condition_occurrence"] += [new_condition(2, 201826, date(1959, 12, 31))] * 2
     tables["condition_occurrence"].append(new_condition(1, 201826, date(1950, 6, 15)))
-    message = "events before birth; .*found 2 events, the first SNOMED//44054006 of subject 2; .*--drop-before-birth"
-    with pytest.raises(DataError, match=message):
+    found = r"found 2 events, the first SNOMED//44054006 of subject 2"
+    with pytest.raises(DataError, match=f"events before birth; .*{found}; .*--drop-before-birth"):
         convert(tables)
     events, counts, _ = convert(tables, drop_before_birth=True)
     assert (counts["num_before_birth"], counts["num_moved_to_birth"]) == (2, 1)
@@ -290,7 +281,7 @@ def test_a_person_without_an_id(tables: Tables, convert: Callable) -> None:
 
 def test_a_concept_twice(tables: Tables, convert: Callable) -> None:
     tables["concept"].append(dict(tables["concept"][1]))
-    with pytest.raises(DataError, match="duplicate concept; .*concept_id 201826 2 times"):
+    with pytest.raises(DataError, match=r"duplicate concept; .*concept_id 201826 2 times"):
         convert(tables)
 
 
