@@ -54,10 +54,12 @@ def build_of_header(lines: Iterable[str]) -> str | None:
     return None
 
 
-def plain_chromosome(column: str) -> pl.Expr:
+def plain_chromosomes(names: pl.Series) -> pl.Series:
     """Chromosome names without ``chr``, with X, Y and MT as letters.
 
-    >>> pl.DataFrame({"c": ["chr1", "23", "chrM", "x"]}).select(plain_chromosome("c"))["c"].to_list()
-    ['1', 'X', 'MT', 'X']
+    >>> plain_chromosomes(pl.Series(["chr1", "23", "chrM", "x", None])).to_list()
+    ['1', 'X', 'MT', 'X', None]
     """
-    return pl.col(column).str.to_uppercase().str.strip_prefix("CHR").replace(_CHROMOSOMES)
+    given = names.drop_nulls().unique()
+    plain = given.str.to_uppercase().str.strip_prefix("CHR").replace(_CHROMOSOMES)
+    return names if given.equals(plain) else names.replace(given, plain)

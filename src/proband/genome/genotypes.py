@@ -19,6 +19,7 @@ from proband.core.errors import DataError
 MISSING = np.float32(-9)
 """Dosage of a missing call, pgenlib's code for it."""
 
+_COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 _KINDS = (".pgen", ".bed", ".vcf.gz", ".vcf", ".bcf", ".vcf.bgz")
 
 
@@ -40,7 +41,8 @@ class Genotypes:
     Attributes:
         files: The files it consists of.
         variants: One row per ALT allele: ``index`` (row of the file, UInt32), ``chrom``, ``pos`` (Int64),
-            ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles).
+            ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles), ``is_ambiguous``
+            (ALT is REF on the other strand).
         num_variants: Rows of the file.
         sample_ids: Names of the samples, in the file's order.
         is_male: Recorded sex is male, per sample.
@@ -95,6 +97,17 @@ def open_genotypes(path: Path, scratch: Path) -> Genotypes:
     return open_vcf(path, scratch)
 
 
+def complement(column: str) -> pl.Expr:
+    """The other strand's letters of alleles made of A, C, G and T; null for any other allele.
+
+    >>> pl.DataFrame({"a": ["AC", "G", "<DEL>"]}).select(complement("a"))["a"].to_list()
+    ['TG', 'C', None]
+    """
+    allele = pl.col(column)
+    swapped = allele.str.replace_many(list(_COMPLEMENT), list(_COMPLEMENT.values()))
+    return pl.when(allele.str.contains(r"^[ACGT]+$")).then(swapped)
+
+
 def per_allele(rows: pl.DataFrame) -> pl.DataFrame:
     """Split comma-joined ALT alleles into one row each, as :attr:`Genotypes.variants` wants them.
 
@@ -106,5 +119,6 @@ def per_allele(rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.with_columns(is_multiallelic=pl.col("alts").list.len() > 1)
     most = int(rows["alts"].list.len().to_numpy().max(initial=0))
     nth = [rows.with_columns(alt=pl.col("alts").list.get(n, null_on_oob=True)) for n in range(most)]
-    columns = ("index", "chrom", "pos", "ref", "alt", "is_multiallelic")
-    return pl.concat([part.filter(pl.col("alt").is_not_null()) for part in nth]).sort("index").select(columns)
+    split = pl.concat([part.filter(pl.col("alt").is_not_null()) for part in nth]).sort("index")
+    is_ambiguous = (pl.col("ref") == complement("alt")).fill_null(False)
+    return split.select("index", "chrom", "pos", "ref", "alt", "is_multiallelic", is_ambiguous=is_ambiguous)

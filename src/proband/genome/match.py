@@ -11,6 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from proband.core.schema import MATCH
+from proband.genome.genotypes import complement
 
 REASONS = {
     "matched": "matched",
@@ -24,21 +25,9 @@ REASONS = {
 }
 """What became of a row, in words; ``num_<reason>`` are the columns of the match report."""
 
-_COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 _FLIPS = (2, 3, 6, 7)
 _REVERSED = (0, 2, 4, 6)
 _NO_RULE = 8
-
-
-def complement(column: str) -> pl.Expr:
-    """The other strand's letters of alleles made of A, C, G and T; null for any other allele.
-
-    >>> pl.DataFrame({"a": ["AC", "G", "<DEL>"]}).select(complement("a"))["a"].to_list()
-    ['TG', 'C', None]
-    """
-    allele = pl.col(column)
-    swapped = allele.str.replace_many(list(_COMPLEMENT), list(_COMPLEMENT.values()))
-    return pl.when(allele.str.contains(r"^[ACGT]+$")).then(swapped)
 
 
 def match_rows(rows: pl.DataFrame, variants: pl.DataFrame, *, keep_ambiguous: bool = False) -> pl.DataFrame:
@@ -78,39 +67,40 @@ def match_rows(rows: pl.DataFrame, variants: pl.DataFrame, *, keep_ambiguous: bo
 
 def _best_candidates(rows: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
     """One candidate variant per row that has any at its position."""
-    effect, other = pl.col("effect_allele"), pl.col("other_allele")
-    on_reverse, other_on_reverse = pl.col("effect_reverse"), pl.col("other_reverse")
-    ref, alt, no_other = pl.col("ref"), pl.col("alt"), other.is_null()
-    rules = (
-        (effect == ref) & (other == alt),
-        (effect == alt) & (other == ref),
-        (on_reverse == ref) & (other_on_reverse == alt),
-        (on_reverse == alt) & (other_on_reverse == ref),
-        no_other & (effect == ref),
-        no_other & (effect == alt),
-        no_other & (on_reverse == ref),
-        no_other & (on_reverse == alt),
-    )
-    first_rule = pl.coalesce(
-        *(pl.when(rule).then(pl.lit(number, pl.Int8)) for number, rule in enumerate(rules))
-    )
-    return (
-        rows.lazy()
-        .filter("is_scorable")
+    candidates = (
+        rows.filter("is_scorable")
         .select("row", "score", "chrom", "pos", "effect_allele", "other_allele")
-        .join(variants.lazy(), on=["chrom", "pos"], how="inner")
-        .with_columns(effect_reverse=complement("effect_allele"), other_reverse=complement("other_allele"))
-        .with_columns(
-            rule=first_rule.fill_null(_NO_RULE),
-            is_ambiguous=(ref == complement("alt")).fill_null(False),
-        )
+        .join(variants, on=["chrom", "pos"], how="inner")
+        .with_columns(rule=_first_rule("effect_allele", "other_allele", flipped=False))
+    )
+    # Few rows need the other strand, so only theirs is spelt out.
+    unmatched = candidates.filter(pl.col("rule").is_null())
+    unmatched = unmatched.with_columns(e=complement("effect_allele"), o=complement("other_allele"))
+    flipped = _first_rule("e", "o", flipped=True).fill_null(_NO_RULE)
+    unmatched = unmatched.with_columns(rule=flipped).select(candidates.columns)
+    best = (
+        pl.concat([candidates.filter(pl.col("rule").is_not_null()), unmatched])
         .sort("row", "rule", "index", maintain_order=True)
         .unique("row", keep="first", maintain_order=True)
-        .with_columns(is_duplicated=(pl.col("rule") < _NO_RULE).sum().over("score", "index") > 1)
         .with_columns(index=pl.when(pl.col("rule") < _NO_RULE).then("index"))
-        .select("row", "index", "rule", "is_ambiguous", "is_multiallelic", "is_duplicated")
-        .collect()
     )
+    hit = pl.col("score").cast(pl.Int64) * 2**32 + pl.col("index")  # one number per score and variant
+    is_duplicated = hit.is_duplicated() & pl.col("index").is_not_null()
+    return best.select("row", "index", "rule", "is_ambiguous", "is_multiallelic", is_duplicated=is_duplicated)
+
+
+def _first_rule(effect_column: str, other_column: str, *, flipped: bool) -> pl.Expr:
+    """Number of the first rule of one strand that fits, null if none does."""
+    effect, other, no_other = pl.col(effect_column), pl.col(other_column), pl.col("other_allele").is_null()
+    ref, alt = pl.col("ref"), pl.col("alt")
+    rules = {
+        0: (effect == ref) & (other == alt),
+        1: (effect == alt) & (other == ref),
+        4: no_other & (effect == ref),
+        5: no_other & (effect == alt),
+    }
+    numbers = {number + (2 if flipped else 0): rule for number, rule in rules.items()}
+    return pl.coalesce(*(pl.when(rule).then(pl.lit(number, pl.Int8)) for number, rule in numbers.items()))
 
 
 def report(matched: pl.DataFrame, pgs_ids: list[str], min_match_rate: float) -> pl.DataFrame:

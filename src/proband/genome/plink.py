@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Bool, Float32, UInt32, UInt64
 
 from proband.core.errors import DataError
-from proband.genome.builds import build_of_header, plain_chromosome
+from proband.genome.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes import Genotypes, per_allele
 
 _MALE = ("1", "M", "m")
@@ -161,7 +161,7 @@ def read_variants(path: Path) -> tuple[pl.DataFrame, str | None]:
         raise DataError(
             "position is no integer", where=path, found=found, remedy="the file is damaged: make it again"
         )
-    rows = rows.with_columns(plain_chromosome("chrom"), positions)
+    rows = rows.with_columns(plain_chromosomes(rows["chrom"]), positions)
     return rows.select("chrom", "pos", "ref", "alt"), build_of_header(header)
 
 

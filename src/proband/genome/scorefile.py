@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.genome.builds import build_name, plain_chromosome
+from proband.genome.builds import build_name, plain_chromosomes
 
 _SUFFIXES = (".txt", ".txt.gz", ".tsv", ".tsv.gz")
 _DOSAGE_WEIGHTS = ("dosage_0_weight", "dosage_1_weight", "dosage_2_weight")
@@ -175,27 +175,25 @@ def _with_weights(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def _to_rows(frame: pl.DataFrame, chromosome: str, position: str) -> pl.DataFrame:
-    flags = frame.select(
-        pl.col(name).str.to_lowercase().is_in(["true", "1"]).fill_null(False) for name in _FLAGS
+    flags = {name: pl.col(name).str.to_lowercase().is_in(["true", "1"]).fill_null(False) for name in _FLAGS}
+    frame = frame.with_columns(
+        plain_chromosomes(frame[chromosome]).alias("chrom"),
+        pl.col(position).cast(pl.Int64, strict=False).alias("pos"),
+        pl.col("effect_allele").str.to_uppercase(),
+        pl.coalesce("other_allele", "hm_inferOtherAllele").str.to_uppercase().alias("other_allele"),
+        **flags,
     )
-    frame = frame.with_columns(flags)
     weight, dominant, recessive = pl.col("effect_weight"), pl.col("is_dominant"), pl.col("is_recessive")
-    other = pl.coalesce("other_allele", "hm_inferOtherAllele").str.strip_chars().str.to_uppercase()
-    effect = pl.col("effect_allele").str.strip_chars().str.to_uppercase()
-    has_position = (
-        pl.col(chromosome).is_not_null() & pl.col(position).cast(pl.Int64, strict=False).is_not_null()
-    )
-    is_complex = pl.any_horizontal(*_COMPLEX) | (dominant & recessive)
+    at_2 = pl.when(dominant | recessive).then(weight).otherwise(2 * weight)
+    is_nucleotides = pl.col("effect_allele").str.contains(r"^[ACGT]+$").fill_null(False)
     return frame.select(
-        pl.when(has_position).then(plain_chromosome(chromosome)).alias("chrom"),
-        pl.when(has_position).then(pl.col(position).cast(pl.Int64, strict=False)).alias("pos"),
-        effect.alias("effect_allele"),
+        pl.when(pl.col("pos").is_not_null()).then("chrom").alias("chrom"),
+        pl.when(pl.col("chrom").is_not_null()).then("pos").alias("pos"),
+        "effect_allele",
         # A list such as "A/T" names no one allele.
-        pl.when(~other.str.contains(r"[/,]")).then(other).alias("other_allele"),
-        pl.coalesce("dosage_0_weight", 0.0).alias("at_0"),
-        pl.coalesce("dosage_1_weight", pl.when(recessive).then(0.0).otherwise(weight)).alias("at_1"),
-        pl.coalesce(
-            "dosage_2_weight", pl.when(dominant | recessive).then(weight).otherwise(2 * weight)
-        ).alias("at_2"),
-        (effect.str.contains(r"^[ACGT]+$").fill_null(False) & ~is_complex).alias("is_scorable"),
+        pl.when(~pl.col("other_allele").str.contains(r"[/,]")).then("other_allele").alias("other_allele"),
+        at_0=pl.coalesce("dosage_0_weight", 0.0),
+        at_1=pl.coalesce("dosage_1_weight", pl.when(recessive).then(0.0).otherwise(weight)),
+        at_2=pl.coalesce("dosage_2_weight", at_2),
+        is_scorable=is_nucleotides & ~pl.any_horizontal(*_COMPLEX) & ~(dominant & recessive),
     )

@@ -15,7 +15,7 @@ from jaxtyping import Float32, Int16, UInt16, UInt32
 
 from proband.core.errors import DataError
 from proband.core.progress import track
-from proband.genome.builds import build_of_header, plain_chromosome
+from proband.genome.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes import MISSING, Genotypes, per_allele
 
 _UNIT = 2**14
@@ -67,10 +67,10 @@ def open_vcf(path: Path, scratch: Path) -> Genotypes:
         found = f"{len(rows)} variants of {len(sample_ids)} samples"
         raise DataError("empty genotype file", where=path, found=found, expected="variants and samples")
     schema = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String}
-    table = pl.DataFrame(rows, schema=schema, orient="row").with_columns(plain_chromosome("chrom"))
+    table = pl.DataFrame(rows, schema=schema, orient="row")
     return Genotypes(
         files=(path,),
-        variants=per_allele(table),
+        variants=per_allele(table.with_columns(plain_chromosomes(table["chrom"]))),
         num_variants=len(rows),
         sample_ids=sample_ids,
         is_male=np.zeros(len(sample_ids), bool),

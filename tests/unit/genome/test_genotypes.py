@@ -25,7 +25,9 @@ def test_no_genotype_file(tmp_path, name, found):
 
 
 def test_one_row_per_alt_allele():
-    rows = pl.DataFrame({"chrom": ["1", "1"], "pos": [5, 6], "ref": ["a", "C"], "alt": ["G", "t,<DEL>"]})
+    rows = pl.DataFrame({"chrom": ["1", "1"], "pos": [5, 6], "ref": ["a", "C"], "alt": ["G", "g,<DEL>"]})
     assert per_allele(rows).rows() == [
-        (0, "1", 5, "A", "G", False), (1, "1", 6, "C", "T", True), (1, "1", 6, "C", "<DEL>", True),
-    ]  # fmt: skip
+        (0, "1", 5, "A", "G", False, False),
+        (1, "1", 6, "C", "G", True, True),
+        (1, "1", 6, "C", "<DEL>", True, False),
+    ]
