@@ -139,6 +139,6 @@ def decile_frame(
                 float(value),
             )
             + ((low, high) if np.isfinite(low) else (None, None))
-            + (len(np.unique(subject[members])), int((status[members] == CASE).sum()))
+            + (len(np.unique(subject[members])), len(np.unique(subject[members][status[members] == CASE])))
         )
     return pl.DataFrame(lines, schema=dict(DECILES.columns), orient="row")

@@ -120,7 +120,7 @@ class Curve:
         sensitivity: Weighted share of the cases flagged.
         false_positive_rate: Weighted share of the controls flagged.
         precision: Weighted share of cases among the flagged.
-        num_flagged: Rows flagged, of those whose status is known.
+        num_flagged: Subjects flagged (at any of their rows), of those whose status is known.
         num_flagged_cases: Cases flagged.
     """
 
@@ -136,6 +136,7 @@ def curve(
     risk: Float[np.ndarray, " rows"],
     case: Bool[np.ndarray, " rows"],
     weights: Float[np.ndarray, " rows"],
+    subject_id: Int[np.ndarray, " rows"],
     most_points: int,
 ) -> Curve:
     """ROC and precision-recall curve of one model, thinned to at most ``most_points`` thresholds.
@@ -144,6 +145,7 @@ def curve(
         risk: Predicted risk of the rows whose status is known.
         case: Which of them are cases; at least one case and one control.
         weights: Censoring weights.
+        subject_id: Subject of each row, for the counts.
         most_points: Upper bound on the points kept; the last one flags everybody.
     """
     order = np.argsort(-risk, kind="stable")
@@ -157,6 +159,16 @@ def curve(
         (true / true[-1])[keep],
         (false / false[-1])[keep],
         (true / (true + false))[keep],
-        (keep + 1).astype(np.int64),
-        np.cumsum(case[order])[keep].astype(np.int64),
+        _subjects_so_far(subject_id[order], np.ones(len(order), dtype=bool))[keep],
+        _subjects_so_far(subject_id[order], case[order])[keep],
     )
+
+
+def _subjects_so_far(
+    subject_id: Int[np.ndarray, " rows"], counted: Bool[np.ndarray, " rows"]
+) -> Int[np.ndarray, " rows"]:
+    """Distinct subjects among the counted rows up to each row."""
+    first = np.zeros(len(subject_id), dtype=np.int64)
+    places = np.flatnonzero(counted)
+    first[places[np.unique(subject_id[places], return_index=True)[1]]] = 1
+    return np.cumsum(first)

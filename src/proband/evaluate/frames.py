@@ -64,8 +64,8 @@ def _null_row(risk_set: RiskSet, model: str, metric: str, note: str) -> dict[str
         "value": None,
         "low": None,
         "high": None,
-        "num_subjects": len(np.unique(risk_set.subject_id)),
-        "num_cases": int((risk_set.status == CASE).sum()),
+        "num_subjects": risk_set.num_subjects(),
+        "num_cases": risk_set.num_cases(),
         "note": note,
     }
 
@@ -109,15 +109,15 @@ def _calibration_rows(risk_set: RiskSet, found: Replicates) -> list[dict[str, An
                 | {"model": model, "group": number + 1}
                 | {"predicted": float(risk_set.risks[model][members].mean()), "observed": float(value)}
                 | _ends(np.array(replicates))
-                | {"num_subjects": len(np.unique(risk_set.subject_id[members]))}
-                | {"num_cases": int((risk_set.status[members] == CASE).sum())}
+                | {"num_subjects": risk_set.num_subjects(members)}
+                | {"num_cases": risk_set.num_cases(members)}
             )
     return rows
 
 
 def _curves(risk_set: RiskSet) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     known = risk_set.status != CENSORED
-    case = risk_set.status[known] == CASE
+    case, subject = risk_set.status[known] == CASE, risk_set.subject_id[known]
     ones = np.ones((1, len(known)))
     weights = censoring_weights(risk_set.time_years, risk_set.event, risk_set.horizon_years, ones)[0, known]
     roc: list[dict[str, Any]] = []
@@ -125,10 +125,10 @@ def _curves(risk_set: RiskSet) -> tuple[list[dict[str, Any]], list[dict[str, Any
     decision: list[dict[str, Any]] = []
     for model, risk in risk_set.risks.items():
         place = _place(risk_set) | {"model": model}
-        points = curve(risk[known], case, weights, CURVE_POINTS)
+        points = curve(risk[known], case, weights, subject, CURVE_POINTS)
         roc += _rows(place, points, ("threshold", "false_positive_rate", "sensitivity"))
         pr += _rows(place, points, ("threshold", "sensitivity", "precision"))
-        benefit = decision_curve(risk[known], case, weights, DECISION_THRESHOLDS)
+        benefit = decision_curve(risk[known], case, weights, subject, DECISION_THRESHOLDS)
         decision += _rows(place, benefit, ("threshold", "net_benefit", "net_benefit_all"))
     return roc, pr, decision
 

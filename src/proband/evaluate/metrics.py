@@ -73,11 +73,20 @@ class RiskSet:
         """CASE, CONTROL or CENSORED at the horizon."""
         return horizon_status(self.time_years, self.event, self.horizon_years)
 
+    def num_subjects(self, rows: np.ndarray | slice = slice(None)) -> int:
+        """Distinct subjects among ``rows``."""
+        return len(np.unique(self.subject_id[rows]))
+
+    def num_cases(self, rows: np.ndarray | slice = slice(None)) -> int:
+        """Distinct subjects among ``rows`` who are cases."""
+        return len(np.unique(self.subject_id[rows][self.status[rows] == CASE]))
+
     def obstacle(self) -> str:
         """Why no metric can be given; empty when they can."""
-        status = self.status
-        for name, code, least in (("cases", CASE, LEAST_CASES), ("controls", CONTROL, LEAST_CONTROLS)):
-            if (count := int((status == code).sum())) < least:
+        num_controls = self.num_subjects(self.status == CONTROL)
+        found = (("cases", self.num_cases(), LEAST_CASES), ("controls", num_controls, LEAST_CONTROLS))
+        for name, count, least in found:
+            if count < least:
                 return f"{count} {name} by the horizon, at least {least} needed"
         if uncensored_share(self.time_years, self.event, self.horizon_years) < LEAST_UNCENSORED_SHARE:
             return f"follow-up of less than {LEAST_UNCENSORED_SHARE:.0%} reaches the horizon"

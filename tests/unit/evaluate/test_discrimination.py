@@ -71,10 +71,17 @@ def test_no_cases_or_no_controls_is_nan_without_warning():
 def test_curve_ends_with_everybody_and_its_area_is_auroc():
     rng = np.random.default_rng(0)
     risk, case = np.round(rng.random(500), 2), rng.random(500) < 0.3
-    found = curve(risk, case, np.ones(500), 10_000)
+    found = curve(risk, case, np.ones(500), np.arange(500), 10_000)
     assert found.num_flagged[-1] == 500
     assert found.num_flagged_cases[-1] == case.sum()
     assert found.sensitivity[-1] == found.false_positive_rate[-1] == 1
     area = np.trapezoid(np.append(0, found.sensitivity), np.append(0, found.false_positive_rate))
     assert area == pytest.approx(auroc(risk, case))
-    assert len(curve(risk, case, np.ones(500), 20).threshold) == 20
+    assert len(curve(risk, case, np.ones(500), np.arange(500), 20).threshold) == 20
+
+
+def test_curve_counts_a_subject_once():
+    risk, case = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
+    found = curve(risk, case, np.ones(4), np.array([5, 5, 5, 6]), 10)
+    assert found.num_flagged.tolist() == [1, 1, 1, 2]
+    assert found.num_flagged_cases.tolist() == [1, 1, 1, 1]

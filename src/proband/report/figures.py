@@ -1,0 +1,186 @@
+"""Figures as inline SVG, drawn from aggregates that may leave."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+COLOURS = ("#0b5394", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be185d", "#4d7c0f")
+BASELINE_COLOURS = {"age_sex": "#9ca3af", "pgs_logistic": "#4b5563"}
+_INK, _GRID = "#374151", "#e5e7eb"
+_SIZE_INCHES = (11.2, 2.75)
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 8.5,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.7,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+
+
+def model_colours(models: Sequence[str]) -> dict[str, str]:
+    """A colour per model, the same in every figure; baselines are grey."""
+    own = [model for model in models if model not in BASELINE_COLOURS]
+    given = {model: COLOURS[number % len(COLOURS)] for number, model in enumerate(own)}
+    return given | {model: BASELINE_COLOURS[model] for model in models if model in BASELINE_COLOURS}
+
+
+def outcome_figure(
+    name: str,
+    curves: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]],
+    calibration: Mapping[str, pl.DataFrame],
+    deciles: pl.DataFrame,
+    decile_label: str,
+    incidence: float,
+    colours: Mapping[str, str],
+) -> str:
+    """ROC, precision-recall, calibration and risk by PGS decile side by side.
+
+    Args:
+        name: Outcome, to tell the figures of a page apart.
+        curves: Model -> safe ROC and precision-recall points.
+        calibration: Model -> merged groups.
+        deciles: Merged deciles; empty when there are none.
+        decile_label: What the deciles are of.
+        incidence: Cumulative incidence by the horizon.
+        colours: Colour of each model.
+
+    Returns:
+        An SVG element.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(_STYLE | {"svg.hashsalt": name}):
+        figure, axes = plt.subplots(1, 4, figsize=_SIZE_INCHES, layout="constrained")
+        _roc(axes[0], curves, colours)
+        _precision_recall(axes[1], curves, colours, incidence)
+        _calibration(axes[2], calibration, colours)
+        _deciles(axes[3], deciles, decile_label)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        plt.close(figure)
+    return _inline(buffer.getvalue(), f"Curves, calibration and risk by PGS decile of {name}")
+
+
+def _inline(svg: str, label: str) -> str:
+    """The SVG element alone, scaled by its viewBox, in the page's fonts."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = svg.replace("'DejaVu Sans'", _FONTS.replace("'", "&apos;"))
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    escaped = label.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1).strip()
+
+
+def _roc(
+    axis: Any, curves: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]], colours: Mapping[str, str]
+) -> None:
+    axis.set(title="ROC", xlabel="False positive rate", ylabel="Sensitivity", xlim=(0, 1), ylim=(0, 1.02))
+    axis.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2)
+    for model, (roc, _) in curves.items():
+        x = [0.0, *roc["false_positive_rate"], 1.0]
+        y = [0.0, *roc["sensitivity"], 1.0]
+        axis.plot(x, y, color=colours[model], linewidth=1.4, marker="o", markersize=2)
+
+
+def _precision_recall(
+    axis: Any,
+    curves: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]],
+    colours: Mapping[str, str],
+    incidence: float,
+) -> None:
+    axis.set(title="Precision and recall", xlabel="Recall (sensitivity)", ylabel="Precision", xlim=(0, 1))
+    axis.axhline(incidence, color=_GRID, linewidth=1.2)
+    highest = incidence
+    for model, (_, pr) in curves.items():
+        axis.plot(
+            [*pr["sensitivity"], 1.0],
+            [*pr["precision"], incidence],
+            color=colours[model],
+            linewidth=1.4,
+            marker="o",
+            markersize=2,
+        )
+        highest = max([highest, *pr["precision"]])
+    axis.set_ylim(0, min(1.02, 1.15 * highest))
+
+
+def _calibration(axis: Any, calibration: Mapping[str, pl.DataFrame], colours: Mapping[str, str]) -> None:
+    axis.set(title="Calibration", xlabel="Predicted risk", ylabel="Observed cumulative incidence")
+    ends = [0.01]
+    for model, groups in calibration.items():
+        if groups.is_empty():
+            continue
+        x, y = groups["predicted"].to_numpy(), groups["observed"].to_numpy()
+        axis.plot(x, y, color=colours[model], linewidth=1.2, marker="o", markersize=3)
+        if groups["low"].null_count() == 0:
+            axis.vlines(x, groups["low"], groups["high"], color=colours[model], linewidth=0.8, alpha=0.55)
+            ends += groups["high"].to_list()
+        ends += [*x, *y]
+    most = 1.05 * max(ends)
+    axis.plot([0, most], [0, most], color=_GRID, linewidth=1.2, zorder=0)
+    axis.set(xlim=(0, most), ylim=(0, most))
+    _as_percent(axis, "both")
+
+
+def _deciles(axis: Any, deciles: pl.DataFrame, label: str) -> None:
+    axis.set(title="Risk by PGS decile", xlabel=label, ylabel="Observed cumulative incidence")
+    if deciles.is_empty():
+        axis.text(
+            0.5,
+            0.5,
+            "not shown:\nno score or too few cases",
+            ha="center",
+            va="center",
+            transform=axis.transAxes,
+        )
+        axis.set(xticks=[], yticks=[])
+        return
+    left, width = (
+        deciles["first"].to_numpy() - 0.5,
+        deciles["last"].to_numpy() - deciles["first"].to_numpy() + 1,
+    )
+    middle = left + width / 2
+    axis.bar(left + 0.06, deciles["observed"], width=width - 0.12, align="edge", color="#93b7db")
+    if deciles["low"].null_count() == 0:
+        axis.vlines(middle, deciles["low"], deciles["high"], color=_INK, linewidth=1)
+    names = [
+        str(first) if first == last else f"{first}–{last}"
+        for first, last in deciles.select("first", "last").iter_rows()
+    ]
+    axis.set_xticks(middle, names)
+    axis.grid(visible=False, axis="x")
+    axis.set_ylim(bottom=0)
+    _as_percent(axis, "y")
+
+
+def _as_percent(axis: Any, which: str) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    for name in ("x", "y") if which == "both" else (which,):
+        side = getattr(axis, f"{name}axis")
+        side.set_major_locator(MaxNLocator(5))
+        side.set_major_formatter(PercentFormatter(1.0, decimals=None))

@@ -1,0 +1,65 @@
+"""The stage: a results folder in, one HTML file out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from proband.core.errors import ConfigError, DataError
+from proband.core.provenance import read_manifest
+from proband.report import sections
+from proband.report.html import render
+from proband.report.tables import cohort_table
+
+
+def report(results: Path, out: Path, overwrite: bool = False) -> None:
+    """Write the report of a results folder.
+
+    Args:
+        results: Folder of ``proband evaluate``.
+        out: HTML file to write, whole or not at all.
+        overwrite: Replace an existing file.
+
+    Raises:
+        ConfigError: ``out`` exists and ``overwrite`` is not given, or it is a folder.
+        DataError: ``results`` is no finished results folder.
+    """
+    if out.is_dir():
+        raise ConfigError("the output is a folder", where=out, expected="a file such as report.html")
+    if out.exists() and not overwrite:
+        remedy = "choose another file or pass --overwrite"
+        raise ConfigError("the output file exists", where=out, remedy=remedy)
+    manifest = read_manifest(results)
+    if manifest.get("stage") != "evaluate":
+        found = f"the output of stage {manifest.get('stage')}"
+        raise DataError("no results", where=results, found=found, expected="a folder of proband evaluate")
+    tables = sections.read_results(results)
+    outcomes = sections.outcome_sections(tables)
+    page = render(
+        {
+            "title": "Risk model evaluation",
+            "outcomes": outcomes,
+            "overview": sections.overview(tables, outcomes),
+            "legend": sections.legend(tables),
+            "cohort": cohort_table(tables["cohort"]),
+            "how_made": sections.how_made(manifest),
+        }
+    )
+    _write(page, out)
+
+
+def _write(page: str, out: Path) -> None:
+    """Write beside ``out``, flush, rename."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, out)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,137 @@
+"""Which numbers may leave: no count of 1 to 20, nor numbers from which one follows.
+
+Four rules, for All of Us and others who forbid small counts: counts of 1 to 20 are shown as "≤20" and larger
+ones rounded up to tens, so that subtracting two of them tells no exact count; of horizons nested in each
+other only those are shown whose cases differ by none or by more than 20; curve points and groups are merged
+until each holds more than 20 subjects with and more than 20 without the outcome.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+LEAST = 21
+"""The smallest count that may follow from anything shown."""
+
+HIDDEN = "≤20"
+WITHHELD = "withheld"
+_ROUND_TO = 10
+
+
+def count(number: int | None) -> str:
+    """A count as it may be printed: 0, "≤20", or rounded up to tens.
+
+    >>> [count(number) for number in (0, 1, 20, 21, 1234, None)]
+    ['0', '≤20', '≤20', '30', '1,240', '–']
+    """
+    if number is None:
+        return "–"
+    if 0 < number < LEAST:
+        return HIDDEN
+    return f"{math.ceil(number / _ROUND_TO) * _ROUND_TO:,}"
+
+
+def parts(numbers: Sequence[int]) -> list[str]:
+    """Counts that add up to a total shown beside: if just one is hidden, the next smallest is withheld too.
+
+    >>> parts([7, 500]), parts([300, 500])
+    (['≤20', 'withheld'], ['300', '500'])
+    """
+    shown = [count(number) for number in numbers]
+    if shown.count(HIDDEN) == 1:
+        others = [place for place, text in enumerate(shown) if text not in (HIDDEN, "0")]
+        if others:
+            shown[min(others, key=lambda place: numbers[place])] = WITHHELD
+    return shown
+
+
+def may_show(number: int) -> bool:
+    """Whether a count may be known: none, or more than 20."""
+    return number == 0 or number >= LEAST
+
+
+def shown_horizons(cases: Mapping[float, int], num_subjects: int) -> list[float]:
+    """Horizons whose results may be shown together, from the longest down.
+
+    Args:
+        cases: Horizon in years -> cases by then.
+        num_subjects: Subjects at risk.
+
+    >>> shown_horizons({1.0: 30, 5.0: 120, 10.0: 135}, 1000)
+    [1.0, 10.0]
+    """
+    kept: list[float] = []
+    for horizon in sorted(cases, reverse=True):
+        enough = cases[horizon] >= LEAST and num_subjects - cases[horizon] >= LEAST
+        if enough and (not kept or may_show(cases[kept[-1]] - cases[horizon])):
+            kept.append(horizon)
+    return kept[::-1]
+
+
+def safe_points(curve: pl.DataFrame, num_subjects: int, num_cases: int) -> pl.DataFrame:
+    """The points of a curve between which more than 20 cases and more than 20 others lie (or none).
+
+    Args:
+        curve: One model's points with num_flagged and num_flagged_cases, rising.
+        num_subjects: All rows whose status is known.
+        num_cases: All cases.
+
+    Returns:
+        The rows that may be drawn.
+    """
+    last_cases, last_others = 0, 0
+    keep = []
+    for flagged, cases in curve.select("num_flagged", "num_flagged_cases").iter_rows():
+        others = flagged - cases
+        steps = (cases - last_cases, others - last_others)
+        rest = (num_cases - cases, num_subjects - num_cases - others)
+        good = all(map(may_show, (*steps, *rest))) and any(steps)
+        keep.append(good)
+        if good:
+            last_cases, last_others = cases, others
+    return curve.filter(pl.Series(keep, dtype=pl.Boolean))
+
+
+def merge_groups(groups: pl.DataFrame, averaged: Sequence[str]) -> pl.DataFrame:
+    """Neighbouring groups merged until each holds more than 20 cases and more than 20 others.
+
+    Args:
+        groups: One row per group in order, with num_subjects, num_cases, observed, low and high.
+        averaged: Further columns to average, weighted by subjects.
+
+    Returns:
+        first and last (numbers of the groups merged), num_subjects, observed, low, high and ``averaged``;
+        intervals of merged groups by the normal approximation. Empty when not even the whole is enough.
+    """
+    pools: list[list[dict]] = [[]]
+    for number, row in enumerate(groups.iter_rows(named=True), start=1):
+        pools[-1].append(row | {"number": number})
+        if _enough(pools[-1]):
+            pools.append([])
+    if pools[-1] and len(pools) > 1:
+        rest = pools.pop()
+        pools[-1] += rest
+    merged = [_merge(pool, averaged) for pool in pools if pool and _enough(pool)]
+    return pl.DataFrame(merged)
+
+
+def _enough(pool: Sequence[Mapping]) -> bool:
+    cases = sum(row["num_cases"] for row in pool)
+    return cases >= LEAST and sum(row["num_subjects"] for row in pool) - cases >= LEAST
+
+
+def _merge(pool: Sequence[Mapping], averaged: Sequence[str]) -> dict:
+    total = sum(row["num_subjects"] for row in pool)
+    means = {
+        name: sum(row["num_subjects"] * row[name] for row in pool) / total for name in ("observed", *averaged)
+    }
+    low, high = pool[0]["low"], pool[0]["high"]
+    if len(pool) > 1 and not any(row["low"] is None for row in pool):
+        error = math.sqrt(sum((row["num_subjects"] * (row["high"] - row["low"])) ** 2 for row in pool))
+        half = error / (2 * total)
+        low, high = max(0.0, means["observed"] - half), min(1.0, means["observed"] + half)
+    numbers = {"first": pool[0]["number"], "last": pool[-1]["number"], "num_subjects": total}
+    return numbers | means | {"low": low, "high": high}

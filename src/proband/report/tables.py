@@ -1,0 +1,144 @@
+"""Tables of the report: rows of finished text, nothing in them that may not leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from proband.report import suppress
+
+SPLIT_NAMES = {"train": "train", "tuning": "tuning", "held_out": "held out"}
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table ready for the page.
+
+    Attributes:
+        header: Column titles; the first ``num_labels`` columns are left-aligned text, the others numbers.
+        rows: Cells, as many as titles.
+        num_labels: Leading columns that are text.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    num_labels: int = 1
+
+
+def plain(name: str) -> str:
+    """An outcome's name for reading.
+
+    >>> plain("type_2_diabetes")
+    'Type 2 diabetes'
+    """
+    text = name.replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
+    """A number with a true minus; a dash for null.
+
+    >>> number(-0.0123, sign=True), number(None)
+    ('−0.012', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """A share with one digit after the point.
+
+    >>> percent(0.0314)
+    '3.1%'
+    """
+    return "–" if value is None else f"{100 * value:.1f}%"
+
+
+def with_interval(row: Mapping, digits: int = 3, sign: bool = False) -> str:
+    """Value and 95% interval of a row of the metrics or differences."""
+    value = row.get("value", row.get("difference"))
+    if value is None:
+        return "–"
+    if row.get("low") is None or row.get("high") is None:
+        return number(value, digits, sign)
+    low, high = number(row["low"], digits, sign), number(row["high"], digits, sign)
+    between = " to " if sign or row["low"] < 0 else "–"
+    return f"{number(value, digits, sign)} ({low}{between}{high})"
+
+
+def cohort_table(cohort: pl.DataFrame) -> TextTable:
+    """Who was at risk, per split and outcome."""
+    header = ["Outcome", "Split", "Subjects", "Female", "Male", "With genome", "Mean age (SD), years"]
+    header += ["Follow-up, median years", "Onsets", "Deaths without onset"]
+    rows = []
+    for outcome in cohort["outcome"].unique(maintain_order=True).sort():
+        for row in cohort.filter(outcome=outcome).iter_rows(named=True):
+            rows.append([plain(outcome), *_cohort_cells(row)])
+    return TextTable(header, rows, num_labels=2)
+
+
+def _cohort_cells(row: Mapping) -> list[str]:
+    age = f"{number(row['mean_age_years'], 1)} ({number(row['sd_age_years'], 1)})"
+    few = row["num_subjects"] < suppress.LEAST
+    return [
+        SPLIT_NAMES.get(row["split"], row["split"]),
+        suppress.count(row["num_subjects"]),
+        *suppress.parts([row["num_female"], row["num_male"]]),
+        suppress.count(row["num_genotyped"]),
+        "–" if few else age,
+        "–" if few else number(row["median_follow_up_years"], 1),
+        suppress.count(row["num_events"]),
+        suppress.count(row["num_deaths"]),
+    ]
+
+
+METRIC_COLUMNS = (
+    ("auroc", "AUROC", 3),
+    ("auprc", "AUPRC", 3),
+    ("brier", "Brier", 3),
+    ("calibration_slope", "Slope", 2),
+    ("observed_expected", "Obs. / exp.", 2),
+    ("ici", "ICI", 3),
+)
+
+
+def metric_table(metrics: pl.DataFrame) -> TextTable:
+    """One row per model with intervals; ``metrics`` are those of one outcome and one horizon."""
+    rows = []
+    for model in metrics["model"].unique(maintain_order=True):
+        mine = {row["metric"]: row for row in metrics.filter(model=model).iter_rows(named=True)}
+        rows.append([model, *(with_interval(mine.get(key, {}), digits) for key, _, digits in METRIC_COLUMNS)])
+    return TextTable(["Model", *(title for _, title, _ in METRIC_COLUMNS)], rows)
+
+
+def difference_table(differences: pl.DataFrame) -> TextTable:
+    """Each pair of models of one outcome and horizon: the later named minus the earlier, with p values."""
+    rows = []
+    for a, b in differences.select("model_a", "model_b").unique(maintain_order=True).iter_rows():
+        mine = {row["metric"]: row for row in differences.filter(model_a=a, model_b=b).iter_rows(named=True)}
+        cells = []
+        for metric, digits in (("auroc", 3), ("auprc", 3), ("brier", 4)):
+            row = mine.get(metric, {})
+            cells += [with_interval(_turned(row), digits, sign=True), p_value(row.get("p_value"))]
+        rows.append([f"{b} − {a}", *cells])
+    return TextTable(["Difference", "AUROC", "p", "AUPRC", "p", "Brier", "p"], rows)
+
+
+def _turned(row: Mapping) -> dict:
+    """A difference the other way round."""
+    turned = {"difference": row.get("difference"), "low": row.get("high"), "high": row.get("low")}
+    return {name: None if value is None else -value for name, value in turned.items()}
+
+
+def p_value(value: float | None) -> str:
+    """A p value; never 0.
+
+    >>> p_value(0.0004), p_value(0.25)
+    ('<0.001', '0.250')
+    """
+    if value is None:
+        return "–"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,140 @@
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from proband.core.errors import ConfigError, DataError
+from proband.evaluate.results import read_table
+from proband.report import report
+from proband.report.suppress import HIDDEN
+
+
+def cells_of(page):
+    return [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", page)]
+
+
+def test_page_stands_alone(page):
+    assert "<script" not in page
+    assert not re.search(r"""(src|href)=["'](?!#)""", page)
+    assert not re.search(r"@import|url\((?!#)", page)
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.count("<svg") >= 1
+
+
+def test_page_is_well_formed(page):
+    class Balanced(HTMLParser):
+        void = frozenset({"meta", "br", "link"})
+
+        def __init__(self):
+            super().__init__()
+            self.open = []
+
+        def handle_starttag(self, tag, attrs):
+            self.open += [] if tag in self.void else [tag]
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+
+
+def test_names_are_escaped_everywhere(page):
+    assert "<b>ehr" not in page
+    assert "&lt;b&gt;ehr" in page
+    assert "ehr &amp; pgs" in page
+
+
+def test_no_path_of_the_machine(page, results):
+    assert str(results.parent) not in page
+    assert not re.search(r"(?<![\w<:/])/(tmp|work|home|root|usr)/", page)
+
+
+def test_sections_are_there(page):
+    for title in ("At a glance", "Cohort", "Outcomes", "Paired differences", "How it was made", "Limits"):
+        assert title in page
+    for panel in ("ROC", "Precision and recall", "Calibration", "Risk by PGS decile"):
+        assert panel in page
+    assert "PGS000001" in page
+    assert "Type 2 diabetes" in page
+
+
+def test_no_small_count_nor_an_exact_one(page, results):
+    cohort = read_table(results, "cohort")
+    small = cohort.filter(outcome="stroke")["num_events"].to_list()
+    assert any(0 < number <= 20 for number in small), "the world must hold a small count"
+    cells = cells_of(page)
+    assert HIDDEN in cells
+    whole = [int(cell.replace(",", "")) for cell in cells if re.fullmatch(r"[\d,]+", cell)]
+    assert whole
+    assert all(number == 0 or (number > 20 and number % 10 == 0) for number in whole)
+
+
+def test_rare_outcome_shows_no_metric(page):
+    section = page[page.index(">Stroke</h3>") : page.index(">Type 2 diabetes</h3>")]
+    assert "Not shown: 1, 5 years" in section
+    assert "<td" not in section
+
+
+def test_metrics_shown_are_those_of_the_results(page, results):
+    row = read_table(results, "metrics").filter(
+        outcome="type_2_diabetes", horizon_years=5.0, model="ehr & pgs", metric="auroc"
+    )
+    text = f"{row['value'][0]:.3f} ({row['low'][0]:.3f}–{row['high'][0]:.3f})"
+    assert text in page
+
+
+def test_differences_are_turned_the_way_they_are_named(page, results):
+    row = read_table(results, "differences").filter(
+        outcome="type_2_diabetes",
+        horizon_years=5.0,
+        metric="auroc",
+        model_a="<b>ehr",
+        model_b="ehr & pgs",
+    )
+    shown = page[page.index("ehr &amp; pgs − &lt;b&gt;ehr") :]
+    first = re.findall(r"<td[^>]*>(.*?)</td>", shown)[0]
+    assert first.startswith(f"{-row['difference'][0]:+.3f}")
+
+
+def test_same_results_same_page(results, page, tmp_path):
+    report(results, tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_existing_file_is_kept_without_overwrite(results, page, tmp_path):
+    out = tmp_path / "report.html"
+    out.write_text("mine")
+    with pytest.raises(ConfigError, match=r"output file exists.*--overwrite"):
+        report(results, out)
+    assert out.read_text() == "mine"
+    report(results, out, overwrite=True)
+    assert out.read_text(encoding="utf-8") == page
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_output_is_a_folder(results, tmp_path):
+    with pytest.raises(ConfigError, match="output is a folder"):
+        report(results, tmp_path, overwrite=True)
+
+
+def test_no_results(tmp_path):
+    with pytest.raises(DataError, match="no finished output"):
+        report(tmp_path, tmp_path / "report.html")
+
+
+def test_another_stages_output(tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"stage": "synth"}))
+    with pytest.raises(DataError, match=r"no results.*synth"):
+        report(tmp_path, tmp_path / "report.html")
+
+
+def test_damaged_results_leave_nothing(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    (tmp_path / "results" / "roc.parquet").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="unreadable Parquet"):
+        report(tmp_path / "results", tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,123 @@
+import itertools
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proband.report.suppress import (
+    HIDDEN,
+    LEAST,
+    count,
+    may_show,
+    merge_groups,
+    parts,
+    safe_points,
+    shown_horizons,
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (1, HIDDEN), (20, HIDDEN), (21, "30"), (30, "30"), (31, "40"), (12345, "12,350"), (None, "–")],
+)
+def test_count(number, text):
+    assert count(number) == text
+
+
+@given(st.integers(1, 20), st.integers(21, 5000))
+def test_hidden_count_does_not_follow_by_subtraction(small, large):
+    """Many true counts agree with what is shown of a total and its larger part."""
+    total = count(small + large)
+    fitting = [
+        (a, b)
+        for a in range(1, 21)
+        for b in range(max(21, large - 10), large + 11)
+        if count(a + b) == total and count(b) == count(large)
+    ]
+    assert len({a for a, _ in fitting}) >= 5
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=4))
+def test_never_a_single_hidden_part_with_all_others_shown(numbers):
+    shown = parts(numbers)
+    hidden = sum(text in (HIDDEN, "withheld") for text in shown)
+    others = [number for number in numbers if number > 20]
+    assert hidden != 1 or not others
+
+
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=5), st.integers(0, 300))
+def test_horizons_shown_together_differ_by_none_or_enough(increments, rest):
+    cases = dict(enumerate(itertools.accumulate(increments), start=1))
+    total = max(cases.values()) + rest
+    shown = shown_horizons({float(key): value for key, value in cases.items()}, total)
+    assert all(cases[int(key)] >= LEAST and total - cases[int(key)] >= LEAST for key in shown)
+    for a, b in itertools.combinations(shown, 2):
+        assert may_show(abs(cases[int(a)] - cases[int(b)]))
+
+
+def test_longest_horizon_goes_first():
+    assert shown_horizons({1.0: 25, 5.0: 40, 10.0: 100}, 500) == [5.0, 10.0]
+    assert shown_horizons({1.0: 20, 5.0: 20}, 500) == []
+    assert shown_horizons({1.0: 490}, 500) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=1, max_size=80))
+def test_between_points_lie_none_or_more_than_twenty(steps):
+    cases = list(itertools.accumulate(step[0] for step in steps))
+    others = list(itertools.accumulate(step[1] for step in steps))
+    curve = pl.DataFrame(
+        {"num_flagged": [a + b for a, b in zip(cases, others, strict=True)], "num_flagged_cases": cases}
+    )
+    kept = safe_points(curve, cases[-1] + others[-1], cases[-1])
+    path = [(0, 0), *kept.iter_rows(), (cases[-1] + others[-1], cases[-1])]
+    if kept.height:
+        for (all_a, cases_a), (all_b, cases_b) in itertools.combinations(path, 2):
+            assert may_show(cases_b - cases_a)
+            assert may_show((all_b - cases_b) - (all_a - cases_a))
+
+
+@given(st.lists(st.tuples(st.integers(1, 90), st.integers(0, 60)), max_size=12))
+def test_merged_groups_are_large_enough(sizes):
+    groups = pl.DataFrame(
+        [
+            {"num_subjects": cases + extra, "num_cases": cases, "observed": 0.1, "low": 0.0, "high": 0.2}
+            for extra, cases in sizes
+        ],
+        schema={
+            "num_subjects": pl.Int64,
+            "num_cases": pl.Int64,
+            "observed": pl.Float64,
+            "low": pl.Float64,
+            "high": pl.Float64,
+        },
+    )
+    merged = merge_groups(groups, [])
+    for row in merged.iter_rows(named=True):
+        inside = groups[row["first"] - 1 : row["last"]]
+        assert inside["num_cases"].sum() >= LEAST
+        assert inside["num_subjects"].sum() - inside["num_cases"].sum() >= LEAST
+        assert row["low"] <= row["observed"] <= row["high"]
+    if merged.height:
+        assert merged["num_subjects"].sum() == groups["num_subjects"].sum()
+    enough = groups["num_cases"].sum() >= LEAST
+    enough &= groups["num_subjects"].sum() - groups["num_cases"].sum() >= LEAST
+    assert bool(merged.height) == bool(enough)
+
+
+def test_merged_mean_and_interval_by_hand():
+    groups = pl.DataFrame(
+        {
+            "num_subjects": [100, 300],
+            "num_cases": [10, 60],
+            "predicted": [0.1, 0.3],
+            "observed": [0.1, 0.2],
+            "low": [0.04, 0.16],
+            "high": [0.16, 0.24],
+        }
+    )
+    row = merge_groups(groups, ["predicted"]).row(0, named=True)
+    assert row["predicted"] == pytest.approx(0.25)
+    assert row["observed"] == pytest.approx(0.175)
+    half = ((100 * 0.12) ** 2 + (300 * 0.08) ** 2) ** 0.5 / 800
+    assert (row["low"], row["high"]) == pytest.approx((0.175 - half, 0.175 + half))
