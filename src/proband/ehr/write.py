@@ -62,7 +62,7 @@ def write_events(
         remedy = "give births, or pass --assume-birth"
         raise DataError("no subject is left", where=config.source, found=dict(counts), remedy=remedy)
     (run.folder / SUBJECT_SPLITS).parent.mkdir()
-    subjects.write_parquet(run.folder / SUBJECT_SPLITS, compression="zstd")
+    write_table(subjects, run.folder / SUBJECT_SPLITS)
     run.counts.update(sorted(counts.items()))
     run.counts["num_subjects"] = subjects.height
     for split in SPLITS:
@@ -104,11 +104,22 @@ def _write_piece(
         if rows.height:
             path = folder / DATA / each / f"{name}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            rows.write_parquet(path, compression="zstd")
+            write_table(rows, path)
             files.append(Shard(path, each))
     codes = set(frame["code"].unique())
     seen = raw["subject_id"].unique().to_numpy()
     return _Piece(seen, subject_ids.to_numpy(), splits, codes, files, counts, early)
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write Parquet in the Arrow types of the MEDS schemas, whose strings are not polars' large ones."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    plain = {pl.String(): pa.string(), pl.List(pl.String): pa.list_(pa.string())}
+    table = frame.to_arrow()
+    fields = [field.with_type(plain.get(frame.schema[field.name], field.type)) for field in table.schema]
+    pq.write_table(table.cast(pa.schema(fields)), path, compression="zstd")
 
 
 def _splits_of(
@@ -170,7 +181,7 @@ def write_codes(described: pl.DataFrame, codes: list[str], folder: Path) -> None
     table = pl.DataFrame({"code": codes}, schema={"code": pl.String}).join(
         described, on="code", how="left", maintain_order="left"
     )
-    table.select("code", "description", "parent_codes").write_parquet(folder / CODES, compression="zstd")
+    write_table(table.select("code", "description", "parent_codes"), folder / CODES)
     about = {"etl_name": "proband ehr", "meds_version": MEDS_VERSION, "code_modifier_columns": ["unit"]}
     write_json(folder / DATASET, about)
 

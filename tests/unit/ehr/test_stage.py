@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import meds as meds_standard
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from proband.core.errors import ConfigError, DataError
+from proband.ehr import ehr
+from proband.ehr.meds import BIRTH, DEATH
+
+BORN = datetime(1950, 1, 1)
+T = datetime(2000, 1, 1)
+
+
+@pytest.fixture
+def many(events: Callable) -> pl.DataFrame:
+    """Forty subjects of three rows."""
+    rows = [[(i, None, "Gender//F"), (i, BORN, BIRTH), (i, T, f"A//{i % 3}", float(i))] for i in range(1, 41)]
+    return events(*(row for subject in rows for row in subject))
+
+
+def counts(out: Path) -> dict[str, int]:
+    return json.loads((out / "manifest.json").read_text())["counts"]
+
+
+def convert(source: Path, out: Path, **options: object) -> Path:
+    ehr(source, out, workers=1, **options)
+    return out
+
+
+def test_a_single_shard_is_split(
+    many: pl.DataFrame, meds: Callable, read_out: Callable, tmp_path: Path
+) -> None:
+    out = convert(meds({"0": many}), tmp_path / "out", splits=(0.5, 0.25, 0.25))
+    assert read_out(out).equals(many)
+    table = pl.read_parquet(out / "metadata" / "subject_splits.parquet")
+    assert table["subject_id"].to_list() == list(range(1, 41))
+    assert set(table["split"]) == {"train", "tuning", "held_out"}
+    for path in (out / "data").rglob("*.parquet"):
+        shard = pl.read_parquet(path)
+        splits = shard.join(table, on="subject_id")["split"].unique().to_list()
+        assert splits == [path.parent.name]
+        assert shard.equals(shard.sort("subject_id", "time", "code"))
+    found = counts(out)
+    assert found["num_events"] == found["num_events_in"] == 120
+    assert found["num_subjects"] == sum(found[f"num_subjects_{split}"] for split in set(table["split"])) == 40
+
+
+def test_output_is_valid_by_the_standard(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    out = convert(meds({"0": many}), tmp_path / "out")
+    for path in (out / "data").rglob("*.parquet"):
+        table = pq.read_table(path)
+        meds_standard.DataSchema.validate(table)
+        assert [str(field.type) for field in table.schema][:2] == ["int64", "timestamp[us]"]
+    meds_standard.CodeMetadataSchema.validate(pq.read_table(out / meds_standard.code_metadata_filepath))
+    meds_standard.SubjectSplitSchema.validate(pq.read_table(out / meds_standard.subject_splits_filepath))
+    about = json.loads((out / meds_standard.dataset_metadata_filepath).read_text())
+    meds_standard.DatasetMetadataSchema.validate(about)
+
+
+def test_own_splits_by_folder_are_kept(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    halves = {
+        "held_out/0": many.filter(pl.col("subject_id") <= 20),
+        "train/0": many.filter(pl.col("subject_id") > 20),
+    }
+    out = convert(meds(halves), tmp_path / "out")
+    table = pl.read_parquet(out / "metadata" / "subject_splits.parquet")
+    assert table["split"].to_list() == ["held_out"] * 20 + ["train"] * 20
+    assert counts(out)["num_drawn_splits"] == 0
+
+
+def test_own_splits_by_table_win_and_who_lacks_one_is_drawn(
+    many: pl.DataFrame, meds: Callable, tmp_path: Path
+) -> None:
+    source = meds({"part/0": many})
+    (source / "metadata").mkdir()
+    given = pl.DataFrame({"subject_id": list(range(1, 31)), "split": ["tuning"] * 30})
+    given.write_parquet(source / "metadata" / "subject_splits.parquet")
+    out = convert(source, tmp_path / "out", splits=(1.0, 0.0, 0.0))
+    table = pl.read_parquet(out / "metadata" / "subject_splits.parquet")
+    assert table["split"].to_list() == ["tuning"] * 30 + ["train"] * 10
+    assert counts(out)["num_drawn_splits"] == 10
+
+
+def test_codes_metadata_is_kept(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    source = meds({"0": many})
+    (source / "metadata").mkdir()
+    known = pl.DataFrame(
+        {
+            "code": ["A//0", "Z"],
+            "description": ["nought", "z"],
+            "parent_codes": [["A"], None],
+            "more": [1, 2],
+        }
+    )
+    known.write_parquet(source / "metadata" / "codes.parquet")
+    codes = pl.read_parquet(convert(source, tmp_path / "out") / "metadata" / "codes.parquet")
+    assert codes.columns == ["code", "description", "parent_codes"]
+    assert codes["code"].to_list() == ["A//0", "A//1", "A//2", "Gender//F", BIRTH]
+    assert codes.row(0) == ("A//0", "nought", ["A"])
+    assert codes["description"].null_count() == 4
+
+
+def test_its_own_output_is_a_source(
+    many: pl.DataFrame, meds: Callable, read_out: Callable, tmp_path: Path
+) -> None:
+    first = convert(meds({"0": many}), tmp_path / "first")
+    second = convert(first, tmp_path / "second", seed=99)
+    for name in ("data/train/0.parquet", "metadata/codes.parquet", "metadata/subject_splits.parquet"):
+        assert pl.read_parquet(first / name).equals(pl.read_parquet(second / name))
+
+
+def test_a_pool_of_workers_gives_the_same(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    source = meds({str(i): many.filter(pl.col("subject_id") % 3 == i) for i in range(3)})
+    alone, pool = tmp_path / "alone", tmp_path / "pool"
+    ehr(source, alone, workers=1)
+    ehr(source, pool, workers=2)
+    files = sorted(path.relative_to(alone) for path in alone.rglob("*.parquet"))
+    assert files == sorted(path.relative_to(pool) for path in pool.rglob("*.parquet"))
+    assert all(pl.read_parquet(alone / file).equals(pl.read_parquet(pool / file)) for file in files)
+
+
+def test_an_unsorted_shard(events: Callable, meds: Callable, read_out: Callable, tmp_path: Path) -> None:
+    source = meds({"0": events((1, T, "B"), (1, BORN, BIRTH))})
+    with pytest.raises(DataError, match=r"not sorted; in .*0.parquet; .*subject 1; .*--sort"):
+        convert(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    out = convert(source, tmp_path / "out", sort=True)
+    assert read_out(out)["code"].to_list() == [BIRTH, "B"]
+
+
+def test_a_subject_in_two_shards(events: Callable, meds: Callable, tmp_path: Path) -> None:
+    one = events((1, BORN, BIRTH), (7, BORN, BIRTH))
+    source = meds({"0": one, "1": events((7, T, "A"))})
+    with pytest.raises(DataError, match=r"in two shards; .*subject 7 in 0.parquet and 1.parquet"):
+        convert(source, tmp_path / "out")
+
+
+def test_events_before_birth(events: Callable, meds: Callable, read_out: Callable, tmp_path: Path) -> None:
+    rows = [(1, datetime(1949, 1, 1), "X"), (1, datetime(1949, 5, 1), "Y"), (1, BORN, BIRTH), (1, T, "A")]
+    source = meds({"0": events(*rows), "1": events((2, datetime(1900, 1, 1), "Z"), (2, BORN, BIRTH))})
+    with pytest.raises(DataError, match=r"found 3 events, the first X of subject 1; .*--drop-before-birth"):
+        convert(source, tmp_path / "out")
+    out = convert(source, tmp_path / "out", drop_before_birth=True)
+    assert read_out(out)["code"].to_list() == [BIRTH, "A", BIRTH]
+    assert counts(out)["num_before_birth"] == 3
+
+
+def test_subjects_without_birth(events: Callable, meds: Callable, read_out: Callable, tmp_path: Path) -> None:
+    source = meds({"0": events((1, BORN, BIRTH), (2, T, "A"))})
+    out = convert(source, tmp_path / "out")
+    assert counts(out)["num_no_birth"] == 1
+    assert counts(out)["num_subjects"] == 1
+    with pytest.raises(ConfigError, match=r"finished with other settings.*assume_birth False, now True"):
+        convert(source, out, assume_birth=True)
+    convert(source, out, assume_birth=True, overwrite=True)
+    assert read_out(out).rows()[1:] == [(2, T, "A", None, None), (2, T, BIRTH, None, None)]
+    with pytest.raises(DataError, match=r"no subject is left; .*--assume-birth"):
+        convert(meds({"0": events((2, T, "A"))}, "unborn"), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (pl.col("subject_id").cast(pl.String), "wrong type of subject_id"),
+        (pl.col("time").cast(pl.String), "wrong type of time"),
+        (pl.lit(None, pl.String).alias("code"), "null code"),
+        (pl.lit(None, pl.Int64).alias("subject_id"), "null subject_id"),
+    ],
+)
+def test_bad_columns(
+    many: pl.DataFrame, meds: Callable, tmp_path: Path, change: pl.Expr, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        convert(meds({"0": many.with_columns(change)}), tmp_path / "out")
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_missing_column(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing column code; .*columns subject_id, time, numeric_value"):
+        convert(meds({"0": many.drop("code")}), tmp_path / "out")
+
+
+def test_a_truncated_shard(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    source = meds({"0": many})
+    path = source / "data" / "0.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match="unreadable Parquet file"):
+        convert(source, tmp_path / "out")
+
+
+def test_empty_shards(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    convert(meds({"0": many, "1": many.clear()}), tmp_path / "out")
+    with pytest.raises(DataError, match="no events"):
+        convert(meds({"0": many.clear()}, "empty"), tmp_path / "none")
+
+
+def test_far_times(events: Callable, meds: Callable, read_out: Callable, tmp_path: Path) -> None:
+    times = [datetime(1700, 1, 1), datetime(1969, 12, 31, 23), datetime(2300, 1, 1)]
+    rows = [(1, time, code) for time, code in zip(times, (BIRTH, "A", DEATH), strict=True)]
+    out = convert(meds({"0": events(*rows)}), tmp_path / "out")
+    assert read_out(out)["time"].to_list() == times
+
+
+@pytest.mark.parametrize("splits", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1)])
+def test_splits_add_up(many: pl.DataFrame, meds: Callable, tmp_path: Path, splits: tuple) -> None:
+    with pytest.raises(ConfigError, match="three shares that add up to 1"):
+        convert(meds({"0": many}), tmp_path / "out", splits=splits)
+
+
+def test_the_source_is_safe(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    source = meds({"0": many})
+    for out in (source, tmp_path):
+        with pytest.raises(ConfigError, match="would replace its own source"):
+            convert(source, out, overwrite=True)
+
+
+def test_a_finished_output_is_left_alone(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    source = meds({"0": many})
+    out = convert(source, tmp_path / "out")
+    before = (out / "manifest.json").stat().st_mtime_ns
+    convert(source, out)
+    assert (out / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_command_line(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
+    import typer
+
+    from proband.cli import ehr as cli
+
+    app = typer.Typer()
+    app.command()(cli.command)
+    arguments = [
+        str(meds({"0": many})),
+        str(tmp_path / "out"),
+        "--splits",
+        "0.5",
+        "0.5",
+        "0",
+        "--workers",
+        "1",
+    ]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert counts(tmp_path / "out")["num_subjects_held_out"] == 0
+    assert "Example: proband ehr" in CliRunner().invoke(app, ["--help"]).output
