@@ -38,53 +38,53 @@ _TABLE = """
 4144272|Never smoked tobacco|Observation|SNOMED|Clinical Finding|266919005
 4310250|Ex-smoker|Observation|SNOMED|Clinical Finding|8517006
 42709996|Smokes tobacco daily|Observation|SNOMED|Clinical Finding|449868002
-201826|Type 2 diabetes mellitus|Condition|SNOMED|Disorder|44054006
-320128|Essential hypertension|Condition|SNOMED|Disorder|59621000
-46271022|Chronic kidney disease|Condition|SNOMED|Disorder|709044004
-317576|Coronary arteriosclerosis|Condition|SNOMED|Disorder|53741008
-313217|Atrial fibrillation|Condition|SNOMED|Disorder|49436004
-381316|Cerebrovascular accident|Condition|SNOMED|Disorder|230690007
-255573|Chronic obstructive pulmonary disease|Condition|SNOMED|Disorder|13645005
-4112853|Malignant tumor of breast|Condition|SNOMED|Disorder|254837009
-201820|Diabetes mellitus|Condition|SNOMED|Disorder|73211009
-316866|Hypertensive disorder|Condition|SNOMED|Disorder|38341003
-198124|Kidney disease|Condition|SNOMED|Disorder|90708001
-321588|Heart disease|Condition|SNOMED|Disorder|56265001
-381591|Cerebrovascular disease|Condition|SNOMED|Disorder|62914000
-134057|Disorder of cardiovascular system|Condition|SNOMED|Disorder|49601007
-320136|Disorder of respiratory system|Condition|SNOMED|Disorder|50043002
-443392|Malignant neoplastic disease|Condition|SNOMED|Disorder|363346000
-260139|Acute bronchitis|Condition|SNOMED|Disorder|10509002
-40481087|Viral sinusitis|Condition|SNOMED|Disorder|444814009
-4112343|Acute viral pharyngitis|Condition|SNOMED|Disorder|195662009
-255848|Pneumonia|Condition|SNOMED|Disorder|233604007
+201826|Type 2 diabetes mellitus|Condition|SNOMED|Clinical Finding|44054006
+320128|Essential hypertension|Condition|SNOMED|Clinical Finding|59621000
+46271022|Chronic kidney disease|Condition|SNOMED|Clinical Finding|709044004
+317576|Coronary arteriosclerosis|Condition|SNOMED|Clinical Finding|53741008
+313217|Atrial fibrillation|Condition|SNOMED|Clinical Finding|49436004
+381316|Cerebrovascular accident|Condition|SNOMED|Clinical Finding|230690007
+255573|Chronic obstructive pulmonary disease|Condition|SNOMED|Clinical Finding|13645005
+4112853|Malignant tumor of breast|Condition|SNOMED|Clinical Finding|254837009
+201820|Diabetes mellitus|Condition|SNOMED|Clinical Finding|73211009
+316866|Hypertensive disorder|Condition|SNOMED|Clinical Finding|38341003
+198124|Kidney disease|Condition|SNOMED|Clinical Finding|90708001
+321588|Heart disease|Condition|SNOMED|Clinical Finding|56265001
+381591|Cerebrovascular disease|Condition|SNOMED|Clinical Finding|62914000
+134057|Disorder of cardiovascular system|Condition|SNOMED|Clinical Finding|49601007
+320136|Disorder of respiratory system|Condition|SNOMED|Clinical Finding|50043002
+443392|Malignant neoplastic disease|Condition|SNOMED|Clinical Finding|363346000
+260139|Acute bronchitis|Condition|SNOMED|Clinical Finding|10509002
+40481087|Viral sinusitis|Condition|SNOMED|Clinical Finding|444814009
+4112343|Acute viral pharyngitis|Condition|SNOMED|Clinical Finding|195662009
+255848|Pneumonia|Condition|SNOMED|Clinical Finding|233604007
 254761|Cough|Condition|SNOMED|Clinical Finding|49727002
-4280726|Seasonal allergic rhinitis|Condition|SNOMED|Disorder|367498001
-81902|Urinary tract infectious disease|Condition|SNOMED|Disorder|68566005
-195588|Cystitis|Condition|SNOMED|Disorder|38822007
+4280726|Seasonal allergic rhinitis|Condition|SNOMED|Clinical Finding|367498001
+81902|Urinary tract infectious disease|Condition|SNOMED|Clinical Finding|68566005
+195588|Cystitis|Condition|SNOMED|Clinical Finding|38822007
 77074|Joint pain|Condition|SNOMED|Clinical Finding|57676002
 4132891|Chronic low back pain|Condition|SNOMED|Clinical Finding|278860009
-4079750|Osteoarthritis of knee|Condition|SNOMED|Disorder|239873007
-80502|Osteoporosis|Condition|SNOMED|Disorder|64859006
-440674|Gout|Condition|SNOMED|Disorder|90560007
+4079750|Osteoarthritis of knee|Condition|SNOMED|Clinical Finding|239873007
+80502|Osteoporosis|Condition|SNOMED|Clinical Finding|64859006
+440674|Gout|Condition|SNOMED|Clinical Finding|90560007
 378253|Headache|Condition|SNOMED|Clinical Finding|25064002
 4223659|Fatigue|Condition|SNOMED|Clinical Finding|84229001
-318800|Gastroesophageal reflux disease|Condition|SNOMED|Disorder|235595009
+318800|Gastroesophageal reflux disease|Condition|SNOMED|Clinical Finding|235595009
 75860|Constipation|Condition|SNOMED|Clinical Finding|14760008
-196456|Gallstone|Condition|SNOMED|Disorder|235919008
-432867|Hyperlipidemia|Condition|SNOMED|Disorder|55822004
-439777|Anemia|Condition|SNOMED|Disorder|271737000
-4282096|Major depression, single episode|Condition|SNOMED|Disorder|36923009
-372328|Otitis media|Condition|SNOMED|Disorder|65363002
-134438|Contact dermatitis|Condition|SNOMED|Disorder|40275004
-81151|Sprain of ankle|Condition|SNOMED|Disorder|44465007
-40163924|24 HR metformin hydrochloride 500 MG Extended Release Oral Tablet|Drug|RxNorm|Clinical Drug|860975
+196456|Gallstone|Condition|SNOMED|Clinical Finding|235919008
+432867|Hyperlipidemia|Condition|SNOMED|Clinical Finding|55822004
+439777|Anemia|Condition|SNOMED|Clinical Finding|271737000
+4282096|Major depression, single episode|Condition|SNOMED|Clinical Finding|36923009
+372328|Otitis media|Condition|SNOMED|Clinical Finding|65363002
+134438|Contact dermatitis|Condition|SNOMED|Clinical Finding|40275004
+81151|Sprain of ankle|Condition|SNOMED|Clinical Finding|44465007
+40163924|24 HR metformin hydrochloride 500 MG ER Oral Tablet|Drug|RxNorm|Quant Clinical Drug|860975
 19080128|lisinopril 10 MG Oral Tablet|Drug|RxNorm|Clinical Drug|314076
 1332419|amlodipine 5 MG Oral Tablet|Drug|RxNorm|Clinical Drug|197361
 1545959|atorvastatin 80 MG Oral Tablet|Drug|RxNorm|Clinical Drug|259255
 40163554|warfarin sodium 5 MG Oral Tablet|Drug|RxNorm|Clinical Drug|855332
 19075601|clopidogrel 75 MG Oral Tablet|Drug|RxNorm|Clinical Drug|309362
-40169281|60 ACTUAT fluticasone propionate 0.25 MG/ACTUAT / salmeterol|Drug|RxNorm|Clinical Drug|896209
+40169281|60 ACTUAT fluticasone propionate 0.25 MG/ACTUAT / salmeterol|Drug|RxNorm|Quant Clinical Drug|896209
 1511248|NDA020503 200 ACTUAT albuterol 0.09 MG/ACTUAT Metered Dose Inhaler|Drug|RxNorm|Clinical Drug|2123111
 19019851|tamoxifen 10 MG Oral Tablet|Drug|RxNorm|Clinical Drug|198240
 40185304|losartan potassium 50 MG Oral Tablet|Drug|RxNorm|Clinical Drug|979492

@@ -15,20 +15,25 @@ from proband.synth.traits import TRAIT_NAMES, TRAITS, Biomarker, Disease
 ALPHA = -0.38
 """Effect variance goes with (2p(1-p))^alpha; Schoech 2019, doi:10.1038/s41467-019-08424-6."""
 
+NULL_CHROMOSOMES = (20, 21, 22)
+"""Chromosomes without a causal variant of any trait; null scores live there. Rounded choice of ours."""
+
 
 def draw_effects(genome: Genome, config: SynthConfig) -> Float[np.ndarray, "variants traits"]:
     """Effects per ALT allele on each trait's genetic value, which has variance 1 in the European panel.
 
-    A trait's own part has ``config.causal_variants`` causal variants, typed or not; to it come the effects of
-    the traits it shares genes with, in proportion to its genetic correlation with them.
+    A trait's own part has ``config.causal_variants`` causal variants, typed or not, none of them on
+    :data:`NULL_CHROMOSOMES`; to it come the effects of the traits it shares genes with, by its genetic
+    correlation with them.
     """
     panel = genome.panels["EUR"].astype(np.float32)
     frequency = panel.mean(axis=1) / 2
     spread = np.maximum(2 * frequency * (1 - frequency), 1 / panel.shape[1])
+    candidates = np.flatnonzero(~genome.variants["chrom"].is_in(NULL_CHROMOSOMES).to_numpy())
     effects = np.zeros((len(spread), len(TRAITS)))
     for index, trait in enumerate(TRAITS):
         random = generator(config.seed, "synth", "effects", trait.name)
-        causal = random.choice(len(spread), min(config.causal_variants, len(spread)), replace=False)
+        causal = random.choice(candidates, min(config.causal_variants, len(candidates)), replace=False)
         own = np.zeros(len(spread))
         own[causal] = random.standard_normal(len(causal)) * spread[causal] ** (ALPHA / 2)
         parents = [TRAIT_NAMES.index(name) for name in trait.shared]

@@ -5,7 +5,8 @@ genotypes X of a discovery panel of n0 samples, with LD R = X'X/n0 within a piec
 
     marginal estimates = R b + noise,   noise ~ Normal(0, R / n),   n the discovery size
 
-The noise is drawn as X'z / sqrt(n0 n) with z standard normal, which has exactly this covariance.
+The noise is drawn as X'z / sqrt(n0 n) with z standard normal, which has exactly this covariance. Null scores
+have b = 0 and weigh only the chromosomes without causal variants, so no LD ties them to any trait by chance.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from proband.core.progress import track
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
 from proband.synth.genotypes import Genome
+from proband.synth.liability import NULL_CHROMOSOMES
 from proband.synth.traits import TRAITS
 
 METHODS = ("ridge", "threshold_1e-4", "threshold_1e-2", "ridge", "threshold_5e-8")
@@ -121,15 +123,14 @@ def make_scores(
         block = np.flatnonzero(chrom == number)
         linkage = {name: panel.linkage(block) for name, panel in panels.items()}
         for column, plan in enumerate(plans):
-            panel = panels[plan.discovery]
-            estimates = _estimates(panel, linkage[plan.discovery], block, effects, plan, config)
-            weights[block, column] = _weigh(linkage[plan.discovery], estimates, plan, len(chrom))
-    scores = []
-    for column, plan in enumerate(plans):
-        per_allele = weights[:, column] / panels[plan.discovery].sd
-        per_allele = _at_least(per_allele, plan, panels, genome, effects, config)
-        scores.append(_score(genome, per_allele, plan, config))
-    return scores
+            if plan.trait >= 0 or number in NULL_CHROMOSOMES:
+                panel, ld = panels[plan.discovery], linkage[plan.discovery]
+                estimates = _estimates(panel, ld, block, effects, plan, config)
+                weights[block, column] = _weigh(ld, estimates, plan, len(chrom))
+    return [
+        _score(genome, _selected(weights[:, column], plan) / panels[plan.discovery].sd, plan, config)
+        for column, plan in enumerate(plans)
+    ]
 
 
 @dataclass(frozen=True)
@@ -178,20 +179,19 @@ def _weigh(linkage: np.ndarray, estimates: np.ndarray, plan: Plan, num_variants:
         # The posterior mean under equal normal effects; Vilhjalmsson 2015, doi:10.1016/j.ajhg.2015.09.001.
         penalty = num_variants / (plan.size * heritability)
         return np.linalg.solve(linkage + penalty * np.eye(len(linkage)), estimates)
-    threshold = -float(ndtri(float(plan.method.removeprefix("threshold_")) / 2))
-    return clump(linkage, estimates, threshold / np.sqrt(plan.size))
+    return clump(linkage, estimates)
 
 
 def clump(
-    linkage: Float[np.ndarray, "variants variants"], estimates: Float[np.ndarray, " variants"], least: float
+    linkage: Float[np.ndarray, "variants variants"], estimates: Float[np.ndarray, " variants"]
 ) -> Float[np.ndarray, " variants"]:
-    """Keep estimates of at least ``least`` in size, strongest first, none in LD with a stronger one kept.
+    """Keep estimates from the strongest down, none in LD with a stronger one that is kept.
 
-    >>> clump(np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1.0]]), np.array([0.5, 0.6, 0.1]), 0.2)
-    array([0. , 0.6, 0. ])
+    >>> clump(np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1.0]]), np.array([0.5, 0.6, 0.1]))
+    array([0. , 0.6, 0.1])
     """
     kept = np.zeros_like(estimates)
-    free = np.abs(estimates) >= least
+    free = np.ones(len(estimates), dtype=bool)
     for index in np.argsort(-np.abs(estimates), kind="stable"):
         if free[index]:
             kept[index] = estimates[index]
@@ -199,28 +199,13 @@ def clump(
     return kept
 
 
-def _at_least(
-    per_allele: np.ndarray,
-    plan: Plan,
-    panels: dict[str, _Panel],
-    genome: Genome,
-    effects: np.ndarray,
-    config: SynthConfig,
-) -> np.ndarray:
-    """Where fewer than :data:`LEAST_VARIANTS` passed the threshold, the strongest of the whole genome."""
-    if np.count_nonzero(per_allele) >= LEAST_VARIANTS:
-        return per_allele
-    panel = panels[plan.discovery]
-    chrom = genome.variants["chrom"].to_numpy()
-    best = np.zeros_like(per_allele)
-    for number in np.unique(chrom):
-        block = np.flatnonzero(chrom == number)
-        linkage = panel.linkage(block)
-        estimates = _estimates(panel, linkage, block, effects, plan, config)
-        strongest = int(np.argmax(np.abs(estimates)))
-        best[block[strongest]] = estimates[strongest]
-    best[np.argsort(-np.abs(best), kind="stable")[LEAST_VARIANTS:]] = 0
-    return best / panel.sd
+def _selected(weights: np.ndarray, plan: Plan) -> np.ndarray:
+    """The weights that pass the score's p-value threshold, at least the strongest few."""
+    if plan.method == "ridge":
+        return weights
+    threshold = -float(ndtri(float(plan.method.removeprefix("threshold_")) / 2)) / np.sqrt(plan.size)
+    least = np.sort(np.abs(weights))[-LEAST_VARIANTS:].min()
+    return np.where(np.abs(weights) >= min(threshold, least), weights, 0)
 
 
 def _score(genome: Genome, per_allele: np.ndarray, plan: Plan, config: SynthConfig) -> Score:

@@ -7,6 +7,7 @@ from proband.core.seeds import generator
 from proband.synth import SynthConfig
 from proband.synth.genotypes import Genome, simulate
 from proband.synth.liability import (
+    NULL_CHROMOSOMES,
     draw_effects,
     draw_liabilities,
     genetic_correlation,
@@ -27,6 +28,15 @@ def test_genetic_values_have_variance_one_in_europeans(genome: Genome, small_con
     values = genetic_values(panel, effects, np.full(panel.shape[1], "EUR"))
     np.testing.assert_allclose(values.std(axis=0), 1, rtol=1e-3)
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-6)
+
+
+def test_causal_variants_are_off_the_null_chromosomes(genome: Genome, small_config: SynthConfig) -> None:
+    effects = draw_effects(genome, small_config)
+    null = genome.variants["chrom"].is_in(NULL_CHROMOSOMES).to_numpy()
+    assert (effects[null] == 0).all()
+    assert np.count_nonzero(effects[:, TRAIT_NAMES.index("copd")]) == small_config.causal_variants
+    hidden = ~genome.variants["genotyped"].to_numpy()
+    assert np.count_nonzero(effects[hidden]) > 0
 
 
 def test_no_population_is_at_higher_true_risk(genome: Genome, small_config: SynthConfig) -> None:

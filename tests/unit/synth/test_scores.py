@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from proband.synth import SynthConfig
+from proband.synth.liability import NULL_CHROMOSOMES
 from proband.synth.scores import METHODS, clump, plan_scores
 from proband.synth.traits import TRAITS
 
@@ -39,9 +40,10 @@ def test_no_nulls_when_none_are_wanted() -> None:
 def test_clumping_keeps_the_strongest_and_drops_its_neighbours() -> None:
     linkage = np.eye(5)
     linkage[0, 1] = linkage[1, 0] = 0.5
-    linkage[2, 3] = linkage[3, 2] = 0.2
+    linkage[2, 3] = linkage[3, 2] = 0.4
+    linkage[3, 4] = linkage[4, 3] = 0.3
     estimates = np.array([0.3, -0.4, 0.2, 0.25, 0.05])
-    np.testing.assert_array_equal(clump(linkage, estimates, 0.1), [0, -0.4, 0.2, 0.25, 0])
+    np.testing.assert_array_equal(clump(linkage, estimates), [0, -0.4, 0.0, 0.25, 0.05])
 
 
 def test_files_are_harmonised_pgs_catalog_files(biobank: Path, small_config: SynthConfig) -> None:
@@ -58,6 +60,7 @@ def test_files_are_harmonised_pgs_catalog_files(biobank: Path, small_config: Syn
         ]  # fmt: skip
         assert set(rows["effect_allele"]) | set(rows["other_allele"]) <= set("ACGT")
         assert rows["effect_weight"].is_finite().all()
+        assert not row["is_null"] or set(rows["chr_name"]) <= set(NULL_CHROMOSOMES)
 
 
 def test_most_rows_match_the_genotypes_and_some_do_not(biobank: Path) -> None:

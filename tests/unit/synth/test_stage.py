@@ -75,13 +75,13 @@ def test_true_risks_are_for_those_at_risk_at_the_task_time(biobank: Path) -> Non
         assert onset.get((subject, outcome), time.max) > time
 
 
-def test_true_risks_rise_with_the_horizon_and_are_near_what_they_average_over(biobank: Path) -> None:
+def test_true_risks_rise_with_the_horizon_and_carry_their_error(biobank: Path) -> None:
     risk = schema.RISK.read(biobank / "truth" / "risk.parquet")
     wide = risk.pivot("horizon_years", index=["subject_id", "outcome"], values="risk")
     assert wide.null_count().sum_horizontal().item() == 0
     assert (wide["1.0"] <= wide["5.0"]).all()
     assert (wide["5.0"] <= wide["10.0"]).all()
-    assert (risk["standard_error"] < 0.2).all()
+    assert 0 < risk["standard_error"].mean() < 0.02
     assert (risk["risk"] > 0).all()
     assert (risk["unresolved"] == 0).all()
 
