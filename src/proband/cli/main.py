@@ -11,6 +11,7 @@ import typer
 from proband.cli import demo, ehr, evaluate, forecast, genome, likelihood, report, synth, tokens, train
 from proband.core.errors import ProbandError
 
+INTERRUPTED = 130
 EPILOG = "Start with:  proband demo out/    Every sub-command has --help with examples."
 
 app = typer.Typer(
@@ -38,9 +39,11 @@ def main() -> None:
         app()
     except ProbandError as error:
         sys.exit(_fail(str(error)))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
+        if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
+            raise
         print("proband: interrupted; no partial output was left in place", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
             raise

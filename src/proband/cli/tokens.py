@@ -25,8 +25,9 @@ def command(
 
     Example: proband tokens other_meds/ other_tokens/ --vocabulary model/
     """
+    from proband.cli.options import validated
     from proband.tokens import tokens
     from proband.tokens.stage import TokensConfig
 
-    config = TokensConfig(num_bins=num_bins, min_subjects=min_subjects)
+    config = validated(TokensConfig, num_bins=num_bins, min_subjects=min_subjects)
     tokens(meds, out, vocabulary=vocabulary, config=config, workers=workers, overwrite=overwrite)

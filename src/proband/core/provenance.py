@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -160,7 +160,7 @@ def stage_output(
     *,
     stage: str,
     config: BaseModel | Mapping[str, Any],
-    inputs: Iterable[Path] = (),
+    inputs: Collection[Path] = (),
     seed: int | None = None,
     work: Path | None = None,
 ) -> Iterator[StageRun]:
@@ -170,15 +170,24 @@ def stage_output(
         out: Final folder; replaced if it exists (ask :func:`is_finished` first).
         stage: The stage's name, as on the command line.
         config: Resolved configuration, for the manifest.
-        inputs: Files and folders read, hashed into the manifest.
+        inputs: Files and folders read, hashed into the manifest at the end; may grow until then.
         seed: The run's seed, if it has one.
         work: A folder to write in that outlives failure (for resumable stages); default a fresh
             temporary folder beside ``out``, removed on failure.
 
     Yields:
         The :class:`StageRun` to write into.
+
+    Raises:
+        ConfigError: ``out`` is, or holds, one of the inputs, which replacing it would destroy.
     """
     started = time.time()
+    for path in inputs:
+        if Path(path).resolve().is_relative_to(out.resolve()):
+            remedy = "choose another output folder"
+            raise ConfigError(
+                "the output folder would replace an input", where=out, found=path, remedy=remedy
+            )
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = work or Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     folder.mkdir(exist_ok=True)
@@ -203,7 +212,11 @@ def publish(folder: Path, out: Path) -> None:
     if out.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
         os.replace(out, old / out.name)
-        os.replace(folder, out)
+        try:
+            os.replace(folder, out)
+        except BaseException:
+            os.replace(old / out.name, out)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     else:
         os.replace(folder, out)
@@ -212,7 +225,7 @@ def publish(folder: Path, out: Path) -> None:
 def _manifest(
     stage: str,
     config: BaseModel | Mapping[str, Any],
-    inputs: Iterable[Path],
+    inputs: Collection[Path],
     seed: int | None,
     run: StageRun,
     started: float,

@@ -63,4 +63,5 @@ def uniforms(seed: int, name: str, *counters: np.ndarray | int) -> np.ndarray:
         values = np.asarray(counter, dtype=np.int64).view(np.uint64)
         with np.errstate(over="ignore"):
             state = _mix((state ^ values) + _GOLDEN)
-    return (np.asarray(_mix(state) >> np.uint64(11), dtype=np.float64) + 0.5) * 2.0**-53
+    # 52 bits: with 53, adding a half could round up to exactly 1.
+    return (np.asarray(_mix(state) >> np.uint64(12), dtype=np.float64) + 0.5) * 2.0**-52

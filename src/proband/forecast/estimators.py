@@ -7,7 +7,8 @@ Let p_k be the model's probability that the k-th event of a path is the outcome,
 - reach: mean over paths on which the outcome cannot happen of 1 − Π(1 − p_k); never more variance than mc.
 
 Scope and reach are due to Solo et al. 2026 (arXiv 2602.03730). An unresolved path counts with the middle of
-its bounds: at least what it has gathered, at most 1. So the risk is known up to half the unresolved share.
+its bounds: at least what it has gathered; at most 1 for mc and reach, at most 1 more for scope, whose sum
+may pass 1 on a single path. So the risk is known up to half the unresolved share.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def path_values(sums: PathSums, estimator: Estimator) -> Float[Tensor, "subjects
         value = sums.expected
     else:
         value = -torch.expm1(sums.log_escape)
-    return torch.where(sums.cut, (value.clamp(max=1) + 1) / 2, value)
+    room = 1 - value if estimator == "reach" else torch.ones_like(value)
+    return torch.where(sums.cut, value + room / 2, value)
 
 
 def estimate(sums: PathSums, estimator: Estimator) -> Risks:

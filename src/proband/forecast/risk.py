@@ -99,7 +99,9 @@ def risk_table(
     outcome = np.tile(np.repeat(np.arange(num_outcomes), num_horizons), len(index))
     frame = points.frame[point].with_columns(
         pl.Series("outcome", np.asarray(outcomes)[outcome], pl.String),
-        pl.Series("horizon_years", np.tile(sorted(task.horizons_years), len(index) * num_outcomes), pl.Float64),
+        pl.Series(
+            "horizon_years", np.tile(sorted(task.horizons_years), len(index) * num_outcomes), pl.Float64
+        ),
         pl.lit(model).alias("model"),
         *(
             pl.Series(name, getattr(risks, name).reshape(-1).numpy(), pl.Float64)

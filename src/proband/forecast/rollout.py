@@ -95,8 +95,9 @@ class _Rollout:
             self._compact()
             if not len(self.at):
                 break
-        horizon_end = self.last_time[..., None] < self.question.horizons
-        cut = self.live[..., None, None] & horizon_end[:, :, None] & ~self.hit
+        # An event at the very horizon may be followed by another in the same step.
+        may_go_on = self.last_time[..., None] <= self.question.horizons
+        cut = self.live[..., None, None] & may_go_on[:, :, None] & ~self.hit
         return PathSums(self.hit, self.expected, self.log_escape, cut)
 
     def _advance(self, step: int) -> None:

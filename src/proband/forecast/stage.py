@@ -70,8 +70,11 @@ def forecast(
         run.counts["num_rows"] = table.height
         for at, name in enumerate(outcomes):
             run.counts[f"num_prevalent_{name}"] = int(points.prevalent[:, at].sum())
-        for name, genome_table in tables.items():
-            run.counts[f"num_without_{name}"] = int((~genome_table.observed[points.rows]).sum())
+        for name in loaded.config.modalities:
+            observed = (
+                tables[name].observed[points.rows] if name in tables else np.zeros(len(points.rows), bool)
+            )
+            run.counts[f"num_without_{name}"] = int((~observed).sum())
         unresolved = float(table["unresolved"].mean() or 0)  # type: ignore[arg-type]
         run.notes["mean_unresolved"] = unresolved
     say(f"forecast: {table.height:,} risks of {len(points.rows):,} predictions in {out}")

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from proband.model.attention import Attention
 from proband.model.config import ModelConfig
 
-
 _INITIAL_SD = 0.02
 
 

@@ -91,12 +91,11 @@ class GapBins(nn.Module):
         """log P(gap >= steps); 0 at steps = 0."""
         inside = steps.clamp(min=0, max=int(self.edges[-1]) - 1)
         bins = self.bin_of(inside)
-        part = torch.where(bins == 0, torch.zeros_like(bins).double(), self._share_below(inside, bins))
-        mass = log_mass.exp()
-        at_or_above = mass.flip(-1).cumsum(-1).flip(-1).gather(-1, bins[:, None]).squeeze(-1)
-        own = mass.gather(-1, bins[:, None]).squeeze(-1)
-        survival = at_or_above - own * part.to(mass.dtype)
-        return survival.clamp(min=torch.finfo(mass.dtype).tiny, max=1).log() * (inside > 0)
+        left = torch.where(bins == 0, 0.0, torch.log1p(-self._share_below(inside, bins)))[:, None]
+        each = torch.arange(self.num_bins, device=steps.device)
+        share = torch.where(each == bins[:, None], left, torch.where(each > bins[:, None], 0.0, -torch.inf))
+        survival = (log_mass + share.to(log_mass.dtype)).logsumexp(-1)
+        return torch.where(inside > 0, survival, torch.zeros_like(survival))
 
     def sample(
         self,

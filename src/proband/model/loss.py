@@ -1,7 +1,7 @@
 """Negative log-likelihood of what followed each position, in nats, with its parts kept apart.
 
 Per scored event: −log density of the gap per day (when) − log p(code | gap, history) (what). Per censored
-end: −log P(gap >= exit − t_j). With delayed entry both are conditional on no event until entry.
+end: −log P(gap > exit − t_j). With delayed entry both are conditional on no event until entry.
 """
 
 from __future__ import annotations

@@ -144,6 +144,7 @@ class Proband(nn.Module):
     def _censored_nats(self, hidden: Float[Tensor, "batch length dim"], batch: Batch) -> Float[Tensor, ""]:
         rows, positions = (batch.target == CENSORED).nonzero(as_tuple=True)
         log_mass = self.when(hidden[rows, positions])
-        steps = self.bins.steps(batch.gaps[rows, positions])
+        # An event in the step of exit itself would have been recorded: silence lasts until the next step.
+        steps = self.bins.steps(batch.gaps[rows, positions]) + 1
         silence = self.bins.log_survival(log_mass, steps)
         return (self._log_silence(log_mass, batch.waited[rows, positions], steps) - silence).sum()

@@ -12,7 +12,8 @@ def fit_edges(values: pl.DataFrame, num_bins: int, min_values: int) -> dict[str,
     """Inner bin edges per code: quantiles, with ties collapsed.
 
     Args:
-        values: Columns ``code`` and ``numeric_value`` of the train split; nulls are ignored.
+        values: Columns ``code`` and ``numeric_value`` of the train split; null, NaN and infinite values
+            are ignored.
         num_bins: Bins wanted; ties may leave fewer.
         min_values: A code with fewer values gets no bins (its values are not used).
 
@@ -24,7 +25,7 @@ def fit_edges(values: pl.DataFrame, num_bins: int, min_values: int) -> dict[str,
     {'a': (2.5,)}
     """
     edges = {}
-    groups = values.drop_nulls("numeric_value").group_by("code", maintain_order=True)
+    groups = values.filter(pl.col("numeric_value").is_finite()).group_by("code", maintain_order=True)
     for (code,), group in groups:
         numbers = group["numeric_value"].cast(pl.Float64).to_numpy()
         if len(numbers) < min_values:
@@ -40,7 +41,8 @@ def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.
     """Replace ``code`` by ``CODE//Qk`` where the code has bins and the row a value.
 
     Args:
-        events: Columns ``code`` and ``numeric_value`` and any others; a null value keeps the plain code.
+        events: Columns ``code`` and ``numeric_value`` and any others; a null, NaN or infinite value keeps
+            the plain code.
         edges: Inner edges per code; a value equal to an edge goes to the upper bin.
 
     >>> rows = pl.DataFrame({"code": ["a", "a", "b"], "numeric_value": [1.0, None, 2.0]})
@@ -48,9 +50,8 @@ def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.
     ['a//Q2', 'a', 'b']
     """
     bins = np.zeros(events.height, dtype=np.int32)
-    has_value = (
-        events["numeric_value"].is_not_null().to_numpy() & events["code"].is_in(list(edges)).to_numpy()
-    )
+    usable = events["numeric_value"].cast(pl.Float64).is_finite().fill_null(False)
+    has_value = usable.to_numpy() & events["code"].is_in(list(edges)).to_numpy()
     rows = np.flatnonzero(has_value)
     if len(rows):
         picked = events[rows].select(pl.col("code"), pl.col("numeric_value").cast(pl.Float64))

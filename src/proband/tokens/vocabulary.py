@@ -80,7 +80,11 @@ class Vocabulary:
 
         Padding, birth and unknown tokens give their own names, which no clinical code has.
         """
-        return [_BIN_SUFFIX.sub("", code) for code in self.codes]
+        return [self._without_bin(code) for code in self.codes]
+
+    def _without_bin(self, code: str) -> str:
+        plain = _BIN_SUFFIX.sub("", code)
+        return plain if plain in self.edges else code  # ICD-10's chapter Q (ICD10//Q21) is no bin
 
     def kinds(self) -> list[str]:
         """Per token, its kind: the part of the code before the first ``//``."""

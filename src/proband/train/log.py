@@ -15,17 +15,22 @@ class MetricsLog:
     Args:
         folder: Where metrics.jsonl lies.
         step: The step training goes on from.
+
+    Attributes:
+        last_step: Step of the last line, 0 if there is none.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / METRICS
         kept = [line for line in read_metrics(folder) if line["step"] <= step]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self.last_step = kept[-1]["step"] if kept else 0
 
-    def write(self, **values: Any) -> None:
-        """Append one line."""
+    def write(self, step: int, **values: Any) -> None:
+        """Append the line of one step."""
+        self.last_step = step
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(json.dumps({"step": step} | values) + "\n")
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

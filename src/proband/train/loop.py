@@ -19,6 +19,7 @@ from proband.model.transformer import Proband
 from proband.tokens.dataset import ModalityTable, TokenStore
 from proband.tokens.loader import Windows, epoch_batches, load_batch, make_windows, sequential_batches
 from proband.train.config import TrainConfig
+from proband.train.interrupt import StepInterrupt
 from proband.train.likelihood import Likelihood, measure
 from proband.train.log import MetricsLog
 from proband.train.optimizer import make_optimizer, rate_at
@@ -72,19 +73,18 @@ class Trainer:
     def run(self) -> Likelihood:
         """Train to the end (or to early stopping) and return the best model's tuning likelihood."""
         saved = self._clock = time.monotonic()
-        try:
+        with StepInterrupt() as interrupt:
             for batch in self._batches():
                 self._step(batch)
                 if self.progress.step % self.evaluate_every == 0:
                     self._evaluate()
-                if time.monotonic() - saved > self.config.save_seconds:
+                if interrupt.asked or time.monotonic() - saved > self.config.save_seconds:
                     self._save()
                     saved = time.monotonic()
-        except KeyboardInterrupt:
-            self._save()
-            say(f"train: state saved in {self.work}; continue with --resume")
-            raise
-        if not self.progress.stopped and self.progress.step % self.evaluate_every:
+                if interrupt.asked:
+                    say(f"train: state saved in {self.work}; continue with --resume")
+                    raise KeyboardInterrupt
+        if self.log.last_step != self.progress.step:
             self._evaluate()
         self._save()
         self.model.load_state_dict(load_file(self.work / BEST))
@@ -116,15 +116,15 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.model(batch).mean
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise ConfigError(
-                "the loss is not a finite number",
-                where=f"step {self.progress.step + 1}, learning rate {rate:.2e}",
-                remedy=f"lower --learning-rate; the last good state is in {self.work}",
-            )
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        value = float(loss.detach())
+        if not (math.isfinite(value) and math.isfinite(float(norm))):
+            raise ConfigError(
+                "the loss or its gradient is not a finite number",
+                where=f"step {self.progress.step + 1}, learning rate {rate:.2e}",
+                remedy="start anew with a lower --learning-rate and --overwrite",
+            )
         self.optimizer.step()
         self.progress.step += 1
         self.progress.batch += 1

@@ -71,8 +71,6 @@ def train(
         save_model(model, work, once, store.vocabulary.hash)
         shutil.copy(tokens / "vocabulary.json", work / "vocabulary.json")
         plot_losses(work)
-        for name in (STATE, BEST, PROGRESS):
-            (work / name).unlink()
         weights = sum(parameter.numel() for parameter in model.parameters())
         run.counts.update(
             num_weights=weights,
@@ -84,6 +82,8 @@ def train(
         run.notes["best_step"] = trainer.progress.best_step
         run.notes["train_seconds"] = round(trainer.progress.seconds, 1)
         run.notes["threads"] = torch.get_num_threads()
+    for name in (STATE, BEST, PROGRESS):  # only now: until the model stands in its place, they are needed
+        (out / name).unlink(missing_ok=True)
     say(
         f"\ntrain: {weights:,} weights, {trainer.progress.step:,} steps, "
         f"tuning loss {result.total:.4f} nats per event; model in {out}"

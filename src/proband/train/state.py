@@ -58,10 +58,11 @@ def save_state(
     tensors["random.torch"] = torch.get_rng_state()
     numbers = [float(value) for value in asdict(progress).values()]
     tensors["progress"] = torch.tensor(numbers, dtype=torch.float64)
+    # The settings first: whoever finds a state finds its settings too.
+    write_json(folder / PROGRESS, {"config": config.model_dump(mode="json"), "progress": asdict(progress)})
     temporary = folder / f".{STATE}"
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
     os.replace(temporary, folder / STATE)
-    write_json(folder / PROGRESS, {"config": config.model_dump(mode="json"), "progress": asdict(progress)})
 
 
 def load_state(
