@@ -56,17 +56,15 @@ def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str,
         DataError: The source is unreadable, a table is there twice, or person or every event table lacks.
     """
     import duckdb
-    import ibis
 
-    config: dict[str, object] = {"temp_directory": str(work / "spill")} | (
-        {"threads": threads} if threads else {}
-    )
+    is_database = source.suffix.lower() in DATABASE_SUFFIXES and source.is_file()
     try:
-        if source.suffix.lower() in DATABASE_SUFFIXES and source.is_file():
-            tables = _database_tables(ibis.duckdb.connect(source, read_only=True, **config), source)
+        connection = _connect(source if is_database else None, work, threads)
+        if is_database:
+            tables = _database_tables(connection, source)
         else:
             folder = _unzip(source, work / "unzipped") if source.is_file() else source
-            tables = _file_tables(ibis.duckdb.connect(**config), _tables_in(folder, KNOWN_TABLES))
+            tables = _file_tables(connection, _tables_in(folder, KNOWN_TABLES))
     except duckdb.Error as error:
         raise unreadable(error, source) from None
     missing = [] if "person" in tables else ["person"]
@@ -75,6 +73,20 @@ def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str,
         found = f"tables {', '.join(sorted(tables))}" if tables else "no OMOP table"
         raise DataError("missing table", where=source, found=found, expected=" and ".join(missing))
     return {name: table.rename(str.lower) for name, table in tables.items()}
+
+
+def _connect(database: Path | None, work: Path, threads: int | None) -> ibis.BaseBackend:
+    import ibis
+
+    config: dict[str, object] = {"temp_directory": str(work / "spill")}
+    config |= {"threads": threads} if threads else {}
+    if database is None:
+        connection = ibis.duckdb.connect(**config)
+    else:
+        connection = ibis.duckdb.connect(database, read_only=True, **config)
+    # The database's own progress bar would go to standard output.
+    connection.settings["enable_progress_bar"] = False
+    return connection
 
 
 def unreadable(error: Exception, where: object) -> DataError:
