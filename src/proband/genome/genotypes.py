@@ -81,13 +81,12 @@ def open_genotypes(path: Path, scratch: Path) -> Genotypes:
     """Open a genotype file.
 
     Args:
-        path: File or prefix.
+        path: The file, of one of the endings of :func:`find_genotypes`.
         scratch: Folder for temporary files (a VCF's dosages); it must outlive the reader.
 
     Raises:
         DataError: Something is missing, unreadable, truncated, or does not fit together.
     """
-    path = find_genotypes(path)
     if path.name.endswith((".pgen", ".bed")):
         from proband.genome.plink import open_plink
 

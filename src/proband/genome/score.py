@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float32, Float64, Int8, UInt32
+from jaxtyping import Bool, Float32, Float64, Int, Int8, UInt32
 from scipy import sparse
 
 from proband.core.progress import track
@@ -30,6 +30,7 @@ _BLOCK_ROWS = 2048
 _BLOCK_BYTES = 2**29
 _TOTAL_BYTES = 2**30
 _NOT_CALLED_DOSAGE = 1.0  # 2f of a variant never called, with f = 1/2 as in plink2
+_GROUP_SCORES = 256
 _DENSE_SHARE = 0.1  # above this share of non-zero weights a dense product is the faster one
 
 
@@ -211,10 +212,16 @@ def add_product(
     dosages: Float32[np.ndarray, "block samples"],
 ) -> None:
     """Add ``slopes.T @ dosages`` to ``total`` in place: dense products for the fuller scores, else sparse."""
-    num_used = np.bincount(slopes.indices, minlength=slopes.shape[1])
+    by_score = slopes.T.tocsr()
+    num_used = np.diff(by_score.indptr)
     is_dense = num_used > _DENSE_SHARE * slopes.shape[0]
-    is_sparse = (num_used > 0) & ~is_dense
-    if is_dense.any():
-        total[is_dense] += slopes[:, is_dense].toarray().T @ dosages
-    if is_sparse.any():
-        total[is_sparse] += slopes[:, is_sparse].T.tocsr() @ dosages
+    for group in _groups(is_dense):
+        total[group] += by_score[group].toarray() @ dosages
+    for group in _groups((num_used > 0) & ~is_dense):
+        total[group] += by_score[group] @ dosages
+
+
+def _groups(chosen: Bool[np.ndarray, " scores"]) -> list[Int[np.ndarray, " group"]]:
+    """The chosen scores a few hundred at a time, so that products stay small beside the total."""
+    numbers = np.flatnonzero(chosen)
+    return [numbers[start : start + _GROUP_SCORES] for start in range(0, len(numbers), _GROUP_SCORES)]

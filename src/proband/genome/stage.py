@@ -15,7 +15,7 @@ from proband.core.errors import ConfigError
 from proband.core.provenance import StageRun, is_finished, stage_output, write_json
 from proband.core.schema import MATCH, SAMPLES, SCORES
 from proband.genome.collect import Collected, collect
-from proband.genome.genotypes import Genotypes, open_genotypes
+from proband.genome.genotypes import Genotypes, find_genotypes, open_genotypes
 from proband.genome.samples import identify
 from proband.genome.score import score_samples
 from proband.genome.scorefile import list_scorefiles
@@ -73,12 +73,13 @@ def genome(
     if is_finished(out, "genome", config, overwrite):
         return
     files = list_scorefiles(scorefiles)
-    inputs: list[Path] = [scorefiles]
+    path = find_genotypes(genotypes)
+    inputs = [path, scorefiles, *([samples] if samples else [])]
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(stage_output(out, stage="genome", config=config, inputs=inputs))
         scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=run.folder))
-        source = open_genotypes(genotypes, Path(scratch))
-        inputs += [*source.files, *([samples] if samples else [])]
+        source = open_genotypes(path, Path(scratch))
+        inputs += source.files[1:]
         _score_all(source, files, samples, config, run)
 
 
