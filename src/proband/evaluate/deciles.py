@@ -70,7 +70,7 @@ def choose_score(
     Returns:
         None when no score can be chosen: none matches and train has too few events.
     """
-    matching = [name for name, entry in described.items() if matches(outcome, str(entry.get("trait", "")))]
+    matching = [name for name, entry in described.items() if matches(outcome, str(entry.get("trait") or ""))]
     joined = train.unique("subject_id", keep="first", maintain_order=True).join(scores, on="subject_id")
     case = joined["event"].to_numpy() == 1
     chosen_by = BY_TRAIT if matching else BY_ASSOCIATION

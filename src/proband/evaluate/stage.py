@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.progress import track
@@ -81,16 +81,16 @@ def evaluate(
         overwrite: Replace what is in ``out``.
 
     Raises:
-        ConfigError: No task, different tasks, a model name used twice, an unknown split.
+        ConfigError: No task, different tasks, a model name used twice, an option out of its bounds.
         DataError: An input is unusable, or no subject is common to all.
     """
-    config = EvaluateConfig(
+    config = _config(
         risks=tuple(map(str, risks)),
         meds=str(meds),
         genome=None if genome is None else str(genome),
         task=None if task is None else str(task),
         baselines=baselines,
-        bootstrap=_replicates(bootstrap),
+        bootstrap=bootstrap,
         split=_known_split(split),
         seed=seed,
     )
@@ -104,12 +104,13 @@ def evaluate(
         _judge(run, config, described, given, meds, scores)
 
 
-def _replicates(bootstrap: int) -> int:
-    if not 0 <= bootstrap <= 100_000:
-        raise ConfigError(
-            "bootstrap out of range", where="--bootstrap", found=bootstrap, expected="0 to 100000"
-        )
-    return bootstrap
+def _config(**options: object) -> EvaluateConfig:
+    try:
+        return EvaluateConfig.model_validate(options)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        flag = f"--{first['loc'][0]}"
+        raise ConfigError(f"unusable {flag}", found=repr(first["input"]), expected=first["msg"]) from None
 
 
 def _known_split(split: str) -> str:

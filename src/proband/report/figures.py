@@ -12,6 +12,7 @@ import polars as pl
 COLOURS = ("#0b5394", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be185d", "#4d7c0f")
 BASELINE_COLOURS = {"age_sex": "#9ca3af", "pgs_logistic": "#4b5563"}
 _INK, _GRID = "#374151", "#e5e7eb"
+_WHOLE_PERCENT_FROM = 0.05
 _SIZE_INCHES = (11.2, 2.75)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 _STYLE: dict[Any, Any] = {
@@ -182,5 +183,6 @@ def _as_percent(axis: Any, which: str) -> None:
 
     for name in ("x", "y") if which == "both" else (which,):
         side = getattr(axis, f"{name}axis")
-        side.set_major_locator(MaxNLocator(5))
-        side.set_major_formatter(PercentFormatter(1.0, decimals=None))
+        side.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        highest = getattr(axis, f"get_{name}lim")()[1]
+        side.set_major_formatter(PercentFormatter(1.0, decimals=0 if highest > _WHOLE_PERCENT_FROM else 1))

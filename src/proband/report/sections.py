@@ -25,13 +25,15 @@ class HorizonSection:
         title: Such as "10 years".
         summary: Subjects, cases and incidence in a sentence.
         metrics: A row per model.
-        differences: A row per pair of models; None with one model.
+        differences: Every later model minus the first; None with one model.
+        pairs: The remaining pairs of models; None when there are none.
     """
 
     title: str
     summary: str
     metrics: TextTable
     differences: TextTable | None
+    pairs: TextTable | None
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,15 @@ def _horizon(horizon: float, mine: Mapping[str, pl.DataFrame]) -> HorizonSection
         f"{horizon:g} {'year' if horizon == 1 else 'years'}",
         summary,
         tables.metric_table(metrics),
-        tables.difference_table(differences) if differences.height else None,
+        *_difference_tables(differences, first["model"]),
     )
+
+
+def _difference_tables(differences: pl.DataFrame, first: str) -> list[TextTable | None]:
+    """Against the first model, and all other pairs; None for what is empty."""
+    against = pl.col("model_a") == first
+    split = (differences.filter(against), differences.filter(~against))
+    return [tables.difference_table(part) if part.height else None for part in split]
 
 
 def _figure(
@@ -161,7 +170,8 @@ def overview(found: Mapping[str, pl.DataFrame], sections: list[OutcomeSection]) 
         if section.main is None:
             rows.append([section.title, "–", *("–" for _ in models)])
             continue
-        auroc = {row[0]: row[1] for row in section.main.metrics.rows}
+        # The interval on a line of its own keeps many models side by side on a page.
+        auroc = {row[0]: row[1].replace(" (", "\n(") for row in section.main.metrics.rows}
         rows.append([section.title, section.main.title, *(auroc.get(model, "–") for model in models)])
     return TextTable(["Outcome", "Horizon", *models], rows, num_labels=1)
 

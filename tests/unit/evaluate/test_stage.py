@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -216,11 +218,15 @@ def test_no_train_split_for_the_baselines(world, tmp_path):
     assert not (tmp_path / "out" / "baselines").exists()
 
 
-def test_unknown_split_and_bootstrap(world, tmp_path):
+def test_unusable_options(world, tmp_path):
     with pytest.raises(ConfigError, match="unknown split"):
         evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", split="test")
-    with pytest.raises(ConfigError, match="bootstrap out of range"):
+    with pytest.raises(ConfigError, match=r"unusable --bootstrap.*-1"):
         evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", bootstrap=-1)
+    with pytest.raises(ConfigError, match="unusable --seed"):
+        evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", seed=-1)
+    with pytest.raises(ConfigError, match="unusable --risks"):
+        evaluate([], world.meds, tmp_path / "out")
 
 
 def test_no_risk_rows(world, tmp_path):
@@ -228,3 +234,23 @@ def test_no_risk_rows(world, tmp_path):
     save_task(world.task, tmp_path / "task.yaml")
     with pytest.raises(DataError, match="no rows"):
         evaluate([tmp_path], world.meds, tmp_path / "out")
+
+
+def test_command_line(world, tmp_path):
+    risk = world.risk_folder("plain6")
+    command = [sys.executable, "-m", "proband.cli.main", "evaluate", str(risk), "--meds", str(world.meds)]
+    done = subprocess.run([*command, "--out", str(tmp_path / "out"), "--bootstrap", "10"], check=False)
+    assert done.returncode == 0
+    assert read_table(tmp_path / "out", "metrics")["model"].unique(maintain_order=True).to_list() == [
+        "plain6",
+        "age_sex",
+    ]
+    failed = subprocess.run(
+        [*command, "--out", str(tmp_path / "bad"), "--split", "test"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("proband: unknown split")
+    assert failed.stderr.count("\n") == 1
