@@ -41,7 +41,7 @@ def _mix(state: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         state = (state ^ (state >> np.uint64(30))) * _MIX1
         state = (state ^ (state >> np.uint64(27))) * _MIX2
-    return state ^ (state >> np.uint64(31))
+    return np.asarray(state ^ (state >> np.uint64(31)))
 
 
 def uniforms(seed: int, name: str, *counters: np.ndarray | int) -> np.ndarray:
@@ -62,6 +62,7 @@ def uniforms(seed: int, name: str, *counters: np.ndarray | int) -> np.ndarray:
     for counter in counters:
         values = np.asarray(counter, dtype=np.int64).view(np.uint64)
         with np.errstate(over="ignore"):
-            state = _mix((state ^ values) + _GOLDEN)
+            state = _mix(np.asarray((state ^ values) + _GOLDEN))
     # 52 bits: with 53, adding a half could round up to exactly 1.
-    return (np.asarray(_mix(state) >> np.uint64(12), dtype=np.float64) + 0.5) * 2.0**-52
+    whole = np.asarray(_mix(state) >> np.uint64(12), dtype=np.float64)
+    return np.asarray((whole + 0.5) * 2.0**-52)

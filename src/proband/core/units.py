@@ -15,7 +15,7 @@ MICROSECONDS_PER_MINUTE = 60_000_000
 MICROSECONDS_PER_YEAR = int(MINUTES_PER_YEAR * MICROSECONDS_PER_MINUTE)
 
 
-def years_to_minutes(years: float) -> int:
+def years_to_minutes(years: int | float) -> int:
     """Whole minutes nearest to ``years``.
 
     >>> years_to_minutes(1)
@@ -24,7 +24,7 @@ def years_to_minutes(years: float) -> int:
     return round(years * MINUTES_PER_YEAR)
 
 
-def minutes_to_years(minutes: float) -> float:
+def minutes_to_years(minutes: int | float) -> float:
     """Years in ``minutes``.
 
     >>> minutes_to_years(525960)
@@ -33,7 +33,7 @@ def minutes_to_years(minutes: float) -> float:
     return minutes / MINUTES_PER_YEAR
 
 
-def add_years(time: datetime, years: float) -> datetime:
+def add_years(time: datetime, years: int | float) -> datetime:
     """``time`` moved by ``years`` of 365.25 days, to the microsecond.
 
     >>> add_years(datetime(1969, 12, 31, 18), 1)

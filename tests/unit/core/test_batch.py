@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import torch
+
+from proband.core.batch import CENSORED, EVENT, NOT_SCORED, Batch, ModalityInput
+
+
+def test_moving_keeps_everything_and_events_are_counted() -> None:
+    grid = torch.arange(3)[None]
+    batch = Batch(
+        tokens=grid,
+        ages=grid,
+        statics=grid[:, :1],
+        once_before=grid[:, :1],
+        target=torch.tensor([[EVENT, NOT_SCORED, CENSORED]]),
+        next_tokens=grid,
+        gaps=grid,
+        waited=grid,
+        rows=torch.tensor([4]),
+        modalities={"genome": ModalityInput(torch.ones(1, 2), torch.tensor([True]))},
+    )
+    moved = batch.to("cpu")
+    assert moved.num_scored == 1
+    assert torch.equal(moved.rows, batch.rows)
+    assert torch.equal(moved.modalities["genome"].values, torch.ones(1, 2))

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from proband.core.errors import DataError
+from proband.core.schema import RISK, SCORES, TIME, Table
+
+TABLE = Table(
+    "things",
+    {"id": pl.Int64, "share": pl.Float64, "note": pl.String},
+    nullable=frozenset({"note"}),
+    bounds={"share": (0.0, 1.0)},
+    unique=("id",),
+)
+GOOD = pl.DataFrame({"note": ["a", None], "id": [1, 2], "share": [0.0, 1.0]})
+
+
+def test_check_puts_the_declared_columns_first() -> None:
+    assert TABLE.check(GOOD, "x").columns == ["id", "share", "note"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (GOOD.drop("share"), "missing column share"),
+        (GOOD.with_columns(pl.col("id").cast(pl.Int32)), "wrong type of id.*found Int32.*expected Int64"),
+        (GOOD.with_columns(pl.lit(None, pl.Int64).alias("id")), "empty values.*2 nulls in id"),
+        (GOOD.with_columns(pl.col("share") + 1), "share out of range.*1 rows outside, first share = 2.0"),
+        (GOOD.with_columns(pl.lit(float("nan")).alias("share")), "share out of range.*2 rows"),
+        (GOOD.with_columns(pl.lit(7, pl.Int64).alias("id")), "duplicate rows.*id = 7"),
+        (GOOD.with_columns(pl.lit(1).alias("odd")), "unexpected column odd"),
+    ],
+)
+def test_each_fault_is_named(frame: pl.DataFrame, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        TABLE.check(frame, "x")
+
+
+def test_further_columns_must_have_the_declared_type() -> None:
+    frame = pl.DataFrame({"PGS1": [0.5], "subject_id": [1]}, schema_overrides={"PGS1": pl.Float32})
+    assert SCORES.check(frame, "x").columns == ["subject_id", "PGS1"]
+    with pytest.raises(DataError, match=r"unexpected column PGS1.*columns of Float32"):
+        SCORES.check(frame.with_columns(pl.col("PGS1").cast(pl.Float64)), "x")
+
+
+def test_write_refuses_what_read_would(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    with pytest.raises(DataError):
+        TABLE.write(GOOD.drop("id"), path)
+    assert not path.exists()
+    TABLE.write(GOOD, path)
+    assert TABLE.read(path).equals(TABLE.check(GOOD, path))
+
+
+def test_missing_truncated_and_empty_files(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    with pytest.raises(DataError, match=r"missing file.*t\.parquet"):
+        TABLE.read(path)
+    TABLE.write(GOOD, path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="unreadable Parquet file") as caught:
+        TABLE.read(path)
+    assert "\n" not in str(caught.value)
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match="unreadable Parquet file"):
+        TABLE.read(path)
+
+
+def test_a_risk_table_holds_one_row_per_question() -> None:
+    row = {
+        "subject_id": 1,
+        "prediction_time": datetime(1700, 1, 1),
+        "outcome": "d",
+        "horizon_years": 1.0,
+        "model": "m",
+        "risk": 0.1,
+        "standard_error": 0.0,
+        "unresolved": 0.0,
+    }
+    frame = pl.DataFrame([row], schema=dict(RISK.columns))
+    assert frame.schema["prediction_time"] == TIME
+    assert RISK.check(frame, "x").height == 1
+    with pytest.raises(DataError, match="duplicate rows"):
+        RISK.check(pl.concat([frame, frame]), "x")
+    with pytest.raises(DataError, match="risk out of range"):
+        RISK.check(frame.with_columns(risk=pl.lit(1.0000001)), "x")
+    assert RISK.empty().columns == list(RISK.columns)
