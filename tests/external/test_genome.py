@@ -13,6 +13,7 @@ import pytest
 from proband.core.errors import DataError
 from proband.core.schema import MATCH, SAMPLES, SCORES
 from proband.genome import genome
+from proband.genome.scorefile import read_scorefile
 from proband.genome.vcf import open_vcf
 
 pytestmark = pytest.mark.external
@@ -85,6 +86,36 @@ def test_default_match_rate_leaves_nothing_and_says_why(data, scorefile, tmp_pat
     ):
         genome(data / "genotypes" / "tiny1000G", scorefile, tmp_path / "genome")
     assert not (tmp_path / "genome").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "num_rows", "num_positions"),
+    [
+        ("PGS000001_hmPOS_GRCh37", "GRCh37", 77, 77),
+        ("PGS000001_hmPOS_GRCh38", "GRCh38", 77, 77),
+        ("PGS000002_hmPOS_GRCh38", "GRCh38", 77, 77),
+        ("PGS004255_hmPOS_GRCh38", "GRCh38", 30, 30),
+        ("PGS001229_hmPOS_GRCh38", "GRCh38", 51209, 51209 - 26),
+    ],
+)
+def test_real_scoring_files_are_read(data, name, build, num_rows, num_positions):
+    item = read_scorefile(data / "scorefiles" / f"{name}.txt.gz")
+    assert (item.pgs_id, item.build, item.rows.height) == (name.split("_")[0], build, num_rows)
+    assert item.rows["pos"].count() == num_positions
+
+
+def test_dosage_weights_of_pgs004255(data):
+    rows = read_scorefile(data / "scorefiles" / "PGS004255_hmPOS_GRCh38.txt.gz").rows
+    assert rows.row(0) == (
+        "6",
+        32609603,
+        "G",
+        "A",
+        -0.09833810000000001,
+        0.08934160000000001,
+        0.4437184,
+        True,
+    )
 
 
 def test_the_folder_of_files_names_the_one_without_positions(data, tmp_path):

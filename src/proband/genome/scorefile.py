@@ -156,7 +156,8 @@ def _read_rows(path: Path, columns: list[str], num_header: int) -> pl.DataFrame:
 
 def _with_weights(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Turn the text of the weights used into finite numbers."""
-    has_effect_weight = frame["effect_weight"].null_count() < frame.height
+    has_dosage_weights = any(frame[name].null_count() < frame.height for name in _DOSAGE_WEIGHTS)
+    has_effect_weight = frame["effect_weight"].null_count() < frame.height or not has_dosage_weights
     names = ("effect_weight",) if has_effect_weight else _DOSAGE_WEIGHTS
     for name in names:
         values = frame[name].str.strip_chars().cast(pl.Float64, strict=False)

@@ -6,6 +6,7 @@ precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,6 +52,7 @@ def open_vcf(path: Path, scratch: Path) -> Genotypes:
     from cyvcf2 import VCF
 
     _check_end(path)
+    _quieten_htslib()
     dosage_path = scratch / "dosages.u16"
     try:
         vcf = VCF(str(path))
@@ -77,6 +79,15 @@ def open_vcf(path: Path, scratch: Path) -> Genotypes:
         build=build_of_header(header),
         reader=VcfReader(dosage_path, len(rows), len(sample_ids)),
     )
+
+
+def _quieten_htslib() -> None:
+    """Keep htslib's own warnings off the terminal: a contig without header line is no news, and a damaged
+    file is told of once, by the error raised."""
+    with contextlib.suppress(ImportError):  # older cyvcf2 has no such switch
+        from cyvcf2.cyvcf2 import set_htslib_log_level
+
+        set_htslib_log_level(0)
 
 
 def _check_end(path: Path) -> None:

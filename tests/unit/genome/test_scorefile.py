@@ -159,6 +159,11 @@ def test_the_row_of_an_empty_weight_is_named(scores):
         read_scorefile(only(scores("a.txt", rows)))
 
 
+def test_weights_that_are_all_empty(scores):
+    with pytest.raises(DataError, match="nothing in effect_weight of row 1"):
+        read_scorefile(only(scores("a.txt", [["1", 5, "A", "G", None]])))
+
+
 def test_a_truncated_gzip_file(scores):
     path = only(scores("a.txt.gz", [["1", pos, "A", "G", pos / 7] for pos in range(5000)]))
     path.write_bytes(path.read_bytes()[:9000])

@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 import pytest
+from cyvcf2 import VCF, Writer
 
 from proband.core.errors import DataError
 from proband.genome.vcf import call_units, dosage_units, open_vcf
@@ -58,6 +59,15 @@ def test_dosages_keep_the_precision_of_pgen():
     assert np.abs(dosage_units(dosages) / 2**14 - dosages).max() <= 2**-15
 
 
+def test_bcf(vcf, tmp_path):
+    source = VCF(str(vcf(["1 5 A G GT 0/0 0/1 1/1"])))
+    writer = Writer(str(tmp_path / "a.bcf"), source, mode="wb")
+    for record in source:
+        writer.write_record(record)
+    writer.close()
+    np.testing.assert_array_equal(all_of(open_vcf(tmp_path / "a.bcf", tmp_path)), [[0, 1, 2]])
+
+
 def test_build_of_the_header(vcf, tmp_path):
     path = vcf(["1 5 A G GT 0/0 0/1 1/1"], header="##contig=<ID=22,length=51304566>")
     assert open_vcf(path, tmp_path).build == "GRCh37"
@@ -71,7 +81,7 @@ def test_files_that_are_no_vcf(tmp_path, content):
         open_vcf(path, tmp_path)
 
 
-def test_truncated_vcf(vcf, tmp_path):
+def test_truncated_vcf(vcf, tmp_path, capfd):
     rng = np.random.default_rng(0)
     rows = [
         f"1 {pos} A G GT " + " ".join(f"{a}/{b}" for a, b in rng.integers(0, 2, (3, 2)))
@@ -81,6 +91,7 @@ def test_truncated_vcf(vcf, tmp_path):
     path.write_bytes(gzip.compress(vcf(rows).read_bytes())[:9000])
     with pytest.raises(DataError, match=r"unreadable genotype file.*a\.vcf\.gz"):
         open_vcf(path, tmp_path)
+    assert capfd.readouterr().err == ""  # the error is all that is said
 
 
 def bgzf(content):
