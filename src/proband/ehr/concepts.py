@@ -37,7 +37,7 @@ def concept_names(tables: Mapping[str, ibis.Table]) -> ibis.Table | None:
     """concept_id, code (``VOCABULARY//concept_code``), concept_code and description; None without the table.
 
     Raises:
-        DataError: The concept table lacks a column or holds a concept_id twice.
+        DataError: The concept table lacks a column.
     """
     import ibis
 
@@ -48,18 +48,12 @@ def concept_names(tables: Mapping[str, ibis.Table]) -> ibis.Table | None:
         if name not in concept.columns:
             raise DataError(f"missing column {name}", where="table concept")
     concept_code = text(concept, "concept_code")
-    names = concept.select(
+    return concept.select(
         concept_id=whole(concept, "concept", "concept_id"),
         code=text(concept, "vocabulary_id") + ibis.literal(SEPARATOR) + concept_code,
         concept_code=concept_code,
         description=text(concept, "concept_name"),
     )
-    repeated = names.group_by("concept_id").aggregate(times=lambda t: t.count()).filter(lambda t: t.times > 1)
-    first = repeated.order_by("concept_id").limit(1).to_pyarrow().to_pylist()
-    if first:
-        found = f"concept_id {first[0]['concept_id']} {first[0]['times']} times"
-        raise DataError("duplicate concept", where="table concept", found=found, expected="each once")
-    return names
 
 
 def event_code(

@@ -74,7 +74,7 @@ def convert(tables: Mapping[str, ibis.Table]) -> list[Part]:
     """Every OMOP table's rows as MEDS events.
 
     Raises:
-        DataError: A person is there twice, or a table lacks a column or has one of an unusable type.
+        DataError: A table lacks a column or has one of an unusable type.
     """
     import ibis
 
@@ -142,21 +142,23 @@ def left_out(tables: Mapping[str, ibis.Table]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def check_persons(person: ibis.Table) -> None:
-    """Refuse a person table that names a person twice, or not at all.
+def check_keys(tables: Mapping[str, ibis.Table]) -> None:
+    """Refuse a person or a concept that is there twice or has no id: each would repeat events or lose them.
 
     Raises:
         DataError: Names the first.
     """
-    ids = person.select(person_id=whole(person, "person", "person_id"))
-    counted = ids.group_by("person_id").aggregate(times=lambda t: t.count())
-    wrong = counted.filter(lambda t: (t.times > 1) | t.person_id.isnull()).order_by("person_id")
-    first = wrong.limit(1).to_pyarrow().to_pylist()
-    if first and first[0]["person_id"] is None:
-        raise DataError("null person_id", where="table person", found=f"{first[0]['times']} rows")
-    if first:
-        found = f"person_id {first[0]['person_id']} {first[0]['times']} times"
-        raise DataError("duplicate person", where="table person", found=found, expected="each person once")
+    for name in ("person", "concept"):
+        if name not in tables:
+            continue
+        ids = tables[name].select(id=whole(tables[name], name, f"{name}_id"))
+        counted = ids.group_by("id").aggregate(times=lambda t: t.count())
+        wrong = counted.filter(lambda t: (t.times > 1) | t.id.isnull()).order_by("id").limit(1)
+        for first in wrong.to_pyarrow().to_pylist():
+            if first["id"] is None:
+                raise DataError(f"null {name}_id", where=f"table {name}", found=f"{first['times']} rows")
+            found = f"{name}_id {first['id']} {first['times']} times"
+            raise DataError(f"duplicate {name}", where=f"table {name}", found=found, expected="each once")
 
 
 def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:

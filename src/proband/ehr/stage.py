@@ -94,12 +94,12 @@ def _from_omop(source: Path, config: EhrConfig, run: StageRun, workers: int | No
     import duckdb
 
     from proband.ehr.concepts import describe
-    from proband.ehr.omop import check_persons, convert, events, left_out
+    from proband.ehr.omop import check_keys, convert, events, left_out
 
     raw = run.folder / _WORK / "events.parquet"
     try:
         tables = open_omop(source, run.folder / _WORK, workers)
-        check_persons(tables["person"])
+        check_keys(tables)
         parts = convert(tables)
         events(parts, tables["person"]).to_parquet(raw)
         missing = left_out(tables)

@@ -12,6 +12,8 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.ehr import ehr
+from proband.ehr import omop as conversion
+from proband.ehr.sources import open_omop
 
 Tables = dict[str, Any]
 
@@ -320,3 +322,16 @@ def test_an_error_leaves_nothing_behind(tables: Tables, omop: Callable, tmp_path
     with pytest.raises(DataError, match="duplicate person"):
         ehr(source, tmp_path / "out", workers=1)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "bigquery", "snowflake", "duckdb"])
+def test_the_expression_is_not_tied_to_one_database(
+    tables: Tables, omop: Callable, tmp_path: Path, dialect: str
+) -> None:
+    import ibis
+
+    opened = open_omop(omop(tables), tmp_path / "work")
+    unbound = {name: ibis.table(table.schema(), name=name) for name, table in opened.items()}
+    parts = conversion.convert(unbound)
+    sql = str(ibis.to_sql(conversion.events(parts, unbound["person"]), dialect=dialect))
+    assert sql.upper().count("UNION ALL") == len(parts) - 1
