@@ -39,12 +39,23 @@ class PathCache:
             return
         self.paths = [(_widened(keys), _widened(values)) for keys, values in self.paths]
 
-    def keep(self, subjects: Int[Tensor, " kept"]) -> None:
-        """Drop all but some subjects."""
+    def keep(self, subjects: Int[Tensor, " kept"], slots: Int[Tensor, "kept slots"]) -> None:
+        """Drop all but some subjects, and of their paths all but ``slots``."""
         self.prompt = [(keys[subjects], values[subjects]) for keys, values in self.prompt]
         self.prompt_mask = self.prompt_mask[subjects]
         self.next_position = self.next_position[subjects]
-        self.paths = [(keys[subjects], values[subjects]) for keys, values in self.paths]
+        self.paths = [
+            (self._kept(keys, subjects, slots), self._kept(values, subjects, slots))
+            for keys, values in self.paths
+        ]
+
+    def _kept(self, buffer: Tensor, subjects: Tensor, slots: Tensor) -> Tensor:
+        """The used part of the kept paths, in a new buffer of the same capacity."""
+        used = buffer[subjects[:, None], :, slots, : self.length].transpose(1, 2)
+        shape = (*used.shape[:3], buffer.shape[3], buffer.shape[4])
+        kept = buffer.new_empty(shape)
+        kept[:, :, :, : self.length] = used
+        return kept
 
 
 def _widened(buffer: Tensor) -> Tensor:

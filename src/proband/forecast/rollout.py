@@ -67,7 +67,11 @@ def roll_out(model: Proband, histories: Histories, question: Question) -> PathSu
 
 
 class _Rollout:
-    """The state of all paths: tensors (subjects, paths, ...) of the subjects still running."""
+    """The state of all paths.
+
+    Sums and ``live`` have the shape asked for, (subjects, paths, ...). Everything that is computed on holds
+    slots (running subjects, slots): slot k of running subject i is path ``path[i, k]`` of subject ``at[i]``.
+    """
 
     def __init__(self, model: Proband, histories: Histories, question: Question) -> None:
         self.model, self.question = model, question
@@ -87,7 +91,8 @@ class _Rollout:
         first = model.once.first_positions(histories.tokens, histories.once_before)
         self.had = (first < histories.lengths[:, None])[:, None].expand(-1, num_paths, -1).clone()
         self.subject_ids = histories.subject_ids
-        self.at = torch.arange(num_subjects)  # row of the sums each running subject belongs to
+        self.at = torch.arange(num_subjects)
+        self.path = torch.arange(num_paths).expand(num_subjects, -1)
 
     def run(self) -> PathSums:
         for step in range(self.question.max_events):
@@ -100,47 +105,54 @@ class _Rollout:
         cut = self.live[..., None, None] & may_go_on[:, :, None] & ~self.hit
         return PathSums(self.hit, self.expected, self.log_escape, cut)
 
+    def _running(self) -> Bool[Tensor, "running slots"]:
+        return self.live[self.at[:, None], self.path]
+
     def _advance(self, step: int) -> None:
-        running = self.live[self.at]
-        subject, path = running.nonzero(as_tuple=True)
-        hidden = self.hidden[subject, path]
-        gaps = self._draw_gaps(hidden, subject, path, step)
-        time = self.age[subject, path] + gaps * self.model.bins.resolution_minutes
+        subject, slot = self._running().nonzero(as_tuple=True)
+        row, path = self.at[subject], self.path[subject, slot]
+        hidden = self.hidden[subject, slot]
+        gaps = self._draw_gaps(hidden, subject, slot, step)
+        time = self.age[subject, slot] + gaps * self.model.bins.resolution_minutes
         elapsed = time - self.start[subject]
         inside = elapsed <= self.question.horizons[-1]
-        self.live[self.at[subject[~inside]], path[~inside]] = False
-        subject, path, elapsed, time = subject[inside], path[inside], elapsed[inside], time[inside]
-        tokens = self._draw_codes(hidden[inside], gaps[inside], subject, path, elapsed, step)
+        self.live[row[~inside], path[~inside]] = False
+        subject, slot, row, path = subject[inside], slot[inside], row[inside], path[inside]
+        tokens = self._draw_codes(hidden[inside], gaps[inside], subject, slot, elapsed[inside], step)
         ended = tokens == self.question.death
         if not self.question.masked and len(self.question.outcomes) == 1:
-            ended |= self.hit[self.at[subject], path, 0, -1]  # nothing more to learn from this path
-        self.live[self.at[subject[ended]], path[ended]] = False
-        self._append(tokens, time, subject, path)
+            ended |= self.hit[row, path, 0, -1]  # nothing more to learn from this path
+        self.live[row[ended], path[ended]] = False
+        self._append(tokens, time[inside], subject, slot)
 
     def _draw_gaps(
-        self, hidden: Float[Tensor, "n dim"], subject: Tensor, path: Tensor, step: int
+        self, hidden: Float[Tensor, "n dim"], subject: Tensor, slot: Tensor, step: int
     ) -> Int[Tensor, " n"]:
         """Gaps in steps of the resolution; the first lies beyond the prediction time."""
         mass = self.model.when(hidden).double().exp()
-        uniform = path_uniforms(self.question.seed, "gap", self.subject_ids[subject], path.numpy(), step)
+        uniform = self._uniforms("gap", subject, slot, step)
         at_least = torch.zeros_like(subject)
         if step == 0:
-            at_least = self.model.bins.steps(self.start[subject] - self.age[subject, path]) + 1
+            at_least = self.model.bins.steps(self.start[subject] - self.age[subject, slot]) + 1
         return self.model.bins.sample(mass, uniform, at_least)
+
+    def _uniforms(self, name: str, subject: Tensor, slot: Tensor, step: int) -> Float[Tensor, " n"]:
+        path = self.path[subject, slot].numpy()
+        return path_uniforms(self.question.seed, name, self.subject_ids[subject], path, step)
 
     def _draw_codes(
         self,
         hidden: Float[Tensor, "n dim"],
         gaps: Int[Tensor, " n"],
         subject: Tensor,
-        path: Tensor,
+        slot: Tensor,
         elapsed: Int[Tensor, " n"],
         step: int,
     ) -> Int[Tensor, " n"]:
         """Draw the codes of the events at ``elapsed`` and add their step to the sums."""
-        masked = self._had_mask(subject, path)
+        masked = self._had_mask(subject, slot)
         probability = self.model.log_codes(hidden, self.model.bins.bin_of(gaps), masked).exp()
-        row, outcomes = self.at[subject], self.question.outcomes
+        row, path, outcomes = self.at[subject], self.path[subject, slot], self.question.outcomes
         p = (probability.double() @ outcomes.double().T).clamp(0, 1)
         counts = elapsed[:, None] <= self.question.horizons
         before = ~self.hit[row, path, :, -1]
@@ -148,26 +160,25 @@ class _Rollout:
         self.log_escape[row, path] += torch.log1p(-p)[..., None].clamp(min=-700) * counts[:, None]
         if self.question.masked:
             probability = probability.masked_fill(outcomes[0], 0)
-        uniform = path_uniforms(self.question.seed, "code", self.subject_ids[subject], path.numpy(), step)
-        tokens = draw_codes(probability, uniform)
+        tokens = draw_codes(probability, self._uniforms("code", subject, slot, step))
         self.hit[row, path] |= outcomes[:, tokens].T[..., None] & counts[:, None]
         self.last_time[row, path] = elapsed
         return tokens
 
-    def _had_mask(self, subject: Tensor, path: Tensor) -> Bool[Tensor, "n vocabulary"]:
+    def _had_mask(self, subject: Tensor, slot: Tensor) -> Bool[Tensor, "n vocabulary"]:
         once = self.model.once
         mask = torch.zeros((len(subject), len(once.slot)), dtype=torch.bool)
-        mask[:, once.tokens] = self.had[subject, path]
+        mask[:, once.tokens] = self.had[subject, slot]
         return mask
 
-    def _append(self, tokens: Tensor, time: Tensor, subject: Tensor, path: Tensor) -> None:
-        """Read the drawn tokens; paths that ended are carried along unread until compaction."""
+    def _append(self, tokens: Tensor, time: Tensor, subject: Tensor, slot: Tensor) -> None:
+        """Read the drawn tokens; slots whose path ended are carried along unread until compaction."""
         shape = self.age.shape
         drawn, ages = torch.zeros(shape, dtype=torch.int64), self.age.clone()
-        drawn[subject, path], ages[subject, path] = tokens, time
-        slot = self.model.once.slot[tokens]
-        known = slot < self.had.shape[-1]
-        self.had[subject[known], path[known], slot[known]] = True
+        drawn[subject, slot], ages[subject, slot] = tokens, time
+        once = self.model.once.slot[tokens]
+        known = once < self.had.shape[-1]
+        self.had[subject[known], slot[known], once[known]] = True
         self.cache.make_room()
         self.hidden = self.model.step(
             drawn,
@@ -184,14 +195,16 @@ class _Rollout:
         self.age = ages
 
     def _compact(self) -> None:
-        """Drop subjects none of whose paths runs, once they are many enough to be worth the copy."""
-        running = self.live[self.at].any(dim=1)
-        share = float(running.float().mean())
-        if share >= _COMPACT_BELOW and share > 0:
+        """Drop ended subjects and ended paths' slots, once they are many enough to be worth the copy."""
+        running = self._running()
+        keep = running.any(dim=1).nonzero().squeeze(-1)
+        num_slots = int(running.sum(dim=1).max()) if len(keep) else 0
+        if len(keep) * num_slots > _COMPACT_BELOW * running.numel():
             return
-        keep = running.nonzero().squeeze(-1)
-        self.cache.keep(keep)
-        self.hidden, self.age, self.had = self.hidden[keep], self.age[keep], self.had[keep]
+        slots = running[keep].int().argsort(dim=1, descending=True, stable=True)[:, :num_slots]
+        self.cache.keep(keep, slots)
+        self.path, self.age = self.path[keep[:, None], slots], self.age[keep[:, None], slots]
+        self.hidden, self.had = self.hidden[keep[:, None], slots], self.had[keep[:, None], slots]
         self.statics, self.start = self.statics[keep], self.start[keep]
         self.subject_ids = self.subject_ids[keep.numpy()]
         self.at = self.at[keep]
