@@ -188,15 +188,17 @@ def _piece(
 
 def _common_sites(tree: Any, in_biobank: np.ndarray) -> np.ndarray:
     """Ids of the sites with one mutation whose derived allele is common in the biobank."""
-    sites = []
-    num_haplotypes = int(in_biobank.sum())
-    for marginal in tree.trees(tracked_samples=np.flatnonzero(in_biobank).tolist()):
-        for site in marginal.sites():
-            if len(site.mutations) == 1:
-                share = marginal.num_tracked_samples(site.mutations[0].node) / num_haplotypes
-                if MIN_FREQUENCY <= share <= 1 - MIN_FREQUENCY:
-                    sites.append(site.id)
-    return np.array(sites, dtype=np.int64)
+    # Plain arrays: building an object per site would take most of the simulation's time.
+    positions, site_of = tree.tables.sites.position, tree.tables.mutations.site
+    node = tree.tables.mutations.node[np.searchsorted(site_of, np.arange(len(positions)))].tolist()
+    first = np.searchsorted(positions, tree.breakpoints(as_array=True)).tolist()
+    carriers = np.zeros(len(positions))
+    for index, marginal in enumerate(tree.trees(tracked_samples=np.flatnonzero(in_biobank).tolist())):
+        for site in range(first[index], first[index + 1]):
+            carriers[site] = marginal.num_tracked_samples(node[site])
+    share = carriers / in_biobank.sum()
+    once = np.bincount(site_of, minlength=len(positions)) == 1
+    return np.flatnonzero(once & (share >= MIN_FREQUENCY) & (share <= 1 - MIN_FREQUENCY))
 
 
 def _describe(config: SynthConfig, pieces: list[tuple[np.ndarray, np.ndarray, int]]) -> pl.DataFrame:
