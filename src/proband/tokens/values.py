@@ -31,8 +31,10 @@ def fit_edges(values: pl.DataFrame, num_bins: int, min_values: int) -> dict[str,
         if len(numbers) < min_values:
             continue
         inner = np.unique(np.quantile(numbers, np.arange(1, num_bins) / num_bins))
-        inner = inner[inner > numbers.min()]
-        if len(inner):
+        above = numbers[numbers > numbers.min()]
+        if len(above):
+            # Ties may push all quantiles onto the lowest value: then it is told from all others.
+            inner = inner[inner > numbers.min()] if inner[-1] > numbers.min() else above.min(keepdims=True)
             edges[str(code)] = tuple(float(edge) for edge in inner)
     return dict(sorted(edges.items()))
 

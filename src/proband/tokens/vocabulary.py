@@ -152,32 +152,43 @@ def parent_of(code: str, parents: Mapping[str, Sequence[str]]) -> str | None:
     return None
 
 
+def _depth(code: str, parents: Mapping[str, Sequence[str]]) -> int:
+    """Number of ancestors of a code along its first parents; a circle ends where it closes."""
+    seen = {code}
+    while (parent := parent_of(code, parents)) is not None and parent not in seen:
+        seen.add(parent)
+        code = parent
+    return len(seen) - 1
+
+
 def roll_up(
-    subject_codes: pl.DataFrame, parents: Mapping[str, Sequence[str]], min_subjects: int, rounds: int = 8
+    subject_codes: pl.DataFrame, parents: Mapping[str, Sequence[str]], min_subjects: int
 ) -> dict[str, str]:
     """Map every rare code to the nearest ancestor that is common enough, or to its kind's unknown.
+
+    The deepest codes climb first, so that all rare descendants of a code meet in it before it is judged.
 
     Args:
         subject_codes: Unique pairs ``subject_id``, ``code`` of the train split.
         parents: Code to its parents, nearest first.
         min_subjects: A code (with all that rolled up to it) in fewer subjects is rare.
-        rounds: Steps up the hierarchy at most.
 
     Returns:
         Rare code to what stands for it. Common codes are not in it.
     """
     rolled: dict[str, str] = {}
     current = subject_codes.select("subject_id", "code")
-    for last in [*[False] * rounds, True]:
-        counts = current.unique().group_by("code").len()
-        rare = counts.filter((pl.col("len") < min_subjects) & ~pl.col("code").str.ends_with(f"//{UNKNOWN}"))
+    depths = {code: _depth(code, parents) for code in current["code"].unique().to_list()}
+    for depth in range(max(depths.values(), default=0), -1, -1):
+        counts = current.unique().group_by("code").len().filter(pl.col("len") < min_subjects)
         step = {}
-        for code in rare["code"].to_list():
-            parent = None if last else parent_of(code, parents)
-            if code != DEATH_CODE:
-                step[code] = parent or f"{kind_of(code)}//{UNKNOWN}"
-        if not step:
-            break
+        for code in counts["code"].to_list():
+            if code == DEATH_CODE or code.endswith(f"//{UNKNOWN}") or depths[code] != depth:
+                continue
+            parent = parent_of(code, parents)
+            if parent is None or depths.setdefault(parent, _depth(parent, parents)) != depth - 1:
+                parent = f"{kind_of(code)}//{UNKNOWN}"
+            step[code] = parent
         rolled = {code: step.get(target, target) for code, target in rolled.items()} | step
         current = current.with_columns(pl.col("code").replace(step))
     return rolled

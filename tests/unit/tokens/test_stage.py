@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from proband.core.errors import CheckpointError, ConfigError, DataError
+from proband.core.provenance import read_manifest
+from proband.tokens import tokens
+from proband.tokens.dataset import TokenStore
+from proband.tokens.stage import TokensConfig, read_parents
+from small_world import DAY, ENTRY, EXIT, frame, write_splits
+
+CONFIG = TokensConfig(num_bins=2, min_values=4, min_subjects=2)
+
+
+def life(subject: int, *events: tuple) -> list[tuple]:
+    return [
+        (subject, None, "Gender//F"),
+        (subject, "1950-01-01", "MEDS_BIRTH"),
+        (subject, "1950-01-01", ENTRY),
+        (subject, "1960-01-01", EXIT),
+        *((subject, *event) for event in events),
+    ]
+
+
+def people(first: int, lab: float = 0.0, code: str = "A//1") -> pl.DataFrame:
+    rows = []
+    for subject in range(first, first + 4):
+        rows += life(
+            subject, ("1951-01-01", code), ("1952-01-01", "LAB//1", lab + subject), ("1953-01-01", code)
+        )
+    rows += life(first + 4, ("1954-01-01", "RARE//1"), ("1955-01-01", "MEDS_DEATH"))
+    return frame(*rows)
+
+
+@pytest.fixture
+def meds(tmp_path: Path) -> Path:
+    return write_splits(tmp_path / "meds", train=people(0), tuning=people(10), held_out=people(20))
+
+
+def test_a_small_folder_end_to_end(meds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tokens"
+    tokens(meds, out, config=CONFIG, workers=1)
+    store = TokenStore(out)
+    vocabulary = store.vocabulary
+    assert "A//1" in vocabulary.index
+    assert vocabulary.edges == {"LAB//1": (1.5,)}
+    assert vocabulary.rolled == {"RARE//1": "RARE//UNKNOWN"}
+    assert vocabulary.resolution_minutes == DAY
+    assert vocabulary.statics == ("Gender//F",)
+    once = {code for code, flag in zip(vocabulary.codes, vocabulary.once, strict=True) if flag}
+    assert {"MEDS_DEATH", "LAB//1//Q1", "LAB//1//Q2"} <= once
+    assert "A//1" not in once
+    assert vocabulary.train_counts[vocabulary.index["A//1"]] == 8
+    codes, _ = store.record(int(store.rows_of("train")[0]))
+    assert [vocabulary.codes[code] for code in codes] == ["MEDS_BIRTH", "A//1", "LAB//1//Q1", "A//1"]
+    held_out, _ = store.record(int(store.rows_of("held_out")[0]))
+    assert vocabulary.codes[held_out[2]] == "LAB//1//Q2"
+    manifest = read_manifest(out)
+    counts = manifest["counts"]
+    assert counts["num_subjects"] == 15
+    assert counts["num_tokens"] == len(store.tokens)
+    kept = counts["num_tokens"] - counts["num_subjects"]
+    lost = counts["num_rows_outside_life_or_follow_up"] + counts["num_rows_subject_without_birth"]
+    assert counts["num_rows"] == kept + lost + counts["num_rows_static_or_marker"]
+    assert manifest["notes"]["vocabulary_hash"] == vocabulary.hash
+    assert not (out / "parts").exists()
+    tokens(meds, out, config=CONFIG, workers=1)  # nothing to do
+
+
+def test_the_vocabulary_is_fitted_on_train_alone(meds: Path, tmp_path: Path) -> None:
+    tokens(meds, tmp_path / "a", config=CONFIG, workers=1)
+    other = write_splits(
+        tmp_path / "other", train=people(0), tuning=people(50, 900.0, "ODD//7"), held_out=people(90, -7.0)
+    )
+    tokens(other, tmp_path / "b", config=CONFIG, workers=1)
+    first, second = TokenStore(tmp_path / "a").vocabulary, TokenStore(tmp_path / "b").vocabulary
+    assert first.hash == second.hash
+    changed = write_splits(tmp_path / "c", train=people(0, 900.0), tuning=people(10), held_out=people(20))
+    tokens(changed, tmp_path / "d", config=CONFIG, workers=1)
+    assert TokenStore(tmp_path / "d").vocabulary.hash != first.hash
+
+
+def test_a_frozen_vocabulary_on_new_people(meds: Path, tmp_path: Path) -> None:
+    tokens(meds, tmp_path / "a", config=CONFIG, workers=1)
+    new = write_splits(tmp_path / "new", held_out=people(70, 900.0, "ODD//7"))
+    with pytest.raises(DataError, match="no train split"):
+        tokens(new, tmp_path / "b", config=CONFIG, workers=1)
+    tokens(new, tmp_path / "b", vocabulary=tmp_path / "a", config=CONFIG, workers=1)
+    first, second = TokenStore(tmp_path / "a").vocabulary, TokenStore(tmp_path / "b")
+    assert second.vocabulary == first
+    codes, _ = second.record(0)
+    assert [first.codes[code] for code in codes] == ["MEDS_BIRTH", "UNKNOWN", "LAB//1//Q2", "UNKNOWN"]
+    assert read_manifest(tmp_path / "b")["counts"]["num_rows_unknown"] == 9
+
+
+def test_several_workers_give_the_same_files(meds: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        tokens(meds, tmp_path / f"w{number}", config=CONFIG, workers=number)
+    for name in sorted(os.listdir(tmp_path / "w1")):
+        if name != "manifest.json":
+            assert (tmp_path / "w1" / name).read_bytes() == (tmp_path / "w2" / name).read_bytes(), name
+
+
+def test_hours_make_the_resolution_a_minute(tmp_path: Path) -> None:
+    rows = frame(*life(1, ("1951-01-01T08:30", "A//1")), *life(2, ("1951-01-01", "A//1")))
+    tokens(write_splits(tmp_path / "m", train=rows), tmp_path / "t", config=CONFIG, workers=1)
+    assert TokenStore(tmp_path / "t").vocabulary.resolution_minutes == 1
+
+
+def test_unsplit_data_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "m" / "data").mkdir(parents=True)
+    people(0).write_parquet(tmp_path / "m" / "data" / "0.parquet")
+    with pytest.raises(DataError, match=r"without a split.*proband ehr"):
+        tokens(tmp_path / "m", tmp_path / "t", workers=1)
+    assert sorted(os.listdir(tmp_path)) == ["m"]
+
+
+def test_other_settings_and_a_damaged_vocabulary(meds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tokens"
+    tokens(meds, out, config=CONFIG, workers=1)
+    with pytest.raises(ConfigError, match="min_subjects 2, now 3"):
+        tokens(meds, out, config=CONFIG.model_copy(update={"min_subjects": 3}), workers=1)
+    (out / "vocabulary.json").write_text((out / "vocabulary.json").read_text().replace("A//1", "A//2"))
+    with pytest.raises(CheckpointError, match="changed after it was frozen"):
+        tokens(meds, tmp_path / "again", vocabulary=out, config=CONFIG, workers=1)
+
+
+def test_damaged_arrays_are_named(meds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tokens"
+    tokens(meds, out, config=CONFIG, workers=1)
+    whole = (out / "minutes.npy").read_bytes()
+    (out / "minutes.npy").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"unreadable array.*minutes\.npy"):
+        TokenStore(out)
+    np.save(out / "minutes.npy", np.zeros(3, np.int32))
+    with pytest.raises(DataError, match="arrays do not fit together"):
+        TokenStore(out)
+    with pytest.raises(DataError, match="no finished output"):
+        TokenStore(meds)
+
+
+def test_parents_come_from_the_metadata(tmp_path: Path) -> None:
+    assert read_parents(tmp_path) == {}
+    (tmp_path / "metadata").mkdir()
+    path = tmp_path / "metadata" / "codes.parquet"
+    pl.DataFrame({"code": ["A"]}).write_parquet(path)
+    assert read_parents(tmp_path) == {}
+    pl.DataFrame({"code": ["A", "B", "C"], "parent_codes": [["P", "Q"], [], None]}).write_parquet(path)
+    assert read_parents(tmp_path) == {"A": ["P", "Q"]}

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proband.tokens.values import bin_codes, fit_edges
+
+FLOATS = st.floats(-1e6, 1e6, width=32)
+
+
+def rows(values: list[float | None], code: str = "a") -> pl.DataFrame:
+    return pl.DataFrame(
+        {"code": [code] * len(values), "numeric_value": values},
+        schema={"code": pl.String, "numeric_value": pl.Float32},
+    )
+
+
+def bins(values: list[float | None], edges: dict[str, tuple[float, ...]]) -> list[int]:
+    codes = bin_codes(rows(values), edges)["code"].to_list()
+    return [int(code.rpartition("Q")[2]) if "Q" in code else 0 for code in codes]
+
+
+def test_edges_are_the_quantiles() -> None:
+    assert fit_edges(rows([float(v) for v in range(1, 101)]), 4, 1) == {"a": (25.75, 50.5, 75.25)}
+
+
+def test_ties_collapse_bins() -> None:
+    assert fit_edges(rows([0.0] * 90 + [5.0] * 10), 10, 1) == {"a": (pytest.approx(0.5),)}
+    assert bins([0.0, 5.0, 9.0], fit_edges(rows([0.0] * 90 + [5.0] * 10), 10, 1)) == [1, 2, 2]
+    assert fit_edges(rows([3.0] * 500), 10, 1) == {}
+    assert fit_edges(rows([0.0] * 95 + [1.0, 2.0]), 10, 1) == {"a": (1.0,)}
+
+
+def test_a_value_on_an_edge_goes_up() -> None:
+    assert bins([0.9, 1.0, 1.1, 2.0, -9.0], {"a": (1.0, 2.0)}) == [1, 2, 2, 3, 1]
+
+
+def test_too_few_values_give_no_bins() -> None:
+    values = [float(v) for v in range(99)]
+    assert fit_edges(rows(values), 10, 100) == {}
+    assert fit_edges(rows([*values, 99.0]), 10, 100) != {}
+    assert fit_edges(rows([*values, None]), 10, 100) == {}
+
+
+def test_null_nan_and_infinity_are_no_values() -> None:
+    clean = rows([float(v) for v in range(200)])
+    odd = rows([float("nan"), float("inf"), float("-inf"), None])
+    assert fit_edges(pl.concat([clean, odd]), 4, 1) == fit_edges(clean, 4, 1)
+    assert bins([None, float("nan"), float("inf"), float("-inf")], {"a": (1.0,)}) == [0, 0, 0, 0]
+
+
+def test_codes_without_bins_stay_and_other_columns_are_kept() -> None:
+    frame = rows([1.0], "b").with_columns(x=pl.lit(7))
+    assert bin_codes(frame, {"a": (1.0,)}).equals(frame)
+    assert bin_codes(frame.clear(), {"a": (1.0,)}).height == 0
+
+
+@given(
+    st.lists(FLOATS, min_size=1, max_size=60), st.lists(FLOATS, min_size=1, max_size=20), st.integers(2, 12)
+)
+def test_every_value_falls_in_exactly_one_bin_and_bins_are_monotone(
+    train: list[float], new: list[float], num_bins: int
+) -> None:
+    edges = fit_edges(rows(list(train)), num_bins, 1)
+    found = bins(list(new), edges)
+    if not edges:
+        assert len(set(train)) == 1
+        assert found == [0] * len(new)
+        return
+    inner = np.asarray(edges["a"])
+    assert np.all(np.diff(inner) > 0)
+    assert len(inner) < num_bins
+    lower, upper = np.concatenate([[-np.inf], inner]), np.concatenate([inner, [np.inf]])
+    for value, k in zip(np.float32(new), found, strict=True):
+        assert [low <= value < high for low, high in zip(lower, upper, strict=True)].index(True) == k - 1
+    order = np.argsort(np.float32(new), kind="stable")
+    assert np.all(np.diff(np.asarray(found)[order]) >= 0)
+    assert {1, len(inner) + 1} <= set(bins(list(train), edges))  # neither end bin is empty on train

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from proband.core.errors import CheckpointError
+from proband.tokens.vocabulary import Vocabulary, assemble_codes, once_flags, parent_of, roll_up
+
+VOCABULARY = Vocabulary(
+    codes=(
+        "PADDING",
+        "MEDS_BIRTH",
+        "ICD10//Q21",
+        "LAB//1",
+        "LAB//1//Q1",
+        "LAB//1//Q2",
+        "UNKNOWN",
+        "MEDS_DEATH",
+    ),
+    edges={"LAB//1": (4.5,)},
+    rolled={"ICD10//Q21.1": "ICD10//Q21"},
+    once=(False, True, False, False, False, False, False, True),
+    train_counts=(0, 5, 3, 1, 4, 4, 0, 2),
+    statics=("Gender//F",),
+    resolution_minutes=1440,
+)
+
+
+def pairs(**subjects: int) -> pl.DataFrame:
+    """subject_id, code pairs: so many subjects per code, all different people."""
+    out, subject = [], 0
+    for name, number in subjects.items():
+        for _ in range(number):
+            subject += 1
+            out.append((subject, name.replace("__", "//").replace("_", ".")))
+    return pl.DataFrame(out, schema={"subject_id": pl.Int64, "code": pl.String}, orient="row")
+
+
+def test_rare_codes_climb_by_parents_then_prefix_then_to_unknown() -> None:
+    parents = {"SNOMED//1": ["SNOMED//2"], "SNOMED//2": ["SNOMED//3"]}
+    seen = pairs(
+        SNOMED__1=1,
+        SNOMED__2=1,
+        SNOMED__3=3,
+        SNOMED__9=2,
+        ICD10CM__E11_65=2,
+        ICD10CM__E11_9=3,
+        LOINC__7=1,
+        MEDS_DEATH=1,
+    ).with_columns(pl.col("code").replace("MEDS.DEATH", "MEDS_DEATH"))
+    rolled = roll_up(seen, parents, 5)
+    assert rolled["ICD10CM//E11.65"] == rolled["ICD10CM//E11.9"] == "ICD10CM//E11"  # 2 + 3 subjects meet
+    assert rolled["SNOMED//1"] == rolled["SNOMED//2"] == "SNOMED//3"  # 1 + 1 + 3 subjects are enough
+    assert rolled["SNOMED//9"] == "SNOMED//UNKNOWN"
+    assert rolled["LOINC//7"] == "LOINC//UNKNOWN"
+    assert "MEDS_DEATH" not in rolled
+
+
+def test_subjects_not_rows_are_counted() -> None:
+    one_person = pl.DataFrame({"subject_id": [1] * 50, "code": ["X//1"] * 50})
+    assert roll_up(one_person, {}, 2) == {"X//1": "X//UNKNOWN"}
+    assert roll_up(pairs(X__1=2), {}, 2) == {}
+
+
+def test_a_circle_of_parents_ends_in_unknown() -> None:
+    rolled = roll_up(pairs(X__1=1), {"X//1": ["X//2"], "X//2": ["X//1"]}, 5)
+    assert rolled["X//1"] == "X//UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("code", "parent"),
+    [
+        ("ICD10CM//E11.65", "ICD10CM//E11.6"),
+        ("ICD10CM//E11.6", "ICD10CM//E11"),
+        ("ICD10CM//E", None),
+        ("ATC//A10BA02", "ATC//A10BA0"),
+        ("SNOMED//12", None),
+        ("MEDS_DEATH", None),
+    ],
+)
+def test_parents_by_prefix(code: str, parent: str | None) -> None:
+    assert parent_of(code, {}) == parent
+
+
+def test_token_order_is_fixed() -> None:
+    codes = assemble_codes(["Z//1", "A//1", "MEDS_DEATH", "LAB//1"], {"LAB//1": (4.5,)}, {"Z", "A"})
+    assert codes == [
+        "PADDING",
+        "MEDS_BIRTH",
+        "A//1",
+        "A//UNKNOWN",
+        "LAB//1",
+        "LAB//1//Q1",
+        "LAB//1//Q2",
+        "UNKNOWN",
+        "Z//1",
+        "Z//UNKNOWN",
+        "MEDS_DEATH",
+    ]
+
+
+def test_base_codes_drop_bins_but_not_chapter_q() -> None:
+    bases = VOCABULARY.base_codes()
+    assert bases[2:6] == ["ICD10//Q21", "LAB//1", "LAB//1", "LAB//1"]
+    assert VOCABULARY.death == 7
+    assert VOCABULARY.index["LAB//1//Q2"] == 5
+
+
+def test_once_means_seen_and_never_twice() -> None:
+    assert once_flags(np.array([0, 1, 2, 1])) == (False, True, False, True)
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    VOCABULARY.save(tmp_path / "v.json")
+    again = Vocabulary.load(tmp_path / "v.json")
+    assert again == VOCABULARY
+    assert again.hash == VOCABULARY.hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codes": (*VOCABULARY.codes[:-2], "OTHER", "MEDS_DEATH")},
+        {"edges": {"LAB//1": (4.6,)}},
+        {"rolled": {}},
+        {"once": (False,) * 8},
+        {"train_counts": (0,) * 8},
+        {"statics": ()},
+        {"resolution_minutes": 1},
+    ],
+)
+def test_the_hash_covers_every_field(change: dict) -> None:
+    assert replace(VOCABULARY, **change).hash != VOCABULARY.hash
+
+
+def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    VOCABULARY.save(path)
+    plain = json.loads(path.read_text())
+    path.write_text(json.dumps(plain | {"edges": {"LAB//1": [5.0]}}))
+    with pytest.raises(CheckpointError, match=r"changed after it was frozen.*v\.json"):
+        Vocabulary.load(path)
+    path.write_text(json.dumps(plain | {"format_version": 99}))
+    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 1"):
+        Vocabulary.load(path)
