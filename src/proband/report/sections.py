@@ -157,8 +157,7 @@ def _safe_curves(model: str, here: Mapping[str, pl.DataFrame]) -> tuple[pl.DataF
     for kind in ("roc", "pr"):
         points = here[kind].filter(model=model)
         num_subjects, num_cases = points.select("num_flagged", "num_flagged_cases").row(-1)
-        kept = suppress.safe_points(points, num_subjects, num_cases)
-        safe.append(kept.filter(pl.col("num_flagged") < num_subjects))
+        safe.append(suppress.safe_points(points, num_subjects, num_cases))
     return safe[0], safe[1]
 
 

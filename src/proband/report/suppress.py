@@ -72,7 +72,9 @@ def shown_horizons(cases: Mapping[float, int], num_subjects: int) -> list[float]
 
 
 def safe_points(curve: pl.DataFrame, num_subjects: int, num_cases: int) -> pl.DataFrame:
-    """The points of a curve between which more than 20 cases and more than 20 others lie (or none).
+    """The points of a curve between which more than 20 cases and more than 20 others lie.
+
+    A point without cases before it or after it goes too: it would tell the rank of a single case.
 
     Args:
         curve: One model's points with num_flagged and num_flagged_cases, rising.
@@ -88,7 +90,7 @@ def safe_points(curve: pl.DataFrame, num_subjects: int, num_cases: int) -> pl.Da
         others = flagged - cases
         steps = (cases - last_cases, others - last_others)
         rest = (num_cases - cases, num_subjects - num_cases - others)
-        good = all(map(may_show, (*steps, *rest))) and any(steps)
+        good = min(*steps, *rest) >= LEAST
         keep.append(good)
         if good:
             last_cases, last_others = cases, others
