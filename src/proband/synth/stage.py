@@ -68,7 +68,10 @@ def synth(
     config = config or SynthConfig(subjects=subjects, seed=seed, scores=scores)
     if is_finished(out, "synth", config, overwrite):
         return
-    with stage_output(out, stage="synth", config=config, seed=config.seed) as run:
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    # A product's last bits depend on how many threads share it; one thread keeps the files the same.
+    with threadpool_limits(1), stage_output(out, stage="synth", config=config, seed=config.seed) as run:
         genome = simulate(config)
         effects = draw_effects(genome, config)
         people = draw_population(genome, effects, config)
