@@ -12,11 +12,11 @@ have b = 0 and weigh only the chromosomes without causal variants, so no LD ties
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from scipy.special import ndtri
 
 from proband.core.progress import track
 from proband.core.seeds import generator
@@ -203,7 +203,7 @@ def _selected(weights: np.ndarray, plan: Plan) -> np.ndarray:
     """The weights that pass the score's p-value threshold, at least the strongest few."""
     if plan.method == "ridge":
         return weights
-    threshold = -float(ndtri(float(plan.method.removeprefix("threshold_")) / 2)) / np.sqrt(plan.size)
+    threshold = -NormalDist().inv_cdf(float(plan.method.removeprefix("threshold_")) / 2) / np.sqrt(plan.size)
     least = np.sort(np.abs(weights))[-LEAST_VARIANTS:].min()
     return np.where(np.abs(weights) >= min(threshold, least), weights, 0)
 
