@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from proband.model.config import ModelConfig
 from proband.model.gaps import GapBins
 from proband.model.heads import OnceMask
+from proband.model.transformer import Proband
 
 CODES = ["PADDING", "MEDS_BIRTH", "X//A", "X//B", "X//C", "X//D", "MEDS_DEATH"]
 A, B, C, D, DEATH = range(2, 7)
@@ -40,11 +41,11 @@ def daily_probabilities(bins: GapBins, state: int) -> np.ndarray:
     return mass / mass.sum()
 
 
-class KnownLaw(nn.Module):
+class KnownLaw(Proband):
     """Implements what the rollout asks of a model, with the exact law; hidden states are one-hot codes."""
 
     def __init__(self, num_gap_bins: int = 64) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # none of the layers, only what the rollout asks
         self.config = ModelConfig(vocabulary_size=len(CODES), num_gap_bins=num_gap_bins)
         self.bins = GapBins(num_gap_bins, 1440)
         self.once = OnceMask(torch.zeros(len(CODES), dtype=torch.bool))

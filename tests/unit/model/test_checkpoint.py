@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from proband.core.errors import CheckpointError
+from proband.model.checkpoint import load_model, save_model
+from small_world import GENOME, batch_of, random_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    model = random_model(once=[2, 7], fusion="prefix", modalities=GENOME)
+    model.fusion.encoders["genome"].standardise_with(torch.tensor([1.0, 2.0, 3.0]), torch.ones(3))
+    save_model(model, tmp_path, torch.arange(8) % 5 == 2, "abc" * 20)
+    return tmp_path
+
+
+def test_a_round_trip_keeps_everything(folder: Path) -> None:
+    model, again = random_model(once=[2, 7], fusion="prefix", modalities=GENOME), load_model(folder)
+    assert again.config == model.config
+    assert again.once.tokens.tolist() == [2, 7]
+    assert not again.training
+    assert again.fusion.encoders["genome"].mean.tolist() == [1.0, 2.0, 3.0]
+    again.fusion.encoders["genome"].standardise_with(torch.zeros(3), torch.ones(3))
+    batch = batch_of([[1, 2, 3]], [[0, 5, 9]], statics=[[1]])
+    with torch.no_grad():
+        first = model.hidden(batch.tokens, batch.ages, batch.statics, {})[0]
+        second = again.hidden(batch.tokens, batch.ages, batch.statics, {})[0]
+    assert torch.equal(first, second)
+
+
+def test_another_vocabulary_is_refused(folder: Path) -> None:
+    load_model(folder, "abc" * 20)
+    with pytest.raises(CheckpointError, match=r"different vocabularies.*tokens ffff.*--vocabulary"):
+        load_model(folder, "f" * 64)
+
+
+def test_an_unknown_version_is_refused(folder: Path) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"format_version": 2}))
+    with pytest.raises(CheckpointError, match=r"unknown checkpoint version.*found 2.*expected 1"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("size", [0, 4, 100, -100])
+def test_truncated_weights_give_one_line(folder: Path, size: int) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:size])
+    with pytest.raises(CheckpointError, match="unreadable model") as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"depth": 3}, {"dim": 32}, {"odd": 1}, {"vocabulary_size": 9}])
+def test_a_configuration_that_does_not_fit_the_weights(folder: Path, change: dict) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    content["model"] |= change
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="unreadable model") as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_model(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no model.*proband train"):
+        load_model(tmp_path / "none")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="unreadable model"):
+        load_model(folder)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from proband.model.gaps import GapBins, gap_edges
+
+BINS = GapBins(16, 1440)
+LAST = int(BINS.edges[-1])
+
+
+def random_mass(seed: int = 0, bins: GapBins = BINS) -> np.ndarray:
+    return np.random.default_rng(seed).dirichlet(np.full(bins.num_bins, 0.5))
+
+
+def law(mass: np.ndarray, bins: GapBins = BINS) -> np.ndarray:
+    """P(gap = g) for all g, from the formula, one gap at a time."""
+    edges = bins.edges.tolist()
+    out = [mass[0]]
+    for b in range(1, len(edges)):
+        low, high = edges[b - 1], edges[b]
+        out += [mass[b] * math.log((g + 1) / g) / math.log(high / low) for g in range(low, high)]
+    return np.array(out)
+
+
+def test_edges_by_hand() -> None:
+    assert gap_edges(4, 1440) == [1, 36, 1244, 43830]
+    assert BINS.num_bins == len(BINS.edges)
+    assert gap_edges(64, 1)[-1] == pytest.approx(120 * 365.25 * 1440, abs=1)
+    edges = gap_edges(64, 1440)
+    assert edges == sorted(set(edges))
+
+
+def test_bins_of_gaps_by_hand() -> None:
+    bins = GapBins(4, 1440)
+    gaps = torch.tensor([0, 1, 35, 36, 1243, 1244, 43829, 43830, 10**9])
+    assert bins.bin_of(gaps).tolist() == [0, 1, 1, 2, 2, 3, 3, 3, 3]
+    assert bins.steps(torch.tensor([0, 1439, 1440, 2881])).tolist() == [0, 0, 1, 2]
+
+
+def test_probabilities_by_hand() -> None:
+    bins = GapBins(4, 1440)
+    log_mass = torch.tensor([[0.4, 0.3, 0.2, 0.1]], dtype=torch.float64).log().expand(4, -1)
+    found = bins.log_probability(log_mass, torch.tensor([0, 1, 35, 36])).exp()
+    expected = [0.4, 0.3 * math.log(2) / math.log(36), 0.3 * math.log(36 / 35) / math.log(36)]
+    expected.append(0.2 * math.log(37 / 36) / math.log(1244 / 36))
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)
+    survival = bins.log_survival(log_mass, torch.tensor([0, 1, 2, 36])).exp()
+    expected = [1, 0.6, 0.6 - 0.3 * math.log(2) / math.log(36), 0.3]
+    assert survival.tolist() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_probabilities_of_all_gaps_sum_to_one_and_survival_is_their_tail(dtype: torch.dtype) -> None:
+    mass = random_mass()
+    log_mass = torch.from_numpy(mass).to(dtype).log().expand(LAST, -1)
+    gaps = torch.arange(LAST)
+    probability = BINS.log_probability(log_mass, gaps).double().exp().numpy()
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-10
+    assert probability.sum() == pytest.approx(1, abs=tolerance)
+    assert probability == pytest.approx(law(mass), rel=1e-4 if dtype == torch.float32 else 1e-7)
+    tail = np.cumsum(probability[::-1])[::-1]
+    assert BINS.log_survival(log_mass, gaps).double().exp().numpy() == pytest.approx(tail, rel=10 * tolerance)
+
+
+@pytest.mark.parametrize("at_least", [0, 1, 7, 400, 9000])
+def test_draws_follow_the_law_also_beyond_a_wait(at_least: int) -> None:
+    mass = random_mass(3)
+    n = 40_000
+    uniform = torch.from_numpy((np.arange(n) + np.random.default_rng(at_least).random(n)) / n)
+    drawn = BINS.sample(
+        torch.from_numpy(mass).expand(n, -1), uniform, torch.full((n,), at_least, dtype=torch.int64)
+    ).numpy()
+    assert drawn.min() >= at_least
+    expected = law(mass)
+    expected[:at_least] = 0
+    expected /= expected.sum()
+    cells = np.digitize(np.arange(LAST), np.unique(np.quantile(drawn, np.linspace(0.02, 1, 30)))[:-1])
+    wanted = np.bincount(cells, weights=expected) * n
+    seen = np.bincount(cells[drawn], minlength=len(wanted))
+    kept = wanted > 5
+    chi2 = ((seen - wanted)[kept] ** 2 / wanted[kept]).sum()
+    assert stats.chi2.sf(chi2, kept.sum() - 1) > 1e-3
+    spoilt = np.bincount(cells[np.minimum(drawn + 3 + drawn // 20, LAST - 1)], minlength=len(wanted))
+    assert ((spoilt - wanted)[kept] ** 2 / wanted[kept]).sum() > 2 * chi2 + 100  # the test can fail
+
+
+@given(
+    st.integers(0, LAST + 10_000),
+    st.floats(1e-12, 1 - 1e-12),
+    st.integers(0, 15),
+    st.sampled_from([0.0, 1e-300, 1e-9, 0.5]),
+)
+@settings(deadline=None)
+def test_a_draw_is_never_before_the_wait_whatever_the_mass(
+    at_least: int, uniform: float, where: int, rest: float
+) -> None:
+    mass = np.full(BINS.num_bins, rest / BINS.num_bins)
+    mass[min(where, BINS.num_bins - 1)] += 1 - rest
+    drawn = BINS.sample(
+        torch.from_numpy(mass)[None], torch.tensor([uniform], dtype=torch.float64), torch.tensor([at_least])
+    )
+    assert at_least <= int(drawn) <= max(at_least, LAST - 1)
+
+
+@pytest.mark.parametrize("where", [0, 1, -1])
+def test_gradients_stay_finite_at_the_extremes(where: int) -> None:
+    gaps = torch.tensor([0, 1, LAST - 1, LAST, LAST + 10**6])
+    logits = torch.zeros(len(gaps), BINS.num_bins)
+    logits[:, where] = 200.0  # all mass in one bin: every other has none in float32
+    logits.requires_grad_()
+    log_mass = logits.log_softmax(-1)
+    value = BINS.log_probability(log_mass, gaps) + BINS.log_survival(log_mass, gaps)
+    value.sum().backward()
+    assert torch.isfinite(value).all()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad.abs().sum() > 0
+
+
+def test_survival_is_exact_deep_in_the_tail() -> None:
+    logits = torch.zeros(2, BINS.num_bins)
+    logits[:, 1] = 60.0
+    log_mass = logits.log_softmax(-1)
+    found = BINS.log_survival(log_mass, torch.tensor([LAST - 1, LAST // 2]))
+    tail = law(torch.softmax(logits[0].double(), -1).numpy())
+    expected = [math.log(tail[LAST - 1 :].sum()), math.log(tail[LAST // 2 :].sum())]
+    assert found.tolist() == pytest.approx(expected, abs=1e-3)

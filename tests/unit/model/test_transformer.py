@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
+from proband.model.transformer import Proband
+from small_world import DAY, GENOME, batch_of, model_config, random_model
+
+TOKENS = [[1, 2, 3, 2, 6, 4], [1, 5, 5, 7]]
+AGES = [[0, 900, 900, 4000, 4001, 9000], [0, 30, 31, 20000]]
+HISTORY = batch_of(TOKENS, AGES, statics=[[1], [2]])
+EVERYWHERE = batch_of(
+    TOKENS,
+    AGES,
+    statics=[[1], [2]],
+    target=[[0, EVENT, EVENT, EVENT, EVENT, CENSORED], [EVENT, EVENT, EVENT]],
+    next_tokens=[[0, 3, 2, 6, 4], [5, 5, 7]],
+    gaps=[[0, 0, 3100, 1, 4999, 2000], [30, 1, 19969]],
+    waited=[[0, 0, 100, 0, 0, 0], [7]],
+)
+VALUES = torch.tensor([[0.5, -1.0, 2.0], [1.0, float("nan"), 0.0]])
+
+
+def states(model: Proband, batch: Batch) -> torch.Tensor:
+    with torch.no_grad():
+        return model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)[0]
+
+
+def with_genome(batch: Batch, values: torch.Tensor = VALUES, observed: list[bool] | None = None) -> Batch:
+    flags = torch.tensor(observed or [True, True])
+    return replace(batch, modalities={"genome": ModalityInput(values, flags)})
+
+
+# The model once more, in NumPy, written from its description.
+
+
+def rms(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + np.finfo(np.float32).eps) * weight
+
+
+def swiglu(x: np.ndarray, up: np.ndarray, down: np.ndarray) -> np.ndarray:
+    gate, value = np.split(x @ up.T, 2, axis=-1)
+    return (gate / (1 + np.exp(-gate)) * value) @ down.T
+
+
+def numpy_states(model: Proband, tokens: list[int], days: list[int], static: int) -> np.ndarray:
+    w = {name: value.double().numpy() for name, value in model.state_dict().items()}
+    ages = np.array(days) / 365.25
+    gaps = np.diff(days, prepend=days[0])
+    periods = np.array([1.25, 2.5, 5, 10, 20, 40, 80, 160])
+    phase = 2 * np.pi * ages[:, None] / periods
+    features = np.column_stack([np.sin(phase), np.cos(phase), ages / 100, np.log1p(gaps) / 5])
+    x = w["embedding.tokens.weight"][tokens] + w["embedding.statics.weight"][static]
+    x = x + features @ w["embedding.age.weight"].T + w["embedding.age.bias"]
+    leading = w["fusion.leading"]
+    x = np.concatenate([leading, x])
+    ages = np.concatenate([np.zeros(len(leading)), ages])
+    heads, dim = model.config.num_heads, model.config.dim
+    size = dim // heads
+    half = size // 4
+    rates = 10_000.0 ** (-np.arange(half) / half)
+    spans = np.logspace(np.log10(30 / 365.25), np.log10(200), size // 2 - half)
+    angle = np.concatenate([np.arange(len(x))[:, None] * rates, 2 * np.pi * ages[:, None] / spans], axis=1)
+
+    def turned(v: np.ndarray) -> np.ndarray:
+        z = (v[:, : size // 2] + 1j * v[:, size // 2 :]) * np.exp(1j * angle)
+        return np.concatenate([z.real, z.imag], axis=1)
+
+    for b in range(model.config.depth):
+        p = f"blocks.{b}."
+        q, k, v = np.split(
+            rms(x, w[p + "attention_norm.weight"]) @ w[p + "attention.inputs.weight"].T, 3, axis=1
+        )
+        mixed = []
+        for h in range(heads):
+            own = slice(h * size, (h + 1) * size)
+            score = turned(q[:, own]) @ turned(k[:, own]).T / math.sqrt(size)
+            score[np.triu_indices(len(x), 1)] = -np.inf
+            share = np.exp(score - score.max(1, keepdims=True))
+            mixed.append(share / share.sum(1, keepdims=True) @ v[:, own])
+        x = x + np.concatenate(mixed, axis=1) @ w[p + "attention.output.weight"].T
+        feed = rms(x, w[p + "feed_norm.weight"])
+        x = x + swiglu(feed, w[p + "feed.up.weight"], w[p + "feed.down.weight"])
+    return x[len(leading) :]
+
+
+def gap_law(model: Proband, state: np.ndarray) -> np.ndarray:
+    """P(gap = g) for every whole day."""
+    w = {name: value.double().numpy() for name, value in model.state_dict().items()}
+    logits = rms(state, w["when.norm.weight"]) @ w["when.output.weight"].T + w["when.output.bias"]
+    mass = np.exp(logits - logits.max())
+    mass /= mass.sum()
+    edges = model.bins.edges.numpy()
+    days = np.arange(1, edges[-1])
+    inside = np.searchsorted(edges, days, side="right")
+    cells = mass[inside] * np.log((days + 1) / days) / np.log(edges[inside] / edges[inside - 1])
+    return np.concatenate([[mass[0]], cells])
+
+
+def code_law(model: Proband, state: np.ndarray, gap: int, had: set[int]) -> np.ndarray:
+    w = {name: value.double().numpy() for name, value in model.state_dict().items()}
+    edges = model.bins.edges.numpy()
+    x = state + w["what.gap.weight"][np.searchsorted(edges, min(gap, edges[-1] - 1), side="right")]
+    x = x + swiglu(rms(x, w["what.mix_norm.weight"]), w["what.mix.up.weight"], w["what.mix.down.weight"])
+    logits = w["embedding.tokens.weight"] @ rms(x, w["what.norm.weight"]) + w["what.bias"]
+    possible = [code for code in range(2, model.config.vocabulary_size) if code not in had]
+    p = np.zeros(model.config.vocabulary_size)
+    p[possible] = np.exp(logits[possible] - logits[possible].max())
+    return p / p.sum()
+
+
+def test_the_trunk_equals_a_second_implementation() -> None:
+    model = random_model()
+    found = states(model, HISTORY)
+    for row, static in enumerate([1, 2]):
+        expected = numpy_states(model, TOKENS[row], AGES[row], static)
+        assert found[row, : len(expected)].numpy() == pytest.approx(expected, rel=2e-3, abs=2e-3)
+
+
+def test_the_loss_equals_a_computation_by_hand() -> None:
+    model = random_model(once=[6, 7])
+    terms = model(EVERYWHERE)
+    when = what = censoring = 0.0
+    for row, static in enumerate([1, 2]):
+        hidden = numpy_states(model, TOKENS[row], AGES[row], static)
+        for p in range(len(TOKENS[row])):
+            law = gap_law(model, hidden[p])
+            gap, waited = int(EVERYWHERE.gaps[row, p]) // DAY, int(EVERYWHERE.waited[row, p]) // DAY
+            unseen = law[waited + 1 :].sum() if waited else 1.0
+            if EVERYWHERE.target[row, p] == EVENT:
+                code = int(EVERYWHERE.next_tokens[row, p])
+                had = set(TOKENS[row][: p + 1]) & {6, 7}
+                when -= math.log(law[gap] / unseen)
+                what -= math.log(code_law(model, hidden[p], gap, had)[code])
+            elif EVERYWHERE.target[row, p] == CENSORED:
+                censoring -= math.log(law[gap + 1 :].sum() / unseen)
+    assert float(terms.when.detach()) == pytest.approx(when, rel=1e-4)
+    assert float(terms.what.detach()) == pytest.approx(what, rel=1e-4)
+    assert float(terms.censoring.detach()) == pytest.approx(censoring, rel=1e-4)
+    assert terms.num_events == 7
+    assert float(terms.mean.detach()) == pytest.approx((when + what + censoring) / 7, rel=1e-4)
+
+
+def test_a_censored_end_after_a_wait() -> None:
+    model = random_model()
+    batch = batch_of([[1, 2]], [[0, 10]], target=[[0, CENSORED]], gaps=[[0, 90]], waited=[[0, 40]])
+    with torch.no_grad():
+        hidden = states(model, batch)[0, 1].double().numpy()
+        found = float(model(batch).censoring)
+    law = gap_law(model, hidden)
+    assert found == pytest.approx(-math.log(law[91:].sum() / law[41:].sum()), rel=1e-4)
+
+
+def test_impossible_repeats_are_counted_and_left_out() -> None:
+    fields = {"target": [[EVENT, EVENT]], "next_tokens": [[2, 2]], "gaps": [[5, 5]]}
+    both = batch_of([[1, 2]], [[0, 5]], **fields)
+    one = batch_of([[1, 2]], [[0, 5]], **(fields | {"target": [[EVENT, 0]]}))
+    model = random_model(once=[2])
+    with torch.no_grad():
+        terms, alone = model(both), model(one)
+    assert (terms.num_impossible, terms.num_events) == (1, 1)
+    assert float(terms.mean) == float(alone.mean)
+    before = replace(one, once_before=torch.tensor([[2]]))
+    with torch.no_grad():
+        assert model(before).num_impossible == 1
+    assert random_model()(both).num_impossible == 0
+
+
+@given(st.integers(1, 5), st.integers(2, 7), st.integers(0, 30000))
+@settings(max_examples=20, deadline=None)
+def test_nothing_after_a_position_changes_it(at: int, token: int, later: int) -> None:
+    model = random_model()
+    tokens, ages = [*TOKENS[0]], [*AGES[0]]
+    tokens[at:] = [token] * (6 - at)
+    ages[at:] = [ages[at] + later] * (6 - at)
+    changed = batch_of([tokens], [ages], statics=[[1]])
+    original = batch_of([TOKENS[0]], [AGES[0]], statics=[[1]])
+    found, expected = states(model, changed), states(model, original)
+    assert torch.allclose(found[:, :at], expected[:, :at], atol=1e-5)
+
+
+def test_the_causality_test_can_fail() -> None:
+    model = random_model()
+    changed = batch_of([[1, 2, 7, 2, 6, 4]], [AGES[0]], statics=[[1]])
+    difference = states(model, changed) - states(model, batch_of([TOKENS[0]], [AGES[0]], statics=[[1]]))
+    assert (difference[0, 2:].abs().amax(-1) > 1e-3).all()
+
+
+def test_padding_does_not_matter() -> None:
+    model = random_model()
+    alone = states(model, batch_of([TOKENS[1]], [AGES[1]], statics=[[2]]))
+    assert torch.allclose(states(model, HISTORY)[1:, :4], alone, atol=1e-5)
+
+
+def test_statics_condition_every_position_of_a_cropped_history_too() -> None:
+    model = random_model()
+    for first in (0, 3):
+        tokens, ages = [TOKENS[0][first:]], [AGES[0][first:]]
+        women = states(model, batch_of(tokens, ages, statics=[[1]]))
+        men = states(model, batch_of(tokens, ages, statics=[[2]]))
+        nobody = states(model, batch_of(tokens, ages, statics=[[0]]))
+        assert ((women - men).abs().amax(-1) > 1e-3).all()
+        assert ((women - nobody).abs().amax(-1) > 1e-3).all()
+
+
+def test_prefix_equals_none_at_step_zero_to_the_bit() -> None:
+    def fresh(**changes: object) -> Proband:
+        torch.manual_seed(5)
+        return Proband(model_config(**changes), torch.zeros(8, dtype=torch.bool)).eval()
+
+    none, prefix = fresh(), fresh(fusion="prefix", modalities=GENOME)
+    assert torch.equal(states(none, HISTORY), states(prefix, with_genome(HISTORY)))
+    with torch.no_grad():
+        assert none(EVERYWHERE).mean == prefix(with_genome(EVERYWHERE)).mean
+
+
+def test_without_a_genome_it_stays_a_valid_model() -> None:
+    model = random_model(fusion="prefix", modalities=GENOME)
+    absent = with_genome(HISTORY, torch.full((2, 3), float("nan")), [False, False])
+    assert torch.isfinite(states(model, absent)).all()
+    assert torch.equal(states(model, absent), states(model, HISTORY))  # not given = absent for all
+    seen = states(model, with_genome(HISTORY))
+    assert not torch.allclose(states(model, absent)[0], seen[0], atol=1e-3)
+
+
+def test_the_genome_of_one_subject_does_not_reach_another() -> None:
+    model = random_model(fusion="prefix", modalities=GENOME)
+    other = VALUES.clone()
+    other[0] += 3
+    found, expected = states(model, with_genome(HISTORY, other)), states(model, with_genome(HISTORY))
+    assert torch.equal(found[1], expected[1])
+    assert ((found[0] - expected[0]).abs().amax(-1) > 1e-4).all()  # and it reaches all of its own positions
+
+
+def test_output_biases_are_the_log_frequencies() -> None:
+    model = random_model()
+    gaps = torch.arange(model.bins.num_bins, dtype=torch.float64)
+    model.set_output_biases(gaps, torch.arange(8, dtype=torch.float64))
+    assert torch.allclose(model.when.output.bias.exp(), ((gaps + 1) / (gaps + 1).sum()).float())
+    assert float(model.what.bias[7].detach().exp()) == pytest.approx(8 / 36)
+
+
+def test_gradients_are_finite_at_the_extremes() -> None:
+    model = random_model(once=[2]).train()
+    century = 120 * 366
+    batch = batch_of(
+        [[1, 2, 3, 4]],
+        [[0, 0, century, century + 1]],
+        target=[[EVENT, EVENT, EVENT, CENSORED]],
+        next_tokens=[[2, 3, 4, 0]],
+        gaps=[[0, century, 1, 5 * century]],
+        waited=[[0, century - 1, 0, 4 * century]],
+    )
+    terms = model(batch)
+    terms.mean.backward()
+    assert torch.isfinite(terms.mean)
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
