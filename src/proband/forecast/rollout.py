@@ -138,7 +138,7 @@ class _Rollout:
 
     def _uniforms(self, name: str, subject: Tensor, slot: Tensor, step: int) -> Float[Tensor, " n"]:
         path = self.path[subject, slot].numpy()
-        return path_uniforms(self.question.seed, name, self.subject_ids[subject], path, step)
+        return path_uniforms(self.question.seed, name, self.subject_ids[subject.numpy()], path, step)
 
     def _draw_codes(
         self,
