@@ -81,7 +81,7 @@ class KnownLaw(Proband):
 
 
 def exact_risk(law: KnownLaw, state: int, days: int, waited: int = 0, outcome: int = D) -> float:
-    """P(outcome within ``days`` and before death), by recursion over days.
+    """P(outcome within ``days`` and before death, or of death itself), by recursion over days.
 
     Args:
         law: The world.
@@ -96,7 +96,7 @@ def exact_risk(law: KnownLaw, state: int, days: int, waited: int = 0, outcome: i
     first = gaps[state, waited + 1 : waited + days + 1] / (1 - gaps[state, : waited + 1].sum())
     events[1:] = first[:, None] * codes[state]
     for day in range(1, days + 1):
-        for code in (A, B, C):
+        for code in {A, B, C, D} - {outcome}:
             arriving = events[day, code]
             if arriving:
                 events[day + 1 :] += arriving * gaps[code, 1 : days - day + 1, None] * codes[code]

@@ -35,7 +35,7 @@ def command(
 
     Example: proband forecast model/ tokens/ risk/ --task task.yaml --genome genome/
     """
-    from proband.cli.options import validated
+    from proband.core.config import validated
     from proband.forecast import forecast
     from proband.forecast.config import ForecastConfig
 

@@ -25,7 +25,7 @@ def command(
 
     Example: proband tokens other_meds/ other_tokens/ --vocabulary model/
     """
-    from proband.cli.options import validated
+    from proband.core.config import validated
     from proband.tokens import tokens
     from proband.tokens.stage import TokensConfig
 

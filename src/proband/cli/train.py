@@ -38,7 +38,7 @@ def command(
 
     Example: proband train tokens/ model/ --genome genome/ --fusion prefix --preset small --epochs 10
     """
-    from proband.cli.options import validated
+    from proband.core.config import validated
     from proband.train import train
     from proband.train.config import TrainConfig
 

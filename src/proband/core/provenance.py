@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -29,7 +29,7 @@ from proband.core.progress import say
 
 MANIFEST = "manifest.json"
 _VERSIONS_OF = ("proband", "numpy", "polars", "torch", "meds", "pgenlib", "msprime")
-_WHOLE_FILE_BYTES = 64 * 2**20
+_WHOLE_FILE_BYTES = 16 * 2**20
 
 
 @dataclass
@@ -95,7 +95,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content; beyond 64 MiB, of its size and its first and last 32 MiB."""
+    """SHA-256 of a file's content; beyond 16 MiB, of its size and its first and last 8 MiB."""
     digest = hashlib.sha256()
     size = path.stat().st_size
     with open(path, "rb") as file:
@@ -119,12 +119,25 @@ def hash_input(path: Path) -> str:
     return digest.hexdigest()
 
 
-def is_finished(out: Path, stage: str, config: BaseModel | Mapping[str, Any], overwrite: bool) -> bool:
+def is_finished(
+    out: Path,
+    stage: str,
+    config: BaseModel | Mapping[str, Any],
+    overwrite: bool,
+    inputs: Iterable[Path] = (),
+) -> bool:
     """Whether ``out`` already holds this stage's output, so that there is nothing to do.
 
+    Args:
+        out: The output folder.
+        stage: The stage's name.
+        config: Resolved configuration; must equal the one in the manifest.
+        overwrite: Never finished, whatever is there.
+        inputs: Files and folders that would be read; their contents must be those in the manifest.
+
     Raises:
-        ConfigError: ``out`` holds something else, or the same stage with other settings, and
-            ``overwrite`` is not given.
+        ConfigError: ``out`` holds something else, or the same stage with other settings or other inputs,
+            and ``overwrite`` is not given.
     """
     if overwrite or not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -145,6 +158,12 @@ def is_finished(out: Path, stage: str, config: BaseModel | Mapping[str, Any], ov
             found="; ".join(differing),
             remedy=remedy,
         )
+    read = set(manifest.get("inputs", {}).values())
+    for path in inputs:
+        if path.exists() and hash_input(path) not in read:
+            raise ConfigError(
+                "this stage was finished with other inputs", where=out, found=path, remedy=remedy
+            )
     say(f"{stage}: {out} is already finished; nothing to do (--overwrite makes it anew)")
     return True
 

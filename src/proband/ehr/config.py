@@ -12,7 +12,6 @@ class EhrConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str = Field(description="Where the records come from, as given.")
     splits: tuple[float, float, float] = Field(
         default=(0.8, 0.1, 0.1), description="Shares of train, tuning and held_out; they add up to 1."
     )

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from proband.core.errors import ConfigError, near_matches
+from proband.core.progress import say
 
 Years = Annotated[float, Field(ge=0, le=150, allow_inf_nan=False)]
 
@@ -164,25 +165,25 @@ def save_task(task: Task, path: Path) -> None:
 
 
 def require_known(task: Task, codes: Iterable[str]) -> None:
-    """Refuse a task that names codes the data do not hold, so that a typing error is no empty outcome.
+    """Refuse an outcome none of whose codes the data hold, so that a typing error is no empty outcome.
+
+    A code list may be wider than the data: what is absent beside codes that are present is only said.
 
     Raises:
-        ConfigError: A listed code, or every code of a prefix or regex, is absent; with near matches.
+        ConfigError: No code, prefix or regex of an outcome matches; with near matches.
     """
     known = list(codes)
     present = set(known)
     for name, outcome in task.outcomes.items():
-        missing = [code for code in outcome.codes if code not in present]
-        missing += [
-            prefix for prefix in outcome.prefixes if not any(code.startswith(prefix) for code in known)
-        ]
-        if outcome.regex and not CodeSet(regex=outcome.regex).select(known):
-            missing.append(outcome.regex)
-        if missing:
-            remedy = (
-                near_matches(missing[0], known) or "look in metadata/codes.parquet for the codes there are"
-            )
-            found = f"{len(missing)} that no event has, first {missing[0]}"
+        asked = [*outcome.codes, *outcome.prefixes, *([outcome.regex] if outcome.regex else [])]
+        if not outcome.select(known):
             raise ConfigError(
-                f"unknown codes of outcome {name}", where="the task", found=found, remedy=remedy
+                f"unknown codes of outcome {name}",
+                where="the task",
+                found=f"{len(asked)} that no event has, first {asked[0]}",
+                remedy=near_matches(asked[0], known)
+                or "look in metadata/codes.parquet for the codes there are",
             )
+        absent = [code for code in outcome.codes if code not in present]
+        if absent:
+            say(f"task: outcome {name} lists {len(absent)} codes that no event has, first {absent[0]}")

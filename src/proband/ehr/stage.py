@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 
 import polars as pl
-from pydantic import ValidationError
 
-from proband.core.errors import ConfigError
+from proband.core.config import validated
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
@@ -50,22 +49,15 @@ def ehr(
         ConfigError: A setting is not usable, or ``out`` is in use.
     """
     source, out = Path(source), Path(out)
-    try:
-        config = EhrConfig(
-            source=str(source),
-            splits=splits,
-            seed=seed,
-            assume_birth=assume_birth,
-            drop_before_birth=drop_before_birth,
-            sort=sort,
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(first["msg"].removeprefix("Value error, "), where="the options of ehr") from None
-    if out.resolve() == source.resolve() or out.resolve() in source.resolve().parents:
-        remedy = "choose another output folder"
-        raise ConfigError("the output would replace its own source", where=out, remedy=remedy)
-    if is_finished(out, "ehr", config, overwrite):
+    config = validated(
+        EhrConfig,
+        splits=splits,
+        seed=seed,
+        assume_birth=assume_birth,
+        drop_before_birth=drop_before_birth,
+        sort=sort,
+    )
+    if is_finished(out, "ehr", config, overwrite, [source]):
         return
     from_meds = is_meds(source)
     with stage_output(out, stage="ehr", config=config, inputs=[source], seed=seed) as run:
@@ -83,7 +75,7 @@ def _from_meds(source: Path, config: EhrConfig, run: StageRun, workers: int | No
     given = read_splits(source)
     if not folder_splits({shard.split for shard in shards}, source / DATA):
         shards = [Shard(shard.path, None) for shard in shards]
-    codes = write_events(shards, given, config, run, workers)
+    codes = write_events(source, shards, given, config, run, workers)
     path = source / CODES
     known = read_parquet(path) if path.is_file() else pl.DataFrame(schema={"code": pl.String})
     write_codes(conform_codes(known, path), codes, run.folder)
@@ -107,7 +99,7 @@ def _from_omop(source: Path, config: EhrConfig, run: StageRun, workers: int | No
         run.counts |= {f"num_{name}": counts.pop("num_rows") for name, counts in missing.items()}
         for reason in ("num_unknown_person", "num_no_date"):
             run.counts[reason] = sum(counts[reason] for counts in missing.values())
-        codes = write_events([Shard(raw, None)], None, config, run, workers=1)
+        codes = write_events(source, [Shard(raw, None)], None, config, run, workers=1)
         write_codes(describe(tables, codes), codes, run.folder)
     except duckdb.Error as error:
         raise unreadable(error, source) from None

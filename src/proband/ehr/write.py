@@ -35,22 +35,30 @@ class _Piece:
 
 
 def write_events(
-    shards: list[Shard], given: pl.DataFrame | None, config: EhrConfig, run: StageRun, workers: int | None
+    source: Path,
+    shards: list[Shard],
+    given: pl.DataFrame | None,
+    config: EhrConfig,
+    run: StageRun,
+    workers: int | None,
 ) -> list[str]:
-    """Write data/ and the splits, fill in the counts and return the codes that occur."""
+    """Write data/ and the splits, fill in the counts and return the codes that occur.
+
+    ``source`` is what messages call the data.
+    """
     write = functools.partial(_write_shard, given=given, config=config, folder=run.folder)
     jobs = list(enumerate(shards))
     results = map_shards(write, jobs, description="Writing events", workers=workers)
     pieces = [piece for result in results for piece in result]
     if not pieces:
-        raise DataError("no events", where=config.source)
+        raise DataError("no events", where=source)
     _refuse_shared(shards, results)
     counts: Counter[str] = Counter()
     for piece in pieces:
         counts.update(piece.counts)
     early = [piece.early for piece in pieces if piece.early]
     if early and not config.drop_before_birth:
-        refuse_early(early, counts["num_before_birth"], config.source)
+        refuse_early(early, counts["num_before_birth"], source)
     _number_files([file for piece in pieces for file in piece.files], run.folder / DATA)
     subjects = pl.DataFrame(
         {
@@ -60,7 +68,7 @@ def write_events(
     ).sort("subject_id")
     if subjects.is_empty():
         remedy = "give births, or pass --assume-birth"
-        raise DataError("no subject is left", where=config.source, found=dict(counts), remedy=remedy)
+        raise DataError("no subject is left", where=source, found=dict(counts), remedy=remedy)
     (run.folder / SUBJECT_SPLITS).parent.mkdir()
     write_table(subjects, run.folder / SUBJECT_SPLITS)
     run.counts.update(sorted(counts.items()))

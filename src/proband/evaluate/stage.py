@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
 from proband.core.progress import track
 from proband.core.provenance import StageRun, is_finished, stage_output
@@ -84,7 +86,8 @@ def evaluate(
         ConfigError: No task, different tasks, a model name used twice, an option out of its bounds.
         DataError: An input is unusable, or no subject is common to all.
     """
-    config = _config(
+    config = validated(
+        EvaluateConfig,
         risks=tuple(map(str, risks)),
         meds=str(meds),
         genome=None if genome is None else str(genome),
@@ -94,23 +97,14 @@ def evaluate(
         split=_known_split(split),
         seed=seed,
     )
-    if is_finished(out, "evaluate", config, overwrite):
+    inputs = [*risks, meds, *(path for path in (genome, task) if path is not None)]
+    if is_finished(out, "evaluate", config, overwrite, inputs):
         return
     described = read_task(risks, task)
     given = read_risks(risks, described, baselines)
     scores = None if genome is None else _Scores(*read_scores(genome))
-    inputs = [*risks, meds, *(path for path in (genome, task) if path is not None)]
     with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=seed) as run:
         _judge(run, config, described, given, meds, scores)
-
-
-def _config(**options: object) -> EvaluateConfig:
-    try:
-        return EvaluateConfig.model_validate(options)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        flag = f"--{first['loc'][0]}"
-        raise ConfigError(f"unusable {flag}", found=repr(first["input"]), expected=first["msg"]) from None
 
 
 def _known_split(split: str) -> str:
@@ -218,7 +212,9 @@ def _risk_sets(
                 found=", ".join(present),
                 remedy="forecast the same subjects with each model",
             )
-        unresolved = dict(here.group_by("model").agg(pl.col("unresolved").mean()).rows())
+        # summed in NumPy: polars' threaded mean may differ in the last digit from run to run
+        shares = here.group_by("model").agg("unresolved").rows()
+        unresolved = {model: float(np.mean(values)) for model, values in shares}
         yield RiskSet(
             outcome,
             horizon,

@@ -52,7 +52,8 @@ def forecast(
     """
     question = load_task(task)
     config = (config or ForecastConfig()).model_copy(update={"task": hash_file(task)})
-    if is_finished(out, "forecast", config, overwrite):
+    inputs = [model, tokens, task, *([genome] if genome else [])]
+    if is_finished(out, "forecast", config, overwrite, inputs):
         return
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash)
@@ -61,7 +62,6 @@ def forecast(
         say("forecast: the model reads a genome and none is given; all subjects count as ungenotyped")
     outcomes = outcome_tokens(store.vocabulary, question)
     points = prediction_points(store, question, config.split, outcomes)
-    inputs = [model, tokens, task, *([genome] if genome else [])]
     with stage_output(out, stage="forecast", config=config, inputs=inputs, seed=config.seed) as run:
         table = _risks(loaded, store, tables, points, outcomes, question, config)
         RISK.write(table, run.folder / "risk.parquet")

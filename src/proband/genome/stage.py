@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from proband.core.errors import ConfigError
+from proband.core.config import validated
 from proband.core.provenance import StageRun, is_finished, stage_output, write_json
 from proband.core.schema import MATCH, SAMPLES, SCORES
 from proband.genome.collect import Collected, collect
@@ -62,19 +62,12 @@ def genome(
         ConfigError: An option is out of range or the output folder is in use.
         DataError: An input is not usable, or no score is left.
     """
-    try:
-        config = GenomeConfig(min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"option {first['loc'][0]}"
-        raise ConfigError(
-            "value not usable", where=where, found=first["input"], expected=first["msg"]
-        ) from None
-    if is_finished(out, "genome", config, overwrite):
-        return
+    config = validated(GenomeConfig, min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous)
     files = list_scorefiles(scorefiles)
     path = find_genotypes(genotypes)
     inputs = [path, scorefiles, *([samples] if samples else [])]
+    if is_finished(out, "genome", config, overwrite, inputs):
+        return
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(stage_output(out, stage="genome", config=config, inputs=inputs))
         scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=run.folder))

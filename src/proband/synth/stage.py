@@ -68,7 +68,7 @@ def synth(
     config = config or SynthConfig(subjects=subjects, seed=seed, scores=scores)
     if is_finished(out, "synth", config, overwrite):
         return
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     # A product's last bits depend on how many threads share it; one thread keeps the files the same.
     with threadpool_limits(1), stage_output(out, stage="synth", config=config, seed=config.seed) as run:

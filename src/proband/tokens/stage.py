@@ -80,7 +80,8 @@ def tokens(
     config = config or TokensConfig()
     frozen = Vocabulary.load(vocabulary / "vocabulary.json") if vocabulary else None
     config = config.model_copy(update={"vocabulary": frozen.hash if frozen else None})
-    if is_finished(out, "tokens", config, overwrite):
+    inputs = [meds, *([vocabulary / "vocabulary.json"] if vocabulary else [])]
+    if is_finished(out, "tokens", config, overwrite, inputs):
         return
     shards = list_shards(meds)
     if any(shard.split is None for shard in shards):
@@ -89,7 +90,6 @@ def tokens(
             "subjects without a split", where=meds, expected="data/SPLIT/*.parquet", remedy=remedy
         )
     parents = read_parents(meds)
-    inputs = [meds, *([vocabulary / "vocabulary.json"] if vocabulary else [])]
     with stage_output(out, stage="tokens", config=config, inputs=inputs) as run:
         fitted = frozen or fit_vocabulary(shards, parents, config, workers)
         _tokenise_all(shards, fitted, parents, run, workers, freeze=frozen is None)

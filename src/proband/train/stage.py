@@ -52,7 +52,8 @@ def train(
         DataError: Genotypes and records share no subject; a split is empty.
     """
     config = config or TrainConfig()
-    if is_finished(out, "train", config, overwrite):
+    inputs = [tokens, *([genome] if genome else [])]
+    if is_finished(out, "train", config, overwrite, inputs):
         return
     if (config.fusion == "none") != (genome is None):
         found = f"fusion {config.fusion} {'without' if genome is None else 'with'} a genome"
@@ -62,7 +63,6 @@ def train(
     work = _work_folder(out, resume, overwrite)
     store = TokenStore(tokens)
     tables = {GENOME: load_genome(genome, store)} if genome else {}
-    inputs = [tokens, *([genome] if genome else [])]
     with stage_output(out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work) as run:
         model = build_model(store, tables, config)
         trainer = Trainer(model, store, tables, config, work)

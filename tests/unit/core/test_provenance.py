@@ -207,3 +207,16 @@ def test_the_manifest_is_valid_json(tmp_path: Path) -> None:
         "path": "a",
         "n": [1, 2],
     }
+
+
+def test_finished_with_other_inputs_is_refused(tmp_path: Path) -> None:
+    source, out = tmp_path / "source.txt", tmp_path / "out"
+    source.write_text("one")
+    with stage_output(out, stage="x", config={}, inputs=[source]) as run:
+        (run.folder / "file").write_text("done")
+    assert is_finished(out, "x", {}, overwrite=False, inputs=[source])
+    moved = source.rename(tmp_path / "moved.txt")
+    assert is_finished(out, "x", {}, overwrite=False, inputs=[moved])
+    moved.write_text("two")
+    with pytest.raises(ConfigError, match="finished with other inputs"):
+        is_finished(out, "x", {}, overwrite=False, inputs=[moved])

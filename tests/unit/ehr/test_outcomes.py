@@ -130,7 +130,7 @@ def test_select_keeps_order_and_takes_only_what_is_listed(codes: list[str], list
     ("outcome", "message"),
     [
         ({"codes": ["SNOMED//44054007"]}, "unknown codes of outcome x.*did you mean SNOMED//44054006"),
-        ({"codes": ["SNOMED//44054006", "ZZZ"]}, "1 that no event has, first ZZZ"),
+        ({"codes": ["ZZZ", "YYY"]}, "2 that no event has, first ZZZ"),
         ({"prefixes": ["ICD"]}, "first ICD"),
         ({"regex": "^ICD"}, "first \\^ICD"),
     ],
@@ -139,6 +139,14 @@ def test_codes_that_no_event_has(outcome: dict, message: str) -> None:
     task = Task(outcomes={"x": outcome}, prediction={"age_years": 50}, horizons_years=[1])
     with pytest.raises(ConfigError, match=message):
         require_known(task, ["SNOMED//44054006", "LOINC//1"])
+
+
+def test_codes_absent_beside_present_ones_are_said(capsys: pytest.CaptureFixture) -> None:
+    task = Task(
+        outcomes={"x": {"codes": ["LOINC//1", "ZZZ"]}}, prediction={"age_years": 50}, horizons_years=[1]
+    )
+    require_known(task, ["LOINC//1"])
+    assert "outcome x lists 1 codes that no event has, first ZZZ" in capsys.readouterr().err
 
 
 def test_known_codes_pass() -> None:

@@ -19,9 +19,9 @@ BORN = datetime(1950, 1, 1)
 def run(shards: dict[str, pl.DataFrame], meds: Callable, tmp_path: Path, rows_per_shard: int) -> Path:
     out = tmp_path / f"out{rows_per_shard}"
     out.mkdir()
-    config = EhrConfig(source="source", rows_per_shard=rows_per_shard)
+    config = EhrConfig(rows_per_shard=rows_per_shard)
     found = [Shard(shard.path, None) for shard in list_shards(meds(shards))]
-    write_events(found, None, config, StageRun(out), workers=1)
+    write_events(Path("source"), found, None, config, StageRun(out), workers=1)
     return out
 
 

@@ -208,7 +208,7 @@ def test_duplicate_samples(pgen, scores, out):
 
 
 def test_match_rate_out_of_range(tmp_path, out):
-    with pytest.raises(ConfigError, match=r"min_match_rate.*found 1\.5.*less than or equal to 1"):
+    with pytest.raises(ConfigError, match=r"min-match-rate.*found 1\.5.*less than or equal to 1"):
         genome(tmp_path, tmp_path, out, min_match_rate=1.5)
 
 

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import numpy as np
+
+from proband.forecast.histories import history_lengths, read_histories
+from small_world import HandStore, Record
+
+STORE = HandStore(
+    [Record([5, 2, 3, 2], [10, 20, 20, 30], statics=(2,)), Record([6], [15], statics=(1,))], once=[5, 6]
+)
+
+
+def test_lengths_count_what_is_known_at_the_time() -> None:
+    rows = np.array([0, 0, 0, 0, 1])
+    assert history_lengths(STORE, rows, np.array([0, 19, 20, 99, 14])).tolist() == [1, 2, 4, 5, 1]
+
+
+def test_a_history_holds_nothing_later_and_the_newest_context() -> None:
+    found = read_histories(STORE, np.array([0, 1]), np.array([25, 14]), 3)
+    assert found.tokens.tolist() == [[5, 2, 3], [1, 0, 0]]
+    assert found.ages.tolist() == [[10, 20, 20], [0, 0, 0]]
+    assert found.lengths.tolist() == [3, 1]
+    assert found.statics.tolist() == [[2], [1]]
+    assert found.subject_ids.tolist() == [100, 101]
+
+
+def test_codes_that_happened_before_the_kept_part_are_remembered() -> None:
+    found = read_histories(STORE, np.array([0, 1]), np.array([99, 99]), 2)
+    assert found.tokens.tolist() == [[3, 2], [1, 6]]
+    assert found.once_before.tolist() == [[5], [0]]

@@ -1,0 +1,279 @@
+"""Rollouts of the known law against exact risks, and of a random model against a naive loop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import known_law
+from known_law import CODES, DEATH, A, B, C, D, KnownLaw, exact_risk
+from proband.core.batch import ModalityInput
+from proband.forecast.estimators import Risks, estimate
+from proband.forecast.histories import Histories, read_histories
+from proband.forecast.rollout import PathSums, Question, roll_out
+from proband.forecast.sampler import draw_codes, path_uniforms
+from proband.model.transformer import Proband
+from small_world import DAY, GENOME, HandStore, Record, random_model
+
+LAW = KnownLaw()
+WAITED = 30
+HORIZONS = (365, 1826)
+ESTIMATORS = ("mc", "scope", "reach")
+
+
+def known_histories(states: np.ndarray, first_id: int = 0) -> Histories:
+    n = len(states)
+    return Histories(
+        tokens=torch.from_numpy(np.stack([np.ones(n, dtype=np.int64), states], axis=1)),
+        ages=torch.tensor([[0, 5000 * DAY]] * n),
+        lengths=torch.full((n,), 2),
+        statics=torch.zeros(n, 1, dtype=torch.int64),
+        once_before=torch.zeros(n, 1, dtype=torch.int64),
+        start=torch.full((n,), (5000 + WAITED) * DAY),
+        subject_ids=np.arange(first_id, first_id + n),
+        modalities={},
+    )
+
+
+def question(estimator: str, outcome: int = D, **changes: object) -> Question:
+    asked = Question(
+        outcomes=torch.tensor([[code == CODES[outcome] for code in CODES]]),
+        horizons=torch.tensor(HORIZONS) * DAY,
+        masked=estimator == "reach",
+        death=DEATH,
+        num_paths=50,
+        max_events=400,
+        seed=0,
+    )
+    return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+def risks(estimator: str, states: np.ndarray, outcome: int = D, **changes: object) -> Risks:
+    found = roll_out(LAW, known_histories(states), question(estimator, outcome, **changes))
+    return estimate(found, estimator)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("outcome", [D, DEATH])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str, outcome: int) -> None:
+    states = np.array([A, B, C])[np.arange(300) % 3]
+    found = risks(estimator, states, outcome)
+    assert float(found.unresolved.max()) == 0
+    for h, days in enumerate(HORIZONS):
+        deviations = []
+        for k, state in enumerate((A, B, C)):
+            truth = exact_risk(LAW, state, days, WAITED, outcome)
+            own = found.risk[k::3, 0, h]
+            error = float(own.std() / len(own) ** 0.5)
+            assert abs(float(own.mean()) - truth) < 3.5 * error
+            deviations.append((own - truth) / found.standard_error[k::3, 0, h])
+        covered = float((torch.cat(deviations).abs() < 1.96).double().mean())
+        assert 0.88 < covered < 0.99
+
+
+def test_reach_never_has_more_variance_than_mc_and_the_truth_is_not_trivial() -> None:
+    states = np.full(100, B)
+    spread = {name: risks(name, states).standard_error.mean(dim=0)[0] for name in ESTIMATORS}
+    assert (spread["reach"] < spread["mc"]).all()
+    assert (spread["reach"] < spread["scope"] * 1.02).all()
+    assert 0.1 < exact_risk(LAW, B, 365, WAITED) < 0.9
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_truth_lies_within_the_bounds_of_unresolved_paths(estimator: str) -> None:
+    found = risks(estimator, np.full(200, A), max_events=8)
+    truth = exact_risk(LAW, A, HORIZONS[1], WAITED)
+    risk, unresolved = float(found.risk[:, 0, 1].mean()), float(found.unresolved[:, 0, 1].mean())
+    assert unresolved > 0.2
+    assert abs(risk - truth) < unresolved / 2 + 0.01
+    assert float(found.unresolved[:, 0, 0].max()) <= float(found.unresolved[:, 0, 1].max())
+
+
+def test_dropping_unresolved_paths_would_be_biased() -> None:
+    sums = roll_out(LAW, known_histories(np.full(200, A)), question("mc", max_events=8))
+    resolved = ~sums.cut[:, :, 0, 1]
+    dropped = sums.hit[:, :, 0, 1][resolved].double()
+    error = float(dropped.std() / len(dropped) ** 0.5)
+    assert abs(float(dropped.mean()) - exact_risk(LAW, A, HORIZONS[1], WAITED)) > 5 * error
+
+
+def test_death_ends_a_path() -> None:
+    """Were it not so, the risk would be that of a world without death."""
+    truth = exact_risk(LAW, C, HORIZONS[1], WAITED)
+    immortal = KnownLaw()
+    immortal.codes[:, DEATH] = 0
+    immortal.codes /= immortal.codes.sum(-1, keepdim=True).clamp(min=1e-9)
+    assert exact_risk(immortal, C, HORIZONS[1], WAITED) > truth + 0.1
+    found = risks("mc", np.full(100, C))
+    assert float(found.risk[:, 0, 1].mean()) == pytest.approx(truth, abs=0.03)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_paths_do_not_depend_on_batching_or_order(estimator: str) -> None:
+    states = np.array([A, B, C, A, B])
+    asked = question(estimator)
+    whole = roll_out(LAW, known_histories(states), asked)
+    order = np.array([3, 0, 4, 2, 1])
+    histories = known_histories(states[order])
+    mixed = roll_out(LAW, replace(histories, subject_ids=order), asked)
+    parts = [
+        roll_out(LAW, known_histories(states[at : at + 1], first_id=at), asked) for at in range(len(states))
+    ]
+    for name in PathSums.__dataclass_fields__:
+        expected = getattr(whole, name)
+        assert torch.equal(getattr(mixed, name), expected[order])
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), expected)
+    fewer = roll_out(LAW, known_histories(states), replace(asked, num_paths=20))
+    assert torch.equal(fewer.expected, whole.expected[:, :20])
+
+
+def test_several_outcomes_share_one_pool() -> None:
+    states = np.array([A, B, C])
+    both = torch.cat([question("scope", D).outcomes, question("scope", DEATH).outcomes])
+    pool = roll_out(LAW, known_histories(states), question("scope", outcomes=both))
+    for at, outcome in enumerate((D, DEATH)):
+        alone = roll_out(LAW, known_histories(states), question("scope", outcome))
+        assert torch.equal(alone.hit[:, :, 0], pool.hit[:, :, at])
+        assert torch.allclose(alone.expected[:, :, 0], pool.expected[:, :, at])
+
+
+# A trained model's path, computed the slow way: the whole history read again for every event.
+
+
+def naive_roll_out(model: Proband, histories: Histories, asked: Question) -> PathSums:
+    subjects = len(histories.tokens)
+    shape = (subjects, asked.num_paths, len(asked.outcomes), len(asked.horizons))
+    hit, cut = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
+    expected, escape = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
+    for s in range(subjects):
+        genome = {
+            name: ModalityInput(item.values[s : s + 1], item.observed[s : s + 1])
+            for name, item in histories.modalities.items()
+        }
+        for k in range(asked.num_paths):
+            length = int(histories.lengths[s])
+            tokens, ages = histories.tokens[s, :length].tolist(), histories.ages[s, :length].tolist()
+            elapsed, running = 0, True
+            for step in range(asked.max_events):
+                arguments = torch.tensor([tokens]), torch.tensor([ages]), histories.statics[s : s + 1], genome
+                with torch.no_grad():
+                    hidden = model.hidden(*arguments)[0][:, -1]
+                    uniform = [
+                        path_uniforms(asked.seed, name, histories.subject_ids[s : s + 1], np.array([k]), step)
+                        for name in ("gap", "code")
+                    ]
+                    at_least = (int(histories.start[s]) - ages[-1]) // DAY + 1 if step == 0 else 0
+                    gap = model.bins.sample(
+                        model.when(hidden).double().exp(), uniform[0], torch.tensor([at_least])
+                    )
+                    time = ages[-1] + int(gap) * DAY
+                    if time - int(histories.start[s]) > int(asked.horizons[-1]):
+                        running = False
+                        break
+                    elapsed = time - int(histories.start[s])
+                    had = torch.zeros(1, model.config.vocabulary_size, dtype=torch.bool)
+                    for code in {*tokens, *histories.once_before[s].tolist()} & set(
+                        model.once.tokens.tolist()
+                    ):
+                        had[0, code] = True
+                    p = model.log_codes(hidden, model.bins.bin_of(gap), had).exp()
+                drawn = p.masked_fill(asked.outcomes[0], 0) if asked.masked else p
+                code = int(draw_codes(drawn, uniform[1]))
+                for o, members in enumerate(asked.outcomes):
+                    share = float(p[0, members].double().sum())
+                    for h, horizon in enumerate(asked.horizons):
+                        if elapsed <= horizon:
+                            if not hit[s, k, o, -1]:
+                                expected[s, k, o, h] += share
+                            escape[s, k, o, h] += np.log1p(-share)
+                for o, members in enumerate(asked.outcomes):
+                    hit[s, k, o] |= bool(members[code]) & (elapsed <= asked.horizons)
+                tokens.append(code)
+                ages.append(time)
+                if code == asked.death:
+                    running = False
+                    break
+            if running:
+                cut[s, k] = (elapsed <= asked.horizons) & ~hit[s, k]
+    return PathSums(hit, expected, escape, cut)
+
+
+def random_world(depth: int, fusion: str) -> tuple[Proband, Histories]:
+    extra = {"fusion": "prefix", "modalities": GENOME} if fusion == "prefix" else {}
+    model = random_model(depth, once=[3, 7], depth=depth, **extra)
+    with torch.no_grad():
+        model.when.output.bias[: model.bins.num_bins // 2] += 1.5
+        model.what.bias[7] -= 2.0
+    store = HandStore(
+        [
+            Record([2, 4, 5, 2, 2, 6], [k * 400 * DAY for k in (1, 1, 2, 3, 9, 9)], statics=(1,)),
+            Record([], [], statics=(2,)),
+            Record([3, *[4] * 20], [k * 90 * DAY for k in range(1, 22)], statics=(0,)),
+        ],
+        once=[3, 7],
+    )
+    start = np.array([4000, 10, 2000]) * DAY
+    histories = read_histories(store, np.arange(3), start, context=16)
+    if fusion == "prefix":
+        values = torch.tensor([[0.5, -1.0, float("nan")], [float("nan")] * 3, [2.0, 2.0, 2.0]])
+        item = ModalityInput(values, torch.tensor([True, False, True]))
+        histories = replace(histories, modalities={"genome": item})
+    return model, histories
+
+
+@pytest.mark.parametrize(
+    ("depth", "fusion", "masked"), [(1, "none", False), (3, "prefix", False), (2, "prefix", True)]
+)
+def test_the_cached_engine_equals_reading_everything_again(depth: int, fusion: str, masked: bool) -> None:
+    model, histories = random_world(depth, fusion)
+    outcomes = torch.zeros(1 if masked else 2, 8, dtype=torch.bool)
+    outcomes[0, [5, 6]] = True
+    outcomes[-1, [5, 6]] = True
+    if not masked:
+        outcomes[1] = torch.arange(8) == 3
+    asked = Question(outcomes, torch.tensor([400, 4000]) * DAY, masked, 7, num_paths=5, max_events=45, seed=1)
+    found, expected = roll_out(model, histories, asked), naive_roll_out(model, histories, asked)
+    assert torch.equal(found.hit, expected.hit)
+    assert torch.equal(found.cut, expected.cut)
+    if not masked:
+        assert torch.allclose(found.expected, expected.expected, atol=1e-4)
+        assert expected.hit.any()
+    assert (
+        torch.allclose(found.log_escape[..., :1, :], expected.log_escape[..., :1, :], atol=1e-3) or not masked
+    )
+    assert not found.hit[2, :, -1].any() or masked  # subject 2 had code 3 long before its window
+
+
+def test_codes_that_happen_once_never_recur() -> None:
+    model, histories = random_world(2, "none")
+    outcome = (torch.arange(8) == 3)[None]
+    asked = Question(outcome, torch.tensor([8000 * DAY]), False, 7, num_paths=64, max_events=60, seed=0)
+    sums = roll_out(model, histories, asked)
+    assert not sums.hit[2].any()
+    assert float(sums.expected[2].max()) == 0
+    assert sums.hit[0].any()
+
+
+def test_batching_moves_a_trained_models_risk_by_rounding_alone() -> None:
+    model, histories = random_world(2, "none")
+    asked = Question((torch.arange(8) == 5)[None], torch.tensor([4000 * DAY]), False, 7, 16, 60, 0)
+    whole = roll_out(model, histories, asked)
+    one = replace(
+        histories,
+        **{
+            name: getattr(histories, name)[1:2]
+            for name in ("tokens", "ages", "lengths", "statics", "once_before", "start", "subject_ids")
+        },
+    )
+    alone = roll_out(model, replace(one, tokens=one.tokens[:, :1], ages=one.ages[:, :1]), asked)
+    assert torch.equal(alone.hit[0], whole.hit[1])
+    assert torch.allclose(alone.expected[0], whole.expected[1], atol=1e-5)
+
+
+def test_the_known_law_is_a_law() -> None:
+    for state in known_law.NEXT:
+        assert float(LAW.mass[state].sum()) == pytest.approx(1)
+        assert float(LAW.codes[state].sum()) == pytest.approx(1)
