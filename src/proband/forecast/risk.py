@@ -14,7 +14,7 @@ from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.schema import RISK
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import prediction_times
-from proband.ehr.outcomes import Task
+from proband.ehr.outcomes import CodeSet, Task
 from proband.forecast.estimators import Risks
 from proband.tokens.dataset import TokenStore
 from proband.tokens.vocabulary import Vocabulary
@@ -48,18 +48,26 @@ def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, np.ndarray]:
     for name, wanted in task.outcomes.items():
         chosen = set(wanted.select(codes))
         if not chosen:
-            asked = [*wanted.codes, *wanted.prefixes] or [wanted.regex or ""]
-            rare = wanted.select(vocabulary.rolled)
-            near = near_matches(asked[0], codes)
-            why = f"{len(rare)} of its codes were too rare and rolled up (first {rare[0]})" if rare else near
-            raise ConfigError(
-                "outcome codes are not in the model's vocabulary",
-                where=f"outcome {name}",
-                found=", ".join(asked[:5]),
-                remedy=why or "compare with codes in vocabulary.json",
-            )
+            raise _unknown_outcome(name, wanted, vocabulary)
         found[name] = np.array([code in chosen for code in codes])
     return found
+
+
+def _unknown_outcome(name: str, wanted: CodeSet, vocabulary: Vocabulary) -> ConfigError:
+    asked = [*wanted.codes, *wanted.prefixes] or [wanted.regex or ""]
+    rare = wanted.select(vocabulary.rolled)
+    remedy = near_matches(asked[0], vocabulary.base_codes()) or "compare with codes in vocabulary.json"
+    if rare:
+        remedy = (
+            f"{len(rare)} of its codes were too rare and rolled up, first {rare[0]}: "
+            "tokenise with a lower --min-subjects and train again"
+        )
+    return ConfigError(
+        "outcome codes are not in the model's vocabulary",
+        where=f"outcome {name}",
+        found=", ".join(asked[:5]),
+        remedy=remedy,
+    )
 
 
 def prediction_points(

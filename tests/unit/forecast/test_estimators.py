@@ -14,12 +14,8 @@ def sums(hit: list[bool], expected: list[float], escape: list[float], cut: list[
         return torch.tensor(values, dtype=dtype)[None, :, None, None]
 
     logs = [math.log(value) for value in escape]
-    return PathSums(
-        shaped(hit, torch.bool),
-        shaped(expected, torch.float64),
-        shaped(logs, torch.float64),
-        shaped(cut, torch.bool),
-    )
+    floats = [shaped(values, torch.float64) for values in (expected, logs)]
+    return PathSums(shaped(hit, torch.bool), *floats, shaped(cut, torch.bool))
 
 
 WHOLE = sums([True, False, False, True], [0.5, 0.2, 0.1, 1.2], [0.5, 0.8, 0.9, 0.2], [False] * 4)

@@ -1,0 +1,190 @@
+"""The whole stage on a small known world, with a model of random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+import known_law
+from proband.core.errors import CheckpointError, ConfigError, DataError
+from proband.core.provenance import read_manifest
+from proband.core.schema import RISK, SCORES
+from proband.forecast import forecast
+from proband.forecast.config import ForecastConfig
+from proband.model.checkpoint import save_model
+from proband.tokens import tokens
+from proband.tokens.dataset import TokenStore
+from proband.tokens.stage import TokensConfig
+from small_world import GENOME, random_model
+
+TASK = """
+outcomes:
+  d: {codes: X//D}
+  death: {codes: MEDS_DEATH}
+prediction: {years_after_entry: 4}
+horizons_years: [5, 1]
+"""
+CONFIG = ForecastConfig(paths=6, max_events=40)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    events = known_law.simulate(150, 0)
+    known_law.write_meds(events, root / "meds")
+    tokens(root / "meds", root / "tokens", config=TokensConfig(min_subjects=1), workers=1)
+    (root / "task.yaml").write_text(TASK)
+    store = TokenStore(root / "tokens")
+    for name, extra in (("model", {}), ("model_genome", {"fusion": "prefix", "modalities": GENOME})):
+        model = random_model(
+            vocabulary_size=len(store.vocabulary), once=store.once.nonzero()[0].tolist(), context=32, **extra
+        )
+        (root / name).mkdir()
+        save_model(model, root / name, torch.from_numpy(store.once), store.vocabulary.hash)
+    ids = store.subject_ids[::2].tolist()
+    scores = {"subject_id": ids} | {f"PGS{k}": [float(i % 3) for i in ids] for k in (1, 2, 3)}
+    (root / "genome").mkdir()
+    frame = pl.DataFrame(scores).with_columns(pl.col("^PGS.*$").cast(pl.Float32))
+    SCORES.write(frame, root / "genome" / "scores.parquet")
+    return root
+
+
+@pytest.fixture
+def run(world: Path, tmp_path: Path) -> Callable[..., pl.DataFrame]:
+    def one(name: str = "out", model: str = "model", folder: str = "tokens", **options: Any) -> pl.DataFrame:
+        task = options.pop("task", world / "task.yaml")
+        config = options.pop("config", CONFIG)
+        tokens_folder = options.pop("tokens_folder", world / folder)
+        forecast(world / model, tokens_folder, tmp_path / name, task=task, config=config, **options)
+        return RISK.read(tmp_path / name / "risk.parquet")
+
+    return one
+
+
+def risks(table: pl.DataFrame) -> list[float]:
+    return table["risk"].to_list()
+
+
+@pytest.mark.parametrize("estimator", ["mc", "scope", "reach"])
+def test_a_risk_table_of_new_onsets(
+    run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path, estimator: str
+) -> None:
+    table = run(config=CONFIG.model_copy(update={"estimator": estimator}))
+    store = TokenStore(world / "tokens")
+    counts = read_manifest(tmp_path / "out")["counts"]
+    assert table["horizon_years"].unique().sort().to_list() == [1.0, 5.0]
+    assert table.height == 2 * (
+        2 * counts["num_predictions"] - counts["num_prevalent_d"] - counts["num_prevalent_death"]
+    )
+    assert counts["num_prevalent_d"] > 0
+    assert counts["num_prevalent_death"] == 0
+    assert set(table["subject_id"]) <= set(store.subject_ids[store.rows_of("held_out")].tolist())
+    wide = table.pivot("horizon_years", index=["subject_id", "outcome"], values="risk")
+    assert (wide["5.0"] >= wide["1.0"] - 1e-12).all()
+    assert table["risk"].n_unique() > 2
+
+
+def test_nothing_after_the_prediction_time_changes_a_risk(
+    run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path
+) -> None:
+    events = pl.concat([pl.read_parquet(path) for path in sorted((world / "meds").rglob("*.parquet"))])
+    events = events.sort("subject_id", "time", nulls_last=False, maintain_order=True)
+    cut = known_law.START + timedelta(days=4 * 365.25)
+    before = pl.col("time").is_null() | (pl.col("time") <= cut)
+    end = pl.col("code") == "OBSERVATION_PERIOD//END"
+    future = ~before & ~end
+    code = pl.when(future & (pl.col("code") != "MEDS_DEATH")).then(pl.lit("X//D")).otherwise("code")
+    other = events.with_columns(code.alias("code"))
+    known_law.write_meds(other, tmp_path / "meds")
+    tokens(tmp_path / "meds", tmp_path / "tokens", vocabulary=world / "tokens", workers=1)
+    changed = run("changed", tokens_folder=tmp_path / "tokens")
+    assert changed.equals(run("original"))
+    assert not other.equals(events)
+    past = events.with_columns(
+        pl.when(before & (pl.col("code") == "X//A")).then(pl.lit("X//B")).otherwise("code").alias("code")
+    )
+    known_law.write_meds(past, tmp_path / "meds2")
+    tokens(tmp_path / "meds2", tmp_path / "tokens2", vocabulary=world / "tokens", workers=1)
+    assert not run("past", tokens_folder=tmp_path / "tokens2").equals(changed)
+
+
+def test_the_path_budget_and_other_horizons_leave_a_risk_as_it_is(run: Callable[..., pl.DataFrame]) -> None:
+    whole = run("a")
+    pieces = run("b", config=CONFIG.model_copy(update={"path_budget": 7}))
+    assert risks(pieces) == pytest.approx(risks(whole), abs=1e-6)
+    other_seed = run("c", config=CONFIG.model_copy(update={"seed": 1}))
+    assert risks(other_seed) != pytest.approx(risks(whole), abs=1e-6)
+
+
+def test_a_model_with_a_genome_runs_with_and_without_one(
+    run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = run("given", model="model_genome", genome=world / "genome")
+    counts = read_manifest(tmp_path / "given")["counts"]
+    assert 0 < counts["num_without_genome"] < counts["num_predictions"]
+    absent = run("absent", model="model_genome")
+    assert "all subjects count as ungenotyped" in capsys.readouterr().err
+    counts = read_manifest(tmp_path / "absent")["counts"]
+    assert counts["num_without_genome"] == counts["num_predictions"]
+    genotyped = pl.col("subject_id").is_in(
+        SCORES.read(world / "genome" / "scores.parquet")["subject_id"].to_list()
+    )
+    without = [table.filter(~genotyped) for table in (given, absent)]
+    assert risks(without[0]) == pytest.approx(risks(without[1]), abs=1e-6)
+    having = [table.filter(genotyped) for table in (given, absent)]
+    assert risks(having[0]) != pytest.approx(risks(having[1]), abs=1e-3)
+
+
+def test_unresolved_paths_are_reported(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = run(config=CONFIG.model_copy(update={"max_events": 1}))
+    assert float(table["unresolved"].mean()) > 0.05  # type: ignore[arg-type]
+    assert "raise --max-events" in capsys.readouterr().err
+    assert read_manifest(tmp_path / "out")["notes"]["mean_unresolved"] == table["unresolved"].mean()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (("X//D", "X//DD"), ConfigError, "did you mean X//D"),
+        (("years_after_entry: 4", "years_after_entry: 90"), DataError, "nobody is under follow-up"),
+        (("horizons_years", "horizon_years"), ConfigError, "horizon"),
+    ],
+)
+def test_bad_tasks_leave_nothing_behind(
+    run: Callable[..., pl.DataFrame],
+    tmp_path: Path,
+    change: tuple[str, str],
+    error: type[Exception],
+    message: str,
+) -> None:
+    (tmp_path / "task.yaml").write_text(TASK.replace(*change))
+    with pytest.raises(error, match=message):
+        run(task=tmp_path / "task.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["task.yaml"]
+
+
+def test_other_tokens_or_an_unknown_split_are_refused(
+    run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no subject in this split"):
+        run(config=CONFIG.model_copy(update={"split": "test"}))
+    tokens(world / "meds", tmp_path / "tokens", config=TokensConfig(min_subjects=100), workers=1)
+    with pytest.raises(CheckpointError, match="different vocabularies"):
+        run("bad", tokens_folder=tmp_path / "tokens")
+
+
+def test_a_finished_forecast_is_left_alone(run: Callable[..., pl.DataFrame], tmp_path: Path) -> None:
+    first = run()
+    changed = (tmp_path / "out" / "risk.parquet").stat().st_mtime_ns
+    assert run().equals(first)
+    assert (tmp_path / "out" / "risk.parquet").stat().st_mtime_ns == changed
+    with pytest.raises(ConfigError, match="other settings"):
+        run(config=CONFIG.model_copy(update={"paths": 7}))
