@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from proband.core.errors import CheckpointError, ConfigError
+from proband.core.provenance import read_manifest
+from proband.model.checkpoint import load_model
+from proband.tokens.dataset import TokenStore
+from proband.train import loop, train
+from proband.train.config import TrainConfig
+from proband.train.likelihood import Likelihood
+from proband.train.log import read_metrics
+from proband.train.stage import build_model, count_gaps
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from proband.train import loop, train
+from proband.train.config import TrainConfig
+tokens, out, config, step, number, genome = sys.argv[1:]
+original = loop.Trainer.{method}
+def stop(self, *arguments):
+    if self.progress.step >= int(step):
+        os.kill(os.getpid(), int(number))
+    return original(self, *arguments)
+loop.Trainer.{method} = stop
+train(Path(tokens), Path(out), genome=Path(genome) if genome else None,
+      config=TrainConfig.model_validate_json(config))
+"""
+
+
+def stopped_by(
+    number: signal.Signals, world: Path, out: Path, config: TrainConfig, step: int, method: str = "_step",
+    genome: Path | None = None,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    arguments = [str(world / "tokens"), str(out), config.model_dump_json(), str(step), str(int(number))]
+    return subprocess.run(
+        [sys.executable, "-c", KILLED.replace("{method}", method), *arguments, str(genome or "")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def whole(world: Path, small: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted training."""
+    out = tmp_path_factory.mktemp("whole") / "model"
+    train(world / "tokens", out, config=small)
+    return out
+
+
+def test_a_finished_model_folder(whole: Path, world: Path, small: TrainConfig) -> None:
+    names = [
+        "config.json",
+        "loss.png",
+        "manifest.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "vocabulary.json",
+    ]
+    assert sorted(os.listdir(whole)) == names
+    assert os.listdir(whole.parent) == ["model"]
+    manifest = read_manifest(whole)
+    assert manifest["counts"]["num_weights"] == sum(p.numel() for p in load_model(whole).parameters())
+    assert manifest["config"]["epochs"] == 5
+    lines = read_metrics(whole)
+    assert lines[-1]["step"] == manifest["counts"]["num_steps"]
+    parts = sum(lines[-1][part] for part in ("when", "what", "censoring"))
+    assert lines[-1]["tuning"] == pytest.approx(parts, abs=1e-4)
+    assert manifest["notes"]["tuning_nats_per_event"]["total"] == pytest.approx(
+        min(line["tuning"] for line in lines), abs=1e-4
+    )
+    train(world / "tokens", whole, config=small)  # nothing to do
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    whole: Path, world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    train(world / "tokens", tmp_path / "a", config=small)
+    assert same(weights(tmp_path / "a"), weights(whole))
+    train(world / "tokens", tmp_path / "b", config=small.model_copy(update={"seed": 1}))
+    assert not same(weights(tmp_path / "b"), weights(whole))
+
+
+@pytest.mark.parametrize(("step", "method"), [(25, "_evaluate"), (31, "_step")])
+def test_a_killed_training_resumes_to_the_same_bits(
+    whole: Path, world: Path, small: TrainConfig, tmp_path: Path, step: int, method: str
+) -> None:
+    out = tmp_path / "model"
+    ended = stopped_by(signal.SIGKILL, world, out, small, step, method)
+    assert ended.returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path) == ["model.partial"]
+    with pytest.raises(ConfigError, match=r"an interrupted training is there.*--resume.*--overwrite"):
+        train(world / "tokens", out, config=small)
+    train(world / "tokens", out, config=small, resume=True)
+    assert same(weights(out), weights(whole))
+    steps = [line["step"] for line in read_metrics(out)]
+    assert steps == [line["step"] for line in read_metrics(whole)]
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_ctrl_c_in_the_middle_of_a_step_saves_a_whole_state(
+    whole: Path, world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    out = tmp_path / "model"
+    rarely = small.model_copy(update={"save_seconds": 1000.0})
+    ended = stopped_by(signal.SIGINT, world, out, rarely, 11)
+    assert ended.returncode != 0
+    assert "continue with --resume" in ended.stderr
+    train(world / "tokens", out, config=rarely, resume=True)
+    assert same(weights(out), weights(whole))
+
+
+def test_a_killed_training_with_a_genome_resumes_to_the_same_bits(
+    world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    config = small.model_copy(update={"fusion": "prefix"})
+    genome = world / "genome"
+    train(world / "tokens", tmp_path / "whole", genome=genome, config=config)
+    stopped_by(signal.SIGKILL, world, tmp_path / "model", config, 17, genome=genome)
+    train(world / "tokens", tmp_path / "model", genome=genome, config=config, resume=True)
+    assert same(weights(tmp_path / "model"), weights(tmp_path / "whole"))
+    assert load_model(tmp_path / "model").config.modalities["genome"].names == ("PGS1", "PGS2")
+
+
+def test_resuming_with_other_settings_or_a_damaged_state_is_refused(
+    world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    out = tmp_path / "model"
+    stopped_by(signal.SIGKILL, world, out, small, 5)
+    with pytest.raises(CheckpointError, match=r"other settings.*learning_rate None, now 0.1"):
+        train(world / "tokens", out, config=small.model_copy(update={"learning_rate": 0.1}), resume=True)
+    state = tmp_path / "model.partial" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-50])
+    with pytest.raises(CheckpointError, match="unreadable training state") as caught:
+        train(world / "tokens", out, config=small, resume=True)
+    assert "\n" not in str(caught.value)
+    train(world / "tokens", out, config=small.model_copy(update={"epochs": 0.1}), overwrite=True)
+    assert (out / "model.safetensors").is_file()
+
+
+def test_early_stopping_keeps_the_best_weights(
+    world: Path, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    totals = [5.0, 3.0, 4.0, 4.5, 2.0, 1.0]
+
+    def measure(model: torch.nn.Module, batches: object, kinds: list[str]) -> Likelihood:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return Likelihood(0.0, totals[min(len(seen) - 1, 5)], 0.0, 1, 0, {}, {}, {})
+
+    monkeypatch.setattr(loop, "measure", measure)
+    config = small.model_copy(update={"patience": 2, "epochs": 200.0})
+    train(world / "tokens", tmp_path / "m", config=config)
+    assert len(seen) == 5  # four evaluations, and the best model once more
+    assert same(weights(tmp_path / "m"), seen[1])
+    assert not same(seen[3], seen[1])
+    assert read_manifest(tmp_path / "m")["notes"]["best_step"] == read_metrics(tmp_path / "m")[1]["step"]
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_rate(
+    world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    config = small.model_copy(update={"learning_rate": 1e30, "save_seconds": 1000.0})
+    message = r"not a finite number; in step \d+, learning rate [\d.]+e\+\d+.*--learning-rate"
+    with pytest.raises(ConfigError, match=message) as e:
+        train(world / "tokens", tmp_path / "m", config=config)
+    assert "\n" not in str(e.value)
+    assert not (tmp_path / "m").exists()
+
+
+def test_fusion_and_genome_belong_together(world: Path, small: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found fusion prefix without a genome"):
+        train(world / "tokens", tmp_path / "m", config=small.model_copy(update={"fusion": "prefix"}))
+    with pytest.raises(ConfigError, match="found fusion none with a genome"):
+        train(world / "tokens", tmp_path / "m", genome=world / "genome", config=small)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_new_model_knows_the_train_frequencies(world: Path, small: TrainConfig) -> None:
+    store = TokenStore(world / "tokens")
+    model = build_model(store, {}, small)
+    counts = count_gaps(store, model.bins)
+    by_hand = np.zeros(model.bins.num_bins)
+    for row in store.rows_of("train"):
+        _, minutes = store.record(int(row))
+        for before, after in itertools.pairwise(minutes):
+            by_hand[int(model.bins.bin_of(torch.tensor((after - before) // 1440)))] += 1
+    assert counts.tolist() == by_hand.tolist()
+    share = (counts + 1) / (counts + 1).sum()
+    assert torch.allclose(model.when.output.bias.detach().exp().double(), share, atol=1e-6)
+
+
+def test_training_by_minutes_ends_on_time(world: Path, small: TrainConfig, tmp_path: Path) -> None:
+    train(world / "tokens", tmp_path / "m", config=small.model_copy(update={"minutes": 0.01}))
+    assert 0.6 <= read_manifest(tmp_path / "m")["notes"]["train_seconds"] < 5
+    json.loads((tmp_path / "m" / "config.json").read_text())
