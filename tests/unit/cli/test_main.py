@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from proband.cli import main as cli
+from proband.core.errors import CheckpointError, ConfigError, DataError
+
+HEAVY = ("torch", "polars", "numpy", "pyarrow", "matplotlib", "sklearn", "ibis", "msprime", "scipy")
+
+
+def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int | str | None:
+    """Run main with a command that raises; return its exit status."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def _fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(sys, "argv", ["proband"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code
+
+
+@pytest.mark.parametrize("kind", [DataError, ConfigError, CheckpointError])
+def test_a_users_mistake_is_one_line_and_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: type[Exception]
+) -> None:
+    assert ending(monkeypatch, kind("wrong\nthing")) == 2
+    streams = capsys.readouterr()
+    assert streams.err == "proband: wrong thing\n"
+    assert streams.out == ""
+
+
+def test_ctrl_c_is_one_line_and_status_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ending(monkeypatch, KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "proband: interrupted; no partial output was left in place\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_disk_that_takes_nothing_is_one_line_and_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    assert ending(monkeypatch, OSError(number, os.strerror(number), "out/x")) == 2
+    assert capsys.readouterr().err == (
+        f"proband: cannot write; in out/x; found {os.strerror(number)}; "
+        "remedy: free space or choose another output folder\n"
+    )
+
+
+def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (RuntimeError("bug"), OSError(errno.EBADF, "bug")):
+        with pytest.raises(type(error), match="bug"):
+            _run(monkeypatch, error)
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    ending(monkeypatch, error)
+
+
+def proband(
+    *arguments: str, script: str = "from proband.cli.main import main; main()"
+) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = f"""
+import sys
+from proband.cli import main
+sys.argv = ["proband", "--help"]
+try:
+    main.main()
+finally:
+    print("HEAVY", [name for name in {HEAVY!r} if name in sys.modules])
+"""
+    ended = proband(script=script)
+    assert ended.returncode == 0, ended.stderr
+    assert "HEAVY []" in ended.stdout
+    for name in ("tokens", "train", "forecast", "likelihood"):
+        assert name in ended.stdout
+
+
+@pytest.mark.parametrize("command", ["tokens", "train", "forecast", "likelihood"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    ended = proband(command, "--help")
+    assert ended.returncode == 0
+    assert f"Example: proband {command}" in " ".join(ended.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tokens", "none", "out"], "no MEDS shards; in none"),
+        (["tokens", "none", "out", "--num-bins", "1"], "unusable --num-bins; found 1"),
+        (["train", "none", "out"], "no finished output of a proband stage; in none"),
+        (["train", "none", "out", "--fusion", "prefix"], "found fusion prefix without a genome"),
+        (["train", "none", "out", "--token-budget", "7"], "unusable --token-budget; found 7"),
+        (["train", "none", "out", "--preset", "huge"], "unusable --preset; found 'huge'"),
+        (["forecast", "none", "none", "out", "--task", "no.yaml"], "missing task file; in no.yaml"),
+        (["forecast", "none", "none", "out", "--task", "t", "--estimator", "x"], "unusable --estimator"),
+        (["likelihood", "none", "none"], "no finished output of a proband stage; in none"),
+    ],
+)
+def test_unusable_input_ends_in_one_line_and_status_2(
+    arguments: list[str], message: str, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = proband(*arguments)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("proband: ")
+    assert message in ended.stderr
+    assert os.listdir(tmp_path) == []
