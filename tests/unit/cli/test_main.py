@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -67,12 +68,9 @@ def _run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     ending(monkeypatch, error)
 
 
-def proband(
-    *arguments: str, script: str = "from proband.cli.main import main; main()"
-) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
+def proband(*arguments: str, script: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script or "from proband.cli.main import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -114,12 +112,25 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     ],
 )
 def test_unusable_input_ends_in_one_line_and_status_2(
-    arguments: list[str], message: str, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ended = proband(*arguments)
-    assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.count("\n") == 1
-    assert ended.stderr.startswith("proband: ")
-    assert message in ended.stderr
+    monkeypatch.setattr(sys, "argv", ["proband", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert line.startswith("proband: ")
+    assert message in line
     assert os.listdir(tmp_path) == []
+
+
+def test_the_shell_sees_the_same(tmp_path: Path) -> None:
+    ended = proband("tokens", str(tmp_path / "none"), str(tmp_path / "out"))
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
