@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+
+import tiny_pipeline
 
 os.environ.setdefault("POLARS_MAX_THREADS", "2")
 install_import_hook("proband", "beartype.beartype")
@@ -18,3 +21,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "external" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with the outputs of every stage on a tiny synthetic biobank; read it, do not change it."""
+    base = tmp_path_factory.getbasetemp()
+    return tiny_pipeline.shared(base if worker_id == "master" else base.parent)

@@ -198,39 +198,48 @@ def _against_first(table: pl.DataFrame, differences: pl.DataFrame, metric: str) 
 
 
 def format_headline(table: pl.DataFrame) -> str:
-    """The table of :func:`headline` as text of fixed width, for a terminal."""
-    lines = []
-    width = max([len("model"), *(len(model) for model in table["model"])])
-    for (outcome, horizon), part in table.group_by(["outcome", "horizon_years"], maintain_order=True):
-        top = part.row(0, named=True)
-        incidence = _number(top["cumulative_incidence"], percent=True)
-        lines.append(
-            f"{outcome}, {horizon:g} years: {top['num_cases']} cases of {top['num_subjects']} subjects, "
-            f"cumulative incidence {incidence}"
-        )
-        lines.append(
-            f"  {'model':<{width}}  {'AUROC (95% CI)':<22}  {'AUPRC (95% CI)':<22}  AUROC vs {top['model']}"
-        )
-        lines += [_headline_row(row, width) for row in part.iter_rows(named=True)]
-        lines.append("")
-    return "\n".join(lines).rstrip()
+    """The table of :func:`headline` as text for a terminal: per metric one row per outcome.
 
-
-def _headline_row(row: dict, width: int) -> str:
-    cells = [
-        f"{_number(row[name])} ({_number(row[f'{name}_low'])} to {_number(row[f'{name}_high'])})"
-        for name in ("auroc", "auprc")
+    Columns are cases, cumulative incidence, every model's value, and the second listed model minus the first
+    with its confidence interval. A dash stands for what too few cases do not let be estimated.
+    """
+    if table.is_empty():
+        return "no outcome to show"
+    models = table["model"].unique(maintain_order=True).to_list()
+    horizon = table["horizon_years"][0]
+    blocks = [
+        _block(table, models, metric, f"{title} at {horizon:g} years")
+        for metric, title in (("auroc", "AUROC"), ("auprc", "AUPRC"))
     ]
-    cells = [cell if row["auroc"] is not None else "too few cases" for cell in cells]
-    gain = "" if row["auroc_difference"] is None else _gain(row)
-    return f"  {row['model']:<{width}}  {cells[0]:<22}  {cells[1]:<22}  {gain}".rstrip()
+    return "\n\n".join(blocks)
 
 
-def _gain(row: dict) -> str:
-    ends = [row[f"auroc_difference_{end}"] for end in ("low", "high")]
-    low, high = ("–" if end is None else f"{end:+.3f}" for end in ends)
-    p = row["auroc_difference_p"]
-    return f"{row['auroc_difference']:+.3f} ({low} to {high}{'' if p is None else f', p = {p:.3f}'})"
+def _block(table: pl.DataFrame, models: list[str], metric: str, title: str) -> str:
+    rows = [[title, "cases", "incidence", *models]]
+    if len(models) > 1:
+        rows[0].append(f"{models[1]} − {models[0]} (95% CI)")
+    for (outcome,), part in table.group_by("outcome", maintain_order=True):
+        by_model = {row["model"]: row for row in part.iter_rows(named=True)}
+        top = part.row(0, named=True)
+        cells = [str(outcome), str(top["num_cases"]), _number(top["cumulative_incidence"], percent=True)]
+        cells += [_number(by_model[model][metric] if model in by_model else None) for model in models]
+        if len(models) > 1:
+            cells.append(_gain(by_model.get(models[1], {}), metric))
+        rows.append(cells)
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(widths[at]) for at, cell in enumerate(row) if at)])
+        for row in rows
+    )
+
+
+def _gain(row: dict, metric: str) -> str:
+    """A difference with its interval."""
+    value, low, high = (row.get(f"{metric}_difference{end}") for end in ("", "_low", "_high"))
+    if value is None:
+        return "–"
+    ends = " to ".join("–" if end is None else f"{end:+.3f}" for end in (low, high))
+    return f"{value:+.3f} ({ends})"
 
 
 def _number(value: float | None, percent: bool = False) -> str:

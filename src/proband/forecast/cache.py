@@ -22,7 +22,7 @@ class PathCache:
         prompt: Per block, keys and values (subjects, heads, prompt, head_dim).
         prompt_mask: Which prompt positions are real.
         next_position: Position of the first sampled token, per subject.
-        paths: Per block, buffers (subjects, heads, paths, capacity, head_dim).
+        paths: Per block, buffers (subjects, heads, paths, head_dim, capacity).
         length: Tokens on the paths so far.
     """
 
@@ -34,7 +34,7 @@ class PathCache:
 
     def make_room(self) -> None:
         """Double the buffers when they are full."""
-        capacity = self.paths[0][0].shape[3]
+        capacity = self.paths[0][0].shape[-1]
         if self.length < capacity:
             return
         self.paths = [(_widened(keys), _widened(values)) for keys, values in self.paths]
@@ -51,15 +51,14 @@ class PathCache:
 
     def _kept(self, buffer: Tensor, subjects: Tensor, slots: Tensor) -> Tensor:
         """The used part of the kept paths, in a new buffer of the same capacity."""
-        used = buffer[subjects[:, None], :, slots, : self.length].transpose(1, 2)
-        shape = (*used.shape[:3], buffer.shape[3], buffer.shape[4])
-        kept = buffer.new_empty(shape)
-        kept[:, :, :, : self.length] = used
+        used = buffer[subjects[:, None], :, slots, :, : self.length].transpose(1, 2)
+        kept = buffer.new_empty((*used.shape[:-1], buffer.shape[-1]))
+        kept[..., : self.length] = used
         return kept
 
 
 def _widened(buffer: Tensor) -> Tensor:
-    return torch.cat([buffer, torch.empty_like(buffer)], dim=3)
+    return torch.cat([buffer, torch.empty_like(buffer)], dim=-1)
 
 
 def prefill(
@@ -78,7 +77,8 @@ def prefill(
     paths = []
     for keys, _ in prompt:
         heads, head_dim = keys.shape[1], keys.shape[3]
-        shape = (subjects, heads, num_paths, _FIRST_CAPACITY, head_dim)
+        shape = (subjects, heads, num_paths, head_dim, _FIRST_CAPACITY)
         paths.append((keys.new_empty(shape), keys.new_empty(shape)))
     last = hidden[torch.arange(subjects), histories.lengths - 1]
+    prompt = [(keys.contiguous(), values.contiguous()) for keys, values in prompt]  # read at every step
     return last, PathCache(prompt, mask, latents + histories.lengths, paths)

@@ -11,11 +11,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from proband.core.batch import ModalityInput
-from proband.core.units import years_to_minutes
 from proband.tokens.dataset import ModalityTable, TokenStore
 from proband.tokens.loader import modality_inputs
-
-_RECENT_YEARS = 2
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,6 @@ def history_lengths(
         for row, until in zip(rows, start, strict=True)
     ]
     return np.asarray(lengths, dtype=np.int64)
-
-
-def recent_events(
-    store: TokenStore, rows: Int[np.ndarray, " n"], start: Int[np.ndarray, " n"]
-) -> Int[np.ndarray, " n"]:
-    """Tokens within two years before each prediction time: a guess at how busy the paths will be."""
-    since = np.asarray(start) - years_to_minutes(_RECENT_YEARS)
-    return history_lengths(store, rows, start) - history_lengths(store, rows, since)
 
 
 def read_histories(

@@ -15,7 +15,7 @@ from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.forecast.config import ForecastConfig
 from proband.forecast.estimators import Risks, estimate
-from proband.forecast.histories import read_histories, recent_events
+from proband.forecast.histories import history_lengths, read_histories
 from proband.forecast.risk import Points, outcome_matrix, outcome_tokens, prediction_points, risk_table
 from proband.forecast.rollout import Question, roll_out
 from proband.model.checkpoint import load_model
@@ -91,8 +91,8 @@ def _risks(
     task: Task,
     config: ForecastConfig,
 ) -> pl.DataFrame:
-    """RiskTable rows of all points, in chunks of similar recent activity, whose paths end together."""
-    order = np.argsort(recent_events(store, points.rows, points.start), kind="stable")
+    """RiskTable rows of all points, in chunks of similar history length."""
+    order = np.argsort(history_lengths(store, points.rows, points.start), kind="stable")
     size = max(1, config.path_budget // config.paths)
     chunks = [order[at : at + size] for at in range(0, len(order), size)]
     parts = []

@@ -101,17 +101,18 @@ class Attention(nn.Module):
             turn: Rotary angles of the new tokens, paths on the length axis.
             prompt: Keys and values (subjects, heads, prompt length, head_dim), computed once.
             prompt_mask: True where a prompt position is real, (subjects, prompt length).
-            path: Buffers (subjects, heads, paths, capacity, head_dim), written here at ``length``.
+            path: Buffers (subjects, heads, paths, head_dim, capacity), written here at ``length``; time is
+                the last axis, so that a slice of it still multiplies without a copy.
             length: Tokens already on the paths.
         """
         q, k, v = self.project(x, turn)
-        path[0][:, :, :, length], path[1][:, :, :, length] = k, v
-        own_k, own_v = path[0][:, :, :, : length + 1], path[1][:, :, :, : length + 1]
+        path[0][..., length], path[1][..., length] = k, v
+        own_k, own_v = path[0][..., : length + 1], path[1][..., : length + 1]
         scale = 1 / math.sqrt(q.shape[-1])
         to_prompt = (q @ prompt[0].transpose(-1, -2)) * scale
         to_prompt = to_prompt.masked_fill(~prompt_mask[:, None, None, :], -torch.inf)
-        to_path = (own_k @ q[..., None]).squeeze(-1) * scale
+        to_path = (q[..., None, :] @ own_k).squeeze(-2) * scale
         weights = torch.cat([to_prompt, to_path], dim=-1).softmax(dim=-1)
         on_prompt, on_path = weights.split([to_prompt.shape[-1], length + 1], dim=-1)
-        mixed = on_prompt @ prompt[1] + (on_path[..., None, :] @ own_v).squeeze(-2)
+        mixed = on_prompt @ prompt[1] + (on_path[..., None, :] @ own_v.transpose(-1, -2)).squeeze(-2)
         return self.output(mixed.transpose(1, 2).flatten(2))

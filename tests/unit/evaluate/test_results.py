@@ -34,11 +34,23 @@ def test_unknown_horizon(results):
         headline(results, 3.0)
 
 
-def test_text_names_models_and_too_few_cases(results):
+def test_text_has_a_row_per_outcome_and_a_column_per_model(results):
+    table = headline(results, 5.0)
+    lines = format_headline(table).splitlines()
+    assert lines[0].split()[:4] == ["AUROC", "at", "5", "years"]
+    assert "sharp − plain (95% CI)" in lines[0]
+    outcomes = table["outcome"].unique(maintain_order=True).to_list()
+    assert [line.split()[0] for line in lines[1 : 1 + len(outcomes)]] == outcomes
+    row = table.filter(outcome="type_2_diabetes", model="sharp").row(0, named=True)
+    line = lines[1 + outcomes.index("type_2_diabetes")]
+    assert f"{row['auroc']:.3f}" in line
+    assert f"{row['auroc_difference']:+.3f} ({row['auroc_difference_low']:+.3f} to" in line
+    assert len({len(line) for line in lines[: 1 + len(outcomes)]}) == 1
+
+
+def test_text_shows_a_dash_where_cases_are_too_few(results):
     text = format_headline(headline(results, 1.0))
-    assert "type_2_diabetes, 1 years" in text
-    assert "AUROC vs plain" in text
-    assert "too few cases" in text
+    assert "–" in text
     assert "nan" not in text
     assert "None" not in text
 

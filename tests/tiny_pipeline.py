@@ -1,0 +1,57 @@
+"""One tiny run of every stage, made once per test session and shared by its worker processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+SUBJECTS = 400
+
+
+def build(root: Path) -> None:
+    """Run all stages into ``root``: biobank, meds, genome, tokens, model, risk, results."""
+    from proband.ehr import ehr
+    from proband.evaluate import evaluate
+    from proband.forecast import forecast
+    from proband.forecast.config import ForecastConfig
+    from proband.genome import genome
+    from proband.synth import synth
+    from proband.synth.config import SynthConfig
+    from proband.tokens import tokens
+    from proband.train import train
+    from proband.train.config import TrainConfig
+
+    config = SynthConfig(subjects=SUBJECTS, scores=20, variants=2000, truth_replicates=20)
+    synth(root / "biobank", config=config)
+    ehr(root / "biobank" / "omop", root / "meds", splits=(0.6, 0.1, 0.3), workers=1)
+    genome(root / "biobank" / "genotypes" / "biobank.pgen", root / "biobank" / "scorefiles", root / "genome")
+    tokens(root / "meds", root / "tokens", workers=1)
+    small = TrainConfig(depth=1, dim=32, num_heads=2, epochs=0.5, context=128, fusion="prefix")
+    train(root / "tokens", root / "model", genome=root / "genome", config=small)
+    forecast(
+        root / "model",
+        root / "tokens",
+        root / "risk",
+        task=root / "biobank" / "task.yaml",
+        genome=root / "genome",
+        config=ForecastConfig(paths=4, max_events=100),
+    )
+    evaluate([root / "risk"], root / "meds", root / "results", genome=root / "genome", bootstrap=50)
+
+
+def shared(base: Path) -> Path:
+    """The folder of the tiny run below ``base``, built by whichever process comes first."""
+    root, done, lock = base / "tiny", base / "tiny.done", base / "tiny.lock"
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        waited = time.monotonic()
+        while not done.exists():
+            if time.monotonic() - waited > 300:
+                raise TimeoutError("the tiny pipeline was not built") from None
+            time.sleep(0.2)
+        return root
+    build(root)
+    done.touch()
+    return root
