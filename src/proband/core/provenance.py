@@ -210,7 +210,7 @@ def stage_output(
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = work or Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     folder.mkdir(exist_ok=True)
-    folder.chmod(0o755)
+    folder.chmod(0o777 & ~_umask())  # mkdtemp's own mode would lock the group out
     run = StageRun(folder)
     try:
         yield run
@@ -220,6 +220,12 @@ def stage_output(
         if work is None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
 
 
 def publish(folder: Path, out: Path) -> None:

@@ -50,12 +50,29 @@ def path_values(sums: PathSums, estimator: Estimator) -> Float[Tensor, "subjects
     return torch.where(sums.cut, value + room / 2, value)
 
 
-def estimate(sums: PathSums, estimator: Estimator) -> Risks:
-    """Mean, standard error and unresolved share over paths."""
-    values = path_values(sums, estimator)
+def estimate(sums: PathSums, estimator: Estimator, after_gap: bool = False) -> Risks:
+    """Mean, standard error and unresolved share over paths.
+
+    Args:
+        sums: What the paths gave.
+        estimator: mc, scope or reach.
+        after_gap: The first horizon is a blanking gap: the risks of the others are conditional on no outcome
+            within it, (F(h) − F(gap)) / (1 − F(gap)), as the labels of such a task are.
+    """
+    values, unresolved = path_values(sums, estimator), sums.cut.double().mean(dim=1)
+    if after_gap:
+        values, unresolved = _beyond_gap(values), unresolved[..., 1:]
     error = values.std(dim=1, correction=1) / values.shape[1] ** 0.5
     return Risks(
-        risk=values.mean(dim=1).clamp(0, 1),
-        standard_error=error.clamp(max=1),
-        unresolved=sums.cut.double().mean(dim=1),
+        risk=values.mean(dim=1).clamp(0, 1), standard_error=error.clamp(max=1), unresolved=unresolved
     )
+
+
+def _beyond_gap(
+    values: Float[Tensor, "subjects paths outcomes horizons"],
+) -> Float[Tensor, "subjects paths outcomes rest"]:
+    """The ratio estimate, linearised: the paths' mean is the ratio, their spread its error (delta method)."""
+    early, late = values[..., :1], values[..., 1:]
+    escaped = (1 - early.mean(dim=1, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny)
+    ratio = (late - early).mean(dim=1, keepdim=True) / escaped
+    return ratio + ((late - early) - ratio * (1 - early)) / escaped

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from proband.core.errors import ConfigError, DataError, near_matches
+from proband.core.progress import say
 from proband.core.schema import RISK
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import prediction_times
@@ -50,6 +51,9 @@ def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, np.ndarray]:
         if not chosen:
             raise _unknown_outcome(name, wanted, vocabulary)
         found[name] = np.array([code in chosen for code in codes])
+        rolled = wanted.select(vocabulary.rolled)
+        if rolled:
+            say(f"forecast: {len(rolled)} rare codes of {name} rolled up and do not count, first {rolled[0]}")
     return found
 
 

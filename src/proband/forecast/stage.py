@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 import torch
 
+from proband.core.errors import ConfigError
 from proband.core.progress import say, track
 from proband.core.provenance import hash_file, is_finished, stage_output
 from proband.core.schema import RISK
-from proband.core.units import years_to_minutes
+from proband.core.units import MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.forecast.config import ForecastConfig
 from proband.forecast.estimators import Risks, estimate
@@ -95,13 +96,16 @@ def _risks(
     order = np.argsort(history_lengths(store, points.rows, points.start), kind="stable")
     size = max(1, config.path_budget // config.paths)
     chunks = [order[at : at + size] for at in range(0, len(order), size)]
+    questions = _questions(store, outcomes, task, config)
     parts = []
     for index in track(chunks, "Forecasting"):
         histories = read_histories(
             store, points.rows[index], points.start[index], model.config.context, tables
         )
-        questions = _questions(store, outcomes, task, config)
-        found = [estimate(roll_out(model, histories, question), config.estimator) for question in questions]
+        found = [
+            estimate(roll_out(model, histories, question), config.estimator, task.gap_days > 0)
+            for question in questions
+        ]
         parts.append(risk_table(points, index, _joined(found), list(outcomes), task, config.name))
     return pl.concat(parts).sort("subject_id", "prediction_time", "outcome", "horizon_years")
 
@@ -111,11 +115,16 @@ def _questions(
 ) -> list[Question]:
     """One question for all outcomes, or for reach one each: its paths are drawn without its outcome."""
     sets = outcome_matrix(outcomes)
+    horizons = [years_to_minutes(years) for years in sorted(task.horizons_years)]
+    gap = round(task.gap_days * MINUTES_PER_DAY)
+    if gap >= horizons[0]:
+        found = f"gap_days {task.gap_days:g}"
+        raise ConfigError("the gap reaches the first horizon", found=found, expected="a shorter gap_days")
     masked = config.estimator == "reach"
     return [
         Question(
             outcomes=part,
-            horizons=torch.tensor([years_to_minutes(years) for years in sorted(task.horizons_years)]),
+            horizons=torch.tensor([gap, *horizons] if gap else horizons),
             masked=masked,
             death=store.vocabulary.death,
             num_paths=config.paths,

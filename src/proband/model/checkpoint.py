@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,7 +11,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from proband.core.errors import CheckpointError
+from proband.core.errors import CheckpointError, DataError
 from proband.core.provenance import read_json, write_json
 from proband.model.config import FORMAT_VERSION, ModelConfig
 from proband.model.transformer import Proband
@@ -17,9 +19,25 @@ from proband.model.transformer import Proband
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
+def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write a safetensors file whole or not at all.
+
+    Raises:
+        DataError: It cannot be written, as on a full disk.
+    """
+    temporary = path.with_name(f".{path.name}")
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    except (SafetensorError, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        found = str(error).splitlines()[0]
+        raise DataError("cannot write", where=path, found=found, remedy="free space on the disk") from None
+    os.replace(temporary, path)
+
+
 def save_model(model: Proband, folder: Path, once: torch.Tensor, vocabulary_hash: str) -> None:
     """Write weights and configuration into ``folder``."""
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
+    write_tensors(model.state_dict(), folder / WEIGHTS)
     content = {
         "format_version": FORMAT_VERSION,
         "vocabulary_hash": vocabulary_hash,

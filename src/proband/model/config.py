@@ -83,4 +83,4 @@ def preset(name: str) -> dict[str, int]:
     """
     if name not in PRESETS:
         raise ConfigError("unknown preset", found=name, expected=" or ".join(PRESETS))
-    return PRESETS[name]
+    return dict(PRESETS[name])

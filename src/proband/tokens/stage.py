@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +24,7 @@ from proband.ehr.meds import Shard, list_shards, read_shard
 from proband.tokens.pack import merge_parts, write_part
 from proband.tokens.tokenize import dated_events, is_static, tokenize_events, whole_days
 from proband.tokens.values import fit_edges
-from proband.tokens.vocabulary import Vocabulary, assemble_codes, kind_of, once_flags, roll_up
+from proband.tokens.vocabulary import Vocabulary, assemble_codes, kind_of, roll_up
 
 
 class TokensConfig(BaseModel):
@@ -185,10 +184,9 @@ def _tokenise_all(
     done = map_shards(one, list(enumerate(shards)), description="Tokenising", workers=workers)
     if freeze:
         train = [result for result, shard in zip(done, shards, strict=True) if shard.split == "train"]
-        vocabulary = replace(
-            vocabulary,
-            once=once_flags(np.max([result.max_repeats for result in train], axis=0)),
-            train_counts=tuple(int(n) for n in np.sum([result.occurrences for result in train], axis=0)),
+        vocabulary = vocabulary.with_train_counts(
+            np.sum([result.occurrences for result in train], axis=0),
+            np.max([result.max_repeats for result in train], axis=0),
         )
     merge_parts([folder / f"{number:06d}" for number in range(len(shards))], run.folder, len(vocabulary))
     shutil.rmtree(folder)

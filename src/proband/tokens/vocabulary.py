@@ -12,12 +12,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from jaxtyping import Int
 
 from proband.core.errors import CheckpointError
 from proband.core.provenance import read_json, write_json
@@ -85,6 +86,25 @@ class Vocabulary:
     def _without_bin(self, code: str) -> str:
         plain = _BIN_SUFFIX.sub("", code)
         return plain if plain in self.edges else code  # ICD-10's chapter Q (ICD10//Q21) is no bin
+
+    def with_train_counts(
+        self, occurrences: Int[np.ndarray, " vocabulary"], max_repeats: Int[np.ndarray, " vocabulary"]
+    ) -> Vocabulary:
+        """The vocabulary with what tokenising the train split counted.
+
+        A token happens once if it occurred and never twice in one subject. Unknown tokens and value bins
+        stand for many things, or for one state among several: that none was seen twice says nothing about
+        the next, so they are never flagged.
+
+        Args:
+            occurrences: Times each token occurred.
+            max_repeats: Most times each token occurred in one subject.
+        """
+        once = [
+            bool(repeats == 1) and not code.endswith(UNKNOWN) and self._without_bin(code) == code
+            for repeats, code in zip(max_repeats, self.codes, strict=True)
+        ]
+        return replace(self, once=tuple(once), train_counts=tuple(int(n) for n in occurrences))
 
     def kinds(self) -> list[str]:
         """Per token, its kind: the part of the code before the first ``//``."""
@@ -208,8 +228,3 @@ def assemble_codes(
     unknown = [f"{kind}//{UNKNOWN}" for kind in kinds] + [UNKNOWN]
     body = (set(plain) | set(binned) | set(unknown)) - {PADDING_CODE, BIRTH_CODE, DEATH_CODE}
     return [PADDING_CODE, BIRTH_CODE, *sorted(body), DEATH_CODE]
-
-
-def once_flags(max_repeats: np.ndarray) -> tuple[bool, ...]:
-    """Per token, whether it occurred in the train split and never twice in one subject."""
-    return tuple(bool(flag) for flag in max_repeats == 1)

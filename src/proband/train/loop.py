@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from proband.core.batch import Batch
 from proband.core.errors import ConfigError
 from proband.core.progress import say
+from proband.model.checkpoint import write_tensors
 from proband.model.transformer import Proband
 from proband.tokens.dataset import ModalityTable, TokenStore
 from proband.tokens.loader import Windows, epoch_batches, load_batch, make_windows, sequential_batches
@@ -154,9 +154,7 @@ class Trainer:
         progress = self.progress
         if result.total < progress.best_loss:
             progress.best_loss, progress.best_step, progress.num_worse = result.total, progress.step, 0
-            temporary = self.work / f".{BEST}"
-            save_file(self.model.state_dict(), temporary)
-            os.replace(temporary, self.work / BEST)
+            write_tensors(self.model.state_dict(), self.work / BEST)
         else:
             progress.num_worse += 1
             progress.stopped = progress.num_worse >= self.config.patience

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from proband.core.errors import ConfigError
+from proband.core.errors import CheckpointError, ConfigError
 from proband.core.progress import say
-from proband.core.provenance import is_finished, stage_output
+from proband.core.provenance import hash_input, is_finished, read_json, stage_output, write_json
 from proband.model.checkpoint import save_model
 from proband.model.config import ModalityConfig, ModelConfig, preset
 from proband.model.gaps import GapBins
@@ -23,6 +23,7 @@ from proband.train.loop import Trainer
 from proband.train.state import BEST, PROGRESS, STATE
 
 GENOME = "genome"
+INPUTS = "inputs.json"
 
 
 def train(
@@ -64,6 +65,7 @@ def train(
     store = TokenStore(tokens)
     tables = {GENOME: load_genome(genome, store)} if genome else {}
     with stage_output(out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work) as run:
+        _same_inputs(work, inputs)
         model = build_model(store, tables, config)
         trainer = Trainer(model, store, tables, config, work)
         result = trainer.run()
@@ -82,7 +84,12 @@ def train(
         run.notes["best_step"] = trainer.progress.best_step
         run.notes["train_seconds"] = round(trainer.progress.seconds, 1)
         run.notes["threads"] = torch.get_num_threads()
-    for name in (STATE, BEST, PROGRESS):  # only now: until the model stands in its place, they are needed
+    for name in (
+        STATE,
+        BEST,
+        PROGRESS,
+        INPUTS,
+    ):  # only now: until the model stands in its place, they are needed
         (out / name).unlink(missing_ok=True)
     say(
         f"\ntrain: {weights:,} weights, {trainer.progress.step:,} steps, "
@@ -101,12 +108,21 @@ def _work_folder(out: Path, resume: bool, overwrite: bool) -> Path:
     return work
 
 
+def _same_inputs(work: Path, inputs: list[Path]) -> None:
+    """Note what is trained on, and refuse to resume on anything else."""
+    now = [hash_input(path) for path in inputs]
+    if not (work / STATE).is_file():
+        write_json(work / INPUTS, now)
+    elif read_json(work / INPUTS) != now:
+        remedy = "resume with the same tokens and genome, or start anew with --overwrite"
+        raise CheckpointError("other inputs", where=work, remedy=remedy)
+
+
 def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: TrainConfig) -> Proband:
     """A model of the configured size, with scaling and output biases fitted on the train split."""
     torch.manual_seed(config.seed)
-    size = preset(config.preset)
     given = {"depth": config.depth, "dim": config.dim, "num_heads": config.num_heads}
-    size |= {name: value for name, value in given.items() if value is not None}
+    size = preset(config.preset) | {name: value for name, value in given.items() if value is not None}
     modalities = {
         name: ModalityConfig(
             width=table.values.shape[1],

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from proband.core.errors import CheckpointError
 from proband.core.provenance import read_json, write_json
+from proband.model.checkpoint import write_tensors
 from proband.train.config import TrainConfig
 
 STATE, BEST, METRICS, PROGRESS = "state.safetensors", "best.safetensors", "metrics.jsonl", "state.json"
@@ -60,9 +60,7 @@ def save_state(
     tensors["progress"] = torch.tensor(numbers, dtype=torch.float64)
     # The settings first: whoever finds a state finds its settings too.
     write_json(folder / PROGRESS, {"config": config.model_dump(mode="json"), "progress": asdict(progress)})
-    temporary = folder / f".{STATE}"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    os.replace(temporary, folder / STATE)
+    write_tensors(tensors, folder / STATE)
 
 
 def load_state(

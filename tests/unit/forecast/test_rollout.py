@@ -74,6 +74,21 @@ def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str,
         assert 0.88 < covered < 0.99
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_blanking_gap_conditions_on_no_outcome_within_it(estimator: str) -> None:
+    gap, horizon = 60, 730
+    early, late = (exact_risk(LAW, A, days, WAITED) for days in (gap, horizon))
+    truth = (late - early) / (1 - early)
+    asked = question(estimator, horizons=torch.tensor([gap, horizon]) * DAY)
+    found = estimate(roll_out(LAW, known_histories(np.full(500, A)), asked), estimator, after_gap=True)
+    assert found.risk.shape == (500, 1, 1)
+    error = float(found.risk.std()) / 500**0.5
+    # a ratio of means over 50 paths is biased by about 1 / 50 of its variance, well below 0.001 here
+    assert abs(float(found.risk.mean()) - truth) < 3.5 * error + 0.001
+    assert float(found.standard_error.mean()) == pytest.approx(float(found.risk.std()), rel=0.12)
+    assert abs(late - truth) > 3.5 * error + 0.001  # forgetting the gap would show
+
+
 def test_reach_never_has_more_variance_than_mc_and_the_truth_is_not_trivial() -> None:
     states = np.full(100, B)
     spread = {name: risks(name, states).standard_error.mean(dim=0)[0] for name in ESTIMATORS}

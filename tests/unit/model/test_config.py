@@ -35,3 +35,8 @@ def test_presets_have_the_size_they_claim(name: str, millions: float) -> None:
     model = Proband(model_config(**PRESETS[name]), torch.zeros(8, dtype=torch.bool))
     blocks = sum(parameter.numel() for parameter in model.blocks.parameters())
     assert blocks == pytest.approx(millions * 1e6, rel=0.15)
+
+
+def test_a_preset_can_be_changed_without_changing_it_for_all() -> None:
+    preset("tiny")["depth"] = 99
+    assert preset("tiny")["depth"] == PRESETS["tiny"]["depth"] != 99

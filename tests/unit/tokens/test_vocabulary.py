@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import CheckpointError
-from proband.tokens.vocabulary import Vocabulary, assemble_codes, once_flags, parent_of, roll_up
+from proband.tokens.vocabulary import Vocabulary, assemble_codes, parent_of, roll_up
 
 VOCABULARY = Vocabulary(
     codes=(
@@ -111,8 +111,13 @@ def test_base_codes_drop_bins_but_not_chapter_q() -> None:
     assert VOCABULARY.index["LAB//1//Q2"] == 5
 
 
-def test_once_means_seen_and_never_twice() -> None:
-    assert once_flags(np.array([0, 1, 2, 1])) == (False, True, False, True)
+def test_once_means_seen_and_never_twice_but_not_for_bins_and_unknowns() -> None:
+    repeats = np.array([0, 1, 1, 2, 1, 1, 1, 1])
+    counted = VOCABULARY.with_train_counts(np.arange(8), repeats)
+    once = {code for code, flag in zip(counted.codes, counted.once, strict=True) if flag}
+    assert once == {"MEDS_BIRTH", "ICD10//Q21", "MEDS_DEATH"}
+    assert counted.train_counts == tuple(range(8))
+    assert counted.hash != VOCABULARY.hash
 
 
 def test_save_and_load(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,11 @@ def test_resuming_with_other_settings_or_a_damaged_state_is_refused(
     stopped_by(signal.SIGKILL, world, out, small, 5)
     with pytest.raises(CheckpointError, match=r"other settings.*learning_rate None, now 0.1"):
         train(world / "tokens", out, config=small.model_copy(update={"learning_rate": 0.1}), resume=True)
+    (tmp_path / "other").mkdir()
+    shutil.copytree(world / "tokens", tmp_path / "other" / "tokens")
+    (tmp_path / "other" / "tokens" / "note.txt").write_text("changed")
+    with pytest.raises(CheckpointError, match=r"other inputs.*same tokens and genome"):
+        train(tmp_path / "other" / "tokens", out, config=small, resume=True)
     state = tmp_path / "model.partial" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-50])
     with pytest.raises(CheckpointError, match="unreadable training state") as caught:
