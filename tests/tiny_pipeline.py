@@ -7,10 +7,17 @@ import time
 from pathlib import Path
 
 SUBJECTS = 400
+TASK = """
+outcomes:
+  hypertension: {codes: [SNOMED//59621000]}
+  chronic_kidney_disease: {codes: [SNOMED//709044004]}
+prediction: {years_after_entry: 2}
+horizons_years: [1, 5, 10]
+"""
 
 
 def build(root: Path) -> None:
-    """Run all stages into ``root``: biobank, meds, genome, tokens, model, risk, results."""
+    """Run all stages into ``root``: biobank, meds, genome, tokens, model, task.yaml, risk, results."""
     from proband.ehr import ehr
     from proband.evaluate import evaluate
     from proband.forecast import forecast
@@ -29,11 +36,12 @@ def build(root: Path) -> None:
     tokens(root / "meds", root / "tokens", workers=1)
     small = TrainConfig(depth=1, dim=32, num_heads=2, epochs=0.5, context=128, fusion="prefix")
     train(root / "tokens", root / "model", genome=root / "genome", config=small)
+    (root / "task.yaml").write_text(TASK, encoding="utf-8")
     forecast(
         root / "model",
         root / "tokens",
         root / "risk",
-        task=root / "biobank" / "task.yaml",
+        task=root / "task.yaml",
         genome=root / "genome",
         config=ForecastConfig(paths=4, max_events=100),
     )

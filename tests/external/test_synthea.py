@@ -33,7 +33,7 @@ def test_from_zip_to_five_year_risk(tmp_path: Path) -> None:
     source = Path(os.environ["PROBAND_DATA"]) / "omop-synthea27nj" / "Synthea27NjParquet_5.4.zip"
     (tmp_path / "task.yaml").write_text(TASK)
     ehr(source, tmp_path / "meds", splits=(0.6, 0.2, 0.2), workers=1)
-    config = TokensConfig(min_subjects=2)  # 17 train subjects: the default 10 would roll most codes up
+    config = TokensConfig(min_subjects=2)  # 17 train subjects: the default 5 would roll most codes up
     tokens(tmp_path / "meds", tmp_path / "tokens", config=config, workers=1)
     train(tmp_path / "tokens", tmp_path / "model", config=TrainConfig(minutes=0.1))
     sampling = ForecastConfig(paths=8, split="train", max_events=200)

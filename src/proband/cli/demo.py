@@ -61,6 +61,7 @@ def demo(
     from proband.report import report
     from proband.synth import synth
     from proband.tokens import tokens
+    from proband.tokens.stage import TokensConfig
 
     biobank = out / "biobank"
     synth(biobank, subjects=subjects, seed=seed, overwrite=overwrite)
@@ -68,7 +69,7 @@ def demo(
     genome(
         biobank / "genotypes" / "biobank.pgen", biobank / "scorefiles", out / "genome", overwrite=overwrite
     )
-    tokens(out / "meds", out / "tokens", overwrite=overwrite)
+    tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=2), overwrite=overwrite)
     risks = [
         _model(out, name, with_genome, minutes, paths, seed, overwrite)
         for name, with_genome in (("EHR", False), ("EHR+PGS", True))

@@ -50,6 +50,12 @@ def map_shards(
     from joblib import Parallel, delayed
 
     results = Parallel(n_jobs=workers, backend="loky", return_as="generator")(
-        delayed(function)(shard) for shard in shards
+        delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards
     )
     return list(track(results, description, len(shards)))
+
+
+def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -> Result:
+    """Work in the caller's folder: workers outlive a call, and relative paths must mean what they meant."""
+    os.chdir(folder)
+    return function(shard)

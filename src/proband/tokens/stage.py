@@ -34,7 +34,7 @@ class TokensConfig(BaseModel):
 
     num_bins: int = Field(10, ge=2, le=100, description="Quantile bins per numeric code.")
     min_values: int = Field(100, ge=2, description="Train values a code needs to get bins.")
-    min_subjects: int = Field(10, ge=1, description="Train subjects below which a code rolls up.")
+    min_subjects: int = Field(5, ge=1, description="Train subjects below which a code rolls up.")
     static_prefixes: tuple[str, ...] = Field(
         ("Gender//", "GENDER//", "Sex//", "SEX//"), description="Codes without a time that become statics."
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,16 @@ def test_never_more_processes_than_shards(monkeypatch: pytest.MonkeyPatch) -> No
     assert map_shards(abs, [-1], workers=8) == [1]
     assert map_shards(abs, [], workers=8) == []
     assert available_cores() >= 1
+
+
+def working_folder(_: int) -> str:
+    return os.getcwd()
+
+
+def test_workers_follow_the_caller_into_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert set(map_shards(working_folder, [1, 2, 3], workers=2)) == {str(tmp_path / name)}

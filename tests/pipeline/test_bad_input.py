@@ -1,0 +1,210 @@
+"""What a user's mistake gets: one clear line, exit status 2, nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from proband.cli.main import main
+from proband.core import provenance
+
+
+@pytest.fixture
+def world(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A private copy of the tiny run, as the working folder."""
+    folder = tmp_path / "world"
+    shutil.copytree(tiny, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def proband(monkeypatch: pytest.MonkeyPatch, command: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["proband", *command.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def change(path: str, edit: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    edit(pl.read_parquet(path)).write_parquet(path)
+
+
+def first_shard() -> str:
+    return str(sorted(Path("meds/data/train").glob("*.parquet"))[0])
+
+
+def missing_table() -> None:
+    os.remove("biobank/omop/person.parquet")
+
+
+def missing_column() -> None:
+    change("biobank/omop/person.parquet", lambda frame: frame.drop("gender_concept_id"))
+
+
+def wrong_type() -> None:
+    change(first_shard(), lambda frame: frame.with_columns(pl.col("subject_id").cast(pl.String)))
+
+
+def duplicate_subject() -> None:
+    change("biobank/omop/person.parquet", lambda frame: pl.concat([frame, frame.head(1)]))
+
+
+def unsorted_events() -> None:
+    change(first_shard(), lambda frame: frame.reverse())
+
+
+def event_before_birth() -> None:
+    early = pl.col("condition_start_date").dt.offset_by("-150y")
+    change(
+        "biobank/omop/condition_occurrence.parquet",
+        lambda frame: frame.with_columns(condition_start_date=early).drop("condition_start_datetime"),
+    )
+
+
+def unknown_task_code() -> None:
+    Path("task.yaml").write_text(
+        "outcomes: {x: {codes: [SNOMED//59621001]}}\nprediction: {age_years: 50}\nhorizons_years: [5]\n"
+    )
+
+
+def strangers_genome() -> None:
+    change("genome/scores.parquet", lambda frame: frame.with_columns(pl.col("subject_id") + 1_000_000))
+
+
+def no_positions() -> None:
+    for path in Path("biobank/scorefiles").glob("*"):
+        path.unlink()
+    Path("biobank/scorefiles/PGS1.txt").write_text(
+        "#pgs_id=PGS1\nrsID\teffect_allele\teffect_weight\nrs1\tA\t1\n"
+    )
+
+
+def wrong_build() -> None:
+    for path in Path("biobank/scorefiles").glob("*"):
+        path.unlink()
+    rows = "\n".join(f"1\t{900_000_001 + at}\tA\tC\t1" for at in range(50))
+    columns = "chr_name\tchr_position\teffect_allele\tother_allele\teffect_weight"
+    header = f"#pgs_id=PGS1\n#genome_build=GRCh37\n{columns}\n"
+    Path("biobank/scorefiles/PGS1.txt").write_text(header + rows + "\n")
+
+
+def truncated_shard() -> None:
+    path = Path(first_shard())
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def truncated_genotypes() -> None:
+    path = Path("biobank/genotypes/biobank.pgen")
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def other_checkpoint_version() -> None:
+    path = Path("model/config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
+
+
+def other_vocabulary() -> None:
+    path = Path("model/config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocabulary_hash": "0" * 64}))
+
+
+def risk_out_of_range() -> None:
+    change("risk/risk.parquet", lambda frame: frame.with_columns(pl.col("risk") + 1))
+
+
+FORECAST = "forecast model tokens out --task task.yaml --genome genome --paths 2"
+GENOME = "genome biobank/genotypes/biobank.pgen biobank/scorefiles out"
+CASES = [
+    (missing_table, "ehr biobank/omop out", "person"),
+    (missing_column, "ehr biobank/omop out", "gender_concept_id"),
+    (wrong_type, "ehr meds out", "wrong type of subject_id"),
+    (duplicate_subject, "ehr biobank/omop out", "person"),
+    (unsorted_events, "ehr meds out", "--sort"),
+    (unsorted_events, "tokens meds out", "not sorted"),
+    (event_before_birth, "ehr biobank/omop out", "--drop-before-birth"),
+    (unknown_task_code, FORECAST, "did you mean SNOMED//59621000"),
+    (strangers_genome, FORECAST, "no subject in common"),
+    (strangers_genome, "train tokens out --genome genome", "no subject in common"),
+    (no_positions, GENOME, "position"),
+    (wrong_build, GENOME, "GRCh37"),
+    (truncated_shard, "tokens meds out", "unreadable Parquet"),
+    (truncated_genotypes, GENOME, "biobank.pgen"),
+    (other_checkpoint_version, FORECAST, "unknown checkpoint version"),
+    (other_vocabulary, FORECAST, "different vocabularies"),
+    (risk_out_of_range, "evaluate risk --meds meds --out out", "risk out of range"),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "command", "says"), CASES, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_one_line_exit_2_and_nothing_written(
+    damage: Callable[[], None],
+    command: str,
+    says: str,
+    world: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    damage()
+    before = sorted(os.listdir("."))
+    assert proband(monkeypatch, command) == 2
+    printed = capfd.readouterr()
+    lines = [line for line in printed.err.splitlines() if line.startswith("proband:")]
+    assert len(lines) == 1
+    assert says in lines[0]
+    assert "Traceback" not in printed.err
+    assert sorted(os.listdir(".")) == before
+
+
+def test_unusable_options(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert proband(monkeypatch, "forecast model tokens out --task task.yaml --estimator topk") == 2
+    assert "unusable --estimator; found 'topk'" in capfd.readouterr().err
+    assert proband(monkeypatch, "train tokens out --fusion prefix") == 2
+    assert "give --genome" in capfd.readouterr().err
+
+
+def test_a_full_disk(world: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/file")
+
+    monkeypatch.setattr(provenance, "publish", full)
+    before = sorted(os.listdir("."))
+    assert proband(monkeypatch, "tokens meds out") == 2
+    assert "No space left on device" in capfd.readouterr().err
+    assert sorted(os.listdir(".")) == before
+
+
+def test_ctrl_c(world: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(provenance, "publish", interrupted)
+    before = sorted(os.listdir("."))
+    assert proband(monkeypatch, "tokens meds out") == 130
+    assert "interrupted" in capfd.readouterr().err
+    assert sorted(os.listdir(".")) == before
+
+
+def test_a_finished_stage_says_so_and_does_nothing(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert proband(monkeypatch, "tokens meds out") == 0
+    stamp = os.stat("out/tokens.npy").st_mtime_ns
+    assert proband(monkeypatch, "tokens meds out") == 0
+    assert "already finished; nothing to do" in capfd.readouterr().err
+    assert os.stat("out/tokens.npy").st_mtime_ns == stamp
+    assert proband(monkeypatch, "tokens meds out --num-bins 5") == 2
+    assert "finished with other settings" in capfd.readouterr().err
+    assert proband(monkeypatch, "tokens meds out --num-bins 5 --overwrite") == 0
+    assert os.stat("out/tokens.npy").st_mtime_ns != stamp
