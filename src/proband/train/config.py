@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from proband.model.config import Fusion
 
-PEAK_LEARNING_RATE = {"tiny": 2e-3, "small": 1e-3, "base": 3e-4}
+PEAK_LEARNING_RATE = {"tiny": 4e-3, "small": 1e-3, "base": 3e-4}
 """Peak rate by preset, falling with width as one over its root or faster."""
 
 
@@ -25,7 +25,7 @@ class TrainConfig(BaseModel):
     minutes: float | None = Field(None, gt=0, description="Wall-clock minutes to train.")
     epochs: float = Field(20, gt=0, description="Passes over the train split, unless minutes are given.")
     context: int = Field(512, ge=8, description="Tokens of history per window.")
-    token_budget: int = Field(8192, ge=64, description="Padded tokens per batch, at most.")
+    token_budget: int = Field(2048, ge=64, description="Padded tokens per batch, at most.")
     learning_rate: float | None = Field(None, gt=0, description="Peak rate; default the preset's.")
     warm_up: float = Field(0.03, ge=0, lt=1, description="Share of training with rising rate.")
     weight_decay: float = Field(0.1, ge=0, description="AdamW's decay of matrices.")
