@@ -29,6 +29,7 @@ def command(
         str | None, typer.Option(help="Name in the RiskTable; default the model folder's.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the paths.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes; default one per core.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
 ) -> None:
     """Risks by horizon with standard errors, death competing.
@@ -49,4 +50,6 @@ def command(
         name=name or model.resolve().name,
         seed=seed,
     )
-    forecast(model, tokens, out, task=task, genome=genome, config=config, overwrite=overwrite)
+    forecast(
+        model, tokens, out, task=task, genome=genome, config=config, workers=workers, overwrite=overwrite
+    )

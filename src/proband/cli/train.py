@@ -26,7 +26,7 @@ def command(
     context: Annotated[int, typer.Option(help="Tokens of history per window.")] = 512,
     token_budget: Annotated[
         int, typer.Option(help="Padded tokens per batch; lower it to save memory.")
-    ] = 8192,
+    ] = 2048,
     patience: Annotated[int, typer.Option(help="Evaluations without gain before stopping early.")] = 6,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,

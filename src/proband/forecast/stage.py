@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import torch
 
+from proband.core.engine import available_cores, map_shards
 from proband.core.errors import ConfigError
-from proband.core.progress import say, track
+from proband.core.progress import say
 from proband.core.provenance import hash_file, is_finished, stage_output
 from proband.core.schema import RISK
 from proband.core.units import MINUTES_PER_DAY, years_to_minutes
@@ -19,7 +24,7 @@ from proband.forecast.estimators import Risks, estimate
 from proband.forecast.histories import history_lengths, read_histories
 from proband.forecast.risk import Points, outcome_matrix, outcome_tokens, prediction_points, risk_table
 from proband.forecast.rollout import Question, roll_out
-from proband.model.checkpoint import load_model
+from proband.model.checkpoint import WEIGHTS, load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import ModalityTable, TokenStore
 from proband.train.likelihood import tables_for
@@ -33,6 +38,7 @@ def forecast(
     task: Path,
     genome: Path | None = None,
     config: ForecastConfig | None = None,
+    workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Estimate risks by sampled futures.
@@ -44,6 +50,7 @@ def forecast(
         task: Task file: outcomes, prediction times, horizons.
         genome: Genome folder for a model that reads it; without it all count as ungenotyped.
         config: Settings.
+        workers: Processes; default one per core.
         overwrite: Replace a finished output.
 
     Raises:
@@ -57,14 +64,17 @@ def forecast(
     if is_finished(out, "forecast", config, overwrite, inputs):
         return
     store = TokenStore(tokens)
-    loaded = load_model(model, store.vocabulary.hash)
-    tables = tables_for(loaded, store, genome)
+    outcomes = outcome_tokens(store.vocabulary, question)
+    questions = _questions(store, outcomes, question, config)
+    job = _Job(model, tokens, genome, questions, config, question.gap_days > 0)
+    loaded, store, tables = job.open()
     if loaded.config.modalities and not tables:
         say("forecast: the model reads a genome and none is given; all subjects count as ungenotyped")
-    outcomes = outcome_tokens(store.vocabulary, question)
+    if genome and not loaded.config.modalities:
+        say("forecast: the model reads no genome; the one given is not used")
     points = prediction_points(store, question, config.split, outcomes)
     with stage_output(out, stage="forecast", config=config, inputs=inputs, seed=config.seed) as run:
-        table = _risks(loaded, store, tables, points, outcomes, question, config)
+        table = _risks(job, points, list(outcomes), question, workers)
         RISK.write(table, run.folder / "risk.parquet")
         save_task(question, run.folder / "task.yaml")
         run.counts["num_predictions"] = len(points.rows)
@@ -83,31 +93,72 @@ def forecast(
         say(f"forecast: {unresolved:.2%} of paths were cut at {config.max_events} events; raise --max-events")
 
 
-def _risks(
-    model: Proband,
-    store: TokenStore,
-    tables: dict[str, ModalityTable],
-    points: Points,
-    outcomes: dict[str, np.ndarray],
-    task: Task,
-    config: ForecastConfig,
-) -> pl.DataFrame:
-    """RiskTable rows of all points, in chunks of similar history length."""
-    order = np.argsort(history_lengths(store, points.rows, points.start), kind="stable")
-    size = max(1, config.path_budget // config.paths)
+@dataclass(frozen=True)
+class _Job:
+    """What every worker process needs to know."""
+
+    model: Path
+    tokens: Path
+    genome: Path | None
+    questions: list[Question]
+    config: ForecastConfig
+    after_gap: bool
+
+    def open(self) -> _Opened:
+        """The model and its data, loaded once per process."""
+        changed = tuple((path / name).stat().st_mtime_ns for path, name in self._files())
+        return _open(self.model, self.tokens, self.genome, changed)
+
+    def _files(self) -> list[tuple[Path, str]]:
+        genome = [(self.genome, "scores.parquet")] if self.genome else []
+        return [(self.model, WEIGHTS), (self.tokens, "tokens.npy"), *genome]
+
+
+class _Opened(NamedTuple):
+    """A model and its data."""
+
+    model: Proband
+    store: TokenStore
+    tables: dict[str, ModalityTable]
+
+
+@functools.lru_cache(maxsize=1)
+def _open(model: Path, tokens: Path, genome: Path | None, changed: tuple[int, ...]) -> _Opened:
+    store = TokenStore(tokens)
+    loaded = load_model(model, store.vocabulary.hash)
+    return _Opened(loaded, store, tables_for(loaded, store, genome))
+
+
+def _risks(job: _Job, points: Points, outcomes: list[str], task: Task, workers: int | None) -> pl.DataFrame:
+    """RiskTable rows of all points, in chunks of similar history length, the longest first."""
+    store = job.open().store
+    order = np.argsort(-history_lengths(store, points.rows, points.start), kind="stable")
+    processes = workers or available_cores()
+    size = max(1, min(job.config.path_budget // job.config.paths, math.ceil(len(order) / processes)))
     chunks = [order[at : at + size] for at in range(0, len(order), size)]
-    questions = _questions(store, outcomes, task, config)
-    parts = []
-    for index in track(chunks, "Forecasting"):
-        histories = read_histories(
-            store, points.rows[index], points.start[index], model.config.context, tables
-        )
-        found = [
-            estimate(roll_out(model, histories, question), config.estimator, task.gap_days > 0)
-            for question in questions
-        ]
-        parts.append(risk_table(points, index, _joined(found), list(outcomes), task, config.name))
+    found = map_shards(
+        functools.partial(_forecast_chunk, job=job),
+        [(points.rows[index], points.start[index]) for index in chunks],
+        description="Forecasting",
+        workers=workers,
+    )
+    parts = [
+        risk_table(points, index, risks, outcomes, task, job.config.name)
+        for index, risks in zip(chunks, found, strict=True)
+    ]
     return pl.concat(parts).sort("subject_id", "prediction_time", "outcome", "horizon_years")
+
+
+def _forecast_chunk(chunk: tuple[np.ndarray, np.ndarray], job: _Job) -> Risks:
+    """Risks of some prediction points, (rows, start)."""
+    model, store, tables = job.open()
+    histories = read_histories(store, *chunk, model.config.context, tables)
+    return _joined(
+        [
+            estimate(roll_out(model, histories, question), job.config.estimator, job.after_gap)
+            for question in job.questions
+        ]
+    )
 
 
 def _questions(
