@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from proband.model.config import ModelConfig
 from proband.model.gaps import GapBins
-from proband.model.heads import OnceMask
 from proband.model.transformer import Proband
 
 CODES = ["PADDING", "MEDS_BIRTH", "X//A", "X//B", "X//C", "X//D", "MEDS_DEATH"]
@@ -48,7 +47,6 @@ class KnownLaw(Proband):
         nn.Module.__init__(self)  # none of the layers, only what the rollout asks
         self.config = ModelConfig(vocabulary_size=len(CODES), num_gap_bins=num_gap_bins)
         self.bins = GapBins(num_gap_bins, 1440)
-        self.once = OnceMask(torch.zeros(len(CODES), dtype=torch.bool))
         mass, codes = np.zeros((len(CODES), self.bins.num_bins)), np.zeros((len(CODES), len(CODES)))
         mass[:, 1], codes[:, A] = 1, 1
         for state in NEXT:
@@ -67,7 +65,7 @@ class KnownLaw(Proband):
     def when(self, hidden: Tensor) -> Tensor:
         return (hidden @ self.mass).log()
 
-    def log_codes(self, hidden: Tensor, gap_bins: Tensor, masked: Tensor | None) -> Tensor:
+    def log_codes(self, hidden: Tensor, gap_bins: Tensor, seen: Tensor) -> Tensor:
         return (hidden @ self.codes).log()
 
     def gap_law(self, days: int) -> np.ndarray:

@@ -127,7 +127,7 @@ def random_model(seed: int = 0, once: Sequence[int] = (), **changes: Any) -> Pro
     model = Proband(config, flags)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if (parameter.ndim >= 2 and "absent" not in name) or "bias" in name:
+            if (parameter.ndim >= 2 and "absent" not in name) or "bias" in name or "repeat" in name:
                 parameter.normal_(std=0.3)
             elif "absent" in name:
                 parameter.normal_(std=0.5)
@@ -144,7 +144,7 @@ def batch_of(tokens: list[list[int]], ages: list[list[int]], **fields: Any) -> B
     empty = [[0] * length for _ in tokens]
     named: dict[str, Any] = {
         "statics": [[0] for _ in tokens],
-        "once_before": [[0] for _ in tokens],
+        "seen_before": [[0] for _ in tokens],
         "target": empty,
         "next_tokens": empty,
         "gaps": empty,
@@ -153,7 +153,7 @@ def batch_of(tokens: list[list[int]], ages: list[list[int]], **fields: Any) -> B
     days = {"gaps", "waited"}
     arrays = {}
     for name, value in named.items():
-        if name in ("statics", "once_before"):
+        if name in ("statics", "seen_before"):
             arrays[name] = torch.tensor(value)
         elif name != "modalities":
             arrays[name] = grid(value, DAY if name in days else 1)

@@ -37,7 +37,7 @@ class Batch:
         tokens: Vocabulary indices; 0 is padding.
         ages: Minutes since birth of each token.
         statics: Indices of static codes such as sex; 0 where a subject has fewer.
-        once_before: Tokens of codes that happen once and happened before the window; 0 for none.
+        seen_before: Tokens that happened before the window, each once; 0 for none.
         target: Per position NOT_SCORED, EVENT or CENSORED.
         next_tokens: The next event's token where target is EVENT, else 0.
         gaps: Minutes to the next event (EVENT) or to the end of follow-up (CENSORED), else 0.
@@ -49,7 +49,7 @@ class Batch:
     tokens: Int[Tensor, "batch length"]
     ages: Int[Tensor, "batch length"]
     statics: Int[Tensor, "batch statics"]
-    once_before: Int[Tensor, "batch codes"]
+    seen_before: Int[Tensor, "batch codes"]
     target: Int[Tensor, "batch length"]
     next_tokens: Int[Tensor, "batch length"]
     gaps: Int[Tensor, "batch length"]

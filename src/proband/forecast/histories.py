@@ -24,7 +24,7 @@ class Histories:
         ages: Their ages in minutes.
         lengths: Real tokens per row.
         statics: Static codes.
-        once_before: Codes that happen once and happened before the kept tokens; 0 for none.
+        seen_before: Tokens that happened before the kept ones, each once; 0 for none.
         start: Prediction times in minutes since birth.
         subject_ids: For the random streams.
         modalities: Modalities of the rows.
@@ -34,7 +34,7 @@ class Histories:
     ages: Int[Tensor, "subjects length"]
     lengths: Int[Tensor, " subjects"]
     statics: Int[Tensor, "subjects statics"]
-    once_before: Int[Tensor, "subjects codes"]
+    seen_before: Int[Tensor, "subjects codes"]
     start: Int[Tensor, " subjects"]
     subject_ids: Int[np.ndarray, " subjects"]
     modalities: dict[str, ModalityInput]
@@ -69,17 +69,16 @@ def read_histories(
         window = slice(begin + lengths[at] - kept[at], begin + lengths[at])
         tokens[at, : kept[at]] = store.tokens[window]
         ages[at, : kept[at]] = store.minutes[window]
-        earlier = np.unique(store.tokens[begin : window.start])
-        before.append(earlier[store.once[earlier]])
-    once_before = np.zeros((len(rows), max(1, *(len(codes) for codes in before))), dtype=np.int64)
+        before.append(np.unique(store.tokens[begin : window.start]))
+    seen_before = np.zeros((len(rows), max(1, *(len(codes) for codes in before))), dtype=np.int64)
     for at, codes in enumerate(before):
-        once_before[at, : len(codes)] = codes
+        seen_before[at, : len(codes)] = codes
     return Histories(
         tokens=torch.from_numpy(tokens),
         ages=torch.from_numpy(ages),
         lengths=torch.from_numpy(kept),
         statics=torch.from_numpy(store.statics[rows].astype(np.int64)),
-        once_before=torch.from_numpy(once_before),
+        seen_before=torch.from_numpy(seen_before),
         start=torch.from_numpy(np.asarray(start, dtype=np.int64)),
         subject_ids=store.subject_ids[rows],
         modalities=modality_inputs(tables or {}, rows),

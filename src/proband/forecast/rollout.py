@@ -15,6 +15,7 @@ from torch import Tensor
 from proband.forecast.cache import prefill
 from proband.forecast.histories import Histories
 from proband.forecast.sampler import draw_codes, path_uniforms
+from proband.model.heads import first_positions
 from proband.model.transformer import Proband
 
 _COMPACT_BELOW = 0.75
@@ -88,7 +89,7 @@ class _Rollout:
         self.start = histories.start
         last_age = histories.ages.gather(1, histories.lengths[:, None] - 1)
         self.age = last_age.expand(-1, num_paths)
-        first = model.once.first_positions(histories.tokens, histories.once_before)
+        first = first_positions(histories.tokens, histories.seen_before, question.outcomes.shape[1])
         self.had = (first < histories.lengths[:, None])[:, None].expand(-1, num_paths, -1).clone()
         self.subject_ids = histories.subject_ids
         self.at = torch.arange(num_subjects)
@@ -150,8 +151,8 @@ class _Rollout:
         step: int,
     ) -> Int[Tensor, " n"]:
         """Draw the codes of the events at ``elapsed`` and add their step to the sums."""
-        masked = self._had_mask(subject, slot)
-        probability = self.model.log_codes(hidden, self.model.bins.bin_of(gaps), masked).exp()
+        seen = self.had[subject, slot]
+        probability = self.model.log_codes(hidden, self.model.bins.bin_of(gaps), seen).exp()
         row, path, outcomes = self.at[subject], self.path[subject, slot], self.question.outcomes
         p = (probability.double() @ outcomes.double().T).clamp(0, 1)
         counts = elapsed[:, None] <= self.question.horizons
@@ -165,20 +166,12 @@ class _Rollout:
         self.last_time[row, path] = elapsed
         return tokens
 
-    def _had_mask(self, subject: Tensor, slot: Tensor) -> Bool[Tensor, "n vocabulary"]:
-        once = self.model.once
-        mask = torch.zeros((len(subject), len(once.slot)), dtype=torch.bool)
-        mask[:, once.tokens] = self.had[subject, slot]
-        return mask
-
     def _append(self, tokens: Tensor, time: Tensor, subject: Tensor, slot: Tensor) -> None:
         """Read the drawn tokens; slots whose path ended are carried along unread until compaction."""
         shape = self.age.shape
         drawn, ages = torch.zeros(shape, dtype=torch.int64), self.age.clone()
         drawn[subject, slot], ages[subject, slot] = tokens, time
-        once = self.model.once.slot[tokens]
-        known = once < self.had.shape[-1]
-        self.had[subject[known], slot[known], once[known]] = True
+        self.had[subject, slot, tokens] = True
         self.cache.make_room()
         self.hidden = self.model.step(
             drawn,

@@ -63,11 +63,10 @@ def forecast(
     inputs = [model, tokens, task, *([genome] if genome else [])]
     if is_finished(out, "forecast", config, overwrite, inputs):
         return
-    store = TokenStore(tokens)
+    loaded, store, tables = _opened(model, tokens, genome)
     outcomes = outcome_tokens(store.vocabulary, question)
     questions = _questions(store, outcomes, question, config)
     job = _Job(model, tokens, genome, questions, config, question.gap_days > 0)
-    loaded, store, tables = job.open()
     if loaded.config.modalities and not tables:
         say("forecast: the model reads a genome and none is given; all subjects count as ungenotyped")
     if genome and not loaded.config.modalities:
@@ -104,15 +103,6 @@ class _Job:
     config: ForecastConfig
     after_gap: bool
 
-    def open(self) -> _Opened:
-        """The model and its data, loaded once per process."""
-        changed = tuple((path / name).stat().st_mtime_ns for path, name in self._files())
-        return _open(self.model, self.tokens, self.genome, changed)
-
-    def _files(self) -> list[tuple[Path, str]]:
-        genome = [(self.genome, "scores.parquet")] if self.genome else []
-        return [(self.model, WEIGHTS), (self.tokens, "tokens.npy"), *genome]
-
 
 class _Opened(NamedTuple):
     """A model and its data."""
@@ -120,6 +110,12 @@ class _Opened(NamedTuple):
     model: Proband
     store: TokenStore
     tables: dict[str, ModalityTable]
+
+
+def _opened(model: Path, tokens: Path, genome: Path | None) -> _Opened:
+    """The model and its data, loaded once per process and again when a file has changed."""
+    files = [model / WEIGHTS, tokens / "tokens.npy", *([genome / "scores.parquet"] if genome else [])]
+    return _open(model, tokens, genome, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
 
 
 @functools.lru_cache(maxsize=1)
@@ -131,7 +127,7 @@ def _open(model: Path, tokens: Path, genome: Path | None, changed: tuple[int, ..
 
 def _risks(job: _Job, points: Points, outcomes: list[str], task: Task, workers: int | None) -> pl.DataFrame:
     """RiskTable rows of all points, in chunks of similar history length, the longest first."""
-    store = job.open().store
+    store = _opened(job.model, job.tokens, job.genome).store
     order = np.argsort(-history_lengths(store, points.rows, points.start), kind="stable")
     processes = workers or available_cores()
     size = max(1, min(job.config.path_budget // job.config.paths, math.ceil(len(order) / processes)))
@@ -151,7 +147,7 @@ def _risks(job: _Job, points: Points, outcomes: list[str], task: Task, workers: 
 
 def _forecast_chunk(chunk: tuple[np.ndarray, np.ndarray], job: _Job) -> Risks:
     """Risks of some prediction points, (rows, start)."""
-    model, store, tables = job.open()
+    model, store, tables = _opened(job.model, job.tokens, job.genome)
     histories = read_histories(store, *chunk, model.config.context, tables)
     return _joined(
         [

@@ -15,7 +15,7 @@ from proband.model.config import ModelConfig
 from proband.model.embedding import Embedding
 from proband.model.fusion import Fusion
 from proband.model.gaps import GapBins
-from proband.model.heads import OnceMask, WhatHead, WhenHead
+from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.loss import LossTerms
 
 
@@ -36,19 +36,28 @@ class Proband(nn.Module):
         self.rotary = Rotary(config.head_dim)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.when = WhenHead(config, self.bins.num_bins)
-        self.what = WhatHead(config, self.bins.num_bins)
-        self.once = OnceMask(once)
+        self.what = WhatHead(config, self.bins.num_bins, once)
         self.fusion = Fusion(
             config
         )  # last, so that the trunk's initial weights are the same for every fusion
 
     def set_output_biases(
-        self, gap_counts: Float[Tensor, " bins"], token_counts: Float[Tensor, " vocabulary"]
+        self,
+        gap_counts: Float[Tensor, " bins"],
+        new_rate: Float[Tensor, " vocabulary"],
+        repeat_rate: Float[Tensor, " vocabulary"],
     ) -> None:
-        """Start both heads at the log frequencies of the train split (add-one smoothed)."""
+        """Start both heads at the log frequencies of the train split.
+
+        Args:
+            gap_counts: How often the gap fell into each bin (smoothed here by one).
+            new_rate: Share of positions followed by a code, among those of subjects who have not had it.
+            repeat_rate: The same among positions of subjects who have.
+        """
         with torch.no_grad():
             self.when.output.bias.copy_(((gap_counts + 1) / (gap_counts + 1).sum()).log())
-            self.what.bias.copy_(((token_counts + 1) / (token_counts + 1).sum()).log())
+            self.what.bias.copy_(new_rate.log())
+            self.what.repeat.copy_((repeat_rate / new_rate).log())
 
     def hidden(
         self,
@@ -95,24 +104,26 @@ class Proband(nn.Module):
         self,
         hidden: Float[Tensor, "n dim"],
         gap_bins: Int[Tensor, " n"],
-        masked: Bool[Tensor, "n vocabulary"] | None,
+        seen: Bool[Tensor, "n vocabulary"],
     ) -> Float[Tensor, "n vocabulary"]:
         """log p(code | history, gap bin)."""
-        return self.what(hidden, gap_bins, self.embedding.tokens.weight, masked)
+        return self.what(hidden, gap_bins, self.embedding.tokens.weight, seen)
 
     def forward(self, batch: Batch) -> LossTerms:
         """The likelihood of what followed every scored position."""
         hidden, _ = self.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
-        first = self.once.first_positions(batch.tokens, batch.once_before)
+        first = first_positions(batch.tokens, batch.seen_before, self.config.vocabulary_size)
         rows, positions = (batch.target == EVENT).nonzero(as_tuple=True)
-        masked = self.once.mask(first[rows], positions)
-        possible = ~masked.gather(1, batch.next_tokens[rows, positions][:, None]).squeeze(1)
+        seen = first[rows] <= positions[:, None]
+        possible = ~self.what.impossible(seen).gather(1, batch.next_tokens[rows, positions][:, None]).squeeze(
+            1
+        )
         num_impossible = int((~possible).sum())
-        rows, positions, masked = rows[possible], positions[possible], masked[possible]
+        rows, positions, seen = rows[possible], positions[possible], seen[possible]
         at_event = hidden[rows, positions]
         steps = self.bins.steps(batch.gaps[rows, positions])
         event_when = self._gap_nats(at_event, steps, batch.waited[rows, positions])
-        log_codes = self.log_codes(at_event, self.bins.bin_of(steps), masked)
+        log_codes = self.log_codes(at_event, self.bins.bin_of(steps), seen)
         event_what = -log_codes.gather(1, batch.next_tokens[rows, positions][:, None]).squeeze(1)
         return LossTerms(
             when=event_when.sum(),

@@ -100,15 +100,14 @@ def load_batch(
     for at in range(size):
         _fill_row(store, windows, at, arrays)
         begin = store.offsets[windows.row[at]]
-        earlier = np.unique(store.tokens[begin : begin + windows.start[at]])
-        before.append(earlier[store.once[earlier]])
-    once_before = np.zeros((size, max(1, *(len(codes) for codes in before))), dtype=np.int64)
+        before.append(np.unique(store.tokens[begin : begin + windows.start[at]]))
+    seen_before = np.zeros((size, max(1, *(len(codes) for codes in before))), dtype=np.int64)
     for at, codes in enumerate(before):
-        once_before[at, : len(codes)] = codes
+        seen_before[at, : len(codes)] = codes
     return Batch(
         **{name: torch.from_numpy(array) for name, array in arrays.items()},
         statics=torch.from_numpy(store.statics[windows.row].astype(np.int64)),
-        once_before=torch.from_numpy(once_before),
+        seen_before=torch.from_numpy(seen_before),
         rows=torch.from_numpy(windows.row.astype(np.int64)),
         modalities=modality_inputs(modalities or {}, windows.row),
     )

@@ -24,6 +24,8 @@ from proband.train.state import BEST, PROGRESS, STATE
 
 GENOME = "genome"
 INPUTS = "inputs.json"
+_PRIOR_POSITIONS = 10.0
+"""Positions of evidence that a repeat's rate is worth before any is seen. Rounded choice of ours."""
 
 
 def train(
@@ -144,8 +146,7 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
         **size,
     )
     model = Proband(shape, torch.from_numpy(store.once))
-    counts = torch.tensor(store.vocabulary.train_counts, dtype=torch.float64)
-    model.set_output_biases(count_gaps(store, model.bins), counts)
+    model.set_output_biases(count_gaps(store, model.bins), *code_rates(store))
     for name, table in tables.items():
         encoder = model.fusion.encoders[name]
         assert isinstance(encoder, ModalityEncoder)
@@ -163,6 +164,28 @@ def count_gaps(store: TokenStore, bins: GapBins) -> torch.Tensor:
             index = bins.bin_of(bins.steps(torch.from_numpy(gaps)))
             counts += torch.bincount(index, minlength=bins.num_bins)
     return counts
+
+
+def code_rates(store: TokenStore) -> tuple[torch.Tensor, torch.Tensor]:
+    """How often a code comes next in train records: while it is new to the subject, and after it was had.
+
+    Returns:
+        Two float64 tensors (vocabulary,), both above 0. A rate of little evidence is shrunk: a new code's to
+        half an event, a repeat's to the new code's.
+    """
+    size = len(store.vocabulary)
+    new, repeats, had = np.zeros(size), np.zeros(size), np.zeros(size)
+    num_positions = 0
+    for row in store.rows_of("train"):
+        tokens = store.record(int(row))[0]
+        codes, first, number = np.unique(tokens, return_index=True, return_counts=True)
+        new[codes] += 1
+        repeats[codes] += number - 1
+        had[codes] += len(tokens) - 1 - first
+        num_positions += len(tokens) - 1
+    new_rate = (new + 0.5) / (num_positions - had + 1)
+    repeat_rate = (repeats + _PRIOR_POSITIONS * new_rate) / (had + _PRIOR_POSITIONS)
+    return torch.from_numpy(new_rate), torch.from_numpy(repeat_rate)
 
 
 def _train_moments(store: TokenStore, table: ModalityTable) -> tuple[torch.Tensor, torch.Tensor]:

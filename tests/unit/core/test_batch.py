@@ -11,7 +11,7 @@ def test_moving_keeps_everything_and_events_are_counted() -> None:
         tokens=grid,
         ages=grid,
         statics=grid[:, :1],
-        once_before=grid[:, :1],
+        seen_before=grid[:, :1],
         target=torch.tensor([[EVENT, NOT_SCORED, CENSORED]]),
         next_tokens=grid,
         gaps=grid,

@@ -31,7 +31,7 @@ def known_histories(states: np.ndarray, first_id: int = 0) -> Histories:
         ages=torch.tensor([[0, 5000 * DAY]] * n),
         lengths=torch.full((n,), 2),
         statics=torch.zeros(n, 1, dtype=torch.int64),
-        once_before=torch.zeros(n, 1, dtype=torch.int64),
+        seen_before=torch.zeros(n, 1, dtype=torch.int64),
         start=torch.full((n,), (5000 + WAITED) * DAY),
         subject_ids=np.arange(first_id, first_id + n),
         modalities={},
@@ -190,10 +190,7 @@ def naive_roll_out(model: Proband, histories: Histories, asked: Question) -> Pat
                         break
                     elapsed = time - int(histories.start[s])
                     had = torch.zeros(1, model.config.vocabulary_size, dtype=torch.bool)
-                    for code in {*tokens, *histories.once_before[s].tolist()} & set(
-                        model.once.tokens.tolist()
-                    ):
-                        had[0, code] = True
+                    had[0, [*tokens, *histories.seen_before[s].tolist()]] = True
                     p = model.log_codes(hidden, model.bins.bin_of(gap), had).exp()
                 drawn = p.masked_fill(asked.outcomes[0], 0) if asked.masked else p
                 code = int(draw_codes(drawn, uniform[1]))
@@ -279,7 +276,7 @@ def test_batching_moves_a_trained_models_risk_by_rounding_alone() -> None:
         histories,
         **{
             name: getattr(histories, name)[1:2]
-            for name in ("tokens", "ages", "lengths", "statics", "once_before", "start", "subject_ids")
+            for name in ("tokens", "ages", "lengths", "statics", "seen_before", "start", "subject_ids")
         },
     )
     alone = roll_out(model, replace(one, tokens=one.tokens[:, :1], ages=one.ages[:, :1]), asked)

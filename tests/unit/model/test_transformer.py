@@ -104,13 +104,14 @@ def gap_law(model: Proband, state: np.ndarray) -> np.ndarray:
     return np.concatenate([[mass[0]], cells])
 
 
-def code_law(model: Proband, state: np.ndarray, gap: int, had: set[int]) -> np.ndarray:
+def code_law(model: Proband, state: np.ndarray, gap: int, seen: set[int], once: set[int]) -> np.ndarray:
     w = {name: value.double().numpy() for name, value in model.state_dict().items()}
     edges = model.bins.edges.numpy()
     x = state + w["what.gap.weight"][np.searchsorted(edges, min(gap, edges[-1] - 1), side="right")]
     x = x + swiglu(rms(x, w["what.mix_norm.weight"]), w["what.mix.up.weight"], w["what.mix.down.weight"])
     logits = w["embedding.tokens.weight"] @ rms(x, w["what.norm.weight"]) + w["what.bias"]
-    possible = [code for code in range(2, model.config.vocabulary_size) if code not in had]
+    logits[list(seen)] += w["what.repeat"][list(seen)]
+    possible = [code for code in range(2, model.config.vocabulary_size) if code not in seen & once]
     p = np.zeros(model.config.vocabulary_size)
     p[possible] = np.exp(logits[possible] - logits[possible].max())
     return p / p.sum()
@@ -136,9 +137,9 @@ def test_the_loss_equals_a_computation_by_hand() -> None:
             unseen = law[waited + 1 :].sum() if waited else 1.0
             if EVERYWHERE.target[row, p] == EVENT:
                 code = int(EVERYWHERE.next_tokens[row, p])
-                had = set(TOKENS[row][: p + 1]) & {6, 7}
+                seen = set(TOKENS[row][: p + 1])
                 when -= math.log(law[gap] / unseen)
-                what -= math.log(code_law(model, hidden[p], gap, had)[code])
+                what -= math.log(code_law(model, hidden[p], gap, seen, {6, 7})[code])
             elif EVERYWHERE.target[row, p] == CENSORED:
                 censoring -= math.log(law[gap + 1 :].sum() / unseen)
     assert float(terms.when.detach()) == pytest.approx(when, rel=1e-4)
@@ -167,7 +168,7 @@ def test_impossible_repeats_are_counted_and_left_out() -> None:
         terms, alone = model(both), model(one)
     assert (terms.num_impossible, terms.num_events) == (1, 1)
     assert float(terms.mean) == float(alone.mean)
-    before = replace(one, once_before=torch.tensor([[2]]))
+    before = replace(one, seen_before=torch.tensor([[2]]))
     with torch.no_grad():
         assert model(before).num_impossible == 1
     assert random_model()(both).num_impossible == 0
@@ -242,9 +243,11 @@ def test_the_genome_of_one_subject_does_not_reach_another() -> None:
 def test_output_biases_are_the_log_frequencies() -> None:
     model = random_model()
     gaps = torch.arange(model.bins.num_bins, dtype=torch.float64)
-    model.set_output_biases(gaps, torch.arange(8, dtype=torch.float64))
+    new, repeat = torch.arange(1, 9) / 100.0, torch.arange(8, 0, -1) / 50.0
+    model.set_output_biases(gaps, new, repeat)
     assert torch.allclose(model.when.output.bias.exp(), ((gaps + 1) / (gaps + 1).sum()).float())
-    assert float(model.what.bias[7].detach().exp()) == pytest.approx(8 / 36)
+    assert torch.allclose(model.what.bias.exp(), new)
+    assert torch.allclose((model.what.bias + model.what.repeat).exp(), repeat)
 
 
 def test_gradients_are_finite_at_the_extremes() -> None:

@@ -152,13 +152,13 @@ def test_the_order_of_an_epoch_is_a_function_of_seed_and_epoch() -> None:
     assert order(0, 1) != order(1, 1)
 
 
-def test_codes_that_happen_once_are_remembered_from_before_the_window() -> None:
-    store = HandStore([Record([5, *[2] * 20, 6, *[2] * 20], list(range(42)))], once=[5, 6])
+def test_codes_are_remembered_from_before_the_window() -> None:
+    store = HandStore([Record([5, *[2] * 20, 6, *[2] * 20], list(range(42)))])
     windows = make_windows(store, np.array([0]), 8)
     batch = load_batch(store, windows)
-    before = [set(row) - {0} for row in batch.once_before.tolist()]
+    before = [set(row) - {0} for row in batch.seen_before.tolist()]
     for at, start in enumerate(windows.start.tolist()):
-        assert before[at] == ({5} if start > 1 else set()) | ({6} if start > 22 else set())
+        assert before[at] == {token for token, first in ((1, 0), (5, 1), (2, 2), (6, 22)) if start > first}
 
 
 def test_modalities_and_statics_follow_their_subject() -> None:

@@ -22,7 +22,7 @@ from proband.train import loop, train
 from proband.train.config import TrainConfig
 from proband.train.likelihood import Likelihood
 from proband.train.log import read_metrics
-from proband.train.stage import build_model, count_gaps
+from proband.train.stage import build_model, code_rates, count_gaps
 
 KILLED = """
 import os, signal, sys
@@ -215,6 +215,23 @@ def test_a_new_model_knows_the_train_frequencies(world: Path, small: TrainConfig
     assert counts.tolist() == by_hand.tolist()
     share = (counts + 1) / (counts + 1).sum()
     assert torch.allclose(model.when.output.bias.detach().exp().double(), share, atol=1e-6)
+
+
+def test_code_rates_count_new_codes_and_repeats_apart(world: Path) -> None:
+    store = TokenStore(world / "tokens")
+    new, repeat = code_rates(store)
+    token = int(np.argmax(store.vocabulary.train_counts[2:-1])) + 2
+    first = again = before = after = 0
+    for row in store.rows_of("train"):
+        had = False
+        for current, following in itertools.pairwise(store.record(int(row))[0].tolist()):
+            had = had or current == token
+            before, after = before + (not had), after + had
+            first, again = first + (following == token and not had), again + (following == token and had)
+    assert again > 0
+    assert float(new[token]) == pytest.approx((first + 0.5) / (before + 1))
+    assert float(repeat[token]) == pytest.approx((again + 10 * float(new[token])) / (after + 10))
+    assert bool((new > 0).all() and (repeat > 0).all())
 
 
 def test_training_by_minutes_ends_on_time(world: Path, small: TrainConfig, tmp_path: Path) -> None:
