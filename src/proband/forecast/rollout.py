@@ -19,6 +19,7 @@ from proband.model.heads import first_positions
 from proband.model.transformer import Proband
 
 _COMPACT_BELOW = 0.75
+_FLATTEN_BELOW = 0.6
 
 
 @dataclass(frozen=True)
@@ -188,13 +189,22 @@ class _Rollout:
         self.age = ages
 
     def _compact(self) -> None:
-        """Drop ended subjects and ended paths' slots, once they are many enough to be worth the copy."""
+        """Drop ended subjects and ended paths' slots, once they are many enough to be worth the copy.
+
+        Where subjects keep few and uneven numbers of paths, every path becomes a row of its own, with its
+        own copy of the prompt: less sharing, no idle slots.
+        """
         running = self._running()
         keep = running.any(dim=1).nonzero().squeeze(-1)
         num_slots = int(running.sum(dim=1).max()) if len(keep) else 0
-        if len(keep) * num_slots > _COMPACT_BELOW * running.numel():
+        num_running = int(running.sum())
+        if num_running < _FLATTEN_BELOW * len(keep) * num_slots:
+            keep, slots = running.nonzero(as_tuple=True)
+            slots = slots[:, None]
+        elif len(keep) * num_slots <= _COMPACT_BELOW * running.numel():
+            slots = running[keep].int().argsort(dim=1, descending=True, stable=True)[:, :num_slots]
+        else:
             return
-        slots = running[keep].int().argsort(dim=1, descending=True, stable=True)[:, :num_slots]
         self.cache.keep(keep, slots)
         self.path, self.age = self.path[keep[:, None], slots], self.age[keep[:, None], slots]
         self.hidden, self.had = self.hidden[keep[:, None], slots], self.had[keep[:, None], slots]
