@@ -68,7 +68,7 @@ def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str,
             truth = exact_risk(LAW, state, days, WAITED, outcome)
             own = found.risk[k::3, 0, h]
             error = float(own.std() / len(own) ** 0.5)
-            assert abs(float(own.mean()) - truth) < 3.5 * error
+            assert abs(float(own.mean()) - truth) < 3 * error
             deviations.append((own - truth) / found.standard_error[k::3, 0, h])
         covered = float((torch.cat(deviations).abs() < 1.96).double().mean())
         assert 0.88 < covered < 0.99
