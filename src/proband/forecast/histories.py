@@ -63,22 +63,17 @@ def read_histories(
     kept = np.minimum(lengths, context)
     tokens = np.zeros((len(rows), int(kept.max())), dtype=np.int64)
     ages = np.zeros_like(tokens)
-    before = []
     for at, row in enumerate(rows):
         begin = store.offsets[row]
         window = slice(begin + lengths[at] - kept[at], begin + lengths[at])
         tokens[at, : kept[at]] = store.tokens[window]
         ages[at, : kept[at]] = store.minutes[window]
-        before.append(np.unique(store.tokens[begin : window.start]))
-    seen_before = np.zeros((len(rows), max(1, *(len(codes) for codes in before))), dtype=np.int64)
-    for at, codes in enumerate(before):
-        seen_before[at, : len(codes)] = codes
     return Histories(
         tokens=torch.from_numpy(tokens),
         ages=torch.from_numpy(ages),
         lengths=torch.from_numpy(kept),
         statics=torch.from_numpy(store.statics[rows].astype(np.int64)),
-        seen_before=torch.from_numpy(seen_before),
+        seen_before=torch.from_numpy(store.codes_before(rows, lengths - kept)),
         start=torch.from_numpy(np.asarray(start, dtype=np.int64)),
         subject_ids=store.subject_ids[rows],
         modalities=modality_inputs(tables or {}, rows),

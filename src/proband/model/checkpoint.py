@@ -35,13 +35,13 @@ def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     os.replace(temporary, path)
 
 
-def save_model(model: Proband, folder: Path, once: torch.Tensor, vocabulary_hash: str) -> None:
+def save_model(model: Proband, folder: Path, vocabulary_hash: str) -> None:
     """Write weights and configuration into ``folder``."""
     write_tensors(model.state_dict(), folder / WEIGHTS)
     content = {
         "format_version": FORMAT_VERSION,
         "vocabulary_hash": vocabulary_hash,
-        "once": once.nonzero().squeeze(-1).tolist(),
+        "once": model.what.once.nonzero().squeeze(-1).tolist(),
         "model": model.config.model_dump(mode="json"),
     }
     write_json(folder / CONFIG, content)

@@ -70,6 +70,19 @@ class TokenStore:
         here = slice(self.offsets[row], self.offsets[row + 1])
         return self.tokens[here].astype(np.int64), self.minutes[here].astype(np.int64)
 
+    def codes_before(
+        self, rows: Int[np.ndarray, " n"], positions: Int[np.ndarray, " n"]
+    ) -> Int[np.ndarray, "n codes"]:
+        """The distinct tokens of each record before a position, padded with 0."""
+        begins = self.offsets[rows]
+        found = [
+            np.unique(self.tokens[begin : begin + n]) for begin, n in zip(begins, positions, strict=True)
+        ]
+        padded = np.zeros((len(found), max(1, *(len(codes) for codes in found))), dtype=np.int64)
+        for at, codes in enumerate(found):
+            padded[at, : len(codes)] = codes
+        return padded
+
 
 def _map(path: Path) -> np.ndarray:
     try:

@@ -96,18 +96,12 @@ def load_batch(
     """Read windows into a right-padded batch, with the targets that follow-up allows."""
     size, length = len(windows), int(windows.lengths.max())
     arrays = {name: np.zeros((size, length), dtype=np.int64) for name in _POSITIONAL}
-    before: list[np.ndarray] = []
     for at in range(size):
         _fill_row(store, windows, at, arrays)
-        begin = store.offsets[windows.row[at]]
-        before.append(np.unique(store.tokens[begin : begin + windows.start[at]]))
-    seen_before = np.zeros((size, max(1, *(len(codes) for codes in before))), dtype=np.int64)
-    for at, codes in enumerate(before):
-        seen_before[at, : len(codes)] = codes
     return Batch(
         **{name: torch.from_numpy(array) for name, array in arrays.items()},
         statics=torch.from_numpy(store.statics[windows.row].astype(np.int64)),
-        seen_before=torch.from_numpy(seen_before),
+        seen_before=torch.from_numpy(store.codes_before(windows.row, windows.start)),
         rows=torch.from_numpy(windows.row.astype(np.int64)),
         modalities=modality_inputs(modalities or {}, windows.row),
     )

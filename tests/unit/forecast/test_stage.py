@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-import torch
 
 import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
@@ -46,7 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             vocabulary_size=len(store.vocabulary), once=store.once.nonzero()[0].tolist(), context=32, **extra
         )
         (root / name).mkdir()
-        save_model(model, root / name, torch.from_numpy(store.once), store.vocabulary.hash)
+        save_model(model, root / name, store.vocabulary.hash)
     ids = store.subject_ids[::2].tolist()
     scores = {"subject_id": ids} | {f"PGS{k}": [float(i % 3) for i in ids] for k in (1, 2, 3)}
     (root / "genome").mkdir()

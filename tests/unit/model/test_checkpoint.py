@@ -15,7 +15,7 @@ from small_world import GENOME, batch_of, random_model
 def folder(tmp_path: Path) -> Path:
     model = random_model(once=[2, 7], fusion="prefix", modalities=GENOME)
     model.fusion.encoders["genome"].standardise_with(torch.tensor([1.0, 2.0, 3.0]), torch.ones(3))
-    save_model(model, tmp_path, torch.arange(8) % 5 == 2, "abc" * 20)
+    save_model(model, tmp_path, "abc" * 20)
     return tmp_path
 
 
