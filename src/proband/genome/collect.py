@@ -13,8 +13,8 @@ from proband.core.errors import DataError
 from proband.core.progress import say, track
 from proband.genome.genotypes import Genotypes
 from proband.genome.match import REASONS, match_rows, report
-from proband.genome.score import Weights, WeightStore
 from proband.genome.scorefile import Scorefile, read_scorefile
+from proband.genome.weights import Weights, WeightStore
 
 _BATCH_ROWS = 2_000_000  # rows matched together: bounds memory, and spares a join per file
 

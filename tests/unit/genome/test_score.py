@@ -5,7 +5,8 @@ from scipy import sparse
 
 from proband.genome import score
 from proband.genome.plink import open_plink
-from proband.genome.score import WeightStore, add_product, mean_dosages, score_samples
+from proband.genome.score import add_product, mean_dosages, score_samples
+from proband.genome.weights import WeightStore
 
 NUM_VARIANTS, NUM_SAMPLES, NUM_SCORES = 150, 41, 7
 CHROMOSOMES = ["1"] * 100 + ["X"] * 30 + ["MT"] * 20

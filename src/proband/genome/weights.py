@@ -1,0 +1,117 @@
+r"""The weights of all scores as one sparse matrix over (variant, basis).
+
+A row adds a(0), a(1), a(2) at 0, 1, 2 ALT alleles. With ``dom(d) = min(d, 1)`` and
+``rec(d) = max(d - 1, 0)``, for which ``d = dom(d) + rec(d)``, any such row is
+
+    a(d) = a(0) + (a(1) - a(0)) dom(d) + (a(2) - a(1)) rec(d),
+
+so three bases (d itself for additive rows, dom and rec) and one constant per score hold every kind of row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float64, Int8, UInt32
+from scipy import sparse
+
+from proband.genome.builds import HAPLOID
+
+ADDITIVE, DOMINANT, RECESSIVE = range(3)
+_NUM_BASES = 3
+
+
+class WeightStore:
+    """Collects the matched rows of scores, batch after batch, in compact form."""
+
+    def __init__(self) -> None:
+        self._constants: list[np.ndarray] = []
+        self._num_scores = 0
+        self._scores: list[np.ndarray] = []
+        self._variants: list[np.ndarray] = []
+        self._bases: list[np.ndarray] = []
+        self._slopes: list[np.ndarray] = []
+
+    def add(self, hits: pl.DataFrame, kept: Bool[np.ndarray, " scores"]) -> None:
+        """Add a batch's matched rows.
+
+        Args:
+            hits: ``score`` (from 0 within the batch), ``index``, ``chrom``, ``is_reversed``, and ``at_0,
+                at_1, at_2`` by effect alleles.
+            kept: Which of the batch's scores stay; they are numbered onwards from those of batches before.
+        """
+        hits = hits.filter(pl.Series(kept[hits["score"].to_numpy()], dtype=pl.Boolean))
+        by_alt = _by_alt_allele(hits)
+        constants = np.bincount(by_alt["score"].to_numpy(), by_alt["at_0"].to_numpy(), len(kept))[kept]
+        numbers = pl.Series(self._num_scores + np.cumsum(kept) - 1, dtype=pl.Int32)
+        by_alt = by_alt.with_columns(numbers.gather(by_alt["score"]).alias("score"))
+        self._constants.append(constants)
+        self._num_scores += len(constants)
+        is_additive = pl.col("dominant") == pl.col("recessive")
+        self._append(by_alt.filter(is_additive), "dominant", ADDITIVE)
+        self._append(by_alt.filter(~is_additive), "dominant", DOMINANT)
+        self._append(by_alt.filter(~is_additive), "recessive", RECESSIVE)
+
+    def _append(self, rows: pl.DataFrame, slope: str, basis: int) -> None:
+        self._scores.append(rows["score"].to_numpy())
+        self._variants.append(rows["index"].to_numpy())
+        self._slopes.append(rows[slope].cast(pl.Float32).to_numpy())
+        self._bases.append(np.full(rows.height, basis, np.int8))
+
+    def weights(self, num_variants: int) -> Weights:
+        """All rows as one sparse matrix over the variants of a file."""
+        scores, variants = _join(self._scores, np.int32), _join(self._variants, np.int64)
+        keys = _join(self._bases, np.int64) * num_variants + variants
+        used = np.zeros(_NUM_BASES * num_variants, bool)
+        used[keys] = True
+        rows = np.flatnonzero(used)
+        place = np.cumsum(used, dtype=np.int64) - 1
+        shape = (len(rows), self._num_scores)
+        slopes = _join(self._slopes, np.float32)
+        return Weights(
+            variants=(rows % num_variants).astype(np.uint32),
+            bases=(rows // num_variants).astype(np.int8),
+            slopes=sparse.csr_array((slopes, (place[keys], scores)), shape=shape),
+            constants=_join(self._constants, np.float64),
+        )
+
+
+def _by_alt_allele(hits: pl.DataFrame) -> pl.DataFrame:
+    """``score, index``, the row's value at 0 ALT alleles, and its steps to 1 (dominant) and 2 (recessive)."""
+    at_0, at_1, at_2, reverse = pl.col("at_0"), pl.col("at_1"), pl.col("at_2"), pl.col("is_reversed")
+    haploid = pl.col("chrom").is_in(HAPLOID)
+    return (
+        hits
+        # A haploid chromosome is stored as 0 or 2 and counts 0 or 1.
+        .with_columns(
+            at_1=pl.when(haploid).then((at_0 + at_1) / 2).otherwise(at_1),
+            at_2=pl.when(haploid).then(at_1).otherwise(at_2),
+        )
+        .with_columns(
+            at_0=pl.when(reverse).then(at_2).otherwise(at_0), at_2=pl.when(reverse).then(at_0).otherwise(at_2)
+        )
+        .select("score", "index", "at_0", dominant=at_1 - at_0, recessive=at_2 - at_1)
+    )
+
+
+def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype), *parts], dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of all scores over the rows (variant, basis) that any of them uses.
+
+    Attributes:
+        variants: Row of the genotype file, per weight row.
+        bases: ``ADDITIVE``, ``DOMINANT`` or ``RECESSIVE``, per weight row; ascending.
+        slopes: Sparse float32 matrix, weight rows by scores.
+        constants: What every subject has before any dosage, per score.
+    """
+
+    variants: UInt32[np.ndarray, " rows"]
+    bases: Int8[np.ndarray, " rows"]
+    slopes: sparse.csr_array
+    constants: Float64[np.ndarray, " scores"]
