@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from proband.synth.concepts import concept_table
+from proband.synth.care.concepts import concept_table
 
 pytestmark = pytest.mark.external
 

@@ -10,9 +10,10 @@ import pytest
 
 from proband.core.seeds import generator
 from proband.synth import SynthConfig
-from proband.synth.genotypes import Genome, simulate
-from proband.synth.liability import draw_effects, genetic_values
-from proband.synth.lifecourse import (
+from proband.synth.genomes.genotypes import Genome, simulate
+from proband.synth.genomes.liability import draw_effects, genetic_values
+from proband.synth.genomes.scores import Score, make_scores
+from proband.synth.lives.lifecourse import (
     NUM_DISEASES,
     NUM_MARKERS,
     advance,
@@ -20,8 +21,7 @@ from proband.synth.lifecourse import (
     newborn_adults,
     table_law,
 )
-from proband.synth.records import NEVER
-from proband.synth.scores import Score, make_scores
+from proband.synth.lives.lives import NEVER
 from proband.synth.stage import draw_population, live, oracle
 from proband.synth.traits import DISEASE_NAMES, DISEASES, MORTALITY, TRAIT_NAMES
 

@@ -12,15 +12,16 @@ from proband.core import schema
 from proband.core.provenance import is_finished, stage_output
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.synth import write
+from proband.synth.care import write
+from proband.synth.care.records import make_records
 from proband.synth.config import SynthConfig
-from proband.synth.genotypes import Genome, simulate, typed_calls
-from proband.synth.liability import draw_effects, draw_liabilities, genetic_values
-from proband.synth.lifecourse import Law, State, advance, draw_people, live_to_entry, table_law
-from proband.synth.records import MICROSECONDS_PER_DAY, NEVER, Lives, make_records, to_minutes, years_after
-from proband.synth.scores import Score, make_scores
+from proband.synth.genomes.genotypes import Genome, simulate, typed_calls
+from proband.synth.genomes.liability import draw_effects, draw_liabilities, genetic_values
+from proband.synth.genomes.scores import Score, make_scores
+from proband.synth.lives.lifecourse import Law, State, advance, draw_people, live_to_entry, table_law
+from proband.synth.lives.lives import MICROSECONDS_PER_DAY, NEVER, Lives, to_minutes, years_after
+from proband.synth.lives.truth import risk_table, true_risks
 from proband.synth.traits import ADULT_AGE, DISEASE_NAMES, TRAIT_NAMES
-from proband.synth.truth import risk_table, true_risks
 
 OLDEST_AT_ENTRY = 80.0
 _ENTRY_AGE_BETA = (2.2, 1.8)

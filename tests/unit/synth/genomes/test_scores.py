@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from proband.synth import SynthConfig
-from proband.synth.liability import NULL_CHROMOSOMES
-from proband.synth.scores import METHODS, clump, plan_scores
+from proband.synth.genomes.liability import NULL_CHROMOSOMES
+from proband.synth.genomes.scores import METHODS, clump, plan_scores
 from proband.synth.traits import TRAITS
 
 

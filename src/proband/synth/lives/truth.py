@@ -7,7 +7,7 @@ import polars as pl
 from jaxtyping import Float
 
 from proband.core.progress import track
-from proband.synth.lifecourse import NUM_DISEASES, Law, People, State, Step, advance
+from proband.synth.lives.lifecourse import NUM_DISEASES, Law, People, State, Step, advance
 
 _FUTURES_AT_ONCE = 60_000
 """Subjects x replicates in one batch; bounds memory to some hundred MB."""

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from proband.core.seeds import generator
-from proband.synth.lifecourse import NUM_DISEASES, NUM_MARKERS, NUM_TREATMENTS, People, State, Step, table_law
+from proband.synth.lives.lifecourse import (
+    NUM_DISEASES,
+    NUM_MARKERS,
+    NUM_TREATMENTS,
+    People,
+    State,
+    Step,
+    table_law,
+)
+from proband.synth.lives.truth import step_incidence, true_risks
 from proband.synth.traits import DISEASES, MORTALITY
-from proband.synth.truth import step_incidence, true_risks
 
 LAW = table_law()
 

@@ -10,7 +10,14 @@ import pytest
 from proband.core.errors import ConfigError
 from proband.synth import SynthConfig
 from proband.synth.config import POPULATIONS
-from proband.synth.genotypes import MIN_FREQUENCY, MISSING, Genome, population_sizes, simulate, typed_calls
+from proband.synth.genomes.genotypes import (
+    MIN_FREQUENCY,
+    MISSING,
+    Genome,
+    population_sizes,
+    simulate,
+    typed_calls,
+)
 
 
 @pytest.fixture(scope="module")

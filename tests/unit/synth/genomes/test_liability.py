@@ -5,8 +5,8 @@ import pytest
 
 from proband.core.seeds import generator
 from proband.synth import SynthConfig
-from proband.synth.genotypes import Genome, simulate
-from proband.synth.liability import (
+from proband.synth.genomes.genotypes import Genome, simulate
+from proband.synth.genomes.liability import (
     NULL_CHROMOSOMES,
     draw_effects,
     draw_liabilities,

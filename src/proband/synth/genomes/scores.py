@@ -21,8 +21,8 @@ from jaxtyping import Float
 from proband.core.progress import track
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genotypes import Genome
-from proband.synth.liability import NULL_CHROMOSOMES
+from proband.synth.genomes.genotypes import Genome
+from proband.synth.genomes.liability import NULL_CHROMOSOMES
 from proband.synth.traits import TRAITS
 
 METHODS = ("ridge", "threshold_1e-4", "threshold_1e-2", "ridge", "threshold_5e-8")

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from proband.synth.cdm import CDM
-from proband.synth.concepts import ANCESTORS, CONDITIONS, DISEASE_PROCEDURES, PROCEDURES, concept_table
+from proband.synth.care.cdm import CDM
+from proband.synth.care.concepts import ANCESTORS, CONDITIONS, DISEASE_PROCEDURES, PROCEDURES, concept_table
 from proband.synth.traits import BIOMARKERS, DISEASES, TREATMENTS
 
 TIMES = {

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int8
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genotypes import Genome
+from proband.synth.genomes.genotypes import Genome
 from proband.synth.traits import TRAIT_NAMES, TRAITS, Biomarker, Disease
 
 ALPHA = -0.38

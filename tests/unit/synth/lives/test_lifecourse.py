@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from proband.core.seeds import generator
-from proband.synth.lifecourse import (
+from proband.synth.lives.lifecourse import (
     NUM_DISEASES,
     NUM_MARKERS,
     NUM_TREATMENTS,
@@ -103,7 +103,7 @@ def test_centred_ratios_average_to_one_in_the_population() -> None:
     random = generator(1)
     count = 400_000
     coronary = DISEASE_NAMES.index("coronary_artery_disease")
-    from proband.synth.liability import liability_correlation
+    from proband.synth.genomes.liability import liability_correlation
 
     traits = random.multivariate_normal(np.zeros(13), liability_correlation(), count, method="cholesky")
     people = average_people(count)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from proband.synth.liability import liability_correlation
+from proband.synth.genomes.liability import liability_correlation
 from proband.synth.traits import (
     ADULT_AGE,
     BIOMARKER_NAMES,

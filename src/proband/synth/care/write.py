@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 import yaml
 
-from proband.synth import concepts
-from proband.synth.cdm import CDM
-from proband.synth.records import NEVER, SUPPLY_DAYS, Lives
-from proband.synth.scores import Score
+from proband.synth.care import concepts
+from proband.synth.care.cdm import CDM
+from proband.synth.care.records import SUPPLY_DAYS
+from proband.synth.genomes.scores import Score
+from proband.synth.lives.lives import NEVER, Lives
 from proband.synth.traits import DISEASES
 
 _VOCABULARY_START, _VOCABULARY_END = date(1970, 1, 1), date(2099, 12, 31)
