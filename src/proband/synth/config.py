@@ -3,49 +3,68 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from proband.core.errors import ConfigError
+from proband.core.config import validated
+from proband.core.errors import ConfigError, near_matches
 from proband.core.units import DAYS_PER_YEAR
 
-POPULATIONS = ("EUR", "AFR", "EAS", "AMR")
-"""Simulated populations: European, African, East Asian, and one admixed twelve generations ago."""
+POPULATIONS = ("EUR", "AFR", "EAS", "AMR", "AFA")
+"""Simulated populations: European, West African, East Asian, and two admixed in recent generations: American
+(of European, East Asian-like and African ancestors) and African American."""
 
 
 class SynthConfig(BaseModel):
-    """Settings of ``proband synth``; the defaults make 5,000 subjects in about a minute on one core."""
+    """Settings of ``proband synth``; the defaults are the preset ``biobank``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    subjects: int = Field(5000, ge=20, le=1_000_000, description="Subjects of the biobank.")
+    subjects: int = Field(20_000, ge=20, le=1_000_000, description="Subjects of the biobank.")
     seed: int = Field(0, ge=0, description="Seed of every random draw.")
-    scores: int = Field(60, ge=1, le=5000, description="Polygenic scoring files, null scores included.")
-    null_scores: float = Field(
-        0.2, ge=0, le=1, description="Share of scores trained on a trait that nothing causes."
+    scores: int = Field(300, ge=1, le=10_000, description="Polygenic scoring files, null scores included.")
+    shard_subjects: int = Field(
+        5000, ge=20, description="Subjects whose lives and records are made together; bounds memory."
     )
-    variants: int = Field(10_000, ge=440, le=200_000, description="Genotyped variants, over 22 chromosomes.")
+
+    # People and genomes
+    population_shares: tuple[float, float, float, float, float] = Field(
+        (0.53, 0.04, 0.06, 0.17, 0.2),
+        description="Shares of subjects from EUR, AFR, EAS, AMR and AFA; they add up to 1.",
+    )
+    related: float = Field(0.15, ge=0, le=1, description="Share of subjects with a relative in the biobank.")
+    variants: int = Field(
+        100_000, ge=440, le=1_000_000, description="Genotyped variants, over 22 chromosomes."
+    )
     hidden_variants: float = Field(
         0.05, ge=0, le=1, description="Further variants that no array types, relative to ``variants``."
     )
     piece_megabases: float = Field(
-        1.0, gt=0, le=40, description="Length of the piece simulated per chromosome, Mb."
+        2.4, gt=0, le=40, description="Length of the piece simulated per chromosome, Mb."
     )
-    population_shares: tuple[float, float, float, float] = Field(
-        (0.6, 0.15, 0.1, 0.15), description="Shares of subjects from EUR, AFR, EAS and AMR; they add up to 1."
-    )
-    discovery_panel: int = Field(
-        800, ge=50, le=20_000, description="Samples per discovery population whose LD the virtual GWAS sees."
-    )
-    discovery_sizes: tuple[int, ...] = Field(
-        (1000, 3000, 10_000),
-        min_length=1,
-        description="Sizes of the virtual GWAS. The simulated genome has some hundred times fewer "
-        "independent variants than a real one, so these compare with sizes some hundred times larger.",
-    )
-    causal_variants: int = Field(150, ge=1, description="Causal variants drawn for each trait's own part.")
+    causal_variants: int = Field(1000, ge=1, description="Causal variants drawn for each trait's own part.")
     missing_calls: float = Field(0.005, ge=0, lt=0.5, description="Share of genotype calls set missing.")
     ungenotyped: float = Field(0.03, ge=0, lt=1, description="Share of subjects without genotypes.")
+    reference_panel: int = Field(
+        100, ge=0, le=5000, description="Labelled unrelated people per population outside the biobank."
+    )
+
+    # Scores
+    null_scores: float = Field(
+        0.2, ge=0, le=1, description="Share of scores trained on a trait that nothing causes."
+    )
+    discovery_panel: int = Field(
+        2000, ge=50, le=20_000, description="Samples per discovery population whose LD the virtual GWAS sees."
+    )
+    discovery_sizes: tuple[int, ...] = Field(
+        (10_000, 50_000, 250_000, 1_000_000),
+        min_length=1,
+        description="Sizes of the virtual GWAS. The simulated genome has some sixty times fewer independent "
+        "variants than a real one, so these compare with larger sizes there.",
+    )
+
+    # Lives and care
     enrolment: tuple[date, date] = Field(
         (date(2008, 1, 1), date(2012, 12, 31)), description="First and last day of enrolment."
     )
@@ -73,7 +92,7 @@ class SynthConfig(BaseModel):
             raise ConfigError(
                 "population_shares do not add up to 1",
                 found=self.population_shares,
-                expected="four shares of at least 0 with sum 1",
+                expected="five shares of at least 0 with sum 1",
             )
         if not self.enrolment[0] <= self.enrolment[1] < self.end:
             raise ConfigError(
@@ -94,3 +113,35 @@ class SynthConfig(BaseModel):
                 "horizons_years are not increasing", found=self.horizons_years, expected="such as (1, 5, 10)"
             )
         return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "subjects": 5000,
+        "variants": 20_000,
+        "piece_megabases": 0.6,
+        "scores": 100,
+        "causal_variants": 300,
+        "discovery_panel": 1000,
+        "discovery_sizes": (3000, 10_000, 50_000, 200_000),
+        "shard_subjects": 2500,
+    },
+    "biobank": {},
+}
+"""Sizes by name: what differs from the defaults."""
+
+
+def preset(name: str, **changes: Any) -> SynthConfig:
+    """Settings of a preset with some of them changed; None changes nothing.
+
+    Raises:
+        ConfigError: No such preset, or a setting is out of its bounds.
+
+    >>> preset("demo", scores=20).scores
+    20
+    """
+    if name not in PRESETS:
+        remedy = near_matches(name, PRESETS)
+        raise ConfigError("unknown --preset", found=name, expected=" or ".join(PRESETS), remedy=remedy)
+    given = {key: value for key, value in changes.items() if value is not None}
+    return validated(SynthConfig, **(PRESETS[name] | given))

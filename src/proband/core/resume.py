@@ -1,0 +1,116 @@
+"""Long stages in shards: a stopped run goes on at the first shard that is not finished.
+
+A resumable stage writes into ``OUT.partial`` beside its output (``stage_output(work=...)`` renames it at the
+end). The folder remembers the settings and inputs it is for; with any other it starts anew. Each finished
+shard leaves a marker, written after the shard's files.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+import proband
+from proband.core.engine import map_shards
+from proband.core.errors import DataError
+from proband.core.progress import say
+from proband.core.provenance import config_dict, hash_input, read_json, write_json
+
+RUN = ".run.json"
+MARKERS = ".finished"
+Shard = TypeVar("Shard")
+
+
+def work_folder(
+    out: Path,
+    stage: str,
+    config: BaseModel | Mapping[str, object],
+    *,
+    inputs: Collection[Path] = (),
+    overwrite: bool = False,
+) -> Path:
+    """The folder in which an output grows; that of a stopped run with the same settings and inputs is kept.
+
+    Args:
+        out: Final output folder.
+        stage: The stage's name.
+        config: Resolved configuration.
+        inputs: Files and folders read.
+        overwrite: Start anew in any case.
+    """
+    work = out.with_name(f"{out.name}.partial")
+    now = {
+        "stage": stage,
+        "version": proband.__version__,
+        "config": config_dict(config),
+        "inputs": [hash_input(path) for path in inputs],
+    }
+    if work.exists():
+        if not overwrite and _same_run(work / RUN, now):
+            say(f"{stage}: going on where the last run stopped ({work})")
+            return work
+        shutil.rmtree(work)
+    work.mkdir(parents=True)
+    write_json(work / RUN, now)
+    return work
+
+
+def _same_run(path: Path, now: Mapping[str, object]) -> bool:
+    try:
+        return bool(read_json(path) == now)
+    except DataError:
+        return False
+
+
+def is_marked(work: Path, name: str) -> bool:
+    """Whether the shard ``name`` is finished."""
+    return (work / MARKERS / name).is_file()
+
+
+def mark(work: Path, name: str) -> None:
+    """Note that the shard ``name`` is finished; its files must be on disk in whole."""
+    (work / MARKERS).mkdir(exist_ok=True)
+    (work / MARKERS / name).touch()
+
+
+def clear_marks(work: Path) -> None:
+    """Remove what only resuming needs, before the folder becomes the output."""
+    shutil.rmtree(work / MARKERS, ignore_errors=True)
+    (work / RUN).unlink(missing_ok=True)
+
+
+def map_resumably(
+    function: Callable[[Shard], object],
+    shards: Sequence[Shard],
+    work: Path,
+    step: str,
+    *,
+    description: str,
+    workers: int | None = None,
+) -> None:
+    """Apply ``function`` to the shards not finished yet; it leaves its results in files below ``work``.
+
+    Args:
+        function: Module-level function (or partial of one) of one shard; called again for a shard that was
+            cut off, so it must replace what it finds.
+        shards: The shards, in a fixed order.
+        work: Of :func:`work_folder`.
+        step: Name of this step, for the markers.
+        description: Label of the progress bar.
+        workers: Processes; see :func:`~proband.core.engine.map_shards`.
+    """
+    numbered = [(f"{step}-{number:05d}", shard) for number, shard in enumerate(shards)]
+    left = [item for item in numbered if not is_marked(work, item[0])]
+    if left:
+        map_shards(partial(_run_and_mark, function, work), left, description=description, workers=workers)
+
+
+def _run_and_mark(function: Callable[[Shard], object], work: Path, item: tuple[str, Shard]) -> None:
+    name, shard = item
+    function(shard)
+    mark(work, name)
