@@ -14,6 +14,8 @@ from proband.core.units import DAYS_PER_YEAR
 POPULATIONS = ("EUR", "AFR", "EAS", "AMR", "AFA")
 """Simulated populations: European, West African, East Asian, and two admixed in recent generations: American
 (of European, East Asian-like and African ancestors) and African American."""
+FIRST_SUBJECT_ID = 1001
+"""Identifier of the subject in row 0 of the biobank; the others count on from it."""
 
 
 class SynthConfig(BaseModel):
