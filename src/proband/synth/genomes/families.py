@@ -81,7 +81,12 @@ KINDS: dict[str, tuple[float, tuple[Member, ...]]] = {
         0.2,
         (
             *(_WIFE, _HUSBAND, _of(_CHILD, male=False), _of(_SIB, male=True)),
-            *(Member(spouse=2, male=True), Member(spouse=3, male=False), _in(Member(4, 2)), _in(Member(3, 5))),
+            *(
+                Member(spouse=2, male=True),
+                Member(spouse=3, male=False),
+                _in(Member(4, 2)),
+                _in(Member(3, 5)),
+            ),
         ),
     ),
     "three generations": (

@@ -3,48 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int8
+import polars as pl
+from jaxtyping import Float
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.genotypes import Genome
+from proband.synth.genomes.pedigree import Pedigree, subjects_of
 from proband.synth.traits import TRAIT_NAMES, TRAITS, Biomarker, Disease
 
+CHROMOSOMES = range(1, 23)
 ALPHA = -0.38
 """Effect variance goes with (2p(1-p))^alpha; Schoech 2019, doi:10.1038/s41467-019-08424-6."""
-
 NULL_CHROMOSOMES = (20, 21, 22)
 """Chromosomes without a causal variant of any trait; null scores live there. Rounded choice of ours."""
+_LEAST_SD = 1e-12
 
 
-def draw_effects(genome: Genome, config: SynthConfig) -> Float[np.ndarray, "variants traits"]:
-    """Effects per ALT allele on each trait's genetic value, which has variance 1 in the European panel.
+def chromosome_folder(work: Path, chrom: int) -> Path:
+    """Where the work files of one chromosome lie."""
+    return work / f"chr{chrom}"
 
-    A trait's own part has ``config.causal_variants`` causal variants, typed or not, none of them on
-    :data:`NULL_CHROMOSOMES`; to it come the effects of the traits it shares genes with, by its genetic
-    correlation with them.
+
+def split_evenly(total: int, parts: int) -> list[int]:
+    """``total`` in whole parts that differ by at most one.
+
+    >>> split_evenly(10, 4)
+    [2, 3, 2, 3]
     """
-    panel = genome.panels["EUR"].astype(np.float32)
-    frequency = panel.mean(axis=1) / 2
-    spread = np.maximum(2 * frequency * (1 - frequency), 1 / panel.shape[1])
-    candidates = np.flatnonzero(~genome.variants["chrom"].is_in(NULL_CHROMOSOMES).to_numpy())
-    effects = np.zeros((len(spread), len(TRAITS)))
+    return np.diff(np.linspace(0, total, parts + 1).astype(int)).tolist()
+
+
+def draw_causal(config: SynthConfig, chrom: int, num_variants: int) -> Float[np.ndarray, "variants traits"]:
+    """Standard normal effects at each trait's causal variants of one chromosome, 0 elsewhere.
+
+    A trait's own part has ``config.causal_variants`` causal variants over the chromosomes that may have any,
+    typed or not.
+    """
+    drawn = np.zeros((num_variants, len(TRAITS)))
+    if chrom in NULL_CHROMOSOMES:
+        return drawn
+    able = [number for number in CHROMOSOMES if number not in NULL_CHROMOSOMES]
+    wanted = min(split_evenly(config.causal_variants, len(able))[able.index(chrom)], num_variants)
     for index, trait in enumerate(TRAITS):
-        random = generator(config.seed, "synth", "effects", trait.name)
-        causal = random.choice(candidates, min(config.causal_variants, len(candidates)), replace=False)
-        own = np.zeros(len(spread))
-        own[causal] = random.standard_normal(len(causal)) * spread[causal] ** (ALPHA / 2)
+        random = generator(config.seed, "synth", "effects", trait.name, chrom)
+        rows = random.choice(num_variants, wanted, replace=False)
+        drawn[rows, index] = random.standard_normal(wanted)
+    return drawn
+
+
+def scale_by_frequency(
+    drawn: Float[np.ndarray, "variants traits"], frequency: Float[np.ndarray, " variants"], num_samples: int
+) -> Float[np.ndarray, "variants traits"]:
+    """Effects per allele whose variance follows the frequency in a panel of ``num_samples``."""
+    spread = np.maximum(2 * frequency * (1 - frequency), 1 / num_samples)
+    return drawn * spread[:, None] ** (ALPHA / 2)
+
+
+@dataclass(frozen=True)
+class Genetics:
+    """Everyone's genetic values and what they are made of.
+
+    Attributes:
+        values: Genetic values, variance 1 in the European panel, centred within each population.
+        effects: Chromosome to effects per ALT allele on the genetic values.
+    """
+
+    values: Float[np.ndarray, "subjects traits"]
+    effects: dict[int, Float[np.ndarray, "variants traits"]]
+
+
+def combine(config: SynthConfig, pedigree: Pedigree, work: Path) -> Genetics:
+    """Add up the chromosomes' raw contributions, scale them and share them between traits.
+
+    Values are centred within each population because neutral drift would otherwise give whole populations
+    higher or lower true risk; a score's mean still differs between populations, as in real data, without any
+    difference in risk behind it.
+    """
+    subjects, panel = (
+        sum(np.load(chromosome_folder(work, chrom) / name).astype(np.float64) for chrom in CHROMOSOMES)
+        for name in ("own_subjects.npy", "own_panel.npy")
+    )
+    mixing = sharing() / np.maximum(panel.std(axis=0), _LEAST_SD)[:, None]
+    mixing /= np.maximum((panel @ mixing).std(axis=0), _LEAST_SD)
+    values = subjects @ mixing
+    population = subjects_of(pedigree).population
+    for name in np.unique(population):
+        values[population == name] -= values[population == name].mean(axis=0)
+    effects = {
+        chrom: np.load(chromosome_folder(work, chrom) / "own_effects.npy") @ mixing for chrom in CHROMOSOMES
+    }
+    return Genetics(values, effects)
+
+
+def causal_table(work: Path, genetics: Genetics) -> pl.DataFrame:
+    """Every causal variant: trait, chrom, pos, ref, alt, rsid, genotyped, effect (per ALT allele, in standard
+    deviations of the genetic value)."""
+    tables = []
+    for chrom, effects in genetics.effects.items():
+        variants = pl.read_parquet(chromosome_folder(work, chrom) / "variants.parquet")
+        trait, row = np.nonzero(effects.T)
+        names = pl.Series("trait", np.array(TRAIT_NAMES)[trait], dtype=pl.String)
+        described = variants[row].select("chrom", "pos", "ref", "alt", "rsid", "genotyped")
+        tables.append(described.with_columns(names, effect=effects[row, trait]))
+    return pl.concat(tables).select("trait", pl.exclude("trait"))
+
+
+def sharing() -> Float[np.ndarray, "traits traits"]:
+    """What each trait (column) takes of every trait's own part (row) for the declared genetic correlations."""
+    mixing = np.eye(len(TRAITS))
+    for index, trait in enumerate(TRAITS):
         parents = [TRAIT_NAMES.index(name) for name in trait.shared]
-        loadings = loadings_of(trait)
-        mixed = effects[:, parents] @ loadings + own / _sd(panel, own) * np.sqrt(1 - _explained(trait))
-        effects[:, index] = mixed / _sd(panel, mixed)
-    return effects
-
-
-def _sd(panel: np.ndarray, effects: np.ndarray) -> float:
-    return max(float(np.std(effects.astype(np.float32) @ panel)), 1e-12)
+        mixing[index, index] = np.sqrt(1 - _explained(trait))
+        mixing[:index, index] = mixing[:index, parents] @ loadings_of(trait)
+    return mixing
 
 
 def loadings_of(trait: Biomarker | Disease) -> np.ndarray:
@@ -76,24 +151,6 @@ def liability_correlation() -> Float[np.ndarray, "traits traits"]:
     matrix = genetic_correlation(TRAITS) * np.outer(root, root)
     np.fill_diagonal(matrix, 1)
     return matrix
-
-
-def genetic_values(
-    dosages: Int8[np.ndarray, "variants subjects"],
-    effects: Float[np.ndarray, "variants traits"],
-    population: np.ndarray,
-) -> Float[np.ndarray, "subjects traits"]:
-    """Genetic values, centred within each population.
-
-    Centred, because neutral drift would otherwise give whole populations higher or lower true risk; a score's
-    mean still differs between populations, as in real data, without any difference in risk behind it.
-    """
-    causal = np.flatnonzero(np.any(effects != 0, axis=1))
-    values = dosages[causal].T.astype(np.float32) @ effects[causal].astype(np.float32)
-    values = values.astype(np.float64)
-    for name in np.unique(population):
-        values[population == name] -= values[population == name].mean(axis=0)
-    return values
 
 
 def draw_liabilities(
