@@ -43,13 +43,13 @@ class SynthConfig(BaseModel):
         0.05, ge=0, le=1, description="Further variants that no array types, relative to ``variants``."
     )
     piece_megabases: float = Field(
-        2.4, gt=0, le=40, description="Length of the piece simulated per chromosome, Mb."
+        3.2, gt=0, le=40, description="Length of the piece simulated per chromosome, Mb."
     )
     causal_variants: int = Field(1000, ge=1, description="Causal variants drawn for each trait's own part.")
     missing_calls: float = Field(0.005, ge=0, lt=0.5, description="Share of genotype calls set missing.")
     ungenotyped: float = Field(0.03, ge=0, lt=1, description="Share of subjects without genotypes.")
     reference_panel: int = Field(
-        100, ge=0, le=5000, description="Labelled unrelated people per population outside the biobank."
+        100, ge=1, le=5000, description="Labelled unrelated people per population outside the biobank."
     )
 
     # Scores
@@ -121,7 +121,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "subjects": 5000,
         "variants": 20_000,
-        "piece_megabases": 0.6,
+        "piece_megabases": 0.9,
         "scores": 100,
         "causal_variants": 300,
         "discovery_panel": 1000,

@@ -69,15 +69,14 @@ def simulate_chromosome(config: SynthConfig, pedigree: Pedigree, chrom: int, wor
         tree = _common_variants(config, pedigree, places, chrom)
         variants = _describe(config, chrom, tree.tables.sites.position)
         variants.write_parquet(folder / "variants.parquet", compression="zstd")
-        for path in (_biobank(out, chrom, "pvar"), _reference(out, chrom, "pvar")):
-            write_pvar(path, variants.filter("genotyped"))
+        for stem in (_biobank, _reference):
+            write_pvar(stem(out, chrom, "pvar"), variants.filter("genotyped"))
         random = generator(config.seed, "synth", "meioses", chrom)
         meioses = draw_meioses(pedigree, places.person, tree.sequence_length, RECOMBINATION_RATE, random)
         typed = typed_subjects(config)
         _write_samples(config, pedigree, places, chrom, typed, out)
-        _Pass(config, pedigree, places, chrom, variants, typed).write(
-            _runs(tree, places, meioses), folder, out
-        )
+        written = _Pass(config, pedigree, places, chrom, variants, typed)
+        written.write(_runs(tree, places, meioses), folder, out)
 
 
 def _common_variants(config: SynthConfig, pedigree: Pedigree, places: Sampling, chrom: int) -> Any:

@@ -113,7 +113,7 @@ def causal_table(work: Path, genetics: Genetics) -> pl.DataFrame:
 
 
 def sharing() -> Float[np.ndarray, "traits traits"]:
-    """What each trait (column) takes of every trait's own part (row) for the declared genetic correlations."""
+    """What each trait (column) takes of every own part (row) to have the declared genetic correlations."""
     mixing = np.eye(len(TRAITS))
     for index, trait in enumerate(TRAITS):
         parents = [TRAIT_NAMES.index(name) for name in trait.shared]
