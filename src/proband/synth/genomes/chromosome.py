@@ -53,7 +53,7 @@ def simulate_chromosome(config: SynthConfig, pedigree: Pedigree, chrom: int, wor
         pedigree: Of :func:`~proband.synth.genomes.pedigree.draw_pedigree`.
         chrom: 1 to 22.
         work: Gets ``chr{chrom}/``: variants.parquet, discovery.pgen (every variant, the panels of
-            :data:`~proband.synth.genomes.demography.DISCOVERY`), own_effects.npy (variants, traits), and the
+            :data:`~proband.synth.genomes.sampling.DISCOVERY`), own_effects.npy (variants, traits), and the
             sums own_subjects.npy and own_panel.npy (people, traits) of the subjects and the European panel.
         out: Gets genotypes/biobank_chr{chrom} and reference/reference_chr{chrom} as .pgen, .pvar, .psam, of
             typed variants only.
