@@ -1,263 +1,291 @@
 """The table of traits: what drives each disease and each biomarker in the synthetic biobank.
 
-Every number is either taken from the source named in the comment beside it or is a rounded choice of ours,
-which holds wherever no source is named. None was tuned to a result. Heritabilities are the share of the
-liability carried by simulated common variants, so they are set at the size of SNP heritabilities, well below
-those of twin studies.
-
-Sources, by the key used in the comments:
-
-BP          Ettehad 2016, doi:10.1016/S0140-6736(15)01225-8: 10 mm Hg lower systolic pressure, relative risk
-            of coronary disease 0.83, of stroke 0.73
-LDL         Cholesterol Treatment Trialists 2010, doi:10.1016/S0140-6736(10)61350-5: major vascular events
-            fall by 22% per 1 mmol/L lower LDL cholesterol
-COPD        Forey 2011, doi:10.1186/1471-2466-11-36: current smoking 3.51, former smoking 2.35
-T2DSMOKE    Pan 2015, doi:10.1016/S2213-8587(15)00316-2: type 2 diabetes, current smoking 1.37
-DEATHSMOKE  Jha 2013, doi:10.1056/NEJMsa1211128: death, current smoking about 3
-T2DCVD      Emerging Risk Factors Collaboration 2010, doi:10.1016/S0140-6736(10)60484-9: diabetes on
-            coronary disease 2.00, on ischaemic stroke 2.27
-T2DDEATH    Emerging Risk Factors Collaboration 2011, doi:10.1056/NEJMoa1008862: diabetes on death 1.80
-AFSTROKE    Wolf 1991, doi:10.1161/01.STR.22.8.983: atrial fibrillation on stroke, near five-fold
-WARFARIN    Hart 2007, doi:10.7326/0003-4819-146-12-200706190-00007: stroke falls by 64%
-BPDRUG      Law 2003, doi:10.1136/bmj.326.7404.1427: one drug at standard dose lowers systolic pressure by
-            9.1 mm Hg
-METFORMIN   Hirst 2012, doi:10.2337/dc11-1465: HbA1c falls by 1.12 percentage points
-EGFR        Lindeman 1985, doi:10.1111/j.1532-5415.1985.tb07117.x: renal clearance falls 0.75 mL/min a year
-GOMPERTZ    Finch 1990, doi:10.1126/science.2392680: human mortality doubles about every 8 years
+The numbers stand in ``traits.yaml`` beside this module, each with its source or named as a rounded choice of
+ours. Here are the models that read and check it, and the genetic correlations it implies.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
 
-MG_PER_MMOL_LDL = 38.67
-"""mg/dL of cholesterol in 1 mmol/L (molar mass 386.7 g/mol)."""
+import numpy as np
+import yaml
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from proband.core.errors import ConfigError, near_matches
+
+TABLE = Path(__file__).with_name("traits.yaml")
+OURS = "ours"
+"""What ``sources`` says of a number that is a rounded choice of ours."""
+ADULT_AGE = 18.0
+"""Age at which the life course begins, years."""
 
 Number = float | int
 """A number of the table; 3 and 3.0 are the same."""
+Ratio = Annotated[float, Field(gt=0, le=100)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Correlation = Annotated[float, Field(gt=-1, lt=1)]
+Rates = tuple[Annotated[float, Field(gt=0)] | None, ...] | None
+"""Rates per 1,000 person-years at the ages of the table; None where there are none."""
 
 
-@dataclass(frozen=True)
-class Biomarker:
-    """A measured quantity.
+class _Row(BaseModel):
+    """A row of the table; ``sources`` names, for each field of numbers, a key of ``references`` or ``ours``."""
 
-    Attributes:
-        name: Its name everywhere.
-        label: Name for people.
-        concept_id: Its OMOP measurement concept.
-        unit_concept_id: OMOP unit of its values.
-        mean: Mean at age 50, women and men, in its unit.
-        slope: Change of the mean per year of age, in its unit.
-        sd: Standard deviation between people of one age and sex.
-        noise_sd: Standard deviation of one measurement about the person's level.
-        heritability: Share of the variance from common variants.
-        stable: Share of the variance that stays with the person; the rest drifts.
-        shared: Genetic correlation with an earlier trait, through shared causal variants.
-        decimals: Digits recorded.
-        bounds: Values recorded are cut to these.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Its name everywhere.")
+    sources: dict[str, str] = Field(description="Source by field, or by field.entry for one entry of it.")
+
+
+class Biomarker(_Row):
+    """A measured quantity, normal given age and sex, in its unit or in natural logarithms of it."""
+
+    label: str = Field(description="Name for people.")
+    concept_id: int = Field(ge=0, description="OMOP concept of the measurement.")
+    unit_concept_id: int = Field(ge=0, description="OMOP concept of the unit.")
+    log: bool = Field(False, description="Whether mean, slope, sd, noise_sd and shifts are logarithms.")
+    mean: tuple[float, float] = Field(description="Mean at age 50, women and men.")
+    slope: float = Field(description="Change of the mean per year of age.")
+    sd: float = Field(gt=0, description="Standard deviation between people of one age and sex.")
+    noise_sd: float = Field(ge=0, description="Standard deviation of one measurement about the level.")
+    heritability: Share = Field(description="Share of the variance from common variants.")
+    stable: Share = Field(description="Share of the variance that stays with the person; the rest drifts.")
+    shared: dict[str, Correlation] = Field({}, description="Genetic correlation with earlier traits.")
+    decimals: int = Field(0, ge=0, description="Digits recorded.")
+    bounds: tuple[float, float] = Field(description="Values recorded are cut to these.")
+
+    @model_validator(mode="after")
+    def _stable_holds_the_heritable(self) -> Biomarker:
+        if self.heritability > self.stable:
+            raise ValueError(f"heritability {self.heritability} above the stable share {self.stable}")
+        return self
+
+    def values(self, level: np.ndarray, male: np.ndarray, age: np.ndarray) -> np.ndarray:
+        """Values in the unit at ``level``, standard deviations above the mean of age and sex."""
+        mean = np.where(male, self.mean[1], self.mean[0]) + self.slope * (age - 50)
+        value = mean + self.sd * level
+        return np.exp(value) if self.log else value
+
+
+class Disease(_Row):
+    """A disease with its hazard of onset; ratios multiply the hazard."""
+
+    label: str = Field(description="Name for people.")
+    concept_id: int = Field(ge=0, description="OMOP concept of the condition.")
+    heritability: Share = Field(description="Share of the liability's variance from common variants.")
+    shared: dict[str, Correlation] = Field({}, description="Genetic correlation with earlier traits.")
+    log_ratio: float = Field(ge=0, le=3, description="Log hazard ratio per standard deviation of liability.")
+    incidence: tuple[Rates, Rates] = Field(description="Onsets per 1,000 person-years, women and men.")
+    smoking: tuple[Ratio, Ratio] = Field((1, 1), description="Ratios of current and former smoking.")
+    deprivation: Ratio = Field(1, description="Ratio per standard deviation.")
+    biomarkers: dict[str, Ratio] = Field({}, description="Ratio per standard deviation above the mean.")
+    comorbidity: dict[str, Ratio] = Field({}, description="Ratio of having another disease.")
+    shifts: dict[str, float] = Field({}, description="What it adds to a biomarker, in its unit.")
+    death: Ratio = Field(1, description="Ratio on the hazard of death.")
+    delay_years: float = Field(ge=0, description="Mean years from onset to diagnosis; 0: at onset.")
+    missed: Share = Field(description="Share never diagnosed.")
+    false_records: float = Field(ge=0, description="False first records per 1,000 person-years without it.")
+
+
+class Treatment(_Row):
+    """A drug taken from the recorded diagnosis on, until it is stopped."""
+
+    drug_concept_id: int = Field(ge=0, description="OMOP concept of the ingredient.")
+    diseases: tuple[str, ...] = Field(min_length=1, description="Recorded diagnoses that start it.")
+    share: Share = Field(description="Share of the diagnosed who take it.")
+    shifts: dict[str, float] = Field({}, description="What it adds to a biomarker, in its unit.")
+    ratios: dict[str, Ratio] = Field({}, description="Ratio on a disease beside what biomarkers explain.")
+    death_ratio: Ratio = Field(1, description="Ratio on the hazard of death.")
+    stopping: float = Field(ge=0, description="Hazard of stopping, per year.")
+
+
+class Mortality(_Row):
+    """Death by age and sex, whatever its causes."""
+
+    ages: tuple[float, ...] = Field(min_length=2, description="Ages of its rates.")
+    incidence: tuple[Rates, Rates] = Field(description="Deaths per 1,000 person-years, women and men.")
+    smoking: tuple[Ratio, Ratio] = Field(description="Ratios of current and former smoking.")
+    deprivation: Ratio = Field(description="Ratio per standard deviation.")
+    biomarkers: dict[str, Ratio] = Field({}, description="Ratio per standard deviation above the mean.")
+
+
+class Environment(_Row):
+    """Smoking in the population."""
+
+    ever_smokers: tuple[Share, Share] = Field(description="Shares of women and men who ever smoked.")
+    quit_per_year: float = Field(gt=0, description="Hazard of quitting, per year.")
+    smoking_deprivation: Ratio = Field(description="Odds ratio of ever smoking per SD of deprivation.")
+
+
+class Reference(BaseModel):
+    """A paper that numbers are rounded after."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    doi: str = Field(pattern=r"^10\.\d{4,}/\S+$", description="Its DOI.")
+    says: str = Field(min_length=1, description="What it found.")
+
+
+class Table(BaseModel):
+    """The whole table; names are checked against one another, with the nearest known ones in the error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    references: dict[str, Reference]
+    biomarkers: tuple[Biomarker, ...]
+    ages: tuple[float, ...] = Field(min_length=2, description="Ages of the diseases' incidence.")
+    diseases: tuple[Disease, ...]
+    treatments: tuple[Treatment, ...]
+    mortality: Mortality
+    environment: Environment
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Table:
+        markers, diseases = ([row.name for row in rows] for rows in (self.biomarkers, self.diseases))
+        order = markers + diseases
+        for index, trait in enumerate((*self.biomarkers, *self.diseases)):
+            _known(trait.name, "shared", trait.shared, order[:index], "an earlier trait")
+        for row in (*self.diseases, *self.treatments):
+            _known(row.name, "shifts", row.shifts, markers, "a biomarker")
+        for row in (*self.diseases, self.mortality):
+            _known(row.name, "biomarkers", row.biomarkers, markers, "a biomarker")
+        for disease in self.diseases:
+            others = [name for name in diseases if name != disease.name]
+            _known(disease.name, "comorbidity", disease.comorbidity, others, "another disease")
+        for treatment in self.treatments:
+            _known(treatment.name, "diseases", treatment.diseases, diseases, "a disease")
+            _known(treatment.name, "ratios", treatment.ratios, diseases, "a disease")
+        return self
+
+    @model_validator(mode="after")
+    def _rates_fit_the_ages(self) -> Table:
+        for row, ages in [(row, self.ages) for row in self.diseases] + [
+            (self.mortality, self.mortality.ages)
+        ]:
+            for rates in row.incidence:
+                if rates is not None and len(rates) != len(ages):
+                    raise ConfigError(
+                        "a row of rates does not fit the ages",
+                        where=f"{row.name}.incidence",
+                        found=f"{len(rates)} rates",
+                        expected=f"{len(ages)}, one for each age",
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_have_sources(self) -> Table:
+        rows = (*self.biomarkers, *self.diseases, *self.treatments, self.mortality, self.environment)
+        for row in rows:
+            _known(row.name, "sources", row.sources.values(), [*self.references, OURS], "a reference or ours")
+            missing = sorted(_numbers(row) - set(row.sources))
+            if missing:
+                raise ConfigError(
+                    "numbers without a source",
+                    where=f"{row.name}.sources",
+                    found=", ".join(missing),
+                    expected=f"a key of references, or {OURS}",
+                )
+            _known(row.name, "sources", row.sources, _sourced(row), "a field, or field.entry, of the row")
+        return self
+
+
+_NOT_NUMBERS = {"name", "sources", "label", "concept_id", "unit_concept_id", "drug_concept_id", "log"}
+_FORM = {"decimals", "bounds", "ages", "diseases"}
+"""How values are written down, and what they concern: fields that need no source."""
+
+
+def _numbers(row: _Row) -> set[str]:
+    return row.model_fields_set - _NOT_NUMBERS - _FORM
+
+
+def _sourced(row: _Row) -> list[str]:
+    fields = [name for name in row.model_fields_set if name not in _NOT_NUMBERS]
+    mappings = {name: getattr(row, name) for name in fields if isinstance(getattr(row, name), dict)}
+    return fields + [f"{name}.{entry}" for name, entries in mappings.items() for entry in entries]
+
+
+def _known(row: str, field: str, names: Iterable[str], known: list[str], kind: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"unknown name {name}",
+                where=f"{row}.{field}",
+                expected=kind,
+                remedy=near_matches(name, known),
+            )
+
+
+def read_table(path: Path = TABLE) -> Table:
+    """Read and check a table of traits.
+
+    Raises:
+        ConfigError: It is not YAML, a field is missing, misspelt or out of its bounds, or a name unknown.
     """
-
-    name: str
-    label: str
-    concept_id: int
-    unit_concept_id: int
-    mean: tuple[Number, Number]
-    slope: Number
-    sd: Number
-    noise_sd: Number
-    heritability: Number
-    stable: Number
-    shared: Mapping[str, Number] = field(default_factory=dict)
-    decimals: int = 0
-    bounds: tuple[Number, Number] = (0, 1000)
-
-
-@dataclass(frozen=True)
-class Disease:
-    """A disease with its hazard of onset; ratios multiply the hazard.
-
-    Attributes:
-        name: Its name everywhere, also of the task's outcome.
-        label: Name for people.
-        concept_id: Its OMOP condition concept.
-        heritability: Share of the liability's variance from common variants.
-        log_ratio: Log hazard ratio per standard deviation of liability.
-        rate: Onsets per 1,000 person-years at age 60, women and men, in people without other diseases here.
-        slope: Change of the log hazard per year of age.
-        plateau: Age from which the hazard no longer rises.
-        shared: Genetic correlation with an earlier trait, through shared causal variants.
-        smoking: Ratios for current and former smoking.
-        deprivation: Ratio per standard deviation.
-        biomarkers: Ratio per standard deviation above the mean of age and sex.
-        comorbidity: Ratio for having another disease.
-        shifts: What the disease adds to a biomarker, in its unit.
-        death: Ratio on the hazard of death.
-    """
-
-    name: str
-    label: str
-    concept_id: int
-    heritability: Number
-    log_ratio: Number
-    rate: tuple[Number, Number]
-    slope: Number
-    plateau: Number
-    shared: Mapping[str, Number] = field(default_factory=dict)
-    smoking: tuple[Number, Number] = (1.0, 1.0)
-    deprivation: Number = 1.0
-    biomarkers: Mapping[str, Number] = field(default_factory=dict)
-    comorbidity: Mapping[str, Number] = field(default_factory=dict)
-    shifts: Mapping[str, Number] = field(default_factory=dict)
-    death: Number = 1.0
+    try:
+        text = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ConfigError("not a YAML file", where=path.name, found=str(error)) from None
+    try:
+        return Table(**_named(text))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = [str(part) for part in first["loc"]]
+        remedy = near_matches(where[-1], _all_fields()) if first["type"] == "extra_forbidden" else ""
+        row = _row_name(text, where)
+        raise ConfigError(
+            first["msg"], where=f"{path.name}: {row}", found=repr(first["input"])[:80], remedy=remedy
+        ) from None
 
 
-@dataclass(frozen=True)
-class Treatment:
-    """A drug taken from the diagnosis on.
-
-    Attributes:
-        drug_concept_id: Its OMOP drug concept.
-        diseases: Diagnoses that start it.
-        share: Share of the diagnosed who take it.
-        shifts: What it adds to a biomarker, in its unit.
-        ratios: Ratio on the hazard of a disease, beside what the biomarkers explain.
-    """
-
-    drug_concept_id: int
-    diseases: tuple[str, ...]
-    share: Number
-    shifts: Mapping[str, Number] = field(default_factory=dict)
-    ratios: Mapping[str, Number] = field(default_factory=dict)
+def _named(text: dict[str, Any]) -> dict[str, Any]:
+    """The sections with each row's key put into it as its name."""
+    named = dict(text)
+    for section in ("biomarkers", "diseases", "treatments"):
+        named[section] = [{"name": name, **row} for name, row in text.get(section, {}).items()]
+    for section in ("mortality", "environment"):
+        named[section] = {"name": section, **text.get(section, {})}
+    return named
 
 
-@dataclass(frozen=True)
-class Mortality:
-    """Gompertz hazard of death: ``rate`` per 1,000 person-years at 60 (women, men), ``slope`` per year."""
-
-    rate: tuple[Number, Number] = (4.0, 6.0)
-    slope: Number = math.log(2) / 8  # GOMPERTZ
-    smoking: tuple[Number, Number] = (2.8, 1.4)  # DEATHSMOKE for current; former is ours
-    deprivation: Number = 1.2
+def _row_name(text: dict[str, Any], where: list[str]) -> str:
+    if len(where) > 1 and where[1].isdigit() and where[0] in text:
+        where = [where[0], list(text[where[0]])[int(where[1])], *where[2:]]
+    return ".".join(where)
 
 
-def _per_sd(ratio: float, units: Number, sd: float) -> float:
-    """A ratio per ``units`` as a ratio per standard deviation ``sd`` of the same quantity."""
-    return ratio ** (sd / units)
+def _all_fields() -> set[str]:
+    kinds = (Table, Biomarker, Disease, Treatment, Mortality, Environment)
+    return {name for kind in kinds for name in kind.model_fields}
 
 
-_SBP_SD, _LDL_SD = 15.0, 33.0
+def table_hash(path: Path = TABLE) -> str:
+    """Hash of the table's content without comments and blank lines: what the calibration belongs to."""
+    lines = (re.sub(r"(^|\s)#.*$", "", line).rstrip() for line in path.read_text().splitlines())
+    return hashlib.blake2b("\n".join(line for line in lines if line).encode(), digest_size=8).hexdigest()
 
-BIOMARKERS = (
-    Biomarker("bmi", "Body mass index", 3038553, 9531, (26.5, 27.2), 0.03, 4.8, 0.3, 0.25, 0.9,
-              decimals=1, bounds=(12, 80)),
-    Biomarker("hba1c", "Hemoglobin A1c", 3004410, 8554, (5.4, 5.4), 0.008, 0.35, 0.1, 0.2, 0.7,
-              shared={"bmi": 0.25}, decimals=1, bounds=(3.5, 18)),
-    Biomarker("ldl", "LDL cholesterol", 3009966, 8840, (125, 125), 0.2, _LDL_SD, 6.0, 0.25, 0.8,
-              bounds=(10, 400)),
-    Biomarker("sbp", "Systolic blood pressure", 3004249, 8876, (122, 127), 0.45, _SBP_SD, 8.0, 0.2, 0.7,
-              shared={"bmi": 0.2}, bounds=(70, 260)),
-    Biomarker("egfr", "Estimated glomerular filtration rate", 40764999, 9117, (93, 93), -0.75,  # EGFR
-              13.0, 4.0, 0.2, 0.75, bounds=(3, 150)),
-)  # fmt: skip
+
+_TABLE = read_table()
+
+BIOMARKERS: tuple[Biomarker, ...] = _TABLE.biomarkers
 """Biomarkers in the order of every array over them."""
-
-DISEASES = (
-    Disease(
-        "type_2_diabetes", "Type 2 diabetes", 201826, 0.35, 0.9, (6, 8), 0.05, 70,
-        shared={"bmi": 0.3, "hba1c": 0.4},
-        smoking=(1.37, 1.15),  # T2DSMOKE for current
-        deprivation=1.2,
-        biomarkers={"bmi": 1.7, "hba1c": 1.8},
-        shifts={"hba1c": 1.6},
-        death=1.8,  # T2DDEATH
-    ),
-    Disease(
-        "hypertension", "Hypertension", 320128, 0.25, 0.5, (28, 32), 0.045, 70,
-        shared={"sbp": 0.5, "bmi": 0.2},
-        deprivation=1.1,
-        biomarkers={"sbp": 1.9, "bmi": 1.3},
-        comorbidity={"type_2_diabetes": 1.4, "chronic_kidney_disease": 1.5},
-        shifts={"sbp": 10.0},
-        death=1.1,
-    ),
-    Disease(
-        "chronic_kidney_disease", "Chronic kidney disease", 46271022, 0.2, 0.5, (5, 5), 0.08, 80,
-        shared={"egfr": -0.5},
-        smoking=(1.3, 1.1),
-        deprivation=1.15,
-        biomarkers={"egfr": 0.5, "sbp": 1.2, "bmi": 1.1},
-        comorbidity={"type_2_diabetes": 1.8, "hypertension": 1.5},
-        shifts={"egfr": -22.0},
-        death=1.5,
-    ),
-    Disease(
-        "coronary_artery_disease", "Coronary artery disease", 317576, 0.3, 0.8, (3, 7), 0.06, 80,
-        shared={"ldl": 0.3, "sbp": 0.2},
-        smoking=(2.0, 1.3),
-        deprivation=1.15,
-        biomarkers={
-            "ldl": _per_sd(1 / 0.78, MG_PER_MMOL_LDL, _LDL_SD),  # LDL
-            "sbp": _per_sd(1 / 0.83, 10, _SBP_SD),  # BP
-            "bmi": 1.1,
-        },
-        comorbidity={"type_2_diabetes": 2.0, "chronic_kidney_disease": 1.4},  # T2DCVD for diabetes
-        death=1.6,
-    ),
-    Disease(
-        "atrial_fibrillation", "Atrial fibrillation", 313217, 0.3, 0.8, (2.5, 4), 0.09, 85,
-        shared={"bmi": 0.15},
-        smoking=(1.3, 1.1),
-        biomarkers={"bmi": 1.25, "sbp": 1.15},
-        comorbidity={"hypertension": 1.4, "coronary_artery_disease": 1.6, "type_2_diabetes": 1.2},
-        death=1.5,
-    ),
-    Disease(
-        "stroke", "Stroke", 381316, 0.2, 0.5, (1.6, 2.4), 0.08, 90,
-        shared={"sbp": 0.3, "atrial_fibrillation": 0.2},
-        smoking=(1.8, 1.2),
-        deprivation=1.15,
-        biomarkers={"sbp": _per_sd(1 / 0.73, 10, _SBP_SD)},  # BP
-        comorbidity={"atrial_fibrillation": 5.0, "type_2_diabetes": 2.27},  # AFSTROKE, T2DCVD
-        death=2.0,
-    ),
-    Disease(
-        "copd", "Chronic obstructive pulmonary disease", 255573, 0.2, 0.6, (4, 4.5), 0.06, 80,
-        smoking=(3.51, 2.35),  # COPD
-        deprivation=1.3,
-        death=2.0,
-    ),
-    Disease(
-        "breast_cancer", "Breast cancer", 4112853, 0.25, 0.7, (3.2, 0.03), 0.035, 70,
-        biomarkers={"bmi": 1.1},
-        death=2.5,
-    ),
-)  # fmt: skip
+DISEASES: tuple[Disease, ...] = _TABLE.diseases
 """Diseases in the order of every array over them; death follows as the last hazard."""
-
-TREATMENTS = (
-    Treatment(40163924, ("type_2_diabetes",), 0.75, shifts={"hba1c": -1.12}),  # metformin; METFORMIN
-    Treatment(19080128, ("hypertension",), 0.6, shifts={"sbp": -9.1}),  # lisinopril; BPDRUG
-    Treatment(1332419, ("hypertension",), 0.35, shifts={"sbp": -9.1}),  # amlodipine; BPDRUG
-    Treatment(1545959, ("coronary_artery_disease", "stroke", "type_2_diabetes"), 0.6,
-              shifts={"ldl": -MG_PER_MMOL_LDL}),  # atorvastatin; 1 mmol/L, rounded choice of ours
-    Treatment(40163554, ("atrial_fibrillation",), 0.6, ratios={"stroke": 0.36}),  # warfarin; WARFARIN
-    Treatment(19075601, ("coronary_artery_disease", "stroke"), 0.5),  # clopidogrel
-    Treatment(40169281, ("copd",), 0.6),  # fluticasone and salmeterol
-    Treatment(1511248, ("copd",), 0.7),  # albuterol
-    Treatment(19019851, ("breast_cancer",), 0.6),  # tamoxifen
-    Treatment(40185304, ("chronic_kidney_disease",), 0.4),  # losartan
-)  # fmt: skip
+TREATMENTS: tuple[Treatment, ...] = _TABLE.treatments
 """Treatments in the order of every array over them."""
-
-MORTALITY = Mortality()
+MORTALITY: Mortality = _TABLE.mortality
+ENVIRONMENT: Environment = _TABLE.environment
+INCIDENCE_AGES = _TABLE.ages
+"""Ages of the diseases' ``incidence``."""
 DISEASE_NAMES = tuple(disease.name for disease in DISEASES)
 BIOMARKER_NAMES = tuple(marker.name for marker in BIOMARKERS)
+TREATMENT_NAMES = tuple(treatment.name for treatment in TREATMENTS)
 TRAITS: tuple[Biomarker | Disease, ...] = BIOMARKERS + DISEASES
 TRAIT_NAMES = tuple(trait.name for trait in TRAITS)
 """Biomarkers first, then diseases: the order of every array over traits."""
-
-ADULT_AGE = 18.0
-"""Age at which the life course begins, years."""
