@@ -26,12 +26,21 @@ def command(
         bool, typer.Option("--drop-before-birth", help="Leave out events before the day of birth.")
     ] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Sort unsorted MEDS shards (in memory).")] = False,
+    kinship: Annotated[
+        Path | None,
+        typer.Option(help="Table of related pairs (ours, KING's or plink2's); relatives share a split."),
+    ] = None,
+    kinship_threshold: Annotated[
+        float, typer.Option(help="Kinship from which two subjects are relatives; 0.0442 is third degree.")
+    ] = 0.0442,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make the output anew.")] = False,
 ) -> None:
     """Convert records to MEDS events, check them and split the subjects.
 
     Example: proband ehr biobank/omop meds/
+
+    Example: proband ehr omop/ meds/ --kinship king.kin0
     """
     from proband.ehr import ehr
 
@@ -43,6 +52,8 @@ def command(
         assume_birth=assume_birth,
         drop_before_birth=drop_before_birth,
         sort=sort,
+        kinship=kinship,
+        kinship_threshold=kinship_threshold,
         workers=workers,
         overwrite=overwrite,
     )

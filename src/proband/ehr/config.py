@@ -21,6 +21,12 @@ class EhrConfig(BaseModel):
     )
     drop_before_birth: bool = Field(default=False, description="Leave out events before the day of birth.")
     sort: bool = Field(default=False, description="Sort unsorted MEDS shards instead of refusing them.")
+    kinship_threshold: float | None = Field(
+        default=None,
+        gt=-1,
+        le=0.5,
+        description="Kinship from which two subjects are relatives and share a split; none without a table.",
+    )
     rows_per_shard: int = Field(
         default=_ROWS_AT_A_TIME, ge=1, description="Rows of a shard, unless one subject alone has more."
     )

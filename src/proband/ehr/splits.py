@@ -11,20 +11,26 @@ from jaxtyping import Int
 from proband.core.errors import DataError
 from proband.core.schema import SPLITS, read_parquet
 from proband.core.seeds import uniforms
+from proband.ehr.kinship import Families
 from proband.ehr.meds import SUBJECT_SPLITS
 
 
 def assign_splits(
-    subject_ids: Int[np.ndarray, " subjects"], proportions: tuple[float, float, float], seed: int
+    subject_ids: Int[np.ndarray, " subjects"],
+    proportions: tuple[float, float, float],
+    seed: int,
+    families: Families | None = None,
 ) -> pl.Series:
-    """The split of each subject, a function of its id and the seed alone.
+    """The split of each subject, a function of its id and the seed alone; relatives share one.
 
-    Whoever else is in the data, a subject's split stays; so proportions hold on average, not exactly.
+    Whoever else is in the data, a subject's split stays; so proportions hold on average, not exactly. A
+    cluster of relatives has the split of its smallest id.
 
     Args:
         subject_ids: Subject ids.
         proportions: Shares of train, tuning and held_out, summing to 1.
         seed: The run's seed.
+        families: Clusters of relatives, if kinship is known.
 
     Returns:
         Names of :data:`proband.core.schema.SPLITS`, in the subjects' order.
@@ -32,7 +38,8 @@ def assign_splits(
     >>> assign_splits(np.array([7, 8]), (1.0, 0.0, 0.0), 0).to_list()
     ['train', 'train']
     """
-    draws = uniforms(seed, "ehr/split", subject_ids)
+    drawn_for = subject_ids if families is None else families.representatives(subject_ids)
+    draws = uniforms(seed, "ehr/split", drawn_for)
     edges = np.cumsum(proportions)[:-1]
     drawn = np.searchsorted(edges, draws, side="right")
     # A share of 0 at the end must stay empty although the shares' sum may fall a rounding short of 1.

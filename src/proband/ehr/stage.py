@@ -11,6 +11,7 @@ from proband.core.config import validated
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
+from proband.ehr.kinship import THIRD_DEGREE, Families, family_counts, read_families
 from proband.ehr.meds import CODES, DATA, Shard, list_shards
 from proband.ehr.sources import is_meds, open_omop, unreadable
 from proband.ehr.splits import folder_splits, read_splits
@@ -28,6 +29,8 @@ def ehr(
     assume_birth: bool = False,
     drop_before_birth: bool = False,
     sort: bool = False,
+    kinship: Path | None = None,
+    kinship_threshold: float = THIRD_DEGREE,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -41,6 +44,8 @@ def ehr(
         assume_birth: Subjects without a birth get one at their first dated event, else they are left out.
         drop_before_birth: Leave out events before the day of birth, else they are an error.
         sort: Sort unsorted MEDS shards, else they are an error.
+        kinship: Table of related pairs, see :mod:`proband.ehr.kinship`; relatives then share a split.
+        kinship_threshold: Kinship from which two subjects are relatives.
         workers: Processes; default one per core.
         overwrite: Make the output anew.
 
@@ -56,33 +61,41 @@ def ehr(
         assume_birth=assume_birth,
         drop_before_birth=drop_before_birth,
         sort=sort,
+        kinship_threshold=None if kinship is None else kinship_threshold,
     )
-    if is_finished(out, "ehr", config, overwrite, [source]):
+    inputs = [source] if kinship is None else [source, Path(kinship)]
+    if is_finished(out, "ehr", config, overwrite, inputs):
         return
-    from_meds = is_meds(source)
-    with stage_output(out, stage="ehr", config=config, inputs=[source], seed=seed) as run:
+    convert = _from_meds if is_meds(source) else _from_omop
+    families = None if kinship is None else read_families(Path(kinship), kinship_threshold)
+    with stage_output(out, stage="ehr", config=config, inputs=inputs, seed=seed) as run:
         work = run.folder / _WORK
         work.mkdir()
-        if from_meds:
-            _from_meds(source, config, run, workers)
-        else:
-            _from_omop(source, config, run, workers)
+        subjects = convert(source, config, run, workers, families)
+        if families is not None:
+            run.counts |= family_counts(families, subjects, inputs[-1])
         shutil.rmtree(work)
 
 
-def _from_meds(source: Path, config: EhrConfig, run: StageRun, workers: int | None) -> None:
+def _from_meds(
+    source: Path, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
+) -> pl.DataFrame:
+    """Returns subject_id and split of every subject, as does :func:`_from_omop`."""
     shards = list_shards(source)
     given = read_splits(source)
     if not folder_splits({shard.split for shard in shards}, source / DATA):
         shards = [Shard(shard.path, None) for shard in shards]
-    codes = write_events(source, shards, given, config, run, workers)
+    codes, subjects = write_events(source, shards, given, config, run, workers, families)
     path = source / CODES
     known = read_parquet(path) if path.is_file() else pl.DataFrame(schema={"code": pl.String})
     write_codes(conform_codes(known, path), codes, run.folder)
     run.notes["source"] = "MEDS"
+    return subjects
 
 
-def _from_omop(source: Path, config: EhrConfig, run: StageRun, workers: int | None) -> None:
+def _from_omop(
+    source: Path, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
+) -> pl.DataFrame:
     import duckdb
 
     from proband.ehr.concepts import describe
@@ -99,8 +112,10 @@ def _from_omop(source: Path, config: EhrConfig, run: StageRun, workers: int | No
         run.counts |= {f"num_{name}": counts.pop("num_rows") for name, counts in missing.items()}
         for reason in ("num_unknown_person", "num_no_date"):
             run.counts[reason] = sum(counts[reason] for counts in missing.values())
-        codes = write_events(source, [Shard(raw, None)], None, config, run, workers=1)
+        shards = [Shard(raw, None)]
+        codes, subjects = write_events(source, shards, None, config, run, workers=1, families=families)
         write_codes(describe(tables, codes), codes, run.folder)
     except duckdb.Error as error:
         raise unreadable(error, source) from None
     run.notes |= {"source": "OMOP", "tables": sorted(tables), "left_out": missing}
+    return subjects

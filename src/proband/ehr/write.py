@@ -16,6 +16,7 @@ from proband.core.errors import DataError
 from proband.core.provenance import StageRun, write_json
 from proband.core.schema import SPLITS
 from proband.ehr.config import EhrConfig
+from proband.ehr.kinship import Families
 from proband.ehr.meds import CODES, DATA, DATASET, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
 from proband.ehr.splits import assign_splits
 from proband.ehr.tidy import Early, refuse_early, repeated, tidy
@@ -41,12 +42,16 @@ def write_events(
     config: EhrConfig,
     run: StageRun,
     workers: int | None,
-) -> list[str]:
-    """Write data/ and the splits, fill in the counts and return the codes that occur.
+    families: Families | None = None,
+) -> tuple[list[str], pl.DataFrame]:
+    """Write data/ and the splits, and fill in the counts.
 
     ``source`` is what messages call the data.
+
+    Returns:
+        The codes that occur, and subject_id and split of every subject.
     """
-    write = functools.partial(_write_shard, given=given, config=config, folder=run.folder)
+    write = functools.partial(_write_shard, given=given, config=config, folder=run.folder, families=families)
     jobs = list(enumerate(shards))
     results = map_shards(write, jobs, description="Writing events", workers=workers)
     pieces = [piece for result in results for piece in result]
@@ -77,16 +82,20 @@ def write_events(
         run.counts[f"num_subjects_{split}"] = int((subjects["split"] == split).sum())
     codes = sorted(set().union(*(piece.codes for piece in pieces)))
     run.counts["num_codes"] = len(codes)
-    return codes
+    return codes, subjects
 
 
 def _write_shard(
-    job: tuple[int, Shard], given: pl.DataFrame | None, config: EhrConfig, folder: Path
+    job: tuple[int, Shard],
+    given: pl.DataFrame | None,
+    config: EhrConfig,
+    folder: Path,
+    families: Families | None,
 ) -> list[_Piece]:
     number, shard = job
     pieces = whole_subjects(shard.path, config.rows_per_shard, config.sort)
     return [
-        _write_piece(frame, f"{number}-{index}", shard.split, given, config, folder)
+        _write_piece(frame, f"{number}-{index}", shard.split, given, config, folder, families)
         for index, frame in enumerate(pieces)
     ]
 
@@ -98,11 +107,12 @@ def _write_piece(
     given: pl.DataFrame | None,
     config: EhrConfig,
     folder: Path,
+    families: Families | None,
 ) -> _Piece:
     frame, counts, early = tidy(raw, config.assume_birth)
     counts.update({"num_events_in": raw.height, "num_events": frame.height})
     subject_ids = frame["subject_id"].unique(maintain_order=True)
-    splits = _splits_of(subject_ids, split, given, config, counts)
+    splits = _splits_of(subject_ids, split, given, config, counts, families)
     frame = frame.join(
         pl.DataFrame({"subject_id": subject_ids, "split": splits}), on="subject_id", maintain_order="left"
     )
@@ -136,6 +146,7 @@ def _splits_of(
     given: pl.DataFrame | None,
     config: EhrConfig,
     counts: Counter[str],
+    families: Families | None,
 ) -> pl.Series:
     """The split that came with the data, by table or else by folder, else a drawn one."""
     table = pl.DataFrame({"subject_id": subject_ids})
@@ -146,7 +157,8 @@ def _splits_of(
     by_folder = pl.Series("folder", [split] * table.height, dtype=pl.String)
     came = table.select(pl.coalesce("split", by_folder)).to_series()
     counts["num_drawn_splits"] = came.null_count()
-    return came.fill_null(assign_splits(subject_ids.to_numpy(), config.splits, config.seed)).rename("split")
+    drawn = assign_splits(subject_ids.to_numpy(), config.splits, config.seed, families)
+    return came.fill_null(drawn).rename("split")
 
 
 def _refuse_shared(shards: list[Shard], results: list[list[_Piece]]) -> None:
