@@ -101,8 +101,9 @@ def _common_variants(config: SynthConfig, pedigree: Pedigree, places: Sampling, 
 def _counts(config: SynthConfig, chrom: int) -> tuple[int, int]:
     """Typed and hidden variants of one chromosome."""
     hidden = round(config.variants * config.hidden_variants)
-    place = chrom - CHROMOSOMES.start
-    return tuple(split_evenly(total, len(CHROMOSOMES))[place] for total in (config.variants, hidden))
+    typed, untyped = (split_evenly(total, len(CHROMOSOMES)) for total in (config.variants, hidden))
+    place = CHROMOSOMES.index(chrom)
+    return typed[place], untyped[place]
 
 
 def _describe(config: SynthConfig, chrom: int, positions: np.ndarray) -> pl.DataFrame:

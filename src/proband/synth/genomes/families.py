@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -52,12 +53,8 @@ _CHILD = Member(father=1, mother=0)
 _SIB = Member(father=1, mother=0, older=2)
 
 
-def _of(member: Member, **changes: object) -> Member:
-    return Member(**{**member.__dict__, **changes})  # type: ignore[arg-type]
-
-
-def _in(member: Member, **changes: object) -> Member:
-    return _of(member, subject=True, **changes)
+def _in(member: Member, **changes: Any) -> Member:
+    return replace(member, subject=True, **changes)
 
 
 KINDS: dict[str, tuple[float, tuple[Member, ...]]] = {
@@ -71,16 +68,23 @@ KINDS: dict[str, tuple[float, tuple[Member, ...]]] = {
     ),
     "grandmother": (
         0.06,
-        (_in(_WIFE), _HUSBAND, _of(_CHILD, male=False), Member(spouse=2, male=True), _in(Member(3, 2))),
+        (_in(_WIFE), _HUSBAND, replace(_CHILD, male=False), Member(spouse=2, male=True), _in(Member(3, 2))),
     ),
     "uncle or aunt": (
         0.12,
-        (_WIFE, _HUSBAND, _in(_CHILD), _of(_SIB, male=True), Member(spouse=3, male=False), _in(Member(3, 4))),
+        (
+            _WIFE,
+            _HUSBAND,
+            _in(_CHILD),
+            replace(_SIB, male=True),
+            Member(spouse=3, male=False),
+            _in(Member(3, 4)),
+        ),
     ),
     "first cousins": (
         0.2,
         (
-            *(_WIFE, _HUSBAND, _of(_CHILD, male=False), _of(_SIB, male=True)),
+            *(_WIFE, _HUSBAND, replace(_CHILD, male=False), replace(_SIB, male=True)),
             *(
                 Member(spouse=2, male=True),
                 Member(spouse=3, male=False),
@@ -174,7 +178,7 @@ def _relative_births(
             born[:, place] = born[:, member.mother] + random.normal(*_MOTHER_AGE[:2], count)
         elif member.spouse >= 0:
             older = random.normal(*_HUSBAND_OLDER, count)
-            born[:, place] = born[:, member.spouse] + np.where(member.male, -older, older)
+            born[:, place] = born[:, member.spouse] + (-older if member.male else older)
     return born
 
 

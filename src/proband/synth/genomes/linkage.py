@@ -64,7 +64,7 @@ class Linkage:
 
 
 def find_components(config: SynthConfig, work: Path) -> None:
-    """Compute the leading components of each mixed discovery sample from all chromosomes, into ``work``."""
+    """Compute the leading components of each pooled discovery sample from all chromosomes, into ``work``."""
     sums = {
         name: np.zeros((config.discovery_panel, config.discovery_panel), dtype=np.float32)
         for name, kind in DISCOVERIES.items()

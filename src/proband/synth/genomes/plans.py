@@ -24,8 +24,9 @@ class Discovery:
         share: Share of scores that come from it.
         size: Its sizes relative to ``SynthConfig.discovery_sizes``.
         mixture: Shares of the panels of single populations in it.
-        components: Leading components of its genotypes that the GWAS adjusts for: one fewer than the
-            populations before admixture.
+        components: Leading components of its genotypes that the GWAS adjusts for: in a pool of populations
+            one fewer than their sources. Within one admixed population none is needed: its chromosomes are
+            simulated apart, so ancestry on one says nothing of ancestry on another.
     """
 
     share: float
@@ -38,8 +39,8 @@ DISCOVERIES = {
     "EUR": Discovery(0.6, 1.0, {"EUR": 1.0}, 0),
     "MULTI": Discovery(0.15, 1.0, {"EUR": 0.5, "EAS": 0.15, "AFA": 0.2, "AMR": 0.15}, 2),
     "EAS": Discovery(0.1, 0.2, {"EAS": 1.0}, 0),
-    "AFA": Discovery(0.08, 0.1, {"AFA": 1.0}, 1),
-    "AMR": Discovery(0.07, 0.1, {"AMR": 1.0}, 2),
+    "AFA": Discovery(0.08, 0.1, {"AFA": 1.0}, 0),
+    "AMR": Discovery(0.07, 0.1, {"AMR": 1.0}, 0),
 }
 """Mostly European and smaller elsewhere, as in the field; all numbers are rounded choices of ours."""
 

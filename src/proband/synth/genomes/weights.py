@@ -37,7 +37,7 @@ CLUMP_R2 = 0.1
 LEAST_VARIANTS = 10
 """A score of clumps takes at least this many variants, the best ones."""
 WIDEST_P = 0.01
-"""Only variants below this p-value are clumped."""
+"""Only variants below this p-value, and the strongest of each block, are clumped."""
 CAUSAL_SHARE = 0.01
 """Share of variants with an effect that spike-and-slab assumes; rounded choice of ours, as is the next."""
 LEAST_INCLUSION = 0.1
@@ -140,15 +140,16 @@ class _Block:
         found = np.zeros_like(estimates)
         every = np.arange(estimates.shape[1])
         for method, rows, linkage in (("ridge", every, self.linkage), ("ridge_hapmap3", self.hapmap, None)):
-            scores = np.flatnonzero([plan.method == method for plan in plans])
-            if len(scores) and len(rows):
+            scores = [score for score, plan in enumerate(plans) if plan.method == method]
+            if scores and len(rows):
                 share = len(rows) / len(every)
                 penalties = np.array([_penalty(plans[score], share * config.variants) for score in scores])
-                solved = _ridge(linkage or self._hapmap_linkage(), estimates[np.ix_(scores, rows)], penalties)
-                found[np.ix_(scores, rows)] = solved
+                chosen = np.array(scores)[:, None], rows[None, :]
+                found[chosen] = _ridge(linkage or self._hapmap_linkage(), estimates[chosen], penalties)
         for score, plan in enumerate(plans):
             if not plan.method.startswith("ridge"):
-                bound = z_bound(WIDEST_P) / np.sqrt(plan.size)
+                # The strongest of a block always stays, so that no score is ever empty.
+                bound = min(z_bound(WIDEST_P) / plan.size**0.5, float(np.abs(estimates[score]).max()))
                 found[score] = clump(self.linkage.correlation, estimates[score], bound)
         return found
 

@@ -1,48 +1,90 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from proband.core.seeds import generator
-from proband.synth import SynthConfig
-from proband.synth.genomes.genotypes import Genome, simulate
 from proband.synth.genomes.liability import (
+    ALPHA,
+    CHROMOSOMES,
     NULL_CHROMOSOMES,
-    draw_effects,
+    causal_table,
+    chromosome_folder,
+    combine,
+    draw_causal,
     draw_liabilities,
     genetic_correlation,
-    genetic_values,
     liability_correlation,
+    scale_by_frequency,
+    sharing,
+    split_evenly,
 )
-from proband.synth.traits import BIOMARKER_NAMES, TRAIT_NAMES, TRAITS
+from proband.synth.genomes.pedigree import subjects_of
+from proband.synth.genomes.plink import read_calls
+from proband.synth.traits import BIOMARKERS, TRAIT_NAMES, TRAITS
+from synthetic_genomes import Genomes
 
 
-@pytest.fixture(scope="module")
-def genome(small_config: SynthConfig) -> Genome:
-    return simulate(small_config)
+def european_panel(genomes: Genomes) -> np.ndarray:
+    """Genetic values of the European panel, from its genotypes and the effects."""
+    size = genomes.config.discovery_panel
+    return sum(
+        read_calls(chromosome_folder(genomes.work, chrom) / "discovery.pgen")[:, :size].T
+        @ genomes.genetics.effects[chrom]
+        for chrom in CHROMOSOMES
+    )  # type: ignore[return-value]
 
 
-def test_genetic_values_have_variance_one_in_europeans(genome: Genome, small_config: SynthConfig) -> None:
-    effects = draw_effects(genome, small_config)
-    panel = genome.panels["EUR"]
-    values = genetic_values(panel, effects, np.full(panel.shape[1], "EUR"))
-    np.testing.assert_allclose(values.std(axis=0), 1, rtol=1e-3)
-    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-6)
+def test_genetic_values_have_variance_one_in_europeans(genomes: Genomes) -> None:
+    np.testing.assert_allclose(european_panel(genomes).std(axis=0), 1, rtol=1e-4)
 
 
-def test_causal_variants_are_off_the_null_chromosomes(genome: Genome, small_config: SynthConfig) -> None:
-    effects = draw_effects(genome, small_config)
-    null = genome.variants["chrom"].is_in(NULL_CHROMOSOMES).to_numpy()
-    assert (effects[null] == 0).all()
-    assert np.count_nonzero(effects[:, TRAIT_NAMES.index("copd")]) == small_config.causal_variants
-    hidden = ~genome.variants["genotyped"].to_numpy()
-    assert np.count_nonzero(effects[hidden]) > 0
+def test_no_population_is_at_higher_true_risk(genomes: Genomes) -> None:
+    population = subjects_of(genomes.pedigree).population
+    for name in np.unique(population):
+        np.testing.assert_allclose(genomes.genetics.values[population == name].mean(axis=0), 0, atol=1e-9)
 
 
-def test_no_population_is_at_higher_true_risk(genome: Genome, small_config: SynthConfig) -> None:
-    values = genetic_values(genome.dosages, draw_effects(genome, small_config), genome.population)
-    for name in np.unique(genome.population):
-        np.testing.assert_allclose(values[genome.population == name].mean(axis=0), 0, atol=1e-5)
+def test_combining_again_gives_the_same(genomes: Genomes) -> None:
+    again = combine(genomes.config, genomes.pedigree, genomes.work)
+    np.testing.assert_array_equal(again.values, genomes.genetics.values)
+
+
+def test_causal_variants_are_off_the_null_chromosomes(genomes: Genomes) -> None:
+    table = causal_table(genomes.work, genomes.genetics)
+    assert set(table["chrom"]) == set(CHROMOSOMES) - set(NULL_CHROMOSOMES)
+    alone = [trait.name for trait in TRAITS if not trait.shared]
+    counts = dict(table["trait"].value_counts().iter_rows())
+    assert {counts[name] for name in alone} == {genomes.config.causal_variants}
+    assert 0 < (~table["genotyped"]).mean() < 0.2
+    assert table["effect"].is_finite().all()
+    one = table.row(5, named=True)
+    variants = genomes.variants(one["chrom"])
+    row = variants.with_row_index().filter(pl.col("rsid") == one["rsid"])["index"].item()
+    assert one["effect"] == genomes.genetics.effects[one["chrom"]][row, TRAIT_NAMES.index(one["trait"])]
+
+
+def test_rarer_alleles_have_larger_effects() -> None:
+    drawn = np.ones((2, len(TRAITS)))
+    scaled = scale_by_frequency(drawn, np.array([0.5, 0.1]), 1000)
+    assert scaled[1, 0] / scaled[0, 0] == pytest.approx((0.18 / 0.5) ** (ALPHA / 2))
+    # A variant that the panel lacks counts as seen once, so that its effect stays finite.
+    assert np.isfinite(scale_by_frequency(drawn, np.array([0.0, 1.0]), 1000)).all()
+
+
+def test_causal_variants_are_as_many_as_asked_for(genomes: Genomes) -> None:
+    config = genomes.config.model_copy(update={"causal_variants": 50})
+    drawn = [draw_causal(config, chrom, 40) for chrom in CHROMOSOMES]
+    assert (np.sum([np.count_nonzero(part, axis=0) for part in drawn], axis=0) == 50).all()
+    assert not drawn[20].any()
+    few = draw_causal(config.model_copy(update={"causal_variants": 10_000}), 1, 40)
+    assert np.count_nonzero(few) == 40 * len(TRAITS)
+
+
+def test_parts_add_up() -> None:
+    assert split_evenly(7, 3) == [2, 2, 3]
+    assert sum(split_evenly(100_000, 22)) == 100_000
 
 
 def test_declared_genetic_correlations_are_implied() -> None:
@@ -52,17 +94,11 @@ def test_declared_genetic_correlations_are_implied() -> None:
         for other, value in trait.shared.items():
             found = matrix[TRAIT_NAMES.index(trait.name), TRAIT_NAMES.index(other)]
             assert found == pytest.approx(value)
-    assert matrix[TRAIT_NAMES.index("copd"), TRAIT_NAMES.index("bmi")] == 0
 
 
-def test_genetic_correlations_come_through_shared_variants(small_config: SynthConfig, genome: Genome) -> None:
-    panel = genome.panels["EUR"]
-    effects = draw_effects(genome, small_config)
-    values = genetic_values(panel, effects, np.full(panel.shape[1], "EUR"))
-    found = np.corrcoef(values.T) - genetic_correlation(TRAITS)
-    # 150 samples and 60 causal variants: each correlation is off by about 0.1.
-    assert np.sqrt(np.mean(found[np.triu_indices(13, 1)] ** 2)) < 0.2
-    assert np.corrcoef(values.T)[TRAIT_NAMES.index("type_2_diabetes"), TRAIT_NAMES.index("hba1c")] > 0.1
+def test_sharing_own_parts_makes_the_genetic_correlations() -> None:
+    mixing = sharing()
+    np.testing.assert_allclose(mixing.T @ mixing, genetic_correlation(TRAITS), atol=1e-9)
 
 
 def test_liabilities_have_their_variance_and_heritability() -> None:
@@ -77,6 +113,9 @@ def test_liabilities_have_their_variance_and_heritability() -> None:
 
 
 def test_liability_correlation_is_genetic_times_root_heritabilities() -> None:
-    sbp, bmi = BIOMARKER_NAMES.index("sbp"), BIOMARKER_NAMES.index("bmi")
-    assert liability_correlation()[sbp, bmi] == pytest.approx(0.2 * np.sqrt(0.2 * 0.25))
+    trait = next(trait for trait in BIOMARKERS if trait.shared)
+    other, value = next(iter(trait.shared.items()))
+    one, two = TRAIT_NAMES.index(trait.name), TRAIT_NAMES.index(other)
+    root = np.sqrt(trait.heritability * TRAITS[two].heritability)
+    assert liability_correlation()[one, two] == pytest.approx(value * root)
     np.testing.assert_array_equal(np.diag(liability_correlation()), 1)
