@@ -7,15 +7,13 @@ ours. Here are the models that read and check it, and the genetic correlations i
 from __future__ import annotations
 
 import hashlib
-import re
+import json
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import yaml
-from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from proband.core.errors import ConfigError, near_matches
@@ -36,7 +34,7 @@ Rates = tuple[Annotated[float, Field(gt=0)] | None, ...] | None
 
 
 class _Row(BaseModel):
-    """A row of the table; ``sources`` names, for each field of numbers, a key of ``references`` or ``ours``."""
+    """A row of the table; ``sources`` gives each field of numbers a key of ``references`` or ``ours``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,7 +72,16 @@ class Biomarker(_Row):
         return np.exp(value) if self.log else value
 
 
-class Disease(_Row):
+class Hazard(_Row):
+    """A hazard by age and sex with its ratios."""
+
+    incidence: tuple[Rates, Rates] = Field(description="Events per 1,000 person-years, women and men.")
+    smoking: tuple[Ratio, Ratio] = Field((1, 1), description="Ratios of current and former smoking.")
+    deprivation: Ratio = Field(1, description="Ratio per standard deviation.")
+    biomarkers: dict[str, Ratio] = Field({}, description="Ratio per standard deviation above the mean.")
+
+
+class Disease(Hazard):
     """A disease with its hazard of onset; ratios multiply the hazard."""
 
     label: str = Field(description="Name for people.")
@@ -82,10 +89,6 @@ class Disease(_Row):
     heritability: Share = Field(description="Share of the liability's variance from common variants.")
     shared: dict[str, Correlation] = Field({}, description="Genetic correlation with earlier traits.")
     log_ratio: float = Field(ge=0, le=3, description="Log hazard ratio per standard deviation of liability.")
-    incidence: tuple[Rates, Rates] = Field(description="Onsets per 1,000 person-years, women and men.")
-    smoking: tuple[Ratio, Ratio] = Field((1, 1), description="Ratios of current and former smoking.")
-    deprivation: Ratio = Field(1, description="Ratio per standard deviation.")
-    biomarkers: dict[str, Ratio] = Field({}, description="Ratio per standard deviation above the mean.")
     comorbidity: dict[str, Ratio] = Field({}, description="Ratio of having another disease.")
     shifts: dict[str, float] = Field({}, description="What it adds to a biomarker, in its unit.")
     death: Ratio = Field(1, description="Ratio on the hazard of death.")
@@ -106,22 +109,23 @@ class Treatment(_Row):
     stopping: float = Field(ge=0, description="Hazard of stopping, per year.")
 
 
-class Mortality(_Row):
+class Mortality(Hazard):
     """Death by age and sex, whatever its causes."""
 
     ages: tuple[float, ...] = Field(min_length=2, description="Ages of its rates.")
-    incidence: tuple[Rates, Rates] = Field(description="Deaths per 1,000 person-years, women and men.")
-    smoking: tuple[Ratio, Ratio] = Field(description="Ratios of current and former smoking.")
-    deprivation: Ratio = Field(description="Ratio per standard deviation.")
-    biomarkers: dict[str, Ratio] = Field({}, description="Ratio per standard deviation above the mean.")
 
 
 class Environment(_Row):
-    """Smoking in the population."""
+    """Smoking and access to care in the population."""
 
     ever_smokers: tuple[Share, Share] = Field(description="Shares of women and men who ever smoked.")
     quit_per_year: float = Field(gt=0, description="Hazard of quitting, per year.")
     smoking_deprivation: Ratio = Field(description="Odds ratio of ever smoking per SD of deprivation.")
+    access_deprivation: Ratio = Field(description="Ratio on the hazard of a record, per SD of deprivation.")
+    access_age: Ratio = Field(description="Ratio on the hazard of a record per year of age, 1 at 50.")
+    family_deprivation: Share = Field(description="Share of deprivation's variance shared in families.")
+    group_deprivation: float = Field(description="Deprivation of non-Europeans above Europeans, SD.")
+    drift_years: float = Field(gt=0, description="Relaxation time of a biomarker's drift.")
 
 
 class Reference(BaseModel):
@@ -150,16 +154,17 @@ class Table(BaseModel):
     def _names_are_known(self) -> Table:
         markers, diseases = ([row.name for row in rows] for rows in (self.biomarkers, self.diseases))
         order = markers + diseases
-        for index, trait in enumerate((*self.biomarkers, *self.diseases)):
+        traits: tuple[Biomarker | Disease, ...] = (*self.biomarkers, *self.diseases)
+        for index, trait in enumerate(traits):
             _known(trait.name, "shared", trait.shared, order[:index], "an earlier trait")
-        for row in (*self.diseases, *self.treatments):
-            _known(row.name, "shifts", row.shifts, markers, "a biomarker")
-        for row in (*self.diseases, self.mortality):
-            _known(row.name, "biomarkers", row.biomarkers, markers, "a biomarker")
+        _known("mortality", "biomarkers", self.mortality.biomarkers, markers, "a biomarker")
         for disease in self.diseases:
+            _known(disease.name, "shifts", disease.shifts, markers, "a biomarker")
+            _known(disease.name, "biomarkers", disease.biomarkers, markers, "a biomarker")
             others = [name for name in diseases if name != disease.name]
             _known(disease.name, "comorbidity", disease.comorbidity, others, "another disease")
         for treatment in self.treatments:
+            _known(treatment.name, "shifts", treatment.shifts, markers, "a biomarker")
             _known(treatment.name, "diseases", treatment.diseases, diseases, "a disease")
             _known(treatment.name, "ratios", treatment.ratios, diseases, "a disease")
         return self
@@ -181,7 +186,13 @@ class Table(BaseModel):
 
     @model_validator(mode="after")
     def _numbers_have_sources(self) -> Table:
-        rows = (*self.biomarkers, *self.diseases, *self.treatments, self.mortality, self.environment)
+        rows: tuple[_Row, ...] = (
+            *self.biomarkers,
+            *self.diseases,
+            *self.treatments,
+            self.mortality,
+            self.environment,
+        )
         for row in rows:
             _known(row.name, "sources", row.sources.values(), [*self.references, OURS], "a reference or ours")
             missing = sorted(_numbers(row) - set(row.sources))
@@ -196,7 +207,8 @@ class Table(BaseModel):
         return self
 
 
-_NOT_NUMBERS = {"name", "sources", "label", "concept_id", "unit_concept_id", "drug_concept_id", "log"}
+_CONCEPTS = {"concept_id", "unit_concept_id", "drug_concept_id"}
+_NOT_NUMBERS = {"name", "sources", "label", "log", *_CONCEPTS}
 _FORM = {"decimals", "bounds", "ages", "diseases"}
 """How values are written down, and what they concern: fields that need no source."""
 
@@ -265,10 +277,18 @@ def _all_fields() -> set[str]:
     return {name for kind in kinds for name in kind.model_fields}
 
 
-def table_hash(path: Path = TABLE) -> str:
-    """Hash of the table's content without comments and blank lines: what the calibration belongs to."""
-    lines = (re.sub(r"(^|\s)#.*$", "", line).rstrip() for line in path.read_text().splitlines())
-    return hashlib.blake2b("\n".join(line for line in lines if line).encode(), digest_size=8).hexdigest()
+_LAWLESS = {"label", "sources", "decimals", "bounds", "noise_sd", *_CONCEPTS}
+"""Fields that lives do not depend on."""
+
+
+def table_hash(table: Table | None = None) -> str:
+    """Hash of the numbers that lives depend on: what a calibration belongs to."""
+    content = (table or _TABLE).model_dump(exclude={"references"})
+    for rows in ("biomarkers", "diseases", "treatments"):
+        content[rows] = [{k: v for k, v in row.items() if k not in _LAWLESS} for row in content[rows]]
+    for row in ("mortality", "environment"):
+        content[row] = {k: v for k, v in content[row].items() if k not in _LAWLESS}
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
 
 
 _TABLE = read_table()
@@ -280,6 +300,8 @@ DISEASES: tuple[Disease, ...] = _TABLE.diseases
 TREATMENTS: tuple[Treatment, ...] = _TABLE.treatments
 """Treatments in the order of every array over them."""
 MORTALITY: Mortality = _TABLE.mortality
+HAZARDS: tuple[Hazard, ...] = (*DISEASES, MORTALITY)
+"""The diseases, then death: the order of every array over hazards."""
 ENVIRONMENT: Environment = _TABLE.environment
 INCIDENCE_AGES = _TABLE.ages
 """Ages of the diseases' ``incidence``."""
