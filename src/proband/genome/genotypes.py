@@ -6,13 +6,14 @@ the .bim) and REF is A2, as in plink2.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float32, UInt32
+from jaxtyping import Bool, Float32, UInt32, UInt64
 
 from proband.core.errors import DataError
 
@@ -35,28 +36,103 @@ class DosageReader(Protocol):
 
 
 @dataclass(frozen=True)
-class Genotypes:
-    """An open genotype file.
+class Part:
+    """One file of a data set: all that is needed to open it again, in another process too.
 
     Attributes:
-        files: The files it consists of.
-        variants: One row per ALT allele: ``index`` (row of the file, UInt32), ``chrom``, ``pos`` (Int64),
-            ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles), ``is_ambiguous``
-            (ALT is REF on the other strand).
+        paths: The file and its companions; of a VCF, the file and its dosages in the scratch folder.
+        kind: What reads it: ``plink`` (.pgen, .bed) or ``vcf``.
         num_variants: Rows of the file.
-        sample_ids: Names of the samples, in the file's order.
-        is_male: Recorded sex is male, per sample.
-        build: GRCh37 or GRCh38 if the file tells, else None.
-        reader: Reads the dosages.
+        num_samples: Samples of the file, before ``subset``.
+        first: Row of the data set that is the file's row 0.
+        subset: Rows of the samples to read, ascending; None for all.
+        offsets: What the reader needs to find a variant: alleles before each in a .pgen with several ALT
+            alleles; else None.
     """
 
-    files: tuple[Path, ...]
-    variants: pl.DataFrame
+    paths: tuple[Path, ...]
+    kind: str
     num_variants: int
+    num_samples: int
+    first: int = 0
+    subset: UInt32[np.ndarray, " samples"] | None = None
+    offsets: UInt64[np.ndarray, " offsets"] | None = None
+
+    def open(self) -> DosageReader:
+        """A reader of the part's own rows, of the samples in ``subset``.
+
+        Raises:
+            DataError: The file cannot be opened, or holds other numbers of samples or variants.
+        """
+        if self.kind == "plink":
+            from proband.genome.pgen import PlinkReader
+
+            return PlinkReader(self.paths[0], self.num_variants, self.num_samples, self.offsets, self.subset)
+        from proband.genome.vcf import VcfReader
+
+        return VcfReader(self.paths[1], self.num_variants, self.num_samples, self.subset)
+
+
+class DataSetReader:
+    """Dosages by row of the data set, whichever files hold them; files open as they are needed."""
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([part.num_variants for part in parts])
+        self._open: dict[int, DosageReader] = {}
+
+    def read(
+        self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
+    ) -> Float32[np.ndarray, "variants samples"]:
+        """Dosages of the samples ``start`` to ``stop`` - 1; see :class:`DosageReader`."""
+        dosages = np.empty((len(indices), stop - start), np.float32)
+        where = np.searchsorted(self._ends, indices, side="right")
+        for number in np.unique(where):
+            part = self._parts[number]
+            if number not in self._open:
+                self._open[number] = part.open()
+            rows = np.flatnonzero(where == number)
+            own = (indices[rows] - part.first).astype(np.uint32)
+            dosages[rows] = self._open[number].read(own, start, stop)
+        return dosages
+
+
+@dataclass(frozen=True)
+class Genotypes:
+    """A data set of genotypes in one or several files of the same samples.
+
+    Attributes:
+        parts: Its files, in the order of their rows.
+        variants: One row per ALT allele: ``index`` (row of the data set, UInt32), ``chrom``, ``pos`` (Int64),
+            ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles), ``is_ambiguous``
+            (ALT is REF on the other strand).
+        sample_ids: Names of the samples that are read, in the files' order.
+        is_male: Recorded sex is male, per sample.
+        build: GRCh37 or GRCh38 if the files tell, else None.
+    """
+
+    parts: tuple[Part, ...]
+    variants: pl.DataFrame
     sample_ids: list[str]
     is_male: Bool[np.ndarray, " samples"]
     build: str | None
-    reader: DosageReader
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file the data set consists of, companions included."""
+        return tuple(
+            path for part in self.parts for path in (part.paths if part.kind != "vcf" else part.paths[:1])
+        )
+
+    @property
+    def num_variants(self) -> int:
+        """Rows of all files."""
+        return sum(part.num_variants for part in self.parts)
+
+    @functools.cached_property
+    def reader(self) -> DataSetReader:
+        """Reads dosages by ``index`` of :attr:`variants`."""
+        return DataSetReader(self.parts)
 
 
 def find_genotypes(path: Path) -> Path:

@@ -16,19 +16,29 @@ class PlinkReader:
 
     Args:
         path: The .pgen or .bed file.
+        num_variants: Variants it should hold.
         num_samples: Samples it should hold.
-        allele_offsets: Running count of alleles before each variant, as pgenlib wants it.
+        allele_offsets: Running count of alleles before each variant, as pgenlib wants it; None where every
+            variant has two.
+        subset: Rows of the samples to read, ascending; None for all.
 
     Raises:
         DataError: The file cannot be opened or holds other numbers of samples or variants.
     """
 
-    def __init__(self, path: Path, num_samples: int, allele_offsets: UInt64[np.ndarray, " offsets"]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        num_variants: int,
+        num_samples: int,
+        allele_offsets: UInt64[np.ndarray, " offsets"] | None = None,
+        subset: UInt32[np.ndarray, " samples"] | None = None,
+    ) -> None:
         import pgenlib
 
         self._path = path
-        self._samples = (0, num_samples)
-        num_variants = len(allele_offsets) - 1
+        self._subset = np.arange(num_samples, dtype=np.uint32) if subset is None else subset
+        self._samples = (0, num_samples) if subset is None else (0, 0)
         is_bed = path.suffix == ".bed"
         try:
             reader = pgenlib.PgenReader(
@@ -55,7 +65,7 @@ class PlinkReader:
         """Dosages of the samples ``start`` to ``stop`` - 1; see :class:`DosageReader`."""
         try:
             if (start, stop) != self._samples:
-                self._reader.change_sample_subset(np.arange(start, stop, dtype=np.uint32))
+                self._reader.change_sample_subset(self._subset[start:stop])
                 self._samples = (start, stop)
             dosages = np.empty((len(indices), stop - start), np.float32)
             self._reader.read_dosages_list(indices, dosages)
