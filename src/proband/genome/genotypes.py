@@ -15,13 +15,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float32, UInt32, UInt64
 
-from proband.core.errors import DataError
-
 MISSING = np.float32(-9)
 """Dosage of a missing call, pgenlib's code for it."""
 
 _COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
-_KINDS = (".pgen", ".bed", ".vcf.gz", ".vcf", ".bcf", ".vcf.bgz")
 
 
 @runtime_checkable
@@ -135,34 +132,25 @@ class Genotypes:
         return DataSetReader(self.parts)
 
 
-def find_genotypes(path: Path) -> Path:
-    """The genotype file meant by a file name or a prefix.
-
-    Raises:
-        DataError: Neither ``path`` nor ``path`` with a known ending is a file.
-    """
-    for candidate in (path, *(Path(f"{path}{kind}") for kind in _KINDS)):
-        if candidate.is_file() and candidate.name.endswith(_KINDS):
-            return candidate
-    raise DataError(
-        "no genotype file",
-        where=path,
-        found="another kind of file" if path.is_file() else "a folder" if path.is_dir() else "nothing",
-        expected=f"a file or prefix of {', '.join(_KINDS)}",
-        remedy="name the file, or its path without the ending",
-    )
-
-
-def open_genotypes(path: Path, scratch: Path) -> Genotypes:
-    """Open a genotype file.
+def open_genotypes(path: Path, scratch: Path, keep: Path | None = None) -> Genotypes:
+    """Open a data set of genotypes.
 
     Args:
-        path: The file, of one of the endings of :func:`find_genotypes`.
-        scratch: Folder for temporary files (a VCF's dosages); it must outlive the reader.
+        path: A file, prefix, folder or pattern, as :func:`proband.genome.parts.find_genotypes` takes it.
+        scratch: Folder for temporary files (a VCF's dosages); it must outlive the readers.
+        keep: List of the samples to read, one name or ``FID IID`` a line; None for all.
 
     Raises:
-        DataError: Something is missing, unreadable, truncated, or does not fit together.
+        DataError: Something is missing, unreadable, truncated, duplicated, or does not fit together.
     """
+    from proband.genome.parts import find_genotypes, join_parts
+    from proband.genome.samples import keep_samples
+
+    joined = join_parts([_open_file(file, scratch) for file in find_genotypes(path)])
+    return keep_samples(joined, keep) if keep else joined
+
+
+def _open_file(path: Path, scratch: Path) -> Genotypes:
     if path.name.endswith((".pgen", ".bed")):
         from proband.genome.plink import open_plink
 
