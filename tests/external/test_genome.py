@@ -56,10 +56,11 @@ def converted(vcf: Path, folder: Path, kind: str) -> Path:
     return folder / "tiny"
 
 
-@pytest.mark.parametrize("kind", ["vcf", "pgen", "bed"])
+@pytest.mark.parametrize("kind", ["vcf", "bgen", "pgen", "bed"])
 def test_pgs001229_in_tiny1000g_equals_plink2(data, scorefile, tmp_path, kind):
     vcf = data / "genotypes" / "tiny1000G.vcf.gz"
-    genotypes = vcf if kind == "vcf" else converted(vcf, tmp_path, kind)
+    given = {"vcf": vcf, "bgen": vcf.with_name("tiny1000G.bgen")}
+    genotypes = given[kind] if kind in given else converted(vcf, tmp_path, kind)
     genome(genotypes, scorefile, tmp_path / "genome", min_match_rate=0.01)
     scores = SCORES.read(tmp_path / "genome" / "scores.parquet")
     names = SAMPLES.read(tmp_path / "genome" / "samples.parquet")

@@ -55,11 +55,11 @@ def build_of_header(lines: Iterable[str]) -> str | None:
 
 
 def plain_chromosomes(names: pl.Series) -> pl.Series:
-    """Chromosome names without ``chr``, with X, Y and MT as letters.
+    """Chromosome names without ``chr`` and leading zeros, with X, Y and MT as letters.
 
-    >>> plain_chromosomes(pl.Series(["chr1", "23", "chrM", "x", None])).to_list()
-    ['1', 'X', 'MT', 'X', None]
+    >>> plain_chromosomes(pl.Series(["chr1", "23", "chrM", "x", "02", None])).to_list()
+    ['1', 'X', 'MT', 'X', '2', None]
     """
     given = names.drop_nulls().unique()
-    plain = given.str.to_uppercase().str.strip_prefix("CHR").replace(_CHROMOSOMES)
+    plain = given.str.to_uppercase().str.strip_prefix("CHR").str.strip_chars_start("0").replace(_CHROMOSOMES)
     return names if given.equals(plain) else names.replace(given, plain)

@@ -1,4 +1,4 @@
-"""One reader of dosages over .pgen, .bed and VCF files.
+"""One reader of dosages over .pgen, .bed, BGEN and VCF files.
 
 Dosages count the ALT allele, 0 to 2; a missing call is ``MISSING``. For a .bed file ALT is A1 (column 5 of
 the .bim) and REF is A2, as in plink2.
@@ -38,7 +38,7 @@ class Part:
 
     Attributes:
         paths: The file and its companions; of a VCF, the file and its dosages in the scratch folder.
-        kind: What reads it: ``plink`` (.pgen, .bed) or ``vcf``.
+        kind: What reads it: ``plink`` (.pgen, .bed), ``bgen`` or ``vcf``.
         num_variants: Rows of the file.
         num_samples: Samples of the file, before ``subset``.
         first: Row of the data set that is the file's row 0.
@@ -65,6 +65,10 @@ class Part:
             from proband.genome.pgen import PlinkReader
 
             return PlinkReader(self.paths[0], self.num_variants, self.num_samples, self.offsets, self.subset)
+        if self.kind == "bgen":
+            from proband.genome.bgen import BgenReader
+
+            return BgenReader(self.paths[0], self.subset)
         from proband.genome.vcf import VcfReader
 
         return VcfReader(self.paths[1], self.num_variants, self.num_samples, self.subset)
@@ -155,6 +159,10 @@ def _open_file(path: Path, scratch: Path) -> Genotypes:
         from proband.genome.plink import open_plink
 
         return open_plink(path)
+    if path.name.endswith(".bgen"):
+        from proband.genome.bgen import open_bgen
+
+        return open_bgen(path)
     from proband.genome.vcf import open_vcf
 
     return open_vcf(path, scratch)

@@ -17,7 +17,7 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.genome.genotypes import Genotypes
 
-KINDS = (".pgen", ".bed", ".vcf.gz", ".vcf", ".bcf", ".vcf.bgz")
+KINDS = (".pgen", ".bed", ".bgen", ".vcf.gz", ".vcf", ".bcf", ".vcf.bgz")
 """Endings of genotype files, in the order in which a prefix is tried."""
 
 _PLACE = "{chrom}"
