@@ -192,7 +192,8 @@ MATCH = Table(
     unique=("pgs_id",),
 )
 """Why each scoring-file row was or was not used; the reasons are exclusive and add up to ``num_rows``
-(``num_flipped`` is a part of ``num_matched``). ``remedy`` says what to do about a score left out, else is empty."""
+(``num_flipped`` is a part of ``num_matched``). ``remedy`` says what to do about a score left out; it is empty
+for one kept."""
 
 SPLITS = ("train", "tuning", "held_out")
 

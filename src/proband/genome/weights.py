@@ -17,8 +17,6 @@ import polars as pl
 from jaxtyping import Bool, Float64, Int8, UInt32
 from scipy import sparse
 
-from proband.genome.builds import HAPLOID
-
 ADDITIVE, DOMINANT, RECESSIVE = range(3)
 _NUM_BASES = 3
 
@@ -81,7 +79,7 @@ class WeightStore:
 def _by_alt_allele(hits: pl.DataFrame) -> pl.DataFrame:
     """``score, index``, the row's value at 0 ALT alleles, and its steps to 1 (dominant) and 2 (recessive)."""
     at_0, at_1, at_2, reverse = pl.col("at_0"), pl.col("at_1"), pl.col("at_2"), pl.col("is_reversed")
-    haploid = pl.col("chrom").is_in(HAPLOID)
+    haploid = pl.col("is_haploid")
     return (
         hits
         # A haploid chromosome is stored as 0 or 2 and counts 0 or 1.

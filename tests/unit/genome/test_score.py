@@ -34,7 +34,8 @@ def random_hits(num_rows=500, seed=4):
     index = (cells % NUM_VARIANTS).astype(np.uint32)
     return pl.DataFrame({
         "score": (cells // NUM_VARIANTS).astype(np.int32), "index": index,
-        "chrom": np.array(CHROMOSOMES)[index], "is_reversed": rng.random(num_rows) < 0.5,
+        "chrom": np.array(CHROMOSOMES)[index], "is_haploid": np.array(CHROMOSOMES)[index] == "MT",
+        "is_reversed": rng.random(num_rows) < 0.5,
         "at_0": shapes[:, 0], "at_1": shapes[:, 1], "at_2": shapes[:, 2],
     })  # fmt: skip
 
