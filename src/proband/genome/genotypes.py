@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float32, UInt32, UInt64
+from jaxtyping import Bool, Float32, Int8, UInt32, UInt64
 
 MISSING = np.float32(-9)
 """Dosage of a missing call, pgenlib's code for it."""
@@ -86,16 +86,33 @@ class DataSetReader:
         self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
     ) -> Float32[np.ndarray, "variants samples"]:
         """Dosages of the samples ``start`` to ``stop`` - 1; see :class:`DosageReader`."""
-        dosages = np.empty((len(indices), stop - start), np.float32)
+        return self._read(indices, start, stop, counts=False)
+
+    def read_calls(
+        self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
+    ) -> Int8[np.ndarray, "variants samples"] | Float32[np.ndarray, "variants samples"]:
+        """As :meth:`read`, but int8 where no file read holds anything but hard calls."""
+        return self._read(indices, start, stop, counts=True)
+
+    def _read(self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int, counts: bool) -> Any:
         where = np.searchsorted(self._ends, indices, side="right")
-        for number in np.unique(where):
-            part = self._parts[number]
-            if number not in self._open:
-                self._open[number] = part.open()
+        numbers = np.unique(where).tolist()
+        readers: list[Any] = [self._reader(number) for number in numbers]
+        counts = counts and all(getattr(reader, "hard_calls_only", False) for reader in readers)
+        dosages = np.empty((len(indices), stop - start), np.int8 if counts else np.float32)
+        for number, reader in zip(numbers, readers, strict=True):
             rows = np.flatnonzero(where == number)
-            own = (indices[rows] - part.first).astype(np.uint32)
-            dosages[rows] = self._open[number].read(own, start, stop)
+            own = (indices[rows] - self._parts[number].first).astype(np.uint32)
+            found = (reader.read_counts if counts else reader.read)(own, start, stop)
+            if len(numbers) == 1:
+                return found
+            dosages[rows] = found
         return dosages
+
+    def _reader(self, number: int) -> DosageReader:
+        if number not in self._open:
+            self._open[number] = self._parts[number].open()
+        return self._open[number]
 
 
 @dataclass(frozen=True)
