@@ -59,12 +59,19 @@ def sites(num_variants: int, spacing: int = 100_000, num_chromosomes: int = 22) 
     })  # fmt: skip
 
 
-def write_pgen(path: Path, where: pl.DataFrame, calls: np.ndarray, sample_ids: list[str], **columns: list[str]) -> Genotypes:
+def write_pgen(
+    path: Path, where: pl.DataFrame, calls: np.ndarray, sample_ids: list[str], **columns: list[str]
+) -> Genotypes:
     """Write .pgen, .pvar and .psam (with further columns) and open them."""
-    with pgenlib.PgenWriter(str(path).encode(), calls.shape[1], variant_ct=len(calls), nonref_flags=False) as file:
+    with pgenlib.PgenWriter(
+        str(path).encode(), calls.shape[1], variant_ct=len(calls), nonref_flags=False
+    ) as file:
         for row in calls.astype(np.int8):
             file.append_biallelic(np.ascontiguousarray(row))
-    rows = [f"{chrom}\t{pos}\t.\t{ref}\t{alt}" for chrom, pos, ref, alt in where.select("chrom", "pos", "ref", "alt").rows()]
+    rows = [
+        f"{chrom}\t{pos}\t.\t{ref}\t{alt}"
+        for chrom, pos, ref, alt in where.select("chrom", "pos", "ref", "alt").rows()
+    ]
     path.with_suffix(".pvar").write_text("\n".join(["#CHROM\tPOS\tID\tREF\tALT", *rows]) + "\n")
     people = ["\t".join(cells) for cells in zip(sample_ids, *columns.values(), strict=True)]
     path.with_suffix(".psam").write_text("\n".join(["\t".join(["#IID", *columns]), *people]) + "\n")

@@ -1,10 +1,10 @@
-"""Make tests/reference/ancestry_pgsc_calc/: population similarity and adjusted scores of pgsc_calc's own code.
+"""Make tests/reference/ancestry_pgsc_calc/: populations and adjusted scores by pgsc_calc's own code.
 
 Usage: python tests/reference/make/ancestry_pgsc_calc.py OUT
 (in an environment of its own with pgscatalog.calc; made with 0.3.1, scikit-learn 1.9.1)
 
-Writes reference.tsv (components, population, whether unrelated, raw scores) and target.tsv (the same, the most
-similar population by both methods, and the three adjusted scores of the target).
+Writes reference.tsv (components, population, whether unrelated, raw scores) and target.tsv (the same, the
+most similar population by both methods, and the three adjusted scores of the target).
 """
 
 from __future__ import annotations

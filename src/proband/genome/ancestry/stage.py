@@ -21,7 +21,7 @@ from proband.genome.ancestry.axes import fit_axes, place, without_relatives
 from proband.genome.ancestry.config import ADJUSTMENTS, AncestryConfig
 from proband.genome.ancestry.figures import plot_components
 from proband.genome.ancestry.inputs import read_pcs, read_populations, train_samples
-from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, Axes, load_model, save_model
+from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, Axes, load_model, sample_key, save_model
 from proband.genome.ancestry.population import Similarity, assign, check_populations
 from proband.genome.ancestry.reference import open_reference, score_shared
 from proband.genome.genotypes import Genotypes
@@ -106,9 +106,11 @@ def run_ancestry(
         DataError: An input is not usable.
     """
     _check_options(pcs, reference, model, source, config)
-    given = None if pcs is None else read_pcs(pcs, samples, config.num_pcs)
-    if model is not None:
-        return _apply(load_model(model), source, samples, scores_path, out, config, given)
+    earlier = None if model is None else load_model(model)
+    num_pcs = config.num_pcs if earlier is None else earlier.config.num_pcs
+    given = None if pcs is None else read_pcs(pcs, samples, num_pcs)
+    if earlier is not None:
+        return _apply(earlier, source, samples, scores_path, out, config, given)
     if splits is None and reference is None:
         say("genome: no splits given, so ancestry is fitted on all unrelated subjects")
     if reference is not None:
@@ -291,10 +293,11 @@ def _apply(
         if absent:
             say(f"genome: {len(absent)} scores of the ancestry model are not here, first {absent[0]}")
         model = dataclasses.replace(model, adjustment=model.adjustment.without(absent))
-    nobody = np.zeros(samples.height, bool)
+    is_fitted = np.zeros(samples.height, bool)
+    if model.axes is not None:
+        is_fitted = np.isin(sample_key(samples["sample_id"].to_list()), model.axes.fitted)
     basis = Basis(
-        model.axes, given[:, : own.num_pcs], nobody, given[:0, : own.num_pcs], [], None,
-        np.empty(0, np.int64), scores, [], has_panel=False,
+        model.axes, given, is_fitted, given[:0], [], None, np.empty(0, np.int64), scores, [], has_panel=False
     )  # fmt: skip
     return _write(model, basis, samples, out, own)
 

@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structured_genotypes import ArrayReader, child, draw_calls, population_frequencies, with_missing
 
 from proband.core.errors import DataError
 from proband.genome.ancestry import kinship as kinship_module
 from proband.genome.ancestry.kinship import king, pairs_of, read_kinship, related_pairs, unrelated
 from proband.genome.ancestry.panel import Panel
+from structured_genotypes import ArrayReader, child, draw_calls, population_frequencies, with_missing
 
 NUM_VARIANTS = 20_000
 

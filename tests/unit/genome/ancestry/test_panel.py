@@ -1,16 +1,18 @@
 import numpy as np
 import pytest
-from structured_genotypes import ArrayReader
 
 from proband.genome.ancestry import panel as panel_module
 from proband.genome.ancestry.panel import Panel, frequencies, standardise
+from structured_genotypes import ArrayReader
 
 CALLS = np.array([[0, 1, 2, -9, 2], [2, 2, 1, 0, -9], [0, 0, 0, 1, 1], [-9, -9, -9, -9, -9]], np.int8)
 
 
 def panel(variants=(0, 1, 2, 3), swapped=(), people=(0, 1, 2, 3, 4), memory_mb=64):
     is_swapped = np.isin(np.arange(len(variants)), swapped)
-    return Panel(ArrayReader(CALLS), np.array(variants, np.uint32), is_swapped, np.array(people, np.int64), memory_mb)
+    return Panel(
+        ArrayReader(CALLS), np.array(variants, np.uint32), is_swapped, np.array(people, np.int64), memory_mb
+    )
 
 
 def whole(of):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from structured_genotypes import ArrayReader, draw_calls, population_frequencies, with_missing
 
 from proband.genome.ancestry import panel as panel_module
 from proband.genome.ancestry.panel import Panel, frequencies, standardise
 from proband.genome.ancestry.pca import components, corrected, fit_loadings, project
+from structured_genotypes import ArrayReader, draw_calls, population_frequencies, with_missing
 
 NUM_POPULATIONS = 4
 
@@ -35,7 +35,7 @@ def fitted():
 
 
 def test_equal_to_a_dense_decomposition(fitted):
-    panel, frequency, dense, loadings = fitted
+    panel, _frequency, dense, loadings = fitted
     left, sizes, right = np.linalg.svd(dense, full_matrices=False)
     np.testing.assert_allclose(loadings.singular[:3], sizes[:3], rtol=1e-6)
     np.testing.assert_allclose(loadings.singular, sizes[:12], rtol=2e-3)
@@ -114,7 +114,7 @@ def test_projections_are_freed_of_shrinkage():
 
 
 def test_correction_leaves_strong_structure_alone():
-    calls, population = world(2000, 600, 0.15, seed=4)
+    calls, _population = world(2000, 600, 0.15, seed=4)
     panel, fit = panel_of(calls), np.arange(400)
     frequency, _ = frequencies(panel.of_people(fit))
     varies = np.flatnonzero((frequency > 0) & (frequency < 1))
