@@ -58,8 +58,7 @@ def mean_dosages(
         called += copies[tile].sum(axis=0, dtype=np.float64)
         for column in (0, 1):
             called[:, column] -= np.bincount(row, copies[tile][sample, column], len(calls))
-    column = is_x.astype(np.intp)[:, None]
-    total, weight = (np.take_along_axis(both, column, axis=1)[:, 0] for both in (sums, called))
+    total, weight = (np.where(is_x, both[:, 1], both[:, 0]) for both in (sums, called))
     is_called = weight > 0
     return np.where(is_called, total / np.where(is_called, weight, 1), _NOT_CALLED_DOSAGE).astype(np.float32)
 

@@ -107,7 +107,7 @@ def _by_alt_allele(hits: pl.DataFrame) -> pl.DataFrame:
 
 def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:
     """One array of all parts, which it takes out of the list, so that they are not held twice for long."""
-    joined = np.concatenate([np.empty(0, dtype), *parts], dtype=dtype)
+    joined: np.ndarray = np.concatenate([np.empty(0, dtype), *parts], dtype=dtype)
     parts.clear()
     return joined
 
