@@ -5,15 +5,13 @@ A score's law in the panel says something about a target only if both are summed
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from proband.core.errors import DataError
 from proband.core.progress import say
@@ -21,7 +19,7 @@ from proband.genome.ancestry.inputs import read_populations
 from proband.genome.ancestry.shared import shared_variants
 from proband.genome.collect import collect
 from proband.genome.genotypes import Genotypes, open_genotypes
-from proband.genome.score import score_samples
+from proband.genome.score import write_scores
 
 _LEAST_SHARED = 1000
 """Variants in common below which the two are taken not to belong together. Rounded choice of ours."""
@@ -102,8 +100,20 @@ def score_shared(
     *,
     min_match_rate: float,
     keep_ambiguous: bool,
+    memory_mb: int,
+    workers: int,
 ) -> tuple[Path, Path, list[str]]:
     """Score panel and target over the shared variants.
+
+    Args:
+        reference: The two data sets.
+        scorefiles: Scoring files.
+        subject_ids: Subjects of the target's samples.
+        folder: Where the scores go.
+        min_match_rate: Least share of a score's rows matched.
+        keep_ambiguous: As the raw scores were made.
+        memory_mb: Memory while scoring, in MiB.
+        workers: Threads.
 
     Returns:
         Parquet files of the panel's scores (``subject_id`` its row) and the target's, and the scores matched
@@ -121,18 +131,13 @@ def score_shared(
         )
         kept.append(collected.kept)
         paths.append(folder / f"{name}.parquet")
-        _write(paths[-1], collected.kept, subjects, score_samples(source, collected.weights))
+        write_scores(
+            source,
+            collected.weights,
+            collected.kept,
+            subjects,
+            paths[-1],
+            memory_mb=memory_mb,
+            workers=workers,
+        )
     return paths[0], paths[1], [name for name in kept[0] if name in set(kept[1])]
-
-
-def _write(
-    path: Path, names: list[str], subjects: pl.Series, parts: Iterable[tuple[int, np.ndarray]]
-) -> None:
-    with contextlib.ExitStack() as stack:
-        writer: pq.ParquetWriter | None = None
-        for start, sums in parts:
-            columns = [pl.Series(name, row.astype(np.float32)) for name, row in zip(names, sums, strict=True)]
-            rows = subjects.slice(start, sums.shape[1]).alias("subject_id")
-            table = pl.DataFrame([rows, *columns]).to_arrow()
-            writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
-            writer.write_table(table)

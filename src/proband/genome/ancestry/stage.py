@@ -74,6 +74,7 @@ def run_ancestry(
     scorefiles: Sequence[Path] = (),
     min_match_rate: float = 0.75,
     keep_ambiguous: bool = False,
+    workers: int = 1,
 ) -> dict[str, int]:
     """Write components, most similar populations and adjusted scores of a scored data set.
 
@@ -96,6 +97,7 @@ def run_ancestry(
         scorefiles: Scoring files, with which a panel is scored.
         min_match_rate: Least share of a score's rows matched in panel and genotypes alike.
         keep_ambiguous: As the scores were made.
+        workers: Threads that score panel and genotypes.
 
     Returns:
         Counts for the manifest.
@@ -116,7 +118,7 @@ def run_ancestry(
     if reference is not None:
         basis = _panel_basis(
             source, samples, out, config, kinship, reference, reference_populations, scorefiles,
-            min_match_rate, keep_ambiguous,
+            min_match_rate, keep_ambiguous, workers,
         )  # fmt: skip
     else:
         basis = _own_basis(
@@ -192,6 +194,7 @@ def _panel_basis(
     scorefiles: Sequence[Path],
     min_match_rate: float,
     keep_ambiguous: bool,
+    workers: int,
 ) -> Basis:
     assert source is not None
     work = out / _SHARED_SCORES
@@ -206,7 +209,8 @@ def _panel_basis(
     if scorefiles:
         scores, target_scores, names = score_shared(
             reference, scorefiles, samples["subject_id"], work,
-            min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous,
+            min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=config.memory_mb,
+            workers=workers,
         )  # fmt: skip
     return Basis(
         axes, place(reference.target, axes, config), np.zeros(samples.height, bool), panel_pcs,
