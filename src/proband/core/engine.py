@@ -1,4 +1,4 @@
-"""Map one function over shards, in this process or in a local pool.
+"""Map one function over shards: in this process, in a local pool, or on Spark.
 
 Stages write their work as ``function(shard) -> result`` with picklable arguments; where it runs is decided
 here alone.
@@ -7,9 +7,11 @@ here alone.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from proband.core.errors import ConfigError, ProbandError
 from proband.core.progress import track
 
 Shard = TypeVar("Shard")
@@ -27,6 +29,8 @@ def map_shards(
     *,
     description: str = "Working",
     workers: int | None = None,
+    threads: bool = False,
+    spark: str | None = None,
 ) -> list[Result]:
     """Apply ``function`` to every shard and return the results in the shards' order.
 
@@ -35,13 +39,19 @@ def map_shards(
         shards: Picklable descriptions of the work, such as paths.
         description: Label of the progress bar.
         workers: Processes; default one per core, never more than shards. 1 runs in this process.
+        threads: The workers are threads instead: for functions that leave Python's lock to others.
+        spark: Master URL of a Spark cluster (``local[2]``, ``yarn``, ...) that runs one task per shard; it
+            needs proband installed, and the paths in the shards within reach. Overrides ``workers``.
 
     Raises:
+        ConfigError: Spark is asked for but not installed, or does not start.
         Whatever ``function`` raises; the remaining shards are cancelled.
 
     >>> map_shards(abs, [-1, 2, -3], workers=1)
     [1, 2, 3]
     """
+    if spark and shards:
+        return _map_on_spark(function, shards, spark)
     workers = min(workers or available_cores(), max(1, len(shards)))
     if workers == 1:
         return [function(shard) for shard in track(shards, description, len(shards))]
@@ -49,9 +59,8 @@ def map_shards(
     # notebooks and scripts without a __main__ guard work.
     from joblib import Parallel, delayed
 
-    results = Parallel(n_jobs=workers, backend="loky", return_as="generator")(
-        delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards
-    )
+    pool = Parallel(n_jobs=workers, backend="threading" if threads else "loky", return_as="generator")
+    results = pool(delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards)
     return list(track(results, description, len(shards)))
 
 
@@ -59,3 +68,56 @@ def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -
     """Work in the caller's folder: workers outlive a call, and relative paths must mean what they meant."""
     os.chdir(folder)
     return function(shard)
+
+
+def _map_on_spark(function: Callable[[Shard], Result], shards: Sequence[Shard], master: str) -> list[Result]:
+    session, is_ours = _spark_session(master)
+    try:
+        tasks = session.sparkContext.parallelize(list(shards), len(shards))
+        outcomes = tasks.map(lambda shard: _caught(function, shard)).collect()
+    finally:
+        if is_ours:
+            session.stop()
+    for outcome in outcomes:
+        if isinstance(outcome, _Refusal):
+            raise outcome.kind(outcome.message)
+    return outcomes
+
+
+class _Refusal:
+    """A user's error on its way back: raised in a task, it would come as a page of Java."""
+
+    def __init__(self, error: ProbandError) -> None:
+        self.kind, self.message = type(error), str(error)
+
+
+def _caught(function: Callable[[Shard], Result], shard: Shard) -> Result | _Refusal:
+    try:
+        return function(shard)
+    except ProbandError as error:
+        return _Refusal(error)
+
+
+def _spark_session(master: str) -> tuple[Any, bool]:
+    """A Spark session, and whether it was started here and is to be stopped here."""
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        remedy = "pip install 'proband[spark]'"
+        raise ConfigError("Spark is not installed", where=master, remedy=remedy) from None
+    if active := SparkSession.getActiveSession():
+        return active, False
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.master(master).appName("proband")
+    settings = {"spark.sql.session.timeZone": "UTC", "spark.ui.showConsoleProgress": "false"}
+    if master.startswith("local"):
+        # The name of the machine need not lead back to it.
+        settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    try:
+        return builder.getOrCreate(), True
+    except Exception as error:  # py4j's and pyspark's own kinds, by what is wrong
+        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        remedy = "Spark needs Java (JAVA_HOME) and a master URL such as local[2]"
+        raise ConfigError("Spark does not start", where=master, found=found, remedy=remedy) from None

@@ -153,6 +153,20 @@ follow-up, ``time_years`` after ``prediction_time``."""
 SCORES = Table("scores", {"subject_id": pl.Int64}, unique=("subject_id",), extra=pl.Float32)
 """One row per genotyped subject, one float32 column per ``pgs_id`` (raw sums; NaN where not computable)."""
 
+PCS = Table(
+    "components", {"subject_id": pl.Int64, "is_fitted": pl.Boolean}, unique=("subject_id",), extra=pl.Float32
+)
+"""Principal components PC1, PC2, ... of each genotyped subject; ``is_fitted`` tells the unrelated subjects by
+whom they were fitted."""
+
+ANCESTRY = Table(
+    "ancestry",
+    {"subject_id": pl.Int64, "most_similar_population": pl.String, "low_confidence": pl.Boolean},
+    unique=("subject_id",),
+    extra=pl.Float32,
+)
+"""Genetic similarity to labelled populations, by components: ``probability_X`` per population X."""
+
 SAMPLES = Table("samples", {"subject_id": pl.Int64, "sample_id": pl.String}, unique=("subject_id",))
 """Genotype sample names; a name that is no integer gets a negative subject_id that joins to no record."""
 
@@ -172,12 +186,14 @@ MATCH = Table(
         "num_flipped": pl.Int64,
         "match_rate": pl.Float64,
         "kept": pl.Boolean,
+        "remedy": pl.String,
     },
     bounds={"match_rate": (0.0, 1.0)},
     unique=("pgs_id",),
 )
 """Why each scoring-file row was or was not used; the reasons are exclusive and add up to ``num_rows``
-(``num_flipped`` is a part of ``num_matched``)."""
+(``num_flipped`` is a part of ``num_matched``). ``remedy`` says what to do about a score left out; it is empty
+for one kept."""
 
 SPLITS = ("train", "tuning", "held_out")
 

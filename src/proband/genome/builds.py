@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -20,6 +21,9 @@ _BUILD_OF_LENGTH = {int(length): build for build, lengths in _LENGTHS.items() fo
 _SYNONYMS = {"grch37": "GRCh37", "hg19": "GRCh37", "b37": "GRCh37", "grch38": "GRCh38", "hg38": "GRCh38"}
 # PLINK's numbers and region names beside the names used here.
 _CHROMOSOMES = {"23": "X", "24": "Y", "25": "X", "26": "MT", "XY": "X", "PAR1": "X", "PAR2": "X", "M": "MT"}
+
+CHROMOSOMES = ("", *map(str, range(1, 23)), "X", "Y", "MT")
+"""Chromosomes by their numbers here; 0 is every further contig, on which nothing is matched."""
 
 HAPLOID = ("Y", "MT")
 """Chromosomes that plink2 counts 0 to 1."""
@@ -54,12 +58,29 @@ def build_of_header(lines: Iterable[str]) -> str | None:
     return None
 
 
-def plain_chromosomes(names: pl.Series) -> pl.Series:
-    """Chromosome names without ``chr``, with X, Y and MT as letters.
+def plain_chromosome(name: str) -> str:
+    """A chromosome's name without ``chr`` and leading zeros, with X, Y and MT as letters.
 
-    >>> plain_chromosomes(pl.Series(["chr1", "23", "chrM", "x", None])).to_list()
-    ['1', 'X', 'MT', 'X', None]
+    >>> [plain_chromosome(name) for name in ("chr1", "23", "chrM", "x", "02", "HLA-A")]
+    ['1', 'X', 'MT', 'X', '2', 'HLA-A']
+    """
+    plain = name.upper().removeprefix("CHR").lstrip("0")
+    return _CHROMOSOMES.get(plain, plain)
+
+
+def plain_chromosomes(names: pl.Series) -> pl.Series:
+    """The same for a column; nulls stay.
+
+    >>> plain_chromosomes(pl.Series(["chr1", "23", None])).to_list()
+    ['1', 'X', None]
     """
     given = names.drop_nulls().unique()
-    plain = given.str.to_uppercase().str.strip_prefix("CHR").replace(_CHROMOSOMES)
+    plain = pl.Series([plain_chromosome(name) for name in given], dtype=pl.String)
     return names if given.equals(plain) else names.replace(given, plain)
+
+
+@functools.lru_cache(maxsize=4096)
+def chromosome_number(name: str | None) -> int:
+    """Place of a chromosome of any spelling in :data:`CHROMOSOMES`, 0 for any other contig or none."""
+    plain = plain_chromosome(name or "")
+    return CHROMOSOMES.index(plain) if plain in CHROMOSOMES else 0

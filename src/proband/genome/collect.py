@@ -1,22 +1,22 @@
-"""Read and match all scoring files, a batch at a time, and keep the weights of the scores that stay."""
+"""Read and match all scoring files, one after the other, and keep the weights of the scores that stay."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
 from proband.core.progress import say, track
+from proband.genome.diagnose import left_out, nothing_left, with_remedies
 from proband.genome.genotypes import Genotypes
-from proband.genome.match import REASONS, match_rows, report
-from proband.genome.scorefile import Scorefile, read_scorefile
+from proband.genome.match import MATCHED, Matched, Sites, match_rows, report
+from proband.genome.scorefile import Rows, Scorefile, read_scorefile
 from proband.genome.weights import Weights, WeightStore
 
-_BATCH_ROWS = 2_000_000  # rows matched together: bounds memory, and spares a join per file
+_BATCH_ROWS = 2_000_000  # rows handed on together: bounds memory
 
 
 @dataclass(frozen=True)
@@ -42,46 +42,80 @@ class Collected:
 def collect(
     source: Genotypes, files: list[Path], *, min_match_rate: float, keep_ambiguous: bool = False
 ) -> Collected:
-    """Match every scoring file to the genotypes; say which scores are left out, and why.
+    """Match every scoring file to the genotypes; say which scores are left out, why, and what to do.
 
     Raises:
         DataError: A file is not usable or of another genome build, two files are of one score, or no
             score reaches ``min_match_rate``.
     """
-    reports: list[pl.DataFrame] = []
+    sites = Sites.of(source.variants)
+    batch = _Batch(sites, min_match_rate)
     metadata: dict[str, dict[str, str | None]] = {}
-    store = WeightStore()
-    for batch in _batches(files, source.build):
-        for item in batch:
-            if item.pgs_id in metadata:
-                found, remedy = f"{item.pgs_id} a second time", "keep one file per score, of one genome build"
-                raise DataError("two scoring files of one score", where=item.path, found=found, remedy=remedy)
-            metadata[item.pgs_id] = _describe(item)
-        rows = pl.concat([item.rows.with_columns(score=pl.lit(n, pl.Int32)) for n, item in enumerate(batch)])
-        matched = match_rows(rows, source.variants, keep_ambiguous=keep_ambiguous)
-        reports.append(report(matched, [item.pgs_id for item in batch], min_match_rate))
-        store.add(matched.filter(pl.col("reason") == "matched"), reports[-1]["kept"].to_numpy())
-    match = pl.concat(reports)
-    if not match["kept"].any():
-        raise _nothing_left(match, metadata, source, min_match_rate)
-    for row in match.filter(~pl.col("kept")).iter_rows(named=True):
-        say(f"genome: {_left_out(row, min_match_rate)}")
-    return Collected(match, metadata, store.weights(source.num_variants))
-
-
-def _batches(files: list[Path], build: str | None) -> Iterator[list[Scorefile]]:
-    batch: list[Scorefile] = []
     for path in track(files, "Matching scores", len(files)):
         item = read_scorefile(path)
-        if build and item.build and build != item.build:
-            remedy = f"use scoring files harmonised to {build}, or genotypes of {item.build}"
-            raise DataError("wrong genome build", where=path, found=item.build, expected=build, remedy=remedy)
-        batch.append(item)
-        if sum(item.rows.height for item in batch) >= _BATCH_ROWS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        _check(item, metadata, source.build)
+        metadata[item.pgs_id] = _describe(item)
+        batch.add(item, match_rows(item.rows, sites, keep_ambiguous=keep_ambiguous))
+    match = pl.concat(batch.finish())
+    paths = dict(zip(metadata, files, strict=True))
+    match = with_remedies(match, paths, sites, source)
+    if not match["kept"].any():
+        raise nothing_left(match, metadata, source, min_match_rate)
+    for row in match.filter(~pl.col("kept")).iter_rows(named=True):
+        say(f"genome: {left_out(row, min_match_rate)}")
+    return Collected(match, metadata, batch.store.weights(source.num_variants))
+
+
+class _Batch:
+    """Gathers matched rows until they are worth handing on."""
+
+    def __init__(self, sites: Sites, min_match_rate: float) -> None:
+        self.store = WeightStore()
+        self._sites = sites
+        self._min_match_rate = min_match_rate
+        self._reports: list[pl.DataFrame] = []
+        self._matched: list[tuple[str, Rows, Matched]] = []
+
+    def add(self, item: Scorefile, matched: Matched) -> None:
+        """Take a score's rows."""
+        self._matched.append((item.pgs_id, item.rows, matched))
+        if sum(len(rows) for _, rows, _ in self._matched) >= _BATCH_ROWS:
+            self._hand_on()
+
+    def finish(self) -> list[pl.DataFrame]:
+        """Match reports of all scores, after the last one."""
+        if self._matched:
+            self._hand_on()
+        return self._reports
+
+    def _hand_on(self) -> None:
+        names, rows, matched = zip(*self._matched, strict=True)
+        self._reports.append(report(names, matched, self._min_match_rate))
+        hits = [self._hits(*item, number) for number, item in enumerate(zip(rows, matched, strict=True))]
+        self.store.add(pl.concat(hits), self._reports[-1]["kept"].to_numpy())
+        self._matched = []
+
+    def _hits(self, rows: Rows, matched: Matched, score: int) -> pl.DataFrame:
+        used = np.flatnonzero(matched.reasons == MATCHED)
+        at, variants = rows.at[:, used], matched.variants[used]
+        return pl.DataFrame({
+            "score": np.full(len(used), score, np.int32),
+            "index": self._sites.index[variants].astype(np.uint32),
+            "is_haploid": self._sites.is_haploid[variants],
+            "is_reversed": matched.is_reversed[used],
+            "at_0": at[0], "at_1": at[1], "at_2": at[2],
+        })  # fmt: skip
+
+
+def _check(item: Scorefile, metadata: dict[str, dict[str, str | None]], build: str | None) -> None:
+    if item.pgs_id in metadata:
+        found, remedy = f"{item.pgs_id} a second time", "keep one file per score, of one genome build"
+        raise DataError("two scoring files of one score", where=item.path, found=found, remedy=remedy)
+    if build and item.build and build != item.build:
+        remedy = f"use scoring files harmonised to {build}, or genotypes of {item.build}"
+        raise DataError(
+            "wrong genome build", where=item.path, found=item.build, expected=build, remedy=remedy
+        )
 
 
 def _describe(item: Scorefile) -> dict[str, str | None]:
@@ -97,38 +131,3 @@ def _describe(item: Scorefile) -> dict[str, str | None]:
         "genome_build": item.build,
         "file": item.path.name,
     }
-
-
-def _reasons(counts: Mapping[str, Any]) -> str:
-    ordered = sorted(((counts[f"num_{name}"], words) for name, words in REASONS.items() if name != "matched"))
-    return ", ".join(f"{count} {words}" for count, words in reversed(ordered) if count)
-
-
-def _left_out(row: Mapping[str, Any], min_match_rate: float) -> str:
-    share = f"{row['match_rate']:.1%}, below {min_match_rate:.0%}"
-    matched = f"{row['num_matched']} of {row['num_rows']} rows matched ({share})"
-    return f"{row['pgs_id']} left out: {matched}; {_reasons(row)}"
-
-
-def _nothing_left(
-    match: pl.DataFrame, metadata: dict[str, dict[str, str | None]], source: Genotypes, min_match_rate: float
-) -> DataError:
-    """The error of a run without a score, with the commonest reason and what to do about that."""
-    sums = match.select(pl.selectors.starts_with("num_").sum()).row(0, named=True)
-    is_elsewhere = 2 * sums["num_no_variant"] > sums["num_rows"]
-    builds = sorted({item["genome_build"] or "unknown" for item in metadata.values()})
-    remedy = "give genotypes that hold these variants, or lower --min-match-rate"
-    if is_elsewhere:
-        known = f"genotypes {source.build or 'unknown'}, scoring files {', '.join(builds)}"
-        remedy = f"check that the genome builds agree ({known}); else {remedy}"
-    what = (
-        "no score matches the genotypes well enough" if sums["num_matched"] else "no row of any score matches"
-    )
-    matched = f"{sums['num_matched']} of {sums['num_rows']} rows of {match.height} scores matched"
-    return DataError(
-        what,
-        where=source.files[0],
-        found=f"{matched}; {_reasons(sums)}",
-        expected=f"at least one score matched to {min_match_rate:.0%}",
-        remedy=remedy,
-    )

@@ -1,4 +1,4 @@
-"""One reader of dosages over .pgen, .bed and VCF files.
+"""One reader of dosages over .pgen, .bed, BGEN and VCF files.
 
 Dosages count the ALT allele, 0 to 2; a missing call is ``MISSING``. For a .bed file ALT is A1 (column 5 of
 the .bim) and REF is A2, as in plink2.
@@ -6,21 +6,19 @@ the .bim) and REF is A2, as in plink2.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float32, UInt32
-
-from proband.core.errors import DataError
+from jaxtyping import Bool, Float32, Int8, UInt32, UInt64
 
 MISSING = np.float32(-9)
 """Dosage of a missing call, pgenlib's code for it."""
 
 _COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
-_KINDS = (".pgen", ".bed", ".vcf.gz", ".vcf", ".bcf", ".vcf.bgz")
 
 
 @runtime_checkable
@@ -35,62 +33,153 @@ class DosageReader(Protocol):
 
 
 @dataclass(frozen=True)
-class Genotypes:
-    """An open genotype file.
+class Part:
+    """One file of a data set: all that is needed to open it again, in another process too.
 
     Attributes:
-        files: The files it consists of.
-        variants: One row per ALT allele: ``index`` (row of the file, UInt32), ``chrom``, ``pos`` (Int64),
-            ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles), ``is_ambiguous``
-            (ALT is REF on the other strand).
+        paths: The file and its companions; of a VCF, the file and its dosages in the scratch folder.
+        kind: What reads it: ``plink`` (.pgen, .bed), ``bgen`` or ``vcf``.
         num_variants: Rows of the file.
-        sample_ids: Names of the samples, in the file's order.
-        is_male: Recorded sex is male, per sample.
-        build: GRCh37 or GRCh38 if the file tells, else None.
-        reader: Reads the dosages.
+        num_samples: Samples of the file, before ``subset``.
+        first: Row of the data set that is the file's row 0.
+        subset: Rows of the samples to read, ascending; None for all.
+        offsets: What the reader needs to find a variant: alleles before each in a .pgen with several ALT
+            alleles; else None.
     """
 
-    files: tuple[Path, ...]
-    variants: pl.DataFrame
+    paths: tuple[Path, ...]
+    kind: str
     num_variants: int
+    num_samples: int
+    first: int = 0
+    subset: UInt32[np.ndarray, " samples"] | None = None
+    offsets: UInt64[np.ndarray, " offsets"] | None = None
+
+    def open(self) -> DosageReader:
+        """A reader of the part's own rows, of the samples in ``subset``.
+
+        Raises:
+            DataError: The file cannot be opened, or holds other numbers of samples or variants.
+        """
+        if self.kind == "plink":
+            from proband.genome.pgen import PlinkReader
+
+            return PlinkReader(self.paths[0], self.num_variants, self.num_samples, self.offsets, self.subset)
+        if self.kind == "bgen":
+            from proband.genome.bgen import BgenReader
+
+            return BgenReader(self.paths[0], self.subset)
+        from proband.genome.vcf import VcfReader
+
+        return VcfReader(self.paths[1], self.num_variants, self.num_samples, self.subset)
+
+
+class DataSetReader:
+    """Dosages by row of the data set, whichever files hold them; files open as they are needed."""
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([part.num_variants for part in parts])
+        self._open: dict[int, DosageReader] = {}
+
+    def read(
+        self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
+    ) -> Float32[np.ndarray, "variants samples"]:
+        """Dosages of the samples ``start`` to ``stop`` - 1; see :class:`DosageReader`."""
+        return self._read(indices, start, stop, counts=False)
+
+    def read_calls(
+        self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
+    ) -> Int8[np.ndarray, "variants samples"] | Float32[np.ndarray, "variants samples"]:
+        """As :meth:`read`, but int8 where no file read holds anything but hard calls."""
+        return self._read(indices, start, stop, counts=True)
+
+    def _read(self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int, counts: bool) -> Any:
+        where = np.searchsorted(self._ends, indices, side="right")
+        numbers = np.unique(where).tolist()
+        readers: list[Any] = [self._reader(number) for number in numbers]
+        counts = counts and all(getattr(reader, "hard_calls_only", False) for reader in readers)
+        dosages = np.empty((len(indices), stop - start), np.int8 if counts else np.float32)
+        for number, reader in zip(numbers, readers, strict=True):
+            rows = np.flatnonzero(where == number)
+            own = (indices[rows] - self._parts[number].first).astype(np.uint32)
+            found = (reader.read_counts if counts else reader.read)(own, start, stop)
+            if len(numbers) == 1:
+                return found
+            dosages[rows] = found
+        return dosages
+
+    def _reader(self, number: int) -> DosageReader:
+        if number not in self._open:
+            self._open[number] = self._parts[number].open()
+        return self._open[number]
+
+
+@dataclass(frozen=True)
+class Genotypes:
+    """A data set of genotypes in one or several files of the same samples.
+
+    Attributes:
+        parts: Its files, in the order of their rows.
+        variants: One row per ALT allele: ``index`` (row of the data set, UInt32), ``chrom``, ``pos`` (Int64),
+            ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles), ``is_ambiguous``
+            (ALT is REF on the other strand).
+        sample_ids: Names of the samples that are read, in the files' order.
+        is_male: Recorded sex is male, per sample.
+        build: GRCh37 or GRCh38 if the files tell, else None.
+    """
+
+    parts: tuple[Part, ...]
+    variants: pl.DataFrame
     sample_ids: list[str]
     is_male: Bool[np.ndarray, " samples"]
     build: str | None
-    reader: DosageReader
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file the data set consists of, companions included."""
+        return tuple(
+            path for part in self.parts for path in (part.paths if part.kind != "vcf" else part.paths[:1])
+        )
+
+    @property
+    def num_variants(self) -> int:
+        """Rows of all files."""
+        return sum(part.num_variants for part in self.parts)
+
+    @functools.cached_property
+    def reader(self) -> DataSetReader:
+        """Reads dosages by ``index`` of :attr:`variants`."""
+        return DataSetReader(self.parts)
 
 
-def find_genotypes(path: Path) -> Path:
-    """The genotype file meant by a file name or a prefix.
-
-    Raises:
-        DataError: Neither ``path`` nor ``path`` with a known ending is a file.
-    """
-    for candidate in (path, *(Path(f"{path}{kind}") for kind in _KINDS)):
-        if candidate.is_file() and candidate.name.endswith(_KINDS):
-            return candidate
-    raise DataError(
-        "no genotype file",
-        where=path,
-        found="another kind of file" if path.is_file() else "a folder" if path.is_dir() else "nothing",
-        expected=f"a file or prefix of {', '.join(_KINDS)}",
-        remedy="name the file, or its path without the ending",
-    )
-
-
-def open_genotypes(path: Path, scratch: Path) -> Genotypes:
-    """Open a genotype file.
+def open_genotypes(path: Path, scratch: Path, keep: Path | None = None) -> Genotypes:
+    """Open a data set of genotypes.
 
     Args:
-        path: The file, of one of the endings of :func:`find_genotypes`.
-        scratch: Folder for temporary files (a VCF's dosages); it must outlive the reader.
+        path: A file, prefix, folder or pattern, as :func:`proband.genome.parts.find_genotypes` takes it.
+        scratch: Folder for temporary files (a VCF's dosages); it must outlive the readers.
+        keep: List of the samples to read, one name or ``FID IID`` a line; None for all.
 
     Raises:
-        DataError: Something is missing, unreadable, truncated, or does not fit together.
+        DataError: Something is missing, unreadable, truncated, duplicated, or does not fit together.
     """
+    from proband.genome.parts import find_genotypes, join_parts
+    from proband.genome.samples import keep_samples
+
+    joined = join_parts([_open_file(file, scratch) for file in find_genotypes(path)])
+    return keep_samples(joined, keep) if keep else joined
+
+
+def _open_file(path: Path, scratch: Path) -> Genotypes:
     if path.name.endswith((".pgen", ".bed")):
         from proband.genome.plink import open_plink
 
         return open_plink(path)
+    if path.name.endswith(".bgen"):
+        from proband.genome.bgen import open_bgen
+
+        return open_bgen(path)
     from proband.genome.vcf import open_vcf
 
     return open_vcf(path, scratch)

@@ -8,10 +8,17 @@ ALT alleles, and all rows of a score that hit one variant together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import polars as pl
+from jaxtyping import Bool, Int8, Int64
 
 from proband.core.schema import MATCH
-from proband.genome.genotypes import complement
+from proband.genome.alleles import NO_ALLELE, NO_SITE, allele_codes, complement_codes, variant_sites
+from proband.genome.builds import HAPLOID
+from proband.genome.scorefile import Rows
 
 REASONS = {
     "matched": "matched",
@@ -25,107 +32,181 @@ REASONS = {
 }
 """What became of a row, in words; ``num_<reason>`` are the columns of the match report."""
 
-_FLIPS = (2, 3, 6, 7)
-_REVERSED = (0, 2, 4, 6)
-_NO_RULE = 8
+MATCHED, NOT_SCORABLE, NO_POSITION, NO_VARIANT, ALLELE_MISMATCH, AMBIGUOUS, MULTIALLELIC, DUPLICATED = range(
+    8
+)
+"""Numbers of the reasons."""
+
+_REF_ALT, _ALT_REF, _REF_ALT_FLIP, _ALT_REF_FLIP, _REF, _ALT, _REF_FLIP, _ALT_FLIP, _NO_RULE = range(9)
+_FLIPS = np.isin(np.arange(9), [_REF_ALT_FLIP, _ALT_REF_FLIP, _REF_FLIP, _ALT_FLIP])
+_REVERSED = np.isin(np.arange(9), [_REF_ALT, _REF_ALT_FLIP, _REF, _REF_FLIP])
 
 
-def match_rows(rows: pl.DataFrame, variants: pl.DataFrame, *, keep_ambiguous: bool = False) -> pl.DataFrame:
-    """Decide for every row of any number of scores what becomes of it.
+@dataclass(frozen=True)
+class Sites:
+    """Genotyped variants in the order of their sites, for looking up.
+
+    Attributes:
+        sites: Chromosome and position as one number, ascending; equal ones in the file's order.
+        ends: End of the run of equal sites that begins here.
+        ref, alt: Codes of the alleles.
+        index: Row of the data set.
+        is_ambiguous, is_multiallelic, is_haploid: Of the variant.
+    """
+
+    sites: Int64[np.ndarray, " variants"]
+    ends: Int64[np.ndarray, " variants"]
+    ref: Int64[np.ndarray, " variants"]
+    alt: Int64[np.ndarray, " variants"]
+    index: Int64[np.ndarray, " variants"]
+    is_ambiguous: Bool[np.ndarray, " variants"]
+    is_multiallelic: Bool[np.ndarray, " variants"]
+    is_haploid: Bool[np.ndarray, " variants"]
+
+    @classmethod
+    def of(cls, variants: pl.DataFrame) -> Sites:
+        """Sort :attr:`Genotypes.variants`."""
+        sites = variant_sites(variants["chrom"], variants["pos"])
+        order = np.argsort(sites, kind="stable")
+        sites = sites[order]
+        columns = {name: variants[name].to_numpy()[order] for name in ("is_ambiguous", "is_multiallelic")}
+        return cls(
+            sites=sites,
+            ends=np.searchsorted(sites, sites, side="right"),
+            ref=allele_codes(variants["ref"])[order],
+            alt=allele_codes(variants["alt"])[order],
+            index=variants["index"].to_numpy()[order].astype(np.int64),
+            is_haploid=variants["chrom"].is_in(HAPLOID).to_numpy()[order],
+            **columns,
+        )
+
+    def find(self, sites: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+        """First variant at each site, -1 where there is none."""
+        if not len(self.sites):
+            return np.full(len(sites), -1)
+        at = np.searchsorted(self.sites, sites)
+        at[at == len(self.sites)] = 0
+        return np.where(self.sites[at] == sites, at, -1)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What became of the rows of a score.
+
+    Attributes:
+        variants: Place in :class:`Sites` of the variant whose alleles fit, -1 where none does.
+        reasons: Number of the key of :data:`REASONS`.
+        is_reversed: The effect allele is REF.
+        is_flipped: Matched on the other strand.
+    """
+
+    variants: Int64[np.ndarray, " rows"]
+    reasons: Int8[np.ndarray, " rows"]
+    is_reversed: Bool[np.ndarray, " rows"]
+    is_flipped: Bool[np.ndarray, " rows"]
+
+
+def match_rows(rows: Rows, sites: Sites, *, keep_ambiguous: bool = False) -> Matched:
+    """Decide for every row of one score what becomes of it.
 
     Args:
-        rows: Columns of :attr:`Scorefile.rows` and ``score`` (which score the row belongs to).
-        variants: :attr:`Genotypes.variants`.
+        rows: The score's rows.
+        sites: The genotyped variants.
         keep_ambiguous: Trust the strand of A/T and C/G variants instead of excluding them.
-
-    Returns:
-        ``rows`` with ``index`` of the variant (null unless a rule fits), ``reason`` (a key of
-        :data:`REASONS`), ``is_flipped`` and ``is_reversed`` (the effect allele is REF).
     """
-    rows = rows.with_row_index("row")
-    best = _best_candidates(rows, variants)
-    reason = (
-        pl.when(~pl.col("is_scorable")).then(pl.lit("not_scorable"))
-        .when(pl.col("pos").is_null()).then(pl.lit("no_position"))
-        .when(pl.col("rule").is_null()).then(pl.lit("no_variant"))
-        .when(pl.col("rule") == _NO_RULE).then(pl.lit("allele_mismatch"))
-        .when(pl.col("is_ambiguous") & (not keep_ambiguous)).then(pl.lit("ambiguous"))
-        .when("is_multiallelic").then(pl.lit("multiallelic"))
-        .when("is_duplicated").then(pl.lit("duplicated"))
-        .otherwise(pl.lit("matched"))
-    )  # fmt: skip
-    return (
-        rows.join(best, on="row", how="left", maintain_order="left")
-        .with_columns(
-            reason.alias("reason"),
-            pl.col("rule").is_in(_FLIPS).fill_null(False).alias("is_flipped"),
-            pl.col("rule").is_in(_REVERSED).fill_null(False).alias("is_reversed"),
-        )
-        .drop("row", "rule", "is_ambiguous", "is_multiallelic", "is_duplicated")
-    )
+    first = sites.find(rows.sites)
+    first[~rows.is_scorable] = -1
+    variants, rules = _best(rows, sites, first)
+    fits = rules < _NO_RULE
+    reasons = np.full(len(rows), MATCHED, np.int8)
+    reasons[fits & _duplicated(np.where(fits, variants, -1))] = DUPLICATED
+    reasons[fits & sites.is_multiallelic[variants]] = MULTIALLELIC
+    if not keep_ambiguous:
+        reasons[fits & sites.is_ambiguous[variants]] = AMBIGUOUS
+    reasons[~fits] = ALLELE_MISMATCH
+    reasons[first < 0] = NO_VARIANT
+    reasons[rows.sites == NO_SITE] = NO_POSITION
+    reasons[~rows.is_scorable] = NOT_SCORABLE
+    return Matched(np.where(fits, variants, -1), reasons, _REVERSED[rules], _FLIPS[rules])
 
 
-def _best_candidates(rows: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
-    """One candidate variant per row that has any at its position."""
-    candidates = (
-        rows.filter("is_scorable")
-        .select("row", "score", "chrom", "pos", "effect_allele", "other_allele")
-        .join(variants, on=["chrom", "pos"], how="inner")
-        .with_columns(rule=_first_rule("effect_allele", "other_allele", flipped=False))
-    )
-    # Few rows need the other strand, so only theirs is spelt out.
-    unmatched = candidates.filter(pl.col("rule").is_null())
-    unmatched = unmatched.with_columns(e=complement("effect_allele"), o=complement("other_allele"))
-    flipped = _first_rule("e", "o", flipped=True).fill_null(_NO_RULE)
-    unmatched = unmatched.with_columns(rule=flipped).select(candidates.columns)
-    best = (
-        pl.concat([candidates.filter(pl.col("rule").is_not_null()), unmatched])
-        .sort("row", "rule", "index", maintain_order=True)
-        .unique("row", keep="first", maintain_order=True)
-        .with_columns(index=pl.when(pl.col("rule") < _NO_RULE).then("index"))
-    )
-    hit = pl.col("score").cast(pl.Int64) * 2**32 + pl.col("index")  # one number per score and variant
-    is_duplicated = hit.is_duplicated() & pl.col("index").is_not_null()
-    return best.select("row", "index", "rule", "is_ambiguous", "is_multiallelic", is_duplicated=is_duplicated)
+def _best(
+    rows: Rows, sites: Sites, first: Int64[np.ndarray, " rows"]
+) -> tuple[Int64[np.ndarray, " rows"], Int8[np.ndarray, " rows"]]:
+    """The variant and rule of each row that is at any variant's position."""
+    variants, rules = first.copy(), np.full(len(first), _NO_RULE, np.int8)
+    chosen, nth = np.flatnonzero(first >= 0), 0
+    while len(chosen):
+        candidate = first[chosen] + nth
+        rule = _rule(rows.effect[chosen], rows.other[chosen], sites.ref[candidate], sites.alt[candidate])
+        better = rule < rules[chosen]
+        rules[chosen[better]], variants[chosen[better]] = rule[better], candidate[better]
+        nth += 1
+        chosen = chosen[candidate + 1 < sites.ends[candidate]]
+    return variants, rules
 
 
-def _first_rule(effect_column: str, other_column: str, *, flipped: bool) -> pl.Expr:
-    """Number of the first rule of one strand that fits, null if none does."""
-    effect, other, no_other = pl.col(effect_column), pl.col(other_column), pl.col("other_allele").is_null()
-    ref, alt = pl.col("ref"), pl.col("alt")
-    rules = {
-        0: (effect == ref) & (other == alt),
-        1: (effect == alt) & (other == ref),
-        4: no_other & (effect == ref),
-        5: no_other & (effect == alt),
-    }
-    numbers = {number + (2 if flipped else 0): rule for number, rule in rules.items()}
-    return pl.coalesce(*(pl.when(rule).then(pl.lit(number, pl.Int8)) for number, rule in numbers.items()))
+def _rule(
+    effect: Int64[np.ndarray, " rows"],
+    other: Int64[np.ndarray, " rows"],
+    ref: Int64[np.ndarray, " rows"],
+    alt: Int64[np.ndarray, " rows"],
+) -> Int8[np.ndarray, " rows"]:
+    """Number of the first rule that fits."""
+    is_ref, is_alt = effect == ref, effect == alt
+    rules = np.full(len(effect), _NO_RULE, np.int8)
+    rules[is_alt & (other == ref)] = _ALT_REF
+    rules[is_ref & (other == alt)] = _REF_ALT
+    left = np.flatnonzero(rules == _NO_RULE)
+    if not len(left):
+        return rules
+    # Few rows need more than this, so only theirs is worked out.
+    ref, alt, effect, other = ref[left], alt[left], complement_codes(effect[left]), other[left]
+    flipped, unnamed = complement_codes(other), other == NO_ALLELE
+    more = np.full(len(left), _NO_RULE, np.int8)
+    more[unnamed & (effect == alt)] = _ALT_FLIP
+    more[unnamed & (effect == ref)] = _REF_FLIP
+    more[unnamed & is_alt[left]] = _ALT
+    more[unnamed & is_ref[left]] = _REF
+    named = ~unnamed & (flipped != NO_ALLELE) & (effect != NO_ALLELE)
+    more[named & (effect == alt) & (flipped == ref)] = _ALT_REF_FLIP
+    more[named & (effect == ref) & (flipped == alt)] = _REF_ALT_FLIP
+    rules[left] = more
+    return rules
 
 
-def report(matched: pl.DataFrame, pgs_ids: list[str], min_match_rate: float) -> pl.DataFrame:
+def _duplicated(variants: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
+    """Rows whose variant (-1: none) another row has too."""
+    used = variants[variants >= 0]
+    if (np.diff(used) > 0).all():  # the usual, sorted file
+        return np.zeros(len(variants), bool)
+    values, counts = np.unique(used, return_counts=True)
+    return np.isin(variants, values[counts > 1])
+
+
+def report(pgs_ids: Sequence[str], matched: Sequence[Matched], min_match_rate: float) -> pl.DataFrame:
     """Count what became of the rows of each score.
 
     Args:
-        matched: Result of :func:`match_rows`, ``score`` numbering ``pgs_ids`` from 0.
         pgs_ids: Names of the scores.
+        matched: What became of their rows.
         min_match_rate: A score is kept at or above this share of matched rows, if it has any.
 
     Returns:
-        One row per score, of :data:`proband.core.schema.MATCH`.
+        One row per score, of :data:`proband.core.schema.MATCH`, ``remedy`` empty.
     """
-    counts = matched.group_by("score").agg(
-        pl.len().cast(pl.Int64).alias("num_rows"),
-        *((pl.col("reason") == name).sum().cast(pl.Int64).alias(f"num_{name}") for name in REASONS),
-        (pl.col("is_flipped") & (pl.col("reason") == "matched")).sum().cast(pl.Int64).alias("num_flipped"),
-    )
-    rate = pl.col("num_matched") / pl.col("num_rows")
-    return (
-        counts.sort("score")
-        .with_columns(
-            pl.col("score").map_elements(pgs_ids.__getitem__, return_dtype=pl.String).alias("pgs_id"),
-            rate.alias("match_rate"),
-            ((rate >= min_match_rate) & (pl.col("num_matched") > 0)).alias("kept"),
-        )
-        .select(*MATCH.columns)
-    )
+    counts = np.array([np.bincount(item.reasons, minlength=len(REASONS)) for item in matched])
+    counts = counts.reshape(-1, len(REASONS)).astype(np.int64)
+    num_rows = counts.sum(axis=1)
+    rates = counts[:, MATCHED] / np.maximum(num_rows, 1)
+    flipped = [int((item.is_flipped & (item.reasons == MATCHED)).sum()) for item in matched]
+    table = {
+        "pgs_id": pl.Series(pgs_ids, dtype=pl.String),
+        "num_rows": num_rows,
+        **{f"num_{name}": counts[:, number] for number, name in enumerate(REASONS)},
+        "num_flipped": pl.Series(flipped, dtype=pl.Int64),
+        "match_rate": rates,
+        "kept": (rates >= min_match_rate) & (counts[:, MATCHED] > 0),
+        "remedy": pl.repeat("", len(pgs_ids), dtype=pl.String, eager=True),
+    }
+    return pl.DataFrame(table).select(*MATCH.columns)

@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt32, UInt64
+from jaxtyping import Float32, Int8, UInt32, UInt64
 
 from proband.core.errors import DataError
+
+# PGEN specification (plink-ng, pgen_spec): the third byte is the storage mode, 1 (.bed) and 2 for hard calls
+# of fixed width; in standard files (0x10) the low half of the twelfth byte tells whether a record's type
+# takes 4 bits, which leave no room for dosages, or 8.
+_MODE, _HARD_CALL_MODES, _STANDARD_MODE = 2, (1, 2), 0x10
+_FORMAT, _FIRST_FORMAT_OF_8_BITS = 11, 4
 
 
 class PlinkReader:
@@ -16,19 +22,29 @@ class PlinkReader:
 
     Args:
         path: The .pgen or .bed file.
+        num_variants: Variants it should hold.
         num_samples: Samples it should hold.
-        allele_offsets: Running count of alleles before each variant, as pgenlib wants it.
+        allele_offsets: Running count of alleles before each variant, as pgenlib wants it; None where every
+            variant has two.
+        subset: Rows of the samples to read, ascending; None for all.
 
     Raises:
         DataError: The file cannot be opened or holds other numbers of samples or variants.
     """
 
-    def __init__(self, path: Path, num_samples: int, allele_offsets: UInt64[np.ndarray, " offsets"]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        num_variants: int,
+        num_samples: int,
+        allele_offsets: UInt64[np.ndarray, " offsets"] | None = None,
+        subset: UInt32[np.ndarray, " samples"] | None = None,
+    ) -> None:
         import pgenlib
 
         self._path = path
-        self._samples = (0, num_samples)
-        num_variants = len(allele_offsets) - 1
+        self._subset = np.arange(num_samples, dtype=np.uint32) if subset is None else subset
+        self._samples = (0, num_samples) if subset is None else (0, 0)
         is_bed = path.suffix == ".bed"
         try:
             reader = pgenlib.PgenReader(
@@ -39,6 +55,7 @@ class PlinkReader:
         except (RuntimeError, OSError, ValueError) as error:
             raise self._unreadable(error) from None
         self._reader: Any = reader
+        self.hard_calls_only = _hard_calls_only(path)
         found = (reader.get_variant_ct(), reader.get_raw_sample_ct())
         if found != (num_variants, num_samples):
             raise DataError(
@@ -53,18 +70,39 @@ class PlinkReader:
         self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
     ) -> Float32[np.ndarray, "variants samples"]:
         """Dosages of the samples ``start`` to ``stop`` - 1; see :class:`DosageReader`."""
+        dosages = np.empty((len(indices), stop - start), np.float32)
+        self._fill(dosages, "read_dosages_list", indices, start, stop)
+        return dosages
+
+    def read_counts(
+        self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
+    ) -> Int8[np.ndarray, "variants samples"]:
+        """Hard calls, in half the time and a quarter of the memory; where ``hard_calls_only``, the same."""
+        counts = np.empty((len(indices), stop - start), np.int8)
+        self._fill(counts, "read_list", indices, start, stop)
+        return counts
+
+    def _fill(
+        self, out: np.ndarray, method: str, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
+    ) -> None:
         try:
             if (start, stop) != self._samples:
-                self._reader.change_sample_subset(np.arange(start, stop, dtype=np.uint32))
+                self._reader.change_sample_subset(self._subset[start:stop])
                 self._samples = (start, stop)
-            dosages = np.empty((len(indices), stop - start), np.float32)
-            self._reader.read_dosages_list(indices, dosages)
+            getattr(self._reader, method)(indices, out)
         except (RuntimeError, OSError, ValueError) as error:
             raise self._unreadable(error) from None
-        return dosages
 
     def _unreadable(self, error: Exception) -> DataError:
         text = error.args[0] if error.args else type(error).__name__
         text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         remedy = "the file is truncated or of another kind: copy or make it again"
         return DataError("unreadable genotype file", where=self._path, found=text, remedy=remedy)
+
+
+def _hard_calls_only(path: Path) -> bool:
+    """Whether the file's header rules dosages out."""
+    with open(path, "rb") as file:
+        header = file.read(_FORMAT + 1)
+    is_plain = header[_MODE] == _STANDARD_MODE and (header[_FORMAT] & 15) < _FIRST_FORMAT_OF_8_BITS
+    return header[_MODE] in _HARD_CALL_MODES or is_plain

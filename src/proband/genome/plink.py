@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt64
 
 from proband.core.errors import DataError
 from proband.genome.builds import build_of_header, plain_chromosomes
-from proband.genome.genotypes import Genotypes, per_allele
-from proband.genome.pgen import PlinkReader
+from proband.genome.genotypes import Genotypes, Part, per_allele
 
 _MALE = ("1", "M", "m")
 _BED_MAGIC_BYTES = 3
@@ -33,17 +32,23 @@ def open_plink(path: Path) -> Genotypes:
     sample_ids, is_male = read_samples(samples_path)
     if path.suffix == ".bed":
         _check_bed_size(path, rows.height, len(sample_ids))
-    num_alleles = 1 + rows["alt"].str.count_matches(",", literal=True).to_numpy() + 1
-    offsets = np.concatenate([[0], np.cumsum(num_alleles)]).astype(np.uint64)
-    return Genotypes(
-        files=(path, variants_path, samples_path),
-        variants=per_allele(rows),
+    part = Part(
+        paths=(path, variants_path, samples_path),
+        kind="plink",
         num_variants=rows.height,
-        sample_ids=sample_ids,
-        is_male=is_male,
-        build=build,
-        reader=PlinkReader(path, len(sample_ids), offsets),
+        num_samples=len(sample_ids),
+        offsets=_allele_offsets(rows["alt"]),
     )
+    part.open()  # told now, not hours later, if the files do not fit together
+    return Genotypes((part,), per_allele(rows), sample_ids, is_male, build)
+
+
+def _allele_offsets(alts: pl.Series) -> UInt64[np.ndarray, " offsets"] | None:
+    """Running count of alleles before each variant; None if every variant has two."""
+    num_alleles = alts.str.count_matches(",", literal=True).to_numpy() + 2
+    if num_alleles.max(initial=2) == 2:
+        return None
+    return np.concatenate([[0], np.cumsum(num_alleles)]).astype(np.uint64)
 
 
 def _companion(stem: str, suffix: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.schema import SAMPLES
+from proband.genome.genotypes import Genotypes
 
 _INTEGER = r"^\d{1,18}$"
+_KEEP_COLUMNS = 2  # FID and IID
 
 
 def identify(sample_ids: list[str], mapping: Path | None, where: object) -> pl.DataFrame:
@@ -52,6 +55,55 @@ def identify(sample_ids: list[str], mapping: Path | None, where: object) -> pl.D
     negative = pl.Series(-1 - np.arange(len(sample_ids)))
     samples = samples.with_columns(pl.col("subject_id").fill_null(negative))
     return SAMPLES.check(samples, mapping or where)
+
+
+def keep_samples(genotypes: Genotypes, path: Path) -> Genotypes:
+    """The same data set with the listed samples only, in the files' order.
+
+    Args:
+        genotypes: All samples.
+        path: Names one a line, or ``FID IID``, of which IID counts; lines that begin with ``#`` are skipped.
+
+    Raises:
+        DataError: The list is unreadable, empty, or names no sample of the data set.
+    """
+    names = _read_names(path)
+    rows = np.flatnonzero([name in names for name in genotypes.sample_ids]).astype(np.uint32)
+    num_absent = len(names) - len({genotypes.sample_ids[row] for row in rows})
+    if not len(rows):
+        raise DataError(
+            "no listed sample is in the genotypes",
+            where=path,
+            found=f"{len(names)} names, first {next(iter(names))!r}",
+            expected=f"names such as {genotypes.sample_ids[0]!r}",
+        )
+    if num_absent:
+        say(f"genome: {num_absent} of {len(names)} samples of {path.name} are not in the genotypes")
+    parts = [
+        dataclasses.replace(part, subset=rows if part.subset is None else part.subset[rows])
+        for part in genotypes.parts
+    ]
+    kept = [genotypes.sample_ids[row] for row in rows]
+    return dataclasses.replace(
+        genotypes, parts=tuple(parts), sample_ids=kept, is_male=genotypes.is_male[rows]
+    )
+
+
+def _read_names(path: Path) -> dict[str, None]:
+    """The names of a sample list, in order and once each."""
+    remedy = "give a text file of one sample name a line, or FID and IID"
+    try:
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("unreadable list of samples", where=path, found=error, remedy=remedy) from None
+    rows = [
+        row for row in rows if row and not row[0].startswith("#") and row not in (["IID"], ["FID", "IID"])
+    ]
+    wide = next((row for row in rows if len(row) > _KEEP_COLUMNS), None)
+    if wide or not rows:
+        found = f"{len(wide)} columns" if wide else "no names"
+        raise DataError("not a list of samples", where=path, found=found, remedy=remedy)
+    return dict.fromkeys(row[-1] for row in rows)
 
 
 def _read_mapping(path: Path) -> pl.DataFrame:

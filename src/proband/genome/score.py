@@ -1,124 +1,210 @@
-"""Sum dosages times weights over blocks of variants.
+"""Sum dosages times weights: the raw sums of plink2 ``--score``, for thousands of scores at once.
 
-A missing call counts its expectation d = 2f, dom = rec = f, with f the ALT frequency in the file, as in
-plink2 ``--score``. Blocks are multiplied in float32 and summed in float64.
+A missing call counts its expectation d = 2f, dom = rec = f, with f the ALT frequency in the file. Samples are
+scored a slice at a time, as many as fit in the memory given, in one pass over the variants that any score
+uses. Threads share the tiles of a block; Spark takes whole slices. What is added, and in which order, is
+decided by the memory and, on Spark, the least number of tasks: not by threads, and not by how often a run was
+broken off.
 """
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float32, Float64, Int, UInt32
-from scipy import sparse
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float32
 
-from proband.core.progress import track
+from proband.core.engine import map_shards
+from proband.core.errors import ConfigError
 from proband.genome.genotypes import Genotypes
-from proband.genome.weights import ADDITIVE, DOMINANT, RECESSIVE, Weights
+from proband.genome.restart import Work, fingerprint
+from proband.genome.slices import MeansJob, SliceJob, find_means, score_slice
+from proband.genome.weights import Weights, save_weights
 
-_BLOCK_ROWS = 2048
-_BLOCK_BYTES = 2**29
-_TOTAL_BYTES = 2**30
-_NOT_CALLED_DOSAGE = 1.0  # 2f of a variant never called, with f = 1/2 as in plink2
-_GROUP_SCORES = 256
-_DENSE_SHARE = 0.1  # above this share of non-zero weights a dense product is the faster one
+MEMORY_MB = 1024
+"""Default memory of scoring in MiB: totals and genotypes, beside the weights."""
 
-
-def mean_dosages(genotypes: Genotypes, variants: UInt32[np.ndarray, " rows"]) -> Float32[np.ndarray, " rows"]:
-    """Mean ALT dosage (2f) of the called samples, 1 where no sample is called.
-
-    On X a male counts one allele, where the file records sex.
-    """
-    is_x = np.zeros(genotypes.num_variants, bool)
-    is_x[genotypes.variants.filter(pl.col("chrom") == "X")["index"].to_numpy()] = True
-    copies_on_x = np.where(genotypes.is_male, 1, 2).astype(np.float32)
-    num_samples = len(genotypes.sample_ids)
-    means = np.empty(len(variants), np.float32)
-    step = _block_rows(num_samples)
-    for start in range(0, len(variants), step):
-        block = variants[start : start + step]
-        dosages = genotypes.reader.read(block, 0, num_samples)
-        means[start : start + step] = _called_mean(dosages, np.full_like(copies_on_x, 2))
-        on_x = np.flatnonzero(is_x[block])
-        means[start + on_x] = _called_mean(dosages[on_x], copies_on_x)
-    return means
-
-
-def _called_mean(
-    dosages: Float32[np.ndarray, "rows samples"], copies: Float32[np.ndarray, " samples"]
-) -> Float32[np.ndarray, " rows"]:
-    missing = dosages < 0
-    num_called = copies.sum() - missing.astype(np.float32) @ copies
-    total = np.where(missing, np.float32(0), dosages) @ copies
-    is_called = num_called > 0
-    return np.where(is_called, total / np.where(is_called, num_called, 1), np.float32(_NOT_CALLED_DOSAGE))
-
-
-def _block_rows(num_samples: int) -> int:
-    return int(np.clip(_BLOCK_BYTES // (4 * num_samples), 1, _BLOCK_ROWS))
+_MOST_BLOCK_ROWS, _LEAST_BLOCK_ROWS = 2048, 128
+_CALL_BYTES = 12  # of a dosage read: this block, the next, and its copy when it comes from several files
+_WEIGHT_BYTES = 16  # of a score and weight row: dense weights of this block and the next, and their making
+_MEANS_JOBS = 64  # enough to spread evenly
+_ROW_GROUP_BYTES = 2**27
 
 
 def score_samples(
-    genotypes: Genotypes, weights: Weights
-) -> Iterator[tuple[int, Float64[np.ndarray, "scores samples"]]]:
-    """Raw score sums, for as many samples at a time as fit in about a gigabyte.
-
-    Yields:
-        The first sample's row and the sums of it and the samples after it.
-    """
-    num_samples, num_scores = len(genotypes.sample_ids), len(weights.constants)
-    means = mean_dosages(genotypes, weights.variants)
-    width = int(np.clip(_TOTAL_BYTES // (8 * num_scores), 1, num_samples))
-    step = _block_rows(width)
-    blocks = [slice(row, row + step) for row in range(0, len(weights.variants), step)]
-    work = [(start, block) for start in range(0, num_samples, width) for block in blocks]
-    total = np.empty((num_scores, 0))
-    for start, block in track(work, "Scoring", len(work)):
-        if block.start == 0:
-            total = np.repeat(weights.constants[:, None], min(width, num_samples - start), axis=1)
-        dosages = _read_block(genotypes, weights, means, block, start, start + total.shape[1])
-        add_product(total, weights.slopes[block], dosages)
-        if block is blocks[-1]:
-            yield start, total
-
-
-def _read_block(
     genotypes: Genotypes,
     weights: Weights,
-    means: Float32[np.ndarray, " rows"],
-    block: slice,
-    start: int,
-    stop: int,
-) -> Float32[np.ndarray, "block samples"]:
-    """The block's dosages in their bases, missing calls filled."""
-    dosages = genotypes.reader.read(weights.variants[block], start, stop)
-    bases = weights.bases[block]
-    missing = np.flatnonzero(dosages < 0)
-    dominant, recessive = np.searchsorted(bases, [DOMINANT, RECESSIVE])
-    np.minimum(dosages[dominant:recessive], 1, out=dosages[dominant:recessive])
-    np.maximum(dosages[recessive:] - 1, 0, out=dosages[recessive:])
-    fill = np.where(bases == ADDITIVE, means[block], means[block] / 2)
-    dosages.reshape(-1)[missing] = fill[missing // (stop - start)]
-    return dosages
+    *,
+    memory_mb: int = MEMORY_MB,
+    workers: int = 1,
+    spark: str | None = None,
+    work: Path | None = None,
+) -> Iterator[tuple[int, Float32[np.ndarray, "scores samples"]]]:
+    """Raw score sums, some samples at a time.
+
+    Args:
+        genotypes: The data set.
+        weights: Weights of all scores.
+        memory_mb: Memory for totals and genotypes in MiB, beside the weights and some 13 MiB a
+            thread; on Spark, of each task.
+        workers: Threads; on Spark, the least number of tasks.
+        spark: Master URL of a Spark cluster, such as ``local[2]``; None to work in this process.
+        work: Folder that keeps progress, on Spark one that all machines see. A later call with the same
+            data, weights and memory goes on from what is there; the caller removes it when done with it.
+            None for a temporary one.
+
+    Yields:
+        The first sample's row, and the sums of it and the samples after it.
+
+    Raises:
+        ConfigError: A Spark cluster is named without ``work``.
+        DataError: A genotype file cannot be read.
+    """
+    if spark and not spark.startswith("local") and work is None:
+        remedy = "name a work folder on storage that all machines see"
+        raise ConfigError("scoring on a cluster needs a work folder", where=spark, remedy=remedy)
+    with contextlib.ExitStack() as stack:
+        temporary = None if work else stack.enter_context(tempfile.TemporaryDirectory(prefix="proband-"))
+        folder = (work or Path(str(temporary))).absolute()
+        by_size = np.argsort(-weights.sizes, kind="stable")
+        ordered = weights.ordered(by_size)
+        jobs = _jobs(genotypes, ordered, folder, memory_mb, workers, bool(spark))
+        keep = Work(folder)
+        keep.claim(_key(genotypes, ordered, jobs) if work else "temporary")
+        jobs = _with_means(jobs, ordered, memory_mb, workers, spark)
+        if spark:
+            save_weights(ordered, keep)
+            results = map_shards(score_slice, jobs, description="Scoring", spark=spark)
+        else:
+            results = [score_slice(replace(job, weights=ordered)) for job in jobs]
+        place = np.argsort(by_size)
+        step = max(1, _ROW_GROUP_BYTES // (4 * len(place)))
+        for job, path in zip(jobs, results, strict=True):
+            sums = np.load(path, mmap_mode="r")
+            for start in range(0, job.stop - job.start, step):
+                yield job.start + start, sums[:, start : start + step][place]
 
 
-def add_product(
-    total: Float64[np.ndarray, "scores samples"],
-    slopes: sparse.csr_array,
-    dosages: Float32[np.ndarray, "block samples"],
+def write_scores(
+    source: Genotypes,
+    weights: Weights,
+    names: list[str],
+    subject_ids: pl.Series,
+    path: Path,
+    *,
+    memory_mb: int = MEMORY_MB,
+    workers: int = 1,
+    spark: str | None = None,
+    work: Path | None = None,
 ) -> None:
-    """Add ``slopes.T @ dosages`` to ``total`` in place: dense products for the fuller scores, else sparse."""
-    by_score = slopes.T.tocsr()
-    num_used = np.diff(by_score.indptr)
-    is_dense = num_used > _DENSE_SHARE * slopes.shape[0]
-    for group in _groups(is_dense):
-        total[group] += by_score[group].toarray() @ dosages
-    for group in _groups((num_used > 0) & ~is_dense):
-        total[group] += by_score[group] @ dosages
+    """Score all samples and write them as :data:`proband.core.schema.SCORES`, whole or not at all.
+
+    Args:
+        source: The data set.
+        weights: Weights of all scores.
+        names: ``pgs_id`` of each score.
+        subject_ids: Subject of each sample, each once.
+        path: The Parquet file to write.
+        memory_mb: Memory in MiB; this and the rest as in :func:`score_samples`.
+        workers: Threads, or least number of Spark tasks.
+        spark: Master URL of a Spark cluster.
+        work: Folder that keeps progress.
+
+    Raises:
+        ConfigError: A Spark cluster is named without ``work``.
+        DataError: A genotype file cannot be read.
+    """
+    schema = pa.schema([("subject_id", pa.int64()), *((name, pa.float32()) for name in names)])
+    temporary = path.with_name(f".{path.name}.partial")
+    # Sums hardly ever repeat: a dictionary of them would only cost time.
+    with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer:
+        slices = score_samples(source, weights, memory_mb=memory_mb, workers=workers, spark=spark, work=work)
+        for start, sums in slices:
+            subjects = subject_ids.slice(start, sums.shape[1]).to_numpy()
+            writer.write_table(pa.table([pa.array(subjects), *map(pa.array, sums)], schema=schema))
+    temporary.replace(path)
 
 
-def _groups(chosen: Bool[np.ndarray, " scores"]) -> list[Int[np.ndarray, " group"]]:
-    """The chosen scores a few hundred at a time, so that products stay small beside the total."""
-    numbers = np.flatnonzero(chosen)
-    return [numbers[start : start + _GROUP_SCORES] for start in range(0, len(numbers), _GROUP_SCORES)]
+def _jobs(
+    genotypes: Genotypes, weights: Weights, folder: Path, memory_mb: int, workers: int, on_spark: bool
+) -> list[SliceJob]:
+    num_samples = len(genotypes.sample_ids)
+    threads, least = (1, workers) if on_spark else (workers, 1)
+    step, width = plan(num_samples, len(weights.constants), memory_mb, least)
+    copies = np.full((num_samples, 2), 2, np.float32)
+    copies[genotypes.is_male, 1] = 1
+    parts = tuple(
+        replace(part, paths=tuple(path.absolute() for path in part.paths)) for part in genotypes.parts
+    )
+    is_x = _is_x(genotypes)[weights.variants]
+    return [
+        SliceJob(parts, folder, start, min(start + width, num_samples), step, threads, copies, is_x)
+        for start in range(0, num_samples, width)
+    ]
+
+
+def plan(num_samples: int, num_scores: int, memory_mb: int, least_slices: int = 1) -> tuple[int, int]:
+    """Weight rows in a block, and samples in a slice, that stay within the memory.
+
+    Where not all samples fit at once, totals and genotypes take about equal shares of it.
+
+    >>> plan(5000, 3481, 1024), plan(1_000_000, 3481, 1024)
+    ((2048, 5000), (1160, 35715))
+    """
+    budget = memory_mb * 2**20
+    balanced = max(4 * num_scores, budget // (2 * num_samples)) // _CALL_BYTES
+    affordable = budget // 4 // (_WEIGHT_BYTES * num_scores)
+    step = int(np.clip(min(balanced, affordable), _LEAST_BLOCK_ROWS, _MOST_BLOCK_ROWS))
+    fixed = step * _WEIGHT_BYTES * num_scores
+    width = max(1, (budget - fixed) // (4 * num_scores + _CALL_BYTES * step))
+    num_slices = min(num_samples, max(least_slices, -(-num_samples // width)))
+    return step, -(-num_samples // num_slices)
+
+
+def _is_x(genotypes: Genotypes) -> Bool[np.ndarray, " variants"]:
+    is_x = np.zeros(genotypes.num_variants, bool)
+    is_x[genotypes.variants.filter(pl.col("chrom") == "X")["index"].to_numpy()] = True
+    return is_x
+
+
+def _key(genotypes: Genotypes, weights: Weights, jobs: list[SliceJob]) -> str:
+    subsets = [part.subset for part in genotypes.parts if part.subset is not None]
+    arrays = [*weights.arrays().values(), jobs[0].copies, jobs[0].is_x, *subsets]
+    return fingerprint(genotypes.files, arrays, [jobs[0].step, *(job.stop for job in jobs)])
+
+
+def _with_means(
+    jobs: list[SliceJob], weights: Weights, memory_mb: int, workers: int, spark: str | None
+) -> list[SliceJob]:
+    """The jobs, told the mean dosages where a slice does not hold all samples."""
+    if len(jobs) == 1:
+        return jobs
+    path = Work(jobs[0].folder).path("means-2f")
+    if not path.is_file():
+        step = int(
+            np.clip(memory_mb * 2**20 // workers // (_CALL_BYTES * len(jobs[0].copies)), 1, _MOST_BLOCK_ROWS)
+        )
+        size = max(step, -(-len(weights.variants) // _MEANS_JOBS))
+        shards = [
+            MeansJob(
+                jobs[0].parts,
+                weights.variants[first : first + size],
+                jobs[0].copies,
+                jobs[0].is_x[first : first + size],
+                step,
+            )
+            for first in range(0, len(weights.variants), size)
+        ]
+        found = map_shards(
+            find_means, shards, description="Frequencies", workers=workers, spark=spark, threads=True
+        )
+        Work(jobs[0].folder).save("means-2f", np.concatenate([np.empty(0, np.float32), *found]))
+    means = np.load(path)
+    return [replace(job, means=means) for job in jobs]

@@ -15,7 +15,8 @@ from proband.core.config import validated
 from proband.core.provenance import StageRun, is_finished, stage_output, write_json
 from proband.core.schema import MATCH, SAMPLES, SCORES
 from proband.genome.collect import Collected, collect
-from proband.genome.genotypes import Genotypes, find_genotypes, open_genotypes
+from proband.genome.genotypes import Genotypes, open_genotypes
+from proband.genome.parts import find_genotypes
 from proband.genome.samples import identify
 from proband.genome.score import score_samples
 from proband.genome.scorefile import list_scorefiles
@@ -50,7 +51,7 @@ def genome(
     """Score genotypes: one row per subject, one column per polygenic score.
 
     Args:
-        genotypes: File or prefix of .pgen, .bed or VCF.
+        genotypes: File, prefix, folder or pattern of .pgen, .bed or VCF files.
         scorefiles: Folder of PGS Catalog scoring files, or one such file.
         out: Output folder: scores.parquet, match.parquet, samples.parquet, scores.json, manifest.json.
         min_match_rate: Leave out scores matched below this share of their rows, 0 to 1.
@@ -64,15 +65,15 @@ def genome(
     """
     config = validated(GenomeConfig, min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous)
     files = list_scorefiles(scorefiles)
-    path = find_genotypes(genotypes)
-    inputs = [path, scorefiles, *([samples] if samples else [])]
+    paths = find_genotypes(genotypes)
+    inputs = [*paths, scorefiles, *([samples] if samples else [])]
     if is_finished(out, "genome", config, overwrite, inputs):
         return
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(stage_output(out, stage="genome", config=config, inputs=inputs))
         scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=run.folder))
-        source = open_genotypes(path, Path(scratch))
-        inputs += source.files[1:]
+        source = open_genotypes(genotypes, Path(scratch))
+        inputs += [path for path in source.files if path not in paths]
         _score_all(source, files, samples, config, run)
 
 

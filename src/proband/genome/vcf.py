@@ -7,6 +7,8 @@ precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +19,7 @@ from jaxtyping import Float32, Int16, UInt16, UInt32
 from proband.core.errors import DataError
 from proband.core.progress import track
 from proband.genome.builds import build_of_header, plain_chromosomes
-from proband.genome.genotypes import MISSING, Genotypes, per_allele
+from proband.genome.genotypes import MISSING, Genotypes, Part, per_allele
 
 _UNIT = 2**14
 _MISSING_UNITS = np.uint16(2**16 - 1)
@@ -30,14 +32,24 @@ _NOT_CALLED = -1  # cyvcf2's code of a missing allele; -2 fills up haploid calls
 class VcfReader:
     """Dosages from the temporary file of 2-byte units, variants by samples."""
 
-    def __init__(self, path: Path, num_variants: int, num_samples: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        num_variants: int,
+        num_samples: int,
+        subset: UInt32[np.ndarray, " samples"] | None = None,
+    ) -> None:
         self._units = np.memmap(path, np.uint16, "r", shape=(num_variants, num_samples))
+        self._subset = subset
 
     def read(
         self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
     ) -> Float32[np.ndarray, "variants samples"]:
         """Dosages of the samples ``start`` to ``stop`` - 1; see :class:`DosageReader`."""
-        units = self._units[indices, start:stop]
+        if self._subset is None:
+            units = self._units[indices, start:stop]
+        else:
+            units = self._units[np.ix_(indices, self._subset[start:stop])]
         dosages = units.astype(np.float32) / np.float32(_UNIT)
         dosages[units == _MISSING_UNITS] = MISSING
         return dosages
@@ -53,7 +65,7 @@ def open_vcf(path: Path, scratch: Path) -> Genotypes:
 
     _check_end(path)
     _quieten_htslib()
-    dosage_path = scratch / "dosages.u16"
+    dosage_path = _new_file(scratch)
     try:
         vcf = VCF(str(path))
         header, sample_ids = vcf.raw_header.splitlines(), list(vcf.samples)
@@ -70,15 +82,15 @@ def open_vcf(path: Path, scratch: Path) -> Genotypes:
         raise DataError("empty genotype file", where=path, found=found, expected="variants and samples")
     schema = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String}
     table = pl.DataFrame(rows, schema=schema, orient="row")
-    return Genotypes(
-        files=(path,),
-        variants=per_allele(table.with_columns(plain_chromosomes(table["chrom"]))),
-        num_variants=len(rows),
-        sample_ids=sample_ids,
-        is_male=np.zeros(len(sample_ids), bool),
-        build=build_of_header(header),
-        reader=VcfReader(dosage_path, len(rows), len(sample_ids)),
-    )
+    part = Part((path, dosage_path), "vcf", num_variants=len(rows), num_samples=len(sample_ids))
+    variants = per_allele(table.with_columns(plain_chromosomes(table["chrom"])))
+    return Genotypes((part,), variants, sample_ids, np.zeros(len(sample_ids), bool), build_of_header(header))
+
+
+def _new_file(folder: Path) -> Path:
+    handle, name = tempfile.mkstemp(suffix=".u16", dir=folder)
+    os.close(handle)
+    return Path(name)
 
 
 def _quieten_htslib() -> None:

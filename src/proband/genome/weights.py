@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64, Int8, UInt32
+from jaxtyping import Bool, Float64, Int8, Int64, UInt32
 from scipy import sparse
 
-from proband.genome.builds import HAPLOID
+from proband.genome.restart import Work
 
 ADDITIVE, DOMINANT, RECESSIVE = range(3)
 _NUM_BASES = 3
@@ -38,7 +38,7 @@ class WeightStore:
         """Add a batch's matched rows.
 
         Args:
-            hits: ``score`` (from 0 within the batch), ``index``, ``chrom``, ``is_reversed``, and ``at_0,
+            hits: ``score`` (from 0 within the batch), ``index``, ``is_haploid``, ``is_reversed``, and ``at_0,
                 at_1, at_2`` by effect alleles.
             kept: Which of the batch's scores stay; they are numbered onwards from those of batches before.
         """
@@ -61,27 +61,36 @@ class WeightStore:
         self._bases.append(np.full(rows.height, basis, np.int8))
 
     def weights(self, num_variants: int) -> Weights:
-        """All rows as one sparse matrix over the variants of a file."""
-        scores, variants = _join(self._scores, np.int32), _join(self._variants, np.int64)
-        keys = _join(self._bases, np.int64) * num_variants + variants
+        """All rows as one sparse matrix over the variants of a data set; the store is empty after it."""
         used = np.zeros(_NUM_BASES * num_variants, bool)
-        used[keys] = True
+        for bases, variants in zip(self._bases, self._variants, strict=True):
+            used[_keys(bases, variants, num_variants)] = True
         rows = np.flatnonzero(used)
-        place = np.cumsum(used, dtype=np.int64) - 1
+        place = np.cumsum(used, dtype=np.int32) - np.int32(1)
+        places = [
+            place[_keys(self._bases.pop(0), self._variants.pop(0), num_variants)]
+            for _ in range(len(self._bases))
+        ]
         shape = (len(rows), self._num_scores)
-        slopes = _join(self._slopes, np.float32)
+        slopes, scores = _join(self._slopes, np.float32), _join(self._scores, np.int32)
         return Weights(
             variants=(rows % num_variants).astype(np.uint32),
             bases=(rows // num_variants).astype(np.int8),
-            slopes=sparse.csr_array((slopes, (place[keys], scores)), shape=shape),
+            slopes=sparse.csr_array((slopes, (_join(places, np.int32), scores)), shape=shape),
             constants=_join(self._constants, np.float64),
         )
+
+
+def _keys(
+    bases: Int8[np.ndarray, " rows"], variants: UInt32[np.ndarray, " rows"], num_variants: int
+) -> Int64[np.ndarray, " rows"]:
+    return bases.astype(np.int64) * num_variants + variants
 
 
 def _by_alt_allele(hits: pl.DataFrame) -> pl.DataFrame:
     """``score, index``, the row's value at 0 ALT alleles, and its steps to 1 (dominant) and 2 (recessive)."""
     at_0, at_1, at_2, reverse = pl.col("at_0"), pl.col("at_1"), pl.col("at_2"), pl.col("is_reversed")
-    haploid = pl.col("chrom").is_in(HAPLOID)
+    haploid = pl.col("is_haploid")
     return (
         hits
         # A haploid chromosome is stored as 0 or 2 and counts 0 or 1.
@@ -97,7 +106,10 @@ def _by_alt_allele(hits: pl.DataFrame) -> pl.DataFrame:
 
 
 def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate([np.empty(0, dtype), *parts], dtype=dtype)
+    """One array of all parts, which it takes out of the list, so that they are not held twice for long."""
+    joined: np.ndarray = np.concatenate([np.empty(0, dtype), *parts], dtype=dtype)
+    parts.clear()
+    return joined
 
 
 @dataclass(frozen=True)
@@ -115,3 +127,41 @@ class Weights:
     bases: Int8[np.ndarray, " rows"]
     slopes: sparse.csr_array
     constants: Float64[np.ndarray, " scores"]
+
+    @property
+    def sizes(self) -> Int64[np.ndarray, " scores"]:
+        """Number of weights of each score."""
+        return np.bincount(self.slopes.indices, minlength=len(self.constants))
+
+    def ordered(self, order: Int64[np.ndarray, " scores"]) -> Weights:
+        """The same weights with the scores in another order."""
+        indices = np.argsort(order).astype(self.slopes.indices.dtype)[self.slopes.indices]
+        slopes = sparse.csr_array((self.slopes.data, indices, self.slopes.indptr), shape=self.slopes.shape)
+        return Weights(self.variants, self.bases, slopes, self.constants[order])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that the weights consist of, by name."""
+        return {
+            "variants": self.variants,
+            "bases": self.bases,
+            "data": self.slopes.data,
+            "indices": self.slopes.indices,
+            "indptr": self.slopes.indptr,
+            "constants": self.constants,
+        }
+
+
+def save_weights(weights: Weights, work: Work) -> None:
+    """Keep the weights in a work folder, for other processes to read."""
+    for name, values in weights.arrays().items():
+        work.save(f"weights-{name}", values)
+
+
+def load_weights(work: Work) -> Weights:
+    """The weights kept in a work folder, mapped to memory."""
+    names = ("variants", "bases", "data", "indices", "indptr", "constants")
+    variants, bases, *matrix, constants = (
+        np.load(work.path(f"weights-{name}"), mmap_mode="r") for name in names
+    )
+    shape = (len(variants), len(constants))
+    return Weights(variants, bases, sparse.csr_array(tuple(matrix), shape=shape), np.array(constants))

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from proband.core.engine import available_cores, map_shards
-from proband.core.errors import DataError
+from proband.core.errors import ConfigError, DataError
+from proband.core.provenance import read_manifest
 
 
 def refuse_three(shard: int) -> int:
@@ -56,3 +63,87 @@ def test_workers_follow_the_caller_into_another_folder(
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         assert set(map_shards(working_folder, [1, 2, 3], workers=2)) == {str(tmp_path / name)}
+
+
+def thread_and_process(_: int) -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()
+
+
+def test_threads_stay_in_this_process() -> None:
+    found = map_shards(thread_and_process, range(20), workers=2, threads=True)
+    assert {process for process, _ in found} == {os.getpid()}
+    assert threading.get_ident() not in {thread for _, thread in found}
+
+
+needs_spark = pytest.mark.skipif(
+    not importlib.util.find_spec("pyspark") or not shutil.which("java"),
+    reason="Spark: pip install 'proband[spark]', and a Java runtime (apt-get install default-jre-headless)",
+)
+
+
+@pytest.fixture(scope="module")
+def on_spark() -> Iterator[str]:
+    """A master URL, with one session kept over the tests, as a notebook keeps its own."""
+    from proband.core.engine import _spark_session
+
+    session, is_ours = _spark_session("local[2]")
+    assert is_ours
+    yield "local[2]"
+    session.stop()
+
+
+@needs_spark
+def test_spark_keeps_the_order_and_runs_elsewhere(on_spark: str) -> None:
+    assert map_shards(abs, [-5, 4, -3], spark=on_spark) == [5, 4, 3]
+    assert os.getpid() not in map_shards(lambda _: os.getpid(), [1, 2], spark=on_spark)
+    assert map_shards(abs, [], spark=on_spark) == []
+
+
+@needs_spark
+def test_an_error_on_spark_is_the_error_of_the_stage(on_spark: str) -> None:
+    with pytest.raises(
+        DataError, match=r"^no finished output of a proband stage; in nowhere; .*stage .* first$"
+    ):
+        map_shards(read_manifest, [Path("nowhere")], spark=on_spark)
+
+
+@needs_spark
+def test_a_session_that_was_there_stays(on_spark: str) -> None:
+    from pyspark.sql import SparkSession
+
+    map_shards(abs, [-1], spark=on_spark)
+    active = SparkSession.getActiveSession()
+    assert active is not None
+    assert active.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert active.sparkContext.master == on_spark
+
+
+def test_without_spark_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(ConfigError, match=r"Spark is not installed; in local\[2\]; remedy: pip install"):
+        map_shards(abs, [-1], spark="local[2]")
+
+
+def test_a_spark_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Builder:
+        def __getattr__(self, _: str) -> Callable[..., Builder]:
+            return lambda *_: self
+
+        def getOrCreate(self) -> None:  # noqa: N802
+            raise RuntimeError("JAVA_GATEWAY_EXITED\n at some.java.Class")
+
+    class Session:
+        builder = Builder()
+
+        @staticmethod
+        def getActiveSession() -> None:  # noqa: N802
+            return None
+
+    monkeypatch.setitem(sys.modules, "pyspark", types.ModuleType("pyspark"))
+    module = types.ModuleType("pyspark.sql")
+    module.SparkSession = Session  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pyspark.sql", module)
+    with pytest.raises(
+        ConfigError, match="Spark does not start; in spark://x:1; found JAVA_GATEWAY_EXITED; remedy"
+    ):
+        map_shards(abs, [-1], spark="spark://x:1")

@@ -1,9 +1,12 @@
+import numpy as np
 import polars as pl
 import pytest
 
 from proband.core.schema import MATCH
+from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes import per_allele
-from proband.genome.match import REASONS, match_rows, report
+from proband.genome.match import REASONS, Sites, match_rows, report
+from proband.genome.scorefile import Rows
 
 VARIANTS = [
     ("1", 10, "A", "G"),
@@ -18,30 +21,34 @@ VARIANTS = [
 ]
 
 
+def rows_of(rows):
+    chrom, pos, effect, other = (list(column) for column in zip(*rows, strict=True))
+    codes = allele_codes(pl.Series(effect, dtype=pl.String))
+    sites = row_sites(pl.Series(chrom, dtype=pl.String), pl.Series(pos, dtype=pl.Int64))
+    others = allele_codes(pl.Series(other, dtype=pl.String))
+    return Rows(sites, codes, others, np.zeros((3, len(rows))), is_nucleotides(codes))
+
+
+def sites_of(variants=VARIANTS):
+    schema = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String}
+    return Sites.of(per_allele(pl.DataFrame(variants, schema=schema, orient="row")))
+
+
 def match(*rows, variants=VARIANTS, **options):
-    """Rows are (chrom, pos, effect, other) or with a score number after."""
-    variants = pl.DataFrame(
-        variants,
-        schema={"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String},
-        orient="row",
-    )
-    full = [(*row[:4], row[4] if len(row) > 4 else 0) for row in rows]
-    schema = {
-        "chrom": pl.String,
-        "pos": pl.Int64,
-        "effect_allele": pl.String,
-        "other_allele": pl.String,
-        "score": pl.Int32,
-    }
-    frame = pl.DataFrame(full, schema=schema, orient="row").with_columns(
-        is_scorable=pl.col("effect_allele").str.contains("^[ACGT]+$").fill_null(False)
-    )
-    return match_rows(frame, per_allele(variants), **options)
+    """What becomes of a score's rows (chrom, pos, effect, other): reason, index, is_reversed, is_flipped."""
+    sites = sites_of(variants)
+    found = match_rows(rows_of(rows), sites, **options)
+    index = [int(sites.index[at]) if at >= 0 else None for at in found.variants]
+    names = [list(REASONS)[number] for number in found.reasons]
+    return list(zip(names, index, found.is_reversed.tolist(), found.is_flipped.tolist(), strict=True))
 
 
 def one(*row, **options):
-    found = match(row, **options).row(0, named=True)
-    return found["reason"], found["index"], found["is_reversed"], found["is_flipped"]
+    return match(row, **options)[0]
+
+
+def reasons(*rows):
+    return [found[0] for found in match(*rows)]
 
 
 @pytest.mark.parametrize(
@@ -99,16 +106,14 @@ def test_first_of_equal_variants_is_kept():
     assert one("1", 60, "T", "C")[:2] == ("matched", 6)
 
 
-def test_rows_on_one_variant_are_all_excluded_within_a_score_only():
-    rows = [("1", 10, "A", "G"), ("1", 10, "C", "T"), ("1", 50, "A", "G"), ("1", 10, "G", "A", 1)]
-    assert match(*rows)["reason"].to_list() == ["duplicated", "duplicated", "matched", "matched"]
+def test_rows_on_one_variant_are_all_excluded():
+    rows = [("1", 10, "A", "G"), ("1", 50, "A", "G"), ("1", 10, "C", "T")]
+    assert reasons(*rows) == ["duplicated", "matched", "duplicated"]
+    assert reasons(*rows[1:]) == ["matched", "matched"]
 
 
 def test_a_mismatched_row_does_not_make_another_a_duplicate():
-    assert match(("1", 10, "A", "G"), ("1", 10, "A", "C"))["reason"].to_list() == [
-        "matched",
-        "allele_mismatch",
-    ]
+    assert reasons(("1", 10, "A", "G"), ("1", 10, "A", "C")) == ["matched", "allele_mismatch"]
 
 
 def test_report_adds_up_and_rates_over_all_rows():
@@ -126,8 +131,9 @@ def test_report_adds_up_and_rates_over_all_rows():
         ("1", 50, "A", "G"),
         ("1", 50, "A", None),
     ]
-    rows += [("1", 10, "A", "G", 1), ("1", 99, "A", "G", 1)]
-    table = report(match(*rows), ["PGS1", "PGS2"], 0.5)
+    others = [("1", 10, "A", "G"), ("1", 99, "A", "G")]
+    found = [match_rows(rows_of(given), sites_of()) for given in (rows, others)]
+    table = report(["PGS1", "PGS2"], found, 0.5)
     MATCH.check(table, "test")
     first, second = table.rows(named=True)
     assert {name: first[f"num_{name}"] for name in REASONS} == {
@@ -144,12 +150,29 @@ def test_report_adds_up_and_rates_over_all_rows():
 
 
 def test_a_score_without_any_match_is_left_out_at_any_rate():
-    assert report(match(("1", 99, "A", "G")), ["PGS1"], 0.0)["kept"].to_list() == [False]
+    found = match_rows(rows_of([("1", 99, "A", "G")]), sites_of())
+    assert report(["PGS1"], [found], 0.0)["kept"].to_list() == [False]
 
 
 def test_row_order_does_not_matter():
     rows = [("1", 10, "A", "G"), ("1", 50, "C", "G"), ("1", 20, "A", "T"), ("1", 60, "T", "C")]
-    forward, backward = match(*rows), match(*rows[::-1])
-    assert forward.select("pos", "index", "reason").equals(
-        backward.reverse().select("pos", "index", "reason")
-    )
+    assert match(*rows) == match(*rows[::-1])[::-1]
+
+
+def test_variants_in_any_order_are_found():
+    rows = [("1", 10, "A", "G"), ("X", 10, "A", "-"), ("1", 50, "A", "G")]
+    assert [found[1] for found in match(*rows, variants=VARIANTS[::-1])] == [8, None, 4]
+
+
+@pytest.mark.parametrize("chrom", ["HLA-A", "GL000192.1"])
+def test_nothing_is_matched_on_further_contigs(chrom):
+    assert one(chrom, 10, "A", "G", variants=[(chrom, 10, "A", "G")])[0] == "no_variant"
+
+
+def test_long_alleles_match_on_both_strands():
+    long = "ACGT" * 20
+    strand = long.translate(str.maketrans("ACGT", "TGCA"))
+    variants = [("1", 5, "A", long)]
+    assert one("1", 5, long, "A", variants=variants) == ("matched", 0, False, False)
+    assert one("1", 5, strand, "T", variants=variants) == ("matched", 0, False, True)
+    assert one("1", 5, long[:-1], "A", variants=variants)[0] == "allele_mismatch"

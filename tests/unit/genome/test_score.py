@@ -1,12 +1,17 @@
+import dataclasses
+
 import numpy as np
+import pgenlib
 import polars as pl
 import pytest
 from scipy import sparse
 
-from proband.genome import score
+from proband.core.errors import ConfigError
+from proband.core.schema import SCORES
+from proband.genome import kernels, score
 from proband.genome.plink import open_plink
-from proband.genome.score import add_product, mean_dosages, score_samples
-from proband.genome.weights import WeightStore
+from proband.genome.score import plan, score_samples, write_scores
+from proband.genome.weights import Weights, WeightStore
 
 NUM_VARIANTS, NUM_SAMPLES, NUM_SCORES = 150, 41, 7
 CHROMOSOMES = ["1"] * 100 + ["X"] * 30 + ["MT"] * 20
@@ -34,7 +39,8 @@ def random_hits(num_rows=500, seed=4):
     index = (cells % NUM_VARIANTS).astype(np.uint32)
     return pl.DataFrame({
         "score": (cells // NUM_VARIANTS).astype(np.int32), "index": index,
-        "chrom": np.array(CHROMOSOMES)[index], "is_reversed": rng.random(num_rows) < 0.5,
+        "chrom": np.array(CHROMOSOMES)[index], "is_haploid": np.array(CHROMOSOMES)[index] == "MT",
+        "is_reversed": rng.random(num_rows) < 0.5,
         "at_0": shapes[:, 0], "at_1": shapes[:, 1], "at_2": shapes[:, 2],
     })  # fmt: skip
 
@@ -67,8 +73,8 @@ def weights_of(hits, kept=None):
     return store.weights(NUM_VARIANTS)
 
 
-def scored(genotypes, weights):
-    parts = dict(score_samples(genotypes, weights))
+def scored(genotypes, weights, **options):
+    parts = dict(score_samples(genotypes, weights, **options))
     assert list(parts) == sorted(parts)
     return np.concatenate(list(parts.values()), axis=1)
 
@@ -89,16 +95,37 @@ def test_naive_sum_notices_a_changed_call(source):
     assert np.abs(difference).max() > 1e-3
 
 
-@pytest.mark.parametrize("dense_share", [0.0, 2.0])
-def test_blocks_slices_and_density_change_nothing(source, monkeypatch, dense_share):
+@pytest.mark.parametrize("dense_share", [-1.0, 2.0])
+def test_blocks_slices_tiles_and_density_change_nothing(source, monkeypatch, dense_share):
     genotypes, _ = source
     weights = weights_of(random_hits())
     whole = scored(genotypes, weights)
-    monkeypatch.setattr(score, "_BLOCK_ROWS", 13)
-    monkeypatch.setattr(score, "_TOTAL_BYTES", 8 * NUM_SCORES * 9)
-    monkeypatch.setattr(score, "_DENSE_SHARE", dense_share)
+    monkeypatch.setattr(score, "plan", lambda *_: (13, 9))
+    monkeypatch.setattr(kernels, "TILE_SAMPLES", 4)
+    monkeypatch.setattr(kernels, "_DENSE_SHARE", dense_share)
     assert [start for start, _ in score_samples(genotypes, weights)] == [0, 9, 18, 27, 36]
     np.testing.assert_allclose(scored(genotypes, weights), whole, atol=1e-5)
+
+
+def test_threads_change_no_bit(source, monkeypatch):
+    genotypes, _ = source
+    weights = weights_of(random_hits())
+    monkeypatch.setattr(score, "plan", lambda *_: (13, 21))
+    monkeypatch.setattr(kernels, "TILE_SAMPLES", 4)
+    one, three = (scored(genotypes, weights, workers=workers) for workers in (1, 3))
+    assert one.tobytes() == three.tobytes()
+
+
+def test_memory_decides_the_slices():
+    for num_samples, num_scores, memory_mb in ((5000, 3481, 1024), (500_000, 3481, 1024), (500_000, 1, 128)):
+        step, width = plan(num_samples, num_scores, memory_mb)
+        # The totals of the slice and one block of its float32 dosages, with room for as much again.
+        assert width * (4 * num_scores + 4 * step) < memory_mb * 2**20 / 1.4
+        assert 1 <= width <= num_samples
+    assert plan(1_000_000, 3481, 1024) == plan(1_000_000, 3481, 1024, 20)
+    assert plan(100, 10, 1024, 3)[1] == 34
+    assert plan(2, 10, 1024, 8)[1] == 1
+    assert plan(1, 50_000, 64)[1] == 1
 
 
 def test_scores_left_out_and_batches_keep_their_order(source):
@@ -121,18 +148,111 @@ def test_a_score_without_rows_is_zero(source):
     assert (np.delete(found, 3, axis=0) != 0).all()
 
 
-def test_mean_dosages_by_hand(pgen):
-    path = pgen(
-        [("1", 1, "A", "G"), ("X", 2, "A", "G"), ("1", 3, "A", "G")], [[0, 1, 2, -9], [2, 1, -9, 0], [-9] * 4]
+def test_one_sample_and_one_variant(pgen):
+    genotypes = open_plink(pgen([("1", 1, "A", "G")], [[2]]))
+    hits = (
+        random_hits()
+        .head(1)
+        .with_columns(
+            index=pl.lit(0, pl.UInt32), score=pl.lit(0, pl.Int32), is_haploid=False, is_reversed=False
+        )
     )
-    path.with_suffix(".psam").write_text("#IID\tSEX\na\t1\nb\t2\nc\t1\nd\t2\n")
-    means = mean_dosages(open_plink(path), np.array([0, 1, 2], np.uint32))
-    # X: one copy of one male with ALT, one of two copies of a woman, none of two of another: 2 * 2 / 5.
-    np.testing.assert_allclose(means, [1, 4 / 5, 1])
+    hits = hits.with_columns(at_0=0.0, at_1=0.25, at_2=0.5)
+    store = WeightStore()
+    store.add(hits, np.ones(1, bool))
+    assert scored(genotypes, store.weights(1)).tolist() == [[0.5]]
 
 
-def test_add_product_by_hand():
-    total = np.ones((2, 3))
-    slopes = sparse.csr_array(np.array([[1, 0], [0, 2]], np.float32))
-    add_product(total, slopes, np.array([[0, 1, 2], [1, 1, 0]], np.float32))
-    assert total.tolist() == [[1, 2, 3], [3, 3, 1]]
+def test_a_variant_nobody_varies_at_gives_everyone_the_same(pgen):
+    calls = [[1] * 700, [2, -9] * 350, [-9] * 700]
+    genotypes = open_plink(pgen([("1", row + 1, "A", "G") for row in range(3)], calls))
+    weights = Weights(
+        variants=np.arange(3, dtype=np.uint32),
+        bases=np.zeros(3, np.int8),
+        slopes=sparse.csr_array(np.array([[0.3], [0.7], [0.1]], np.float32)),
+        constants=np.zeros(1),
+    )
+    sums = scored(genotypes, weights)
+    assert (sums == sums[0, 0]).all()
+    np.testing.assert_allclose(sums[0, 0], 0.3 + 2 * 0.7 + 0.1, rtol=1e-6)
+
+
+def test_dosages_of_a_file_with_some_are_not_rounded(tmp_path):
+    path = tmp_path / "dosages.pgen"
+    dosages = np.array([[0.125, 1.5, 2, -9], [0, 1, 2, 1]], np.float32)
+    with pgenlib.PgenWriter(
+        str(path).encode(), 4, variant_ct=2, nonref_flags=False, dosage_present=True
+    ) as file:
+        for row in dosages:
+            file.append_dosages(row)
+    path.with_suffix(".pvar").write_text("#CHROM\tPOS\tID\tREF\tALT\n1\t1\t.\tA\tG\n1\t2\t.\tA\tG\n")
+    path.with_suffix(".psam").write_text("#IID\n" + "".join(f"s{n}\n" for n in range(4)))
+    genotypes = open_plink(path)
+    read = genotypes.reader.read_calls(np.array([0, 1], np.uint32), 0, 4)
+    assert read.dtype == np.float32
+    np.testing.assert_allclose(read, dosages)
+    weights = Weights(
+        np.arange(2, dtype=np.uint32),
+        np.zeros(2, np.int8),
+        sparse.csr_array(np.eye(2, dtype=np.float32)),
+        np.zeros(2),
+    )
+    filled = np.where(dosages < 0, np.float32((0.125 + 1.5 + 2) / 3), dosages)
+    np.testing.assert_allclose(scored(genotypes, weights), filled, atol=1e-6)
+
+
+@pytest.mark.parametrize("subset", [None, [3, 4, 11, 40]])
+def test_hard_calls_are_read_as_the_dosages_are(source, subset):
+    genotypes, calls = source
+    if subset:
+        genotypes = dataclasses.replace(
+            genotypes, parts=(dataclasses.replace(genotypes.parts[0], subset=np.array(subset, np.uint32)),)
+        )
+    rows = np.array([149, 3, 17], np.uint32)
+    counts = genotypes.reader.read_calls(rows, 1, 3)
+    assert counts.dtype == np.int8
+    expected = (calls[:, subset] if subset else calls)[rows, 1:3]
+    assert (counts == expected).all()
+    assert (genotypes.reader.read(rows, 1, 3) == expected).all()
+
+
+def test_parts_are_one_data_set(source, pgen):
+    genotypes, calls = source
+    (part,) = genotypes.parts
+    second = dataclasses.replace(part, first=NUM_VARIANTS)
+    twice = dataclasses.replace(
+        genotypes,
+        parts=(part, second),
+        variants=pl.concat(
+            [genotypes.variants, genotypes.variants.with_columns(pl.col("index") + NUM_VARIANTS)]
+        ),
+    )
+    hits = random_hits()
+    moved = hits.with_columns(index=(pl.col("index") + NUM_VARIANTS * (pl.col("index") % 2)).cast(pl.UInt32))
+    store = WeightStore()
+    store.add(moved, np.ones(NUM_SCORES, bool))
+    np.testing.assert_allclose(
+        scored(twice, store.weights(2 * NUM_VARIANTS)), naive(hits, calls, genotypes.is_male), atol=2e-5
+    )
+
+
+def test_scores_are_written_in_the_order_named(source, tmp_path):
+    genotypes, calls = source
+    hits = random_hits()
+    names = [f"PGS{number}" for number in range(NUM_SCORES)]
+    subjects = pl.Series(range(100, 100 + NUM_SAMPLES), dtype=pl.Int64)
+    write_scores(
+        genotypes, weights_of(hits), names, subjects, tmp_path / "scores.parquet", work=tmp_path / "work"
+    )
+    frame = SCORES.read(tmp_path / "scores.parquet")
+    assert frame.columns == ["subject_id", *names]
+    assert frame["subject_id"].to_list() == subjects.to_list()
+    expected = naive(hits, calls, genotypes.is_male)
+    np.testing.assert_allclose(frame.drop("subject_id").to_numpy().T, expected, atol=2e-5)
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_a_cluster_needs_a_work_folder(source):
+    genotypes, _ = source
+    with pytest.raises(ConfigError, match="needs a work folder; in yarn; remedy: name a work folder"):
+        next(score_samples(genotypes, weights_of(random_hits()), spark="yarn"))

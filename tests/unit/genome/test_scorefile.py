@@ -1,11 +1,14 @@
 import gzip
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proband.core.errors import DataError
+from proband.genome.alleles import NO_ALLELE, NO_SITE, allele_codes, split_sites
+from proband.genome.builds import CHROMOSOMES
 from proband.genome.scorefile import list_scorefiles, read_scorefile
 
 AUTHOR = ["rsID", "chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
@@ -16,27 +19,43 @@ def only(folder):
     return next(iter(folder.iterdir()))
 
 
+def places(rows):
+    """Chromosome and position of every row."""
+    numbers, positions = split_sites(rows.sites)
+    return [
+        (None, None) if site == NO_SITE else (CHROMOSOMES[number], int(position))
+        for site, number, position in zip(rows.sites, numbers, positions, strict=True)
+    ]
+
+
+def coded(*alleles):
+    return allele_codes(pl.Series(alleles, dtype=pl.String)).tolist()
+
+
 def test_author_file_with_positions(scores):
     item = read_scorefile(
         only(scores("PGS000009.txt", [["rs1", "chr1", 5, "a", "G", 0.5]], AUTHOR, genome_build="hg19"))
     )
     assert item.pgs_id == "PGS000009"
     assert item.build == "GRCh37"
-    assert item.rows.rows() == [("1", 5, "A", "G", 0.0, 0.5, 1.0, True)]
+    assert places(item.rows) == [("1", 5)]
+    assert [item.rows.effect.tolist(), item.rows.other.tolist()] == [coded("A"), coded("G")]
+    assert item.rows.at.tolist() == [[0.0], [0.5], [1.0]]
+    assert item.rows.is_scorable.all()
 
 
 def test_harmonised_columns_win_even_when_empty(scores):
     rows = [["rs1", "1", 5, "A", "G", 1, "2", 7, None], ["rs2", "1", 6, "A", "G", 1, None, None, None]]
     item = read_scorefile(only(scores("PGS1_hmPOS_GRCh38.txt.gz", rows, HARMONISED, genome_build="GRCh37")))
     assert item.build == "GRCh38"
-    assert item.rows.select("chrom", "pos").rows() == [("2", 7), (None, None)]
+    assert places(item.rows) == [("2", 7), (None, None)]
 
 
 def test_inferred_other_allele_only_where_none_is_given(scores):
     alleles = [("C", "T"), (None, "T"), (None, "A/T"), (None, None)]
     rows = [["rs", "1", 5, "G", other, 1, "1", 5, inferred] for other, inferred in alleles]
     item = read_scorefile(only(scores("a.txt", rows, HARMONISED)))
-    assert item.rows["other_allele"].to_list() == ["C", "T", None, None]
+    assert item.rows.other.tolist() == [*coded("C", "T"), NO_ALLELE, NO_ALLELE]
 
 
 def test_dominant_recessive_and_dosage_weights(scores):
@@ -47,11 +66,8 @@ def test_dominant_recessive_and_dosage_weights(scores):
         ["1", 3, "A", 3, "True", "True"],
     ]
     item = read_scorefile(only(scores("a.txt", rows, columns)))
-    assert item.rows.select("at_0", "at_1", "at_2", "is_scorable").rows()[:2] == [
-        (0, 3, 3, True),
-        (0, 0, 3, True),
-    ]
-    assert not item.rows["is_scorable"][2]
+    assert item.rows.at.T.tolist()[:2] == [[0, 3, 3], [0, 0, 3]]
+    assert item.rows.is_scorable.tolist() == [True, True, False]
 
 
 def test_dosage_weights_stand_in_for_a_missing_effect_weight(scores):
@@ -64,7 +80,7 @@ def test_dosage_weights_stand_in_for_a_missing_effect_weight(scores):
         "dosage_2_weight",
     ]
     item = read_scorefile(only(scores("a.txt", [["1", 1, "A", -1, 0.5, 4]], columns)))
-    assert item.rows.select("at_0", "at_1", "at_2").rows() == [(-1, 0.5, 4)]
+    assert item.rows.at.T.tolist() == [[-1, 0.5, 4]]
 
 
 @pytest.mark.parametrize("column", ["is_haplotype", "is_diplotype", "is_interaction"])
@@ -73,17 +89,13 @@ def test_complex_rows_are_not_scorable(scores, column):
     item = read_scorefile(
         only(scores("a.txt", [["1", 1, "A", 1, "True"], ["1", 2, "A", 1, "False"]], columns))
     )
-    assert item.rows["is_scorable"].to_list() == [False, True]
+    assert item.rows.is_scorable.tolist() == [False, True]
 
 
 def test_hla_and_empty_alleles_are_not_scorable(scores):
     rows = [["6", 1, allele, None, 1] for allele in ("P", "N", None, "ACGT")]
-    assert read_scorefile(only(scores("a.txt", rows))).rows["is_scorable"].to_list() == [
-        False,
-        False,
-        False,
-        True,
-    ]
+    found = read_scorefile(only(scores("a.txt", rows))).rows.is_scorable
+    assert found.tolist() == [False, False, False, True]
 
 
 def test_windows_line_ends(tmp_path):
@@ -92,7 +104,7 @@ def test_windows_line_ends(tmp_path):
         b"#pgs_id=PGS7\r\nchr_name\tchr_position\teffect_allele\teffect_weight\r\n1\t5\tA\t0.5\r\n"
     )
     item = read_scorefile(path)
-    assert (item.pgs_id, item.rows["at_1"].to_list(), item.rows["pos"].to_list()) == ("PGS7", [0.5], [5])
+    assert (item.pgs_id, item.rows.at[1].tolist(), places(item.rows)) == ("PGS7", [0.5], [("1", 5)])
 
 
 def test_name_of_the_file_stands_in_for_a_missing_pgs_id(tmp_path):
@@ -120,8 +132,11 @@ def test_what_is_written_is_read(tmp_path_factory, rows, packed, harmonised):
     content = ("\n".join(lines) + "\n").encode()
     path.write_bytes(gzip.compress(content) if packed else content)
     read = read_scorefile(path).rows
-    assert read.select("chrom", "pos", "effect_allele", "other_allele", "at_1").rows() == rows
-    assert read["at_2"].equals(2 * read["at_1"])
+    assert places(read) == [row[:2] for row in rows]
+    assert read.effect.tolist() == coded(*(row[2] for row in rows))
+    assert read.other.tolist() == coded(*(row[3] for row in rows))
+    assert read.at[1].tolist() == [row[4] for row in rows]
+    np.testing.assert_array_equal(read.at[2], 2 * read.at[1])
 
 
 @given(text=st.text(max_size=200))
@@ -201,7 +216,119 @@ def test_no_scoring_files(tmp_path, name):
         list_scorefiles(tmp_path / name)
 
 
-def test_rows_have_one_schema(scores):
+def test_columns_may_be_missing(scores):
     columns = ["chr_name", "chr_position", "effect_allele", "effect_weight"]
     without_other = read_scorefile(only(scores("a.txt", [["1", 1, "A", 1]], columns)))
-    assert without_other.rows.schema["other_allele"] == pl.String
+    assert without_other.rows.other.tolist() == [NO_ALLELE]
+
+
+OLD = """### PGS CATALOG SCORING FILE
+## POLYGENIC SCORE (PGS) INFORMATION
+# PGS ID = PGS000009
+# Reported Trait = Breast cancer
+# Original Genome Build = hg19
+# Number of Variants = 1
+rsID\tchr_name\tchr_position\teffect_allele\treference_allele\teffect_weight
+rs1\t1\t5\tA\tG\t0.5
+"""
+
+
+def test_format_1(tmp_path):
+    (tmp_path / "a.txt").write_text(OLD)
+    item = read_scorefile(tmp_path / "a.txt")
+    assert (item.pgs_id, item.build) == ("PGS000009", "GRCh37")
+    assert item.metadata["trait_reported"] == "Breast cancer"
+    assert item.rows.other.tolist() == coded("G")
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", " "])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_own_files_without_header_lines(tmp_path, separator, bom):
+    lines = [
+        ["chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"],
+        ["chr1", "5", "A", "G", "0.5"],
+    ]
+    path = tmp_path / "mine.csv"
+    path.write_text(bom + "\n".join(separator.join(line) for line in lines) + "\n", encoding="utf-8")
+    item = read_scorefile(path)
+    assert (item.pgs_id, places(item.rows), item.rows.at[1].tolist()) == ("mine", [("1", 5)], [0.5])
+
+
+def test_quoted_commas(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        '"chr_name","chr_position","effect_allele","effect_weight"\n"1","5","A","-1"\n'
+    )
+    assert read_scorefile(tmp_path / "a.csv").rows.at[1].tolist() == [-1]
+
+
+def test_gzip_by_content_whatever_the_name(tmp_path):
+    (tmp_path / "a.txt").write_bytes(gzip.compress(OLD.encode()))
+    assert read_scorefile(tmp_path / "a.txt").pgs_id == "PGS000009"
+
+
+def test_a_position_that_is_no_number_is_none(scores):
+    rows = [["1", 5, "A", "G", 1], ["1", "five", "A", "G", 1], ["1", "7.0", "A", "G", " 2 "]]
+    item = read_scorefile(only(scores("a.txt", rows)))
+    assert places(item.rows) == [("1", 5), (None, None), (None, None)]
+    assert item.rows.at[1].tolist() == [1, 1, 2]
+
+
+def test_unsorted_and_empty_chromosomes(scores):
+    rows = [[chrom, 5, "A", "G", 1] for chrom in ("2", None, None, "1", "2", "", "HLA", "23")]
+    found = places(read_scorefile(only(scores("a.txt", rows))).rows)
+    none = (None, None)
+    assert found[:6] == [("2", 5), none, none, ("1", 5), ("2", 5), none]
+    assert found[6][0] == ""  # another contig
+    assert found[7] == ("X", 5)
+
+
+def test_identifiers_in_place_of_positions(scores):
+    columns = ["rsID", "effect_allele", "effect_weight"]
+    path = only(scores("a.txt", [["rs1", "A", 1], [None, "A", 2]], columns))
+    item = read_scorefile(path, by_id=True)
+    assert item.ids.to_list() == ["rs1", None]
+    assert (item.rows.sites == NO_SITE).all()
+
+
+def test_no_identifiers(scores):
+    with pytest.raises(DataError, match=r"without identifiers.*hm_rsID or rsID"):
+        read_scorefile(only(scores("a.txt", [["1", 5, "A", "G", 1]])), by_id=True)
+
+
+CELL = st.sampled_from(
+    ["1", "X", "5", "A", "G", "A/T", "", "NA", "-0.5", "1e999", "nan", "true", '"', "é", "\x00"]
+) | st.text(max_size=6)
+
+
+@given(
+    header=st.lists(st.text(max_size=20), max_size=2),
+    columns=st.lists(
+        st.sampled_from(
+            [
+                *HARMONISED,
+                "is_dominant",
+                "is_haplotype",
+                "dosage_0_weight",
+                "dosage_1_weight",
+                "dosage_2_weight",
+            ]
+        ),
+        max_size=10,
+    ),
+    rows=st.lists(st.lists(CELL, max_size=9), max_size=4),
+    separator=st.sampled_from(["\t", ",", " "]),
+)
+def test_any_table_is_read_or_refused(tmp_path_factory, header, columns, rows, separator):
+    lines = [
+        *(f"#{line}" for line in header),
+        separator.join(columns),
+        *(separator.join(row) for row in rows),
+    ]
+    path = tmp_path_factory.mktemp("scores") / "a.txt"
+    path.write_text("\n".join(lines), encoding="utf-8", newline="")
+    try:
+        read = read_scorefile(path)
+    except DataError:
+        return
+    assert len(read.rows) > 0
+    assert np.isfinite(read.rows.at).all()

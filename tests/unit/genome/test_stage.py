@@ -93,7 +93,8 @@ def test_a_badly_matched_score_is_left_out_by_name_with_reasons(pgen, scores, ou
     said = capsys.readouterr().err.splitlines()
     assert said == [
         "genome: BAD left out: 1 of 4 rows matched (25.0%, below 75%); "
-        "2 no variant at the position, 1 strand-ambiguous"
+        "2 no variant at the position, 1 strand-ambiguous; "
+        "remedy: the genotypes hold no chromosome 3: give all files, as a pattern such as 'chr{chrom}.pgen'"
     ]
     assert list(json.loads((out / "scores.json").read_text())) == ["GOOD"]
 
@@ -170,7 +171,7 @@ def test_finished_output_is_left_alone_and_other_settings_are_refused(pgen, scor
         ),
         (
             [["1", 10, "G", "C", 1]],
-            "no row of any score.*1 other alleles at the position.*hold these variants",
+            "no row of any score.*1 other alleles at the position.*effect_allele and other_allele",
         ),
         (
             [["1", 10, "G", "A", 1], ["2", 30, "A", "T", 1]],

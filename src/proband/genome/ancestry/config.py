@@ -1,0 +1,73 @@
+"""Settings of the ancestry step."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ADJUSTMENTS = ("Z_MostSimilarPop", "Z_norm1", "Z_norm2")
+"""The adjusted scores, by the names pgsc_calc gives them; each is a file of the folder ``adjusted``."""
+
+LEAST_CONFIDENCE = {"forest": 0.5, "mahalanobis": 1e-10}
+"""Below this probability (forest) or p-value (Mahalanobis) an assignment has low confidence; pgsc_calc's."""
+
+
+class AncestryConfig(BaseModel):
+    """Settings of principal components, population similarity and adjusted scores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_pcs: int = Field(10, ge=1, le=100, description="Principal components kept.")
+    adjust_pcs: int = Field(4, ge=1, le=100, description="Leading components that scores are adjusted for.")
+    similarity_pcs: int = Field(
+        5, ge=1, le=100, description="Leading components by which the most similar population is found."
+    )
+    similarity: Literal["forest", "mahalanobis"] = Field(
+        "forest", description="Find the most similar population by random forest or Mahalanobis distance."
+    )
+    population_column: str | None = Field(
+        None,
+        description="Column of the populations table; default the first known name, super-populations first.",
+    )
+    adjust: tuple[Literal["Z_MostSimilarPop", "Z_norm1", "Z_norm2"], ...] | None = Field(
+        None, description="Adjusted scores to write; default all that the inputs allow."
+    )
+    min_frequency: float = Field(
+        0.01, gt=0, lt=0.5, description="Least minor-allele frequency of a variant behind the components."
+    )
+    max_missing: float = Field(
+        0.05, ge=0, lt=1, description="Largest share of missing calls of such a variant."
+    )
+    max_r2: float = Field(
+        0.2, gt=0, le=1, description="Variants of one window correlate at most so much (squared)."
+    )
+    window_kb: int = Field(1000, ge=1, description="Reach of the window in kilobases.")
+    ld_samples: int = Field(
+        5000, ge=50, description="People by whom frequency, missingness and correlation are judged, at most."
+    )
+    max_variants: int = Field(
+        100_000, ge=10, description="Variants behind the components, at most; evenly thinned beyond."
+    )
+    relatives: Literal["king", "none"] = Field(
+        "king",
+        description="Estimate kinship (KING-robust) where no table is given, or take all as unrelated.",
+    )
+    max_kinship: float = Field(
+        0.0884,
+        gt=0,
+        le=0.5,
+        description="People closer than this are relatives; 2^-3.5 parts second from third degree.",
+    )
+    passes: int = Field(8, ge=1, le=50, description="Passes of the randomised decomposition over the data.")
+    correct_shrinkage: bool = Field(
+        True, description="Correct the projections of people outside the fit for shrinkage to the centre."
+    )
+    memory_mb: int = Field(512, ge=16, description="Size of a block of dosages, in megabytes.")
+    seed: int = Field(0, ge=0, description="Seed of the decomposition's start, the forest and any thinning.")
+
+    @model_validator(mode="after")
+    def _within_kept(self) -> AncestryConfig:
+        if max(self.adjust_pcs, self.similarity_pcs) > self.num_pcs:
+            raise ValueError("adjust_pcs and similarity_pcs must not exceed num_pcs")
+        return self

@@ -1,0 +1,169 @@
+"""Tables that come with genotypes: given components, populations, and who trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float64
+
+from proband.core.errors import DataError, near_matches
+from proband.core.schema import read_parquet
+
+_SAMPLE_COLUMNS = ("IID", "SAMPLE_ID", "ID_2", "SAMPLE", "ID")
+_POPULATION_COLUMNS = ("SUPERPOP", "SUPER_POP", "SUPERPOPULATION", "ANCESTRY_PRED", "POPULATION", "POP")
+_NO_POPULATION = ("", "NA", "NAN", "NONE", ".")
+_SPLITS_IN_MEDS = Path("metadata") / "subject_splits.parquet"
+_TRAIN = "train"
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A table of strings from Parquet, or from tab-, comma- or space-separated text with a header.
+
+    Names lose a leading ``#`` and are in capitals; the second line of an Oxford .sample file, which gives
+    types, is no row.
+
+    Raises:
+        DataError: The file is unreadable, empty, or a line has more or fewer columns than the header.
+    """
+    if path.suffix == ".parquet":
+        frame = read_parquet(path)
+        return frame.select(pl.col(name).cast(pl.String).alias(name.upper()) for name in frame.columns)
+    try:
+        lines = [
+            line
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if line and not line.startswith("##")
+        ]
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "give a text table with a header, or Parquet"
+        raise DataError("unreadable table", where=path, found=error, remedy=remedy) from None
+    if not lines:
+        raise DataError("empty table", where=path, expected="a header and one row per sample")
+    separator = next((mark for mark in ("\t", ",") if mark in lines[0]), None)
+    rows = [[cell.strip() for cell in line.split(separator)] for line in lines]
+    header = [name.lstrip("#").upper() for name in rows.pop(0)]
+    if header[0] == "ID_1" and rows and rows[0][0] == "0":
+        rows.pop(0)
+    short = next((number for number, row in enumerate(rows, 2) if len(row) != len(header)), None)
+    if short:
+        raise DataError("uneven table", where=path, found=f"row {short}", expected=f"{len(header)} columns")
+    columns = zip(*rows, strict=True) if rows else [()] * len(header)
+    return pl.DataFrame(
+        [pl.Series(name, list(cells), dtype=pl.String) for name, cells in zip(header, columns, strict=True)]
+    )
+
+
+def read_pcs(path: Path, samples: pl.DataFrame, num_pcs: int) -> Float64[np.ndarray, "samples pcs"]:
+    """Given components of every sample, in the samples' order.
+
+    Args:
+        path: Table of ``subject_id`` or a sample name (IID, sample_id) and PC1, PC2, ...
+        samples: ``subject_id, sample_id``.
+        num_pcs: Components wanted.
+
+    Raises:
+        DataError: A column or a sample is missing, a sample comes twice, or a value is no finite number.
+    """
+    table = read_table(path)
+    by_subject = "SUBJECT_ID" in table.columns
+    key = "SUBJECT_ID" if by_subject else _sample_column(table, path)
+    wanted = [f"PC{number + 1}" for number in range(num_pcs)]
+    absent = [name for name in wanted if name not in table.columns]
+    if absent:
+        found = f"{num_pcs - len(absent)} of {num_pcs}, first missing {absent[0]}"
+        raise DataError(
+            "missing components", where=path, found=found, remedy="lower --num-pcs, or give a table with more"
+        )
+    names = samples["subject_id"].cast(pl.String) if by_subject else samples["sample_id"]
+    joined = _joined(table, key, names, wanted, path)
+    values = joined.select(pl.col(wanted).cast(pl.Float64, strict=False)).fill_null(float("nan")).to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(wrong):
+        found = f"{len(wrong)} samples with one, first {names[int(wrong[0])]!r}"
+        raise DataError("component is no number", where=path, found=found, expected="finite numbers")
+    return np.ascontiguousarray(values)
+
+
+def _sample_column(table: pl.DataFrame, path: Path) -> str:
+    found = next((name for name in _SAMPLE_COLUMNS if name in table.columns), None)
+    if found is None:
+        expected = f"a column of sample names: {', '.join(_SAMPLE_COLUMNS)}"
+        raise DataError("missing column", where=path, found=" ".join(table.columns[:12]), expected=expected)
+    return found
+
+
+def _joined(table: pl.DataFrame, key: str, names: pl.Series, columns: list[str], path: Path) -> pl.DataFrame:
+    """The table's rows of ``names``, in their order."""
+    if table[key].is_duplicated().any():
+        repeated = table.filter(pl.col(key).is_duplicated())[key][0]
+        raise DataError("sample twice", where=path, found=repr(repeated), expected="each sample once")
+    absent = names.filter(~names.is_in(table[key].implode()))
+    if len(absent):
+        found = f"{len(absent)} of {len(names)} samples missing, first {absent[0]!r}"
+        remedy = "add them, or leave them out of the genotypes with --keep"
+        raise DataError("samples without a row", where=path, found=found, remedy=remedy)
+    wanted = pl.DataFrame({key: names})
+    return wanted.join(table.select(key, *columns), on=key, how="left", maintain_order="left")
+
+
+def read_populations(path: Path, sample_ids: list[str], column: str | None) -> list[str | None]:
+    """Population label of each sample; None where the table has none or no such sample.
+
+    Args:
+        path: A .psam, an Oxford .sample file or another table with a column of sample names.
+        sample_ids: Samples wanted.
+        column: Column of labels; None for the first known name.
+
+    Raises:
+        DataError: There is no such column, a sample comes twice, or no sample has a label.
+    """
+    table = read_table(path)
+    key = _sample_column(table, path)
+    wanted = [column.upper()] if column else list(_POPULATION_COLUMNS)
+    label = next((name for name in wanted if name in table.columns), None)
+    if label is None:
+        remedy = near_matches(wanted[0], table.columns) or "name it with --population-column"
+        found = " ".join(table.columns[:12])
+        raise DataError(
+            "missing column of populations",
+            where=path,
+            found=found,
+            expected=", ".join(wanted),
+            remedy=remedy,
+        )
+    known = table.filter(pl.col(key).is_in(sample_ids))
+    known = known.filter(~pl.col(label).str.to_uppercase().is_in(_NO_POPULATION).fill_null(True))
+    if known.is_empty() or known[key].is_duplicated().any():
+        repeated = known.filter(pl.col(key).is_duplicated())
+        found = f"{repeated[key][0]!r} twice" if repeated.height else f"none of {len(sample_ids)} samples"
+        raise DataError("unusable populations", where=path, found=found, expected="one label per sample")
+    label_of = dict(known.select(key, label).iter_rows())
+    return [label_of.get(name) for name in sample_ids]
+
+
+def train_samples(splits: Path | None, samples: pl.DataFrame) -> Bool[np.ndarray, " samples"]:
+    """Which samples may be fitted: the subjects of the split train; all of them without splits.
+
+    Args:
+        splits: A MEDS folder or its subject_splits.parquet.
+        samples: ``subject_id, sample_id``.
+
+    Raises:
+        DataError: The table is missing or not of splits, or no sample is a train subject.
+    """
+    if splits is None:
+        return np.ones(samples.height, bool)
+    path = splits / _SPLITS_IN_MEDS if splits.is_dir() else splits
+    table = read_parquet(path)
+    if not {"subject_id", "split"} <= set(table.columns):
+        expected = "subject_id, split"
+        raise DataError("missing column", where=path, found=" ".join(table.columns), expected=expected)
+    train = table.filter(pl.col("split") == _TRAIN)["subject_id"]
+    chosen = samples["subject_id"].is_in(train.implode()).to_numpy()
+    if not chosen.any():
+        found = f"none of {samples.height} samples among {len(train)} train subjects"
+        remedy = "name the samples' subjects with --samples, or give the splits of these subjects"
+        raise DataError("no train subject is genotyped", where=path, found=found, remedy=remedy)
+    return chosen

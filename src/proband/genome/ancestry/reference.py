@@ -1,0 +1,143 @@
+"""A reference panel: its people with known populations, and both data sets scored by what they share.
+
+A score's law in the panel says something about a target only if both are summed over the same variants.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from proband.core.errors import DataError
+from proband.core.progress import say
+from proband.genome.ancestry.inputs import read_populations
+from proband.genome.ancestry.shared import shared_variants
+from proband.genome.collect import collect
+from proband.genome.genotypes import Genotypes, open_genotypes
+from proband.genome.score import write_scores
+
+_LEAST_SHARED = 1000
+"""Variants in common below which the two are taken not to belong together. Rounded choice of ours."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference panel beside a target.
+
+    Attributes:
+        panel: The panel, its variants bounded to those shared.
+        target: The target, bounded likewise.
+        labels: Population of each of the panel's samples; None where unknown.
+    """
+
+    panel: Genotypes
+    target: Genotypes
+    labels: list[str | None]
+
+
+def open_reference(
+    path: Path, populations: Path | None, column: str | None, target: Genotypes, scratch: Path
+) -> Reference:
+    """Open a panel and find what it shares with the target.
+
+    Args:
+        path: Genotypes of the panel.
+        populations: Table of its populations; default its own .psam.
+        column: Column of the table.
+        target: The data set to compare.
+        scratch: Folder for temporary files that outlives the readers.
+
+    Raises:
+        DataError: The builds differ, hardly anything is shared, or populations are not usable.
+    """
+    scratch.mkdir(exist_ok=True)
+    panel = open_genotypes(path, scratch)
+    if panel.build and target.build and panel.build != target.build:
+        remedy = "give a panel of the genotypes' build"
+        raise DataError(
+            "wrong genome build", where=path, found=panel.build, expected=target.build, remedy=remedy
+        )
+    both = shared_variants(panel.variants, target.variants)
+    say(f"genome: the reference panel shares {both.height} variants with the genotypes")
+    if both.height < _LEAST_SHARED:
+        raise DataError(
+            "hardly a variant shared with the reference panel",
+            where=path,
+            found=f"{both.height} of {panel.variants.height}",
+            expected=f"at least {_LEAST_SHARED}",
+            remedy="check that the genome builds agree",
+        )
+    labels = read_populations(populations or _own_samples(panel), panel.sample_ids, column)
+    theirs = target.variants.filter(pl.col("index").is_in(both["their_index"].implode()))
+    return Reference(
+        dataclasses.replace(panel, variants=both.select(panel.variants.columns)),
+        dataclasses.replace(target, variants=theirs),
+        labels,
+    )
+
+
+def _own_samples(panel: Genotypes) -> Path:
+    own = next((file for file in panel.files if file.suffix == ".psam"), None)
+    if own is None:
+        raise DataError(
+            "no populations of the reference panel",
+            where=panel.files[0],
+            remedy="name a table of sample names and populations with --reference-populations",
+        )
+    return own
+
+
+def score_shared(
+    reference: Reference,
+    scorefiles: Sequence[Path],
+    subject_ids: pl.Series,
+    folder: Path,
+    *,
+    min_match_rate: float,
+    keep_ambiguous: bool,
+    memory_mb: int,
+    workers: int,
+) -> tuple[Path, Path, list[str]]:
+    """Score panel and target over the shared variants.
+
+    Args:
+        reference: The two data sets.
+        scorefiles: Scoring files.
+        subject_ids: Subjects of the target's samples.
+        folder: Where the scores go.
+        min_match_rate: Least share of a score's rows matched.
+        keep_ambiguous: As the raw scores were made.
+        memory_mb: Memory while scoring, in MiB.
+        workers: Threads.
+
+    Returns:
+        Parquet files of the panel's scores (``subject_id`` its row) and the target's, and the scores matched
+        well enough by the shared variants.
+    """
+    folder.mkdir(exist_ok=True)
+    rows = pl.Series("subject_id", np.arange(len(reference.panel.sample_ids)), dtype=pl.Int64)
+    paths, kept = [], []
+    for name, source, subjects in (
+        ("reference", reference.panel, rows),
+        ("target", reference.target, subject_ids),
+    ):
+        collected = collect(
+            source, list(scorefiles), min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous
+        )
+        kept.append(collected.kept)
+        paths.append(folder / f"{name}.parquet")
+        write_scores(
+            source,
+            collected.weights,
+            collected.kept,
+            subjects,
+            paths[-1],
+            memory_mb=memory_mb,
+            workers=workers,
+        )
+    return paths[0], paths[1], [name for name in kept[0] if name in set(kept[1])]

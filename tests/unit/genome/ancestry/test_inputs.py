@@ -1,0 +1,112 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from proband.core.errors import DataError
+from proband.genome.ancestry.inputs import read_pcs, read_populations, train_samples
+
+SAMPLES = pl.DataFrame({"subject_id": [7, 8, 9], "sample_id": ["a", "b", "c"]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#FID\tIID\tPC1\tPC2\n0\tc\t5\t6\n0\ta\t1\t2\n0\tb\t3\t4\n0\tz\t9\t9\n",
+        "IID,PC1,PC2\nc,5,6\na,1,2\nb,3,4\n",
+        "subject_id PC1 PC2 PC3\n9 5 6 0\n7 1 2 0\n8 3 4 0\n",
+        "sample_id\tpc1\tpc2\na\t1\t2\nb\t3\t4\nc\t5\t6\n",
+    ],
+    ids=["plink2", "comma", "subjects", "small letters"],
+)
+def test_components_in_the_samples_order(tmp_path, text):
+    (tmp_path / "pcs").write_text(text)
+    assert read_pcs(tmp_path / "pcs", SAMPLES, 2).tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_components_from_parquet(tmp_path):
+    path = tmp_path / "pcs.parquet"
+    pl.DataFrame({"subject_id": [9, 7, 8], "is_fitted": True, "PC1": [5.5, 1, 3]}).write_parquet(path)
+    assert read_pcs(path, SAMPLES, 1).tolist() == [[1], [3], [5.5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("IID PC1 PC2\na 1 2\n", r"samples without a row.*2 of 3 samples missing, first 'b'.*--keep"),
+        ("IID PC1\na 1\nb 1\nc 1\n", r"missing components.*1 of 2, first missing PC2.*--num-pcs"),
+        ("IID PC1 PC2\na 1 2\nb 1 x\nc 1 inf\n", r"component is no number.*2 samples with one, first 'b'"),
+        ("IID PC1 PC2\na 1 2\na 1 2\nb 1 2\nc 1 2\n", r"sample twice.*'a'"),
+        ("name PC1 PC2\na 1 2\n", r"missing column.*NAME PC1 PC2.*SAMPLE_ID"),
+        ("IID PC1 PC2\na 1\n", r"uneven table.*row 2.*3 columns"),
+        ("", "empty table"),
+    ],
+)
+def test_unusable_components(tmp_path, text, message):
+    (tmp_path / "pcs").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_pcs(tmp_path / "pcs", SAMPLES, 2)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(DataError, match="unreadable table"):
+        read_pcs(tmp_path / "none.tsv", SAMPLES, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#IID\tSEX\tSuperPop\tPopulation\nb\t1\tEUR\tGBR\na\t2\tAFR\tYRI\nz\t2\tEAS\tCHB\n",
+        "##made by somebody\n#IID SuperPop\na AFR\nb EUR\nc NA\n",
+        "ID_1 ID_2 missing sex SuperPop\n0 0 0 D D\n0 a 0 1 AFR\n0 b 0 2 EUR\n",
+        "sample_id,ancestry_pred\na,AFR\nb,EUR\nc,\n",
+    ],
+    ids=["psam", "comment line", "Oxford", "All of Us"],
+)
+def test_populations(tmp_path, text):
+    (tmp_path / "table").write_text(text)
+    assert read_populations(tmp_path / "table", ["a", "b", "c"], None) == ["AFR", "EUR", None]
+
+
+def test_populations_of_a_named_column(tmp_path):
+    (tmp_path / "table").write_text("IID SuperPop Region\na AFR west\nb EUR north\n")
+    assert read_populations(tmp_path / "table", ["b", "a"], "region") == ["north", "west"]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message"),
+    [
+        ("IID SEX\na 1\n", None, r"missing column of populations.*IID SEX.*SUPERPOP.*--population-column"),
+        ("IID Regions\na 1\n", "Region", r"missing column of populations.*did you mean REGIONS"),
+        ("IID Pop\nz 1\n", None, r"unusable populations.*none of 2 samples"),
+        ("IID Pop\na 1\na 2\n", None, r"unusable populations.*'a' twice"),
+    ],
+)
+def test_unusable_populations(tmp_path, text, column, message):
+    (tmp_path / "table").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_populations(tmp_path / "table", ["a", "b"], column)
+
+
+def test_train_samples_by_folder_and_by_file(tmp_path):
+    path = tmp_path / "meds" / "metadata" / "subject_splits.parquet"
+    path.parent.mkdir(parents=True)
+    pl.DataFrame({"subject_id": [9, 7, 1], "split": ["train", "held_out", "train"]}).write_parquet(path)
+    for splits in (path, tmp_path / "meds"):
+        assert train_samples(splits, SAMPLES).tolist() == [False, False, True]
+    assert np.all(train_samples(None, SAMPLES))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"subject_id": [1], "split": ["train"]},
+            r"no train subject is genotyped.*none of 3.*1 train.*--samples",
+        ),
+        ({"subject_id": [1], "fold": [1]}, r"missing column.*subject_id, split"),
+    ],
+)
+def test_unusable_splits(tmp_path, columns, message):
+    pl.DataFrame(columns).write_parquet(tmp_path / "splits.parquet")
+    with pytest.raises(DataError, match=message):
+        train_samples(tmp_path / "splits.parquet", SAMPLES)
