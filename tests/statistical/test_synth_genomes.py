@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import msprime
@@ -24,7 +25,7 @@ from proband.synth.genomes.kinship import kinship_table
 from proband.synth.genomes.liability import CHROMOSOMES, chromosome_folder, draw_liabilities
 from proband.synth.genomes.linkage import find_components, read_panel
 from proband.synth.genomes.pedigree import subjects_of
-from proband.synth.genomes.plans import DISCOVERIES, Discovery
+from proband.synth.genomes.plans import DISCOVERIES
 from proband.synth.genomes.plink import read_calls
 from proband.synth.genomes.scores import make_scores
 from proband.synth.traits import TRAIT_NAMES, TRAITS
@@ -63,9 +64,7 @@ def test_frequency_spectrum_is_that_of_the_neutral_coalescent(control: Control) 
     edges = np.array([1, 2, 3, 5, 9, 17, 33, 65, 129, 200])
     found = np.array([np.histogram(part.sum(axis=1), edges)[0] for part in control.haplotypes])
     spectrum = 1 / np.arange(1, 200)
-    expected = theta * np.array(
-        [spectrum[low - 1 : high - 1].sum() for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    )
+    expected = theta * np.array([spectrum[low - 1 : high - 1].sum() for low, high in pairwise(edges)])
     error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
     z = (found.mean(axis=0) - expected) / error
     assert np.abs(z).max() < 4
@@ -109,7 +108,10 @@ def test_heterozygosity_of_every_population_is_that_of_its_history() -> None:
     """Against 2 mu E[T], T the coalescence time that the history implies by numerical integration."""
     names = ("EUR", "AFR", "EAS", "AMR", "AFA")
     history = demography()
-    debugger = history.debug()
+    # Generations by which no coalescence has happened, over which its probability is integrated.
+    ages = np.concatenate(
+        [np.arange(60), np.arange(60, 920, 10), np.arange(920, 6000, 25), np.arange(6000, 200_001, 500)]
+    ).astype(float)
     found = []
     for piece in range(40):
         tree = simulate_piece(dict.fromkeys(names, 10), history, 0.5, generator(42, piece))
@@ -119,7 +121,9 @@ def test_heterozygosity_of_every_population_is_that_of_its_history() -> None:
         found.append((2 * share * (1 - share)).sum(axis=1) * 20 / 19 / 0.5e6)
     mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
     for name, value, deviation in zip(names, mean, error, strict=True):
-        expected = 2 * MUTATION_RATE * debugger.mean_coalescence_time({name: 2})
+        _, apart = history.debug().coalescence_rate_trajectory(ages, {name: 2}, double_step_validation=False)
+        assert apart[-1] < 1e-4
+        expected = 2 * MUTATION_RATE * np.trapezoid(apart, ages)
         assert abs(value - expected) < 4 * deviation
         assert deviation < 0.1 * expected
 
@@ -346,7 +350,7 @@ def test_components_keep_ancestry_out_of_a_pooled_gwas(
     freedom; unless ancestry, which differs in mean genetic value, is left in."""
     find_components(CONFIG, genomes.work)
     adjusted = chi_square_without_effects(genomes)
-    kinds = {**DISCOVERIES, "MULTI": Discovery(1, 1, DISCOVERIES["MULTI"].mixture, 0)}
+    kinds = {**DISCOVERIES, "MULTI": replace(DISCOVERIES["MULTI"], components=0)}
     monkeypatch.setattr(linkage, "DISCOVERIES", kinds)
     unadjusted = chi_square_without_effects(genomes)
     assert adjusted < 1.5

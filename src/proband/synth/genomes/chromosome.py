@@ -205,9 +205,9 @@ class _Pass:
         panel_sums: np.ndarray,
     ) -> None:
         """Scale the effects of a run of variants and add them up over people, all in place."""
-        first = DISCOVERY.index("EUR") * self.config.discovery_panel
-        europeans = panel[:, first : first + self.config.discovery_panel]
-        own[rows] = scale_by_frequency(own[rows], europeans.mean(axis=1) / 2, europeans.shape[1])
+        panels = np.split(panel, len(DISCOVERY), axis=1)
+        europeans = panels[DISCOVERY.index("EUR")]
+        own[rows] = scale_by_frequency(own[rows], panels)
         causal = np.flatnonzero(np.any(own[rows] != 0, axis=1))
         effects = own[rows][causal].astype(np.float32)
         sums += everyone[causal].T.astype(np.float32) @ effects

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Float, Int8
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
@@ -56,11 +56,17 @@ def draw_causal(config: SynthConfig, chrom: int, num_variants: int) -> Float[np.
 
 
 def scale_by_frequency(
-    drawn: Float[np.ndarray, "variants traits"], frequency: Float[np.ndarray, " variants"], num_samples: int
+    drawn: Float[np.ndarray, "variants traits"], panels: Sequence[Int8[np.ndarray, "variants _people"]]
 ) -> Float[np.ndarray, "variants traits"]:
-    """Effects per allele whose variance follows the frequency in a panel of ``num_samples``."""
-    spread = np.maximum(2 * frequency * (1 - frequency), 1 / num_samples)
-    return drawn * spread[:, None] ** (ALPHA / 2)
+    """Effects per allele whose variance follows heterozygosity, averaged over panels of several populations.
+
+    One population's alone would give variants that it lacks, common elsewhere, the largest effects.
+    """
+    frequencies = [panel.mean(axis=1) / 2 for panel in panels]
+    heterozygosity = np.mean([2 * share * (1 - share) for share in frequencies], axis=0)
+    # A variant in no panel counts as seen once, so that its effect stays finite.
+    least = 1 / sum(panel.shape[1] for panel in panels)
+    return drawn * np.maximum(heterozygosity, least)[:, None] ** (ALPHA / 2)
 
 
 @dataclass(frozen=True)

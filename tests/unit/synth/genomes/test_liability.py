@@ -66,11 +66,12 @@ def test_causal_variants_are_off_the_null_chromosomes(genomes: Genomes) -> None:
 
 
 def test_rarer_alleles_have_larger_effects() -> None:
-    drawn = np.ones((2, len(TRAITS)))
-    scaled = scale_by_frequency(drawn, np.array([0.5, 0.1]), 1000)
-    assert scaled[1, 0] / scaled[0, 0] == pytest.approx((0.18 / 0.5) ** (ALPHA / 2))
-    # A variant that the panel lacks counts as seen once, so that its effect stays finite.
-    assert np.isfinite(scale_by_frequency(drawn, np.array([0.0, 1.0]), 1000)).all()
+    half = np.array([[1] * 10, [1] * 5 + [0] * 5, [0] * 10], dtype=np.int8)
+    absent = np.array([[1] * 10, [0] * 10, [0] * 10], dtype=np.int8)
+    scaled = scale_by_frequency(np.ones((3, 1)), [half, absent])[:, 0]
+    # Heterozygosity 0.5 in both panels; 3/8 in one; in neither, as if one of the 20 people carried it.
+    expected = np.array([0.5, 3 / 16, 1 / 20]) ** (ALPHA / 2)
+    np.testing.assert_allclose(scaled, expected)
 
 
 def test_causal_variants_are_as_many_as_asked_for(genomes: Genomes) -> None:
