@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -87,6 +88,15 @@ def test_the_same_seed_gives_the_same_bytes(
     written: tuple[Path, dict[str, int]], shards: list, tmp_path: Path
 ) -> None:
     assert hash_input(write(tmp_path, shards)[0]) == hash_input(written[0])
+
+
+def test_shards_without_deaths_or_drugs_join(make_lives: Callable, tmp_path: Path) -> None:
+    lives = make_lives(1, 3)
+    never = np.full_like(lives.started, NEVER)
+    alive = replace(lives, death=np.array([NEVER]), exit=lives.entry + 10**14, started=never, stopped=never)
+    folder, counts = write(tmp_path, [(alive, np.array([7])), (alive, np.array([8]))])
+    assert (counts["num_person"], counts["num_death"]) == (2, 0)
+    assert pl.read_parquet(folder / "death.parquet").schema == CDM["death"]
 
 
 def test_every_concept_and_visit_referred_to_exists(omop: dict[str, pl.DataFrame]) -> None:
