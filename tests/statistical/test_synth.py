@@ -1,4 +1,4 @@
-"""The synthetic biobank against its own law: hazards, true risks and scores, with negative controls."""
+"""The synthetic biobank against its own law: hazards and true risks, with negative controls."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ import pytest
 
 from proband.core.seeds import generator
 from proband.synth import SynthConfig
-from proband.synth.genomes.genotypes import Genome, simulate
-from proband.synth.genomes.liability import draw_effects, genetic_values
-from proband.synth.genomes.scores import Score, make_scores
 from proband.synth.lives.lifecourse import (
     NUM_DISEASES,
     NUM_MARKERS,
@@ -120,83 +117,3 @@ def fifths(rows: pl.DataFrame) -> list[pl.DataFrame]:
 def _edges(count: int) -> list[tuple[float, float]]:
     edges = np.linspace(0, count, 6).round()
     return list(itertools.pairwise(edges))
-
-
-@pytest.fixture(scope="module")
-def genome() -> Genome:
-    return simulate(CONFIG)
-
-
-CONFIG = SynthConfig(
-    subjects=4000,
-    seed=31,
-    variants=5500,
-    piece_megabases=0.6,
-    population_shares=(0.5, 0.25, 0.25, 0.0),
-    discovery_panel=600,
-)
-
-
-def sums(genome: Genome, score: Score) -> np.ndarray:
-    """The score of every subject, from the file's rows by rsID, strand flips resolved by position."""
-    rows = score.rows.join(genome.variants.with_row_index("row"), left_on="rsID", right_on="rsid")
-    flip = {"A": "T", "T": "A", "C": "G", "G": "C"}
-    effect = pl.col("effect_allele")
-    is_alt = (effect == pl.col("alt")) | (
-        (effect != pl.col("ref")) & (effect.replace_strict(flip) == pl.col("alt"))
-    )
-    sign = rows.select(pl.when(is_alt).then(1).otherwise(-1)).to_series().to_numpy()
-    return (sign * rows["effect_weight"].to_numpy()) @ genome.dosages[rows["row"].to_numpy()].astype(
-        np.float32
-    )
-
-
-def r2(genome: Genome, score: Score, target: np.ndarray, population: str) -> float:
-    rows = genome.population == population
-    return float(np.corrcoef(sums(genome, score)[rows], target[rows])[0, 1] ** 2)
-
-
-def test_scores_gain_from_discovery_size_and_lose_with_distance(genome: Genome) -> None:
-    effects = draw_effects(genome, CONFIG)
-    genetic = genetic_values(genome.dosages, effects, genome.population)
-    by_size = []
-    for size in (500, 2000, 10_000):
-        config = CONFIG.model_copy(
-            update={"discovery_sizes": (size,), "scores": len(TRAIT_NAMES), "null_scores": 0.0}
-        )
-        found = [
-            [r2(genome, score, genetic[:, TRAIT_NAMES.index(score.trait)], population) for score in made]
-            for made in [make_scores(genome, effects, config)]
-            for population in ("EUR", "EAS", "AFR")
-        ]
-        by_size.append(np.mean(found, axis=1))
-    europeans, east_asians, africans = np.array(by_size).T
-    assert (np.diff(europeans) > 0.05).all()
-    assert 0 < europeans[0] < europeans[-1] < 0.95
-    assert (east_asians < europeans).all()
-    assert (africans < east_asians).all()
-
-
-def test_null_scores_associate_with_nothing(genome: Genome) -> None:
-    effects = draw_effects(genome, CONFIG)
-    genetic = genetic_values(genome.dosages, effects, genome.population)
-    nulls = make_scores(genome, effects, CONFIG.model_copy(update={"scores": 15, "null_scores": 1.0}))
-    assert all(score.is_null for score in nulls)
-    found = np.array(
-        [[r2(genome, score, genetic[:, k], "EUR") for k in range(len(TRAIT_NAMES))] for score in nulls]
-    )
-    # Independent of the trait, n R2 is near chi-square with one degree of freedom; traits share genes, so
-    # 195 pairs count as about 15 x 8 independent ones: their mean has a standard error near 0.13.
-    chi_square = found * (genome.population == "EUR").sum()
-    assert chi_square.mean() == pytest.approx(1, abs=0.5)
-    assert chi_square.max() < 20
-
-
-def test_real_scores_fail_the_test_for_nulls(genome: Genome) -> None:
-    effects = draw_effects(genome, CONFIG)
-    genetic = genetic_values(genome.dosages, effects, genome.population)
-    real = make_scores(genome, effects, CONFIG.model_copy(update={"scores": 2, "null_scores": 0.0}))
-    num_europeans = (genome.population == "EUR").sum()
-    for score in real:
-        own = genetic[:, TRAIT_NAMES.index(score.trait)]
-        assert r2(genome, score, own, "EUR") * num_europeans > 100
