@@ -194,6 +194,18 @@ def test_splits_that_came_win_and_torn_clusters_are_said(
     assert "1 of 2 clusters of relatives lie in more than one split" in capsys.readouterr().err
 
 
+def test_a_table_without_relatives_changes_nothing(source: Path, tmp_path: Path) -> None:
+    ehr(source, tmp_path / "alone", workers=1)
+    for name, kinship in (
+        ("empty", table(tmp_path / "0.tsv", [])),
+        ("far", table(tmp_path / "1.tsv", [(1, 2)], 0.01)),
+    ):
+        ehr(source, tmp_path / name, kinship=kinship, workers=1)
+        assert splits(tmp_path / name) == splits(tmp_path / "alone")
+        made = counts(tmp_path / name)
+        assert {made[key] for key in made if key.startswith("num_kinship")} == {0}
+
+
 def test_a_table_of_other_people_is_an_error(source: Path, tmp_path: Path) -> None:
     kinship = table(tmp_path / "kin.tsv", [(7001, 7002)])
     with pytest.raises(DataError, match=r"no id of the kinship table is a subject; .*found 2 other ids"):
