@@ -247,7 +247,8 @@ def read_table(path: Path = TABLE) -> Table:
     try:
         return Table(**_named(text))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # A misspelt field is also a missing one; its own error says more.
+        first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
         where = [str(part) for part in first["loc"]]
         remedy = near_matches(where[-1], _all_fields()) if first["type"] == "extra_forbidden" else ""
         row = _row_name(text, where)

@@ -49,15 +49,23 @@ def draw_cohort(law: Law, count: int, random: np.random.Generator) -> People:
     return draw_people(law, random.random(count) < 0.5, traits, random.standard_normal(count), random)
 
 
-def mean_ratios(count: int = COHORT, seed: int = 0) -> Float[np.ndarray, "2 years hazards"]:
-    """Log mean ratios by sex, year of age from 18, and hazard."""
+def mean_ratios(
+    count: int = COHORT, seed: int = 0, years: int = LAST_AGE - int(ADULT_AGE)
+) -> Float[np.ndarray, "2 years hazards"]:
+    """Log mean ratios by sex, year of age from 18, and hazard.
+
+    Args:
+        count: People of the cohort.
+        seed: Seed of its stream.
+        years: Years lived; later ones keep the ratios of the last.
+    """
     random = generator(seed, "synth", "calibration")
     law = uncentred_law(STEP_YEARS)
     people = draw_cohort(law, count, random)
     course = Course(law, people, healthy(count))
     Drift(course.terms.x[:, :NUM_MARKERS], STEP_YEARS).begin(random)
     per_year = round(1 / STEP_YEARS)
-    means = np.ones((2, round((LAST_AGE - ADULT_AGE) * per_year), NUM_DISEASES + 1))
+    means = np.ones((2, years * per_year, NUM_DISEASES + 1))
     for step in track(range(means.shape[1]), "Steps"):
         start = np.full(count, ADULT_AGE + step * STEP_YEARS)
         hazards = course.hazards(np.full(count, step), start)
@@ -69,7 +77,7 @@ def mean_ratios(count: int = COHORT, seed: int = 0) -> Float[np.ndarray, "2 year
         changed = course.happen(hazards, start, np.full(count, STEP_YEARS), random)
         course.settle(changed, count, random)
     yearly = np.log(means).reshape(2, -1, per_year, NUM_DISEASES + 1).mean(axis=2)
-    rest = np.repeat(yearly[:, -1:], round(OLDEST - LAST_AGE), axis=1)
+    rest = np.repeat(yearly[:, -1:], round(OLDEST - ADULT_AGE) - years, axis=1)
     return np.concatenate([yearly, rest], axis=1)
 
 

@@ -7,11 +7,17 @@ back the whole latent state at any time, without living the life again.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 
-from proband.synth.lives.history import active_rows, copies_in, longest_first, streams
+from proband.core.units import MICROSECONDS_PER_YEAR
+from proband.synth.config import SynthConfig
+from proband.synth.lives.history import active_rows, copies_in, longest_first, num_steps_to, streams
 from proband.synth.lives.law import NUM_MARKERS, Law
 from proband.synth.lives.lifecourse import Drift
+from proband.synth.lives.lives import Lives, end_of
+from proband.synth.lives.people import People
+from proband.synth.lives.state import State
+from proband.synth.lives.truth import Moments, moments
 
 
 def drift_at(
@@ -62,3 +68,34 @@ def _one_round(
         found[here] = drift.values[index[here]]
         drift.advance(active_rows(num_steps, now), random)
     return found
+
+
+def enter_lives(
+    law: Law,
+    lives: Lives,
+    config: SynthConfig,
+    shard: int,
+    row: Int64[np.ndarray, " moments"],
+    time: Int64[np.ndarray, " moments"],
+) -> Moments:
+    """The shard's lives ``row`` as they stand at ``time`` (microseconds since 1970), one moment each."""
+    end_age = (end_of(config) - lives.birth) / MICROSECONDS_PER_YEAR
+    return moments_of(
+        law, lives.people, lives.state, lives.life, end_age, (config.seed, shard), row, lives.age(row, time)
+    )
+
+
+def moments_of(
+    law: Law,
+    people: People,
+    events: State,
+    life: Int64[np.ndarray, "subjects 2"],
+    end_age: Float[np.ndarray, " subjects"],
+    names: tuple[int, ...],
+    row: Int64[np.ndarray, " moments"],
+    age: Float[np.ndarray, " moments"],
+) -> Moments:
+    """A shard's lives ``row`` as they stand at ``age``; the other arguments are of the whole shard."""
+    here = events.take(row)
+    here.drift[:] = drift_at(law, num_steps_to(end_age, law), life, names, row, law.step_of(age))
+    return moments(law, people.take(row), here, age)

@@ -8,14 +8,13 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float32, Int64
 
-from proband.core.progress import track
 from proband.synth.lives.law import NUM_DISEASES, Law
 from proband.synth.lives.lifecourse import Course, Hazards
 from proband.synth.lives.people import People
 from proband.synth.lives.state import State
 from proband.synth.traits import ADULT_AGE, DISEASE_NAMES, ENVIRONMENT
 
-FUTURES_AT_ONCE = 3000
+FUTURES_AT_ONCE = 6000
 """Futures in one block: what fits a core's cache."""
 
 
@@ -94,7 +93,7 @@ def true_risks(
     count = len(at.age)
     blocks = [
         _block(law, at.take(np.arange(low, min(low + per_block, count))), horizons, replicates, random)
-        for low in track(range(0, count, per_block), "Futures")
+        for low in range(0, count, per_block)
     ]
     paths = np.concatenate([block[0] for block in blocks], axis=1)
     hazards = np.concatenate([block[1] for block in blocks], axis=1)
@@ -109,7 +108,7 @@ def _block(
     replicates: int,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and error of (recorded, onset), (2, moments, diseases, horizons, 2), and the hazards at the time."""
+    """Mean and error of (recorded, onset), (2, moments, diseases, horizons, 2), and hazards at the time."""
     rows = np.repeat(np.arange(len(at.age)), replicates)
     course = _enter(law, at.take(rows), replicates, random)
     first_step = law.step_of(at.age)
@@ -118,7 +117,7 @@ def _block(
     so_far = np.zeros((2, len(rows), NUM_DISEASES), dtype=np.float32)
     found = np.zeros((len(horizons), 2, len(at.age), NUM_DISEASES, 2))
     now: np.ndarray | None = None
-    step = first_step
+    step, in_first = first_step, True
     while True:
         hazards = course.hazards(step, begin)
         if now is None:
@@ -135,7 +134,8 @@ def _block(
         so_far += step_incidence(hazards, span)
         from_age = np.repeat(at.age + elapsed, replicates)
         changed = course.happen(hazards, from_age, span, random)
-        course.settle(np.arange(len(rows)) if step is first_step else changed, len(rows), random)
+        course.settle(np.arange(len(rows)) if in_first else changed, len(rows), random)
+        in_first = False
         elapsed = elapsed + years
         step = np.minimum(step + 1, law.num_steps - 1)
         begin = ADULT_AGE + step * law.step_years

@@ -1,0 +1,229 @@
+"""The oracle: true risks of a synthetic biobank's subjects at any prediction times.
+
+Reads ``truth/`` of a biobank. Each shard's drift is drawn again from its stream and joined with the stored
+events; the state at each time is entered and lived forward many times over by the law it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from proband.core import schema
+from proband.core.errors import ConfigError, DataError
+from proband.core.progress import track
+from proband.core.provenance import read_json
+from proband.core.seeds import generator
+from proband.core.units import MICROSECONDS_PER_YEAR
+from proband.synth.lives.files import LAW_FILE, ONSET_MODEL, RECORDED_MODEL
+from proband.synth.lives.law import NUM_MARKERS, Law, table_law
+from proband.synth.lives.lives import MICROSECONDS_PER_DAY, calendar
+from proband.synth.lives.people import People
+from proband.synth.lives.replay import moments_of
+from proband.synth.lives.state import State, healthy
+from proband.synth.lives.truth import risk_table, true_risks
+from proband.synth.traits import ADULT_AGE, DISEASE_NAMES, TRAIT_NAMES, TREATMENT_NAMES, table_hash
+
+
+def oracle(
+    biobank: Path,
+    times: pl.DataFrame,
+    horizons_years: Sequence[int | float],
+    *,
+    replicates: int = 100,
+    seed: int = 0,
+    latent: bool = False,
+) -> pl.DataFrame:
+    """True risks at any prediction times, given everything latent then.
+
+    Args:
+        biobank: A biobank of ``proband synth``; its ``truth/`` is read.
+        times: subject_id and prediction_time, a row per question; a subject may come several times.
+        horizons_years: Horizons, increasing.
+        replicates: Futures behind each risk, at least 2.
+        seed: Seed of the futures.
+        latent: Risk of onset itself instead of the first record of the diagnosis.
+
+    Returns:
+        ``core.schema.RISK`` with model ``oracle`` or ``oracle_onset``, for the diseases not recorded (with
+        ``latent``: not begun) by the prediction time.
+
+    Raises:
+        DataError: No questions, no truth, truth of another table of traits, an unknown subject, or a time
+            outside the life simulated: before 18, at or after death, or after the administrative end.
+        ConfigError: The horizons do not increase, or there are too few replicates.
+    """
+    horizons = tuple(float(horizon) for horizon in horizons_years)
+    _check_options(horizons, replicates)
+    truth = biobank / "truth"
+    law_file = _read_law(truth)
+    law = table_law(law_file["step_years"])
+    asked = _asked(truth, times)
+    frames = [
+        _of_shard(
+            _Shard.read(truth, rows["shard"][0], law_file), law, rows, horizons, replicates, seed, latent
+        )
+        for rows in track(asked.partition_by("shard", maintain_order=True), "Shards")
+    ]
+    return schema.RISK.check(pl.concat(frames), "the oracle's risks")
+
+
+def _check_options(horizons: tuple[float, ...], replicates: int) -> None:
+    if not horizons or horizons[0] <= 0 or list(horizons) != sorted(set(horizons)):
+        raise ConfigError("horizons_years are not increasing", found=horizons, expected="such as (1, 5, 10)")
+    if replicates < 2:
+        raise ConfigError("too few replicates for an error", found=replicates, expected="at least 2")
+
+
+def _read_law(truth: Path) -> dict[str, Any]:
+    if not (truth / LAW_FILE).is_file():
+        raise DataError(
+            "no truth of a synthetic biobank",
+            where=truth,
+            expected=LAW_FILE,
+            remedy="give the folder that proband synth made",
+        )
+    law_file: dict[str, Any] = read_json(truth / LAW_FILE)
+    if law_file["traits"] != table_hash():
+        raise DataError(
+            "this biobank was lived by another table of traits",
+            where=truth / LAW_FILE,
+            found=law_file["traits"],
+            expected=table_hash(),
+            remedy="make the biobank anew, or use the version in its manifest",
+        )
+    return law_file
+
+
+def _asked(truth: Path, times: pl.DataFrame) -> pl.DataFrame:
+    """The questions with each subject's shard, once each, by shard."""
+    missing = {"subject_id", "prediction_time"} - set(times.columns)
+    if missing:
+        raise DataError("times lack a column", found=times.columns, expected=", ".join(sorted(missing)))
+    if times.is_empty():
+        raise DataError("no questions", found="times of no rows", expected="a subject and a prediction time")
+    asked = times.select(pl.col("subject_id").cast(pl.Int64), pl.col("prediction_time").cast(schema.TIME))
+    shards = pl.read_parquet(truth / "subjects.parquet", columns=["subject_id", "shard"])
+    asked = asked.unique().join(shards, on="subject_id", how="left")
+    unknown = asked.filter(pl.col("shard").is_null())
+    if unknown.height:
+        raise DataError(
+            "unknown subjects",
+            where=truth / "subjects.parquet",
+            found=f"{unknown.height} rows, first subject_id = {unknown['subject_id'].min()}",
+        )
+    return asked.sort("shard", "subject_id", "prediction_time")
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A shard's lives as ``truth/`` holds them."""
+
+    number: int
+    seed: int
+    subject_id: np.ndarray
+    birth: np.ndarray
+    end: int
+    people: People
+    events: State
+    life: np.ndarray
+
+    @staticmethod
+    def read(truth: Path, number: int, law_file: dict[str, Any]) -> _Shard:
+        """Read one shard's subjects, in the order of their arrays."""
+        subjects = pl.read_parquet(truth / "subjects.parquet").filter(pl.col("shard") == number)
+        ids = subjects["subject_id"]
+        end = np.datetime64(date.fromisoformat(law_file["end"]), "D").astype(np.int64)
+        return _Shard(
+            number=number,
+            seed=law_file["seed"],
+            subject_id=ids.to_numpy(),
+            birth=subjects["birth"].cast(pl.Int64).to_numpy(),
+            end=int(end) * MICROSECONDS_PER_DAY,
+            people=_people(truth, subjects),
+            events=_events(truth, ids),
+            life=subjects.select("life_round", "life_copy").to_numpy(),
+        )
+
+
+def _people(truth: Path, subjects: pl.DataFrame) -> People:
+    ids = subjects["subject_id"]
+    wanted = pl.col("subject_id").is_in(ids.implode())
+    traits = pl.scan_parquet(truth / "liabilities.parquet").filter(wanted).collect()
+    by_trait = traits.pivot(on="trait", index="subject_id", values="liability")
+    liability = subjects.select("subject_id").join(
+        by_trait, on="subject_id", how="left", maintain_order="left"
+    )
+    flags = pl.scan_parquet(truth / "people.parquet").filter(wanted).collect()
+    flags = subjects.select("subject_id").join(flags, on="subject_id", how="left", maintain_order="left")
+    return People(
+        male=subjects["male"].to_numpy(),
+        liability=liability.select(TRAIT_NAMES[NUM_MARKERS:]).to_numpy(),
+        stable=liability.select(TRAIT_NAMES[:NUM_MARKERS]).to_numpy(),
+        deprivation=subjects["deprivation"].to_numpy(),
+        quit_age=subjects["quit_age"].to_numpy(),
+        willing=flags.select(f"willing_{name}" for name in TREATMENT_NAMES).to_numpy(),
+        missed=flags.select(f"missed_{name}" for name in DISEASE_NAMES).to_numpy(),
+    )
+
+
+def _events(truth: Path, ids: pl.Series) -> State:
+    wanted = pl.col("subject_id").is_in(ids.implode())
+    events = pl.scan_parquet(truth / "events.parquet").filter(wanted).collect()
+    state = healthy(len(ids))
+    kinds = {"onset": DISEASE_NAMES, "recorded": DISEASE_NAMES}
+    kinds |= {"started": TREATMENT_NAMES, "stopped": TREATMENT_NAMES}
+    for event, names in kinds.items():
+        rows = events.filter(pl.col("event") == event)
+        column = rows["name"].replace_strict(list(names), list(range(len(names))), return_dtype=pl.Int64)
+        getattr(state, event)[_row_of(ids, rows), column.to_numpy()] = rows["age_years"].to_numpy()
+    deaths = events.filter(pl.col("event") == "death")
+    state.death[_row_of(ids, deaths)] = deaths["age_years"].to_numpy()
+    return state
+
+
+def _row_of(ids: pl.Series, rows: pl.DataFrame) -> np.ndarray:
+    return np.asarray(np.searchsorted(ids.to_numpy(), rows["subject_id"].to_numpy()))
+
+
+def _of_shard(
+    shard: _Shard,
+    law: Law,
+    asked: pl.DataFrame,
+    horizons: tuple[float, ...],
+    replicates: int,
+    seed: int,
+    latent: bool,
+) -> pl.DataFrame:
+    row = _row_of(pl.Series(shard.subject_id), asked)
+    time = asked["prediction_time"].cast(pl.Int64).to_numpy()
+    age = (time - shard.birth[row]) / MICROSECONDS_PER_YEAR
+    _check_times(asked, (age < ADULT_AGE) | (time > shard.end) | (age >= shard.events.death[row]))
+    end_age = (shard.end - shard.birth) / MICROSECONDS_PER_YEAR
+    names = (shard.seed, shard.number)
+    at = moments_of(law, shard.people, shard.events, shard.life, end_age, names, row, age)
+    random = generator(seed, "synth", "oracle", shard.number)
+    risks = true_risks(law, at, horizons, replicates, random)
+    risk, error = (risks.onset, risks.onset_error) if latent else (risks.recorded, risks.recorded_error)
+    ages = (shard.events.onset if latent else shard.events.recorded)[row]
+    happened = calendar(shard.birth[row], ages) <= time[:, None]
+    model = ONSET_MODEL if latent else RECORDED_MODEL
+    ids, times = shard.subject_id[row], asked["prediction_time"]
+    return risk_table(ids, times, happened, risk, error, horizons, model)
+
+
+def _check_times(asked: pl.DataFrame, outside: np.ndarray) -> None:
+    if outside.any():
+        first = asked.filter(pl.Series(outside)).row(0, named=True)
+        who = f"subject_id = {first['subject_id']} at {first['prediction_time']}"
+        raise DataError(
+            "prediction times outside the lives simulated",
+            found=f"{outside.sum()} rows, first {who}",
+            expected="from age 18, before death and by the end of the biobank",
+        )
