@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from proband.synth.care.diagnoses import diagnosed, undiagnosed
-from proband.synth.care.practice import PANEL_COLUMNS, PANELS, panels_of
+from proband.synth.care.practice import PANEL_COLUMNS, PANELS, SYMPTOMATIC, panels_of
 from proband.synth.care.rows import Rows, stack, take
 from proband.synth.care.visits import enrolment_time
 from proband.synth.lives.lives import Lives, to_minutes
@@ -14,7 +14,7 @@ from proband.synth.traits import BIOMARKERS, Biomarker
 
 # Rounded choices of ours.
 ON_SUSPICION, AT_DIAGNOSIS, FOLLOW_UP = 0.3, 0.85, 0.4
-"""Chances of a panel at a visit: for a disease not yet found, when it is recorded, and when it is known."""
+"""Chances of a panel at a visit: for a disease felt and not yet found, at its record, and when it is known."""
 NOT_REPORTED = 0.01
 """Share of results without a value."""
 SLIPPED = 0.002
@@ -60,7 +60,7 @@ def panel_chances(lives: Lives, subject: np.ndarray, time: np.ndarray) -> Float[
     workup, follow_up = panels_of("workup"), panels_of("follow_up")
     recorded_now = to_minutes(lives.recorded[subject]) == time[:, None]
     reasons = (
-        (undiagnosed(lives, subject, time), workup, ON_SUSPICION),
+        (undiagnosed(lives, subject, time) & SYMPTOMATIC, workup, ON_SUSPICION),
         (recorded_now, workup, AT_DIAGNOSIS),
         (diagnosed(lives, subject, time), follow_up, FOLLOW_UP),
     )

@@ -50,7 +50,7 @@ class Practice:
         procedures: (concept, share of the diagnosed) on the day of the diagnosis.
         admitted: Share of diagnoses made in a hospital stay.
         nights: Mean length of that stay.
-        silent: Whether it leads no one to a clinic before it is found.
+        silent: Whether it leads no one to a clinic, nor a clinic to a test, before it is found.
     """
 
     workup: tuple[str, ...] = ()

@@ -146,6 +146,13 @@ def test_suspicion_diagnosis_and_follow_up_each_raise_their_tests(lives: Lives) 
     assert seen["found"] == pytest.approx(1 - left * both)
     assert seen["followed"] == pytest.approx(1 - left * (1 - laboratory.FOLLOW_UP))
     assert chance["suspected"][lipids] == pytest.approx(PANELS["lipids"].routine)
+    bone, silent = (
+        list(PANELS).index("bone"),
+        np.roll(onset, DISEASE_NAMES.index("osteoporosis") - name, axis=1),
+    )
+    unfelt = replace(lives, onset=silent, recorded=healthy)
+    later = lives.record_start + 3 * MICROSECONDS_PER_DAY
+    assert laboratory.panel_chances(unfelt, subject, later)[0, bone] == pytest.approx(PANELS["bone"].routine)
 
 
 def test_false_records_are_seldom_repeated(make_lives: Callable) -> None:
