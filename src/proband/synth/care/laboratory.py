@@ -14,7 +14,7 @@ from proband.synth.traits import BIOMARKERS, Biomarker
 
 # Rounded choices of ours.
 ON_SUSPICION, AT_DIAGNOSIS, FOLLOW_UP = 0.3, 0.85, 0.4
-"""Chances of a panel at a visit: for a disease felt and not yet found, at its record, and when it is known."""
+"""Chances of a panel at a visit: for a disease felt but not found, at its record, and when it is known."""
 NOT_REPORTED = 0.01
 """Share of results without a value."""
 SLIPPED = 0.002

@@ -9,7 +9,7 @@ from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.lives.lives import Lives, to_minutes
 
 Rows = dict[str, np.ndarray]
-"""``subject`` (row of the lives), ``time`` (microseconds, whole minutes), ``concept_id``, and more by kind."""
+"""``subject`` (row of the lives), ``time`` (microseconds, whole minutes), ``concept_id``, more by kind."""
 
 
 def rows(
