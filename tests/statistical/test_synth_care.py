@@ -161,6 +161,15 @@ def first_conditions(folder: Path) -> dict[str, np.ndarray]:
     return found
 
 
+def test_first_records_are_the_laws_to_the_minute(cohort: Cohort) -> None:
+    lives, first = cohort.lives, first_conditions(cohort.omop)
+    at = np.maximum(lives.recorded, lives.record_start[:, None])
+    due = np.where(lives.recorded <= lives.exit[:, None], at, NEVER)
+    assert (due < NEVER).sum() > 10_000
+    for column, name in enumerate(DISEASE_NAMES):
+        assert np.array_equal(first[name], due[:, column]), name
+
+
 def test_records_follow_onset_by_the_laws_delay(cohort: Cohort) -> None:
     """Cumulative hazard of the record, from the OMOP table and the true onset, is a unit exponential."""
     lives, first = cohort.lives, first_conditions(cohort.omop)
