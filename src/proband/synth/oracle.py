@@ -116,7 +116,7 @@ def _asked(truth: Path, times: pl.DataFrame) -> pl.DataFrame:
         raise DataError(
             "unknown subjects",
             where=truth / "subjects.parquet",
-            found=f"{unknown.height} rows, first subject_id = {unknown['subject_id'].min()}",
+            found=f"{unknown.height} rows, first subject_id = {unknown['subject_id'].sort()[0]}",
         )
     return asked.sort("shard", "subject_id", "prediction_time")
 
@@ -221,7 +221,7 @@ def _of_shard(
 def _check_times(asked: pl.DataFrame, outside: np.ndarray) -> None:
     if outside.any():
         first = asked.filter(pl.Series(outside)).row(0, named=True)
-        who = f"subject_id = {first['subject_id']} at {first['prediction_time']}"
+        who = f"subject_id = {first['subject_id']} at {first['prediction_time']!s}"
         raise DataError(
             "prediction times outside the lives simulated",
             found=f"{outside.sum()} rows, first {who}",

@@ -102,7 +102,7 @@ def test_access_scales_the_hazard_of_a_record(law: Law) -> None:
 def test_a_calibration_of_another_table_is_refused(tmp_path: Path) -> None:
     stale = tmp_path / "baseline.csv"
     stale.write_text(CALIBRATION.read_text().replace("# table ", "# table 0", 1))
-    with pytest.raises(DataError, match="belongs to another table of traits.*run python -m"):
+    with pytest.raises(DataError, match=r"belongs to another table of traits.*run python -m"):
         read_calibration(stale)
 
 
