@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Int8
+from threadpoolctl import threadpool_limits
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
@@ -94,8 +95,9 @@ def combine(config: SynthConfig, pedigree: Pedigree, work: Path) -> Genetics:
         for name in ("own_subjects.npy", "own_panel.npy")
     )
     mixing = sharing() / np.maximum(panel.std(axis=0), _LEAST_SD)[:, None]
-    mixing /= np.maximum((panel @ mixing).std(axis=0), _LEAST_SD)
-    values = subjects @ mixing
+    with threadpool_limits(1):  # last bits may depend on the number of threads
+        mixing /= np.maximum((panel @ mixing).std(axis=0), _LEAST_SD)
+        values = subjects @ mixing
     population = subjects_of(pedigree).population
     for name in np.unique(population):
         values[population == name] -= values[population == name].mean(axis=0)

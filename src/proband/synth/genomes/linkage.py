@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import scipy.linalg
 from jaxtyping import Float, Int, Int8
+from threadpoolctl import threadpool_limits
 
 from proband.synth.config import SynthConfig
 from proband.synth.genomes.liability import CHROMOSOMES, chromosome_folder
@@ -70,21 +72,29 @@ def find_components(config: SynthConfig, work: Path) -> None:
         for name, kind in DISCOVERIES.items()
         if kind.components
     }
-    for chrom in CHROMOSOMES:
-        calls = read_calls(chromosome_folder(work, chrom) / "discovery.pgen")
-        rows = np.unique(np.linspace(0, len(calls) - 1, _COMPONENT_VARIANTS).astype(int))
-        for name, total in sums.items():
-            chosen = _of_discovery(calls[rows], name, config)
-            share = chosen.mean(axis=1) / 2
-            common = np.minimum(share, 1 - share) >= _COMPONENT_FREQUENCY
-            genotypes = _standardised(chosen[common].astype(np.float32))[0]
-            total += genotypes.T @ genotypes
-    leading = {}
+    # A product's last bits may depend on how many threads share it; one thread keeps the files the same.
+    with threadpool_limits(1):
+        for chrom in CHROMOSOMES:
+            _add_products(config, read_calls(chromosome_folder(work, chrom) / "discovery.pgen"), sums)
+        leading: dict[str, Any] = {name: _leading(name, total) for name, total in sums.items()}
+        np.savez(work / COMPONENTS, **leading)
+
+
+def _add_products(config: SynthConfig, calls: np.ndarray, sums: dict[str, np.ndarray]) -> None:
+    """Add one chromosome's products between people to each sample's, in place."""
+    rows = np.unique(np.linspace(0, len(calls) - 1, _COMPONENT_VARIANTS).astype(int))
     for name, total in sums.items():
-        last = len(total) - 1
-        wanted = (last + 1 - DISCOVERIES[name].components, last)
-        leading[name] = scipy.linalg.eigh(total, subset_by_index=wanted)[1]
-    np.savez(work / COMPONENTS, **leading)
+        chosen = _of_discovery(calls[rows], name, config)
+        share = chosen.mean(axis=1) / 2
+        common = np.minimum(share, 1 - share) >= _COMPONENT_FREQUENCY
+        genotypes = _standardised(chosen[common].astype(np.float32))[0]
+        total += genotypes.T @ genotypes
+
+
+def _leading(name: str, products: Float[np.ndarray, "people people"]) -> np.ndarray:
+    last = len(products) - 1
+    wanted = (last + 1 - DISCOVERIES[name].components, last)
+    return np.asarray(scipy.linalg.eigh(products, subset_by_index=wanted)[1])
 
 
 def read_panel(

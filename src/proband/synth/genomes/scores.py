@@ -15,8 +15,9 @@ from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
 from proband.synth.genomes.liability import CHROMOSOMES, Genetics, chromosome_folder
 from proband.synth.genomes.linkage import find_components
+from proband.synth.genomes.methods import finish
 from proband.synth.genomes.plans import DISCOVERIES, Plan, plan_scores, score_table
-from proband.synth.genomes.weights import finish, weigh_chromosome
+from proband.synth.genomes.weights import weigh_chromosome
 
 _FLIPPED, _FAILED = 0.01, 0.003
 """Shares of rows on the other strand, and without harmonised position. Rounded choices of ours."""

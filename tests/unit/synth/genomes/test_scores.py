@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from proband.synth.genomes.liability import CHROMOSOMES, NULL_CHROMOSOMES, chromosome_folder
+from proband.synth.genomes.methods import finish
 from proband.synth.genomes.plans import DISCOVERIES, METHODS, plan_scores
 from proband.synth.genomes.scores import write_scorefiles
-from proband.synth.genomes.weights import finish
 from synthetic_genomes import Genomes, read_scorefile, weights_by_alt
 
 
