@@ -29,10 +29,19 @@ def build(root: Path) -> None:
     from proband.train import train
     from proband.train.config import TrainConfig
 
-    config = SynthConfig(subjects=SUBJECTS, scores=20, variants=2000, truth_replicates=20)
-    synth(root / "biobank", config=config)
+    config = SynthConfig(
+        subjects=SUBJECTS,
+        scores=20,
+        variants=2200,
+        piece_megabases=0.3,
+        causal_variants=60,
+        discovery_panel=150,
+        reference_panel=20,
+        truth_replicates=20,
+    )
+    synth(root / "biobank", config=config, workers=1)
     ehr(root / "biobank" / "omop", root / "meds", splits=(0.6, 0.1, 0.3), workers=1)
-    genome(root / "biobank" / "genotypes" / "biobank.pgen", root / "biobank" / "scorefiles", root / "genome")
+    genome(root / "biobank" / "genotypes", root / "biobank" / "scorefiles", root / "genome")
     tokens(root / "meds", root / "tokens", workers=1)
     small = TrainConfig(depth=1, dim=32, num_heads=2, epochs=0.5, context=128, fusion="prefix")
     train(root / "tokens", root / "model", genome=root / "genome", config=small)

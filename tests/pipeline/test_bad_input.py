@@ -102,7 +102,7 @@ def truncated_shard() -> None:
 
 
 def truncated_genotypes() -> None:
-    path = Path("biobank/genotypes/biobank.pgen")
+    path = Path("biobank/genotypes/biobank_chr7.pgen")
     path.write_bytes(path.read_bytes()[:2000])
 
 
@@ -121,7 +121,7 @@ def risk_out_of_range() -> None:
 
 
 FORECAST = "forecast model tokens out --task task.yaml --genome genome --paths 2"
-GENOME = "genome biobank/genotypes/biobank.pgen biobank/scorefiles out"
+GENOME = "genome biobank/genotypes biobank/scorefiles out"
 CASES = [
     (missing_table, "ehr biobank/omop out", "person"),
     (missing_column, "ehr biobank/omop out", "gender_concept_id"),
@@ -136,7 +136,7 @@ CASES = [
     (no_positions, GENOME, "position"),
     (wrong_build, GENOME, "GRCh37"),
     (truncated_shard, "tokens meds out", "unreadable Parquet"),
-    (truncated_genotypes, GENOME, "biobank.pgen"),
+    (truncated_genotypes, GENOME, "biobank_chr7.pgen"),
     (other_checkpoint_version, FORECAST, "unknown checkpoint version"),
     (other_vocabulary, FORECAST, "different vocabularies"),
     (risk_out_of_range, "evaluate risk --meds meds --out out", "risk out of range"),

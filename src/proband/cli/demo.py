@@ -62,15 +62,15 @@ def demo(
     from proband.genome import genome
     from proband.report import report
     from proband.synth import synth
+    from proband.synth.config import preset
     from proband.tokens import tokens
     from proband.tokens.stage import TokensConfig
 
     biobank = out / "biobank"
-    synth(biobank, subjects=subjects, seed=seed, overwrite=overwrite)
-    ehr(biobank / "omop", out / "meds", splits=SPLITS, seed=seed, overwrite=overwrite)
-    genome(
-        biobank / "genotypes" / "biobank.pgen", biobank / "scorefiles", out / "genome", overwrite=overwrite
-    )
+    synth(biobank, config=preset("demo", subjects=subjects, seed=seed), overwrite=overwrite)
+    kinship = biobank / "kinship.tsv"
+    ehr(biobank / "omop", out / "meds", splits=SPLITS, kinship=kinship, seed=seed, overwrite=overwrite)
+    genome(biobank / "genotypes", biobank / "scorefiles", out / "genome", overwrite=overwrite)
     tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=2), overwrite=overwrite)
     risks = [
         _model(out, name, with_genome, minutes, paths, seed, overwrite)

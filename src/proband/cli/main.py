@@ -8,7 +8,19 @@ import sys
 
 import typer
 
-from proband.cli import demo, ehr, evaluate, forecast, genome, likelihood, report, synth, tokens, train
+from proband.cli import (
+    demo,
+    ehr,
+    evaluate,
+    forecast,
+    genome,
+    likelihood,
+    oracle,
+    report,
+    synth,
+    tokens,
+    train,
+)
 from proband.core.errors import ProbandError
 
 INTERRUPTED = 130
@@ -23,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _module in (demo, synth, ehr, genome, tokens, train, forecast, likelihood, evaluate, report):
+for _module in (demo, synth, oracle, ehr, genome, tokens, train, forecast, likelihood, evaluate, report):
     _name = _module.__name__.rsplit(".", 1)[-1]
     app.command(_name)(_module.command)
 
@@ -42,7 +54,8 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
         if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
             raise
-        print("proband: interrupted; no partial output was left in place", file=sys.stderr)
+        news = "no partial output was left in place; a resumable stage keeps OUT.partial"
+        print(f"proband: interrupted; {news}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):

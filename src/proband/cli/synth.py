@@ -10,17 +10,39 @@ import typer
 
 def command(
     out: Annotated[Path, typer.Argument(help="Output folder.")],
-    subjects: Annotated[int, typer.Option(help="Number of subjects.", min=20)] = 5000,
-    seed: Annotated[int, typer.Option(help="Same seed, same files.", min=0)] = 0,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="demo: 5,000 subjects, 20,000 variants, 100 scores, a minute. "
+            "biobank: 20,000 subjects, 100,000 variants, 300 scores, minutes."
+        ),
+    ] = "biobank",
+    subjects: Annotated[
+        int | None, typer.Option(help="Number of subjects; default the preset's.", min=20)
+    ] = None,
+    variants: Annotated[
+        int | None, typer.Option(help="Genotyped variants; default the preset's.", min=440)
+    ] = None,
     scores: Annotated[
-        int, typer.Option(help="Number of polygenic scoring files, a fifth of them null.", min=1)
-    ] = 60,
-    overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
+        int | None,
+        typer.Option(help="Polygenic scoring files, a fifth of them null; default the preset's.", min=1),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same files.", min=0)] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; default one per core. Each takes up to 3 GB.", min=1)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make the output anew.")] = False,
 ) -> None:
     """Make a synthetic biobank with known truth: OMOP, genotypes, scoring files, task.
 
-    Example: proband synth biobank/ --subjects 1000 --seed 7
+    A stopped run goes on where it stopped when the same command is given again.
+
+    Example: proband synth biobank/ --preset demo --seed 7
+
+    Example: proband synth large/ --subjects 100000 --scores 3481
     """
     from proband.synth import synth
+    from proband.synth.config import preset as settings
 
-    synth(out, subjects=subjects, seed=seed, scores=scores, overwrite=overwrite)
+    config = settings(preset, subjects=subjects, variants=variants, scores=scores, seed=seed)
+    synth(out, config=config, workers=workers, overwrite=overwrite)

@@ -27,6 +27,10 @@ class CodeSet(BaseModel):
     regex: str | None = Field(
         default=None, description="Python regular expression, found anywhere in a code."
     )
+    may_be_absent: bool = Field(
+        default=False,
+        description="A rare outcome that no event may have: then nobody has it, instead of an error.",
+    )
 
     @field_validator("codes", "prefixes", mode="before")
     @classmethod
@@ -170,12 +174,15 @@ def require_known(task: Task, codes: Iterable[str]) -> None:
     A code list may be wider than the data: what is absent beside codes that are present is only said.
 
     Raises:
-        ConfigError: No code, prefix or regex of an outcome matches; with near matches.
+        ConfigError: No code, prefix or regex of an outcome matches, and it may not be absent; with near matches.
     """
     known = list(codes)
     present = set(known)
     for name, outcome in task.outcomes.items():
         asked = [*outcome.codes, *outcome.prefixes, *([outcome.regex] if outcome.regex else [])]
+        if not outcome.select(known) and outcome.may_be_absent:
+            say(f"task: no event has a code of outcome {name}; nobody counts as having it")
+            continue
         if not outcome.select(known):
             raise ConfigError(
                 f"unknown codes of outcome {name}",

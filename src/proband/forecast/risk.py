@@ -42,14 +42,16 @@ def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, np.ndarray]:
     """Tokens of each outcome of a task.
 
     Raises:
-        ConfigError: No code of an outcome is in the vocabulary; names near matches.
+        ConfigError: No code of an outcome is in the vocabulary, and it may not be absent; names near matches.
     """
     codes = vocabulary.base_codes()
     found = {}
     for name, wanted in task.outcomes.items():
         chosen = set(wanted.select(codes))
-        if not chosen:
+        if not chosen and not wanted.may_be_absent:
             raise _unknown_outcome(name, wanted, vocabulary)
+        if not chosen:
+            say(f"forecast: the model knows no code of {name}; its risks are 0")
         found[name] = np.array([code in chosen for code in codes])
         rolled = wanted.select(vocabulary.rolled)
         if rolled:

@@ -1,13 +1,15 @@
 """synth: a synthetic biobank with known truth, in the formats a real one hands over.
 
 Reads: nothing; every number comes from the seed and the tables of ``proband.synth.traits``.
-Writes: omop/ (CDM 5.4), genotypes/biobank.{pgen,pvar,psam}, scorefiles/*.txt.gz, truth/, task.yaml.
+Writes: omop/ (CDM 5.4), genotypes/ and reference/ (.pgen by chromosome), kinship.tsv, scorefiles/, truth/.
 Config: ``SynthConfig``.
-Next: ``proband ehr`` reads omop/, ``proband genome`` reads genotypes/ and scorefiles/.
+Next: ``proband ehr`` reads omop/ and kinship.tsv, ``proband genome`` genotypes/, reference/ and scorefiles/.
 Not done here: anything that learns or judges; only tests and experiments may open truth/.
 """
 
 from proband.synth.config import SynthConfig as SynthConfig
+from proband.synth.config import preset as preset
+from proband.synth.oracle import oracle as oracle
 from proband.synth.stage import synth as synth
 
-__all__ = ["SynthConfig", "synth"]
+__all__ = ["SynthConfig", "oracle", "preset", "synth"]

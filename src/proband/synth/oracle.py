@@ -18,7 +18,7 @@ import polars as pl
 from proband.core import schema
 from proband.core.errors import ConfigError, DataError
 from proband.core.progress import track
-from proband.core.provenance import read_json
+from proband.core.provenance import is_finished, read_json, stage_output
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.lives.files import LAW_FILE, ONSET_MODEL, RECORDED_MODEL
@@ -119,6 +119,48 @@ def _asked(truth: Path, times: pl.DataFrame) -> pl.DataFrame:
             found=f"{unknown.height} rows, first subject_id = {unknown['subject_id'].sort()[0]}",
         )
     return asked.sort("shard", "subject_id", "prediction_time")
+
+
+def oracle_stage(
+    biobank: Path,
+    times: Path,
+    out: Path,
+    *,
+    horizons: str = "1,5,10",
+    replicates: int = 100,
+    latent: bool = False,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> None:
+    """Write :func:`oracle` of the times in a Parquet file as risk.parquet, a RiskTable like any model's.
+
+    Args:
+        biobank: As for :func:`oracle`.
+        times: Parquet with subject_id and prediction_time.
+        out: Output folder.
+        horizons: Years, by commas.
+        replicates: As for :func:`oracle`, like the next two.
+        latent: See there.
+        seed: See there.
+        overwrite: Make the output anew.
+
+    Raises:
+        ConfigError: The horizons are no increasing numbers, or ``out`` is in use.
+        DataError: As of :func:`oracle`.
+    """
+    try:
+        years = [float(part) for part in horizons.split(",")]
+    except ValueError:
+        raise ConfigError("unusable --horizons", found=horizons, expected="years such as 1,5,10") from None
+    config = {"horizons_years": years, "replicates": replicates, "latent": latent, "seed": seed}
+    inputs = [biobank / "truth", times]
+    if is_finished(out, "oracle", config, overwrite, inputs):
+        return
+    with stage_output(out, stage="oracle", config=config, inputs=inputs, seed=seed) as run:
+        asked = schema.read_parquet(times)
+        risk = oracle(biobank, asked, years, replicates=replicates, seed=seed, latent=latent)
+        schema.RISK.write(risk, run.folder / "risk.parquet")
+        run.counts["num_risks"] = risk.height
 
 
 @dataclass(frozen=True)

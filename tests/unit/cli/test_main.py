@@ -44,7 +44,10 @@ def test_ctrl_c_is_one_line_and_status_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ending(monkeypatch, KeyboardInterrupt()) == 130
-    assert capsys.readouterr().err == "proband: interrupted; no partial output was left in place\n"
+    expected = (
+        "proband: interrupted; no partial output was left in place; a resumable stage keeps OUT.partial\n"
+    )
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])

@@ -156,3 +156,13 @@ def test_known_codes_pass() -> None:
         horizons_years=[1],
     )
     require_known(task, ["SNOMED//44054006", "LOINC//1"])
+
+
+def test_a_rare_outcome_may_be_absent_and_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    task = Task(
+        outcomes={"rare": {"codes": ["A//9"], "may_be_absent": True}, "common": {"codes": ["A//1"]}},
+        prediction={"years_after_entry": 1},
+        horizons_years=[1],
+    )
+    require_known(task, ["A//1"])
+    assert "no event has a code of outcome rare" in capsys.readouterr().err

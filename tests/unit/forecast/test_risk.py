@@ -63,6 +63,12 @@ def test_unknown_outcome_codes_name_a_near_match_or_the_roll_up() -> None:
         outcome_tokens(VOCABULARY, task("zzzzzzzzzzzzz"))
 
 
+def test_an_outcome_that_may_be_absent_has_no_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+    found = outcome_tokens(VOCABULARY, task({"d": {"codes": "X//3", "may_be_absent": True}}))
+    assert not found["d"].any()
+    assert "knows no code of d; its risks are 0" in capsys.readouterr().err
+
+
 YEARS = round(365.25 * DAY)
 PEOPLE = [
     Record([3, 2], [YEARS, 3 * YEARS], entry=0, exit=9 * YEARS),  # prevalent at 2 years

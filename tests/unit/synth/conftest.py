@@ -13,10 +13,12 @@ def small_config() -> SynthConfig:
         subjects=120,
         seed=3,
         scores=10,
+        shard_subjects=50,
         variants=1100,
         piece_megabases=0.25,
-        discovery_panel=150,
         causal_variants=60,
+        discovery_panel=150,
+        reference_panel=5,
         truth_replicates=6,
     )
 
@@ -24,5 +26,5 @@ def small_config() -> SynthConfig:
 @pytest.fixture(scope="session")
 def biobank(tmp_path_factory: pytest.TempPathFactory, small_config: SynthConfig) -> Path:
     out = tmp_path_factory.mktemp("synth") / "biobank"
-    synth(out, config=small_config)
+    synth(out, config=small_config, workers=1)
     return out

@@ -16,7 +16,7 @@ def test_every_field_is_documented() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"population_shares": (0.5, 0.1, 0.1, 0.1)}, "population_shares do not add up to 1"),
+        ({"population_shares": (0.5, 0.1, 0.1, 0.1, 0.1)}, "population_shares do not add up to 1"),
         ({"enrolment": (date(2012, 1, 1), date(2008, 1, 1))}, "enrolment and end are out of order"),
         ({"end": date(2013, 6, 1)}, "no follow-up at the prediction time"),
         ({"horizons_years": (5, 1)}, "horizons_years are not increasing"),

@@ -17,7 +17,8 @@ def write_task(path: Path, landmark_years: int, horizons: tuple[int, ...]) -> No
     """
     outcomes = {
         disease.name: {
-            "codes": [meds_code(one) for one in (disease.concept_id, *descendants(disease.concept_id))]
+            "codes": [meds_code(one) for one in (disease.concept_id, *descendants(disease.concept_id))],
+            "may_be_absent": True,  # in a small biobank nobody may have a rare disease
         }
         for disease in DISEASES
     }
