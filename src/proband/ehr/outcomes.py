@@ -174,7 +174,8 @@ def require_known(task: Task, codes: Iterable[str]) -> None:
     A code list may be wider than the data: what is absent beside codes that are present is only said.
 
     Raises:
-        ConfigError: No code, prefix or regex of an outcome matches, and it may not be absent; with near matches.
+        ConfigError: No code, prefix or regex of an outcome matches (unless it may be absent); with near
+            matches.
     """
     known = list(codes)
     present = set(known)

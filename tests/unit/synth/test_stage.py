@@ -40,28 +40,31 @@ def test_another_seed_gives_other_files(biobank: Path, small_config: SynthConfig
         assert hash_input(tmp_path / "other" / name) != hash_input(biobank / name)
 
 
-@pytest.mark.parametrize(
-    "step", ["simulate_chromosome", "weigh_chromosome", "write_scorefiles", "live_shard"]
-)
-def test_a_stopped_run_goes_on_where_it_stopped(
-    step: str, biobank: Path, small_config: SynthConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_stopped_again_and_again_goes_on_where_it_stopped(
+    biobank: Path, small_config: SynthConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = getattr(stage, step), []
+    shards = {"simulate_chromosome": 22, "weigh_chromosome": 22, "write_scorefiles": 1, "live_shard": 3}
+    calls = dict.fromkeys(shards, 0)
+    for step, stop_at in zip(shards, (3, 2, 1, 2), strict=True):
+        _stop_once(monkeypatch, step, stop_at, calls)
+        with pytest.raises(KeyboardInterrupt, match=step):
+            synth(tmp_path / "out", config=small_config, workers=1)
+        assert not (tmp_path / "out").exists()
+    synth(tmp_path / "out", config=small_config, workers=1)
+    assert hash_input(tmp_path / "out") == hash_input(biobank)
+    assert calls == {step: number + 1 for step, number in shards.items()}  # only what was cut off came twice
+
+
+def _stop_once(monkeypatch: pytest.MonkeyPatch, step: str, at: int, calls: dict[str, int]) -> None:
+    real = getattr(stage, step)
 
     def stopping(*args: object) -> object:
-        calls.append(args)
-        if len(calls) == 1 + (step != "write_scorefiles"):
-            raise KeyboardInterrupt
+        calls[step] += 1
+        if calls[step] == at:
+            raise KeyboardInterrupt(step)
         return real(*args)
 
     monkeypatch.setattr(stage, step, stopping)
-    with pytest.raises(KeyboardInterrupt):
-        synth(tmp_path / "out", config=small_config, workers=1)
-    assert not (tmp_path / "out").exists()
-    synth(tmp_path / "out", config=small_config, workers=1)
-    assert hash_input(tmp_path / "out") == hash_input(biobank)
-    shards = {"simulate_chromosome": 22, "weigh_chromosome": 22, "write_scorefiles": 1, "live_shard": 3}
-    assert len(calls) == shards[step] + 1  # only the one that stopped was done twice
 
 
 def test_a_finished_biobank_is_left_alone(biobank: Path, small_config: SynthConfig) -> None:
