@@ -24,6 +24,9 @@ def command(
     keep_ambiguous: Annotated[
         bool, typer.Option("--keep-ambiguous", help="Use A/T and C/G variants; default off.")
     ] = False,
+    match_by: Annotated[
+        str, typer.Option(help="position, or id for scoring files of rsIDs without positions.")
+    ] = "position",
     samples: Annotated[
         Path | None, typer.Option(help="TSV of sample_id, subject_id; default: the sample names.")
     ] = None,
@@ -90,6 +93,7 @@ def command(
         *paths,
         min_match_rate=min_match_rate,
         keep_ambiguous=keep_ambiguous,
+        match_by=match_by,
         samples=samples,
         keep=keep,
         ancestry=settings,

@@ -20,7 +20,10 @@ NO_ALLELE = 0
 NO_SITE = -1
 """Site of a row without position; other contigs than 1-22, X, Y and MT get numbers that match nothing."""
 
-_OTHER_ROW, _OTHER_VARIANT = -2, -3
+OTHER_SITE = -2
+"""Site of a row that no genotyped variant can be at."""
+
+_OTHER_VARIANT = -3
 _POSITION_BITS = 32
 _DIGITS = str.maketrans("ACGT", "0123")
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -103,7 +106,7 @@ def row_sites(chrom: pl.Series, pos: pl.Series) -> Int64[np.ndarray, " rows"]:
     is_missing = _nulls(chrom) | _nulls(pos)
     places = np.where(is_missing, NO_SITE, places).astype(np.int64) if is_missing.any() else places
     is_known = (numbers > 0) & (places >= 0) & (places < 2**_POSITION_BITS)
-    sites = np.where(is_known, (numbers << _POSITION_BITS) + places, _OTHER_ROW)
+    sites = np.where(is_known, (numbers << _POSITION_BITS) + places, OTHER_SITE)
     sites[is_missing] = NO_SITE
     return sites
 

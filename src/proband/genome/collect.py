@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import polars as pl
 
 from proband.core.errors import DataError
 from proband.core.progress import say, track
+from proband.genome.alleles import NO_SITE, OTHER_SITE, variant_sites
 from proband.genome.diagnose import left_out, nothing_left, with_remedies
 from proband.genome.genotypes import Genotypes
 from proband.genome.match import MATCHED, Matched, Sites, match_rows, report
@@ -40,30 +42,56 @@ class Collected:
 
 
 def collect(
-    source: Genotypes, files: list[Path], *, min_match_rate: float, keep_ambiguous: bool = False
+    source: Genotypes,
+    files: list[Path],
+    *,
+    min_match_rate: float,
+    keep_ambiguous: bool = False,
+    by_id: bool = False,
 ) -> Collected:
     """Match every scoring file to the genotypes; say which scores are left out, why, and what to do.
+
+    ``by_id`` takes a row's place from the genotyped variant of its identifier, which the genotypes then need.
 
     Raises:
         DataError: A file is not usable or of another genome build, two files are of one score, or no
             score reaches ``min_match_rate``.
     """
     sites = Sites.of(source.variants)
+    places = _places(source) if by_id else None
     batch = _Batch(sites, min_match_rate)
     metadata: dict[str, dict[str, str | None]] = {}
     for path in track(files, "Matching scores", len(files)):
-        item = read_scorefile(path)
+        item = read_scorefile(path, by_id=by_id)
+        item = _placed(item, places) if places is not None else item
         _check(item, metadata, source.build)
         metadata[item.pgs_id] = _describe(item)
         batch.add(item, match_rows(item.rows, sites, keep_ambiguous=keep_ambiguous))
     match = pl.concat(batch.finish())
     paths = dict(zip(metadata, files, strict=True))
-    match = with_remedies(match, paths, sites, source)
+    match = with_remedies(match, {} if by_id else paths, sites)
     if not match["kept"].any():
         raise nothing_left(match, metadata, source, min_match_rate)
     for row in match.filter(~pl.col("kept")).iter_rows(named=True):
         say(f"genome: {left_out(row, min_match_rate)}")
     return Collected(match, metadata, batch.store.weights(source.num_variants))
+
+
+def _places(source: Genotypes) -> pl.DataFrame:
+    """``id`` and ``site`` of the identifiers that stand for one site."""
+    if "id" not in source.variants.columns:
+        raise DataError("genotypes without identifiers", where=source.files[0], expected="an ID column")
+    variants = source.variants
+    sites = pl.Series("site", variant_sites(variants["chrom"], variants["pos"]))
+    return pl.DataFrame([variants["id"], sites]).unique().unique("id", keep="none")
+
+
+def _placed(item: Scorefile, places: pl.DataFrame) -> Scorefile:
+    assert item.ids is not None
+    ids = item.ids.alias("id").to_frame()
+    sites = ids.join(places, on="id", how="left", maintain_order="left")["site"].fill_null(OTHER_SITE)
+    sites = sites.zip_with(item.ids.is_not_null(), pl.Series([NO_SITE], dtype=pl.Int64))
+    return dataclasses.replace(item, build=None, rows=dataclasses.replace(item.rows, sites=sites.to_numpy()))
 
 
 class _Batch:

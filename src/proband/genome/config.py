@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +24,10 @@ class GenomeConfig(BaseModel):
     )
     keep_ambiguous: bool = Field(
         False, description="Use A/T and C/G variants, trusting that both files name the same strand."
+    )
+    match_by: Literal["position", "id"] = Field(
+        "position",
+        description="Find variants by position, or take each row's place from the variant of its identifier.",
     )
     ancestry: AncestryConfig | None = Field(
         None, description="Settings of components, populations and adjusted scores; None to leave them out."

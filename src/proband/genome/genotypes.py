@@ -123,7 +123,7 @@ class Genotypes:
         parts: Its files, in the order of their rows.
         variants: One row per ALT allele: ``index`` (row of the data set, UInt32), ``chrom``, ``pos`` (Int64),
             ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles), ``is_ambiguous``
-            (ALT is REF on the other strand).
+            (ALT is REF on the other strand); if asked for, ``id`` (String).
         sample_ids: Names of the samples that are read, in the files' order.
         is_male: Recorded sex is male, per sample.
         build: GRCh37 or GRCh38 if the files tell, else None.
@@ -153,13 +153,16 @@ class Genotypes:
         return DataSetReader(self.parts)
 
 
-def open_genotypes(path: Path, scratch: Path, keep: Path | None = None) -> Genotypes:
+def open_genotypes(
+    path: Path, scratch: Path, keep: Path | None = None, *, with_ids: bool = False
+) -> Genotypes:
     """Open a data set of genotypes.
 
     Args:
         path: A file, prefix, folder or pattern, as :func:`proband.genome.parts.find_genotypes` takes it.
         scratch: Folder for temporary files (a VCF's dosages); it must outlive the readers.
         keep: List of the samples to read, one name or ``FID IID`` a line; None for all.
+        with_ids: Read the variants' identifiers too.
 
     Raises:
         DataError: Something is missing, unreadable, truncated, duplicated, or does not fit together.
@@ -167,22 +170,22 @@ def open_genotypes(path: Path, scratch: Path, keep: Path | None = None) -> Genot
     from proband.genome.parts import find_genotypes, join_parts
     from proband.genome.samples import keep_samples
 
-    joined = join_parts([_open_file(file, scratch) for file in find_genotypes(path)])
+    joined = join_parts([_open_file(file, scratch, with_ids) for file in find_genotypes(path)])
     return keep_samples(joined, keep) if keep else joined
 
 
-def _open_file(path: Path, scratch: Path) -> Genotypes:
+def _open_file(path: Path, scratch: Path, with_ids: bool) -> Genotypes:
     if path.name.endswith((".pgen", ".bed")):
         from proband.genome.plink import open_plink
 
-        return open_plink(path)
+        return open_plink(path, with_ids=with_ids)
     if path.name.endswith(".bgen"):
         from proband.genome.bgen import open_bgen
 
-        return open_bgen(path)
+        return open_bgen(path, with_ids=with_ids)
     from proband.genome.vcf import open_vcf
 
-    return open_vcf(path, scratch)
+    return open_vcf(path, scratch, with_ids=with_ids)
 
 
 def complement(column: str) -> pl.Expr:
@@ -200,7 +203,7 @@ def per_allele(rows: pl.DataFrame) -> pl.DataFrame:
     """Split comma-joined ALT alleles into one row each, as :attr:`Genotypes.variants` wants them.
 
     Args:
-        rows: ``chrom, pos, ref, alt`` in the file's order; alleles of any case.
+        rows: ``chrom, pos, ref, alt``, perhaps ``id``, in the file's order; alleles of any case.
     """
     alleles = pl.col("alt").str.to_uppercase().str.split(",")
     rows = rows.with_row_index("index").with_columns(pl.col("ref").str.to_uppercase(), alts=alleles)
@@ -209,4 +212,5 @@ def per_allele(rows: pl.DataFrame) -> pl.DataFrame:
     nth = [rows.with_columns(alt=pl.col("alts").list.get(n, null_on_oob=True)) for n in range(most)]
     split = pl.concat([part.filter(pl.col("alt").is_not_null()) for part in nth]).sort("index")
     is_ambiguous = (pl.col("ref") == complement("alt")).fill_null(False)
-    return split.select("index", "chrom", "pos", "ref", "alt", "is_multiallelic", is_ambiguous=is_ambiguous)
+    columns = ["index", "chrom", "pos", "ref", "alt", *({"id"} & set(rows.columns)), "is_multiallelic"]
+    return split.select(*columns, is_ambiguous=is_ambiguous)

@@ -17,8 +17,8 @@ _BED_MAGIC_BYTES = 3
 _GENOTYPES_PER_BYTE = 4
 
 
-def open_plink(path: Path) -> Genotypes:
-    """Open a .pgen or .bed file with the two companions beside it.
+def open_plink(path: Path, *, with_ids: bool = False) -> Genotypes:
+    """Open a .pgen or .bed file with the two companions beside it, perhaps with the variants' identifiers.
 
     Raises:
         DataError: A companion is missing, something is unreadable, or the counts differ.
@@ -28,7 +28,7 @@ def open_plink(path: Path) -> Genotypes:
         variants_path, samples_path = _companion(stem, ".pvar"), _companion(stem, ".psam")
     else:
         variants_path, samples_path = _companion(stem, ".bim"), _companion(stem, ".fam")
-    rows, build = read_variants(variants_path)
+    rows, build = read_variants(variants_path, with_ids=with_ids)
     sample_ids, is_male = read_samples(samples_path)
     if path.suffix == ".bed":
         _check_bed_size(path, rows.height, len(sample_ids))
@@ -75,12 +75,12 @@ def _check_bed_size(path: Path, num_variants: int, num_samples: int) -> None:
         )
 
 
-def read_variants(path: Path) -> tuple[pl.DataFrame, str | None]:
+def read_variants(path: Path, *, with_ids: bool = False) -> tuple[pl.DataFrame, str | None]:
     """Read a .pvar (or a .bim, which is a .pvar without header).
 
     Returns:
-        ``chrom, pos, ref, alt`` (several ALT joined by commas) in the file's order, and the genome build
-        its header tells.
+        ``chrom, pos, ref, alt`` (several ALT joined by commas), and ``id`` if asked for, in the file's order,
+        and the genome build its header tells.
 
     Raises:
         DataError: The file is unreadable, lacks a column, or holds a position that is no integer.
@@ -92,9 +92,10 @@ def read_variants(path: Path) -> tuple[pl.DataFrame, str | None]:
         else None
     )
     if names is None:
-        columns = _headerless_columns(path, len(header))
+        columns = _headerless_columns(path, len(header)) | ({"id": 1} if with_ids else {})
     elif {"CHROM", "POS", "REF", "ALT"} <= set(names):
-        columns = {name.lower(): names.index(name) for name in ("CHROM", "POS", "REF", "ALT")}
+        wanted = ("CHROM", "POS", "REF", "ALT", *(["ID"] if with_ids and "ID" in names else []))
+        columns = {name.lower(): names.index(name) for name in wanted}
     else:
         raise DataError("missing column", where=path, found=" ".join(names), expected="CHROM POS REF ALT")
     first_data_line = _first_lines(path, len(header) + 1)[len(header) :]
@@ -108,7 +109,8 @@ def read_variants(path: Path) -> tuple[pl.DataFrame, str | None]:
             "position is no integer", where=path, found=found, remedy="the file is damaged: make it again"
         )
     rows = rows.with_columns(plain_chromosomes(rows["chrom"]), positions)
-    return rows.select("chrom", "pos", "ref", "alt"), build_of_header(header)
+    named = ["id"] if "id" in columns else []
+    return rows.select("chrom", "pos", "ref", "alt", *named), build_of_header(header)
 
 
 def _first_lines(path: Path, most: int) -> list[str]:

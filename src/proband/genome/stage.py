@@ -52,6 +52,7 @@ def genome(
     *,
     min_match_rate: float = 0.75,
     keep_ambiguous: bool = False,
+    match_by: str = "position",
     samples: Path | None = None,
     keep: Path | None = None,
     ancestry: AncestryConfig | None = None,
@@ -73,6 +74,7 @@ def genome(
             manifest.json, and with ``ancestry`` what :func:`run_ancestry` writes.
         min_match_rate: Leave out scores matched below this share of their rows, 0 to 1.
         keep_ambiguous: Use strand-ambiguous (A/T, C/G) variants.
+        match_by: ``position``, or ``id`` for scoring files that have identifiers only.
         samples: Tab-separated file of ``sample_id, subject_id``, for sample names that are no subjects.
         keep: List of the samples to score, one name or ``FID IID`` a line.
         ancestry: Settings of the ancestry step; None to leave it out.
@@ -87,13 +89,20 @@ def genome(
         DataError: An input is not usable, or no score is left.
     """
     config = validated(
-        GenomeConfig, min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, ancestry=ancestry
+        GenomeConfig,
+        min_match_rate=min_match_rate,
+        keep_ambiguous=keep_ambiguous,
+        match_by=match_by,
+        ancestry=ancestry,
     )
     extra = ancestry_inputs or AncestryInputs()
     if extra.given and ancestry is None:
         raise ConfigError(
             "files for ancestry without the step", found=extra.given[0], remedy="give --ancestry"
         )
+    if extra.reference and match_by == "id":
+        remedy = "match by position: the panel's identifiers may be others"
+        raise ConfigError("--match-by id and --reference exclude each other", remedy=remedy)
     files = list_scorefiles(scorefiles)
     paths = find_genotypes(genotypes)
     inputs = [*paths, scorefiles, *(path for path in (samples, keep) if path), *extra.given]
@@ -106,7 +115,7 @@ def genome(
     ):
         scratch = work / _PROGRESS / "genotypes"
         scratch.mkdir(exist_ok=True)
-        source = open_genotypes(genotypes, scratch, keep)
+        source = open_genotypes(genotypes, scratch, keep, with_ids=match_by == "id")
         inputs += [path for path in source.files if path not in paths]
         _score_all(task, source, run)
     shutil.rmtree(out / _PROGRESS)  # only now: until the output stands in its place, it is needed
@@ -195,6 +204,7 @@ def _matched(task: _Task, source: Genotypes, folder: Path) -> Collected:
         task.scorefiles,
         min_match_rate=config.min_match_rate,
         keep_ambiguous=config.keep_ambiguous,
+        by_id=config.match_by == "id",
     )
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(collected.weights, work)
