@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt32
+from jaxtyping import Bool, Float32, Float64, UInt32
 from threadpoolctl import threadpool_limits
 
 from proband.core.progress import track
@@ -97,12 +97,14 @@ class Block:
         calls: Dosages of the slice's samples.
         fill: What a missing call counts, per row.
         groups: The weights.
+        base: What the fill itself adds to each score.
     """
 
     rows: slice
     calls: Calls
     fill: Float32[np.ndarray, " rows"]
     groups: list[Group]
+    base: Float64[np.ndarray, " scores"]
 
 
 def score_slice(job: SliceJob) -> Path:
@@ -121,7 +123,7 @@ def score_slice(job: SliceJob) -> Path:
     with threadpool_limits(1), ThreadPoolExecutor(job.workers) as pool:
         num_blocks = -(-(num_rows - done) // job.step)
         for block in track(_blocks(job, weights, done, pool), "Scoring", num_blocks):
-            base += weights.slopes[block.rows].T @ block.fill.astype(np.float64)
+            base += block.base
             add_tile = functools.partial(_add_tile, total, block, weights.bases[block.rows])
             list(pool.map(add_tile, tiles(total.shape[1])))  # the list raises what a thread raised
             if time.monotonic() - saved > seconds_between(total.nbytes):
@@ -147,7 +149,8 @@ def _blocks(job: SliceJob, weights: Weights, done: int, pool: ThreadPoolExecutor
 def _read_block(job: SliceJob, weights: Weights, reader: DataSetReader, rows: slice) -> Block:
     calls = reader.read_calls(weights.variants[rows], job.start, job.stop)
     means = mean_dosages(calls, job.copies, job.is_x[rows]) if job.means is None else job.means[rows]
-    return Block(rows, calls, fills(means, weights.bases[rows]), group_scores(weights.slopes[rows]))
+    fill, slopes = fills(means, weights.bases[rows]), weights.slopes[rows]
+    return Block(rows, calls, fill, group_scores(slopes), slopes.T @ fill.astype(np.float64))
 
 
 def _add_tile(
