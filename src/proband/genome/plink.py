@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from jaxtyping import Bool, UInt64
 
 from proband.core.errors import DataError
@@ -52,15 +58,13 @@ def _allele_offsets(alts: pl.Series) -> UInt64[np.ndarray, " offsets"] | None:
 
 
 def _companion(stem: str, suffix: str) -> Path:
+    """The file of that ending, or packed as plink2 packs it (``.pvar.zst``)."""
     path = Path(stem + suffix)
-    if path.is_file():
-        return path
-    packed = Path(f"{path}.zst")
-    if packed.is_file():
-        remedy = f"unpack it: plink2 --zst-decompress {packed.name} > {path.name}"
-        raise DataError("compressed companion file", where=packed, expected=path.name, remedy=remedy)
-    remedy = "keep the three files of a PLINK data set side by side under one name"
-    raise DataError("missing companion file", where=path, remedy=remedy)
+    found = next((file for file in (path, Path(f"{path}.zst")) if file.is_file()), None)
+    if found is None:
+        remedy = "keep the three files of a PLINK data set side by side under one name"
+        raise DataError("missing companion file", where=path, remedy=remedy)
+    return found
 
 
 def _check_bed_size(path: Path, num_variants: int, num_samples: int) -> None:
@@ -114,18 +118,28 @@ def read_variants(path: Path, *, with_ids: bool = False) -> tuple[pl.DataFrame, 
 
 
 def _first_lines(path: Path, most: int) -> list[str]:
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with _open_text(path) as file:
         return [line for line, _ in zip(file, range(most), strict=False)]
 
 
 def _header_lines(path: Path) -> list[str]:
-    lines = []
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if not line.startswith("#"):
-                break
-            lines.append(line)
-    return lines
+    with _open_text(path) as file:
+        return list(itertools.takewhile(lambda line: line.startswith("#"), file))
+
+
+@contextlib.contextmanager
+def _open_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file, unpacking .zst; damage in it is a DataError."""
+    try:
+        if path.suffix == ".zst":
+            raw = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+            with io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as file:
+                yield file
+        else:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                yield file
+    except OSError as error:
+        raise DataError("unreadable file", where=path, found=error, remedy="copy or make it again") from None
 
 
 def _headerless_columns(path: Path, num_header: int) -> dict[str, int]:
@@ -165,7 +179,7 @@ def read_samples(path: Path) -> tuple[list[str], Bool[np.ndarray, " samples"]]:
     Raises:
         DataError: There is no IID column, or a row lacks it.
     """
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with _open_text(path) as file:
         rows = [line.split() for line in file if line.strip() and not line.startswith("##")]
     names = ["FID", "IID", "PAT", "MAT", "SEX"]
     if rows and rows[0][0].startswith("#"):
