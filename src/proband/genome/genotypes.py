@@ -94,25 +94,50 @@ class DataSetReader:
         """As :meth:`read`, but int8 where no file read holds anything but hard calls."""
         return self._read(indices, start, stop, counts=True)
 
+    def count(self, indices: UInt32[np.ndarray, " variants"]) -> UInt32[np.ndarray, "variants 4"] | None:
+        """Numbers of samples with 0, 1 and 2 ALT alleles and of those not called.
+
+        None where a file read may hold other than hard calls.
+        """
+        chosen = self._chosen(indices)
+        if not all(_hard_calls_only(reader) for reader, _, _ in chosen):
+            return None
+        counts = np.empty((len(indices), 4), np.uint32)
+        for reader, rows, own in chosen:
+            counts[rows] = reader.count(own)
+        return counts
+
     def _read(self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int, counts: bool) -> Any:
-        where = np.searchsorted(self._ends, indices, side="right")
-        numbers = np.unique(where).tolist()
-        readers: list[Any] = [self._reader(number) for number in numbers]
-        counts = counts and all(getattr(reader, "hard_calls_only", False) for reader in readers)
+        chosen = self._chosen(indices)
+        counts = counts and all(_hard_calls_only(reader) for reader, _, _ in chosen)
         dosages = np.empty((len(indices), stop - start), np.int8 if counts else np.float32)
-        for number, reader in zip(numbers, readers, strict=True):
-            rows = np.flatnonzero(where == number)
-            own = (indices[rows] - self._parts[number].first).astype(np.uint32)
+        for reader, rows, own in chosen:
             found = (reader.read_counts if counts else reader.read)(own, start, stop)
-            if len(numbers) == 1:
+            if len(chosen) == 1:
                 return found
             dosages[rows] = found
         return dosages
+
+    def _chosen(
+        self, indices: UInt32[np.ndarray, " variants"]
+    ) -> list[tuple[Any, np.ndarray, UInt32[np.ndarray, " own"]]]:
+        """Readers, which of ``indices`` each holds, and their rows within the reader's file."""
+        where = np.searchsorted(self._ends, indices, side="right")
+        chosen = []
+        for number in np.unique(where).tolist():
+            rows = np.flatnonzero(where == number)
+            own = (indices[rows] - self._parts[number].first).astype(np.uint32)
+            chosen.append((self._reader(number), rows, own))
+        return chosen
 
     def _reader(self, number: int) -> DosageReader:
         if number not in self._open:
             self._open[number] = self._parts[number].open()
         return self._open[number]
+
+
+def _hard_calls_only(reader: DosageReader) -> bool:
+    return getattr(reader, "hard_calls_only", False)
 
 
 @dataclass(frozen=True)
