@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -84,7 +85,9 @@ def run(command: list[str], **environment: str) -> Measured:
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)}\n{output}")
-    return Measured(used.ru_utime + used.ru_stime, time.perf_counter() - started, used.ru_maxrss / 1024)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", output)
+    wall = time.perf_counter() - started
+    return Measured(used.ru_utime + used.ru_stime, wall, int(peak.group(1)) / 1024 if peak else 0.0)
 
 
 def measure(task: str, folder: Path, **options: object) -> Measured:
@@ -357,6 +360,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.task:
         TASKS[options.task](options.folder, **json.loads(options.options))
+        print(
+            Path("/proc/self/status").read_text()
+        )  # rusage's peak is that of the process that forked, if larger
         return
     sizes = Sizes(500, 5000, 200, 50) if options.quick else Sizes(5000, 100_000, NUM_SCORES, NUM_FEW_SCORES)
     load = os.getloadavg()[0]
