@@ -16,6 +16,7 @@ from proband.core.progress import say
 from proband.core.schema import ANCESTRY, PCS
 from proband.genome.ancestry.adjust import Fitted, fit_adjustment, write_adjusted
 from proband.genome.ancestry.axes import place
+from proband.genome.ancestry.basis import SHARED_SCORES, Basis, own_basis, panel_basis, score_names
 from proband.genome.ancestry.config import ADJUSTMENTS, AncestryConfig
 from proband.genome.ancestry.figures import plot_components
 from proband.genome.ancestry.inputs import read_pcs
