@@ -190,6 +190,7 @@ def test_dosages_of_a_file_with_some_are_not_rounded(tmp_path):
     genotypes = open_plink(path)
     read = genotypes.reader.read_calls(np.array([0, 1], np.uint32), 0, 4)
     assert read.dtype == np.float32
+    assert genotypes.reader.count(np.array([0, 1], np.uint32)) is None
     np.testing.assert_allclose(read, dosages)
     weights = Weights(
         np.arange(2, dtype=np.uint32),
@@ -214,6 +215,9 @@ def test_hard_calls_are_read_as_the_dosages_are(source, subset):
     expected = (calls[:, subset] if subset else calls)[rows, 1:3]
     assert (counts == expected).all()
     assert (genotypes.reader.read(rows, 1, 3) == expected).all()
+    everyone = (calls[:, subset] if subset else calls)[rows]
+    numbers = np.stack([(everyone == call).sum(axis=1) for call in (0, 1, 2, -9)], axis=1)
+    assert (genotypes.reader.count(rows) == numbers).all()
 
 
 def test_parts_are_one_data_set(source, pgen):
