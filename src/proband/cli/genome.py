@@ -54,6 +54,20 @@ def command(
     ancestry_model: Annotated[
         Path | None, typer.Option(help="Apply the ancestry model of an earlier run.")
     ] = None,
+    population_column: Annotated[
+        str | None, typer.Option(help="Column of the populations; default the first known name.")
+    ] = None,
+    num_pcs: Annotated[int, typer.Option(help="Principal components kept.")] = 10,
+    similarity: Annotated[
+        str, typer.Option(help="Most similar population by forest or mahalanobis distance.")
+    ] = "forest",
+    relatives: Annotated[
+        str, typer.Option(help="king: estimate kinship without a table; none: take all as unrelated.")
+    ] = "king",
+    adjust: Annotated[
+        list[str] | None,
+        typer.Option(help="Z_MostSimilarPop, Z_norm1 or Z_norm2, repeatable; default all possible."),
+    ] = None,
     memory: Annotated[int, typer.Option(help="MiB for scoring, beside the weights.")] = 1024,
     workers: Annotated[int, typer.Option(help="Threads for scoring.")] = 1,
     spark: Annotated[str | None, typer.Option(help="Spark master URL, such as yarn or local[8].")] = None,
@@ -71,11 +85,22 @@ def command(
 
     Example: proband genome --from-scores aggregated_scores.txt.gz genome/
     """
+    from proband.core.config import validated
     from proband.core.errors import ConfigError
     from proband.genome import AncestryConfig, AncestryInputs, genome, genome_from_scores
+    from proband.genome.ancestry.config import ADJUST_PCS, SIMILARITY_PCS
 
     inputs = AncestryInputs(splits, kinship, pcs, reference, reference_populations, ancestry_model)
-    settings = AncestryConfig() if ancestry or inputs.given else None
+    settings = validated(
+        AncestryConfig,
+        population_column=population_column,
+        num_pcs=num_pcs,
+        adjust_pcs=min(num_pcs, ADJUST_PCS),
+        similarity_pcs=min(num_pcs, SIMILARITY_PCS),
+        similarity=similarity,
+        relatives=relatives,
+        adjust=tuple(adjust) if adjust else None,
+    )
     expected = "OUT" if from_scores else "GENOTYPES SCOREFILES OUT"
     if len(paths) != len(expected.split()):
         raise ConfigError("unusable arguments", found=" ".join(map(str, paths)), expected=expected)
@@ -84,7 +109,7 @@ def command(
             from_scores,
             paths[0],
             samples=samples,
-            ancestry=settings,
+            ancestry=settings if ancestry or inputs.given else None,
             ancestry_inputs=inputs,
             overwrite=overwrite,
         )
@@ -96,7 +121,7 @@ def command(
         match_by=match_by,
         samples=samples,
         keep=keep,
-        ancestry=settings,
+        ancestry=settings if ancestry or inputs.given else None,
         ancestry_inputs=inputs,
         memory_mb=memory,
         workers=workers,
