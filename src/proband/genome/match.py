@@ -115,7 +115,8 @@ def match_rows(rows: Rows, sites: Sites, *, keep_ambiguous: bool = False) -> Mat
         keep_ambiguous: Trust the strand of A/T and C/G variants instead of excluding them.
     """
     first = sites.find(rows.sites)
-    first[~rows.is_scorable] = -1
+    if not rows.is_scorable.all():
+        first[~rows.is_scorable] = -1
     variants, rules = _best(rows, sites, first)
     fits = rules < _NO_RULE
     reasons = np.full(len(rows), MATCHED, np.int8)
@@ -139,8 +140,11 @@ def _best(
     while len(chosen):
         candidate = first[chosen] + nth
         rule = _rule(rows.effect[chosen], rows.other[chosen], sites.ref[candidate], sites.alt[candidate])
-        better = rule < rules[chosen]
-        rules[chosen[better]], variants[chosen[better]] = rule[better], candidate[better]
+        if nth:
+            better = rule < rules[chosen]
+            rules[chosen[better]], variants[chosen[better]] = rule[better], candidate[better]
+        else:
+            rules[chosen] = rule
         nth += 1
         chosen = chosen[candidate + 1 < sites.ends[candidate]]
     return variants, rules
