@@ -125,6 +125,9 @@ def write_scores(
     temporary = path.with_name(f".{path.name}.partial")
     with contextlib.ExitStack() as stack:
         stack.callback(temporary.unlink, missing_ok=True)
+        if work is None and spark is None:  # results may outgrow the system's folder for temporary files
+            scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+            work = Path(stack.enter_context(scratch))
         slices = score_samples(source, weights, memory_mb=memory_mb, workers=workers, spark=spark, work=work)
         # Sums hardly ever repeat: a dictionary of them would only cost time.
         with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from proband.core.errors import ConfigError
+from proband.core.errors import ConfigError, DataError
 from proband.core.schema import SCORES
 from proband.genome import kernels, score
 from proband.genome.plink import open_plink
@@ -240,20 +240,33 @@ def test_parts_are_one_data_set(source, pgen):
     )
 
 
-def test_scores_are_written_in_the_order_named(source, tmp_path):
+@pytest.mark.parametrize("has_work", [True, False])
+def test_scores_are_written_in_the_order_named(source, tmp_path, has_work):
     genotypes, calls = source
+    work = tmp_path / "work" if has_work else None
     hits = random_hits()
     names = [f"PGS{number}" for number in range(NUM_SCORES)]
     subjects = pl.Series(range(100, 100 + NUM_SAMPLES), dtype=pl.Int64)
-    write_scores(
-        genotypes, weights_of(hits), names, subjects, tmp_path / "scores.parquet", work=tmp_path / "work"
-    )
+    write_scores(genotypes, weights_of(hits), names, subjects, tmp_path / "scores.parquet", work=work)
     frame = SCORES.read(tmp_path / "scores.parquet")
     assert frame.columns == ["subject_id", *names]
     assert frame["subject_id"].to_list() == subjects.to_list()
     expected = naive(hits, calls, genotypes.is_male)
     np.testing.assert_allclose(frame.drop("subject_id").to_numpy().T, expected, atol=2e-5)
     assert [path.name for path in tmp_path.glob(".*")] == []
+    assert (tmp_path / "work").exists() == has_work
+
+
+def test_nothing_is_left_of_scores_that_failed(source, tmp_path):
+    genotypes, _ = source
+    genotypes.files[0].write_bytes(genotypes.files[0].read_bytes()[:-40])
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataError):
+        write_scores(
+            genotypes, weights_of(random_hits()), [f"P{n}" for n in range(NUM_SCORES)],
+            pl.Series(range(NUM_SAMPLES)), tmp_path / "out" / "scores.parquet",
+        )  # fmt: skip
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_cluster_needs_a_work_folder(source):
