@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from proband.core.config import validated
 from proband.core.errors import ConfigError, ProbandError
@@ -174,6 +175,7 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
         source, collected.weights, kept, who["subject_id"], scores,
         memory_mb=task.memory_mb, workers=task.workers, spark=task.spark, work=progress / "scores",
     )  # fmt: skip
+    _say_constant(scores, kept)
     run.counts |= {
         "num_subjects": who.height,
         "num_variants": source.num_variants,
@@ -190,6 +192,25 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
             scorefiles=task.scorefiles, min_match_rate=task.config.min_match_rate,
             keep_ambiguous=task.config.keep_ambiguous,
         )  # fmt: skip
+
+
+def _say_constant(path: Path, names: list[str]) -> None:
+    """Name the scores that are the same for everybody; they are kept."""
+    parts = pq.ParquetFile(path).metadata
+    columns = {
+        parts.row_group(0).column(number).path_in_schema: number for number in range(parts.num_columns)
+    }
+    constant = [name for name in names if _is_constant(parts, columns[name])]
+    if constant:
+        say(f"genome: {len(constant)} scores are the same for everybody, first {constant[0]}; they are kept")
+
+
+def _is_constant(parts: pq.FileMetaData, column: int) -> bool:
+    """Whether least and greatest value of a column are one, by the file's own statistics."""
+    found = [parts.row_group(number).column(column).statistics for number in range(parts.num_row_groups)]
+    return all(item is not None and item.has_min_max for item in found) and (
+        len({value for item in found for value in (item.min, item.max)}) == 1
+    )
 
 
 def _matched(task: _Task, source: Genotypes, folder: Path) -> Collected:

@@ -186,9 +186,11 @@ def test_a_full_disk_keeps_progress_and_a_later_run_ends_well(pgen, scores, out,
     assert sums(out)["PGS1"].to_list() == [0, 1, 2]
 
 
-def test_a_score_that_does_not_vary_is_kept(pgen, scores, out):
+def test_a_score_that_does_not_vary_is_kept_and_said(pgen, scores, out, capsys):
+    scores("PGS2.txt", [["1", 20, "T", "C", 1]])
     genome(pgen(SITES, [[1, 1, 1], *CALLS[1:]]), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out)
     assert sums(out)["PGS1"].to_list() == [1, 1, 1]
+    assert "1 scores are the same for everybody, first PGS1" in capsys.readouterr().err
 
 
 def test_ancestry_with_given_components(pgen, scores, out, tmp_path):
@@ -318,3 +320,33 @@ def test_a_score_without_positions_stops_the_run(pgen, scores, out):
     with pytest.raises(DataError, match=r"without positions.*rsids\.txt.*harmonised"):
         genome(pgen(SITES, CALLS), folder, out)
     assert not out.exists()
+
+
+def test_command_line_takes_scores_computed_elsewhere(out, tmp_path, capsys):
+    app = typer.Typer()
+    app.command()(command)
+    (tmp_path / "a.tsv").write_text("IID\tPGS1\n4\t0.5\n")
+    result = CliRunner().invoke(app, [str(out), "--from-scores", str(tmp_path / "a.tsv")])
+    assert result.exit_code == 0, result.output
+    assert sums(out).rows() == [(4, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["a", "b"], "GENOTYPES SCOREFILES OUT"), (["a", "--from-scores", "s", "b"], "OUT")],
+)
+def test_wrong_number_of_arguments(arguments, expected):
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).endswith(f"found a b; expected {expected}")
+
+
+def test_identifiers_and_a_panel_exclude_each_other(pgen, scores, out, tmp_path):
+    inputs = AncestryInputs(reference=tmp_path)
+    with pytest.raises(ConfigError, match=r"--match-by id and --reference exclude each other"):
+        genome(pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out, match_by="id",
+               ancestry=AncestryConfig(), ancestry_inputs=inputs)  # fmt: skip
+    with pytest.raises(ConfigError, match=r"unusable --match-by; found 'name'"):
+        genome(tmp_path, tmp_path, out, match_by="name")
