@@ -32,20 +32,19 @@ def scorefile(data):
 
 
 def converted(vcf: Path, folder: Path, kind: str) -> Path:
-    """The VCF's calls as .pgen or .bed with companions, written without plink2."""
+    """The VCF's calls as .pgen (in two files for ``parts``) or .bed with companions, without plink2."""
     source = open_vcf(vcf, folder)
     calls = source.reader.read(
         np.arange(source.num_variants, dtype=np.uint32), 0, len(source.sample_ids)
     ).astype(np.int8)
     sites = source.variants.rows(named=True)
+    if kind == "parts":
+        half = len(calls) // 2
+        write_pgen(folder / "tiny_chr1", calls[:half], sites[:half], source.sample_ids)
+        write_pgen(folder / "tiny_chr2", calls[half:], sites[half:], source.sample_ids)
+        return folder / "tiny_chr{chrom}"
     if kind == "pgen":
-        with pgenlib.PgenWriter(
-            str(folder / "tiny.pgen").encode(), calls.shape[1], len(calls), False
-        ) as file:
-            file.append_biallelic_batch(calls)
-        lines = [f"{site['chrom']}\t{site['pos']}\t.\t{site['ref']}\t{site['alt']}" for site in sites]
-        (folder / "tiny.pvar").write_text("\n".join(["#CHROM\tPOS\tID\tREF\tALT", *lines]) + "\n")
-        (folder / "tiny.psam").write_text("\n".join(["#IID", *source.sample_ids]) + "\n")
+        write_pgen(folder / "tiny", calls, sites, source.sample_ids)
     else:
         bits = np.array([3, 2, 0, 1], np.uint8)[np.where(calls < 0, 3, calls)]
         bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 4))).reshape(len(calls), -1, 4)
@@ -57,7 +56,15 @@ def converted(vcf: Path, folder: Path, kind: str) -> Path:
     return folder / "tiny"
 
 
-@pytest.mark.parametrize("kind", ["vcf", "bgen", "pgen", "bed"])
+def write_pgen(stem: Path, calls: np.ndarray, sites: list[dict], sample_ids: list[str]) -> None:
+    with pgenlib.PgenWriter(f"{stem}.pgen".encode(), calls.shape[1], len(calls), False) as file:
+        file.append_biallelic_batch(np.ascontiguousarray(calls))
+    lines = [f"{site['chrom']}\t{site['pos']}\t.\t{site['ref']}\t{site['alt']}" for site in sites]
+    Path(f"{stem}.pvar").write_text("\n".join(["#CHROM\tPOS\tID\tREF\tALT", *lines]) + "\n")
+    Path(f"{stem}.psam").write_text("\n".join(["#IID", *sample_ids]) + "\n")
+
+
+@pytest.mark.parametrize("kind", ["vcf", "bgen", "pgen", "parts", "bed"])
 def test_pgs001229_in_tiny1000g_equals_plink2(data, scorefile, tmp_path, kind):
     vcf = data / "genotypes" / "tiny1000G.vcf.gz"
     given = {"vcf": vcf, "bgen": vcf.with_name("tiny1000G.bgen")}

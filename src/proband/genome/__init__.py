@@ -1,13 +1,18 @@
 """genome: genotypes and scoring files to one row of polygenic scores per subject.
 
-Reads: .pgen, .bed or VCF genotypes, and PGS Catalog scoring files (the author's or harmonised).
-Writes: scores.parquet, match.parquet, samples.parquet, scores.json, manifest.json.
-Config: :class:`~proband.genome.stage.GenomeConfig` (least match rate, strand-ambiguous variants).
+Reads: .pgen, .bed, BGEN or VCF genotypes in one or several files, and PGS Catalog scoring files; or scores
+computed elsewhere.
+Writes: scores.parquet, match.parquet, samples.parquet, scores.json, manifest.json; with ancestry also
+pcs.parquet, ancestry.parquet and adjusted/.
+Config: :class:`~proband.genome.config.GenomeConfig` (least match rate, strand-ambiguous variants, ancestry).
 Next: tokens and train read scores.parquet by ``subject_id``.
-Not done here: imputation, lift-over between genome builds, ancestry adjustment, standardising of scores.
+Not done here: imputation, lift-over between genome builds.
 """
 
-from proband.genome.stage import GenomeConfig as GenomeConfig
+from proband.genome.ancestry.config import AncestryConfig as AncestryConfig
+from proband.genome.config import AncestryInputs as AncestryInputs
+from proband.genome.config import GenomeConfig as GenomeConfig
+from proband.genome.external import genome_from_scores as genome_from_scores
 from proband.genome.stage import genome as genome
 
-__all__ = ["GenomeConfig", "genome"]
+__all__ = ["AncestryConfig", "AncestryInputs", "GenomeConfig", "genome", "genome_from_scores"]

@@ -20,7 +20,10 @@ NO_ALLELE = 0
 NO_SITE = -1
 """Site of a row without position; other contigs than 1-22, X, Y and MT get numbers that match nothing."""
 
-_OTHER_ROW, _OTHER_VARIANT = -2, -3
+OTHER_SITE = -2
+"""Site of a row that no genotyped variant can be at."""
+
+_OTHER_VARIANT = -3
 _POSITION_BITS = 32
 _DIGITS = str.maketrans("ACGT", "0123")
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -51,12 +54,14 @@ def allele_codes(alleles: pl.Series) -> Int64[np.ndarray, " rows"]:
     >>> allele_codes(pl.Series(["A", "t", None, "AA", "CAT", "-"])).tolist()[:5]
     [4, 7, 0, 16, 83]
     """
-    head = text_views(alleles)[:, 0]
-    codes = _LETTERS[(head >> np.uint64(32)) & np.uint64(0xFF)]
+    # A single letter is all there is behind the length; with more, the number is beyond the table.
+    letters = text_views(alleles)[:, 0] >> np.uint64(32)
+    codes = _LETTERS[np.minimum(letters, len(_LETTERS) - 1)]
+    if not alleles.null_count() and codes.all():
+        return codes
     is_null = _nulls(alleles)
     codes[is_null] = NO_ALLELE
-    is_letter = ((head & np.uint64(0xFFFFFFFF)) == 1) & (codes > 0)
-    others = np.flatnonzero(~is_letter & ~is_null)
+    others = np.flatnonzero((codes == 0) & ~is_null)
     if len(others):
         spelt = alleles.gather(others).str.to_uppercase()
         names = spelt.unique()
@@ -99,12 +104,18 @@ def complement_codes(codes: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " r
 
 def row_sites(chrom: pl.Series, pos: pl.Series) -> Int64[np.ndarray, " rows"]:
     """Chromosome (of any spelling) and position as one number; ``NO_SITE`` where either is missing."""
-    numbers, places = chromosome_numbers(chrom), pos.to_numpy()
-    is_missing = _nulls(chrom) | _nulls(pos)
-    places = np.where(is_missing, NO_SITE, places).astype(np.int64) if is_missing.any() else places
-    is_known = (numbers > 0) & (places >= 0) & (places < 2**_POSITION_BITS)
-    sites = np.where(is_known, (numbers << _POSITION_BITS) + places, _OTHER_ROW)
-    sites[is_missing] = NO_SITE
+    numbers, lengths = _runs(chrom)
+    bases = np.where(numbers > 0, numbers << _POSITION_BITS, OTHER_SITE)
+    is_missing = _nulls(chrom) | _nulls(pos) if chrom.null_count() or pos.null_count() else None
+    places = pos.to_numpy() if is_missing is None else pos.fill_null(0).to_numpy()
+    sites = np.repeat(bases, lengths)
+    is_out = (places >> _POSITION_BITS) != 0
+    if (numbers == 0).any() or is_out.any():
+        sites = np.where((sites < 0) | is_out, OTHER_SITE, sites + places)
+    else:
+        sites += places
+    if is_missing is not None:
+        sites[is_missing] = NO_SITE
     return sites
 
 
@@ -123,18 +134,21 @@ def split_sites(
 
 def chromosome_numbers(names: pl.Series) -> Int64[np.ndarray, " rows"]:
     """Numbers of :data:`CHROMOSOMES`; 0 for other contigs and nulls."""
+    return np.repeat(*_runs(names))
+
+
+def _runs(names: pl.Series) -> tuple[Int64[np.ndarray, " runs"], Int64[np.ndarray, " runs"]]:
+    """Numbers of chromosomes and lengths of runs of one name, of which files have few: they are sorted."""
     if names.is_empty():
-        return np.empty(0, np.int64)
-    # Files are mostly sorted: only the first name of every run of equal ones is looked at.
-    views = text_views(names)
-    head, tail = views.T
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    head, tail = text_views(names).T
     is_first = np.append(True, (head[1:] != head[:-1]) | (tail[1:] != tail[:-1]))
     if names.null_count():  # what stands in the place of a null is undefined
         is_null = _nulls(names)
         is_first[1:] |= is_null[1:] != is_null[:-1]
     firsts = np.flatnonzero(is_first)
     numbers = np.array([chromosome_number(name) for name in names.gather(firsts)], np.int64)
-    return np.repeat(numbers, np.diff(firsts, append=len(names)))
+    return numbers, np.diff(firsts, append=len(names))
 
 
 def _nulls(series: pl.Series) -> Bool[np.ndarray, " rows"]:

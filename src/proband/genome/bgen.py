@@ -25,9 +25,10 @@ _DIPLOID = 2
 _ERRORS = (ValueError, OSError, IndexError, RuntimeError, sqlite3.Error)
 _MALE = "1"
 _SAMPLE_HEADER_LINES = 2
-_INDEX_QUERY = """SELECT chromosome, position, allele1, allele2, number_of_alleles FROM Variant
+_INDEX_QUERY = """SELECT chromosome, position, allele1, allele2, number_of_alleles, rsid FROM Variant
     ORDER BY file_start_position"""
-_SCHEMA = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String}
+_Row = tuple[str, int, str, str, str]
+_SCHEMA = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String, "id": pl.String}
 
 
 class BgenReader:
@@ -64,8 +65,8 @@ def _dosages(variant: Any) -> Float32[np.ndarray, " samples"]:
     return np.where(np.isnan(dosages), MISSING, dosages).astype(np.float32)
 
 
-def open_bgen(path: Path) -> Genotypes:
-    """Open a BGEN file; ``PATH.bgi`` and a .sample file beside it are used where they are.
+def open_bgen(path: Path, *, with_ids: bool = False) -> Genotypes:
+    """Open a BGEN file, perhaps with identifiers; ``PATH.bgi`` and a .sample beside it are used if there.
 
     Without an index the file is walked through once for its variants (and again by every process that reads
     it), which takes about 10 microseconds each and a seek on disk.
@@ -84,6 +85,7 @@ def open_bgen(path: Path) -> Genotypes:
     if end > path.stat().st_size:
         raise _unreadable(path, f"{path.stat().st_size} bytes where the last variant ends at {end}")
     table = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    table = table if with_ids else table.drop("id")
     sample_path = _sample_path(path, file.header.has_sample_ids)
     sample_ids, is_male = _read_samples(sample_path) if sample_path else (list(file.samples), None)
     if len(sample_ids) != file.header.nsamples:
@@ -119,7 +121,7 @@ def _index_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.bgi")
 
 
-def _indexed(path: Path, file: Any) -> tuple[list[tuple[str, int, str, str]], int]:
+def _indexed(path: Path, file: Any) -> tuple[list[_Row], int]:
     """Chromosome, position, REF and ALT of every variant, and the byte after the last."""
     with closing(sqlite3.connect(f"file:{_index_path(path)}?mode=ro", uri=True)) as index:
         found = index.execute(_INDEX_QUERY).fetchall()
@@ -133,16 +135,16 @@ def _indexed(path: Path, file: Any) -> tuple[list[tuple[str, int, str, str]], in
         )
     # The index names two alleles only.
     rows = [
-        (chrom, pos, one, two if number == _DIPLOID else ",".join(file[row].alleles[1:]))
-        for row, (chrom, pos, one, two, number) in enumerate(found)
+        (chrom, pos, one, two if number == _DIPLOID else ",".join(file[row].alleles[1:]), name)
+        for row, (chrom, pos, one, two, number, name) in enumerate(found)
     ]
     return rows, file[len(rows) - 1].next_variant_offset if rows else 0
 
 
-def _walked(path: Path, file: Any) -> tuple[list[tuple[str, int, str, str]], int]:
+def _walked(path: Path, file: Any) -> tuple[list[_Row], int]:
     rows, end = [], 0
     for item in track(file, f"Reading {path.name}", file.header.nvariants):
-        rows.append((item.chrom, item.pos, item.alleles[0], ",".join(item.alleles[1:])))
+        rows.append((item.chrom, item.pos, item.alleles[0], ",".join(item.alleles[1:]), item.rsid))
         end = item.next_variant_offset
     return rows, end
 

@@ -6,7 +6,9 @@ import functools
 import re
 from collections.abc import Iterable
 
+import numpy as np
 import polars as pl
+from jaxtyping import Int64
 
 # Lengths in bases of chromosomes 1-22 and X: Genome Reference Consortium, GRCh37.p13 and GRCh38.p14.
 _LENGTHS = {
@@ -17,6 +19,7 @@ _LENGTHS = {
         133797422 135086622 133275309 114364328 107043718 101991189 90338345 83257441 80373285 58617616
         64444167 46709983 50818468 156040895""",
 }
+_LENGTH_OF = {build: [int(length) for length in lengths.split()] for build, lengths in _LENGTHS.items()}
 _BUILD_OF_LENGTH = {int(length): build for build, lengths in _LENGTHS.items() for length in lengths.split()}
 _SYNONYMS = {"grch37": "GRCh37", "hg19": "GRCh37", "b37": "GRCh37", "grch38": "GRCh38", "hg38": "GRCh38"}
 # PLINK's numbers and region names beside the names used here.
@@ -56,6 +59,28 @@ def build_of_header(lines: Iterable[str]) -> str | None:
         if build:
             return build
     return None
+
+
+def build_of_positions(
+    chromosomes: Int64[np.ndarray, " variants"], positions: Int64[np.ndarray, " variants"]
+) -> str | None:
+    """The only build whose chromosomes reach far enough for all positions; None if both do, or neither.
+
+    Args:
+        chromosomes: Numbers of :data:`CHROMOSOMES`.
+        positions: Positions in bases.
+
+    >>> build_of_positions(np.array([1, 19]), np.array([5, 59_000_000]))
+    'GRCh37'
+    """
+    fits = []
+    for build, lengths in _LENGTH_OF.items():
+        # Other contigs, Y and MT tell nothing.
+        longest = np.full(len(CHROMOSOMES), np.iinfo(np.int64).max)
+        longest[1 : len(lengths) + 1] = lengths
+        if (positions <= longest[chromosomes]).all():
+            fits.append(build)
+    return fits[0] if len(fits) == 1 else None
 
 
 def plain_chromosome(name: str) -> str:

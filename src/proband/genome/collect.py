@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,12 @@ import polars as pl
 
 from proband.core.errors import DataError
 from proband.core.progress import say, track
+from proband.genome.alleles import NO_SITE, OTHER_SITE, variant_sites
 from proband.genome.diagnose import left_out, nothing_left, with_remedies
 from proband.genome.genotypes import Genotypes
-from proband.genome.match import MATCHED, Matched, Sites, match_rows, report
+from proband.genome.match import MATCHED, Matched, Sites, is_kept, match_rows, report, tally
 from proband.genome.scorefile import Rows, Scorefile, read_scorefile
 from proband.genome.weights import Weights, WeightStore
-
-_BATCH_ROWS = 2_000_000  # rows handed on together: bounds memory
 
 
 @dataclass(frozen=True)
@@ -40,71 +40,70 @@ class Collected:
 
 
 def collect(
-    source: Genotypes, files: list[Path], *, min_match_rate: float, keep_ambiguous: bool = False
+    source: Genotypes,
+    files: list[Path],
+    *,
+    min_match_rate: float,
+    keep_ambiguous: bool = False,
+    by_id: bool = False,
 ) -> Collected:
     """Match every scoring file to the genotypes; say which scores are left out, why, and what to do.
+
+    ``by_id`` takes a row's place from the genotyped variant of its identifier, which the genotypes then need.
 
     Raises:
         DataError: A file is not usable or of another genome build, two files are of one score, or no
             score reaches ``min_match_rate``.
     """
     sites = Sites.of(source.variants)
-    batch = _Batch(sites, min_match_rate)
+    places = _places(source) if by_id else None
+    store, tallies = WeightStore(), []
     metadata: dict[str, dict[str, str | None]] = {}
     for path in track(files, "Matching scores", len(files)):
-        item = read_scorefile(path)
+        item = read_scorefile(path, by_id=by_id)
+        item = _placed(item, places) if places is not None else item
         _check(item, metadata, source.build)
         metadata[item.pgs_id] = _describe(item)
-        batch.add(item, match_rows(item.rows, sites, keep_ambiguous=keep_ambiguous))
-    match = pl.concat(batch.finish())
+        matched = match_rows(item.rows, sites, keep_ambiguous=keep_ambiguous)
+        tallies.append(tally(matched))
+        if is_kept(tallies[-1], min_match_rate):
+            _add(store, item.rows, matched, sites)
+    match = report(list(metadata), tallies, min_match_rate)
     paths = dict(zip(metadata, files, strict=True))
-    match = with_remedies(match, paths, sites, source)
+    match = with_remedies(match, {} if by_id else paths, sites)
     if not match["kept"].any():
         raise nothing_left(match, metadata, source, min_match_rate)
     for row in match.filter(~pl.col("kept")).iter_rows(named=True):
         say(f"genome: {left_out(row, min_match_rate)}")
-    return Collected(match, metadata, batch.store.weights(source.num_variants))
+    return Collected(match, metadata, store.weights(source.num_variants))
 
 
-class _Batch:
-    """Gathers matched rows until they are worth handing on."""
+def _places(source: Genotypes) -> pl.DataFrame:
+    """``id`` and ``site`` of the identifiers that stand for one site."""
+    if "id" not in source.variants.columns:
+        raise DataError("genotypes without identifiers", where=source.files[0], expected="an ID column")
+    variants = source.variants
+    sites = pl.Series("site", variant_sites(variants["chrom"], variants["pos"]))
+    return pl.DataFrame([variants["id"], sites]).unique().unique("id", keep="none")
 
-    def __init__(self, sites: Sites, min_match_rate: float) -> None:
-        self.store = WeightStore()
-        self._sites = sites
-        self._min_match_rate = min_match_rate
-        self._reports: list[pl.DataFrame] = []
-        self._matched: list[tuple[str, Rows, Matched]] = []
 
-    def add(self, item: Scorefile, matched: Matched) -> None:
-        """Take a score's rows."""
-        self._matched.append((item.pgs_id, item.rows, matched))
-        if sum(len(rows) for _, rows, _ in self._matched) >= _BATCH_ROWS:
-            self._hand_on()
+def _placed(item: Scorefile, places: pl.DataFrame) -> Scorefile:
+    assert item.ids is not None
+    ids = item.ids.alias("id").to_frame()
+    sites = ids.join(places, on="id", how="left", maintain_order="left")["site"].fill_null(OTHER_SITE)
+    sites = sites.zip_with(item.ids.is_not_null(), pl.Series([NO_SITE], dtype=pl.Int64))
+    return dataclasses.replace(item, build=None, rows=dataclasses.replace(item.rows, sites=sites.to_numpy()))
 
-    def finish(self) -> list[pl.DataFrame]:
-        """Match reports of all scores, after the last one."""
-        if self._matched:
-            self._hand_on()
-        return self._reports
 
-    def _hand_on(self) -> None:
-        names, rows, matched = zip(*self._matched, strict=True)
-        self._reports.append(report(names, matched, self._min_match_rate))
-        hits = [self._hits(*item, number) for number, item in enumerate(zip(rows, matched, strict=True))]
-        self.store.add(pl.concat(hits), self._reports[-1]["kept"].to_numpy())
-        self._matched = []
-
-    def _hits(self, rows: Rows, matched: Matched, score: int) -> pl.DataFrame:
-        used = np.flatnonzero(matched.reasons == MATCHED)
-        at, variants = rows.at[:, used], matched.variants[used]
-        return pl.DataFrame({
-            "score": np.full(len(used), score, np.int32),
-            "index": self._sites.index[variants].astype(np.uint32),
-            "is_haploid": self._sites.is_haploid[variants],
-            "is_reversed": matched.is_reversed[used],
-            "at_0": at[0], "at_1": at[1], "at_2": at[2],
-        })  # fmt: skip
+def _add(store: WeightStore, rows: Rows, matched: Matched, sites: Sites) -> None:
+    used = np.flatnonzero(matched.reasons == MATCHED)
+    variants = matched.variants[used]
+    store.add(
+        sites.index[variants].astype(np.uint32),
+        rows.at[:, used],
+        matched.is_reversed[used],
+        sites.is_haploid[variants],
+    )
 
 
 def _check(item: Scorefile, metadata: dict[str, dict[str, str | None]], build: str | None) -> None:

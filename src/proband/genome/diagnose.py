@@ -34,34 +34,34 @@ _REMEDIES = {
     "multiallelic": "split variants into one line per ALT allele (bcftools norm -m-), which are then used",
     "duplicated": "the scoring file names a variant more than once; mend it, or use the harmonised file",
 }
+_UNKNOWN_ID = "its identifiers are not in the genotypes: match by position with the harmonised file"
 _ABSENT = (
     "its variants are not in the genotypes: impute them; sites where nobody varies, absent from "
     "whole-genome VCFs, must be called as homozygous reference"
 )
 
 
-def with_remedies(
-    match: pl.DataFrame, paths: Mapping[str, Path], sites: Sites, source: Genotypes
-) -> pl.DataFrame:
+def with_remedies(match: pl.DataFrame, paths: Mapping[str, Path], sites: Sites) -> pl.DataFrame:
     """Fill ``remedy`` of the scores left out.
 
     Args:
         match: The match report.
-        paths: Scoring file of each score.
+        paths: Scoring file of each score; empty where scores are matched by identifier.
         sites: The genotyped variants.
-        source: The data set they are of.
     """
     remedies = [
-        "" if row["kept"] else _remedy(row, paths[row["pgs_id"]], sites, source)
+        "" if row["kept"] else _remedy(row, paths.get(row["pgs_id"]), sites)
         for row in match.iter_rows(named=True)
     ]
     return match.with_columns(remedy=pl.Series(remedies, dtype=pl.String))
 
 
-def _remedy(row: Mapping[str, Any], path: Path, sites: Sites, source: Genotypes) -> str:
+def _remedy(row: Mapping[str, Any], path: Path | None, sites: Sites) -> str:
     main = max((name for name in REASONS if name != "matched"), key=lambda name: row[f"num_{name}"])
     if main != "no_variant":
         return _REMEDIES[main]
+    if path is None:
+        return _UNKNOWN_ID
     rows = read_scorefile(path).rows.sites[:_ROWS_LOOKED_AT]
     rows = rows[rows >= 0]
     is_found = sites.find(rows) >= 0

@@ -94,25 +94,50 @@ class DataSetReader:
         """As :meth:`read`, but int8 where no file read holds anything but hard calls."""
         return self._read(indices, start, stop, counts=True)
 
+    def count(self, indices: UInt32[np.ndarray, " variants"]) -> UInt32[np.ndarray, "variants 4"] | None:
+        """Numbers of samples with 0, 1 and 2 ALT alleles and of those not called.
+
+        None where a file read may hold other than hard calls.
+        """
+        chosen = self._chosen(indices)
+        if not all(_hard_calls_only(reader) for reader, _, _ in chosen):
+            return None
+        counts = np.empty((len(indices), 4), np.uint32)
+        for reader, rows, own in chosen:
+            counts[rows] = reader.count(own)
+        return counts
+
     def _read(self, indices: UInt32[np.ndarray, " variants"], start: int, stop: int, counts: bool) -> Any:
-        where = np.searchsorted(self._ends, indices, side="right")
-        numbers = np.unique(where).tolist()
-        readers: list[Any] = [self._reader(number) for number in numbers]
-        counts = counts and all(getattr(reader, "hard_calls_only", False) for reader in readers)
+        chosen = self._chosen(indices)
+        counts = counts and all(_hard_calls_only(reader) for reader, _, _ in chosen)
         dosages = np.empty((len(indices), stop - start), np.int8 if counts else np.float32)
-        for number, reader in zip(numbers, readers, strict=True):
-            rows = np.flatnonzero(where == number)
-            own = (indices[rows] - self._parts[number].first).astype(np.uint32)
+        for reader, rows, own in chosen:
             found = (reader.read_counts if counts else reader.read)(own, start, stop)
-            if len(numbers) == 1:
+            if len(chosen) == 1:
                 return found
             dosages[rows] = found
         return dosages
+
+    def _chosen(
+        self, indices: UInt32[np.ndarray, " variants"]
+    ) -> list[tuple[Any, np.ndarray, UInt32[np.ndarray, " own"]]]:
+        """Readers, which of ``indices`` each holds, and their rows within the reader's file."""
+        where = np.searchsorted(self._ends, indices, side="right")
+        chosen = []
+        for number in np.unique(where).tolist():
+            rows = np.flatnonzero(where == number)
+            own = (indices[rows] - self._parts[number].first).astype(np.uint32)
+            chosen.append((self._reader(number), rows, own))
+        return chosen
 
     def _reader(self, number: int) -> DosageReader:
         if number not in self._open:
             self._open[number] = self._parts[number].open()
         return self._open[number]
+
+
+def _hard_calls_only(reader: DosageReader) -> bool:
+    return getattr(reader, "hard_calls_only", False)
 
 
 @dataclass(frozen=True)
@@ -123,7 +148,7 @@ class Genotypes:
         parts: Its files, in the order of their rows.
         variants: One row per ALT allele: ``index`` (row of the data set, UInt32), ``chrom``, ``pos`` (Int64),
             ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles), ``is_ambiguous``
-            (ALT is REF on the other strand).
+            (ALT is REF on the other strand); if asked for, ``id`` (String).
         sample_ids: Names of the samples that are read, in the files' order.
         is_male: Recorded sex is male, per sample.
         build: GRCh37 or GRCh38 if the files tell, else None.
@@ -153,13 +178,16 @@ class Genotypes:
         return DataSetReader(self.parts)
 
 
-def open_genotypes(path: Path, scratch: Path, keep: Path | None = None) -> Genotypes:
+def open_genotypes(
+    path: Path, scratch: Path, keep: Path | None = None, *, with_ids: bool = False
+) -> Genotypes:
     """Open a data set of genotypes.
 
     Args:
         path: A file, prefix, folder or pattern, as :func:`proband.genome.parts.find_genotypes` takes it.
         scratch: Folder for temporary files (a VCF's dosages); it must outlive the readers.
         keep: List of the samples to read, one name or ``FID IID`` a line; None for all.
+        with_ids: Read the variants' identifiers too.
 
     Raises:
         DataError: Something is missing, unreadable, truncated, duplicated, or does not fit together.
@@ -167,22 +195,22 @@ def open_genotypes(path: Path, scratch: Path, keep: Path | None = None) -> Genot
     from proband.genome.parts import find_genotypes, join_parts
     from proband.genome.samples import keep_samples
 
-    joined = join_parts([_open_file(file, scratch) for file in find_genotypes(path)])
+    joined = join_parts([_open_file(file, scratch, with_ids) for file in find_genotypes(path)])
     return keep_samples(joined, keep) if keep else joined
 
 
-def _open_file(path: Path, scratch: Path) -> Genotypes:
+def _open_file(path: Path, scratch: Path, with_ids: bool) -> Genotypes:
     if path.name.endswith((".pgen", ".bed")):
         from proband.genome.plink import open_plink
 
-        return open_plink(path)
+        return open_plink(path, with_ids=with_ids)
     if path.name.endswith(".bgen"):
         from proband.genome.bgen import open_bgen
 
-        return open_bgen(path)
+        return open_bgen(path, with_ids=with_ids)
     from proband.genome.vcf import open_vcf
 
-    return open_vcf(path, scratch)
+    return open_vcf(path, scratch, with_ids=with_ids)
 
 
 def complement(column: str) -> pl.Expr:
@@ -200,7 +228,7 @@ def per_allele(rows: pl.DataFrame) -> pl.DataFrame:
     """Split comma-joined ALT alleles into one row each, as :attr:`Genotypes.variants` wants them.
 
     Args:
-        rows: ``chrom, pos, ref, alt`` in the file's order; alleles of any case.
+        rows: ``chrom, pos, ref, alt``, perhaps ``id``, in the file's order; alleles of any case.
     """
     alleles = pl.col("alt").str.to_uppercase().str.split(",")
     rows = rows.with_row_index("index").with_columns(pl.col("ref").str.to_uppercase(), alts=alleles)
@@ -209,4 +237,5 @@ def per_allele(rows: pl.DataFrame) -> pl.DataFrame:
     nth = [rows.with_columns(alt=pl.col("alts").list.get(n, null_on_oob=True)) for n in range(most)]
     split = pl.concat([part.filter(pl.col("alt").is_not_null()) for part in nth]).sort("index")
     is_ambiguous = (pl.col("ref") == complement("alt")).fill_null(False)
-    return split.select("index", "chrom", "pos", "ref", "alt", "is_multiallelic", is_ambiguous=is_ambiguous)
+    columns = ["index", "chrom", "pos", "ref", "alt", *({"id"} & set(rows.columns)), "is_multiallelic"]
+    return split.select(*columns, is_ambiguous=is_ambiguous)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int8
+from jaxtyping import Bool, Float32, Float64, Int8, UInt32
 from scipy import sparse
 
 from proband.genome.weights import ADDITIVE, DOMINANT, RECESSIVE
@@ -59,6 +59,21 @@ def mean_dosages(
         for column in (0, 1):
             called[:, column] -= np.bincount(row, copies[tile][sample, column], len(calls))
     total, weight = (np.where(is_x, both[:, 1], both[:, 0]) for both in (sums, called))
+    return _mean(total, weight)
+
+
+def mean_of_counts(counts: UInt32[np.ndarray, "rows 4"]) -> Float32[np.ndarray, " rows"]:
+    """Mean ALT dosage from the numbers of samples with 0, 1, 2 ALT alleles and not called, off X.
+
+    >>> mean_of_counts(np.array([[1, 1, 2, 9], [0, 0, 0, 5]], np.uint32)).tolist()
+    [1.25, 1.0]
+    """
+    return _mean(counts[:, 1] + 2.0 * counts[:, 2], counts[:, :3].sum(axis=1, dtype=np.float64))
+
+
+def _mean(
+    total: Float64[np.ndarray, " rows"], weight: Float64[np.ndarray, " rows"]
+) -> Float32[np.ndarray, " rows"]:
     is_called = weight > 0
     return np.where(is_called, total / np.where(is_called, weight, 1), _NOT_CALLED_DOSAGE).astype(np.float32)
 

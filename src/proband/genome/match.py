@@ -115,7 +115,8 @@ def match_rows(rows: Rows, sites: Sites, *, keep_ambiguous: bool = False) -> Mat
         keep_ambiguous: Trust the strand of A/T and C/G variants instead of excluding them.
     """
     first = sites.find(rows.sites)
-    first[~rows.is_scorable] = -1
+    if not rows.is_scorable.all():
+        first[~rows.is_scorable] = -1
     variants, rules = _best(rows, sites, first)
     fits = rules < _NO_RULE
     reasons = np.full(len(rows), MATCHED, np.int8)
@@ -139,8 +140,11 @@ def _best(
     while len(chosen):
         candidate = first[chosen] + nth
         rule = _rule(rows.effect[chosen], rows.other[chosen], sites.ref[candidate], sites.alt[candidate])
-        better = rule < rules[chosen]
-        rules[chosen[better]], variants[chosen[better]] = rule[better], candidate[better]
+        if nth:
+            better = rule < rules[chosen]
+            rules[chosen[better]], variants[chosen[better]] = rule[better], candidate[better]
+        else:
+            rules[chosen] = rule
         nth += 1
         chosen = chosen[candidate + 1 < sites.ends[candidate]]
     return variants, rules
@@ -184,29 +188,39 @@ def _duplicated(variants: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows
     return np.isin(variants, values[counts > 1])
 
 
-def report(pgs_ids: Sequence[str], matched: Sequence[Matched], min_match_rate: float) -> pl.DataFrame:
-    """Count what became of the rows of each score.
+def tally(matched: Matched) -> Int64[np.ndarray, " counts"]:
+    """Rows by reason, and after these the matched ones that are flipped."""
+    flipped = (matched.is_flipped & (matched.reasons == MATCHED)).sum()
+    return np.append(np.bincount(matched.reasons, minlength=len(REASONS)), flipped).astype(np.int64)
+
+
+def is_kept(counts: Int64[np.ndarray, " counts"], min_match_rate: float) -> bool:
+    """Whether a score has any matched row, and at least this share of them."""
+    return bool(counts[MATCHED] > 0 and counts[MATCHED] / counts[:-1].sum() >= min_match_rate)
+
+
+def report(
+    pgs_ids: Sequence[str], tallies: Sequence[Int64[np.ndarray, " counts"]], min_match_rate: float
+) -> pl.DataFrame:
+    """The match report.
 
     Args:
         pgs_ids: Names of the scores.
-        matched: What became of their rows.
+        tallies: What became of their rows, of :func:`tally`.
         min_match_rate: A score is kept at or above this share of matched rows, if it has any.
 
     Returns:
         One row per score, of :data:`proband.core.schema.MATCH`, ``remedy`` empty.
     """
-    counts = np.array([np.bincount(item.reasons, minlength=len(REASONS)) for item in matched])
-    counts = counts.reshape(-1, len(REASONS)).astype(np.int64)
-    num_rows = counts.sum(axis=1)
-    rates = counts[:, MATCHED] / np.maximum(num_rows, 1)
-    flipped = [int((item.is_flipped & (item.reasons == MATCHED)).sum()) for item in matched]
+    counts = np.array(tallies)
+    num_rows = counts[:, :-1].sum(axis=1)
     table = {
         "pgs_id": pl.Series(pgs_ids, dtype=pl.String),
         "num_rows": num_rows,
         **{f"num_{name}": counts[:, number] for number, name in enumerate(REASONS)},
-        "num_flipped": pl.Series(flipped, dtype=pl.Int64),
-        "match_rate": rates,
-        "kept": (rates >= min_match_rate) & (counts[:, MATCHED] > 0),
+        "num_flipped": counts[:, -1],
+        "match_rate": counts[:, MATCHED] / num_rows,
+        "kept": [is_kept(row, min_match_rate) for row in counts],
         "remedy": pl.repeat("", len(pgs_ids), dtype=pl.String, eager=True),
     }
     return pl.DataFrame(table).select(*MATCH.columns)

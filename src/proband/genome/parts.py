@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
+from proband.genome.alleles import chromosome_numbers
+from proband.genome.builds import build_of_positions
 from proband.genome.genotypes import Genotypes
 
 KINDS = (".pgen", ".bed", ".bgen", ".vcf.gz", ".vcf", ".bcf", ".vcf.bgz")
@@ -108,6 +110,7 @@ def join_parts(sets: Sequence[Genotypes]) -> Genotypes:
         is_male=np.logical_or.reduce([item.is_male for item in sets]),
         build=_one_build(sets),
     )
+    joined = dataclasses.replace(joined, build=_confirmed_build(joined))
     _check_variants(joined)
     return joined
 
@@ -140,6 +143,25 @@ def _one_build(sets: Sequence[Genotypes]) -> str | None:
             remedy="give files of one build",
         )
     return next(iter(told), None)
+
+
+def _confirmed_build(genotypes: Genotypes) -> str | None:
+    """The build that the files tell, else the one that positions give away.
+
+    Raises:
+        DataError: Positions lie beyond the ends of the chromosomes of the build told, and fit the other.
+    """
+    numbers = chromosome_numbers(genotypes.variants["chrom"])
+    found = build_of_positions(numbers, genotypes.variants["pos"].to_numpy())
+    if genotypes.build and found and found != genotypes.build:
+        raise DataError(
+            "positions of another genome build",
+            where=genotypes.files[0],
+            found=f"positions beyond the ends of {genotypes.build}'s chromosomes that fit {found}",
+            expected=f"{genotypes.build}, as the header says",
+            remedy="mend the header or the positions",
+        )
+    return genotypes.build or found
 
 
 def _check_variants(genotypes: Genotypes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +84,27 @@ class PlinkReader:
         self._fill(counts, "read_list", indices, start, stop)
         return counts
 
+    def count(self, indices: UInt32[np.ndarray, " variants"]) -> UInt32[np.ndarray, "variants 4"]:
+        """Numbers of samples with 0, 1 and 2 ALT alleles by hard calls, and of those not called."""
+        counts = np.empty((len(indices), 4), np.uint32)
+        with self._of_samples(0, len(self._subset)):
+            for index, row in zip(indices.tolist(), counts, strict=True):
+                self._reader.count(index, row)
+        return counts
+
     def _fill(
         self, out: np.ndarray, method: str, indices: UInt32[np.ndarray, " variants"], start: int, stop: int
     ) -> None:
+        with self._of_samples(start, stop):
+            getattr(self._reader, method)(indices, out)
+
+    @contextlib.contextmanager
+    def _of_samples(self, start: int, stop: int) -> Iterator[None]:
         try:
             if (start, stop) != self._samples:
                 self._reader.change_sample_subset(self._subset[start:stop])
                 self._samples = (start, stop)
-            getattr(self._reader, method)(indices, out)
+            yield
         except (RuntimeError, OSError, ValueError) as error:
             raise self._unreadable(error) from None
 

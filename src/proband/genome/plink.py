@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from jaxtyping import Bool, UInt64
 
 from proband.core.errors import DataError
@@ -17,8 +23,8 @@ _BED_MAGIC_BYTES = 3
 _GENOTYPES_PER_BYTE = 4
 
 
-def open_plink(path: Path) -> Genotypes:
-    """Open a .pgen or .bed file with the two companions beside it.
+def open_plink(path: Path, *, with_ids: bool = False) -> Genotypes:
+    """Open a .pgen or .bed file with the two companions beside it, perhaps with the variants' identifiers.
 
     Raises:
         DataError: A companion is missing, something is unreadable, or the counts differ.
@@ -28,7 +34,7 @@ def open_plink(path: Path) -> Genotypes:
         variants_path, samples_path = _companion(stem, ".pvar"), _companion(stem, ".psam")
     else:
         variants_path, samples_path = _companion(stem, ".bim"), _companion(stem, ".fam")
-    rows, build = read_variants(variants_path)
+    rows, build = read_variants(variants_path, with_ids=with_ids)
     sample_ids, is_male = read_samples(samples_path)
     if path.suffix == ".bed":
         _check_bed_size(path, rows.height, len(sample_ids))
@@ -52,15 +58,13 @@ def _allele_offsets(alts: pl.Series) -> UInt64[np.ndarray, " offsets"] | None:
 
 
 def _companion(stem: str, suffix: str) -> Path:
+    """The file of that ending, or packed as plink2 packs it (``.pvar.zst``)."""
     path = Path(stem + suffix)
-    if path.is_file():
-        return path
-    packed = Path(f"{path}.zst")
-    if packed.is_file():
-        remedy = f"unpack it: plink2 --zst-decompress {packed.name} > {path.name}"
-        raise DataError("compressed companion file", where=packed, expected=path.name, remedy=remedy)
-    remedy = "keep the three files of a PLINK data set side by side under one name"
-    raise DataError("missing companion file", where=path, remedy=remedy)
+    found = next((file for file in (path, Path(f"{path}.zst")) if file.is_file()), None)
+    if found is None:
+        remedy = "keep the three files of a PLINK data set side by side under one name"
+        raise DataError("missing companion file", where=path, remedy=remedy)
+    return found
 
 
 def _check_bed_size(path: Path, num_variants: int, num_samples: int) -> None:
@@ -75,12 +79,12 @@ def _check_bed_size(path: Path, num_variants: int, num_samples: int) -> None:
         )
 
 
-def read_variants(path: Path) -> tuple[pl.DataFrame, str | None]:
+def read_variants(path: Path, *, with_ids: bool = False) -> tuple[pl.DataFrame, str | None]:
     """Read a .pvar (or a .bim, which is a .pvar without header).
 
     Returns:
-        ``chrom, pos, ref, alt`` (several ALT joined by commas) in the file's order, and the genome build
-        its header tells.
+        ``chrom, pos, ref, alt`` (several ALT joined by commas), and ``id`` if asked for, in the file's order,
+        and the genome build its header tells.
 
     Raises:
         DataError: The file is unreadable, lacks a column, or holds a position that is no integer.
@@ -92,9 +96,10 @@ def read_variants(path: Path) -> tuple[pl.DataFrame, str | None]:
         else None
     )
     if names is None:
-        columns = _headerless_columns(path, len(header))
+        columns = _headerless_columns(path, len(header)) | ({"id": 1} if with_ids else {})
     elif {"CHROM", "POS", "REF", "ALT"} <= set(names):
-        columns = {name.lower(): names.index(name) for name in ("CHROM", "POS", "REF", "ALT")}
+        wanted = ("CHROM", "POS", "REF", "ALT", *(["ID"] if with_ids and "ID" in names else []))
+        columns = {name.lower(): names.index(name) for name in wanted}
     else:
         raise DataError("missing column", where=path, found=" ".join(names), expected="CHROM POS REF ALT")
     first_data_line = _first_lines(path, len(header) + 1)[len(header) :]
@@ -108,22 +113,33 @@ def read_variants(path: Path) -> tuple[pl.DataFrame, str | None]:
             "position is no integer", where=path, found=found, remedy="the file is damaged: make it again"
         )
     rows = rows.with_columns(plain_chromosomes(rows["chrom"]), positions)
-    return rows.select("chrom", "pos", "ref", "alt"), build_of_header(header)
+    named = ["id"] if "id" in columns else []
+    return rows.select("chrom", "pos", "ref", "alt", *named), build_of_header(header)
 
 
 def _first_lines(path: Path, most: int) -> list[str]:
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with _open_text(path) as file:
         return [line for line, _ in zip(file, range(most), strict=False)]
 
 
 def _header_lines(path: Path) -> list[str]:
-    lines = []
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if not line.startswith("#"):
-                break
-            lines.append(line)
-    return lines
+    with _open_text(path) as file:
+        return list(itertools.takewhile(lambda line: line.startswith("#"), file))
+
+
+@contextlib.contextmanager
+def _open_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file, unpacking .zst; damage in it is a DataError."""
+    try:
+        if path.suffix == ".zst":
+            raw = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+            with io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as file:
+                yield file
+        else:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                yield file
+    except OSError as error:
+        raise DataError("unreadable file", where=path, found=error, remedy="copy or make it again") from None
 
 
 def _headerless_columns(path: Path, num_header: int) -> dict[str, int]:
@@ -163,7 +179,7 @@ def read_samples(path: Path) -> tuple[list[str], Bool[np.ndarray, " samples"]]:
     Raises:
         DataError: There is no IID column, or a row lacks it.
     """
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with _open_text(path) as file:
         rows = [line.split() for line in file if line.strip() and not line.startswith("##")]
     names = ["FID", "IID", "PAT", "MAT", "SEX"]
     if rows and rows[0][0].startswith("#"):

@@ -52,7 +52,7 @@ def score_samples(
     Args:
         genotypes: The data set.
         weights: Weights of all scores.
-        memory_mb: Memory for totals and genotypes in MiB, beside the weights and some 13 MiB a
+        memory_mb: Memory for totals and genotypes in MiB, beside the weights and a few MiB a
             thread; on Spark, of each task.
         workers: Threads; on Spark, the least number of tasks.
         spark: Master URL of a Spark cluster, such as ``local[2]``; None to work in this process.
@@ -123,13 +123,18 @@ def write_scores(
     """
     schema = pa.schema([("subject_id", pa.int64()), *((name, pa.float32()) for name in names)])
     temporary = path.with_name(f".{path.name}.partial")
-    # Sums hardly ever repeat: a dictionary of them would only cost time.
-    with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer:
+    with contextlib.ExitStack() as stack:
+        stack.callback(temporary.unlink, missing_ok=True)
+        if work is None and spark is None:  # results may outgrow the system's folder for temporary files
+            scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+            work = Path(stack.enter_context(scratch))
         slices = score_samples(source, weights, memory_mb=memory_mb, workers=workers, spark=spark, work=work)
-        for start, sums in slices:
-            subjects = subject_ids.slice(start, sums.shape[1]).to_numpy()
-            writer.write_table(pa.table([pa.array(subjects), *map(pa.array, sums)], schema=schema))
-    temporary.replace(path)
+        # Sums hardly ever repeat: a dictionary of them would only cost time.
+        with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer:
+            for start, sums in slices:
+                subjects = subject_ids.slice(start, sums.shape[1]).to_numpy()
+                writer.write_table(pa.table([pa.array(subjects), *map(pa.array, sums)], schema=schema))
+        temporary.replace(path)
 
 
 def _jobs(

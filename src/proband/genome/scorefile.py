@@ -11,7 +11,6 @@ Each row becomes what it adds to the score at 0, 1 and 2 effect alleles (``at_0,
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +88,9 @@ class Scorefile:
 
 @dataclass(frozen=True)
 class _Text:
-    """A file's bytes, where its table begins, and what its columns are called."""
+    """A file, where its table begins, and what its columns are called."""
 
     path: Path
-    content: bytes
     num_header: int
     separator: str
     columns: list[str]
@@ -101,7 +99,7 @@ class _Text:
         """The columns called ``names``, null where empty; every column that has no type as text."""
         at = sorted(self.columns.index(name) for name in names)
         return pl.read_csv(
-            self.content,
+            self.path,  # plain or gzip, by its first bytes
             separator=self.separator,
             skip_lines=self.num_header + 1,
             has_header=False,
@@ -185,16 +183,16 @@ def _open(path: Path) -> tuple[list[str], _Text]:
     """The lines before the column names, and the table below them."""
     header: list[str] = []
     try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.name.endswith(".gz") or content[:2] == _GZIP else content
-        lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="\n")
-        for line in lines:
-            if not line.startswith("#"):
-                separator = next((mark for mark in "\t, " if mark in line), "\t")
-                names = [name.strip().strip('"') for name in line.rstrip("\r\n").split(separator)]
-                columns = [_OLD_COLUMNS.get(name, name) for name in names]
-                return header, _Text(path, content, len(header), separator, columns)
-            header.append(line.rstrip("\r\n"))
+        with open(path, "rb") as raw:
+            is_packed = raw.read(len(_GZIP)) == _GZIP or path.name.endswith(".gz")
+        with (gzip.open if is_packed else open)(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
+            for line in lines:
+                if not line.startswith("#"):
+                    separator = next((mark for mark in "\t, " if mark in line), "\t")
+                    names = [name.strip().strip('"') for name in line.rstrip("\r\n").split(separator)]
+                    columns = [_OLD_COLUMNS.get(name, name) for name in names]
+                    return header, _Text(path, len(header), separator, columns)
+                header.append(line.rstrip("\r\n"))
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise _unreadable(path, error) from None
     raise _empty(path)

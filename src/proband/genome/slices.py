@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt32
+from jaxtyping import Bool, Float32, Float64, UInt32
 from threadpoolctl import threadpool_limits
 
 from proband.core.progress import track
@@ -23,6 +23,7 @@ from proband.genome.kernels import (
     fills,
     group_scores,
     mean_dosages,
+    mean_of_counts,
     tiles,
 )
 from proband.genome.restart import Work, seconds_between
@@ -54,8 +55,25 @@ def find_means(job: MeansJob) -> Float32[np.ndarray, " rows"]:
     means = np.empty(len(job.variants), np.float32)
     for start in range(0, len(means), job.step):
         rows = slice(start, start + job.step)
-        calls = reader.read_calls(job.variants[rows], 0, len(job.copies))
-        means[rows] = mean_dosages(calls, job.copies, job.is_x[rows])
+        means[rows] = _means(reader, job.variants[rows], job.copies, job.is_x[rows])
+    return means
+
+
+def _means(
+    reader: DataSetReader,
+    variants: UInt32[np.ndarray, " rows"],
+    copies: Float32[np.ndarray, "samples 2"],
+    is_x: Bool[np.ndarray, " rows"],
+    calls: Calls | None = None,
+) -> Float32[np.ndarray, " rows"]:
+    """Means by counting hard calls, which is five times faster, else from ``calls``, read if not given."""
+    counts = reader.count(variants)
+    if counts is None:
+        calls = reader.read_calls(variants, 0, len(copies)) if calls is None else calls
+        return mean_dosages(calls, copies, is_x)
+    means = mean_of_counts(counts)
+    if is_x.any():
+        means[is_x] = mean_dosages(reader.read_calls(variants[is_x], 0, len(copies)), copies, is_x[is_x])
     return means
 
 
@@ -97,12 +115,14 @@ class Block:
         calls: Dosages of the slice's samples.
         fill: What a missing call counts, per row.
         groups: The weights.
+        base: What the fill itself adds to each score.
     """
 
     rows: slice
     calls: Calls
     fill: Float32[np.ndarray, " rows"]
     groups: list[Group]
+    base: Float64[np.ndarray, " scores"]
 
 
 def score_slice(job: SliceJob) -> Path:
@@ -121,7 +141,7 @@ def score_slice(job: SliceJob) -> Path:
     with threadpool_limits(1), ThreadPoolExecutor(job.workers) as pool:
         num_blocks = -(-(num_rows - done) // job.step)
         for block in track(_blocks(job, weights, done, pool), "Scoring", num_blocks):
-            base += weights.slopes[block.rows].T @ block.fill.astype(np.float64)
+            base += block.base
             add_tile = functools.partial(_add_tile, total, block, weights.bases[block.rows])
             list(pool.map(add_tile, tiles(total.shape[1])))  # the list raises what a thread raised
             if time.monotonic() - saved > seconds_between(total.nbytes):
@@ -145,9 +165,14 @@ def _blocks(job: SliceJob, weights: Weights, done: int, pool: ThreadPoolExecutor
 
 
 def _read_block(job: SliceJob, weights: Weights, reader: DataSetReader, rows: slice) -> Block:
-    calls = reader.read_calls(weights.variants[rows], job.start, job.stop)
-    means = mean_dosages(calls, job.copies, job.is_x[rows]) if job.means is None else job.means[rows]
-    return Block(rows, calls, fills(means, weights.bases[rows]), group_scores(weights.slopes[rows]))
+    variants = weights.variants[rows]
+    calls = reader.read_calls(variants, job.start, job.stop)
+    if job.means is None:
+        means = _means(reader, variants, job.copies, job.is_x[rows], calls)
+    else:
+        means = job.means[rows]
+    fill, slopes = fills(means, weights.bases[rows]), weights.slopes[rows]
+    return Block(rows, calls, fill, group_scores(slopes), slopes.T @ fill.astype(np.float64))
 
 
 def _add_tile(

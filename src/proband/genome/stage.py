@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
 
 from proband.core.config import validated
-from proband.core.provenance import StageRun, is_finished, stage_output, write_json
-from proband.core.schema import MATCH, SAMPLES, SCORES
+from proband.core.errors import ConfigError, ProbandError
+from proband.core.progress import say
+from proband.core.provenance import StageRun, config_dict, is_finished, read_json, stage_output, write_json
+from proband.core.schema import MATCH, SAMPLES
+from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.collect import Collected, collect
+from proband.genome.config import AncestryInputs, GenomeConfig
+from proband.genome.figures import plot_match
 from proband.genome.genotypes import Genotypes, open_genotypes
 from proband.genome.parts import find_genotypes
+from proband.genome.restart import Work, fingerprint
 from proband.genome.samples import identify
-from proband.genome.score import score_samples
+from proband.genome.score import MEMORY_MB, write_scores
 from proband.genome.scorefile import list_scorefiles
+from proband.genome.weights import load_weights, save_weights
+
+_PROGRESS = "progress"
 
 
-class GenomeConfig(BaseModel):
-    """Settings of the stage ``genome``."""
+@dataclass(frozen=True)
+class _Task:
+    """What one run is asked for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_match_rate: float = Field(
-        0.75,
-        ge=0,
-        le=1,
-        description="A score is kept if at least this share of its rows is matched and usable.",
-    )
-    keep_ambiguous: bool = Field(
-        False, description="Use A/T and C/G variants, trusting that both files name the same strand."
-    )
+    genotypes: Path
+    scorefiles: list[Path]
+    samples: Path | None
+    keep: Path | None
+    config: GenomeConfig
+    ancestry: AncestryInputs
+    memory_mb: int
+    workers: int
+    spark: str | None
 
 
 def genome(
@@ -45,50 +53,129 @@ def genome(
     *,
     min_match_rate: float = 0.75,
     keep_ambiguous: bool = False,
+    match_by: str = "position",
     samples: Path | None = None,
+    keep: Path | None = None,
+    ancestry: AncestryConfig | None = None,
+    ancestry_inputs: AncestryInputs | None = None,
+    memory_mb: int = MEMORY_MB,
+    workers: int = 1,
+    spark: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Score genotypes: one row per subject, one column per polygenic score.
 
+    Work in progress lives in ``OUT.partial``: a run that was killed, interrupted or ran out of disk goes on
+    from there when it is started again with the same inputs and settings, without matching again.
+
     Args:
-        genotypes: File, prefix, folder or pattern of .pgen, .bed or VCF files.
+        genotypes: File, prefix, folder or pattern of .pgen, .bed, BGEN or VCF files.
         scorefiles: Folder of PGS Catalog scoring files, or one such file.
-        out: Output folder: scores.parquet, match.parquet, samples.parquet, scores.json, manifest.json.
+        out: Output folder: scores.parquet, match.parquet, match.tsv, match.png, samples.parquet, scores.json,
+            manifest.json, and with ``ancestry`` what :func:`run_ancestry` writes.
         min_match_rate: Leave out scores matched below this share of their rows, 0 to 1.
         keep_ambiguous: Use strand-ambiguous (A/T, C/G) variants.
+        match_by: ``position``, or ``id`` for scoring files that have identifiers only.
         samples: Tab-separated file of ``sample_id, subject_id``, for sample names that are no subjects.
-        overwrite: Make the output anew.
+        keep: List of the samples to score, one name or ``FID IID`` a line.
+        ancestry: Settings of the ancestry step; None to leave it out.
+        ancestry_inputs: Files it reads.
+        memory_mb: Memory of scoring in MiB, beside the weights.
+        workers: Threads of scoring; on Spark, the least number of tasks.
+        spark: Master URL of a Spark cluster.
+        overwrite: Make the output anew, and drop progress of an interrupted run.
 
     Raises:
         ConfigError: An option is out of range or the output folder is in use.
         DataError: An input is not usable, or no score is left.
     """
-    config = validated(GenomeConfig, min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous)
+    config = validated(
+        GenomeConfig,
+        min_match_rate=min_match_rate,
+        keep_ambiguous=keep_ambiguous,
+        match_by=match_by,
+        ancestry=ancestry,
+    )
+    extra = ancestry_inputs or AncestryInputs()
+    if extra.given and ancestry is None:
+        raise ConfigError(
+            "files for ancestry without the step", found=extra.given[0], remedy="give --ancestry"
+        )
+    if extra.reference and match_by == "id":
+        remedy = "match by position: the panel's identifiers may be others"
+        raise ConfigError("--match-by id and --reference exclude each other", remedy=remedy)
     files = list_scorefiles(scorefiles)
     paths = find_genotypes(genotypes)
-    inputs = [*paths, scorefiles, *([samples] if samples else [])]
+    inputs = [*paths, scorefiles, *(path for path in (samples, keep) if path), *extra.given]
     if is_finished(out, "genome", config, overwrite, inputs):
         return
-    with contextlib.ExitStack() as stack:
-        run = stack.enter_context(stage_output(out, stage="genome", config=config, inputs=inputs))
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=run.folder))
-        source = open_genotypes(genotypes, Path(scratch))
+    task = _Task(genotypes, files, samples, keep, config, extra, memory_mb, workers, spark)
+    with (
+        _work_folder(out, [*paths, *files], config, overwrite) as work,
+        stage_output(out, stage="genome", config=config, inputs=inputs, work=work) as run,
+    ):
+        scratch = work / _PROGRESS / "genotypes"
+        scratch.mkdir(exist_ok=True)
+        source = open_genotypes(genotypes, scratch, keep, with_ids=match_by == "id")
         inputs += [path for path in source.files if path not in paths]
-        _score_all(source, files, samples, config, run)
+        _score_all(task, source, run)
+    shutil.rmtree(out / _PROGRESS)  # only now: until the output stands in its place, it is needed
 
 
-def _score_all(
-    source: Genotypes, files: list[Path], samples: Path | None, config: GenomeConfig, run: StageRun
-) -> None:
-    who = identify(source.sample_ids, samples, source.files[-1])
-    collected = collect(
-        source, files, min_match_rate=config.min_match_rate, keep_ambiguous=config.keep_ambiguous
-    )
+@contextlib.contextmanager
+def _work_folder(out: Path, files: list[Path], config: GenomeConfig, overwrite: bool) -> Iterator[Path]:
+    """A folder beside ``out`` that outlives a broken run; a user's mistake leaves nothing behind.
+
+    Progress made with other settings, or other files by name, size and time, is dropped.
+    """
+    work = out.with_name(f"{out.name}.partial")
+    key = fingerprint([], [], [config_dict(config), *(_stamp(path) for path in files)])
+    mark = work / _PROGRESS / "inputs.json"
+    goes_on = mark.is_file() and not overwrite and read_json(mark) == key
+    if work.exists() and not goes_on:
+        shutil.rmtree(work)
+    if goes_on:
+        say(f"genome: going on with the interrupted run in {work}")
+        _drop_unfinished(work)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    write_json(mark, key)
+    try:
+        yield work
+    except ProbandError:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _drop_unfinished(work: Path) -> None:
+    """Remove what an interrupted run had not finished: all but matched weights and scoring progress."""
+    for item in [*work.iterdir(), work / _PROGRESS / "genotypes"]:
+        if item.is_file():
+            item.unlink()
+        elif item.name != _PROGRESS:
+            shutil.rmtree(item, ignore_errors=True)
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return str(path.absolute()), status.st_size, status.st_mtime_ns
+
+
+def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
+    who = identify(source.sample_ids, task.samples, source.files[-1])
+    progress = run.folder / _PROGRESS
+    collected = _matched(task, source, progress / "matched")
     match, kept = collected.match, collected.kept
     MATCH.write(match, run.folder / "match.parquet")
+    match.write_csv(run.folder / "match.tsv", separator="\t", float_precision=4)
+    plot_match(match, task.config.min_match_rate, run.folder / "match.png")
     SAMPLES.write(who, run.folder / "samples.parquet")
     write_json(run.folder / "scores.json", {name: collected.metadata[name] for name in kept})
-    _write_scores(source, collected, who["subject_id"], run.folder / "scores.parquet")
+    scores = run.folder / "scores.parquet"
+    write_scores(
+        source, collected.weights, kept, who["subject_id"], scores,
+        memory_mb=task.memory_mb, workers=task.workers, spark=task.spark, work=progress / "scores",
+    )  # fmt: skip
+    _say_constant(scores, kept)
     run.counts |= {
         "num_subjects": who.height,
         "num_variants": source.num_variants,
@@ -97,18 +184,51 @@ def _score_all(
         "num_scores_left_out": match.height - len(kept),
         "num_rows_matched": int(match.filter("kept")["num_matched"].sum()),
     }
+    if task.config.ancestry:
+        from proband.genome.ancestry.stage import run_ancestry
+
+        run.counts |= run_ancestry(
+            source, who, scores, run.folder, task.config.ancestry, **asdict(task.ancestry),
+            scorefiles=task.scorefiles, min_match_rate=task.config.min_match_rate,
+            keep_ambiguous=task.config.keep_ambiguous,
+        )  # fmt: skip
 
 
-def _write_scores(source: Genotypes, collected: Collected, subject_ids: pl.Series, path: Path) -> None:
-    """Write one row group per range of samples, so that only one is in memory."""
-    with contextlib.ExitStack() as stack:
-        writer: pq.ParquetWriter | None = None
-        for start, total in score_samples(source, collected.weights):
-            sums = dict(zip(collected.kept, total.astype(np.float32), strict=True))
-            subjects = subject_ids.slice(start, total.shape[1]).alias("subject_id")
-            frame = SCORES.check(
-                pl.DataFrame([subjects, *(pl.Series(name, sums[name]) for name in sums)]), path
-            )
-            table = frame.to_arrow()
-            writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
-            writer.write_table(table)
+def _say_constant(path: Path, names: list[str]) -> None:
+    """Name the scores that are the same for everybody; they are kept."""
+    parts = pq.ParquetFile(path).metadata
+    columns = {
+        parts.row_group(0).column(number).path_in_schema: number for number in range(parts.num_columns)
+    }
+    constant = [name for name in names if _is_constant(parts, columns[name])]
+    if constant:
+        say(f"genome: {len(constant)} scores are the same for everybody, first {constant[0]}; they are kept")
+
+
+def _is_constant(parts: pq.FileMetaData, column: int) -> bool:
+    """Whether least and greatest value of a column are one, by the file's own statistics."""
+    found = [parts.row_group(number).column(column).statistics for number in range(parts.num_row_groups)]
+    return all(item is not None and item.has_min_max for item in found) and (
+        len({value for item in found for value in (item.min, item.max)}) == 1
+    )
+
+
+def _matched(task: _Task, source: Genotypes, folder: Path) -> Collected:
+    """All scores matched; from the folder where an interrupted run had done it."""
+    done = folder / "metadata.json"
+    work = Work(folder)
+    if done.is_file():
+        return Collected(MATCH.read(folder / "match.parquet"), read_json(done), load_weights(work))
+    config = task.config
+    collected = collect(
+        source,
+        task.scorefiles,
+        min_match_rate=config.min_match_rate,
+        keep_ambiguous=config.keep_ambiguous,
+        by_id=config.match_by == "id",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(collected.weights, work)
+    MATCH.write(collected.match, folder / "match.parquet")
+    write_json(done, collected.metadata)  # last: it says that the rest is whole
+    return collected

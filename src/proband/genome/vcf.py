@@ -55,8 +55,8 @@ class VcfReader:
         return dosages
 
 
-def open_vcf(path: Path, scratch: Path) -> Genotypes:
-    """Read a VCF or BCF file whole and keep its dosages in ``scratch``.
+def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
+    """Read a VCF or BCF file whole and keep its dosages in ``scratch``; perhaps with identifiers.
 
     Raises:
         DataError: The file is no VCF, truncated, empty, or has a record with neither GT nor DS.
@@ -80,8 +80,9 @@ def open_vcf(path: Path, scratch: Path) -> Genotypes:
     if not rows or not sample_ids:
         found = f"{len(rows)} variants of {len(sample_ids)} samples"
         raise DataError("empty genotype file", where=path, found=found, expected="variants and samples")
-    schema = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String}
+    schema = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String, "id": pl.String}
     table = pl.DataFrame(rows, schema=schema, orient="row")
+    table = table if with_ids else table.drop("id")
     part = Part((path, dosage_path), "vcf", num_variants=len(rows), num_samples=len(sample_ids))
     variants = per_allele(table.with_columns(plain_chromosomes(table["chrom"])))
     return Genotypes((part,), variants, sample_ids, np.zeros(len(sample_ids), bool), build_of_header(header))
@@ -114,8 +115,8 @@ def _check_end(path: Path) -> None:
             )
 
 
-def _keep(record: Any, file: BinaryIO, path: Path) -> tuple[str, int, str, str]:
-    """Append a record's dosages to ``file`` and return its chromosome, position, REF and ALT."""
+def _keep(record: Any, file: BinaryIO, path: Path) -> tuple[str, int, str, str, str | None]:
+    """Append a record's dosages to ``file`` and return its chromosome, position, REF, ALT and identifier."""
     if "GT" in record.FORMAT:
         units = call_units(record.genotype.array())
     elif "DS" in record.FORMAT:
@@ -126,7 +127,7 @@ def _keep(record: Any, file: BinaryIO, path: Path) -> tuple[str, int, str, str]:
             "no genotypes", where=where, found=" ".join(record.FORMAT) or "no FORMAT", expected="GT or DS"
         )
     file.write(units.tobytes())
-    return record.CHROM, record.POS, record.REF, ",".join(record.ALT) or "."
+    return record.CHROM, record.POS, record.REF, ",".join(record.ALT) or ".", record.ID
 
 
 def call_units(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> UInt16[np.ndarray, " samples"]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from jaxtyping import Bool, Float64, Int8, Int64, UInt32
 from scipy import sparse
 
@@ -24,41 +23,51 @@ _NUM_BASES = 3
 
 
 class WeightStore:
-    """Collects the matched rows of scores, batch after batch, in compact form."""
+    """Collects the matched rows of scores, one after the other, in compact form."""
 
     def __init__(self) -> None:
-        self._constants: list[np.ndarray] = []
-        self._num_scores = 0
+        self._constants: list[float] = []
         self._scores: list[np.ndarray] = []
         self._variants: list[np.ndarray] = []
         self._bases: list[np.ndarray] = []
         self._slopes: list[np.ndarray] = []
 
-    def add(self, hits: pl.DataFrame, kept: Bool[np.ndarray, " scores"]) -> None:
-        """Add a batch's matched rows.
+    def add(
+        self,
+        variants: UInt32[np.ndarray, " rows"],
+        at: Float64[np.ndarray, "3 rows"],
+        is_reversed: Bool[np.ndarray, " rows"],
+        is_haploid: Bool[np.ndarray, " rows"],
+    ) -> None:
+        """Add the matched rows of the next score.
 
         Args:
-            hits: ``score`` (from 0 within the batch), ``index``, ``is_haploid``, ``is_reversed``, and ``at_0,
-                at_1, at_2`` by effect alleles.
-            kept: Which of the batch's scores stay; they are numbered onwards from those of batches before.
+            variants: Row of the data set.
+            at: What the row adds at 0, 1 and 2 effect alleles.
+            is_reversed: The effect allele is REF.
+            is_haploid: The variant is on a chromosome that counts 0 or 1.
         """
-        hits = hits.filter(pl.Series(kept[hits["score"].to_numpy()], dtype=pl.Boolean))
-        by_alt = _by_alt_allele(hits)
-        constants = np.bincount(by_alt["score"].to_numpy(), by_alt["at_0"].to_numpy(), len(kept))[kept]
-        numbers = pl.Series(self._num_scores + np.cumsum(kept) - 1, dtype=pl.Int32)
-        by_alt = by_alt.with_columns(numbers.gather(by_alt["score"]).alias("score"))
-        self._constants.append(constants)
-        self._num_scores += len(constants)
-        is_additive = pl.col("dominant") == pl.col("recessive")
-        self._append(by_alt.filter(is_additive), "dominant", ADDITIVE)
-        self._append(by_alt.filter(~is_additive), "dominant", DOMINANT)
-        self._append(by_alt.filter(~is_additive), "recessive", RECESSIVE)
+        at_0, at_1, at_2 = at
+        if is_haploid.any():  # stored as 0 or 2
+            at_1, at_2 = np.where(is_haploid, (at_0 + at_1) / 2, at_1), np.where(is_haploid, at_1, at_2)
+        at_0, at_2 = np.where(is_reversed, at_2, at_0), np.where(is_reversed, at_0, at_2)
+        dominant, recessive = at_1 - at_0, at_2 - at_1
+        is_additive = dominant == recessive
+        if is_additive.all():
+            self._append(variants, dominant, ADDITIVE)
+        else:
+            self._append(variants[is_additive], dominant[is_additive], ADDITIVE)
+            self._append(variants[~is_additive], dominant[~is_additive], DOMINANT)
+            self._append(variants[~is_additive], recessive[~is_additive], RECESSIVE)
+        self._constants.append(float(at_0.sum()))
 
-    def _append(self, rows: pl.DataFrame, slope: str, basis: int) -> None:
-        self._scores.append(rows["score"].to_numpy())
-        self._variants.append(rows["index"].to_numpy())
-        self._slopes.append(rows[slope].cast(pl.Float32).to_numpy())
-        self._bases.append(np.full(rows.height, basis, np.int8))
+    def _append(
+        self, variants: UInt32[np.ndarray, " rows"], slopes: Float64[np.ndarray, " rows"], basis: int
+    ) -> None:
+        self._scores.append(np.full(len(variants), len(self._constants), np.int32))
+        self._variants.append(variants)
+        self._slopes.append(slopes.astype(np.float32))
+        self._bases.append(np.full(len(variants), basis, np.int8))
 
     def weights(self, num_variants: int) -> Weights:
         """All rows as one sparse matrix over the variants of a data set; the store is empty after it."""
@@ -71,13 +80,13 @@ class WeightStore:
             place[_keys(self._bases.pop(0), self._variants.pop(0), num_variants)]
             for _ in range(len(self._bases))
         ]
-        shape = (len(rows), self._num_scores)
+        shape = (len(rows), len(self._constants))
         slopes, scores = _join(self._slopes, np.float32), _join(self._scores, np.int32)
         return Weights(
             variants=(rows % num_variants).astype(np.uint32),
             bases=(rows // num_variants).astype(np.int8),
             slopes=sparse.csr_array((slopes, (_join(places, np.int32), scores)), shape=shape),
-            constants=_join(self._constants, np.float64),
+            constants=np.array(self._constants, np.float64),
         )
 
 
@@ -85,24 +94,6 @@ def _keys(
     bases: Int8[np.ndarray, " rows"], variants: UInt32[np.ndarray, " rows"], num_variants: int
 ) -> Int64[np.ndarray, " rows"]:
     return bases.astype(np.int64) * num_variants + variants
-
-
-def _by_alt_allele(hits: pl.DataFrame) -> pl.DataFrame:
-    """``score, index``, the row's value at 0 ALT alleles, and its steps to 1 (dominant) and 2 (recessive)."""
-    at_0, at_1, at_2, reverse = pl.col("at_0"), pl.col("at_1"), pl.col("at_2"), pl.col("is_reversed")
-    haploid = pl.col("is_haploid")
-    return (
-        hits
-        # A haploid chromosome is stored as 0 or 2 and counts 0 or 1.
-        .with_columns(
-            at_1=pl.when(haploid).then((at_0 + at_1) / 2).otherwise(at_1),
-            at_2=pl.when(haploid).then(at_1).otherwise(at_2),
-        )
-        .with_columns(
-            at_0=pl.when(reverse).then(at_2).otherwise(at_0), at_2=pl.when(reverse).then(at_0).otherwise(at_2)
-        )
-        .select("score", "index", "at_0", dominant=at_1 - at_0, recessive=at_2 - at_1)
-    )
 
 
 def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:

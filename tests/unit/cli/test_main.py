@@ -107,6 +107,12 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["tokens", "none", "out", "--num-bins", "1"], "unusable --num-bins; found 1"),
         (["train", "none", "out"], "no finished output of a proband stage; in none"),
         (["train", "none", "out", "--fusion", "prefix"], "found fusion prefix without a genome"),
+        (
+            ["genome", "a", "b", "out", "--ancestry", "--adjust", "Z_norm3"],
+            "unusable --adjust; found 'Z_norm3'",
+        ),
+        (["genome", "a", "b", "out", "--ancestry", "--similarity", "nearest"], "unusable --similarity"),
+        (["genome", "a", "b", "out", "--ancestry", "--num-pcs", "0"], "unusable --num-pcs"),
         (["train", "none", "out", "--token-budget", "7"], "unusable --token-budget; found 7"),
         (["train", "none", "out", "--preset", "huge"], "unusable --preset; found 'huge'"),
         (["forecast", "none", "none", "out", "--task", "no.yaml"], "missing task file; in no.yaml"),

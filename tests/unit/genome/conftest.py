@@ -92,9 +92,11 @@ def pgen(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def vcf(tmp_path: Path) -> Callable[..., Path]:
-    """Writes toy.vcf; returns its path."""
+    """Writes toy.vcf, or one of another name; returns its path."""
 
-    def write(rows: Sequence[str], sample_ids: Sequence[object] = (1, 2, 3), header: str = "") -> Path:
-        return write_vcf(tmp_path / "toy.vcf", rows, sample_ids, header)
+    def write(
+        rows: Sequence[str], sample_ids: Sequence[object] = (1, 2, 3), header: str = "", name: str = "toy.vcf"
+    ) -> Path:
+        return write_vcf(tmp_path / name, rows, sample_ids, header)
 
     return write

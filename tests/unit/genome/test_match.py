@@ -5,7 +5,7 @@ import pytest
 from proband.core.schema import MATCH
 from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes import per_allele
-from proband.genome.match import REASONS, Sites, match_rows, report
+from proband.genome.match import REASONS, Sites, match_rows, report, tally
 from proband.genome.scorefile import Rows
 
 VARIANTS = [
@@ -133,7 +133,7 @@ def test_report_adds_up_and_rates_over_all_rows():
     ]
     others = [("1", 10, "A", "G"), ("1", 99, "A", "G")]
     found = [match_rows(rows_of(given), sites_of()) for given in (rows, others)]
-    table = report(["PGS1", "PGS2"], found, 0.5)
+    table = report(["PGS1", "PGS2"], [tally(item) for item in found], 0.5)
     MATCH.check(table, "test")
     first, second = table.rows(named=True)
     assert {name: first[f"num_{name}"] for name in REASONS} == {
@@ -151,7 +151,7 @@ def test_report_adds_up_and_rates_over_all_rows():
 
 def test_a_score_without_any_match_is_left_out_at_any_rate():
     found = match_rows(rows_of([("1", 99, "A", "G")]), sites_of())
-    assert report(["PGS1"], [found], 0.0)["kept"].to_list() == [False]
+    assert report(["PGS1"], [tally(found)], 0.0)["kept"].to_list() == [False]
 
 
 def test_row_order_does_not_matter():

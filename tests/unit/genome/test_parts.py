@@ -167,3 +167,11 @@ def test_mixed_builds(write, tmp_path):
         DataError, match=r"mixed genome builds.*c2\.pgen; found GRCh38; expected GRCh37, as c1"
     ):
         open_genotypes(folder, tmp_path)
+
+
+def test_positions_give_the_build_away(write, tmp_path):
+    folder = write("c1", [("19", 59_000_000, "A", "G")], [[0, 0, 0]])
+    assert open_genotypes(folder, tmp_path).build == "GRCh37"
+    write("c1", [("19", 59_000_000, "A", "G")], [[0, 0, 0]], header="##contig=<ID=22,length=50818468>")
+    with pytest.raises(DataError, match=r"positions of another genome build.*ends of GRCh38.*fit GRCh37"):
+        open_genotypes(folder, tmp_path)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from proband.core.errors import DataError
@@ -137,11 +138,33 @@ def test_missing_companion(pgen, suffix):
         open_plink(path)
 
 
-def test_compressed_companion_is_refused_with_the_command_to_unpack(pgen):
+def packed(path: Path) -> Path:
+    target = path.with_name(f"{path.name}.zst")
+    with pa.CompressedOutputStream(str(target), "zstd") as file:
+        file.write(path.read_bytes())
+    path.unlink()
+    return target
+
+
+def test_companions_packed_by_zstandard(pgen):
     path = pgen(SITES, CALLS)
-    path.with_suffix(".pvar").rename(path.with_suffix(".pvar.zst"))
-    with pytest.raises(DataError, match=r"compressed companion.*plink2 --zst-decompress"):
+    plain = open_plink(path)
+    files = [packed(path.with_suffix(suffix)).name for suffix in (".pvar", ".psam")]
+    found = open_plink(path)
+    assert [file.name for file in found.files] == ["toy.pgen", *files]
+    assert found.variants.equals(plain.variants)
+    assert found.sample_ids == plain.sample_ids
+    np.testing.assert_array_equal(all_of(found), CALLS)
+
+
+@pytest.mark.parametrize("keep", [3, 40])
+def test_damaged_packed_companion(pgen, keep):
+    path = pgen([("1", pos, "A", "G") for pos in range(300)], np.zeros((300, 2), int))
+    target = packed(path.with_suffix(".pvar"))
+    target.write_bytes(target.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"toy\.pvar\.zst") as caught:
         open_plink(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("suffix", "found"), [(".pvar", "3 variants of 5"), (".psam", "3 variants of 5")])

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from proband.core.errors import ConfigError
+from proband.core.errors import ConfigError, DataError
 from proband.core.schema import SCORES
 from proband.genome import kernels, score
 from proband.genome.plink import open_plink
@@ -67,9 +67,17 @@ def naive(hits, calls, is_male):
     return sums
 
 
+def add(store, hits, kept):
+    for number in np.flatnonzero(kept):
+        rows = hits.filter(pl.col("score") == number)
+        at = rows.select("at_0", "at_1", "at_2").to_numpy().T
+        flags = (rows[name].to_numpy() for name in ("is_reversed", "is_haploid"))
+        store.add(rows["index"].to_numpy(), at, *flags)
+
+
 def weights_of(hits, kept=None):
     store = WeightStore()
-    store.add(hits, np.ones(NUM_SCORES, bool) if kept is None else kept)
+    add(store, hits, np.ones(NUM_SCORES, bool) if kept is None else kept)
     return store.weights(NUM_VARIANTS)
 
 
@@ -133,8 +141,8 @@ def test_scores_left_out_and_batches_keep_their_order(source):
     first, second = random_hits(seed=5), random_hits(seed=6)
     kept = np.array([True, False, True, True, False, True, False])
     store = WeightStore()
-    store.add(first, kept)
-    store.add(second, ~kept)
+    add(store, first, kept)
+    add(store, second, ~kept)
     expected = [naive(first, calls, genotypes.is_male)[kept], naive(second, calls, genotypes.is_male)[~kept]]
     np.testing.assert_allclose(
         scored(genotypes, store.weights(NUM_VARIANTS)), np.concatenate(expected), atol=2e-5
@@ -159,7 +167,7 @@ def test_one_sample_and_one_variant(pgen):
     )
     hits = hits.with_columns(at_0=0.0, at_1=0.25, at_2=0.5)
     store = WeightStore()
-    store.add(hits, np.ones(1, bool))
+    add(store, hits, np.ones(1, bool))
     assert scored(genotypes, store.weights(1)).tolist() == [[0.5]]
 
 
@@ -190,6 +198,7 @@ def test_dosages_of_a_file_with_some_are_not_rounded(tmp_path):
     genotypes = open_plink(path)
     read = genotypes.reader.read_calls(np.array([0, 1], np.uint32), 0, 4)
     assert read.dtype == np.float32
+    assert genotypes.reader.count(np.array([0, 1], np.uint32)) is None
     np.testing.assert_allclose(read, dosages)
     weights = Weights(
         np.arange(2, dtype=np.uint32),
@@ -214,6 +223,9 @@ def test_hard_calls_are_read_as_the_dosages_are(source, subset):
     expected = (calls[:, subset] if subset else calls)[rows, 1:3]
     assert (counts == expected).all()
     assert (genotypes.reader.read(rows, 1, 3) == expected).all()
+    everyone = (calls[:, subset] if subset else calls)[rows]
+    numbers = np.stack([(everyone == call).sum(axis=1) for call in (0, 1, 2, -9)], axis=1)
+    assert (genotypes.reader.count(rows) == numbers).all()
 
 
 def test_parts_are_one_data_set(source, pgen):
@@ -230,26 +242,39 @@ def test_parts_are_one_data_set(source, pgen):
     hits = random_hits()
     moved = hits.with_columns(index=(pl.col("index") + NUM_VARIANTS * (pl.col("index") % 2)).cast(pl.UInt32))
     store = WeightStore()
-    store.add(moved, np.ones(NUM_SCORES, bool))
+    add(store, moved, np.ones(NUM_SCORES, bool))
     np.testing.assert_allclose(
         scored(twice, store.weights(2 * NUM_VARIANTS)), naive(hits, calls, genotypes.is_male), atol=2e-5
     )
 
 
-def test_scores_are_written_in_the_order_named(source, tmp_path):
+@pytest.mark.parametrize("has_work", [True, False])
+def test_scores_are_written_in_the_order_named(source, tmp_path, has_work):
     genotypes, calls = source
+    work = tmp_path / "work" if has_work else None
     hits = random_hits()
     names = [f"PGS{number}" for number in range(NUM_SCORES)]
     subjects = pl.Series(range(100, 100 + NUM_SAMPLES), dtype=pl.Int64)
-    write_scores(
-        genotypes, weights_of(hits), names, subjects, tmp_path / "scores.parquet", work=tmp_path / "work"
-    )
+    write_scores(genotypes, weights_of(hits), names, subjects, tmp_path / "scores.parquet", work=work)
     frame = SCORES.read(tmp_path / "scores.parquet")
     assert frame.columns == ["subject_id", *names]
     assert frame["subject_id"].to_list() == subjects.to_list()
     expected = naive(hits, calls, genotypes.is_male)
     np.testing.assert_allclose(frame.drop("subject_id").to_numpy().T, expected, atol=2e-5)
     assert [path.name for path in tmp_path.glob(".*")] == []
+    assert (tmp_path / "work").exists() == has_work
+
+
+def test_nothing_is_left_of_scores_that_failed(source, tmp_path):
+    genotypes, _ = source
+    genotypes.files[0].write_bytes(genotypes.files[0].read_bytes()[:-40])
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataError):
+        write_scores(
+            genotypes, weights_of(random_hits()), [f"P{n}" for n in range(NUM_SCORES)],
+            pl.Series(range(NUM_SAMPLES)), tmp_path / "out" / "scores.parquet",
+        )  # fmt: skip
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_cluster_needs_a_work_folder(source):

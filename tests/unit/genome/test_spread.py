@@ -60,13 +60,13 @@ def test_spark_gives_what_this_process_gives(source, tmp_path, monkeypatch):
 @needs_spark
 def test_a_damaged_file_on_spark_is_one_line(source, tmp_path):
     source.files[0].write_bytes(source.files[0].read_bytes()[:-40])
-    with pytest.raises(DataError, match="unreadable genotype file|counts do not fit"):
+    with pytest.raises(DataError, match=r"unreadable genotype file|counts do not fit"):
         sums(source, spark="local[2]", workers=2, work=tmp_path / "work")
 
 
 def test_a_damaged_file_in_a_thread_is_one_line(source):
     source.files[0].write_bytes(source.files[0].read_bytes()[:-40])
-    with pytest.raises(DataError, match="unreadable genotype file|counts do not fit"):
+    with pytest.raises(DataError, match=r"unreadable genotype file|counts do not fit"):
         sums(source, workers=2)
 
 

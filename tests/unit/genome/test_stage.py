@@ -1,4 +1,7 @@
+import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ from typer.testing import CliRunner
 from proband.cli.genome import command
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import MATCH, SAMPLES, SCORES
-from proband.genome import genome
+from proband.genome import AncestryConfig, AncestryInputs, genome, stage
 
 REFERENCE = Path(__file__).parents[2] / "reference" / "genome_small"
 SITES = [("1", 10, "A", "G"), ("1", 20, "C", "T"), ("2", 30, "A", "T")]
@@ -53,7 +56,8 @@ def test_scores_by_hand(pgen, scores, out):
     assert manifest["counts"]["num_scores"] == 2
     assert len(manifest["inputs"]) == 4
     assert sorted(path.name for path in out.iterdir()) == [
-        "manifest.json", "match.parquet", "samples.parquet", "scores.json", "scores.parquet",
+        "manifest.json", "match.parquet", "match.png", "match.tsv", "samples.parquet", "scores.json",
+        "scores.parquet",
     ]  # fmt: skip
 
 
@@ -114,12 +118,96 @@ def test_sample_mapping(vcf, scores, out, tmp_path, capsys):
     assert "1 of 3 samples" in capsys.readouterr().err
 
 
-def test_ranges_of_samples_make_one_table(pgen, scores, out, monkeypatch):
-    from proband.genome import score
+def test_several_files_and_a_list_of_samples(vcf, scores, out, tmp_path):
+    for chrom, pos in (("2", 30), ("10", 40)):
+        vcf([f"{chrom} {pos} A G GT 0/0 0/1 1/1"], name=f"calls_chr{chrom}.vcf")
+    (tmp_path / "keep.txt").write_text("0 3\n0 1\n")
+    folder = scores("PGS1.txt", [["2", 30, "G", "A", 1], ["10", 40, "A", "G", 10]])
+    genome(tmp_path / "calls_chr{chrom}", folder, out, keep=tmp_path / "keep.txt", workers=2)
+    assert sums(out).rows() == [(1, 20), (3, 2)]
 
-    monkeypatch.setattr(score, "_TOTAL_BYTES", 16)
-    genome(pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out)
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from proband.genome import genome, stage
+stage.write_scores = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+genome(*map(Path, sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def killed(pgen, scores, out):
+    """A run that a SIGKILL ended after matching; its arguments."""
+    path, folder = pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]])
+    done = subprocess.run([sys.executable, "-c", KILLED, path, folder, out], capture_output=True)
+    assert done.returncode == -9
+    return path, folder, out
+
+
+def test_a_killed_run_goes_on_without_matching_again(killed, monkeypatch, capsys):
+    path, folder, out = killed
+    assert not out.exists()
+    monkeypatch.setattr(stage, "collect", lambda *_, **__: pytest.fail("matched again"))
+    genome(path, folder, out)
+    assert "going on with the interrupted run" in capsys.readouterr().err
     assert sums(out).rows() == [(1, 0), (2, 1), (3, 2)]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "manifest.json", "match.parquet", "match.png", "match.tsv", "samples.parquet", "scores.json",
+        "scores.parquet",
+    ]  # fmt: skip
+    assert not out.with_name("genome.partial").exists()
+
+
+@pytest.mark.parametrize("change", ["settings", "scores", "overwrite"])
+def test_a_killed_run_of_other_inputs_begins_anew(killed, scores, capsys, change):
+    path, folder, out = killed
+    if change == "scores":
+        scores("PGS1.txt", [["1", 10, "G", "A", 2]])
+    genome(path, folder, out, keep_ambiguous=change == "settings", overwrite=change == "overwrite")
+    assert "interrupted" not in capsys.readouterr().err
+    assert sums(out)["PGS1"].to_list() == ([0, 2, 4] if change == "scores" else [0, 1, 2])
+
+
+def test_a_full_disk_keeps_progress_and_a_later_run_ends_well(pgen, scores, out, monkeypatch):
+    path, folder = pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]])
+    write = stage.write_scores
+
+    def full(*arguments, **options):
+        write(*arguments, **options)
+        raise OSError(errno.ENOSPC, "No space left on device", str(out))
+
+    monkeypatch.setattr(stage, "write_scores", full)
+    with pytest.raises(OSError, match="No space left"):
+        genome(path, folder, out)
+    assert not out.exists()
+    monkeypatch.setattr(stage, "write_scores", write)
+    genome(path, folder, out)
+    assert sums(out)["PGS1"].to_list() == [0, 1, 2]
+
+
+def test_a_score_that_does_not_vary_is_kept_and_said(pgen, scores, out, capsys):
+    scores("PGS2.txt", [["1", 20, "T", "C", 1]])
+    genome(pgen(SITES, [[1, 1, 1], *CALLS[1:]]), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out)
+    assert sums(out)["PGS1"].to_list() == [1, 1, 1]
+    assert "1 scores are the same for everybody, first PGS1" in capsys.readouterr().err
+
+
+def test_ancestry_with_given_components(pgen, scores, out, tmp_path):
+    rng = np.random.default_rng(0)
+    calls = rng.integers(0, 3, (2, 80))
+    path = pgen(SITES[:2], calls)
+    names = "\t".join(f"PC{number}" for number in range(1, 11))
+    rows = ["\t".join([str(who), *map(str, rng.normal(size=10).round(3))]) for who in range(1, 81)]
+    (tmp_path / "pcs.tsv").write_text("\n".join([f"IID\t{names}", *rows]) + "\n")
+    folder = scores("PGS1.txt", [["1", 10, "G", "A", 1], ["1", 20, "T", "C", 1]])
+    inputs = AncestryInputs(pcs=tmp_path / "pcs.tsv")
+    genome(path, folder, out, ancestry=AncestryConfig(), ancestry_inputs=inputs)
+    adjusted = SCORES.read(out / "adjusted" / "Z_norm1.parquet")
+    assert adjusted.height == 80
+    assert adjusted["PGS1"].std(ddof=0) == pytest.approx(1, abs=0.01)
+    with pytest.raises(ConfigError, match=r"without the step.*pcs\.tsv.*--ancestry"):
+        genome(path, folder, out, ancestry_inputs=inputs)
 
 
 @pytest.mark.parametrize(
@@ -232,3 +320,33 @@ def test_a_score_without_positions_stops_the_run(pgen, scores, out):
     with pytest.raises(DataError, match=r"without positions.*rsids\.txt.*harmonised"):
         genome(pgen(SITES, CALLS), folder, out)
     assert not out.exists()
+
+
+def test_command_line_takes_scores_computed_elsewhere(out, tmp_path, capsys):
+    app = typer.Typer()
+    app.command()(command)
+    (tmp_path / "a.tsv").write_text("IID\tPGS1\n4\t0.5\n")
+    result = CliRunner().invoke(app, [str(out), "--from-scores", str(tmp_path / "a.tsv")])
+    assert result.exit_code == 0, result.output
+    assert sums(out).rows() == [(4, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["a", "b"], "GENOTYPES SCOREFILES OUT"), (["a", "--from-scores", "s", "b"], "OUT")],
+)
+def test_wrong_number_of_arguments(arguments, expected):
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).endswith(f"found a b; expected {expected}")
+
+
+def test_identifiers_and_a_panel_exclude_each_other(pgen, scores, out, tmp_path):
+    inputs = AncestryInputs(reference=tmp_path)
+    with pytest.raises(ConfigError, match=r"--match-by id and --reference exclude each other"):
+        genome(pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out, match_by="id",
+               ancestry=AncestryConfig(), ancestry_inputs=inputs)  # fmt: skip
+    with pytest.raises(ConfigError, match=r"unusable --match-by; found 'name'"):
+        genome(tmp_path, tmp_path, out, match_by="name")

@@ -97,7 +97,7 @@ def write_adjusted(
 
     Args:
         scores: Raw scores of the people, of :data:`proband.core.schema.SCORES`.
-        out: Folder, made here.
+        out: Folder, made here if it is not there.
         kinds: Adjustments to write.
         adjustment: Coefficients; scores of the file that it does not have are left out.
         subject_ids: People who have components.
@@ -108,7 +108,7 @@ def write_adjusted(
         DataError: Somebody with scores has no components.
     """
     row_of = {subject: row for row, subject in enumerate(subject_ids.to_list())}
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     source = pq.ParquetFile(scores)
     with contextlib.ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}

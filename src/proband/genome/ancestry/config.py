@@ -12,6 +12,9 @@ ADJUSTMENTS = ("Z_MostSimilarPop", "Z_norm1", "Z_norm2")
 LEAST_CONFIDENCE = {"forest": 0.5, "mahalanobis": 1e-10}
 """Below this probability (forest) or p-value (Mahalanobis) an assignment has low confidence; pgsc_calc's."""
 
+ADJUST_PCS, SIMILARITY_PCS = 4, 5
+"""Leading components by default for adjusting scores and for similarity; pgsc_calc's."""
+
 
 class AncestryConfig(BaseModel):
     """Settings of principal components, population similarity and adjusted scores."""
@@ -19,9 +22,14 @@ class AncestryConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_pcs: int = Field(10, ge=1, le=100, description="Principal components kept.")
-    adjust_pcs: int = Field(4, ge=1, le=100, description="Leading components that scores are adjusted for.")
+    adjust_pcs: int = Field(
+        ADJUST_PCS, ge=1, le=100, description="Leading components that scores are adjusted for."
+    )
     similarity_pcs: int = Field(
-        5, ge=1, le=100, description="Leading components by which the most similar population is found."
+        SIMILARITY_PCS,
+        ge=1,
+        le=100,
+        description="Leading components by which the most similar population is found.",
     )
     similarity: Literal["forest", "mahalanobis"] = Field(
         "forest", description="Find the most similar population by random forest or Mahalanobis distance."

@@ -3,7 +3,7 @@ r"""Principal components of standardised genotypes, read block by block.
 X holds ``(d - 2f) / sqrt(2f(1 - f))``, variants by people. Its leading singular vectors are found in the
 block Krylov space of a random start (Halko 2011, doi:10.1137/090771806; Musco and Musco 2015,
 arXiv:1504.05477; for genotypes Galinsky 2016, doi:10.1016/j.ajhg.2015.12.022), which takes a few passes over
-the genotypes and never holds X whole. A person's components are ``x' V / sqrt(variants)``, so that over the
+the genotypes and never holds X whole. A person's components are ``x' U / sqrt(variants)``, so that over the
 people fitted the squares of the k-th add up to the k-th eigenvalue of X'X / variants.
 """
 
@@ -28,7 +28,7 @@ class Loadings:
 
     Attributes:
         frequency: Frequency of ALT among the people fitted, per variant.
-        vectors: Right singular vectors, orthonormal columns; twice as many as components are kept, since the
+        vectors: Left singular vectors U, orthonormal columns; twice as many as components are kept, since the
             correction of projections needs those below too.
         singular: Their singular values, descending.
         num_variants: Variants fitted; more than ``frequency`` has where :meth:`of_variants` left some out.
@@ -111,7 +111,7 @@ class Projection:
     """People along the singular vectors.
 
     Attributes:
-        scores: ``X' V``, people by vectors.
+        scores: ``X' U``, people by vectors.
         squares: Squared length of each person's standardised genotypes, carried up to all variants fitted.
         num_variants: Variants fitted.
     """

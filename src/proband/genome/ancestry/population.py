@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from jaxtyping import Float64
-from scipy.stats import chi2
 
 from proband.core.errors import DataError
 from proband.genome.ancestry.config import LEAST_CONFIDENCE
@@ -73,6 +72,8 @@ def assign(similarity: Similarity, pcs: Float64[np.ndarray, "people pcs"]) -> pl
         probability = _forest(similarity, pcs)
         best = probability.argmax(axis=1)
     else:
+        from scipy.stats import chi2  # half a second to import, and seldom needed
+
         distance = _distances(similarity, pcs)
         best = distance.argmin(axis=1)
         probability = chi2.sf(distance, pcs.shape[1])

@@ -5,57 +5,24 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.progress import say
-from proband.core.schema import ANCESTRY, PCS, read_parquet
+from proband.core.schema import ANCESTRY, PCS
 from proband.genome.ancestry.adjust import Fitted, fit_adjustment, write_adjusted
-from proband.genome.ancestry.axes import fit_axes, place, without_relatives
+from proband.genome.ancestry.axes import place
+from proband.genome.ancestry.basis import SHARED_SCORES, Basis, own_basis, panel_basis, score_names
 from proband.genome.ancestry.config import ADJUSTMENTS, AncestryConfig
 from proband.genome.ancestry.figures import plot_components
-from proband.genome.ancestry.inputs import read_pcs, read_populations, train_samples
-from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, Axes, load_model, sample_key, save_model
+from proband.genome.ancestry.inputs import read_pcs
+from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, load_model, sample_key, save_model
 from proband.genome.ancestry.population import Similarity, assign, check_populations
-from proband.genome.ancestry.reference import open_reference, score_shared
 from proband.genome.genotypes import Genotypes
-
-_SHARED_SCORES = "shared_scores"
-
-
-@dataclass(frozen=True)
-class Basis:
-    """The people by whom the rest is fitted: unrelated train subjects, or a reference panel's unrelated.
-
-    Attributes:
-        axes: What projects genotypes; None where components were given.
-        target_pcs: Components of the samples.
-        is_fitted: Which of the samples are among the people fitted.
-        pcs: Components of the people fitted.
-        labels: Their populations; None where unknown.
-        scores: File of their raw scores; None where there is none.
-        score_rows: Their rows of it.
-        target_scores: File of the samples' scores summed over the same variants.
-        names: Scores to adjust.
-        has_panel: The people fitted are a reference panel's.
-    """
-
-    axes: Axes | None
-    target_pcs: Float64[np.ndarray, "samples pcs"]
-    is_fitted: Bool[np.ndarray, " samples"]
-    pcs: Float64[np.ndarray, "people pcs"]
-    labels: list[str | None]
-    scores: Path | None
-    score_rows: Int64[np.ndarray, " people"]
-    target_scores: Path
-    names: list[str]
-    has_panel: bool
 
 
 def run_ancestry(
@@ -116,18 +83,16 @@ def run_ancestry(
     if splits is None and reference is None:
         say("genome: no splits given, so ancestry is fitted on all unrelated subjects")
     if reference is not None:
-        basis = _panel_basis(
+        basis = panel_basis(
             source, samples, out, config, kinship, reference, reference_populations, scorefiles,
             min_match_rate, keep_ambiguous, workers,
         )  # fmt: skip
     else:
-        basis = _own_basis(
-            source, samples, scores_path, config, splits, kinship, given, reference_populations
-        )
+        basis = own_basis(source, samples, scores_path, config, splits, kinship, given, reference_populations)
     fitted = _fit(basis, config, reference_populations or reference)
     save_model(fitted, out / MODEL_FILE)
     counts = _write(fitted, basis, samples, out, config)
-    shutil.rmtree(out / _SHARED_SCORES, ignore_errors=True)
+    shutil.rmtree(out / SHARED_SCORES, ignore_errors=True)
     return counts
 
 
@@ -148,75 +113,6 @@ def _check_options(
     if source is None and (pcs is None or reference is not None):
         remedy = "give genotypes, or components with --pcs"
         raise ConfigError("components need genotypes", remedy=remedy)
-
-
-def _own_basis(
-    source: Genotypes | None,
-    samples: pl.DataFrame,
-    scores: Path,
-    config: AncestryConfig,
-    splits: Path | None,
-    kinship: Path | None,
-    given: Float64[np.ndarray, "samples pcs"] | None,
-    populations: Path | None,
-) -> Basis:
-    may_fit = train_samples(splits, samples)
-    names = samples["sample_id"].to_list()
-    axes = None
-    if given is not None:
-        people, target = np.flatnonzero(may_fit), given
-        if kinship is not None:
-            people = without_relatives(names, people, kinship, config)
-    else:
-        assert source is not None
-        fit = fit_axes(source, may_fit, kinship, config)
-        axes, people, target = fit.axes, fit.people, place(source, fit.axes, config)
-    labels: list[str | None] = [None] * samples.height
-    if populations is not None:
-        labels = read_populations(populations, names, config.population_column)
-    is_fitted = np.zeros(samples.height, bool)
-    is_fitted[people] = True
-    rows = _score_rows(scores, samples["subject_id"].gather(people))
-    return Basis(
-        axes, target, is_fitted, target[people], [labels[person] for person in people],
-        scores, rows, scores, _score_names(scores), has_panel=False,
-    )  # fmt: skip
-
-
-def _panel_basis(
-    source: Genotypes | None,
-    samples: pl.DataFrame,
-    out: Path,
-    config: AncestryConfig,
-    kinship: Path | None,
-    path: Path,
-    populations: Path | None,
-    scorefiles: Sequence[Path],
-    min_match_rate: float,
-    keep_ambiguous: bool,
-    workers: int,
-) -> Basis:
-    assert source is not None
-    work = out / _SHARED_SCORES
-    work.mkdir()
-    reference = open_reference(path, populations, config.population_column, source, work)
-    fit = fit_axes(reference.panel, np.ones(len(reference.labels), bool), kinship, config)
-    panel_pcs = place(reference.panel, fit.axes, config)[fit.people]
-    # A sample of the target may bear a panel member's name without being them.
-    axes = dataclasses.replace(fit.axes, fitted=fit.axes.fitted[:0])
-    scores, target_scores = None, work
-    names: list[str] = []
-    if scorefiles:
-        scores, target_scores, names = score_shared(
-            reference, scorefiles, samples["subject_id"], work,
-            min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=config.memory_mb,
-            workers=workers,
-        )  # fmt: skip
-    return Basis(
-        axes, place(reference.target, axes, config), np.zeros(samples.height, bool), panel_pcs,
-        [reference.labels[person] for person in fit.people], scores, fit.people, target_scores, names,
-        has_panel=True,
-    )  # fmt: skip
 
 
 def _fit(basis: Basis, config: AncestryConfig, where: object) -> AncestryModel:
@@ -293,7 +189,7 @@ def _apply(
         assert model.axes is not None
         given = place(source, model.axes, own)
     if model.adjustment is not None:
-        absent = sorted(set(model.adjustment.names) - set(_score_names(scores)))
+        absent = sorted(set(model.adjustment.names) - set(score_names(scores)))
         if absent:
             say(f"genome: {len(absent)} scores of the ancestry model are not here, first {absent[0]}")
         model = dataclasses.replace(model, adjustment=model.adjustment.without(absent))
@@ -328,20 +224,3 @@ def _write_pcs(
     columns = {f"PC{number + 1}": column.astype(np.float32) for number, column in enumerate(pcs.T)}
     frame = pl.DataFrame({"subject_id": subjects, "is_fitted": is_fitted} | columns)
     PCS.write(frame, out / "pcs.parquet")
-
-
-def _score_names(scores: Path) -> list[str]:
-    return [name for name in pq.read_schema(scores).names if name != "subject_id"]
-
-
-def _score_rows(scores: Path, subjects: pl.Series) -> Int64[np.ndarray, " people"]:
-    """Rows of the subjects in the file of scores."""
-    found = read_parquet(scores, ["subject_id"])["subject_id"].to_list()
-    row_of = {subject: row for row, subject in enumerate(found)}
-    absent = [subject for subject in subjects.to_list() if subject not in row_of]
-    if absent:
-        what = "subjects without scores"
-        raise DataError(
-            what, where=scores, found=f"{len(absent)}, first {absent[0]}", remedy="score them first"
-        )
-    return np.array([row_of[subject] for subject in subjects.to_list()], np.int64)

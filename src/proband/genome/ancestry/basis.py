@@ -1,0 +1,146 @@
+"""The people by whom ancestry is fitted: the samples' own unrelated, or a reference panel's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float64, Int64
+
+from proband.core.errors import DataError
+from proband.core.progress import say
+from proband.core.schema import read_parquet
+from proband.genome.ancestry.axes import fit_axes, place, without_relatives
+from proband.genome.ancestry.config import AncestryConfig
+from proband.genome.ancestry.inputs import read_populations, train_samples
+from proband.genome.ancestry.model import Axes
+from proband.genome.ancestry.reference import open_reference, score_shared
+from proband.genome.genotypes import Genotypes
+
+SHARED_SCORES = "shared_scores"
+"""Folder of the scores over the variants shared with a panel, while they are needed."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The people by whom the rest is fitted: unrelated train subjects, or a reference panel's unrelated.
+
+    Attributes:
+        axes: What projects genotypes; None where components were given.
+        target_pcs: Components of the samples.
+        is_fitted: Which of the samples are among the people fitted.
+        pcs: Components of the people fitted.
+        labels: Their populations; None where unknown.
+        scores: File of their raw scores; None where there is none.
+        score_rows: Their rows of it.
+        target_scores: File of the samples' scores summed over the same variants.
+        names: Scores to adjust.
+        has_panel: The people fitted are a reference panel's.
+    """
+
+    axes: Axes | None
+    target_pcs: Float64[np.ndarray, "samples pcs"]
+    is_fitted: Bool[np.ndarray, " samples"]
+    pcs: Float64[np.ndarray, "people pcs"]
+    labels: list[str | None]
+    scores: Path | None
+    score_rows: Int64[np.ndarray, " people"]
+    target_scores: Path
+    names: list[str]
+    has_panel: bool
+
+
+def own_basis(
+    source: Genotypes | None,
+    samples: pl.DataFrame,
+    scores: Path,
+    config: AncestryConfig,
+    splits: Path | None,
+    kinship: Path | None,
+    given: Float64[np.ndarray, "samples pcs"] | None,
+    populations: Path | None,
+) -> Basis:
+    """The unrelated among the samples of the split train, by their own or by given components."""
+    may_fit = train_samples(splits, samples)
+    names = samples["sample_id"].to_list()
+    axes = None
+    if given is not None:
+        people, target = np.flatnonzero(may_fit), given
+        if kinship is not None:
+            people = without_relatives(names, people, kinship, config)
+        else:
+            say("genome: components given without a kinship table, so all people are taken as unrelated")
+    else:
+        assert source is not None
+        fit = fit_axes(source, may_fit, kinship, config)
+        axes, people, target = fit.axes, fit.people, place(source, fit.axes, config)
+    labels: list[str | None] = [None] * samples.height
+    if populations is not None:
+        labels = read_populations(populations, names, config.population_column)
+    is_fitted = np.zeros(samples.height, bool)
+    is_fitted[people] = True
+    rows = _score_rows(scores, samples["subject_id"].gather(people))
+    return Basis(
+        axes, target, is_fitted, target[people], [labels[person] for person in people],
+        scores, rows, scores, score_names(scores), has_panel=False,
+    )  # fmt: skip
+
+
+def panel_basis(
+    source: Genotypes | None,
+    samples: pl.DataFrame,
+    out: Path,
+    config: AncestryConfig,
+    kinship: Path | None,
+    path: Path,
+    populations: Path | None,
+    scorefiles: Sequence[Path],
+    min_match_rate: float,
+    keep_ambiguous: bool,
+    workers: int,
+) -> Basis:
+    """A panel's unrelated, and the samples placed along its components."""
+    assert source is not None
+    work = out / SHARED_SCORES
+    work.mkdir(exist_ok=True)
+    reference = open_reference(path, populations, config.population_column, source, work)
+    fit = fit_axes(reference.panel, np.ones(len(reference.labels), bool), kinship, config)
+    panel_pcs = place(reference.panel, fit.axes, config)[fit.people]
+    # A sample of the target may bear a panel member's name without being them.
+    axes = dataclasses.replace(fit.axes, fitted=fit.axes.fitted[:0])
+    scores, target_scores = None, work
+    names: list[str] = []
+    if scorefiles:
+        scores, target_scores, names = score_shared(
+            reference, scorefiles, samples["subject_id"], work,
+            min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=config.memory_mb,
+            workers=workers,
+        )  # fmt: skip
+    return Basis(
+        axes, place(reference.target, axes, config), np.zeros(samples.height, bool), panel_pcs,
+        [reference.labels[person] for person in fit.people], scores, fit.people, target_scores, names,
+        has_panel=True,
+    )  # fmt: skip
+
+
+def score_names(scores: Path) -> list[str]:
+    """Names of the scores in a file."""
+    return [name for name in pq.read_schema(scores).names if name != "subject_id"]
+
+
+def _score_rows(scores: Path, subjects: pl.Series) -> Int64[np.ndarray, " people"]:
+    """Rows of the subjects in the file of scores."""
+    found = read_parquet(scores, ["subject_id"])["subject_id"].to_list()
+    row_of = {subject: row for row, subject in enumerate(found)}
+    absent = [subject for subject in subjects.to_list() if subject not in row_of]
+    if absent:
+        what = "subjects without scores"
+        raise DataError(
+            what, where=scores, found=f"{len(absent)}, first {absent[0]}", remedy="score them first"
+        )
+    return np.array([row_of[subject] for subject in subjects.to_list()], np.int64)

@@ -1,0 +1,173 @@
+import gzip
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from proband.core.errors import ConfigError, DataError
+from proband.core.schema import MATCH, SAMPLES, SCORES
+from proband.genome import AncestryConfig, AncestryInputs, genome_from_scores
+
+LONG = "sampleset\tIID\tPGS\tSUM\tDENOM\tAVG\n"
+SSCORE = "#FID\tIID\tALLELE_CT\tNAMED_ALLELE_DOSAGE_SUM\tPGS1_AVG\tPGS1_SUM\tPGS2_SUM\n"
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "genome"
+
+
+@pytest.fixture
+def read(tmp_path, out):
+    """Writes text to files, takes their scores, returns scores.parquet."""
+
+    def taken(*texts, name="scores{}.sscore", **options):
+        paths = [tmp_path / name.format(number) for number, _ in enumerate(texts)]
+        for path, text in zip(paths, texts, strict=True):
+            path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+        genome_from_scores(paths, out, **options)
+        return SCORES.read(out / "scores.parquet")
+
+    return taken
+
+
+def long_of(rows, sampleset="mine"):
+    return "".join(f"{sampleset}\t{who}\t{score}\t{total}\t10\t{total / 10}\n" for who, score, total in rows)
+
+
+ROWS = [(2, "PGS1", 0.5), (1, "PGS1", -1.5), (1, "PGS2", 7), (2, "PGS2", 8)]
+
+
+@pytest.mark.parametrize("name", ["aggregated_scores{}.txt.gz", "aggregated_scores{}.txt"])
+def test_aggregated_file_of_pgsc_calc(read, out, capsys, name):
+    found = read(LONG + long_of([(9, "PGS1", 3)], "reference") + long_of(ROWS), name=name)
+    assert found.rows() == [(2, 0.5, 8), (1, -1.5, 7)]
+    assert found.schema["PGS1"] == pl.Float32
+    assert "sample set reference" in capsys.readouterr().err
+    assert SAMPLES.read(out / "samples.parquet")["sample_id"].to_list() == ["2", "1"]
+    assert MATCH.read(out / "match.parquet").is_empty()
+    assert list(json.loads((out / "scores.json").read_text())) == ["PGS1", "PGS2"]
+
+
+def test_a_long_file_in_many_batches(read, monkeypatch):
+    from proband.genome import external
+
+    monkeypatch.setattr(external, "_BATCH_BYTES", 4000)
+    rng = np.random.default_rng(0)
+    rows = [(who, f"PGS{score}", round(rng.normal(), 4)) for who in range(200) for score in range(7)]
+    rng.shuffle(rows)
+    rows = [(int(who), str(score), float(total)) for who, score, total in rows]
+    found = read(LONG + long_of(rows), name="a{}.txt.gz")
+    expected = {(who, score): total for who, score, total in rows}
+    for row in found.iter_rows(named=True):
+        for score in range(7):
+            assert row[f"PGS{score}"] == pytest.approx(expected[row["subject_id"], f"PGS{score}"], abs=1e-6)
+    assert found.height == 200
+
+
+def test_sums_that_are_absent_are_nan(read, capsys):
+    found = read(LONG + long_of(ROWS[:3]), name="a{}.txt")
+    assert np.isnan(found["PGS2"].to_list()[0])
+    assert "1 of 4 sums are not in a0.txt; they are NaN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LONG + long_of(ROWS) + long_of(ROWS[:1]), "repeated or empty sums.*5 rows for 4 pairs"),
+        (LONG + "mine\t1\tPGS1\t\t10\t1\n", "repeated or empty sums.*1 rows for 0 pairs"),
+        (LONG + long_of(ROWS) + long_of(ROWS, "yours"), "not one sample set.*mine, yours"),
+        (LONG + "mine\t1\tPGS1\tabc\t10\t1\n", "unreadable score table.*a0.txt"),
+        (LONG, "without rows|not one sample set"),
+        ("", "unreadable score table"),
+        ("\x00\x01", "unreadable score table|not a table"),
+        ("IID\tPGS1\n1\tx\n", "not a table of scores.*PGS1 of type String"),
+        ("IID\n1\n", "not a table of scores.*no column of scores"),
+        ("IID\tPGS1\n1\t2\n1\t3\n", "duplicate sample IDs"),
+    ],
+)
+def test_unusable_files(read, out, text, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(text, name="a{}.txt")
+    assert "\n" not in str(caught.value)
+    assert not out.exists()
+
+
+def test_a_truncated_gzip_file(tmp_path, out):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress((LONG + long_of(ROWS * 2000)).encode())[:-200])
+    with pytest.raises(DataError, match=r"unreadable score table.*a\.txt\.gz"):
+        genome_from_scores([path], out)
+
+
+def test_a_missing_file(tmp_path, out):
+    for name in ("absent.txt", "absent.parquet"):
+        with pytest.raises(DataError, match=rf"unreadable score table.*{name}"):
+            genome_from_scores([tmp_path / name], out)
+
+
+def test_sums_of_plink2(read):
+    found = read(SSCORE + "0\t1\t4\t2\t0.5\t2\t-1\n0\t2\t4\t2\t1\t4\t0.25\n")
+    assert found.rows() == [(1, 2, -1), (2, 4, 0.25)]
+
+
+def test_one_file_per_chromosome_is_added(read, capsys):
+    rows = "0\t1\t4\t2\t0.5\t2\t-1\n0\t2\t4\t2\t1\t4\t0.25\n"
+    found = read(SSCORE + rows, SSCORE + rows.replace("-1", "5"))
+    assert found.rows() == [(1, 4, 4), (2, 8, 0.5)]
+    assert "2 files hold the same scores" in capsys.readouterr().err
+
+
+def test_files_of_other_scores_stand_side_by_side(read):
+    one, other = "IID\tA\n1\t2\n2\t3\n", "IID\tB\tC\n1\t4\t5\n2\t6\t7\n"
+    assert read(one, other).rows() == [(1, 2, 4, 5), (2, 3, 6, 7)]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("IID\tA\tB\n1\t2\t3\n2\t3\t4\n", "a score comes more than once.*found A"),
+        ("IID\tB\n2\t2\n1\t3\n", "different samples.*scores1.sscore"),
+        (LONG + "mine\t1\tA\t2\t3\t4\n", "several files where one is long"),
+    ],
+)
+def test_files_that_do_not_go_together(read, other, message):
+    with pytest.raises(DataError, match=message):
+        read("IID\tA\n1\t2\n2\t3\n", other)
+
+
+def test_averages_are_refused_with_the_reason(read):
+    with pytest.raises(DataError, match=r"averages in place of sums.*PGS1_AVG.*_SUM.*cols=\+scoresums"):
+        read("#IID\tALLELE_CT\tNAMED_ALLELE_DOSAGE_SUM\tPGS1_AVG\n1\t4\t2\t0.5\n")
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv", "parquet"])
+def test_wide_tables(tmp_path, out, kind):
+    table = pl.DataFrame({"FID": [0, 0], "person": ["b", "a"], "PGS1": [1.5, None], "PGS2": [1, 2]})
+    path = tmp_path / f"wide.{kind}"
+    table = table.rename({"person": "sample_id"})
+    if kind == "parquet":
+        table.write_parquet(path)
+    else:
+        table.write_csv(path, separator="\t" if kind == "tsv" else ",")
+    (tmp_path / "map.tsv").write_text("sample_id\tsubject_id\na\t10\nb\t20\n")
+    genome_from_scores([path], out, samples=tmp_path / "map.tsv")
+    found = SCORES.read(out / "scores.parquet")
+    assert found["subject_id"].to_list() == [20, 10]
+    assert found["PGS2"].to_list() == [1, 2]
+    assert found["PGS1"][0] == 1.5
+    assert np.isnan(found["PGS1"].to_numpy()[1])
+
+
+def test_ancestry_needs_components(read, tmp_path):
+    with pytest.raises(ConfigError, match=r"components need genotypes.*--pcs"):
+        read("IID\tA\n1\t2\n2\t3\n", ancestry=AncestryConfig(), ancestry_inputs=AncestryInputs())
+
+
+def test_finished_output_is_left_alone(read, capsys):
+    read("IID\tA\n1\t2\n")
+    read("IID\tA\n1\t2\n")
+    assert "already finished" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="other inputs"):
+        read("IID\tA\n1\t3\n")
