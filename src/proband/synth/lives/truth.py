@@ -16,9 +16,9 @@ from proband.synth.traits import ADULT_AGE, DISEASE_NAMES, ENVIRONMENT
 
 FUTURES_AT_ONCE = 6000
 """Futures in one block: what fits a core's cache."""
-COUNT_ILL, COUNT_FREE = 1.25, 2.5
-"""Mean delays from onset to record within the longest horizon above which records are counted, where the
-disease has begun and where not: with a constant hazard, the variance of the count is then below the sum's."""
+COUNT_ABOVE = 1.25
+"""Mean delays from onset to record within the longest horizon above which the records of the ill are counted:
+with a constant hazard, where the variance of the count falls below that of the sum."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def true_risks(
     """Cumulative incidences with death competing, given everything latent at the prediction time.
 
     Each future contributes the sum over its steps of the probability that the event falls in the step before
-    death, while it is alive and free of it; records near certain to come are counted instead. Both have the
-    same expectation; the choice (see ``_counted``) is for the smaller variance. Treatment, other diseases and
-    biomarkers move on as they do in the biobank.
+    death, while it is alive and free of it; records that the ill can expect are counted instead. Both have
+    the same expectation; the choice (see ``_counted``) is for the smaller variance. Treatment, other diseases
+    and biomarkers move on as they do in the biobank.
 
     Args:
         law: Hazards.
@@ -175,15 +175,14 @@ class _Futures:
 
 
 def _counted(law: Law, at: Moments, longest: float) -> np.ndarray:
-    """Where records are counted instead of summing their probabilities, (moments, diseases).
+    """Where records are counted instead of summing their probabilities, (moments, diseases): in the ill.
 
     Both have the same expectation. The sum varies less while the hazard is small; over a horizon of many mean
     delays it does not: along one path it is near an exponential variable, where a count is 0 or 1. One choice
     for all horizons, so that the risk does not fall with the horizon.
     """
-    ill = np.isfinite(at.now.onset)
-    expected = longest * law.record_rate
-    return (expected > np.where(ill, COUNT_ILL, COUNT_FREE)) & np.isinf(at.now.recorded)
+    undiagnosed = np.isfinite(at.now.onset) & np.isinf(at.now.recorded)
+    return undiagnosed & (longest * law.record_rate > COUNT_ABOVE)
 
 
 def _enter(law: Law, at: Moments, replicates: int, random: np.random.Generator) -> Course:

@@ -101,8 +101,8 @@ def test_risk_reflects_liability_and_the_moments_are_not_changed(law: Law) -> No
 
 def test_a_standard_error_is_that_of_a_mean_of_futures(law: Law) -> None:
     at = at_age(law, 70.0, 40)
-    few = np.stack([true_risks(law, at, (10,), 5, generator(3, k)).recorded for k in range(40)])
-    error = true_risks(law, at, (10,), 400, generator(4)).recorded_error
+    few = np.stack([true_risks(law, at, (10,), 5, generator(3, k)).onset for k in range(40)])
+    error = true_risks(law, at, (10,), 400, generator(4)).onset_error
     women = [k for k, disease in enumerate(DISEASES) if disease.incidence[0]]
     # 40 means of 5 futures against the error of 400: their variance is 80 times larger.
     ratio = few.var(axis=0, ddof=1).mean(axis=0) / (error**2).mean(axis=0)
