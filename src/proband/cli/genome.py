@@ -77,7 +77,7 @@ def command(
 
     A run that was killed goes on from OUT.partial when the same command is given again.
 
-    Example: proband genome biobank/genotypes/biobank biobank/scorefiles genome/
+    Example: proband genome biobank/genotypes biobank/scorefiles genome/
 
     Example: proband genome 'ukb_c{chrom}_b0_v3.bgen' scorefiles/ genome/ --keep consented.txt --workers 16
 
