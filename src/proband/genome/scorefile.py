@@ -95,7 +95,7 @@ class _Text:
     separator: str
     columns: list[str]
 
-    def read(self, names: list[str], types: dict[str, PolarsType]) -> pl.DataFrame:
+    def read(self, names: list[str], types: dict[str, PolarsType], most: int | None = None) -> pl.DataFrame:
         """The columns called ``names``, null where empty; every column that has no type as text."""
         at = sorted(self.columns.index(name) for name in names)
         return pl.read_csv(
@@ -109,6 +109,7 @@ class _Text:
             infer_schema=False,
             quote_char='"' if self.separator == "," else None,
             null_values=_NO_VALUE,
+            n_rows=most,
         )
 
 
@@ -159,14 +160,20 @@ def read_scorefile(path: Path, *, by_id: bool = False) -> Scorefile:
     )
 
 
-def read_other_sites(path: Path, most: int) -> Int64[np.ndarray, " rows"]:
-    """Sites of a harmonised file's first rows in its author's build; none if it has no such columns."""
+def read_sites(path: Path, most: int) -> list[Int64[np.ndarray, " rows"]]:
+    """Sites of a file's first rows: those used, and of a harmonised file those in its author's build.
+
+    Args:
+        path: The file.
+        most: Rows read.
+    """
     _, text = _open(path)
-    names = ["chr_name", "chr_position"]
-    if not {*names, "hm_pos"} <= set(text.columns):
-        return np.empty(0, np.int64)
-    frame = text.read(names, {}).head(most)
-    return row_sites(frame["chr_name"], frame["chr_position"].cast(pl.Int64, strict=False))
+    found = []
+    for chrom, pos in (("hm_chr", "hm_pos"), ("chr_name", "chr_position")):
+        if {chrom, pos} <= set(text.columns):
+            frame = text.read([chrom, pos], {}, most)
+            found.append(row_sites(frame[chrom], frame[pos].cast(pl.Int64, strict=False)))
+    return found
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
