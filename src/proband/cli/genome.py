@@ -68,8 +68,8 @@ def command(
         list[str] | None,
         typer.Option(help="Z_MostSimilarPop, Z_norm1 or Z_norm2, repeatable; default all possible."),
     ] = None,
-    memory: Annotated[int, typer.Option(help="MiB for scoring, beside the weights.")] = 1024,
-    workers: Annotated[int, typer.Option(help="Threads for scoring.")] = 1,
+    memory: Annotated[int, typer.Option(min=64, help="MiB for scoring, beside the weights.")] = 1024,
+    workers: Annotated[int, typer.Option(min=1, help="Threads for scoring.")] = 1,
     spark: Annotated[str | None, typer.Option(help="Spark master URL, such as yarn or local[8].")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make the output anew.")] = False,
 ) -> None:

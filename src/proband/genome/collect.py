@@ -15,7 +15,8 @@ from proband.genome.alleles import NO_SITE, OTHER_SITE, variant_sites
 from proband.genome.diagnose import left_out, nothing_left, with_remedies
 from proband.genome.genotypes import Genotypes
 from proband.genome.match import MATCHED, Matched, Sites, is_kept, match_rows, report, tally
-from proband.genome.scorefile import Rows, Scorefile, read_scorefile
+from proband.genome.scorefile import Scorefile, read_scorefile
+from proband.genome.scorerows import Rows
 from proband.genome.weights import Weights, WeightStore
 
 

@@ -15,7 +15,7 @@ from proband.genome.alleles import split_sites
 from proband.genome.builds import CHROMOSOMES
 from proband.genome.genotypes import Genotypes
 from proband.genome.match import REASONS, Sites
-from proband.genome.scorefile import read_other_sites, read_scorefile
+from proband.genome.scorefile import read_sites
 
 _ROWS_LOOKED_AT = 20_000
 """Rows of a badly matched score read again: enough to tell builds apart. Rounded choice of ours."""
@@ -62,11 +62,11 @@ def _remedy(row: Mapping[str, Any], path: Path | None, sites: Sites) -> str:
         return _REMEDIES[main]
     if path is None:
         return _UNKNOWN_ID
-    rows = read_scorefile(path).rows.sites[:_ROWS_LOOKED_AT]
+    rows, *others = read_sites(path, _ROWS_LOOKED_AT)
     rows = rows[rows >= 0]
     is_found = sites.find(rows) >= 0
     num_found = int(is_found.sum())
-    num_elsewhere = int((sites.find(read_other_sites(path, _ROWS_LOOKED_AT)) >= 0).sum())
+    num_elsewhere = sum(int((sites.find(other) >= 0).sum()) for other in others)
     if num_elsewhere > _FAR_MORE * num_found:
         return (
             "wrong genome build: the genotypes hold the author's positions of the file "

@@ -140,18 +140,21 @@ def _batches(path: Path, types: dict[str, pa.DataType] | None) -> Iterator[pa.Re
 def _read_long(path: Path, scratch: Path) -> _Table:
     """pgsc_calc's ``aggregated_scores.txt.gz``, read twice: for its samples and scores, then for the sums."""
     text = {name: pa.string() for name in _LONG[:3]}
-    keys = [pl.DataFrame(batch).unique(maintain_order=True) for batch in _batches(path, text)]
-    sets = pl.concat(frame.select("sampleset").unique() for frame in keys)["sampleset"].unique().sort()
-    targets = [name for name in sets if name != _REFERENCE]
+    seen: dict[str | None, tuple[dict[str, None], dict[str, None]]] = {}
+    for batch in _batches(path, text):
+        for (name,), rows in pl.DataFrame(batch).group_by("sampleset", maintain_order=True):
+            known = seen.setdefault(name, ({}, {}))
+            for column, names_seen in zip(("IID", "PGS"), known, strict=True):
+                names_seen.update(dict.fromkeys(rows[column].unique(maintain_order=True)))
+    targets = [name for name in seen if name != _REFERENCE]
     if len(targets) != 1:
         found = ", ".join(map(str, targets)) or "none"
         raise DataError(
             "not one sample set", where=path, found=found, remedy="keep the rows of one sampleset"
         )
-    if len(sets) > 1:
+    if len(seen) > 1:
         say(f"genome: the rows of the sample set {_REFERENCE} in {path.name} are left out")
-    own = pl.concat(keys).filter(pl.col("sampleset") == targets[0])
-    sample_ids, names = (own[name].unique(maintain_order=True).to_list() for name in ("IID", "PGS"))
+    sample_ids, names = (list(known) for known in seen[targets[0]])
     sums = np.lib.format.open_memmap(scratch / "sums.npy", "w+", np.float32, (len(names), len(sample_ids)))
     sums[:] = np.nan
     num_rows = 0

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int8, UInt32
 from scipy import sparse
 
+from proband.genome.compiled import sparse_product
 from proband.genome.weights import ADDITIVE, DOMINANT, RECESSIVE
 
 Calls: TypeAlias = Int8[np.ndarray, "rows samples"] | Float32[np.ndarray, "rows samples"]
@@ -26,9 +27,9 @@ TILE_SAMPLES = 256
 _NOT_CALLED_DOSAGE = 1.0  # 2f of a variant never called, with f = 1/2 as in plink2
 _GROUP_SCORES = 256
 _CHUNK_SCORES = 8
-# Above this share of non-zero weights a dense product is the faster one: it does 45 to 53 G multiply-adds a
-# second where the sparse one does 7 to 8 (one core of an AMD EPYC 9004, OpenBLAS in numpy 2.4, scipy 1.17).
-_DENSE_SHARE = 0.15
+# Above this share of non-zero weights a dense product is the faster one: it does 46 G multiply-adds a second
+# where the sparse one does 15 to 20 (one busy core of an AMD EPYC 9004, OpenBLAS in numpy 2.4, numba 0.68).
+_DENSE_SHARE = 0.35
 
 
 def tiles(num_samples: int) -> list[slice]:
@@ -146,4 +147,7 @@ def add_product(
 ) -> None:
     """Add every group's ``weights @ dosages`` to its rows of ``total``, in place."""
     for group in groups:
-        total[group.scores] += group.weights @ dosages
+        if isinstance(group.weights, np.ndarray):
+            total[group.scores] += group.weights @ dosages
+        else:
+            total[group.scores] += sparse_product(group.weights, dosages)

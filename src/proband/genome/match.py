@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int8, Int64
 from proband.core.schema import MATCH
 from proband.genome.alleles import NO_ALLELE, NO_SITE, allele_codes, complement_codes, variant_sites
 from proband.genome.builds import HAPLOID
-from proband.genome.scorefile import Rows
+from proband.genome.scorerows import Rows
 
 REASONS = {
     "matched": "matched",

@@ -108,6 +108,7 @@ def genome(
     paths = find_genotypes(genotypes)
     inputs = [*paths, scorefiles, *(path for path in (samples, keep) if path), *extra.given]
     if is_finished(out, "genome", config, overwrite, inputs):
+        shutil.rmtree(out / _PROGRESS, ignore_errors=True)  # if it was killed between its last two steps
         return
     task = _Task(genotypes, files, samples, keep, config, extra, memory_mb, workers, spark)
     with (

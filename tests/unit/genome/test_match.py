@@ -6,7 +6,7 @@ from proband.core.schema import MATCH
 from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes import per_allele
 from proband.genome.match import REASONS, Sites, match_rows, report, tally
-from proband.genome.scorefile import Rows
+from proband.genome.scorerows import Rows
 
 VARIANTS = [
     ("1", 10, "A", "G"),
