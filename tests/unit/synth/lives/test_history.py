@@ -55,7 +55,7 @@ def test_same_names_same_lives_other_shard_other_lives(law: Law) -> None:
 
 def test_survivors_have_the_law_of_a_life_given_survival(law: Law) -> None:
     """Lives drawn until they survive, against survivors among many lived once: onsets before 80 as often."""
-    count = 3000
+    count = 1500
     people = average_people(count, male=True)
     found = live_through(law, people, np.full(count, 80.0), np.full(count, 80.25), (2, 0)).state
     course, random = Course(law, average_people(2 * count, male=True), healthy(2 * count)), generator(5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proband.core.errors import DataError
-from proband.synth.lives.calibrate import mean_ratios
+from proband.synth.lives.calibrate import mean_ratios, write_calibration
 from proband.synth.lives.law import CALIBRATION, NUM_DISEASES, Law, log_rate_at, read_calibration
 from proband.synth.lives.lifecourse import Course
 from proband.synth.lives.state import healthy
@@ -104,6 +104,14 @@ def test_a_calibration_of_another_table_is_refused(tmp_path: Path) -> None:
     stale.write_text(CALIBRATION.read_text().replace("# table ", "# table 0", 1))
     with pytest.raises(DataError, match=r"belongs to another table of traits.*run python -m"):
         read_calibration(stale)
+
+
+def test_a_calibration_written_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.csv"
+    write_calibration(path, 200)
+    found = read_calibration(path)
+    assert found.shape == (2, 102, NUM_DISEASES + 1)
+    np.testing.assert_allclose(found, mean_ratios(200), atol=1e-4)
 
 
 def test_the_calibration_in_the_package_is_of_this_table() -> None:

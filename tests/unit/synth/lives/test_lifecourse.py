@@ -38,7 +38,7 @@ def constant(law: Law, count: int, onset: float = 0.0, death: float = 0.0, recor
 
 
 def test_events_come_at_their_competing_rates(law: Law) -> None:
-    count = 200_000
+    count = 80_000
     course = Course(law, average_people(count), healthy(count))
     hazards = constant(law, count, onset=0.8, death=0.4, record=0.5)
     course.happen(hazards, np.full(count, 50.0), np.full(count, 2.0), generator(1))
