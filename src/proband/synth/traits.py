@@ -1,7 +1,7 @@
 """The table of traits: what drives each disease and each biomarker in the synthetic biobank.
 
 The numbers stand in ``traits.yaml`` beside this module, each with its source or named as a rounded choice of
-ours. Here are the models that read and check it, and the genetic correlations it implies.
+ours. Here are the models that read and check it.
 """
 
 from __future__ import annotations
