@@ -1,14 +1,15 @@
-"""Long stages in shards: a stopped run goes on at the first shard that is not finished.
+"""Long stages: a stopped run goes on from what it had finished.
 
 A resumable stage writes into ``OUT.partial`` beside its output (``stage_output(work=...)`` renames it at the
-end). The folder remembers the settings and inputs it is for; with any other it starts anew. Each finished
-shard leaves a marker, written after the shard's files.
+end). The folder remembers the settings and inputs it is for; with any other it starts anew. Work in shards
+leaves a marker per finished shard, written after the shard's files.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,30 +18,33 @@ from pydantic import BaseModel
 
 import proband
 from proband.core.engine import map_shards
-from proband.core.errors import DataError
+from proband.core.errors import DataError, ProbandError
 from proband.core.progress import say
-from proband.core.provenance import config_dict, hash_input, read_json, write_json
+from proband.core.provenance import config_dict, read_json, write_json
 
 RUN = ".run.json"
 MARKERS = ".finished"
 Shard = TypeVar("Shard")
 
 
-def work_folder(
+@contextlib.contextmanager
+def resumable(
     out: Path,
     stage: str,
     config: BaseModel | Mapping[str, object],
     *,
     inputs: Collection[Path] = (),
     overwrite: bool = False,
-) -> Path:
+) -> Iterator[Path]:
     """The folder in which an output grows; that of a stopped run with the same settings and inputs is kept.
+
+    A user's mistake (:class:`ProbandError`) leaves nothing behind; anything else that stops the run keeps it.
 
     Args:
         out: Final output folder.
         stage: The stage's name.
         config: Resolved configuration.
-        inputs: Files and folders read.
+        inputs: Files read; they count as the same by path, size and time, since reading them would take long.
         overwrite: Start anew in any case.
     """
     work = out.with_name(f"{out.name}.partial")
@@ -48,16 +52,24 @@ def work_folder(
         "stage": stage,
         "version": proband.__version__,
         "config": config_dict(config),
-        "inputs": [hash_input(path) for path in inputs],
+        "inputs": [_stamp(path) for path in inputs],
     }
-    if work.exists():
-        if not overwrite and _same_run(work / RUN, now):
-            say(f"{stage}: going on where the last run stopped ({work})")
-            return work
-        shutil.rmtree(work)
-    work.mkdir(parents=True)
-    write_json(work / RUN, now)
-    return work
+    if work.exists() and not overwrite and _same_run(work / RUN, now):
+        say(f"{stage}: going on with the interrupted run in {work}")
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        write_json(work / RUN, now)
+    try:
+        yield work
+    except ProbandError:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _stamp(path: Path) -> list[str | int]:
+    status = path.stat()
+    return [str(path.absolute()), status.st_size, status.st_mtime_ns]
 
 
 def _same_run(path: Path, now: Mapping[str, object]) -> bool:
@@ -78,10 +90,10 @@ def mark(work: Path, name: str) -> None:
     (work / MARKERS / name).touch()
 
 
-def clear_marks(work: Path) -> None:
-    """Remove what only resuming needs, before the folder becomes the output."""
-    shutil.rmtree(work / MARKERS, ignore_errors=True)
-    (work / RUN).unlink(missing_ok=True)
+def clear_marks(folder: Path) -> None:
+    """Remove what only resuming needs, once the folder is, or is about to be, the output."""
+    shutil.rmtree(folder / MARKERS, ignore_errors=True)
+    (folder / RUN).unlink(missing_ok=True)
 
 
 def map_resumably(
@@ -99,7 +111,7 @@ def map_resumably(
         function: Module-level function (or partial of one) of one shard; called again for a shard that was
             cut off, so it must replace what it finds.
         shards: The shards, in a fixed order.
-        work: Of :func:`work_folder`.
+        work: Of :func:`resumable`.
         step: Name of this step, for the markers.
         description: Label of the progress bar.
         workers: Processes; see :func:`~proband.core.engine.map_shards`.

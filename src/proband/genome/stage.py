@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,9 +10,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from proband.core.config import validated
-from proband.core.errors import ConfigError, ProbandError
+from proband.core.errors import ConfigError
 from proband.core.progress import say
-from proband.core.provenance import StageRun, config_dict, is_finished, read_json, stage_output, write_json
+from proband.core.provenance import StageRun, is_finished, read_json, stage_output, write_json
+from proband.core.resume import RUN, clear_marks, resumable
 from proband.core.schema import MATCH, SAMPLES
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.collect import Collected, collect
@@ -22,7 +21,7 @@ from proband.genome.config import AncestryInputs, GenomeConfig
 from proband.genome.figures import plot_match
 from proband.genome.genotypes import Genotypes, open_genotypes
 from proband.genome.parts import find_genotypes
-from proband.genome.restart import Work, fingerprint
+from proband.genome.restart import Work
 from proband.genome.samples import identify
 from proband.genome.score import MEMORY_MB, write_scores
 from proband.genome.scorefile import list_scorefiles
@@ -108,57 +107,33 @@ def genome(
     paths = find_genotypes(genotypes)
     inputs = [*paths, scorefiles, *(path for path in (samples, keep) if path), *extra.given]
     if is_finished(out, "genome", config, overwrite, inputs):
-        shutil.rmtree(out / _PROGRESS, ignore_errors=True)  # if it was killed between its last two steps
+        _drop_progress(out)  # if it was killed between its last two steps
         return
     task = _Task(genotypes, files, samples, keep, config, extra, memory_mb, workers, spark)
     with (
-        _work_folder(out, [*paths, *files], config, overwrite) as work,
+        resumable(out, "genome", config, inputs=[*paths, *files], overwrite=overwrite) as work,
         stage_output(out, stage="genome", config=config, inputs=inputs, work=work) as run,
     ):
+        _drop_unfinished(work)
         scratch = work / _PROGRESS / "genotypes"
-        scratch.mkdir(exist_ok=True)
+        scratch.mkdir(parents=True)
         source = open_genotypes(genotypes, scratch, keep, with_ids=match_by == "id")
         inputs += [path for path in source.files if path not in paths]
         _score_all(task, source, run)
-    shutil.rmtree(out / _PROGRESS)  # only now: until the output stands in its place, it is needed
-
-
-@contextlib.contextmanager
-def _work_folder(out: Path, files: list[Path], config: GenomeConfig, overwrite: bool) -> Iterator[Path]:
-    """A folder beside ``out`` that outlives a broken run; a user's mistake leaves nothing behind.
-
-    Progress made with other settings, or other files by name, size and time, is dropped.
-    """
-    work = out.with_name(f"{out.name}.partial")
-    key = fingerprint([], [], [config_dict(config), *(_stamp(path) for path in files)])
-    mark = work / _PROGRESS / "inputs.json"
-    goes_on = mark.is_file() and not overwrite and read_json(mark) == key
-    if work.exists() and not goes_on:
-        shutil.rmtree(work)
-    if goes_on:
-        say(f"genome: going on with the interrupted run in {work}")
-        _drop_unfinished(work)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    write_json(mark, key)
-    try:
-        yield work
-    except ProbandError:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+    _drop_progress(out)  # only now: until the output stands in its place, it is needed
 
 
 def _drop_unfinished(work: Path) -> None:
     """Remove what an interrupted run had not finished: all but matched weights and scoring progress."""
-    for item in [*work.iterdir(), work / _PROGRESS / "genotypes"]:
-        if item.is_file():
-            item.unlink()
-        elif item.name != _PROGRESS:
-            shutil.rmtree(item, ignore_errors=True)
+    for item in work.iterdir():
+        if item.name not in (_PROGRESS, RUN):
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+    shutil.rmtree(work / _PROGRESS / "genotypes", ignore_errors=True)
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
-    status = path.stat()
-    return str(path.absolute()), status.st_size, status.st_mtime_ns
+def _drop_progress(out: Path) -> None:
+    shutil.rmtree(out / _PROGRESS, ignore_errors=True)
+    clear_marks(out)
 
 
 def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.resume import clear_marks, is_marked, map_resumably, mark, work_folder
+from proband.core.resume import clear_marks, is_marked, map_resumably, mark, resumable
 from proband.synth.care.omop import join_omop_shards
 from proband.synth.care.task import write_task
 from proband.synth.config import SynthConfig, preset
@@ -57,8 +57,10 @@ def synth(
     if is_finished(out, "synth", config, overwrite):
         return
     import_msprime()
-    work = work_folder(out, "synth", config, overwrite=overwrite)
-    with stage_output(out, stage="synth", config=config, seed=config.seed, work=work) as run:
+    with (
+        resumable(out, "synth", config, overwrite=overwrite) as work,
+        stage_output(out, stage="synth", config=config, seed=config.seed, work=work) as run,
+    ):
         pedigree = draw_pedigree(config)
         genetics = _make_genomes(config, pedigree, run.folder, workers)
         _make_scores(config, genetics, run.folder, workers)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proband.core.resume import clear_marks, is_marked, map_resumably, mark, work_folder
+from proband.core.errors import DataError
+from proband.core.resume import RUN, clear_marks, is_marked, map_resumably, mark, resumable
 
 
 def write(folder: Path, number: int) -> None:
@@ -17,45 +18,54 @@ def write(folder: Path, number: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stopped_run_does_only_what_is_left(tmp_path: Path, workers: int) -> None:
-    work = work_folder(tmp_path / "out", "synth", {"seed": 1})
+    def run() -> None:
+        with resumable(tmp_path / "out", "synth", {"seed": 1}) as work:
+            task = partial(write, work)
+            map_resumably(task, [1, 2, 3, 4], work, "step", description="x", workers=workers)
+
     with pytest.raises(OSError, match="disk full"):
-        map_resumably(partial(write, work), [1, 2, 3, 4], work, "step", description="x", workers=workers)
+        run()
+    work = tmp_path / "out.partial"
     assert is_marked(work, "step-00000")
     assert not is_marked(work, "step-00002")
     (work / "allowed").touch()
-    again = work_folder(tmp_path / "out", "synth", {"seed": 1})
-    map_resumably(partial(write, again), [1, 2, 3, 4], again, "step", description="x", workers=workers)
+    run()
     assert [(work / f"{number}.txt").read_text() for number in (1, 2, 3)] == ["done\n"] * 3
+
+
+def known(tmp_path: Path, seed: int = 1, **options: object) -> bool:
+    """Whether a run finds the mark of the run before."""
+    with resumable(tmp_path / "out", "synth", {"seed": seed}, **options) as work:  # type: ignore[arg-type]
+        found = is_marked(work, "x")
+        mark(work, "x")
+    return found
 
 
 def test_other_settings_other_inputs_and_overwrite_start_anew(tmp_path: Path) -> None:
     source = tmp_path / "in.txt"
     source.write_text("a")
-
-    def opened(seed: int = 1, overwrite: bool = False) -> bool:
-        work = work_folder(tmp_path / "out", "synth", {"seed": seed}, inputs=[source], overwrite=overwrite)
-        known = is_marked(work, "x")
-        mark(work, "x")
-        return known
-
-    assert not opened()
-    assert opened()
-    assert not opened(seed=2)
-    source.write_text("b")
-    assert not opened(seed=2)
-    assert opened(seed=2)
-    assert not opened(seed=2, overwrite=True)
+    assert not known(tmp_path, inputs=[source])
+    assert known(tmp_path, inputs=[source])
+    assert not known(tmp_path, 2, inputs=[source])
+    source.write_text("bb")
+    assert not known(tmp_path, 2, inputs=[source])
+    assert known(tmp_path, 2, inputs=[source])
+    assert not known(tmp_path, 2, inputs=[source], overwrite=True)
 
 
 def test_a_damaged_note_of_the_run_starts_anew(tmp_path: Path) -> None:
-    work = work_folder(tmp_path / "out", "synth", {})
-    mark(work, "x")
-    (work / ".run.json").write_text("{")
-    assert not is_marked(work_folder(tmp_path / "out", "synth", {}), "x")
+    assert not known(tmp_path)
+    (tmp_path / "out.partial" / RUN).write_text("{")
+    assert not known(tmp_path)
+
+
+def test_a_users_mistake_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="wrong"), resumable(tmp_path / "out", "synth", {}):
+        raise DataError("wrong")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_marks_are_cleared(tmp_path: Path) -> None:
-    work = work_folder(tmp_path / "out", "synth", {})
-    mark(work, "x")
-    clear_marks(work)
-    assert not list(work.iterdir())
+    assert not known(tmp_path)
+    clear_marks(tmp_path / "out.partial")
+    assert not list((tmp_path / "out.partial").iterdir())
