@@ -115,6 +115,7 @@ def model_config(**changes: Any) -> ModelConfig:
     return ModelConfig(**(shape | changes))
 
 
+PANEL = {"panel": ModalityConfig(width=1, hidden=4, timed=True, encoder="set", names=("protein",))}
 GENOME = {"genome": ModalityConfig(width=3, hidden=8, names=("PGS1", "PGS2", "PGS3"))}
 
 
@@ -131,6 +132,8 @@ def random_model(seed: int = 0, once: Sequence[int] = (), **changes: Any) -> Pro
                 parameter.normal_(std=0.3)
             elif "absent" in name:
                 parameter.normal_(std=0.5)
+            elif "gate" in name:
+                parameter.fill_(0.7)
     return model.eval()
 
 

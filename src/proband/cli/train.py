@@ -13,8 +13,14 @@ def command(
     out: Annotated[Path, typer.Argument(help="Output folder of the model.")],
     genome: Annotated[Path | None, typer.Option(help="Genome folder of polygenic scores.")] = None,
     fusion: Annotated[
-        str | None, typer.Option(help="none or prefix; default prefix with --genome, else none.")
+        str | None,
+        typer.Option(
+            help="none, prefix, adapter or cross_attention; default prefix with --genome, else none."
+        ),
     ] = None,
+    genome_encoder: Annotated[
+        str, typer.Option(help="mlp (one hidden layer) or set (scores as a set, pooled by attention).")
+    ] = "mlp",
     preset: Annotated[
         str, typer.Option(help="Size: tiny (0.5 M), small (3 M), base (85 M weights).")
     ] = "tiny",
@@ -45,6 +51,7 @@ def command(
     config = validated(
         TrainConfig,
         fusion=fusion or ("prefix" if genome else "none"),
+        genome_encoder=genome_encoder,
         preset=preset,
         minutes=minutes,
         epochs=epochs,

@@ -18,15 +18,28 @@ NOT_SCORED, EVENT, CENSORED = 0, 1, 2
 
 @dataclass(frozen=True)
 class ModalityInput:
-    """One static modality of a batch of subjects.
+    """One modality of a batch of subjects.
 
     Attributes:
         values: Raw (unstandardised) values; NaN where missing.
         observed: Whether the subject has this modality at all.
+        minutes: Age in minutes from which it is known; 0 for what is known from birth, such as the genome.
     """
 
     values: Float[Tensor, "batch width"]
     observed: Bool[Tensor, " batch"]
+    minutes: Int[Tensor, " batch"]
+
+    @classmethod
+    def from_birth(
+        cls, values: Float[Tensor, "batch width"], observed: Bool[Tensor, " batch"]
+    ) -> ModalityInput:
+        """A static modality."""
+        return cls(values, observed, torch.zeros(len(values), dtype=torch.int64, device=values.device))
+
+    def to(self, device: torch.device | str) -> ModalityInput:
+        """The modality on ``device``."""
+        return ModalityInput(self.values.to(device), self.observed.to(device), self.minutes.to(device))
 
 
 @dataclass(frozen=True)
@@ -69,8 +82,5 @@ class Batch:
             for name in self.__dataclass_fields__
             if name != "modalities"
         }
-        modalities = {
-            name: ModalityInput(item.values.to(device), item.observed.to(device))
-            for name, item in self.modalities.items()
-        }
+        modalities = {name: item.to(device) for name, item in self.modalities.items()}
         return replace(self, **moved, modalities=modalities)

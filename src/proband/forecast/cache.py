@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.forecast.histories import Histories
-from proband.model.transformer import Proband
+from proband.model.transformer import BlockCache, Proband
 
 _FIRST_CAPACITY = 32
 
@@ -19,14 +19,14 @@ class PathCache:
     """Cache of some subjects times ``paths``.
 
     Attributes:
-        prompt: Per block, keys and values (subjects, heads, prompt, head_dim).
+        prompt: Per block, keys and values (subjects, heads, prompt, head_dim), then the fusion layer's own.
         prompt_mask: Which prompt positions are real.
         next_position: Position of the first sampled token, per subject.
         paths: Per block, buffers (subjects, heads, paths, head_dim, capacity).
         length: Tokens on the paths so far.
     """
 
-    prompt: list[tuple[Tensor, Tensor]]
+    prompt: list[BlockCache]
     prompt_mask: Bool[Tensor, "subjects prompt"]
     next_position: Int[Tensor, " subjects"]
     paths: list[tuple[Tensor, Tensor]]
@@ -41,7 +41,7 @@ class PathCache:
 
     def keep(self, subjects: Int[Tensor, " kept"], slots: Int[Tensor, "kept slots"]) -> None:
         """Drop all but some subjects, and of their paths all but ``slots``."""
-        self.prompt = [(keys[subjects], values[subjects]) for keys, values in self.prompt]
+        self.prompt = [tuple(tensor[subjects] for tensor in block) for block in self.prompt]
         self.prompt_mask = self.prompt_mask[subjects]
         self.next_position = self.next_position[subjects]
         self.paths = [
@@ -75,10 +75,10 @@ def prefill(
     real = torch.arange(length)[None] < histories.lengths[:, None]
     mask = torch.cat([torch.ones(subjects, latents, dtype=torch.bool), real], dim=1)
     paths = []
-    for keys, _ in prompt:
+    for keys, *_ in prompt:
         heads, head_dim = keys.shape[1], keys.shape[3]
         shape = (subjects, heads, num_paths, head_dim, _FIRST_CAPACITY)
         paths.append((keys.new_empty(shape), keys.new_empty(shape)))
     last = hidden[torch.arange(subjects), histories.lengths - 1]
-    prompt = [(keys.contiguous(), values.contiguous()) for keys, values in prompt]  # read at every step
+    prompt = [tuple(tensor.contiguous() for tensor in block) for block in prompt]  # read at every step
     return last, PathCache(prompt, mask, latents + histories.lengths, paths)

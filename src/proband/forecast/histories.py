@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -51,6 +51,14 @@ def history_lengths(
     return np.asarray(lengths, dtype=np.int64)
 
 
+def _known(modalities: dict[str, ModalityInput], start: Int[Tensor, " subjects"]) -> dict[str, ModalityInput]:
+    """What is known at the prediction times: anything measured later counts as absent."""
+    return {
+        name: replace(item, observed=item.observed & (item.minutes <= start))
+        for name, item in modalities.items()
+    }
+
+
 def read_histories(
     store: TokenStore,
     rows: Int[np.ndarray, " n"],
@@ -76,5 +84,5 @@ def read_histories(
         seen_before=torch.from_numpy(store.codes_before(rows, lengths - kept)),
         start=torch.from_numpy(np.asarray(start, dtype=np.int64)),
         subject_ids=store.subject_ids[rows],
-        modalities=modality_inputs(tables or {}, rows),
+        modalities=_known(modality_inputs(tables or {}, rows), torch.from_numpy(np.asarray(start))),
     )

@@ -89,7 +89,7 @@ class Attention(nn.Module):
         self,
         x: Float[Tensor, "subjects paths dim"],
         turn: tuple[Tensor, Tensor],
-        prompt: tuple[Tensor, Tensor],
+        prompt: tuple[Tensor, ...],
         prompt_mask: Tensor,
         path: tuple[Tensor, Tensor],
         length: int,

@@ -9,15 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from proband.core.errors import ConfigError
 
 FORMAT_VERSION = 1
-Fusion = Literal["none", "prefix"]
+Fusion = Literal["none", "prefix", "adapter", "cross_attention"]
+GATED = ("adapter", "cross_attention")
+"""Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""
+Encoder = Literal["mlp", "set"]
 
 
 class ModalityConfig(BaseModel):
-    """One static modality, such as the genome."""
+    """One modality, such as the genome."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(ge=1, description="Number of input values per subject.")
+    encoder: Encoder = Field("mlp", description="How values become latents.")
+    timed: bool = Field(
+        False,
+        description="Measured at an age: read only from positions at or after it.",
+    )
     hidden: int = Field(64, ge=1, description="Width of the encoder's hidden layer.")
     drop_modality: float = Field(0.15, ge=0, lt=1, description="Share of train subjects shown as absent.")
     drop_values: float = Field(0.1, ge=0, lt=1, description="Share of single values hidden in training.")
@@ -37,12 +45,10 @@ class ModelConfig(BaseModel):
     num_heads: int = Field(3, ge=1, description="Attention heads.")
     context: int = Field(512, ge=8, description="Tokens of history a position may attend to.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on embeddings and block outputs.")
-    num_latents: int = Field(4, ge=1, description="Leading positions that carry modalities.")
+    num_latents: int = Field(4, ge=1, description="Leading positions, and latents per modality.")
     num_gap_bins: int = Field(64, ge=4, description="Bins of the time to the next event, at most.")
     fusion: Fusion = Field("none", description="How modalities reach the trunk.")
-    modalities: dict[str, ModalityConfig] = Field(
-        default_factory=dict, description="Static modalities by name."
-    )
+    modalities: dict[str, ModalityConfig] = Field(default_factory=dict, description="Modalities by name.")
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> ModelConfig:

@@ -1,43 +1,49 @@
-"""Encoders of static modalities: one subject's values to a few latents.
+"""Encoders of modalities: one subject's values to a few latents.
 
-An ungenotyped subject is a normal input: it gets the learned absent latents. The last layer starts at zero,
-so that at step 0 a model with a modality equals one without.
+A subject without the modality is a normal input: it gets the learned absent latents. A new modality is one
+entry of ``ModelConfig.modalities``; a new way to read values is one subclass of :class:`ModalityEncoder`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from proband.core.batch import ModalityInput
 from proband.model.config import ModalityConfig
 
+_INITIAL_SD = 0.02
 
-class ModalityEncoder(nn.Module):
-    """A feed-forward encoder of standardised values and their missing mask.
+
+class ModalityEncoder(nn.Module, ABC):
+    """Standardised values and their missing mask to latents.
 
     Args:
         config: Width, hidden size and dropouts.
         num_latents: Latents per subject.
         dim: Width of a latent.
+        silent: Start with latents of zero, for a fusion that has no gate of its own.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, config: ModalityConfig, num_latents: int, dim: int) -> None:
+    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, silent: bool) -> None:
         super().__init__()
         self.config = config
         self.shape = (num_latents, dim)
         self.register_buffer("mean", torch.zeros(config.width))
         self.register_buffer("scale", torch.ones(config.width))
-        self.values = nn.Linear(config.width, config.hidden)
-        self.missing = nn.Linear(config.width, config.hidden, bias=False)
-        self.norm = nn.RMSNorm(config.hidden)
-        self.output = nn.Linear(config.hidden, num_latents * dim, bias=False)
-        self.absent = nn.Parameter(torch.zeros(num_latents, dim))
-        nn.init.zeros_(self.output.weight)
+        self.output = nn.Linear(config.hidden, self._outputs(), bias=False)
+        self.absent = nn.Parameter(torch.randn(num_latents, dim) * (0 if silent else _INITIAL_SD))
+        if silent:
+            nn.init.zeros_(self.output.weight)
+
+    def _outputs(self) -> int:
+        return self.shape[0] * self.shape[1]
 
     def standardise_with(self, mean: Float[Tensor, " width"], sd: Float[Tensor, " width"]) -> None:
         """Store the train split's means and deviations; a column of zero variance is switched off."""
@@ -55,6 +61,63 @@ class ModalityEncoder(nn.Module):
                 torch.rand(len(observed), device=observed.device) >= self.config.drop_modality
             )
         standard = ((item.values - self.mean) * self.scale).masked_fill(missing, 0)
-        hidden = nn.functional.silu(self.norm(self.values(standard) + self.missing(missing.float())))
-        latents = self.output(hidden).view(-1, *self.shape)
+        latents = self.encode(standard, missing)
         return torch.where(observed[:, None, None], latents, self.absent)
+
+    @abstractmethod
+    def encode(
+        self, standard: Float[Tensor, "batch width"], missing: Bool[Tensor, "batch width"]
+    ) -> Float[Tensor, "batch latents dim"]:
+        """Latents of standardised values, 0 where missing."""
+
+
+class FeedForwardEncoder(ModalityEncoder):
+    """One hidden layer over all values and the mask."""
+
+    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, silent: bool) -> None:
+        super().__init__(config, num_latents, dim, silent=silent)
+        self.values = nn.Linear(config.width, config.hidden)
+        self.missing = nn.Linear(config.width, config.hidden, bias=False)
+        self.norm = nn.RMSNorm(config.hidden)
+
+    def encode(
+        self, standard: Float[Tensor, "batch width"], missing: Bool[Tensor, "batch width"]
+    ) -> Float[Tensor, "batch latents dim"]:
+        """See :meth:`ModalityEncoder.encode`."""
+        hidden = nn.functional.silu(self.norm(self.values(standard) + self.missing(missing.float())))
+        return self.output(hidden).view(-1, *self.shape)
+
+
+class SetEncoder(ModalityEncoder):
+    """Values as a set: each is an embedding of its column times its value, pooled by learned queries.
+
+    The order of columns carries no meaning, missing values are left out of the pool, and a column's weight
+    in it can depend on its value (after Lee 2019, arXiv 1810.00825).
+    """
+
+    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, silent: bool) -> None:
+        super().__init__(config, num_latents, dim, silent=silent)
+        self.columns = nn.Embedding(config.width, config.hidden)
+        self.slopes = nn.Embedding(config.width, config.hidden)
+        self.keys = nn.Linear(config.hidden, config.hidden, bias=False)
+        self.queries = nn.Parameter(torch.randn(num_latents, config.hidden) * config.hidden**-0.5)
+        self.nothing = nn.Parameter(torch.zeros(config.hidden))
+        self.norm = nn.RMSNorm(config.hidden)
+
+    def _outputs(self) -> int:
+        return self.shape[1]
+
+    def encode(
+        self, standard: Float[Tensor, "batch width"], missing: Bool[Tensor, "batch width"]
+    ) -> Float[Tensor, "batch latents dim"]:
+        """See :meth:`ModalityEncoder.encode`."""
+        items = self.columns.weight + standard[..., None] * self.slopes.weight
+        # An empty set pools this one learned item, so that the mean is over at least one.
+        items = torch.cat([self.nothing.expand(len(items), 1, -1), items], dim=1)
+        hidden = torch.nn.functional.pad(missing, (1, 0))
+        score = self.queries @ self.keys(items).transpose(1, 2) * items.shape[-1] ** -0.5
+        share = score.masked_fill(hidden[:, None], -torch.inf).softmax(dim=-1)
+        return self.output(self.norm(share @ items))
+
+
+ENCODERS: dict[str, type[ModalityEncoder]] = {"mlp": FeedForwardEncoder, "set": SetEncoder}

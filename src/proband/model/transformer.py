@@ -13,14 +13,17 @@ from proband.model.attention import Rotary
 from proband.model.block import Block
 from proband.model.config import ModelConfig
 from proband.model.embedding import Embedding
-from proband.model.fusion import Fusion
+from proband.model.fusion import Fusion, FusionLayer
 from proband.model.gaps import GapBins
 from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.loss import LossTerms
 
+BlockCache = tuple[Tensor, ...]
+"""Keys and values of a block, then what its fusion layer prepared; the first axis is the subject."""
+
 
 class Proband(nn.Module):
-    """A generative model of lifelong records with static modalities.
+    """A generative model of lifelong records and other modalities.
 
     Args:
         config: Its shape.
@@ -65,20 +68,23 @@ class Proband(nn.Module):
         ages: Int[Tensor, "batch length"],
         statics: Int[Tensor, "batch statics"],
         modalities: dict[str, ModalityInput],
-    ) -> tuple[Float[Tensor, "batch length dim"], list[tuple[Tensor, Tensor]]]:
-        """Read histories: one vector per token, and every block's keys and values, leading first."""
+    ) -> tuple[Float[Tensor, "batch length dim"], list[BlockCache]]:
+        """Read histories: one vector per token, and every block's cache, leading positions first."""
         batch, length = tokens.shape
         gaps = torch.diff(ages, dim=1, prepend=ages[:, :1]).clamp(min=0)
         record = self.dropout(self.embedding(tokens, ages, gaps, statics))
-        x = torch.cat([self.fusion(modalities, batch), record], dim=1)
-        latents = x.shape[1] - length
-        positions = torch.arange(latents + length, device=tokens.device).expand(batch, -1)
-        turn = self.rotary(positions, nn.functional.pad(ages, (latents, 0)))
+        latents = self.fusion.latents(modalities, batch)
+        x = torch.cat([self.fusion.lead(latents), record], dim=1)
+        leading = x.shape[1] - length
+        ages = nn.functional.pad(ages, (leading, 0))
+        turn = self.rotary(torch.arange(leading + length, device=tokens.device).expand(batch, -1), ages)
         cache = []
-        for block in self.blocks:
-            x, keys_values = block(x, turn)
-            cache.append(keys_values)
-        return x[:, latents:], cache
+        for block, layer in zip(self.blocks, self.fusion.layers, strict=True):
+            assert isinstance(layer, FusionLayer)
+            prepared = layer.prepare(latents)
+            x, keys_values = block(layer(x, ages, prepared), turn)
+            cache.append((*keys_values, *prepared))
+        return x[:, leading:], cache
 
     def step(
         self,
@@ -87,7 +93,7 @@ class Proband(nn.Module):
         previous_ages: Int[Tensor, "subjects paths"],
         statics: Int[Tensor, "subjects statics"],
         positions: Int[Tensor, "subjects paths"],
-        prompt: list[tuple[Tensor, Tensor]],
+        prompt: list[BlockCache],
         prompt_mask: Bool[Tensor, "subjects prompt"],
         paths: list[tuple[Tensor, Tensor]],
         length: int,
@@ -95,9 +101,10 @@ class Proband(nn.Module):
         """Read one more token on every path, from the cache (see :meth:`Attention.step`)."""
         x = self.embedding(tokens, ages, ages - previous_ages, statics)
         turn = self.rotary(positions, ages)
-        for block, prompt_kv, path_kv in zip(self.blocks, prompt, paths, strict=True):
+        for block, layer, own, path in zip(self.blocks, self.fusion.layers, prompt, paths, strict=True):
             assert isinstance(block, Block)
-            x = block.step(x, turn, prompt_kv, prompt_mask, path_kv, length)
+            x = layer(x, ages, own[2:])
+            x = block.step(x, turn, own[:2], prompt_mask, path, length)
         return x
 
     def log_codes(

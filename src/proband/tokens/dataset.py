@@ -102,11 +102,13 @@ class ModalityTable:
         values: Raw values; NaN where missing or where the subject lacks the modality.
         observed: Whether the subject has it.
         names: Column names, such as pgs_ids.
+        minutes: Age in minutes from which it is known; 0 for what is known from birth.
     """
 
     values: Float[np.ndarray, "subjects width"]
     observed: Bool[np.ndarray, " subjects"]
     names: tuple[str, ...]
+    minutes: Int[np.ndarray, " subjects"]
 
 
 def load_genome(genome: Path, store: TokenStore, names: tuple[str, ...] | None = None) -> ModalityTable:
@@ -147,4 +149,4 @@ def load_genome(genome: Path, store: TokenStore, names: tuple[str, ...] | None =
         )
     values = joined.select(names).to_numpy().astype(np.float32, copy=True)
     values[~observed] = np.nan
-    return ModalityTable(values, observed, names)
+    return ModalityTable(values, observed, names, np.zeros(len(store), dtype=np.int64))

@@ -115,7 +115,9 @@ def modality_inputs(
 ) -> dict[str, ModalityInput]:
     """Every modality's values of ``rows``."""
     return {
-        name: ModalityInput(torch.from_numpy(table.values[rows]), torch.from_numpy(table.observed[rows]))
+        name: ModalityInput(
+            *(torch.from_numpy(array[rows]) for array in (table.values, table.observed, table.minutes))
+        )
         for name, table in tables.items()
     }
 

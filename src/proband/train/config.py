@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from proband.model.config import Fusion
+from proband.model.config import Encoder, Fusion
 
 PEAK_LEARNING_RATE = {"tiny": 4e-3, "small": 1e-3, "base": 3e-4}
 """Peak rate by preset, falling with width as one over its root or faster."""
@@ -22,6 +22,9 @@ class TrainConfig(BaseModel):
     dim: int | None = Field(None, ge=8, description="Width; default the preset's.")
     num_heads: int | None = Field(None, ge=1, description="Heads; default the preset's.")
     fusion: Fusion = Field("none", description="How the genome reaches the trunk.")
+    genome_encoder: Encoder = Field(
+        "mlp", description="mlp: one hidden layer; set: scores as a set, pooled by attention."
+    )
     minutes: float | None = Field(None, gt=0, description="Wall-clock minutes to train.")
     epochs: float = Field(20, gt=0, description="Passes over the train split, unless minutes are given.")
     context: int = Field(512, ge=8, description="Tokens of history per window.")

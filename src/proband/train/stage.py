@@ -60,9 +60,8 @@ def train(
         return
     if (config.fusion == "none") != (genome is None):
         found = f"fusion {config.fusion} {'without' if genome is None else 'with'} a genome"
-        raise ConfigError(
-            "fusion and genome do not fit", found=found, remedy="give --genome and --fusion prefix"
-        )
+        remedy = "give --genome and a --fusion other than none, or neither"
+        raise ConfigError("fusion and genome do not fit", found=found, remedy=remedy)
     work = _work_folder(out, resume, overwrite)
     store = TokenStore(tokens)
     tables = {GENOME: load_genome(genome, store)} if genome else {}
@@ -127,6 +126,7 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
     modalities = {
         name: ModalityConfig(
             width=table.values.shape[1],
+            encoder=config.genome_encoder,
             hidden=config.hidden,
             drop_modality=config.drop_modality,
             drop_values=config.drop_values,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from proband.forecast.histories import history_lengths, read_histories
+from proband.tokens.dataset import ModalityTable
 from small_world import HandStore, Record
 
 STORE = HandStore(
@@ -28,3 +29,10 @@ def test_codes_that_happened_before_the_kept_part_are_remembered() -> None:
     found = read_histories(STORE, np.array([0, 1]), np.array([99, 99]), 2)
     assert found.tokens.tolist() == [[3, 2], [1, 6]]
     assert [set(row) - {0} for row in found.seen_before.tolist()] == [{1, 2, 5}, set()]
+
+
+def test_what_is_measured_after_the_prediction_time_is_not_known() -> None:
+    values, minutes = np.float32([[1], [2]]), np.array([25, 15])
+    table = ModalityTable(values, np.array([True, True]), ("protein",), minutes)
+    found = read_histories(STORE, np.array([0, 0, 1]), np.array([24, 25, 99]), 3, {"panel": table})
+    assert found.modalities["panel"].observed.tolist() == [False, True, True]

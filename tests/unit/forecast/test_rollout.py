@@ -16,7 +16,7 @@ from proband.forecast.histories import Histories, read_histories
 from proband.forecast.rollout import PathSums, Question, roll_out
 from proband.forecast.sampler import draw_codes, path_uniforms
 from proband.model.transformer import Proband
-from small_world import DAY, GENOME, HandStore, Record, random_model
+from small_world import DAY, GENOME, PANEL, HandStore, Record, random_model
 
 LAW = KnownLaw()
 WAITED = 30
@@ -165,7 +165,7 @@ def naive_roll_out(model: Proband, histories: Histories, asked: Question) -> Pat
     expected, escape = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
     for s in range(subjects):
         genome = {
-            name: ModalityInput(item.values[s : s + 1], item.observed[s : s + 1])
+            name: ModalityInput(*(part[s : s + 1] for part in (item.values, item.observed, item.minutes)))
             for name, item in histories.modalities.items()
         }
         for k in range(asked.num_paths):
@@ -214,7 +214,7 @@ def naive_roll_out(model: Proband, histories: Histories, asked: Question) -> Pat
 
 
 def random_world(depth: int, fusion: str) -> tuple[Proband, Histories]:
-    extra = {"fusion": "prefix", "modalities": GENOME} if fusion == "prefix" else {}
+    extra = {} if fusion == "none" else {"fusion": fusion, "modalities": GENOME | PANEL}
     model = random_model(depth, once=[3, 7], depth=depth, **extra)
     with torch.no_grad():
         model.when.output.bias[: model.bins.num_bins // 2] += 4.0
@@ -229,15 +229,24 @@ def random_world(depth: int, fusion: str) -> tuple[Proband, Histories]:
     )
     start = np.array([4000, 10, 2000]) * DAY
     histories = read_histories(store, np.arange(3), start, context=16)
-    if fusion == "prefix":
+    if fusion != "none":
         values = torch.tensor([[0.5, -1.0, float("nan")], [float("nan")] * 3, [2.0, 2.0, 2.0]])
-        item = ModalityInput(values, torch.tensor([True, False, True]))
-        histories = replace(histories, modalities={"genome": item})
+        item = ModalityInput.from_birth(values, torch.tensor([True, False, True]))
+        measured = torch.tensor([800, 0, 700]) * DAY
+        panel = ModalityInput(torch.tensor([[1.0], [0.0], [-1.0]]), torch.ones(3, dtype=torch.bool), measured)
+        histories = replace(histories, modalities={"genome": item, "panel": panel})
     return model, histories
 
 
 @pytest.mark.parametrize(
-    ("depth", "fusion", "masked"), [(1, "none", False), (3, "prefix", False), (2, "prefix", True)]
+    ("depth", "fusion", "masked"),
+    [
+        (1, "none", False),
+        (3, "prefix", False),
+        (1, "prefix", True),
+        (2, "adapter", False),
+        (2, "cross_attention", False),
+    ],
 )
 def test_the_cached_engine_equals_reading_everything_again(depth: int, fusion: str, masked: bool) -> None:
     model, histories = random_world(depth, fusion)

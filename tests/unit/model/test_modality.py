@@ -5,56 +5,67 @@ import torch
 
 from proband.core.batch import ModalityInput
 from proband.model.config import ModalityConfig
-from proband.model.modality import ModalityEncoder
+from proband.model.modality import ENCODERS, ModalityEncoder, SetEncoder
 
 NAN = float("nan")
 
 
-def encoder(**changes: float) -> ModalityEncoder:
+KINDS = pytest.mark.parametrize("kind", sorted(ENCODERS))
+
+
+def encoder(kind: str = "mlp", **changes: float) -> ModalityEncoder:
     torch.manual_seed(0)
-    made = ModalityEncoder(ModalityConfig(width=3, hidden=8, **changes), 2, 4)
+    made = ENCODERS[kind](ModalityConfig(width=3, hidden=8, **changes), 2, 4, silent=True)
     torch.nn.init.normal_(made.output.weight)
     torch.nn.init.constant_(made.absent, 7.0)
     return made
 
 
 def item(*rows: list[float], observed: list[bool] | None = None) -> ModalityInput:
-    return ModalityInput(torch.tensor(rows), torch.tensor(observed or [True] * len(rows)))
+    return ModalityInput.from_birth(torch.tensor(rows), torch.tensor(observed or [True] * len(rows)))
 
 
-def test_latents_start_at_zero() -> None:
-    fresh = ModalityEncoder(ModalityConfig(width=3), 2, 4).eval()
-    assert torch.equal(fresh(item([1.0, 2.0, NAN])), torch.zeros(1, 2, 4))
+@KINDS
+def test_silent_latents_start_at_zero_and_others_do_not(kind: str) -> None:
+    for silent in (True, False):
+        fresh = ENCODERS[kind](ModalityConfig(width=3), 2, 4, silent=silent).eval()
+        found = fresh(item([1.0, 2.0, NAN], [0.0, 0.0, 0.0], observed=[True, False]))
+        assert ((found == 0) if silent else (found != 0)).all()
 
 
-def test_standardised_values_are_what_counts() -> None:
-    plain, scaled = encoder().eval(), encoder().eval()
+@KINDS
+def test_standardised_values_are_what_counts(kind: str) -> None:
+    plain, scaled = encoder(kind).eval(), encoder(kind).eval()
     scaled.standardise_with(torch.tensor([10.0, -5.0, 0.0]), torch.tensor([2.0, 100.0, 1.0]))
     assert torch.allclose(plain(item([1.0, -2.0, 3.0])), scaled(item([12.0, -205.0, 3.0])), atol=1e-6)
 
 
-def test_a_constant_or_never_seen_score_is_switched_off() -> None:
-    made = encoder().eval()
+@KINDS
+def test_a_constant_or_never_seen_score_is_switched_off(kind: str) -> None:
+    made = encoder(kind).eval()
     made.standardise_with(torch.tensor([5.0, NAN, 0.0]), torch.tensor([0.0, NAN, 1.0]))
     assert torch.equal(made(item([5.0, 1.0, 1.0])), made(item([9.0, -80.0, 1.0])))
 
 
-def test_missing_is_not_the_same_as_average() -> None:
-    made = encoder().eval()
+@KINDS
+def test_missing_is_not_the_same_as_average(kind: str) -> None:
+    made = encoder(kind).eval()
     found = made(item([NAN, 1.0, 1.0], [0.0, 1.0, 1.0]))
     assert torch.isfinite(found).all()
     assert not torch.allclose(found[0], found[1])
 
 
-def test_absent_subjects_get_the_absent_latents_whatever_their_values() -> None:
-    made = encoder().eval()
+@KINDS
+def test_absent_subjects_get_the_absent_latents_whatever_their_values(kind: str) -> None:
+    made = encoder(kind).eval()
     found = made(item([NAN, NAN, NAN], [3.0, 1.0, 2.0], observed=[False, False]))
     assert torch.equal(found, torch.full((2, 2, 4), 7.0))
 
 
+@KINDS
 @pytest.mark.parametrize("absent", [NAN, 4.0])
-def test_gradients_are_finite_with_missing_values(absent: float) -> None:
-    made = encoder().train()
+def test_gradients_are_finite_with_missing_values(kind: str, absent: float) -> None:
+    made = encoder(kind).train()
     made(item([absent, 1.0, NAN], [NAN, NAN, NAN], observed=[True, False])).sum().backward()
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in made.parameters())
 
@@ -63,3 +74,32 @@ def test_training_hides_about_the_set_share_of_subjects() -> None:
     made = encoder(drop_modality=0.3, drop_values=0.0).train()
     hidden = (made(item(*[[1.0, 1.0, 1.0]] * 4000)) == 7).all(dim=(1, 2)).float().mean()
     assert float(hidden) == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_set_has_no_order() -> None:
+    made = encoder("set").eval()
+    assert isinstance(made, SetEncoder)
+    rows = torch.tensor([[1.0, -2.0, NAN], [0.5, 0.1, 3.0]])
+    expected = made(ModalityInput.from_birth(rows, torch.tensor([True, True])))
+    order = torch.tensor([2, 0, 1])
+    with torch.no_grad():
+        for table in (made.columns, made.slopes):
+            table.weight.copy_(table.weight[order].clone())
+    found = made(ModalityInput.from_birth(rows[:, order], torch.tensor([True, True])))
+    assert torch.allclose(found, expected, atol=1e-6)
+    mixed = made(ModalityInput.from_birth(rows, torch.tensor([True, True])))
+    assert not torch.allclose(mixed, expected, atol=1e-3)
+
+
+def test_a_set_pools_only_what_is_there() -> None:
+    made = encoder("set").eval()
+    assert isinstance(made, SetEncoder)
+    before = made(item([1.0, 2.0, NAN], [NAN, NAN, NAN]))
+    with torch.no_grad():
+        made.columns.weight[2] += 5
+        after = made(item([1.0, 2.0, NAN], [NAN, NAN, NAN]))
+        made.columns.weight[1] += 5
+        changed = made(item([1.0, 2.0, NAN], [NAN, NAN, NAN]))
+    assert torch.equal(before, after)
+    assert torch.equal(after[1], changed[1])  # an empty set
+    assert not torch.allclose(after[0], changed[0], atol=1e-3)

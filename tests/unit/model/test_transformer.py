@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
+from proband.core.batch import CENSORED, EVENT, Batch
 from proband.model.transformer import Proband
-from small_world import DAY, GENOME, batch_of, model_config, random_model
+from small_world import DAY, batch_of, random_model
 
 TOKENS = [[1, 2, 3, 2, 6, 4], [1, 5, 5, 7]]
 AGES = [[0, 900, 900, 4000, 4001, 9000], [0, 30, 31, 20000]]
@@ -25,17 +25,11 @@ EVERYWHERE = batch_of(
     gaps=[[0, 0, 3100, 1, 4999, 2000], [30, 1, 19969]],
     waited=[[0, 0, 100, 0, 0, 0], [7]],
 )
-VALUES = torch.tensor([[0.5, -1.0, 2.0], [1.0, float("nan"), 0.0]])
 
 
 def states(model: Proband, batch: Batch) -> torch.Tensor:
     with torch.no_grad():
         return model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)[0]
-
-
-def with_genome(batch: Batch, values: torch.Tensor = VALUES, observed: list[bool] | None = None) -> Batch:
-    flags = torch.tensor(observed or [True, True])
-    return replace(batch, modalities={"genome": ModalityInput(values, flags)})
 
 
 # The model once more, in NumPy, written from its description.
@@ -209,35 +203,6 @@ def test_statics_condition_every_position_of_a_cropped_history_too() -> None:
         nobody = states(model, batch_of(tokens, ages, statics=[[0]]))
         assert ((women - men).abs().amax(-1) > 1e-3).all()
         assert ((women - nobody).abs().amax(-1) > 1e-3).all()
-
-
-def test_prefix_equals_none_at_step_zero_to_the_bit() -> None:
-    def fresh(**changes: object) -> Proband:
-        torch.manual_seed(5)
-        return Proband(model_config(**changes), torch.zeros(8, dtype=torch.bool)).eval()
-
-    none, prefix = fresh(), fresh(fusion="prefix", modalities=GENOME)
-    assert torch.equal(states(none, HISTORY), states(prefix, with_genome(HISTORY)))
-    with torch.no_grad():
-        assert none(EVERYWHERE).mean == prefix(with_genome(EVERYWHERE)).mean
-
-
-def test_without_a_genome_it_stays_a_valid_model() -> None:
-    model = random_model(fusion="prefix", modalities=GENOME)
-    absent = with_genome(HISTORY, torch.full((2, 3), float("nan")), [False, False])
-    assert torch.isfinite(states(model, absent)).all()
-    assert torch.equal(states(model, absent), states(model, HISTORY))  # not given = absent for all
-    seen = states(model, with_genome(HISTORY))
-    assert not torch.allclose(states(model, absent)[0], seen[0], atol=1e-3)
-
-
-def test_the_genome_of_one_subject_does_not_reach_another() -> None:
-    model = random_model(fusion="prefix", modalities=GENOME)
-    other = VALUES.clone()
-    other[0] += 3
-    found, expected = states(model, with_genome(HISTORY, other)), states(model, with_genome(HISTORY))
-    assert torch.equal(found[1], expected[1])
-    assert ((found[0] - expected[0]).abs().amax(-1) > 1e-4).all()  # and it reaches all of its own positions
 
 
 def test_output_biases_are_the_log_frequencies() -> None:

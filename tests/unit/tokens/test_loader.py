@@ -163,10 +163,13 @@ def test_codes_are_remembered_from_before_the_window() -> None:
 
 def test_modalities_and_statics_follow_their_subject() -> None:
     store = HandStore([Record([2], [1], statics=(1,)), Record([2], [1], statics=(2,))])
-    table = ModalityTable(np.float32([[1, 2], [3, 4]]), np.array([True, False]), ("a", "b"))
+    table = ModalityTable(
+        np.float32([[1, 2], [3, 4]]), np.array([True, False]), ("a", "b"), np.array([0, 70])
+    )
     windows = Windows(np.array([1, 0]), np.array([0, 0]), np.array([2, 2]), np.array([0, 0]))
     batch = load_batch(store, windows, {"genome": table})
     assert batch.rows.tolist() == [1, 0]
     assert batch.statics.tolist() == [[2], [1]]
     assert batch.modalities["genome"].values.tolist() == [[3, 4], [1, 2]]
     assert batch.modalities["genome"].observed.tolist() == [False, True]
+    assert batch.modalities["genome"].minutes.tolist() == [70, 0]
