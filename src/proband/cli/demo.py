@@ -19,7 +19,7 @@ def command(
     out: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")],
     subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 5000,
     minutes: Annotated[float, typer.Option(help="Minutes to train each of the two models.")] = 1.25,
-    paths: Annotated[int, typer.Option(help="Sampled futures per prediction.")] = 8,
+    paths: Annotated[int, typer.Option(help="Sampled futures per prediction.")] = 6,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
 ) -> None:
@@ -42,7 +42,7 @@ def demo(
     *,
     subjects: int = 5000,
     minutes: float = 1.25,
-    paths: int = 8,
+    paths: int = 6,
     seed: int = 0,
     overwrite: bool = False,
 ) -> None:
