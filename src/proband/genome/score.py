@@ -85,7 +85,8 @@ def score_samples(
         else:
             results = [score_slice(replace(job, weights=ordered)) for job in jobs]
         place = np.argsort(by_size)
-        step = max(1, _ROW_GROUP_BYTES // (4 * len(place)))
+        # Well below the memory for scoring: one group is still being written while the next is read.
+        step = max(1, min(_ROW_GROUP_BYTES, memory_mb * 2**20 // 8) // (4 * len(place)))
         for job, path in zip(jobs, results, strict=True):
             sums = np.load(path, mmap_mode="r")
             for start in range(0, job.stop - job.start, step):
