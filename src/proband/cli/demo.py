@@ -11,14 +11,14 @@ HEADLINE_HORIZON_YEARS = 10.0
 """The longest: at demo size, the one with cases enough to see something."""
 TOKEN_BUDGET = 1024
 """Small batches: in minutes of training, more steps lower the tuning loss more than larger ones do."""
-SPLITS = (0.6, 0.1, 0.3)
+SPLITS = (0.65, 0.1, 0.25)
 """A larger held-out share than a real cohort needs: at demo size, cases are few."""
 
 
 def command(
     out: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")],
     subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 5000,
-    minutes: Annotated[float, typer.Option(help="Minutes to train each of the two models.")] = 1.25,
+    minutes: Annotated[float, typer.Option(help="Minutes to train each of the two models.")] = 1.1,
     paths: Annotated[int, typer.Option(help="Sampled futures per prediction.")] = 6,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
@@ -41,7 +41,7 @@ def demo(
     out: Path,
     *,
     subjects: int = 5000,
-    minutes: float = 1.25,
+    minutes: float = 1.1,
     paths: int = 6,
     seed: int = 0,
     overwrite: bool = False,
