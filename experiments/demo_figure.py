@@ -65,8 +65,10 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--horizon", type=float, default=10.0, help="Years.")
+    parser.add_argument("--least-cases", type=int, default=30, help="Leave out diseases with fewer.")
     options = parser.parse_args()
-    draw(headline(options.results, options.horizon), options.out)
+    table = headline(options.results, options.horizon)
+    draw(table.filter(pl.col("num_cases") >= options.least_cases), options.out)
 
 
 if __name__ == "__main__":
