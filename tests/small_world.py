@@ -167,3 +167,15 @@ def batch_of(tokens: list[list[int]], ages: list[list[int]], **fields: Any) -> B
         modalities=fields.get("modalities", {}),
         **arrays,
     )
+
+
+TOKENS = [[1, 2, 3, 2, 6, 4], [1, 5, 5, 7]]
+AGES = [[0, 900, 900, 4000, 4001, 9000], [0, 30, 31, 20000]]
+HISTORY = batch_of(TOKENS, AGES, statics=[[1], [2]])
+"""Two histories, ages in days."""
+
+
+def states(model: Proband, batch: Batch) -> torch.Tensor:
+    """What the model makes of every position."""
+    with torch.no_grad():
+        return model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)[0]

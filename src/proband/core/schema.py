@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -109,6 +109,18 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
         found = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "the file is truncated or no Parquet: copy or make it again"
         raise DataError("unreadable Parquet file", where=path, found=found, remedy=remedy) from None
+
+
+def join_parquet(parts: Sequence[Path], path: Path) -> int:
+    """Write Parquet files of one schema as one, row group by row group; returns its rows."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(path, pq.read_schema(parts[0]), compression="zstd") as writer:
+        for part in parts:
+            with pq.ParquetFile(part) as file:
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group))
+    return sum(pq.read_metadata(part).num_rows for part in parts)
 
 
 RISK = Table(

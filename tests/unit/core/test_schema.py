@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.core.schema import RISK, SCORES, TIME, Table
+from proband.core.schema import RISK, SCORES, TIME, Table, join_parquet
 
 TABLE = Table(
     "things",
@@ -89,3 +89,11 @@ def test_a_risk_table_holds_one_row_per_question() -> None:
     with pytest.raises(DataError, match="risk out of range"):
         RISK.check(frame.with_columns(risk=pl.lit(1.0000001)), "x")
     assert RISK.empty().columns == list(RISK.columns)
+
+
+def test_parquet_parts_join_in_their_order(tmp_path: Path) -> None:
+    parts = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for number, part in enumerate(parts):
+        pl.DataFrame({"a": [number] * number}, schema={"a": pl.Int64}).write_parquet(part)
+    assert join_parquet(parts, tmp_path / "all.parquet") == 3
+    assert pl.read_parquet(tmp_path / "all.parquet")["a"].to_list() == [1, 2, 2]

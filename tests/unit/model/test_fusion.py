@@ -5,13 +5,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
+from proband.core.batch import CENSORED, EVENT, ModalityInput
 from proband.model.transformer import Proband
-from small_world import DAY, GENOME, PANEL, batch_of, model_config, random_model
+from small_world import (
+    AGES,
+    DAY,
+    GENOME,
+    HISTORY,
+    PANEL,
+    TOKENS,
+    batch_of,
+    model_config,
+    random_model,
+    states,
+)
 
-TOKENS = [[1, 2, 3, 2, 6, 4], [1, 5, 5, 7]]
-AGES = [[0, 900, 900, 4000, 4001, 9000], [0, 30, 31, 20000]]
-HISTORY = batch_of(TOKENS, AGES, statics=[[1], [2]])
 SCORED = batch_of(
     TOKENS,
     AGES,
@@ -22,11 +30,6 @@ SCORED = batch_of(
 )
 VALUES = torch.tensor([[0.5, -1.0, 2.0], [1.0, float("nan"), 0.0]])
 FUSIONS = pytest.mark.parametrize("fusion", ["prefix", "adapter", "cross_attention"])
-
-
-def states(model: Proband, batch: Batch) -> torch.Tensor:
-    with torch.no_grad():
-        return model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)[0]
 
 
 def genome(values: torch.Tensor = VALUES, observed: list[bool] | None = None) -> dict[str, ModalityInput]:

@@ -9,13 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proband.core.batch import CENSORED, EVENT, Batch
+from proband.core.batch import CENSORED, EVENT
 from proband.model.transformer import Proband
-from small_world import DAY, batch_of, random_model
+from small_world import AGES, DAY, HISTORY, TOKENS, batch_of, random_model, states
 
-TOKENS = [[1, 2, 3, 2, 6, 4], [1, 5, 5, 7]]
-AGES = [[0, 900, 900, 4000, 4001, 9000], [0, 30, 31, 20000]]
-HISTORY = batch_of(TOKENS, AGES, statics=[[1], [2]])
 EVERYWHERE = batch_of(
     TOKENS,
     AGES,
@@ -25,11 +22,6 @@ EVERYWHERE = batch_of(
     gaps=[[0, 0, 3100, 1, 4999, 2000], [30, 1, 19969]],
     waited=[[0, 0, 100, 0, 0, 0], [7]],
 )
-
-
-def states(model: Proband, batch: Batch) -> torch.Tensor:
-    with torch.no_grad():
-        return model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)[0]
 
 
 # The model once more, in NumPy, written from its description.

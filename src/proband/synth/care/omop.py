@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from proband.core.schema import join_parquet
 from proband.synth.care import concepts
 from proband.synth.care.cdm import CDM
 from proband.synth.care.drugs import SUPPLY_DAYS
@@ -83,18 +84,11 @@ def join_omop_shards(shards: Sequence[Path], out: Path, end: date) -> dict[str, 
     Returns:
         Rows per table.
     """
-    import pyarrow.parquet as pq
-
     out.mkdir(parents=True, exist_ok=True)
-    counts: dict[str, int] = {}
-    for name in SHARD_TABLES:
-        schema = pq.read_schema(shards[0] / f"{name}.parquet")
-        with pq.ParquetWriter(out / f"{name}.parquet", schema, compression="zstd") as writer:
-            for shard in shards:
-                with pq.ParquetFile(shard / f"{name}.parquet") as file:
-                    for group in range(file.num_row_groups):
-                        writer.write_table(file.read_row_group(group))
-                    counts[f"num_{name}"] = counts.get(f"num_{name}", 0) + file.metadata.num_rows
+    counts = {
+        f"num_{name}": join_parquet([shard / f"{name}.parquet" for shard in shards], out / f"{name}.parquet")
+        for name in SHARD_TABLES
+    }
     fixed = {
         "concept": _concept(),
         "concept_ancestor": _concept_ancestor(),

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 from jaxtyping import Float, Int64
 
 from proband.core import schema
@@ -85,12 +84,7 @@ def join_truth(folders: Sequence[Path], out: Path, config: SynthConfig) -> None:
     """Join shards' tables, in their order, into one file each, and note the law they were lived by."""
     out.mkdir(parents=True, exist_ok=True)
     for name in TRUTH_TABLES:
-        first = pq.ParquetFile(folders[0] / f"{name}.parquet").schema_arrow
-        with pq.ParquetWriter(out / f"{name}.parquet", first, compression="zstd") as writer:
-            for folder in folders:
-                shard = pq.ParquetFile(folder / f"{name}.parquet")
-                for group in range(shard.num_row_groups):
-                    writer.write_table(shard.read_row_group(group))
+        schema.join_parquet([folder / f"{name}.parquet" for folder in folders], out / f"{name}.parquet")
     law = {"traits": table_hash(), "seed": config.seed, "step_years": config.step_years}
     write_json(out / LAW_FILE, law | {"end": config.end.isoformat()})
 
