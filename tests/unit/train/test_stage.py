@@ -19,10 +19,10 @@ from proband.core.provenance import read_manifest
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
 from proband.train import loop, train
+from proband.train.build import build_model, code_rates, count_gaps
 from proband.train.config import TrainConfig
 from proband.train.likelihood import Likelihood
 from proband.train.log import read_metrics
-from proband.train.stage import build_model, code_rates, count_gaps
 
 KILLED = """
 import os, signal, sys

@@ -1,0 +1,98 @@
+"""A model for the data: its shape, and what is fitted on the train split before the first step."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from proband.model.config import ModalityConfig, ModelConfig, preset
+from proband.model.gaps import GapBins
+from proband.model.modality import ModalityEncoder
+from proband.model.transformer import Proband
+from proband.tokens.dataset import ModalityTable, TokenStore
+from proband.train.config import TrainConfig
+
+_PRIOR_POSITIONS = 10.0
+"""Positions of evidence that a repeat's rate is worth before any is seen. Rounded choice of ours."""
+
+
+def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: TrainConfig) -> Proband:
+    """A model of the configured size, with scaling and output biases fitted on the train split."""
+    torch.manual_seed(config.seed)
+    given = {"depth": config.depth, "dim": config.dim, "num_heads": config.num_heads}
+    size = preset(config.preset) | {name: value for name, value in given.items() if value is not None}
+    modalities = {
+        name: ModalityConfig(
+            width=table.values.shape[1],
+            encoder=config.genome_encoder,
+            hidden=config.hidden,
+            drop_modality=config.drop_modality,
+            drop_values=config.drop_values,
+            names=table.names,
+        )
+        for name, table in tables.items()
+    }
+    shape = ModelConfig(
+        vocabulary_size=len(store.vocabulary),
+        num_statics=len(store.vocabulary.statics),
+        resolution_minutes=store.vocabulary.resolution_minutes,
+        context=config.context,
+        dropout=config.dropout,
+        fusion=config.fusion,
+        modalities=modalities,
+        **size,
+    )
+    model = Proband(shape, torch.from_numpy(store.once))
+    model.set_output_biases(count_gaps(store, model.bins), *code_rates(store))
+    for name, table in tables.items():
+        encoder = model.fusion.encoders[name]
+        assert isinstance(encoder, ModalityEncoder)
+        encoder.standardise_with(*_train_moments(store, table))
+    return model
+
+
+def count_gaps(store: TokenStore, bins: GapBins) -> torch.Tensor:
+    """Gap-bin counts of scored train events, float64 (bins,)."""
+    counts = torch.zeros(bins.num_bins, dtype=torch.float64)
+    for row in store.rows_of("train"):
+        minutes = store.record(int(row))[1]
+        gaps = np.diff(minutes)[minutes[1:] > store.entry[row]]
+        if len(gaps):
+            index = bins.bin_of(bins.steps(torch.from_numpy(gaps)))
+            counts += torch.bincount(index, minlength=bins.num_bins)
+    return counts
+
+
+def code_rates(store: TokenStore) -> tuple[torch.Tensor, torch.Tensor]:
+    """How often a code comes next in train records: while it is new to the subject, and after it was had.
+
+    Returns:
+        Two float64 tensors (vocabulary,), both above 0. A rate of little evidence is shrunk: a new code's to
+        half an event, a repeat's to the new code's.
+    """
+    size = len(store.vocabulary)
+    new, repeats, had = np.zeros(size), np.zeros(size), np.zeros(size)
+    num_positions = 0
+    for row in store.rows_of("train"):
+        tokens = store.record(int(row))[0]
+        codes, first, number = np.unique(tokens, return_index=True, return_counts=True)
+        new[codes] += 1
+        repeats[codes] += number - 1
+        had[codes] += len(tokens) - 1 - first
+        num_positions += len(tokens) - 1
+    new_rate = (new + 0.5) / (num_positions - had + 1)
+    repeat_rate = (repeats + _PRIOR_POSITIONS * new_rate) / (had + _PRIOR_POSITIONS)
+    return torch.from_numpy(new_rate), torch.from_numpy(repeat_rate)
+
+
+def _train_moments(store: TokenStore, table: ModalityTable) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = store.rows_of("train")
+    values = table.values[rows[table.observed[rows]]].astype(np.float64)
+    if not len(values):
+        width = table.values.shape[1]
+        return torch.zeros(width), torch.zeros(width)
+    known = ~np.isnan(values)
+    number = np.maximum(known.sum(0), 1)
+    mean = np.where(known, values, 0).sum(0) / number
+    sd = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(0) / number)
+    return torch.from_numpy(mean).float(), torch.from_numpy(sd).float()
