@@ -22,8 +22,11 @@ def command(
         str, typer.Option(help="mlp (one hidden layer) or set (scores as a set, pooled by attention).")
     ] = "mlp",
     preset: Annotated[
-        str, typer.Option(help="Size: tiny (0.5 M), small (3 M), base (85 M weights).")
+        str, typer.Option(help="Size: tiny (0.5 M), small (3 M), base (85 M), large (350 M weights).")
     ] = "tiny",
+    depth: Annotated[
+        int | None, typer.Option(help="Blocks, which decide the width too; default the preset's.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Wall-clock minutes to train.")] = None,
     epochs: Annotated[float, typer.Option(help="Passes over the train split, unless --minutes.")] = 20,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate; default by preset.")] = None,
@@ -53,6 +56,7 @@ def command(
         fusion=fusion or ("prefix" if genome else "none"),
         genome_encoder=genome_encoder,
         preset=preset,
+        depth=depth,
         minutes=minutes,
         epochs=epochs,
         learning_rate=learning_rate,

@@ -1,8 +1,8 @@
-"""What a model is made of. One dial, depth; presets are functions of it."""
+"""What a model is made of. One dial, depth; presets are names of depths."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -73,12 +73,44 @@ class ModelConfig(BaseModel):
         return self.dim // self.num_heads
 
 
-PRESETS: dict[str, dict[str, int]] = {
-    "tiny": {"depth": 4, "dim": 96, "num_heads": 3},
-    "small": {"depth": 6, "dim": 192, "num_heads": 6},
-    "base": {"depth": 12, "dim": 768, "num_heads": 12},
-}
-"""About 0.5, 3 and 85 million weights beside the embeddings."""
+PRESETS = {"tiny": 4, "small": 6, "base": 12, "large": 19}
+"""Depth by name: about 0.5, 3, 85 and 340 million weights in the blocks (docs/train.md has the table)."""
+_NARROW_HEAD, _WIDE_HEAD, _WIDE_FROM = 32, 64, 512
+_STEEP_UNTIL = 12
+
+
+class Size(NamedTuple):
+    """What a depth decides.
+
+    Attributes:
+        depth: Blocks.
+        dim: Width of the residual stream.
+        num_heads: Attention heads.
+    """
+
+    depth: int
+    dim: int
+    num_heads: int
+
+
+def size_of(depth: int, dim: int | None = None, num_heads: int | None = None) -> Size:
+    """The size at a depth; width and heads can be set apart from it.
+
+    Width is 16/3 depth² up to 12 blocks, so that small models stay narrow enough to have several blocks; then
+    64 depth. Rounded to whole heads of 32 below a width of 512, else of 64. Proportions are our choice.
+
+    >>> size_of(4), size_of(19)
+    (Size(depth=4, dim=96, num_heads=3), Size(depth=19, dim=1216, num_heads=19))
+    """
+    if dim is None:
+        wanted = round(16 * depth**2 / 3) if depth <= _STEEP_UNTIL else 64 * depth
+        head = _head_width(wanted)
+        dim = head * max(1, round(wanted / head))
+    return Size(depth, dim, num_heads or max(1, dim // _head_width(dim)))
+
+
+def _head_width(dim: int) -> int:
+    return _NARROW_HEAD if dim < _WIDE_FROM else _WIDE_HEAD
 
 
 def preset(name: str) -> dict[str, int]:
@@ -89,4 +121,4 @@ def preset(name: str) -> dict[str, int]:
     """
     if name not in PRESETS:
         raise ConfigError("unknown preset", found=name, expected=" or ".join(PRESETS))
-    return dict(PRESETS[name])
+    return size_of(PRESETS[name])._asdict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from proband.model.config import ModalityConfig, ModelConfig, preset
+from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.gaps import GapBins
 from proband.model.modality import ModalityEncoder
 from proband.model.transformer import Proband
@@ -19,8 +19,6 @@ _PRIOR_POSITIONS = 10.0
 def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: TrainConfig) -> Proband:
     """A model of the configured size, with scaling and output biases fitted on the train split."""
     torch.manual_seed(config.seed)
-    given = {"depth": config.depth, "dim": config.dim, "num_heads": config.num_heads}
-    size = preset(config.preset) | {name: value for name, value in given.items() if value is not None}
     modalities = {
         name: ModalityConfig(
             width=table.values.shape[1],
@@ -40,7 +38,7 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
         dropout=config.dropout,
         fusion=config.fusion,
         modalities=modalities,
-        **size,
+        **config.size._asdict(),
     )
     model = Proband(shape, torch.from_numpy(store.once))
     model.set_output_biases(count_gaps(store, model.bins), *code_rates(store))

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from proband.model.config import Encoder, Fusion
+from proband.model.config import PRESETS, Encoder, Fusion, Size, size_of
 
-PEAK_LEARNING_RATE = {"tiny": 4e-3, "small": 1e-3, "base": 3e-4}
+PEAK_LEARNING_RATE = {"tiny": 4e-3, "small": 1e-3, "base": 3e-4, "large": 2e-4}
 """Peak rate by preset, falling with width as one over its root or faster."""
 
 
@@ -17,10 +17,10 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: Literal["tiny", "small", "base"] = Field("tiny", description="Size of the model.")
-    depth: int | None = Field(None, ge=1, description="Blocks; default the preset's.")
-    dim: int | None = Field(None, ge=8, description="Width; default the preset's.")
-    num_heads: int | None = Field(None, ge=1, description="Heads; default the preset's.")
+    preset: Literal["tiny", "small", "base", "large"] = Field("tiny", description="Name of a depth.")
+    depth: int | None = Field(None, ge=1, description="Blocks, which decide the size; default the preset's.")
+    dim: int | None = Field(None, ge=8, description="Width; default the depth's.")
+    num_heads: int | None = Field(None, ge=1, description="Heads; default the width's.")
     fusion: Fusion = Field("none", description="How the genome reaches the trunk.")
     genome_encoder: Encoder = Field(
         "mlp", description="mlp: one hidden layer; set: scores as a set, pooled by attention."
@@ -40,6 +40,11 @@ class TrainConfig(BaseModel):
     drop_values: float = Field(0.1, ge=0, lt=1, description="Share of scores hidden in training.")
     save_seconds: float = Field(60, gt=0, description="Seconds between saved states.")
     seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
+
+    @property
+    def size(self) -> Size:
+        """Depth, width and heads."""
+        return size_of(self.depth or PRESETS[self.preset], self.dim, self.num_heads)
 
     @property
     def peak_rate(self) -> float:

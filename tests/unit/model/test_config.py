@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import ValidationError
 
 from proband.core.errors import ConfigError
-from proband.model.config import PRESETS, ModelConfig, preset
+from proband.model.config import PRESETS, ModelConfig, preset, size_of
 from proband.model.transformer import Proband
 from small_world import GENOME, model_config
 
@@ -26,17 +29,48 @@ def test_fusion_and_modalities_belong_together() -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ValidationError, match="depht"):
         ModelConfig(vocabulary_size=8, depht=3)  # type: ignore[call-arg]
-    with pytest.raises(ConfigError, match=r"unknown preset.*found huge.*tiny or small or base"):
+    with pytest.raises(ConfigError, match=r"unknown preset.*found huge.*tiny or small or base or large"):
         preset("huge")
 
 
-@pytest.mark.parametrize(("name", "millions"), [("tiny", 0.5), ("small", 3)])
-def test_presets_have_the_size_they_claim(name: str, millions: float) -> None:
-    model = Proband(model_config(**PRESETS[name]), torch.zeros(8, dtype=torch.bool))
-    blocks = sum(parameter.numel() for parameter in model.blocks.parameters())
-    assert blocks == pytest.approx(millions * 1e6, rel=0.15)
+@pytest.mark.parametrize(
+    ("name", "depth", "dim", "heads"),
+    [("tiny", 4, 96, 3), ("small", 6, 192, 6), ("base", 12, 768, 12), ("large", 19, 1216, 19)],
+)
+def test_presets_are_depths(name: str, depth: int, dim: int, heads: int) -> None:
+    assert preset(name) == {"depth": depth, "dim": dim, "num_heads": heads} == size_of(depth)._asdict()
 
 
-def test_a_preset_can_be_changed_without_changing_it_for_all() -> None:
-    preset("tiny")["depth"] = 99
-    assert preset("tiny")["depth"] == PRESETS["tiny"]["depth"] != 99
+def test_every_depth_has_a_size_that_works_and_grows() -> None:
+    sizes = [size_of(depth) for depth in range(1, 25)]
+    assert [size.dim for size in sizes] == sorted(size.dim for size in sizes)
+    for size in sizes:
+        width = model_config(**size._asdict()).head_dim
+        assert width == (32 if size.dim < 512 else 64)
+    assert size_of(10) == (10, 512, 8)  # where heads widen
+    assert size_of(4, dim=192) == (4, 192, 6)
+    assert size_of(4, dim=16, num_heads=2) == (4, 16, 2)
+    assert size_of(1, dim=16).num_heads == 1
+
+
+def weights_of(name: str, vocabulary_size: int) -> tuple[int, int]:
+    """All weights, and those of the blocks, without allocating them."""
+    with torch.device("meta"):
+        model = Proband(
+            ModelConfig(vocabulary_size=vocabulary_size, **preset(name)),
+            torch.zeros(vocabulary_size, dtype=torch.bool),
+        )
+    return tuple(sum(p.numel() for p in part.parameters()) for part in (model, model.blocks))  # type: ignore[return-value]
+
+
+def test_the_table_of_sizes_in_the_docs_is_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "train.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE
+    )
+    assert [row[0] for row in rows] == list(PRESETS)
+    for name, *shape, blocks, whole in rows:
+        assert [int(number) for number in shape] == list(preset(name).values())
+        counted = weights_of(name, 2000)
+        for shown, number in zip((whole, blocks), counted, strict=True):
+            assert float(shown) == pytest.approx(number / 1e6, rel=0.01)
