@@ -19,6 +19,7 @@ import torch
 from proband.forecast.histories import Histories
 from proband.forecast.rollout import Question, roll_out
 from proband.model.config import ModelConfig, preset
+from proband.model.gaps import fit_gap_edges
 from proband.model.transformer import Proband
 
 VOCABULARY, DAY = 500, 1440
@@ -72,7 +73,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     num_subjects, num_paths, num_events, repeats = (4, 8, 16, 3) if options.quick else (16, 16, 32, 5)
-    config = ModelConfig(vocabulary_size=VOCABULARY, **preset("tiny"))
+    edges = fit_gap_edges(np.full(1, 30), 1440)
+    config = ModelConfig(vocabulary_size=VOCABULARY, gap_edges=edges, **preset("tiny"))
     model = Proband(config, torch.zeros(VOCABULARY, dtype=torch.bool)).eval()
     histories = make_histories(num_subjects, 256, np.random.default_rng(0))
     cached_seconds(model, histories, num_paths, 4)  # warm-up

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from proband.model.config import ModelConfig
-from proband.model.gaps import GapBins
+from proband.model.gaps import GapBins, fit_gap_edges
 from proband.model.transformer import Proband
 
 CODES = ["PADDING", "MEDS_BIRTH", "X//A", "X//B", "X//C", "X//D", "MEDS_DEATH"]
@@ -43,10 +43,12 @@ def daily_probabilities(bins: GapBins, state: int) -> np.ndarray:
 class KnownLaw(Proband):
     """Implements what the rollout asks of a model, with the exact law; hidden states are one-hot codes."""
 
-    def __init__(self, num_gap_bins: int = 64) -> None:
+    def __init__(self) -> None:
         nn.Module.__init__(self)  # none of the layers, only what the rollout asks
-        self.config = ModelConfig(vocabulary_size=len(CODES), num_gap_bins=num_gap_bins)
-        self.bins = GapBins(num_gap_bins, 1440)
+        self.config = ModelConfig(
+            vocabulary_size=len(CODES), gap_edges=fit_gap_edges(np.zeros(0, dtype=int), 1440)
+        )
+        self.bins = GapBins(self.config.gap_edges, 1440)
         mass, codes = np.zeros((len(CODES), self.bins.num_bins)), np.zeros((len(CODES), len(CODES)))
         mass[:, 1], codes[:, A] = 1, 1
         for state in NEXT:

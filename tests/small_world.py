@@ -99,6 +99,9 @@ class HandStore(TokenStore):
         )
 
 
+GAP_EDGES = (1, 2, 4, 8, 17, 35, 72, 147, 299, 610, 1244, 2535, 5170, 10541, 21495, 43830)
+
+
 def model_config(**changes: Any) -> ModelConfig:
     """A model of two blocks and a few hundred weights."""
     shape: dict[str, Any] = {
@@ -110,7 +113,7 @@ def model_config(**changes: Any) -> ModelConfig:
         "context": 16,
         "dropout": 0.0,
         "num_latents": 2,
-        "num_gap_bins": 16,
+        "gap_edges": GAP_EDGES,
     }
     return ModelConfig(**(shape | changes))
 

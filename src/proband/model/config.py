@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proband.core.errors import ConfigError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Fusion = Literal["none", "prefix", "adapter", "cross_attention"]
 GATED = ("adapter", "cross_attention")
 """Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""
@@ -46,7 +47,9 @@ class ModelConfig(BaseModel):
     context: int = Field(512, ge=8, description="Tokens of history a position may attend to.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on embeddings and block outputs.")
     num_latents: int = Field(4, ge=1, description="Leading positions, and latents per modality.")
-    num_gap_bins: int = Field(64, ge=4, description="Bins of the time to the next event, at most.")
+    gap_edges: tuple[int, ...] = Field(
+        min_length=2, description="Edges of the bins of the time to the next event, in steps, from 1 on."
+    )
     fusion: Fusion = Field("none", description="How modalities reach the trunk.")
     modalities: dict[str, ModalityConfig] = Field(default_factory=dict, description="Modalities by name.")
 
@@ -57,6 +60,14 @@ class ModelConfig(BaseModel):
                 "width does not fit the heads",
                 found=f"dim {self.dim}, {self.num_heads} heads",
                 expected="dim / heads a multiple of 4",
+            )
+        rising = all(low < high for low, high in pairwise(self.gap_edges))
+        if self.gap_edges[0] != 1 or not rising:
+            raise ConfigError(
+                "gap edges do not make bins",
+                found=", ".join(str(edge) for edge in self.gap_edges[:8]),
+                expected="ascending steps from 1 on",
+                remedy="fit them with proband.model.gaps.fit_gap_edges",
             )
         if (self.fusion == "none") == bool(self.modalities):
             raise ConfigError(

@@ -1,8 +1,9 @@
 """The distribution of the time to the next event: a discrete hazard without a parametric form.
 
 Time runs in steps of the data's resolution r (a day or a minute). A gap of g steps means the event fell in
-the cell [g, g + 1) r. Bin 0 is the cell of the same time stamp; further bins have integer edges, log-spaced
-from 1 step to 120 years, and within a bin probability is uniform in log time. So
+the cell [g, g + 1) r. Bin 0 is the cell of the same time stamp; further bins have integer edges from 1 step
+to 120 years, finer where the train split has more gaps, and within a bin probability is uniform in log time.
+So
 
     P(gap = g) = m_b ln((g + 1) / g) / ln(b_hi / b_lo),    density = P(gap = g) / r per day,
 
@@ -12,7 +13,9 @@ which sums to one exactly and is a proper density: it can be compared with any o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -22,35 +25,58 @@ from proband.core.units import MINUTES_PER_DAY, MINUTES_PER_YEAR
 LONGEST_GAP_YEARS = 120
 
 
-def gap_edges(num_bins: int, resolution_minutes: int) -> list[int]:
-    """Integer bin edges in steps: ``len(edges) - 1`` bins of positive gaps, at most ``num_bins - 1``.
+def fit_gap_edges(
+    gaps: Int[np.ndarray, " gaps"], resolution_minutes: int, num_bins: int = 64
+) -> tuple[int, ...]:
+    """Bin edges in steps: at most ``num_bins``, the same-time bin included, that cover up to 120 years.
 
-    >>> gap_edges(8, 1440)[:4]
-    [1, 5, 22, 98]
+    Every bin holds an equal share of the mean of two measures: the given gaps, and log time. So bins are
+    fine where data are, and none is longer than twice its share of log time. A single gap that is so common
+    that it deserves two bins gets one of its own.
+
+    Args:
+        gaps: Gaps of train events in steps; those of the same time stamp do not matter.
+        resolution_minutes: Length of a step.
+        num_bins: Bins wanted.
+
+    >>> fit_gap_edges(np.zeros(0, dtype=int), 1440, num_bins=4)
+    (1, 36, 1244, 43830)
+    >>> fit_gap_edges(np.array([7, 7, 7, 30]), 1440, num_bins=8)
+    (1, 7, 8, 31, 98, 2069, 43830)
     """
-    longest = LONGEST_GAP_YEARS * MINUTES_PER_YEAR / resolution_minutes
-    spaced = [math.exp(math.log(longest) * k / (num_bins - 1)) for k in range(num_bins)]
-    return sorted({max(1, math.ceil(edge - 1e-9)) for edge in spaced})
+    last = math.ceil(LONGEST_GAP_YEARS * MINUTES_PER_YEAR / resolution_minutes)
+    values, counts = np.unique(gaps[(gaps > 0) & (gaps < last)], return_counts=True)
+    weight = 0.5 if len(values) else 0.0  # of the gaps; the rest is log time's
+    values = np.append(values, last)
+    shorter = np.append(0, counts.cumsum()) / max(1, counts.sum())
+    measure = weight * shorter + (1 - weight) * np.log(values) / math.log(last)  # below each value
+    wanted = np.arange(num_bins) / (num_bins - 1)
+    at = np.searchsorted(measure, wanted).clip(max=len(values) - 1)
+    log_edges = (wanted - weight * shorter[at]) / (1 - weight) * math.log(last)
+    edges = np.ceil(np.exp(log_edges) - 1e-6).astype(np.int64)
+    edges = edges.clip(np.append(0, values)[at] + 1, values[at])
+    twice = edges[1:][edges[1:] == edges[:-1]]
+    return tuple(int(edge) for edge in np.unique(np.concatenate([edges, twice - 1])) if edge > 0)
 
 
 class GapBins(nn.Module):
     """Bins of the gap, and the probabilities they give.
 
     Args:
-        num_bins: Bins wanted, the same-time bin included.
+        edges: Edges of the bins of positive gaps in steps, ascending from 1.
         resolution_minutes: Length of a step.
     """
 
     log_edges: Tensor
     edges: Tensor
 
-    def __init__(self, num_bins: int, resolution_minutes: int) -> None:
+    def __init__(self, edges: Sequence[int], resolution_minutes: int) -> None:
         super().__init__()
-        edges = torch.tensor(gap_edges(num_bins, resolution_minutes), dtype=torch.int64)
         self.resolution_minutes = resolution_minutes
         self.num_bins = len(edges)
-        self.register_buffer("edges", edges, persistent=False)
-        self.register_buffer("log_edges", edges.double().log(), persistent=False)
+        steps = torch.tensor(edges, dtype=torch.int64)
+        self.register_buffer("edges", steps, persistent=False)
+        self.register_buffer("log_edges", steps.double().log(), persistent=False)
 
     @property
     def resolution_days(self) -> float:

@@ -33,7 +33,7 @@ class Proband(nn.Module):
     def __init__(self, config: ModelConfig, once: Bool[Tensor, " vocabulary"]) -> None:
         super().__init__()
         self.config = config
-        self.bins = GapBins(config.num_gap_bins, config.resolution_minutes)
+        self.bins = GapBins(config.gap_edges, config.resolution_minutes)
         self.embedding = Embedding(config)
         self.dropout = nn.Dropout(config.dropout)
         self.rotary = Rotary(config.head_dim)

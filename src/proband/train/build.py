@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from proband.model.config import ModalityConfig, ModelConfig
-from proband.model.gaps import GapBins
+from proband.model.gaps import GapBins, fit_gap_edges
 from proband.model.modality import ModalityEncoder
 from proband.model.transformer import Proband
 from proband.tokens.dataset import ModalityTable, TokenStore
@@ -14,6 +14,8 @@ from proband.train.config import TrainConfig
 
 _PRIOR_POSITIONS = 10.0
 """Positions of evidence that a repeat's rate is worth before any is seen. Rounded choice of ours."""
+_EDGE_SUBJECTS = 20_000
+"""Train subjects whose gaps place the bins, evenly spaced in the file: enough, and small in memory."""
 
 
 def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: TrainConfig) -> Proband:
@@ -34,6 +36,7 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
         vocabulary_size=len(store.vocabulary),
         num_statics=len(store.vocabulary.statics),
         resolution_minutes=store.vocabulary.resolution_minutes,
+        gap_edges=gap_edges(store),
         context=config.context,
         dropout=config.dropout,
         fusion=config.fusion,
@@ -49,15 +52,27 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
     return model
 
 
+def gap_edges(store: TokenStore) -> tuple[int, ...]:
+    """Edges of the gap bins, fitted on the train split."""
+    rows = store.rows_of("train")
+    every = -(-len(rows) // _EDGE_SUBJECTS)
+    resolution = store.vocabulary.resolution_minutes
+    steps = [_scored_gaps(store, int(row)) // resolution for row in rows[::every]]
+    return fit_gap_edges(np.concatenate(steps), resolution)
+
+
+def _scored_gaps(store: TokenStore, row: int) -> np.ndarray:
+    """Minutes from each scored event of one subject back to the event before."""
+    minutes = store.record(row)[1]
+    return np.diff(minutes)[minutes[1:] > store.entry[row]]
+
+
 def count_gaps(store: TokenStore, bins: GapBins) -> torch.Tensor:
     """Gap-bin counts of scored train events, float64 (bins,)."""
     counts = torch.zeros(bins.num_bins, dtype=torch.float64)
     for row in store.rows_of("train"):
-        minutes = store.record(int(row))[1]
-        gaps = np.diff(minutes)[minutes[1:] > store.entry[row]]
-        if len(gaps):
-            index = bins.bin_of(bins.steps(torch.from_numpy(gaps)))
-            counts += torch.bincount(index, minlength=bins.num_bins)
+        index = bins.bin_of(bins.steps(torch.from_numpy(_scored_gaps(store, int(row)))))
+        counts += torch.bincount(index, minlength=bins.num_bins)
     return counts
 
 

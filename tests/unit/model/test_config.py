@@ -3,12 +3,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
 from proband.core.errors import ConfigError
 from proband.model.config import PRESETS, ModelConfig, preset, size_of
+from proband.model.gaps import fit_gap_edges
 from proband.model.transformer import Proband
 from small_world import GENOME, model_config
 
@@ -24,6 +26,13 @@ def test_fusion_and_modalities_belong_together() -> None:
         model_config(fusion="prefix")
     with pytest.raises(ConfigError, match=r"found fusion none, modalities \['genome'\]"):
         model_config(modalities=GENOME)
+
+
+@pytest.mark.parametrize("edges", [(2, 5), (1, 5, 5), (1, 9, 4)])
+def test_gap_edges_must_make_bins(edges: tuple[int, ...]) -> None:
+    message = rf"gap edges do not make bins.*found {', '.join(map(str, edges))}; expected ascending"
+    with pytest.raises(ConfigError, match=message):
+        model_config(gap_edges=edges)
 
 
 def test_unknown_settings_are_refused() -> None:
@@ -53,11 +62,14 @@ def test_every_depth_has_a_size_that_works_and_grows() -> None:
     assert size_of(1, dim=16).num_heads == 1
 
 
+EDGES = fit_gap_edges(np.zeros(0, dtype=int), 1440)
+
+
 def weights_of(name: str, vocabulary_size: int) -> tuple[int, int]:
     """All weights, and those of the blocks, without allocating them."""
     with torch.device("meta"):
         model = Proband(
-            ModelConfig(vocabulary_size=vocabulary_size, **preset(name)),
+            model_config(vocabulary_size=vocabulary_size, gap_edges=EDGES, **preset(name)),
             torch.zeros(vocabulary_size, dtype=torch.bool),
         )
     return tuple(sum(p.numel() for p in part.parameters()) for part in (model, model.blocks))  # type: ignore[return-value]

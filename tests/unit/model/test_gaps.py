@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from proband.model.gaps import GapBins, gap_edges
+from proband.model.gaps import GapBins, fit_gap_edges
+from small_world import GAP_EDGES
 
-BINS = GapBins(16, 1440)
+BINS = GapBins(GAP_EDGES, 1440)
+HAND_EDGES = (1, 36, 1244, 43830)
+HAND = GapBins(HAND_EDGES, 1440)
 LAST = int(BINS.edges[-1])
 
 
@@ -29,29 +33,59 @@ def law(mass: np.ndarray, bins: GapBins = BINS) -> np.ndarray:
     return np.array(out)
 
 
+def test_without_gaps_edges_are_evenly_spaced_in_log_time() -> None:
+    assert fit_gap_edges(np.zeros(0, dtype=int), 1440, 4) == HAND_EDGES
+    assert fit_gap_edges(np.zeros(2, dtype=int), 1440, 4) == HAND_EDGES
+    assert fit_gap_edges(np.zeros(0, dtype=int), 1)[-1] == 120 * 365.25 * 1440
+
+
 def test_edges_by_hand() -> None:
-    assert gap_edges(4, 1440) == [1, 36, 1244, 43830]
-    assert BINS.num_bins == len(BINS.edges)
-    assert gap_edges(64, 1)[-1] == pytest.approx(120 * 365.25 * 1440, abs=1)
-    edges = gap_edges(64, 1440)
-    assert edges == sorted(set(edges))
+    # Half the measure is log time: the middle edge of two bins has as many gaps below as log time above.
+    gaps = np.array([10, 20, 30, 40])
+    assert fit_gap_edges(gaps, 1440, 3) == (1, 31, 43830)
+    assert 0.5 * 2 / 4 + 0.5 * math.log(30) / math.log(43830) < 0.5  # below 30, what is at 30 left out
+    assert 0.5 * 3 / 4 + 0.5 * math.log(31) / math.log(43830) > 0.5
+
+
+def test_a_common_gap_has_a_bin_of_its_own() -> None:
+    gaps = np.concatenate([np.full(300, 7), np.full(200, 365), np.arange(1, 501)])
+    edges = fit_gap_edges(gaps, 1440, 32)
+    assert {7, 8, 365, 366} <= set(edges)
+    assert not {100, 101} <= set(edges)
+
+
+@given(st.lists(st.integers(0, 10**9), max_size=40), st.sampled_from([1, 1440]), st.integers(3, 80))
+@settings(deadline=None)
+def test_edges_always_make_bins_that_cover_120_years_and_follow_the_data(
+    gaps: list[int], resolution: int, num_bins: int
+) -> None:
+    edges = fit_gap_edges(np.array(gaps, dtype=np.int64), resolution, num_bins)
+    last = math.ceil(120 * 365.25 * 1440 / resolution)
+    assert edges[0] == 1
+    assert edges[-1] == last
+    assert len(edges) <= num_bins
+    assert all(low < high for low, high in itertools.pairwise(edges))
+    inside = np.array([gap for gap in gaps if 0 < gap < last])
+    for low, high in itertools.pairwise(edges):
+        if high > low + 1 and len(inside):  # but for the common gap that stands last in its bin
+            share = ((inside >= low) & (inside < high - 1)).mean()
+            assert share <= 2 / (num_bins - 1) + 1e-9
+            assert math.log((high - 1) / low) <= 2 * math.log(last) / (num_bins - 1) + 1e-9
 
 
 def test_bins_of_gaps_by_hand() -> None:
-    bins = GapBins(4, 1440)
     gaps = torch.tensor([0, 1, 35, 36, 1243, 1244, 43829, 43830, 10**9])
-    assert bins.bin_of(gaps).tolist() == [0, 1, 1, 2, 2, 3, 3, 3, 3]
-    assert bins.steps(torch.tensor([0, 1439, 1440, 2881])).tolist() == [0, 0, 1, 2]
+    assert HAND.bin_of(gaps).tolist() == [0, 1, 1, 2, 2, 3, 3, 3, 3]
+    assert HAND.steps(torch.tensor([0, 1439, 1440, 2881])).tolist() == [0, 0, 1, 2]
 
 
 def test_probabilities_by_hand() -> None:
-    bins = GapBins(4, 1440)
     log_mass = torch.tensor([[0.4, 0.3, 0.2, 0.1]], dtype=torch.float64).log().expand(4, -1)
-    found = bins.log_probability(log_mass, torch.tensor([0, 1, 35, 36])).exp()
+    found = HAND.log_probability(log_mass, torch.tensor([0, 1, 35, 36])).exp()
     expected = [0.4, 0.3 * math.log(2) / math.log(36), 0.3 * math.log(36 / 35) / math.log(36)]
     expected.append(0.2 * math.log(37 / 36) / math.log(1244 / 36))
     assert found.tolist() == pytest.approx(expected, rel=1e-12)
-    survival = bins.log_survival(log_mass, torch.tensor([0, 1, 2, 36])).exp()
+    survival = HAND.log_survival(log_mass, torch.tensor([0, 1, 2, 36])).exp()
     expected = [1, 0.6, 0.6 - 0.3 * math.log(2) / math.log(36), 0.3]
     assert survival.tolist() == pytest.approx(expected, rel=1e-12)
 
