@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from proband.cli.options import MODALITY_HELP, modality_paths
+
 
 def command(
     model: Annotated[Path, typer.Argument(help="Model folder.")],
@@ -16,6 +18,7 @@ def command(
     genome: Annotated[
         Path | None, typer.Option(help="Genome folder; without it nobody is genotyped.")
     ] = None,
+    modality: Annotated[list[str] | None, typer.Option(help=MODALITY_HELP)] = None,
     estimator: Annotated[
         str, typer.Option(help="mc, scope (one pool of paths for all outcomes) or reach (least variance).")
     ] = "scope",
@@ -51,5 +54,13 @@ def command(
         seed=seed,
     )
     forecast(
-        model, tokens, out, task=task, genome=genome, config=config, workers=workers, overwrite=overwrite
+        model,
+        tokens,
+        out,
+        task=task,
+        genome=genome,
+        modalities=modality_paths(modality),
+        config=config,
+        workers=workers,
+        overwrite=overwrite,
     )

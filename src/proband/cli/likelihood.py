@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from proband.cli.options import MODALITY_HELP, modality_paths
+
 
 def command(
     model: Annotated[Path, typer.Argument(help="Model folder.")],
@@ -14,6 +16,7 @@ def command(
     genome: Annotated[
         Path | None, typer.Option(help="Genome folder; without it nobody is genotyped.")
     ] = None,
+    modality: Annotated[list[str] | None, typer.Option(help=MODALITY_HELP)] = None,
     split: Annotated[str, typer.Option(help="train, tuning or held_out.")] = "held_out",
 ) -> None:
     """Joint negative log-likelihood per event in nats: total, when, what, censoring; last line JSON.
@@ -23,4 +26,5 @@ def command(
     from proband.train import likelihood
     from proband.train.likelihood import format_likelihood
 
-    print(format_likelihood(likelihood(model, tokens, genome=genome, split=split)))
+    found = likelihood(model, tokens, genome=genome, modalities=modality_paths(modality), split=split)
+    print(format_likelihood(found))

@@ -7,20 +7,31 @@ from typing import Annotated
 
 import typer
 
+from proband.cli.options import MODALITY_HELP, encoder_options, modality_paths
+
 
 def command(
     tokens: Annotated[Path, typer.Argument(help="Tokens folder.")],
     out: Annotated[Path, typer.Argument(help="Output folder of the model.")],
     genome: Annotated[Path | None, typer.Option(help="Genome folder of polygenic scores.")] = None,
+    modality: Annotated[list[str] | None, typer.Option(help=MODALITY_HELP)] = None,
     fusion: Annotated[
         str | None,
         typer.Option(
-            help="none, prefix, adapter or cross_attention; default prefix with --genome, else none."
+            help="none, prefix, adapter or cross_attention; default prefix with --genome or --modality, "
+            "else none."
         ),
     ] = None,
     genome_encoder: Annotated[
         str, typer.Option(help="mlp (one hidden layer) or set (scores as a set, pooled by attention).")
     ] = "mlp",
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=mlp or NAME=set, repeatable, with settings such as panel=set,hidden=32,"
+            "drop_modality=0.3,drop_values=0; default mlp, hidden 16 to 64 by width, 0.15 and 0.1."
+        ),
+    ] = None,
     preset: Annotated[
         str, typer.Option(help="Size: tiny (0.5 M), small (3 M), base (85 M), large (350 M weights).")
     ] = "tiny",
@@ -41,11 +52,13 @@ def command(
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Start anew over an existing output.")] = False,
 ) -> None:
-    """Train a model on a tokens folder, with or without the genome.
+    """Train a model on a tokens folder, with or without the genome and other modalities.
 
     Example: proband train tokens/ model_ehr/ --minutes 5
 
     Example: proband train tokens/ model/ --genome genome/ --fusion prefix --preset small --epochs 10
+
+    Example: proband train tokens/ model_pcs/ --modality pcs=genome/pcs.parquet
     """
     from proband.core.config import validated
     from proband.train import train
@@ -53,8 +66,9 @@ def command(
 
     config = validated(
         TrainConfig,
-        fusion=fusion or ("prefix" if genome else "none"),
+        fusion=fusion or ("prefix" if genome or modality else "none"),
         genome_encoder=genome_encoder,
+        encoders=encoder_options(encoder),
         preset=preset,
         depth=depth,
         minutes=minutes,
@@ -67,4 +81,12 @@ def command(
         patience=patience,
         seed=seed,
     )
-    train(tokens, out, genome=genome, config=config, resume=resume, overwrite=overwrite)
+    train(
+        tokens,
+        out,
+        genome=genome,
+        modalities=modality_paths(modality),
+        config=config,
+        resume=resume,
+        overwrite=overwrite,
+    )

@@ -18,24 +18,26 @@ NOT_SCORED, EVENT, CENSORED = 0, 1, 2
 
 @dataclass(frozen=True)
 class ModalityInput:
-    """One modality of a batch of subjects.
+    """One modality of a batch of subjects: for each a few measurements, in the order of their ages.
 
     Attributes:
         values: Raw (unstandardised) values; NaN where missing.
-        observed: Whether the subject has this modality at all.
-        minutes: Age in minutes from which it is known; 0 for what is known from birth, such as the genome.
+        observed: Whether the measurement was made; those that were not stand last.
+        minutes: Age in minutes from which it is known, until the next one; 0 for what is known from birth,
+            such as the genome, of which there is one measurement.
     """
 
-    values: Float[Tensor, "batch width"]
-    observed: Bool[Tensor, " batch"]
-    minutes: Int[Tensor, " batch"]
+    values: Float[Tensor, "batch measurements width"]
+    observed: Bool[Tensor, "batch measurements"]
+    minutes: Int[Tensor, "batch measurements"]
 
     @classmethod
     def from_birth(
         cls, values: Float[Tensor, "batch width"], observed: Bool[Tensor, " batch"]
     ) -> ModalityInput:
         """A static modality."""
-        return cls(values, observed, torch.zeros(len(values), dtype=torch.int64, device=values.device))
+        minutes = torch.zeros(len(values), 1, dtype=torch.int64, device=values.device)
+        return cls(values[:, None], observed[:, None], minutes)
 
     def to(self, device: torch.device | str) -> ModalityInput:
         """The modality on ``device``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from proband.core.batch import ModalityInput
-from proband.tokens.dataset import ModalityTable, TokenStore
-from proband.tokens.loader import modality_inputs
+from proband.tokens.dataset import TokenStore
+from proband.tokens.modality import ModalityTable, modality_inputs
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Histories:
         seen_before: Tokens that happened before the kept ones, each once; 0 for none.
         start: Prediction times in minutes since birth.
         subject_ids: For the random streams.
-        modalities: Modalities of the rows.
+        modalities: What of each modality is known by the prediction times.
     """
 
     tokens: Int[Tensor, "subjects length"]
@@ -51,14 +51,6 @@ def history_lengths(
     return np.asarray(lengths, dtype=np.int64)
 
 
-def _known(modalities: dict[str, ModalityInput], start: Int[Tensor, " subjects"]) -> dict[str, ModalityInput]:
-    """What is known at the prediction times: anything measured later counts as absent."""
-    return {
-        name: replace(item, observed=item.observed & (item.minutes <= start))
-        for name, item in modalities.items()
-    }
-
-
 def read_histories(
     store: TokenStore,
     rows: Int[np.ndarray, " n"],
@@ -76,6 +68,8 @@ def read_histories(
         window = slice(begin + lengths[at] - kept[at], begin + lengths[at])
         tokens[at, : kept[at]] = store.tokens[window]
         ages[at, : kept[at]] = store.minutes[window]
+    # What is measured by the prediction time is read by all that comes after it; nothing later is known.
+    read_at = np.concatenate([ages, np.asarray(start, dtype=np.int64)[:, None]], axis=1)
     return Histories(
         tokens=torch.from_numpy(tokens),
         ages=torch.from_numpy(ages),
@@ -84,5 +78,5 @@ def read_histories(
         seen_before=torch.from_numpy(store.codes_before(rows, lengths - kept)),
         start=torch.from_numpy(np.asarray(start, dtype=np.int64)),
         subject_ids=store.subject_ids[rows],
-        modalities=_known(modality_inputs(tables or {}, rows), torch.from_numpy(np.asarray(start))),
+        modalities=modality_inputs(tables or {}, rows, read_at),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +27,9 @@ from proband.forecast.risk import Points, outcome_matrix, outcome_tokens, predic
 from proband.forecast.rollout import Question, roll_out
 from proband.model.checkpoint import WEIGHTS, load_model
 from proband.model.transformer import Proband
-from proband.tokens.dataset import ModalityTable, TokenStore
-from proband.train.likelihood import tables_for
+from proband.tokens.dataset import TokenStore
+from proband.tokens.modality import ModalityTable, modality_files
+from proband.train.likelihood import say_absent, tables_for
 
 
 def forecast(
@@ -37,6 +39,7 @@ def forecast(
     *,
     task: Path,
     genome: Path | None = None,
+    modalities: Mapping[str, Path] | None = None,
     config: ForecastConfig | None = None,
     workers: int | None = None,
     overwrite: bool = False,
@@ -49,28 +52,27 @@ def forecast(
         out: Output folder.
         task: Task file: outcomes, prediction times, horizons.
         genome: Genome folder for a model that reads it; without it all count as ungenotyped.
+        modalities: Parquet files of other modalities by name; one not given counts as absent.
         config: Settings.
         workers: Processes; default one per core.
         overwrite: Replace a finished output.
 
     Raises:
-        ConfigError: Outcome codes unknown to the model, or a bad task file.
+        ConfigError: Outcome codes or a modality unknown to the model, or a bad task file.
         CheckpointError: Model and tokens do not fit.
         DataError: Nobody to predict for.
     """
     question = load_task(task)
     config = (config or ForecastConfig()).model_copy(update={"task": hash_file(task)})
-    inputs = [model, tokens, task, *([genome] if genome else [])]
+    files = modality_files(genome, modalities)
+    inputs = [model, tokens, task, *([genome] if genome else []), *(modalities or {}).values()]
     if is_finished(out, "forecast", config, overwrite, inputs):
         return
-    loaded, store, tables = _opened(model, tokens, genome)
+    loaded, store, tables = _opened(model, tokens, files)
     outcomes = outcome_tokens(store.vocabulary, question)
     questions = _questions(store, outcomes, question, config)
-    job = _Job(model, tokens, genome, questions, config, question.gap_days > 0)
-    if loaded.config.modalities and not tables:
-        say("forecast: the model reads a genome and none is given; all subjects count as ungenotyped")
-    if genome and not loaded.config.modalities:
-        say("forecast: the model reads no genome; the one given is not used")
+    job = _Job(model, tokens, files, questions, config, question.gap_days > 0)
+    say_absent("forecast", loaded.config, files)
     points = prediction_points(store, question, config.split, outcomes)
     with stage_output(out, stage="forecast", config=config, inputs=inputs, seed=config.seed) as run:
         table = _risks(job, points, list(outcomes), question, workers)
@@ -81,10 +83,8 @@ def forecast(
         for at, name in enumerate(outcomes):
             run.counts[f"num_prevalent_{name}"] = int(points.prevalent[:, at].sum())
         for name in loaded.config.modalities:
-            observed = (
-                tables[name].observed[points.rows] if name in tables else np.zeros(len(points.rows), bool)
-            )
-            run.counts[f"num_without_{name}"] = int((~observed).sum())
+            known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
+            run.counts[f"num_without_{name}"] = len(points.rows) - int(known)
         unresolved = float(table["unresolved"].mean() or 0)  # type: ignore[arg-type]
         run.notes["mean_unresolved"] = unresolved
     say(f"forecast: {table.height:,} risks of {len(points.rows):,} predictions in {out}")
@@ -98,7 +98,7 @@ class _Job:
 
     model: Path
     tokens: Path
-    genome: Path | None
+    files: dict[str, Path]
     questions: list[Question]
     config: ForecastConfig
     after_gap: bool
@@ -112,22 +112,25 @@ class _Opened(NamedTuple):
     tables: dict[str, ModalityTable]
 
 
-def _opened(model: Path, tokens: Path, genome: Path | None) -> _Opened:
+def _opened(model: Path, tokens: Path, files: Mapping[str, Path]) -> _Opened:
     """The model and its data, loaded once per process and again when a file has changed."""
-    files = [model / WEIGHTS, tokens / "tokens.npy", *([genome / "scores.parquet"] if genome else [])]
-    return _open(model, tokens, genome, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+    read = [model / WEIGHTS, tokens / "tokens.npy", *files.values()]
+    changed = tuple(file.stat().st_mtime_ns for file in read if file.is_file())
+    return _open(model, tokens, tuple(files.items()), changed)
 
 
 @functools.lru_cache(maxsize=1)
-def _open(model: Path, tokens: Path, genome: Path | None, changed: tuple[int, ...]) -> _Opened:
+def _open(
+    model: Path, tokens: Path, files: tuple[tuple[str, Path], ...], changed: tuple[int, ...]
+) -> _Opened:
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash)
-    return _Opened(loaded, store, tables_for(loaded, store, genome))
+    return _Opened(loaded, store, tables_for(loaded.config, store, dict(files)))
 
 
 def _risks(job: _Job, points: Points, outcomes: list[str], task: Task, workers: int | None) -> pl.DataFrame:
     """RiskTable rows of all points, in chunks of similar history length, the longest first."""
-    store = _opened(job.model, job.tokens, job.genome).store
+    store = _opened(job.model, job.tokens, job.files).store
     order = np.argsort(-history_lengths(store, points.rows, points.start), kind="stable")
     processes = workers or available_cores()
     size = max(1, min(job.config.path_budget // job.config.paths, math.ceil(len(order) / processes)))
@@ -147,7 +150,7 @@ def _risks(job: _Job, points: Points, outcomes: list[str], task: Task, workers: 
 
 def _forecast_chunk(chunk: tuple[np.ndarray, np.ndarray], job: _Job) -> Risks:
     """Risks of some prediction points, (rows, start)."""
-    model, store, tables = _opened(job.model, job.tokens, job.genome)
+    model, store, tables = _opened(job.model, job.tokens, job.files)
     histories = read_histories(store, *chunk, model.config.context, tables)
     return _joined(
         [

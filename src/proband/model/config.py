@@ -74,7 +74,7 @@ class ModelConfig(BaseModel):
                 "fusion and modalities do not fit",
                 found=f"fusion {self.fusion}, modalities {sorted(self.modalities) or 'none'}",
                 expected="both or neither",
-                remedy="give --genome with a fusion other than none",
+                remedy="give --genome or --modality with a fusion other than none",
             )
         return self
 

@@ -10,8 +10,10 @@ turns each modality into latents; then
   Alayrac 2022, arXiv 2204.14198).
 
 At step 0 all four are the same model to the bit: the latents of ``prefix``, the adapters' weights and the
-gates start at zero. A modality measured at an age reaches only positions at or after it, in every fusion;
-``prefix`` adds it to the positions from then on, since leading positions are seen by all.
+gates start at zero. A modality measured at an age reaches only positions at or after it, in every fusion:
+each position reads the newest measurement by then, and before the first one what those read who never have
+one, so that a measurement to come does not show. ``prefix`` adds it to the positions from then on, since
+leading positions are seen by all.
 
 What a block needs of the latents is computed once per subject (``prepare``) and lies in the cache beside
 keys and values.
@@ -23,7 +25,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,13 +37,41 @@ Prepared = tuple[Tensor, ...]
 """Tensors whose first axis is the subject."""
 
 
+NEVER = torch.iinfo(torch.int32).max
+"""An age in minutes that no position reaches, of 4,000 years."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """When each item may be read: at ages from ``since`` until before ``until``, in minutes."""
+
+    since: Int[Tensor, "batch items"]
+    until: Int[Tensor, "batch items"]
+
+    def known(self, ages: Int[Tensor, "batch length"]) -> Bool[Tensor, "batch length items"]:
+        """Whether each item is read at each position."""
+        ages = ages[:, :, None]
+        return (ages >= self.since[:, None]) & (ages < self.until[:, None])
+
+
 @dataclass(frozen=True)
 class Latents:
-    """All modalities of a batch: values (batch, modalities, latents, dim), and age in minutes from which each
-    may be read (batch, modalities)."""
+    """All modalities of a batch, as items of which every position reads one per modality.
 
-    values: Float[Tensor, "batch modalities latents dim"]
-    since: Int[Tensor, "batch modalities"]
+    Attributes:
+        values: Latents of each item.
+        spans: When each may be read.
+        modality: Number of each item's modality; ascending.
+    """
+
+    values: Float[Tensor, "batch items latents dim"]
+    spans: Spans
+    modality: tuple[int, ...]
+
+    def of(self, modality: int) -> slice:
+        """The items of one modality."""
+        first = self.modality.index(modality)
+        return slice(first, first + self.modality.count(modality))
 
 
 class FusionLayer(nn.Module, ABC):
@@ -86,12 +116,14 @@ class TimedInput(FusionLayer):
 
     def prepare(self, latents: Latents) -> Prepared:
         """Mean latents and their times."""
-        return latents.values[:, self.timed].mean(dim=2), latents.since[:, self.timed]
+        items = [at for at, modality in enumerate(latents.modality) if modality in self.timed]
+        spans = latents.spans
+        return latents.values[:, items].mean(dim=2), spans.since[:, items], spans.until[:, items]
 
     def forward(self, x: Tensor, ages: Tensor, prepared: Prepared) -> Tensor:
         """``x`` with what is known by then."""
-        pooled, since = prepared
-        return x + _known(ages, since).to(x.dtype) @ pooled
+        pooled, since, until = prepared
+        return x + Spans(since, until).known(ages).to(x.dtype) @ pooled
 
 
 class Adapter(FusionLayer):
@@ -103,14 +135,15 @@ class Adapter(FusionLayer):
         self.weight = nn.Parameter(torch.zeros(len(config.modalities), config.dim, 2 * config.dim))
 
     def prepare(self, latents: Latents) -> Prepared:
-        """Scales and shifts per modality, and their times."""
+        """Scales and shifts per item, and their times."""
         pooled = self.norm(latents.values.mean(dim=2))
-        return torch.einsum("bmd,mde->bme", pooled, self.weight), latents.since
+        effects = [pooled[:, latents.of(number)] @ weight for number, weight in enumerate(self.weight)]
+        return torch.cat(effects, dim=1), latents.spans.since, latents.spans.until
 
     def forward(self, x: Tensor, ages: Tensor, prepared: Prepared) -> Tensor:
         """``x (1 + scale) + shift``."""
-        effects, since = prepared
-        scale, shift = (_known(ages, since).to(x.dtype) @ effects).chunk(2, dim=-1)
+        effects, since, until = prepared
+        scale, shift = (Spans(since, until).known(ages).to(x.dtype) @ effects).chunk(2, dim=-1)
         return x * (1 + scale) + shift
 
 
@@ -130,27 +163,24 @@ class CrossAttention(FusionLayer):
 
     def prepare(self, latents: Latents) -> Prepared:
         """Keys and values (batch, heads, latents, head_dim) and their times, the empty latent first."""
-        batch, modalities, number, dim = latents.values.shape
-        flat = latents.values.reshape(batch, modalities * number, dim)
+        batch, items, number, dim = latents.values.shape
+        flat = latents.values.reshape(batch, items * number, dim)
         flat = self.latent_norm(torch.cat([self.empty.expand(batch, 1, -1), flat], dim=1))
         shape = (batch, flat.shape[1], 2, self.num_heads, dim // self.num_heads)
         keys, values = self.keys_values(flat).view(shape).permute(2, 0, 3, 1, 4)
-        # Ages are 0 or more, so that the empty latent is known to all.
-        since = F.pad(latents.since.repeat_interleave(number, dim=1), (1, 0))
-        return keys, values, since
+        # Ages are 0 or more, so that the empty latent is read by all.
+        since = F.pad(latents.spans.since.repeat_interleave(number, dim=1), (1, 0))
+        until = F.pad(latents.spans.until.repeat_interleave(number, dim=1), (1, 0), value=NEVER)
+        return keys, values, since, until
 
     def forward(self, x: Tensor, ages: Tensor, prepared: Prepared) -> Tensor:
         """``x`` plus what its positions read, through the gate."""
-        keys, values, since = prepared
+        keys, values, since, until = prepared
         batch, length, _ = x.shape
         queries = self.queries(self.norm(x)).view(batch, length, self.num_heads, -1).transpose(1, 2)
-        read = F.scaled_dot_product_attention(queries, keys, values, attn_mask=_known(ages, since)[:, None])
+        known = Spans(since, until).known(ages)[:, None]
+        read = F.scaled_dot_product_attention(queries, keys, values, attn_mask=known)
         return x + self.gate.tanh() * self.output(read.transpose(1, 2).flatten(2))
-
-
-def _known(ages: Int[Tensor, "batch length"], since: Int[Tensor, "batch items"]) -> Tensor:
-    """Whether each item is known at each position, bool (batch, length, items)."""
-    return ages[:, :, None] >= since[:, None, :]
 
 
 class Fusion(nn.Module):
@@ -179,27 +209,31 @@ class Fusion(nn.Module):
         return TimedInput(self.timed) if number == 0 and any(self.timed) else PassThrough()
 
     def latents(self, modalities: dict[str, ModalityInput], batch: int) -> Latents:
-        """Latents of ``batch`` windows; a modality not given counts as absent for all, from birth."""
-        device, shape = self.leading.device, self.leading.shape
-        values, since = [self.leading.new_zeros(batch, 0, *shape)], []
-        for name, encoder in self.encoders.items():
+        """Latents of ``batch`` windows; a modality not given counts as absent for all."""
+        values = [self.leading.new_zeros(batch, 0, *self.leading.shape)]
+        none = torch.zeros(batch, 0, dtype=torch.int64, device=self.leading.device)
+        since, until, numbers = [none], [none], []
+        for number, (name, timed) in enumerate(zip(self.encoders, self.timed, strict=True)):
+            encoder, item = self.encoders[name], modalities.get(name)
             assert isinstance(encoder, ModalityEncoder)
-            item = modalities.get(name)
-            found = encoder.absent.expand(batch, -1, -1) if item is None else encoder(item)
-            values.append(found[:, None])
-            birth = torch.zeros(batch, dtype=torch.int64, device=device)
-            # Who lacks a modality is known to lack it at every age, so that its time tells nothing.
-            since.append(birth if item is None else torch.where(item.observed, item.minutes, birth))
-        times = (
-            torch.stack(since, dim=1) if since else torch.zeros(batch, 0, dtype=torch.int64, device=device)
-        )
-        return Latents(torch.cat(values, dim=1), times)
+            absent = encoder.absent.expand(batch, 1, -1, -1)
+            found = absent if item is None else encoder(item)
+            begins = none
+            if timed and item is not None:  # absent until the first, then each until the next
+                found = torch.cat([absent, found], dim=1)
+                begins = item.minutes.masked_fill(~item.observed, NEVER)
+            values.append(found)
+            since.append(F.pad(begins, (1, 0)))
+            until.append(F.pad(begins, (0, 1), value=NEVER))
+            numbers += [number] * found.shape[1]
+        spans = Spans(torch.cat(since, dim=1), torch.cat(until, dim=1))
+        return Latents(torch.cat(values, dim=1), spans, tuple(numbers))
 
     def lead(self, latents: Latents) -> Float[Tensor, "batch latents dim"]:
         """The leading positions of a window."""
         leading = self.leading.expand(len(latents.values), -1, -1)
         if self.kind != "prefix":
             return leading
-        for index, timed in enumerate(self.timed):
-            leading = leading if timed else leading + latents.values[:, index]
+        for number, timed in enumerate(self.timed):
+            leading = leading if timed else leading + latents.values[:, latents.of(number)].squeeze(1)
         return leading

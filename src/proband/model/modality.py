@@ -1,7 +1,8 @@
-"""Encoders of modalities: one subject's values to a few latents.
+"""Encoders of modalities: the values of one measurement to a few latents.
 
 A subject without the modality is a normal input: it gets the learned absent latents. A new modality is one
-entry of ``ModelConfig.modalities``; a new way to read values is one subclass of :class:`ModalityEncoder`.
+entry of ``ModelConfig.modalities``; a new way to read values is one subclass of :class:`ModalityEncoder` and
+one entry of :data:`ENCODERS`.
 """
 
 from __future__ import annotations
@@ -51,23 +52,23 @@ class ModalityEncoder(nn.Module, ABC):
         self.mean.copy_(torch.where(constant, torch.zeros_like(mean), mean))
         self.scale.copy_(torch.where(constant, torch.zeros_like(sd), 1 / sd))
 
-    def forward(self, item: ModalityInput) -> Float[Tensor, "batch latents dim"]:
-        """Latents of a batch of subjects; in training some values and whole subjects are hidden."""
+    def forward(self, item: ModalityInput) -> Float[Tensor, "batch measurements latents dim"]:
+        """Latents of every measurement; in training some values and whole subjects are hidden."""
         missing = item.values.isnan()
         observed = item.observed
         if self.training:
             missing = missing | (torch.rand_like(item.values) < self.config.drop_values)
             observed = observed & (
-                torch.rand(len(observed), device=observed.device) >= self.config.drop_modality
+                torch.rand(len(observed), 1, device=observed.device) >= self.config.drop_modality
             )
         standard = ((item.values - self.mean) * self.scale).masked_fill(missing, 0)
-        latents = self.encode(standard, missing)
-        return torch.where(observed[:, None, None], latents, self.absent)
+        latents = self.encode(standard.flatten(0, 1), missing.flatten(0, 1)).unflatten(0, observed.shape)
+        return torch.where(observed[..., None, None], latents, self.absent)
 
     @abstractmethod
     def encode(
-        self, standard: Float[Tensor, "batch width"], missing: Bool[Tensor, "batch width"]
-    ) -> Float[Tensor, "batch latents dim"]:
+        self, standard: Float[Tensor, "n width"], missing: Bool[Tensor, "n width"]
+    ) -> Float[Tensor, "n latents dim"]:
         """Latents of standardised values, 0 where missing."""
 
 
@@ -81,8 +82,8 @@ class FeedForwardEncoder(ModalityEncoder):
         self.norm = nn.RMSNorm(config.hidden)
 
     def encode(
-        self, standard: Float[Tensor, "batch width"], missing: Bool[Tensor, "batch width"]
-    ) -> Float[Tensor, "batch latents dim"]:
+        self, standard: Float[Tensor, "n width"], missing: Bool[Tensor, "n width"]
+    ) -> Float[Tensor, "n latents dim"]:
         """See :meth:`ModalityEncoder.encode`."""
         hidden = nn.functional.silu(self.norm(self.values(standard) + self.missing(missing.float())))
         return self.output(hidden).view(-1, *self.shape)
@@ -108,8 +109,8 @@ class SetEncoder(ModalityEncoder):
         return self.shape[1]
 
     def encode(
-        self, standard: Float[Tensor, "batch width"], missing: Bool[Tensor, "batch width"]
-    ) -> Float[Tensor, "batch latents dim"]:
+        self, standard: Float[Tensor, "n width"], missing: Bool[Tensor, "n width"]
+    ) -> Float[Tensor, "n latents dim"]:
         """See :meth:`ModalityEncoder.encode`."""
         items = self.columns.weight + standard[..., None] * self.slopes.weight
         # An empty set pools this one learned item, so that the mean is over at least one.

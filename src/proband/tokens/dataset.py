@@ -1,18 +1,16 @@
-"""A tokens folder, memory-mapped, and the modalities that go with its subjects."""
+"""A tokens folder, memory-mapped."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import polars as pl
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from proband.core.errors import DataError
 from proband.core.provenance import read_manifest
-from proband.core.schema import SCORES, SPLITS, SUBJECTS
+from proband.core.schema import SPLITS, SUBJECTS
 from proband.tokens.vocabulary import Vocabulary
 
 
@@ -92,61 +90,3 @@ def _map(path: Path) -> np.ndarray:
         raise DataError(
             "unreadable array", where=path, found=str(error).splitlines()[0], remedy=remedy
         ) from None
-
-
-@dataclass(frozen=True)
-class ModalityTable:
-    """One modality of every subject of a tokens folder.
-
-    Attributes:
-        values: Raw values; NaN where missing or where the subject lacks the modality.
-        observed: Whether the subject has it.
-        names: Column names, such as pgs_ids.
-        minutes: Age in minutes from which it is known; 0 for what is known from birth.
-    """
-
-    values: Float[np.ndarray, "subjects width"]
-    observed: Bool[np.ndarray, " subjects"]
-    names: tuple[str, ...]
-    minutes: Int[np.ndarray, " subjects"]
-
-
-def load_genome(genome: Path, store: TokenStore, names: tuple[str, ...] | None = None) -> ModalityTable:
-    """Scores of the store's subjects, in the store's order.
-
-    Args:
-        genome: A genome output folder.
-        store: Whose subjects.
-        names: The columns a trained model expects; default all in the file.
-
-    Raises:
-        DataError: Genotypes and records have no subject in common, or a needed score is absent.
-    """
-    scores = SCORES.read(genome / "scores.parquet")
-    names = names or tuple(name for name in scores.columns if name != "subject_id")
-    absent = [name for name in names if name not in scores.columns]
-    if absent:
-        raise DataError(
-            "scores the model was trained on are missing",
-            where=genome / "scores.parquet",
-            found=f"{len(absent)} absent, first {absent[0]}",
-            remedy="score the genotypes with the same scoring files",
-        )
-    joined = store.subjects.select("subject_id").join(
-        scores.with_columns(pl.lit(True).alias("observed")),
-        on="subject_id",
-        how="left",
-        maintain_order="left",
-    )
-    observed = joined["observed"].fill_null(False).to_numpy().astype(bool)
-    if not observed.any():
-        raise DataError(
-            "genotypes and records have no subject in common",
-            where=genome,
-            found=f"score subjects {scores['subject_id'].head(3).to_list()}, "
-            f"record subjects {store.subject_ids[:3].tolist()}",
-            remedy="name the genotype samples by subject_id, or give `proband genome --samples`",
-        )
-    values = joined.select(names).to_numpy().astype(np.float32, copy=True)
-    values[~observed] = np.nan
-    return ModalityTable(values, observed, names, np.zeros(len(store), dtype=np.int64))

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from proband.core.batch import CENSORED, EVENT, NOT_SCORED, Batch, ModalityInput
+from proband.core.batch import CENSORED, EVENT, NOT_SCORED, Batch
 from proband.core.seeds import generator
-from proband.tokens.dataset import ModalityTable, TokenStore
+from proband.tokens.dataset import TokenStore
+from proband.tokens.modality import ModalityTable, modality_inputs
 
 _POOL_BATCHES = 64
 
@@ -103,23 +104,11 @@ def load_batch(
         statics=torch.from_numpy(store.statics[windows.row].astype(np.int64)),
         seen_before=torch.from_numpy(store.codes_before(windows.row, windows.start)),
         rows=torch.from_numpy(windows.row.astype(np.int64)),
-        modalities=modality_inputs(modalities or {}, windows.row),
+        modalities=modality_inputs(modalities or {}, windows.row, arrays["ages"]),
     )
 
 
 _POSITIONAL = ("tokens", "ages", "target", "next_tokens", "gaps", "waited")
-
-
-def modality_inputs(
-    tables: Mapping[str, ModalityTable], rows: Int[np.ndarray, " batch"]
-) -> dict[str, ModalityInput]:
-    """Every modality's values of ``rows``."""
-    return {
-        name: ModalityInput(
-            *(torch.from_numpy(array[rows]) for array in (table.values, table.observed, table.minutes))
-        )
-        for name, table in tables.items()
-    }
 
 
 def _fill_row(store: TokenStore, windows: Windows, at: int, arrays: Mapping[str, np.ndarray]) -> None:

@@ -9,8 +9,12 @@ from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.gaps import GapBins, fit_gap_edges
 from proband.model.modality import ModalityEncoder
 from proband.model.transformer import Proband
-from proband.tokens.dataset import ModalityTable, TokenStore
-from proband.train.config import TrainConfig
+from proband.tokens.dataset import TokenStore
+from proband.tokens.modality import GENOME, ModalityTable
+from proband.train.config import EncoderOptions, TrainConfig
+
+_HIDDEN = (16, 64)
+"""Least and greatest default width of an encoder's hidden layer. Rounded choices of ours."""
 
 _PRIOR_POSITIONS = 10.0
 """Positions of evidence that a repeat's rate is worth before any is seen. Rounded choice of ours."""
@@ -21,17 +25,7 @@ _EDGE_SUBJECTS = 20_000
 def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: TrainConfig) -> Proband:
     """A model of the configured size, with scaling and output biases fitted on the train split."""
     torch.manual_seed(config.seed)
-    modalities = {
-        name: ModalityConfig(
-            width=table.values.shape[1],
-            encoder=config.genome_encoder,
-            hidden=config.hidden,
-            drop_modality=config.drop_modality,
-            drop_values=config.drop_values,
-            names=table.names,
-        )
-        for name, table in tables.items()
-    }
+    modalities = {name: modality_config(name, table, config) for name, table in tables.items()}
     shape = ModelConfig(
         vocabulary_size=len(store.vocabulary),
         num_statics=len(store.vocabulary.statics),
@@ -67,6 +61,21 @@ def _scored_gaps(store: TokenStore, row: int) -> np.ndarray:
     return np.diff(minutes)[minutes[1:] > store.entry[row]]
 
 
+def modality_config(name: str, table: ModalityTable, config: TrainConfig) -> ModalityConfig:
+    """How a modality is read: its own options, else those for all, else defaults by its width."""
+    own = config.encoders.get(name, EncoderOptions())
+    width = table.values.shape[1]
+    kind = config.genome_encoder if name == GENOME else "mlp"
+    narrow, wide = _HIDDEN
+    settings = {
+        "encoder": kind,
+        "hidden": config.hidden or min(max(narrow, 2 * width), wide),
+        "drop_modality": config.drop_modality,
+        "drop_values": config.drop_values,
+    } | own.model_dump(exclude_none=True)
+    return ModalityConfig(width=width, timed=table.timed, names=table.names, **settings)
+
+
 def count_gaps(store: TokenStore, bins: GapBins) -> torch.Tensor:
     """Gap-bin counts of scored train events, float64 (bins,)."""
     counts = torch.zeros(bins.num_bins, dtype=torch.float64)
@@ -100,7 +109,9 @@ def code_rates(store: TokenStore) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _train_moments(store: TokenStore, table: ModalityTable) -> tuple[torch.Tensor, torch.Tensor]:
     rows = store.rows_of("train")
-    values = table.values[rows[table.observed[rows]]].astype(np.float64)
+    is_train = np.zeros(len(store), dtype=bool)
+    is_train[rows] = True
+    values = table.values[np.repeat(is_train, np.diff(table.offsets))].astype(np.float64)
     if not len(values):
         width = table.values.shape[1]
         return torch.zeros(width), torch.zeros(width)

@@ -12,6 +12,17 @@ PEAK_LEARNING_RATE = {"tiny": 4e-3, "small": 1e-3, "base": 3e-4, "large": 2e-4}
 """Peak rate by preset, falling with width as one over its root or faster."""
 
 
+class EncoderOptions(BaseModel):
+    """How one modality is read; what is not given is as for all (:class:`TrainConfig`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: Encoder | None = Field(None, description="mlp or set.")
+    hidden: int | None = Field(None, ge=1, description="Hidden width of the encoder.")
+    drop_modality: float | None = Field(None, ge=0, lt=1, description="Share of subjects trained as absent.")
+    drop_values: float | None = Field(None, ge=0, lt=1, description="Share of values hidden in training.")
+
+
 class TrainConfig(BaseModel):
     """How a model is fitted. Lengths of training are set by ``minutes`` or else by ``epochs``."""
 
@@ -21,7 +32,7 @@ class TrainConfig(BaseModel):
     depth: int | None = Field(None, ge=1, description="Blocks, which decide the size; default the preset's.")
     dim: int | None = Field(None, ge=8, description="Width; default the depth's.")
     num_heads: int | None = Field(None, ge=1, description="Heads; default the width's.")
-    fusion: Fusion = Field("none", description="How the genome reaches the trunk.")
+    fusion: Fusion = Field("none", description="How modalities reach the trunk.")
     genome_encoder: Encoder = Field(
         "mlp", description="mlp: one hidden layer; set: scores as a set, pooled by attention."
     )
@@ -35,9 +46,14 @@ class TrainConfig(BaseModel):
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the trunk.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     patience: int = Field(6, ge=1, description="Tuning evaluations without gain before stopping early.")
-    hidden: int = Field(64, ge=1, description="Hidden width of the genome encoder.")
-    drop_modality: float = Field(0.15, ge=0, lt=1, description="Share of subjects trained as ungenotyped.")
-    drop_values: float = Field(0.1, ge=0, lt=1, description="Share of scores hidden in training.")
+    hidden: int | None = Field(
+        None, ge=1, description="Hidden width of encoders; default twice the values, within 16 to 64."
+    )
+    drop_modality: float = Field(0.15, ge=0, lt=1, description="Share of subjects shown without a modality.")
+    drop_values: float = Field(0.1, ge=0, lt=1, description="Share of values hidden in training.")
+    encoders: dict[str, EncoderOptions] = Field(
+        default_factory=dict, description="Settings of single modalities, by name."
+    )
     save_seconds: float = Field(60, gt=0, description="Seconds between saved states.")
     seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
 

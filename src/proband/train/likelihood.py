@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ import numpy as np
 import torch
 
 from proband.core.batch import Batch
-from proband.core.progress import track
+from proband.core.errors import ConfigError, near_matches
+from proband.core.progress import say, track
 from proband.model.checkpoint import load_model
+from proband.model.config import ModelConfig
 from proband.model.transformer import Proband
-from proband.tokens.dataset import ModalityTable, TokenStore, load_genome
+from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows, plan_batches
+from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
 
 _TOKEN_BUDGET = 16384
 
@@ -93,16 +96,42 @@ def measure(model: Proband, batches: Iterable[Batch], kinds: list[str]) -> Likel
     )
 
 
-def tables_for(model: Proband, store: TokenStore, genome: Path | None) -> dict[str, ModalityTable]:
-    """The modalities ``model`` reads, from the files given; what is not given counts as absent."""
-    wanted = model.config.modalities.get("genome")
-    if wanted is None or genome is None:
-        return {}
-    return {"genome": load_genome(genome, store, wanted.names)}
+def tables_for(config: ModelConfig, store: TokenStore, files: Mapping[str, Path]) -> dict[str, ModalityTable]:
+    """The modalities a model reads, from the files given; what is not given counts as absent.
+
+    A genome is passed over by a model that reads none, so that one command serves all models.
+
+    Raises:
+        ConfigError: Another modality is given that the model does not read.
+        DataError: A file is not what the model was trained on (see :func:`load_modality`).
+    """
+    wanted = config.modalities
+    for name in files.keys() - wanted.keys() - {GENOME}:
+        expected = ", ".join(wanted) or "none: it was trained on records alone"
+        remedy = near_matches(name, wanted)
+        raise ConfigError("the model reads no such modality", found=name, expected=expected, remedy=remedy)
+    return {
+        name: load_modality(name, files[name], store, item.names, item.timed)
+        for name, item in wanted.items()
+        if name in files
+    }
+
+
+def say_absent(stage: str, config: ModelConfig, files: Mapping[str, Path]) -> None:
+    """Tell what the model reads and is not given, and a genome it does not read."""
+    for name in config.modalities.keys() - files.keys():
+        say(f"{stage}: the model reads {name} and none is given; all subjects count as without it")
+    if GENOME in files and GENOME not in config.modalities:
+        say(f"{stage}: the model reads no genome; the one given is not used")
 
 
 def likelihood(
-    model: Path, tokens: Path, *, genome: Path | None = None, split: str = "held_out"
+    model: Path,
+    tokens: Path,
+    *,
+    genome: Path | None = None,
+    modalities: Mapping[str, Path] | None = None,
+    split: str = "held_out",
 ) -> dict[str, Any]:
     """Joint negative log-likelihood per event of a split's records.
 
@@ -110,6 +139,7 @@ def likelihood(
         model: A model folder.
         tokens: A tokens folder with the model's vocabulary.
         genome: A genome folder; without it every subject counts as ungenotyped.
+        modalities: Parquet files of other modalities by name; one not given counts as absent.
         split: Which subjects.
 
     Returns:
@@ -118,7 +148,9 @@ def likelihood(
     """
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash)
-    tables = tables_for(loaded, store, genome)
+    files = modality_files(genome, modalities)
+    tables = tables_for(loaded.config, store, files)
+    say_absent("likelihood", loaded.config, files)
     windows = make_windows(store, store.rows_of(split), loaded.config.context)
     plan = plan_batches(windows.lengths, _TOKEN_BUDGET)
     batches = (load_batch(store, windows.take(index), tables) for index in track(plan, "Scoring"))

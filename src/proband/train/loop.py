@@ -16,8 +16,9 @@ from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.model.checkpoint import write_tensors
 from proband.model.transformer import Proband
-from proband.tokens.dataset import ModalityTable, TokenStore
+from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import Windows, epoch_batches, load_batch, make_windows, sequential_batches
+from proband.tokens.modality import ModalityTable
 from proband.train.config import TrainConfig
 from proband.train.interrupt import StepInterrupt
 from proband.train.likelihood import Likelihood, measure

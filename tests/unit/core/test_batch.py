@@ -17,10 +17,12 @@ def test_moving_keeps_everything_and_events_are_counted() -> None:
         gaps=grid,
         waited=grid,
         rows=torch.tensor([4]),
-        modalities={"panel": ModalityInput(torch.ones(1, 2), torch.tensor([True]), torch.tensor([70]))},
+        modalities={
+            "panel": ModalityInput(torch.ones(1, 1, 2), torch.tensor([[True]]), torch.tensor([[70]]))
+        },
     )
     moved = batch.to("cpu")
     assert moved.num_scored == 1
     assert torch.equal(moved.rows, batch.rows)
-    assert torch.equal(moved.modalities["panel"].values, torch.ones(1, 2))
-    assert moved.modalities["panel"].minutes.tolist() == [70]
+    assert torch.equal(moved.modalities["panel"].values, torch.ones(1, 1, 2))
+    assert moved.modalities["panel"].minutes.tolist() == [[70]]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from proband.forecast.histories import history_lengths, read_histories
-from proband.tokens.dataset import ModalityTable
+from proband.tokens.modality import ModalityTable
 from small_world import HandStore, Record
 
 STORE = HandStore(
@@ -33,6 +33,17 @@ def test_codes_that_happened_before_the_kept_part_are_remembered() -> None:
 
 def test_what_is_measured_after_the_prediction_time_is_not_known() -> None:
     values, minutes = np.float32([[1], [2]]), np.array([25, 15])
-    table = ModalityTable(values, np.array([True, True]), ("protein",), minutes)
+    table = ModalityTable(values, minutes, np.array([0, 1, 2]), ("protein",), timed=True)
     found = read_histories(STORE, np.array([0, 0, 1]), np.array([24, 25, 99]), 3, {"panel": table})
-    assert found.modalities["panel"].observed.tolist() == [False, True, True]
+    assert found.modalities["panel"].observed.tolist() == [[False], [True], [True]]
+
+
+def test_the_newest_measurement_by_the_prediction_time_is_known_though_no_token_follows_it() -> None:
+    values = np.float32([[1], [2], [3], [4]])
+    minutes = np.array([5, 22, 25, 26])
+    table = ModalityTable(values, minutes, np.array([0, 4, 4]), ("protein",), timed=True)
+    found = read_histories(STORE, np.array([0]), np.array([25]), 3, {"panel": table})
+    assert found.ages.tolist() == [[10, 20, 20]]
+    panel = found.modalities["panel"]  # 22 was replaced before anything could read it
+    assert panel.minutes.tolist() == [[5, 25]]
+    assert panel.values.tolist() == [[[1], [3]]]

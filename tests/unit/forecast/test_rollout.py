@@ -233,7 +233,10 @@ def random_world(depth: int, fusion: str) -> tuple[Proband, Histories]:
         values = torch.tensor([[0.5, -1.0, float("nan")], [float("nan")] * 3, [2.0, 2.0, 2.0]])
         item = ModalityInput.from_birth(values, torch.tensor([True, False, True]))
         measured = torch.tensor([800, 0, 700]) * DAY
-        panel = ModalityInput(torch.tensor([[1.0], [0.0], [-1.0]]), torch.ones(3, dtype=torch.bool), measured)
+        # The first subject is measured again within its history.
+        times = torch.stack([measured, torch.tensor([3000, 0, 0]) * DAY], dim=1)
+        made = torch.tensor([[True, True], [True, False], [True, False]])
+        panel = ModalityInput(torch.tensor([[[1.0], [-2.0]], [[0.0], [9.0]], [[-1.0], [9.0]]]), made, times)
         histories = replace(histories, modalities={"genome": item, "panel": panel})
     return model, histories
 

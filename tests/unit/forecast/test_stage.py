@@ -128,7 +128,7 @@ def test_a_model_with_a_genome_runs_with_and_without_one(
     counts = read_manifest(tmp_path / "given")["counts"]
     assert 0 < counts["num_without_genome"] < counts["num_predictions"]
     absent = run("absent", model="model_genome")
-    assert "all subjects count as ungenotyped" in capsys.readouterr().err
+    assert "reads genome and none is given; all subjects count as without it" in capsys.readouterr().err
     counts = read_manifest(tmp_path / "absent")["counts"]
     assert counts["num_without_genome"] == counts["num_predictions"]
     genotyped = pl.col("subject_id").is_in(

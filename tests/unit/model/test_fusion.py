@@ -39,8 +39,8 @@ def genome(values: torch.Tensor = VALUES, observed: list[bool] | None = None) ->
 def panel(
     days: list[int], values: list[float], observed: list[bool] | None = None
 ) -> dict[str, ModalityInput]:
-    flags, minutes = torch.tensor(observed or [True, True]), torch.tensor(days) * DAY
-    return {"panel": ModalityInput(torch.tensor(values)[:, None], flags, minutes)}
+    flags, minutes = torch.tensor(observed or [True, True])[:, None], torch.tensor(days)[:, None] * DAY
+    return {"panel": ModalityInput(torch.tensor(values)[:, None, None], flags, minutes)}
 
 
 def fresh(**changes: object) -> Proband:
@@ -138,3 +138,29 @@ def test_modalities_side_by_side_each_count(fusion: str) -> None:
     for name in both:
         rest = {other: item for other, item in both.items() if other != name}
         assert not torch.allclose(states(model, replace(HISTORY, modalities=rest)), all_in, atol=1e-3)
+
+
+@FUSIONS
+def test_who_is_measured_later_looks_like_who_never_is(fusion: str) -> None:
+    model = random_model(fusion=fusion, modalities=PANEL)
+    later = states(model, replace(HISTORY, modalities=panel([4000, 31], [1.0, 1.0])))
+    never = states(model, HISTORY)
+    for row, length in ((0, 3), (1, 2)):  # tokens before days 4000 and 31
+        assert torch.allclose(later[row, :length], never[row, :length], atol=1e-5)
+        assert ((later[row, length:] - never[row, length:]).abs().amax(-1) > 1e-3)[: 4 - length].all()
+
+
+@FUSIONS
+def test_the_newest_measurement_counts(fusion: str) -> None:
+    model = random_model(fusion=fusion, modalities=PANEL)
+
+    def measured(*made: tuple[int, float]) -> torch.Tensor:
+        days, values = (torch.tensor(part) for part in zip(*made, strict=True))
+        flags = torch.ones(2, len(made), dtype=torch.bool)
+        item = ModalityInput(values[:, None].expand(2, -1, -1), flags, (days * DAY).expand(2, -1))
+        return states(model, replace(HISTORY, modalities={"panel": item}))[0]
+
+    both, first, second = measured((900, 1.0), (4001, -2.0)), measured((900, 1.0)), measured((900, -2.0))
+    assert torch.allclose(both[:4], first[:4], atol=1e-5)  # days 0, 900, 900 and 4000
+    assert ((both[4:] - first[4:]).abs().amax(-1) > 1e-3).all()
+    assert not torch.allclose(both[4:], second[4:], atol=1e-3)  # the past of the stream was another

@@ -59,7 +59,7 @@ def test_missing_is_not_the_same_as_average(kind: str) -> None:
 def test_absent_subjects_get_the_absent_latents_whatever_their_values(kind: str) -> None:
     made = encoder(kind).eval()
     found = made(item([NAN, NAN, NAN], [3.0, 1.0, 2.0], observed=[False, False]))
-    assert torch.equal(found, torch.full((2, 2, 4), 7.0))
+    assert torch.equal(found, torch.full((2, 1, 2, 4), 7.0))
 
 
 @KINDS
@@ -72,7 +72,7 @@ def test_gradients_are_finite_with_missing_values(kind: str, absent: float) -> N
 
 def test_training_hides_about_the_set_share_of_subjects() -> None:
     made = encoder(drop_modality=0.3, drop_values=0.0).train()
-    hidden = (made(item(*[[1.0, 1.0, 1.0]] * 4000)) == 7).all(dim=(1, 2)).float().mean()
+    hidden = (made(item(*[[1.0, 1.0, 1.0]] * 4000)) == 7).all(dim=(1, 2, 3)).float().mean()
     assert float(hidden) == pytest.approx(0.3, abs=0.03)
 
 

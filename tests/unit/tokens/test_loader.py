@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proband.core.batch import CENSORED, EVENT
-from proband.tokens.dataset import ModalityTable, TokenStore
+from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import (
     Windows,
     epoch_batches,
@@ -17,6 +17,7 @@ from proband.tokens.loader import (
     plan_batches,
     sequential_batches,
 )
+from proband.tokens.modality import ModalityTable
 from small_world import HandStore, Record
 
 
@@ -163,13 +164,29 @@ def test_codes_are_remembered_from_before_the_window() -> None:
 
 def test_modalities_and_statics_follow_their_subject() -> None:
     store = HandStore([Record([2], [1], statics=(1,)), Record([2], [1], statics=(2,))])
-    table = ModalityTable(
-        np.float32([[1, 2], [3, 4]]), np.array([True, False]), ("a", "b"), np.array([0, 70])
-    )
+    table = ModalityTable(np.float32([[1, 2]]), np.array([0]), np.array([0, 1, 1]), ("a", "b"))
     windows = Windows(np.array([1, 0]), np.array([0, 0]), np.array([2, 2]), np.array([0, 0]))
     batch = load_batch(store, windows, {"genome": table})
     assert batch.rows.tolist() == [1, 0]
     assert batch.statics.tolist() == [[2], [1]]
-    assert batch.modalities["genome"].values.tolist() == [[3, 4], [1, 2]]
-    assert batch.modalities["genome"].observed.tolist() == [False, True]
-    assert batch.modalities["genome"].minutes.tolist() == [70, 0]
+    assert batch.modalities["genome"].values[1].tolist() == [[1, 2]]
+    assert batch.modalities["genome"].values[0].isnan().all()
+    assert batch.modalities["genome"].observed.tolist() == [[False], [True]]
+    assert batch.modalities["genome"].minutes.tolist() == [[0], [0]]
+
+
+def test_a_window_holds_the_measurements_that_its_positions_read() -> None:
+    store = HandStore([Record([2] * 9, [10 * k for k in range(1, 10)]), Record([2], [15])])
+    minutes = np.array([0, 5, 31, 34, 45, 90, 91, 3])
+    table = ModalityTable(
+        np.arange(8, dtype=np.float32)[:, None], minutes, np.array([0, 7, 8]), ("x",), timed=True
+    )
+    windows = Windows(np.array([0, 0, 1]), np.array([2, 5, 0]), np.array([6, 10, 2]), np.array([2, 6, 0]))
+    panel = load_batch(store, windows, {"panel": table}).modalities["panel"]
+    made = [
+        list(zip(own[seen].tolist(), row[seen, 0].tolist(), strict=True))
+        for own, row, seen in zip(panel.minutes, panel.values, panel.observed, strict=True)
+    ]
+    # Birth for the leading positions; ages 20 to 50, where 34 replaces 31 before 40; ages 50 to 90.
+    birth = (0, 0.0)
+    assert made == [[birth, (5, 1.0), (34, 3.0), (45, 4.0)], [birth, (45, 4.0), (90, 5.0)], [(3, 7.0)]]

@@ -9,8 +9,9 @@ import torch
 
 from proband.core.errors import DataError
 from proband.model.checkpoint import load_model
-from proband.tokens.dataset import TokenStore, load_genome
+from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
+from proband.tokens.modality import load_modality
 from proband.train import likelihood, train
 from proband.train.config import TrainConfig
 from proband.train.likelihood import format_likelihood
@@ -29,7 +30,7 @@ def test_it_is_the_sum_over_subjects(model: Path, world: Path, genome: bool) -> 
     folder = world / "genome" if genome else None
     found = likelihood(model, world / "tokens", genome=folder)
     store, loaded = TokenStore(world / "tokens"), load_model(model)
-    tables = {"genome": load_genome(folder, store)} if folder else {}
+    tables = {"genome": load_modality("genome", folder / "scores.parquet", store)} if folder else {}
     sums = np.zeros(5)
     for row in store.rows_of("held_out"):
         for at in range(len(windows := make_windows(store, np.array([row]), 16))):

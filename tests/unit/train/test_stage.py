@@ -20,7 +20,7 @@ from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
 from proband.train import loop, train
 from proband.train.build import build_model, code_rates, count_gaps
-from proband.train.config import TrainConfig
+from proband.train.config import EncoderOptions, TrainConfig
 from proband.train.likelihood import Likelihood
 from proband.train.log import read_metrics
 
@@ -154,7 +154,7 @@ def test_resuming_with_other_settings_or_a_damaged_state_is_refused(
     (tmp_path / "other").mkdir()
     shutil.copytree(world / "tokens", tmp_path / "other" / "tokens")
     (tmp_path / "other" / "tokens" / "note.txt").write_text("changed")
-    with pytest.raises(CheckpointError, match=r"other inputs.*same tokens and genome"):
+    with pytest.raises(CheckpointError, match=r"other inputs.*same tokens and modalities"):
         train(tmp_path / "other" / "tokens", out, config=small, resume=True)
     state = tmp_path / "model.partial" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-50])
@@ -195,11 +195,15 @@ def test_a_loss_that_is_no_number_stops_with_step_and_rate(
     assert not (tmp_path / "m").exists()
 
 
-def test_fusion_and_genome_belong_together(world: Path, small: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="found fusion prefix without a genome"):
-        train(world / "tokens", tmp_path / "m", config=small.model_copy(update={"fusion": "prefix"}))
-    with pytest.raises(ConfigError, match="found fusion none with a genome"):
+def test_fusion_and_modalities_belong_together(world: Path, small: TrainConfig, tmp_path: Path) -> None:
+    prefix = small.model_copy(update={"fusion": "prefix"})
+    with pytest.raises(ConfigError, match="found fusion prefix with no modality"):
+        train(world / "tokens", tmp_path / "m", config=prefix)
+    with pytest.raises(ConfigError, match="found fusion none with genome"):
         train(world / "tokens", tmp_path / "m", genome=world / "genome", config=small)
+    other = prefix.model_copy(update={"encoders": {"pannel": EncoderOptions()}})
+    with pytest.raises(ConfigError, match="encoder of a modality not given; found pannel; expected genome"):
+        train(world / "tokens", tmp_path / "m", genome=world / "genome", config=other)
     assert os.listdir(tmp_path) == []
 
 
