@@ -21,7 +21,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.peak_rate, betas=_BETAS)
+    return torch.optim.AdamW(groups, lr=config.peak_rate, betas=_BETAS, fused=True)
 
 
 def rate_at(progress: float, config: TrainConfig) -> float:
