@@ -7,6 +7,7 @@ import math
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from proband.core.units import MINUTES_PER_DAY, MINUTES_PER_YEAR
 from proband.model.config import ModelConfig
@@ -55,3 +56,36 @@ class Embedding(nn.Module):
         present = (statics > 0)[..., None]
         static = (self.statics(statics) * present).sum(1, keepdim=True)
         return self.tokens(tokens) + static + self.age(age_features(ages, gaps))
+
+
+class FamilyVectors(nn.Module):
+    """Adds to every token's vector those of its families, so that rare codes learn from their relatives.
+
+    Args:
+        families: Per token its families, counted from 1; 0 is none.
+        dim: Width of a vector.
+    """
+
+    families: Tensor
+
+    def __init__(self, families: Int[Tensor, "vocabulary levels"], dim: int) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(int(families.max()) + 1, dim, padding_idx=0)
+        nn.init.normal_(self.vectors.weight[1:], std=0.02)
+        self.register_buffer("families", families, persistent=False)
+
+    def forward(self, own: Float[Tensor, "vocabulary dim"]) -> Float[Tensor, "vocabulary dim"]:
+        """Own vectors plus those of the families."""
+        return own + self.vectors(self.families).sum(1)
+
+
+def share_families(embedding: Embedding, families: Int[Tensor, "vocabulary levels"]) -> None:
+    """Let the token vectors be sums of own and family vectors from here on (for training)."""
+    vectors = FamilyVectors(families, embedding.tokens.embedding_dim)
+    parametrize.register_parametrization(embedding.tokens, "weight", vectors)
+
+
+def fold_families(embedding: Embedding) -> None:
+    """Turn the sums back into plain token vectors, which is how a model is saved; nothing else changes."""
+    if parametrize.is_parametrized(embedding.tokens, "weight"):
+        parametrize.remove_parametrizations(embedding.tokens, "weight")

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 
 from proband.model.config import ModalityConfig, ModelConfig
+from proband.model.embedding import share_families
 from proband.model.gaps import GapBins, fit_gap_edges
 from proband.model.modality import ModalityEncoder
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
+from proband.tokens.families import code_families
 from proband.tokens.modality import GENOME, ModalityTable
 from proband.train.config import EncoderOptions, TrainConfig
 
@@ -38,6 +40,7 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
         **config.size._asdict(),
     )
     model = Proband(shape, torch.from_numpy(store.once))
+    share_families(model.embedding, torch.from_numpy(code_families(store.vocabulary)))
     model.set_output_biases(count_gaps(store, model.bins), *code_rates(store))
     for name, table in tables.items():
         encoder = model.fusion.encoders[name]

@@ -14,6 +14,7 @@ from proband.core.progress import say
 from proband.core.provenance import hash_input, is_finished, read_json, stage_output, write_json
 from proband.core.schema import SPLITS
 from proband.model.checkpoint import save_model
+from proband.model.embedding import fold_families
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import load_modality, modality_files
 from proband.train.build import build_model
@@ -67,6 +68,7 @@ def train(
         model = build_model(store, tables, config)
         trainer = Trainer(model, store, tables, config, work)
         result = trainer.run()
+        fold_families(model.embedding)
         save_model(model, work, store.vocabulary.hash)
         shutil.copy(tokens / "vocabulary.json", work / "vocabulary.json")
         plot_losses(work)
