@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.4)
     parser.add_argument("--weight-decay", type=float, default=1.0)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--token-budget", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
@@ -166,7 +166,7 @@ def main() -> None:
         dropout=options.dropout,
         weight_decay=options.weight_decay,
         learning_rate=options.learning_rate,
-        token_budget=options.token_budget,
+        batch_tokens=options.batch_tokens,
         minutes=options.seconds / 60,
         patience=10,
         context=256,

@@ -24,7 +24,7 @@ from proband.train.config import TrainConfig
 
 YEARS = 2.0  # short, so that many a silence is cut by the end of follow-up
 CONFIG = TrainConfig(
-    depth=1, dim=32, num_heads=2, context=64, epochs=25, dropout=0.0, token_budget=512, learning_rate=2e-3
+    depth=1, dim=32, num_heads=2, context=64, epochs=25, dropout=0.0, batch_tokens=512, learning_rate=2e-3
 )
 END = "OBSERVATION_PERIOD//END"
 

@@ -9,7 +9,7 @@ import typer
 
 HEADLINE_HORIZON_YEARS = 10.0
 """The longest: at demo size, the one with cases enough to see something."""
-TOKEN_BUDGET = 1024
+BATCH_TOKENS = 1024
 """Small batches: in minutes of training, more steps lower the tuning loss more than larger ones do."""
 SPLITS = (0.65, 0.1, 0.25)
 """A larger held-out share than a real cohort needs: at demo size, cases are few."""
@@ -110,7 +110,7 @@ def _model(
         config=TrainConfig(
             fusion="prefix" if with_genome else "none",
             minutes=minutes,
-            token_budget=TOKEN_BUDGET,
+            batch_tokens=BATCH_TOKENS,
             seed=seed,
         ),
         overwrite=overwrite,

@@ -44,15 +44,20 @@ def command(
     weight_decay: Annotated[float, typer.Option(help="AdamW's weight decay.")] = 0.1,
     dropout: Annotated[float, typer.Option(help="Dropout in the trunk, 0 to 1.")] = 0.1,
     context: Annotated[int, typer.Option(help="Tokens of history per window.")] = 512,
-    token_budget: Annotated[
-        int, typer.Option(help="Padded tokens per batch; lower it to save memory.")
+    batch_tokens: Annotated[
+        int, typer.Option(help="Padded tokens of an optimiser step, over all processes.")
     ] = 2048,
+    token_budget: Annotated[
+        int | None,
+        typer.Option(help="Padded tokens computed at once; lower it to save memory. Default: a whole step."),
+    ] = None,
     patience: Annotated[int, typer.Option(help="Evaluations without gain before stopping early.")] = 6,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Start anew over an existing output.")] = False,
 ) -> None:
     """Train a model on a tokens folder, with or without the genome and other modalities.
+
+    An interrupted training is continued by the same command.
 
     Example: proband train tokens/ model_ehr/ --minutes 5
 
@@ -77,6 +82,7 @@ def command(
         weight_decay=weight_decay,
         dropout=dropout,
         context=context,
+        batch_tokens=batch_tokens,
         token_budget=token_budget,
         patience=patience,
         seed=seed,
@@ -87,6 +93,5 @@ def command(
         genome=genome,
         modalities=modality_paths(modality),
         config=config,
-        resume=resume,
         overwrite=overwrite,
     )

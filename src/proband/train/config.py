@@ -11,6 +11,18 @@ from proband.model.config import PRESETS, Encoder, Fusion, Size, size_of
 PEAK_LEARNING_RATE = {"tiny": 4e-3, "small": 1e-3, "base": 3e-4, "large": 2e-4}
 """Peak rate by preset, falling with width as one over its root or faster."""
 
+FREE_SETTINGS = {
+    "minutes",
+    "epochs",
+    "token_budget",
+    "learning_rate",
+    "clip_norm",
+    "evaluate_steps",
+    "patience",
+    "save_seconds",
+}
+"""Settings that may differ when an interrupted training goes on: how long, how fast, how much memory."""
+
 
 class EncoderOptions(BaseModel):
     """How one modality is read; what is not given is as for all (:class:`TrainConfig`)."""
@@ -39,12 +51,22 @@ class TrainConfig(BaseModel):
     minutes: float | None = Field(None, gt=0, description="Wall-clock minutes to train.")
     epochs: float = Field(20, gt=0, description="Passes over the train split, unless minutes are given.")
     context: int = Field(512, ge=8, description="Tokens of history per window.")
-    token_budget: int = Field(2048, ge=64, description="Padded tokens per batch, at most.")
+    batch_tokens: int = Field(
+        2048, ge=64, description="Padded tokens of an optimiser step, over all processes, at most."
+    )
+    token_budget: int | None = Field(
+        None,
+        ge=64,
+        description="Padded tokens that one process computes at once; memory only. Default a step's share.",
+    )
     learning_rate: float | None = Field(None, gt=0, description="Peak rate; default the preset's.")
     warm_up: float = Field(0.03, ge=0, lt=1, description="Share of training with rising rate.")
     weight_decay: float = Field(0.1, ge=0, description="AdamW's decay of matrices.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the trunk.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    evaluate_steps: int | None = Field(
+        None, ge=1, description="Steps between tuning evaluations; default a pass, within 25 and 2,000."
+    )
     patience: int = Field(6, ge=1, description="Tuning evaluations without gain before stopping early.")
     hidden: int | None = Field(
         None, ge=1, description="Hidden width of encoders; default twice the values, within 16 to 64."

@@ -1,34 +1,44 @@
-"""Ctrl-C that waits for the end of a training step, so that a state saved on it is a whole one."""
+"""Signals that wait for the end of a training step, so that a state saved on them is a whole one."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 
 class StepInterrupt:
-    """While open, the first Ctrl-C only sets :attr:`asked`; a second one interrupts at once.
+    """While open, Ctrl-C and SIGTERM only set :attr:`asked`; a second Ctrl-C interrupts at once.
 
-    Outside the main thread, where Python delivers no signals, it does nothing.
+    SIGTERM is how batch queues end a job whose time is up. Outside the main thread, where Python delivers no
+    signals, it does nothing.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked: int | None = None
         self._main = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> StepInterrupt:
         if self._main:
-            self._previous = signal.signal(signal.SIGINT, self._note)
+            numbers = (signal.SIGINT, signal.SIGTERM)
+            self._previous = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._main:
-            signal.signal(signal.SIGINT, self._previous)
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+
+    def leave(self) -> NoReturn:
+        """End as the signal asks: SIGTERM with status 0, Ctrl-C as any Ctrl-C."""
+        if self.asked == signal.SIGTERM:
+            raise SystemExit(0)
+        raise KeyboardInterrupt
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if number == self.asked == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked = number

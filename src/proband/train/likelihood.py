@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,19 @@ class Likelihood:
 
 
 @torch.no_grad()
-def measure(model: Proband, batches: Iterable[Batch], kinds: list[str]) -> Likelihood:
+def measure(
+    model: Proband,
+    batches: Iterable[Batch],
+    kinds: list[str],
+    total: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Likelihood:
     """Sum the likelihood of all batches; the model is left in evaluation mode.
 
     Args:
         model: The model.
         batches: Windows that cover every event once.
         kinds: Kind of every token.
+        total: Sums an array over the processes that share the batches.
     """
     model.eval()
     names = sorted(set(kinds))
@@ -83,11 +89,13 @@ def measure(model: Proband, batches: Iterable[Batch], kinds: list[str]) -> Likel
         sums[2] += np.bincount(index, minlength=len(names))
         censoring += float(terms.censoring)
         impossible += terms.num_impossible
+    summed = total(np.concatenate([sums.ravel(), [censoring, float(impossible)]]))
+    sums, (censoring, impossible) = summed[:-2].reshape(sums.shape), (summed[-2], int(summed[-1]))
     seen = [at for at in range(len(names)) if sums[2, at]]
     return Likelihood(
         when=float(sums[1].sum()),
         what=float(sums[0].sum()),
-        censoring=censoring,
+        censoring=float(censoring),
         num_events=int(sums[2].sum()),
         num_impossible=impossible,
         what_by_kind={names[at]: float(sums[0, at]) for at in seen},

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from proband.core.errors import CheckpointError, ConfigError
+from proband.core.errors import CheckpointError, ConfigError, ProbandError
 from proband.core.progress import say
 from proband.core.provenance import hash_input, is_finished, read_json, stage_output, write_json
 from proband.core.schema import SPLITS
@@ -18,12 +21,12 @@ from proband.model.embedding import fold_families
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import load_modality, modality_files
 from proband.train.build import build_model
-from proband.train.config import TrainConfig
+from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.log import plot_losses
 from proband.train.loop import Trainer
-from proband.train.state import BEST, PROGRESS, STATE
+from proband.train.state import BEST, STATE
 
-INPUTS = "inputs.json"
+RUN = "run.json"
 
 
 def train(
@@ -33,12 +36,12 @@ def train(
     genome: Path | None = None,
     modalities: Mapping[str, Path] | None = None,
     config: TrainConfig | None = None,
-    resume: bool = False,
     overwrite: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Fit a model to a tokens folder.
 
-    Work in progress lives in ``OUT.partial`` and survives a crash; ``resume`` continues it with the same
+    Work in progress lives in ``OUT.partial`` and survives a crash; the same call continues it with the same
     weights, order and random numbers as if it had not stopped (bit-identical when training by epochs).
 
     Args:
@@ -47,11 +50,12 @@ def train(
         genome: A genome folder.
         modalities: Parquet files of further modalities by name (see :mod:`proband.tokens.modality`).
         config: Settings.
-        resume: Continue an interrupted training.
         overwrite: Start anew over a finished or interrupted output.
+        clock: Seconds that ``minutes`` count; wall time unless told otherwise.
 
     Raises:
-        ConfigError: Fusion without a modality or the reverse; an interrupted run without ``resume``.
+        ConfigError: Fusion without a modality or the reverse; the loss diverges.
+        CheckpointError: An interrupted training of other settings or inputs is there.
         DataError: A modality is not usable or shares no subject with the records; a split is empty.
     """
     config = config or TrainConfig()
@@ -60,13 +64,15 @@ def train(
     if is_finished(out, "train", config, overwrite, inputs):
         return
     _check_fusion(config, files)
-    work = _work_folder(out, resume, overwrite)
     store = TokenStore(tokens)
     tables = {name: load_modality(name, path, store) for name, path in files.items()}
-    with stage_output(out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work) as run:
-        _same_inputs(work, inputs)
+    work = _work_folder(out, config, inputs, overwrite)
+    with (
+        _no_empty_remains(work),
+        stage_output(out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work) as run,
+    ):
         model = build_model(store, tables, config)
-        trainer = Trainer(model, store, tables, config, work)
+        trainer = Trainer(model, store, tables, config, work, clock=clock)
         result = trainer.run()
         fold_families(model.embedding)
         save_model(model, work, store.vocabulary.hash)
@@ -85,12 +91,7 @@ def train(
         run.notes["best_step"] = trainer.progress.best_step
         run.notes["train_seconds"] = round(trainer.progress.seconds, 1)
         run.notes["threads"] = torch.get_num_threads()
-    for name in (
-        STATE,
-        BEST,
-        PROGRESS,
-        INPUTS,
-    ):  # only now: until the model stands in its place, they are needed
+    for name in (STATE, BEST, RUN):  # only now: until the model stands in its place, they are needed
         (out / name).unlink(missing_ok=True)
     say(
         f"\ntrain: {weights:,} weights, {trainer.progress.step:,} steps, "
@@ -109,22 +110,40 @@ def _check_fusion(config: TrainConfig, files: Mapping[str, Path]) -> None:
         raise ConfigError("an encoder of a modality not given", found=name, expected=expected)
 
 
-def _work_folder(out: Path, resume: bool, overwrite: bool) -> Path:
+def _work_folder(out: Path, config: TrainConfig, inputs: list[Path], overwrite: bool) -> Path:
+    """The folder to train in: a new one, or that of an interrupted training of the same kind."""
     work = out.with_name(f"{out.name}.partial")
-    if work.exists() and ((overwrite and not resume) or not (work / STATE).is_file()):
-        shutil.rmtree(work)
-    if (work / STATE).is_file() and not resume:
-        remedy = "continue it with --resume, or start anew with --overwrite"
-        raise ConfigError("an interrupted training is there", where=work, remedy=remedy)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    now = {"config": config.model_dump(mode="json"), "inputs": [hash_input(path) for path in inputs]}
+    if overwrite or not (work / STATE).is_file():
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+    else:
+        _check_same(work, read_json(work / RUN), now)
+    write_json(work / RUN, now)
     return work
 
 
-def _same_inputs(work: Path, inputs: list[Path]) -> None:
-    """Note what is trained on, and refuse to resume on anything else."""
-    now = [hash_input(path) for path in inputs]
-    if not (work / STATE).is_file():
-        write_json(work / INPUTS, now)
-    elif read_json(work / INPUTS) != now:
-        remedy = "resume with the same tokens and modalities, or start anew with --overwrite"
-        raise CheckpointError("other inputs", where=work, remedy=remedy)
+def _check_same(work: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
+    old, new = saved["config"], now["config"]
+    changed = {key: f"{key} {old.get(key)!r}, now {new[key]!r}" for key in new if old.get(key) != new[key]}
+    fixed = [text for key, text in changed.items() if key not in FREE_SETTINGS]
+    remedy = "repeat the command that was interrupted, or start anew with --overwrite"
+    if fixed:
+        found = "; ".join(fixed)
+        what = "an interrupted training of other settings is there"
+        raise CheckpointError(what, where=work, found=found, remedy=remedy)
+    if saved["inputs"] != now["inputs"]:
+        what = "an interrupted training on other inputs is there"
+        raise CheckpointError(what, where=work, remedy=remedy)
+    say("; ".join([f"train: going on with the interrupted training in {work}", *changed.values()]))
+
+
+@contextlib.contextmanager
+def _no_empty_remains(work: Path) -> Iterator[None]:
+    """Leave a folder of a failed training only if there is a state in it to go on from."""
+    try:
+        yield
+    except ProbandError:
+        if not (work / STATE).is_file():
+            shutil.rmtree(work, ignore_errors=True)
+        raise

@@ -31,5 +31,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small() -> TrainConfig:
     return TrainConfig(
-        depth=1, dim=16, num_heads=2, context=16, token_budget=256, epochs=5, save_seconds=1e-6, hidden=8
+        depth=1, dim=16, num_heads=2, context=16, batch_tokens=256, epochs=5, save_seconds=1e-6, hidden=8
     )

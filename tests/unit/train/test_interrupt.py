@@ -12,16 +12,31 @@ from proband.train.interrupt import StepInterrupt
 def test_the_first_ctrl_c_waits_and_the_second_does_not() -> None:
     before = signal.getsignal(signal.SIGINT)
     with StepInterrupt() as interrupt:
-        assert not interrupt.asked
+        assert interrupt.asked is None
         os.kill(os.getpid(), signal.SIGINT)
-        assert interrupt.asked
+        assert interrupt.asked == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_sigterm_leaves_with_status_0_and_ctrl_c_does_not() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with StepInterrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # batch queues and launchers send more than one
+        assert interrupt.asked == signal.SIGTERM
+        with pytest.raises(SystemExit) as caught:
+            interrupt.leave()
+        assert caught.value.code == 0
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.leave()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_it_does_nothing_in_another_thread() -> None:
-    seen: list[bool] = []
+    seen: list[int | None] = []
 
     def work() -> None:
         with StepInterrupt() as interrupt:
@@ -30,4 +45,4 @@ def test_it_does_nothing_in_another_thread() -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [False]
+    assert seen == [None]
