@@ -72,13 +72,14 @@ class TokenStore:
         self, rows: Int[np.ndarray, " n"], positions: Int[np.ndarray, " n"]
     ) -> Int[np.ndarray, "n codes"]:
         """The distinct tokens of each record before a position, padded with 0."""
-        begins = self.offsets[rows]
-        found = [
-            np.unique(self.tokens[begin : begin + n]) for begin, n in zip(begins, positions, strict=True)
-        ]
-        padded = np.zeros((len(found), max(1, *(len(codes) for codes in found))), dtype=np.int64)
-        for at, codes in enumerate(found):
-            padded[at, : len(codes)] = codes
+        subject = np.repeat(np.arange(len(rows)), positions)
+        within = np.arange(len(subject)) - np.repeat(np.cumsum(positions) - positions, positions)
+        had = np.zeros((len(rows), len(self.vocabulary)), dtype=bool)
+        had[subject, self.tokens[self.offsets[rows][subject] + within]] = True
+        found, codes = np.nonzero(had)
+        numbers = np.count_nonzero(had, axis=1)
+        padded = np.zeros((len(rows), max(1, int(numbers.max(initial=0)))), dtype=np.int64)
+        padded[found, np.arange(len(found)) - np.repeat(np.cumsum(numbers) - numbers, numbers)] = codes
         return padded
 
 

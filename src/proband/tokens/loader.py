@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from proband.core.batch import CENSORED, EVENT, NOT_SCORED, Batch
 from proband.core.seeds import generator
@@ -65,23 +65,34 @@ def plan_batches(
     order is mixed again; without, all are sorted by length. Every window is in exactly one batch; one that
     alone exceeds the budget is a batch of its own.
     """
-    order = np.argsort(lengths, kind="stable") if shuffle is None else shuffle.permutation(len(lengths))
-    if shuffle is not None and len(order):
-        pool = max(1, int(_POOL_BATCHES * token_budget / max(1.0, float(lengths.mean()))))
-        pools = [order[at : at + pool] for at in range(0, len(order), pool)]
-        order = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools])
-    batches, begin, longest = [], 0, 0
-    for at, index in enumerate(order):
-        longest_with = max(longest, int(lengths[index]))
-        if at > begin and longest_with * (at - begin + 1) > token_budget:
-            batches.append(order[begin:at])
-            begin, longest_with = at, int(lengths[index])
-        longest = longest_with
-    if begin < len(order):
-        batches.append(order[begin:])
+    if shuffle is None:
+        order = np.argsort(lengths, kind="stable")
+    else:
+        order = _sorted_pools(lengths, token_budget, shuffle)
+    ordered, batches, begin = lengths[order], [], 0
+    while begin < len(order):
+        ahead = ordered[begin : begin + max(1, token_budget // int(ordered[begin]))]
+        padded = np.maximum.accumulate(ahead) * np.arange(1, len(ahead) + 1)
+        end = begin + max(1, int(np.count_nonzero(padded <= token_budget)))
+        batches.append(order[begin:end])
+        begin = end
     if shuffle is not None:
         batches = [batches[number] for number in shuffle.permutation(len(batches))]
     return batches
+
+
+def _sorted_pools(
+    lengths: Int[np.ndarray, " windows"], token_budget: int, shuffle: np.random.Generator
+) -> Int[np.ndarray, " windows"]:
+    """All windows, mixed, then sorted by length within pools: up in one and down in the next, so that a
+    batch across two pools holds windows of similar length too."""
+    order = shuffle.permutation(len(lengths))
+    pool = max(1, int(_POOL_BATCHES * token_budget / max(1.0, float(lengths.mean())))) if len(order) else 1
+    for number, at in enumerate(range(0, len(order), pool)):
+        part = order[at : at + pool]
+        ascending = part[np.argsort(lengths[part], kind="stable")]
+        order[at : at + pool] = ascending[::-1] if number % 2 else ascending
+    return order
 
 
 def epoch_batches(
@@ -95,45 +106,50 @@ def load_batch(
     store: TokenStore, windows: Windows, modalities: Mapping[str, ModalityTable] | None = None
 ) -> Batch:
     """Read windows into a right-padded batch, with the targets that follow-up allows."""
-    size, length = len(windows), int(windows.lengths.max())
-    arrays = {name: np.zeros((size, length), dtype=np.int64) for name in _POSITIONAL}
-    for at in range(size):
-        _fill_row(store, windows, at, arrays)
+    inside = np.arange(int(windows.lengths.max()))
+    real = inside < windows.lengths[:, None]
+    # Each window and the token after it; beyond a record's end its last token stands in, and is masked.
+    last = store.offsets[windows.row + 1] - 1
+    index = np.minimum(
+        (store.offsets[windows.row] + windows.start)[:, None] + np.arange(len(inside) + 1), last[:, None]
+    )
+    tokens, minutes = (np.asarray(array[index], dtype=np.int64) for array in (store.tokens, store.minutes))
+    ages = np.where(real, minutes[:, :-1], 0)
+    target, until = _targets(store, windows, real, index, minutes)
+    scored = target != NOT_SCORED
+    arrays = {
+        "tokens": np.where(real, tokens[:, :-1], 0),
+        "ages": ages,
+        "target": target,
+        "next_tokens": np.where(target == EVENT, tokens[:, 1:], 0),
+        "gaps": np.where(scored, until - ages, 0),
+        "waited": np.where(scored, np.maximum(0, store.entry[windows.row][:, None] - ages), 0),
+        "statics": store.statics[windows.row].astype(np.int64),
+        "seen_before": store.codes_before(windows.row, windows.start),
+        "rows": windows.row.astype(np.int64),
+    }
     return Batch(
         **{name: torch.from_numpy(array) for name, array in arrays.items()},
-        statics=torch.from_numpy(store.statics[windows.row].astype(np.int64)),
-        seen_before=torch.from_numpy(store.codes_before(windows.row, windows.start)),
-        rows=torch.from_numpy(windows.row.astype(np.int64)),
-        modalities=modality_inputs(modalities or {}, windows.row, arrays["ages"]),
+        modalities=modality_inputs(modalities or {}, windows.row, ages),
     )
 
 
-_POSITIONAL = ("tokens", "ages", "target", "next_tokens", "gaps", "waited")
-
-
-def _fill_row(store: TokenStore, windows: Windows, at: int, arrays: Mapping[str, np.ndarray]) -> None:
-    row, start, stop = int(windows.row[at]), int(windows.start[at]), int(windows.stop[at])
-    begin, end = int(store.offsets[row]), int(store.offsets[row + 1])
-    length = stop - start
-    ages = store.minutes[begin + start : begin + stop].astype(np.int64)
-    arrays["tokens"][at, :length] = store.tokens[begin + start : begin + stop]
-    arrays["ages"][at, :length] = ages
-    following = slice(begin + start + 1, min(begin + stop + 1, end))
-    num_next = following.stop - following.start
-    target = np.full(length, NOT_SCORED)
-    after = store.minutes[following].astype(np.int64)
-    entry, exit_ = int(store.entry[row]), int(store.exit[row])
-    target[:num_next] = np.where(after > entry, EVENT, NOT_SCORED)
-    gaps = np.zeros(length, dtype=np.int64)
-    gaps[:num_next] = after - ages[:num_next]
-    if num_next < length and not store.died[row] and exit_ > max(int(ages[-1]), entry):
-        target[-1], gaps[-1] = CENSORED, exit_ - ages[-1]
-    target[: max(0, int(windows.scored[at]) - start)] = NOT_SCORED
-    scored = target != NOT_SCORED
-    arrays["target"][at, :length] = target
-    arrays["next_tokens"][at, :num_next] = np.where(target[:num_next] == EVENT, store.tokens[following], 0)
-    arrays["gaps"][at, :length] = np.where(scored, gaps, 0)
-    arrays["waited"][at, :length] = np.where(scored, np.maximum(0, entry - ages), 0)
+def _targets(
+    store: TokenStore,
+    windows: Windows,
+    real: Bool[np.ndarray, "batch length"],
+    index: Int[np.ndarray, "batch length_and_one"],
+    minutes: Int[np.ndarray, "batch length_and_one"],
+) -> tuple[Int[np.ndarray, "batch length"], Int[np.ndarray, "batch length"]]:
+    """What each position is asked, and the age in minutes of its answer: next event or end of follow-up."""
+    entry, exit_ = (times[windows.row][:, None].astype(np.int64) for times in (store.entry, store.exit))
+    ages, after = minutes[:, :-1], minutes[:, 1:]
+    followed = real & (index[:, 1:] > index[:, :-1])
+    scored = windows.start[:, None] + np.arange(real.shape[1]) >= windows.scored[:, None]
+    event = scored & followed & (after > entry)
+    alive = ~store.died[windows.row][:, None]
+    end = scored & real & ~followed & alive & (exit_ > np.maximum(ages, entry))
+    return np.where(event, EVENT, np.where(end, CENSORED, NOT_SCORED)), np.where(end, exit_, after)
 
 
 def sequential_batches(

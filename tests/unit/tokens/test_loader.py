@@ -190,3 +190,12 @@ def test_a_window_holds_the_measurements_that_its_positions_read() -> None:
     # Birth for the leading positions; ages 20 to 50, where 34 replaces 31 before 40; ages 50 to 90.
     birth = (0, 0.0)
     assert made == [[birth, (5, 1.0), (34, 3.0), (45, 4.0)], [birth, (45, 4.0), (90, 5.0)], [(3, 7.0)]]
+
+
+def test_little_is_padded_across_pools() -> None:
+    lengths = np.random.default_rng(0).integers(2, 500, size=20_000)
+    plan = plan_batches(lengths, 2048, np.random.default_rng(1))
+    padded = sum(len(batch) * lengths[batch].max() for batch in plan)
+    assert lengths.sum() / padded > 0.98
+    mixed = [np.arange(at, at + 8) for at in range(0, 20_000, 8)]
+    assert lengths.sum() / sum(len(batch) * lengths[batch].max() for batch in mixed) < 0.7
