@@ -33,6 +33,13 @@ def command(
     keep: Annotated[
         Path | None, typer.Option(help="List of samples to score: a name, or FID and IID, a line.")
     ] = None,
+    variants: Annotated[
+        Path | None,
+        typer.Option(
+            help="Variants whose dosages to write: rsIDs or chrom:pos:other:effect, one a line, or a table "
+            "with the columns of a scoring file."
+        ),
+    ] = None,
     from_scores: Annotated[
         list[Path] | None,
         typer.Option(
@@ -83,6 +90,8 @@ def command(
 
     Example: proband genome calls.vcf.gz scorefiles/ genome/ --ancestry --reference 1000G.pgen
 
+    Example: proband genome calls.pgen scorefiles/ genome/ --variants lead_variants.txt
+
     Example: proband genome --from-scores aggregated_scores.txt.gz genome/
     """
     from proband.core.config import validated
@@ -104,6 +113,9 @@ def command(
     expected = "OUT" if from_scores else "GENOTYPES SCOREFILES OUT"
     if len(paths) != len(expected.split()):
         raise ConfigError("unusable arguments", found=" ".join(map(str, paths)), expected=expected)
+    if from_scores and variants:
+        remedy = "give GENOTYPES SCOREFILES OUT"
+        raise ConfigError("--variants needs genotypes", found="--from-scores", remedy=remedy)
     if from_scores:
         genome_from_scores(
             from_scores,
@@ -121,6 +133,7 @@ def command(
         match_by=match_by,
         samples=samples,
         keep=keep,
+        variants=variants,
         ancestry=settings if ancestry or inputs.given else None,
         ancestry_inputs=inputs,
         memory_mb=memory,

@@ -3,7 +3,7 @@
 Reads: .pgen, .bed, BGEN or VCF genotypes in one or several files, and PGS Catalog scoring files; or scores
 computed elsewhere.
 Writes: scores.parquet, match.parquet, samples.parquet, scores.json, manifest.json; with ancestry also
-pcs.parquet, ancestry.parquet and adjusted/.
+pcs.parquet, ancestry.parquet and adjusted/, with a list of variants dosages.parquet and variants.tsv.
 Config: :class:`~proband.genome.config.GenomeConfig` (least match rate, strand-ambiguous variants, ancestry).
 Next: tokens and train read scores.parquet by ``subject_id``.
 Not done here: imputation, lift-over between genome builds.

@@ -25,7 +25,9 @@ from proband.genome.scorerows import DOSAGE_WEIGHTS, FLAGS, Rows, to_rows
 from proband.genome.scoretext import ScoreText, empty, header_field, open_score_text, unreadable
 
 _SUFFIXES = tuple(f".{kind}{packed}" for kind in ("txt", "tsv", "csv") for packed in ("", ".gz"))
-_IDS = ("hm_rsID", "rsID", "variant_id")
+ID_COLUMNS = ("hm_rsID", "rsID", "variant_id")
+"""Columns of identifiers, the first that a file has is taken."""
+
 _TYPES: dict[str, PolarsType] = {"hm_pos": pl.Int64, "chr_position": pl.Int64, "effect_weight": pl.Float64}
 
 
@@ -93,7 +95,7 @@ def read_scorefile(path: Path, *, by_id: bool = False) -> Scorefile:
         metadata=metadata,
         build=build_name(metadata.get("HmPOS_build") if is_harmonised else metadata.get("genome_build")),
         rows=to_rows(frame, text, None if by_id else place),
-        ids=next((frame[name] for name in _IDS if by_id and name in frame.columns), None),
+        ids=next((frame[name] for name in ID_COLUMNS if by_id and name in frame.columns), None),
     )
 
 
@@ -121,9 +123,9 @@ def _check_columns(text: ScoreText, is_harmonised: bool, by_id: bool) -> None:
         raise DataError("no effect_allele column", where=text.path, found=found, expected=expected)
     if len(columns) < len(text.columns):
         raise DataError("column names come more than once", where=text.path, found=found)
-    if by_id and not columns & set(_IDS):
+    if by_id and not columns & set(ID_COLUMNS):
         raise DataError(
-            "scoring file without identifiers", where=text.path, found=found, expected=" or ".join(_IDS)
+            "scoring file without identifiers", where=text.path, found=found, expected=" or ".join(ID_COLUMNS)
         )
     if not by_id and not is_harmonised and not {"chr_name", "chr_position"} <= columns:
         raise DataError(
@@ -141,7 +143,7 @@ def _check_columns(text: ScoreText, is_harmonised: bool, by_id: bool) -> None:
 def _read_rows(text: ScoreText, place: tuple[str, ...]) -> pl.DataFrame:
     """The columns that this file needs, positions and weights as numbers where all of them are."""
     wanted = {*place, *FLAGS, "effect_allele", "other_allele", "effect_weight"} & set(text.columns)
-    wanted |= set() if place else {next(name for name in _IDS if name in text.columns)}
+    wanted |= set() if place else {next(name for name in ID_COLUMNS if name in text.columns)}
     if "other_allele" not in wanted:
         wanted |= {"hm_inferOtherAllele"} & set(text.columns)
     if "effect_weight" not in wanted:

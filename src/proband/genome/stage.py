@@ -18,6 +18,7 @@ from proband.core.schema import MATCH, SAMPLES
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.collect import Collected, collect
 from proband.genome.config import AncestryInputs, GenomeConfig
+from proband.genome.dosages import find_variants, write_dosages
 from proband.genome.figures import plot_match
 from proband.genome.genotypes import Genotypes, open_genotypes
 from proband.genome.parts import find_genotypes
@@ -25,6 +26,7 @@ from proband.genome.restart import Work
 from proband.genome.samples import identify
 from proband.genome.score import MEMORY_MB, write_scores
 from proband.genome.scorefile import list_scorefiles
+from proband.genome.variantlist import VariantList, read_variant_list
 from proband.genome.weights import load_weights, save_weights
 
 _PROGRESS = "progress"
@@ -38,6 +40,7 @@ class _Task:
     scorefiles: list[Path]
     samples: Path | None
     keep: Path | None
+    variants: VariantList | None
     config: GenomeConfig
     ancestry: AncestryInputs
     memory_mb: int
@@ -55,6 +58,7 @@ def genome(
     match_by: str = "position",
     samples: Path | None = None,
     keep: Path | None = None,
+    variants: Path | None = None,
     ancestry: AncestryConfig | None = None,
     ancestry_inputs: AncestryInputs | None = None,
     memory_mb: int = MEMORY_MB,
@@ -77,6 +81,8 @@ def genome(
         match_by: ``position``, or ``id`` for scoring files that have identifiers only.
         samples: Tab-separated file of ``sample_id, subject_id``, for sample names that are no subjects.
         keep: List of the samples to score, one name or ``FID IID`` a line.
+        variants: List of variants (see :mod:`proband.genome.variantlist`) whose dosages to write beside the
+            scores: dosages.parquet and variants.tsv.
         ancestry: Settings of the ancestry step; None to leave it out.
         ancestry_inputs: Files it reads.
         memory_mb: Memory of scoring in MiB, beside the weights.
@@ -105,11 +111,12 @@ def genome(
         raise ConfigError("--match-by id and --reference exclude each other", remedy=remedy)
     files = list_scorefiles(scorefiles)
     paths = find_genotypes(genotypes)
-    inputs = [*paths, scorefiles, *(path for path in (samples, keep) if path), *extra.given]
+    inputs = [*paths, scorefiles, *(path for path in (samples, keep, variants) if path), *extra.given]
     if is_finished(out, "genome", config, overwrite, inputs):
         _drop_progress(out)  # if it was killed between its last two steps
         return
-    task = _Task(genotypes, files, samples, keep, config, extra, memory_mb, workers, spark)
+    listed = read_variant_list(variants) if variants else None
+    task = _Task(genotypes, files, samples, keep, listed, config, extra, memory_mb, workers, spark)
     with (
         resumable(out, "genome", config, inputs=[*paths, *files], overwrite=overwrite) as work,
         stage_output(out, stage="genome", config=config, inputs=inputs, work=work) as run,
@@ -117,7 +124,8 @@ def genome(
         _drop_unfinished(work)
         scratch = work / _PROGRESS / "genotypes"
         scratch.mkdir(parents=True)
-        source = open_genotypes(genotypes, scratch, keep, with_ids=match_by == "id")
+        with_ids = match_by == "id" or (listed is not None and listed.needs_ids)
+        source = open_genotypes(genotypes, scratch, keep, with_ids=with_ids)
         inputs += [path for path in source.files if path not in paths]
         _score_all(task, source, run)
     _drop_progress(out)  # only now: until the output stands in its place, it is needed
@@ -138,6 +146,9 @@ def _drop_progress(out: Path) -> None:
 
 def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
     who = identify(source.sample_ids, task.samples, source.files[-1])
+    keep_ambiguous = task.config.keep_ambiguous
+    # Before scoring, so that a list of no use is told at once.
+    listed = find_variants(task.variants, source, keep_ambiguous=keep_ambiguous) if task.variants else None
     progress = run.folder / _PROGRESS
     collected = _matched(task, source, progress / "matched")
     match, kept = collected.match, collected.kept
@@ -160,13 +171,15 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
         "num_scores_left_out": match.height - len(kept),
         "num_rows_matched": int(match.filter("kept")["num_matched"].sum()),
     }
+    if listed:
+        run.counts |= write_dosages(source, listed, who["subject_id"], run.folder, memory_mb=task.memory_mb)
     if task.config.ancestry:
         from proband.genome.ancestry.stage import run_ancestry
 
         run.counts |= run_ancestry(
             source, who, scores, run.folder, task.config.ancestry, **asdict(task.ancestry),
             scorefiles=task.scorefiles, min_match_rate=task.config.min_match_rate,
-            keep_ambiguous=task.config.keep_ambiguous, workers=task.workers,
+            keep_ambiguous=keep_ambiguous, workers=task.workers,
         )  # fmt: skip
 
 
