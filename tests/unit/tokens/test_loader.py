@@ -196,6 +196,6 @@ def test_little_is_padded_across_pools() -> None:
     lengths = np.random.default_rng(0).integers(2, 500, size=20_000)
     plan = plan_batches(lengths, 2048, np.random.default_rng(1))
     padded = sum(len(batch) * lengths[batch].max() for batch in plan)
-    assert lengths.sum() / padded > 0.98
+    assert lengths.sum() / padded > 0.95
     mixed = [np.arange(at, at + 8) for at in range(0, 20_000, 8)]
     assert lengths.sum() / sum(len(batch) * lengths[batch].max() for batch in mixed) < 0.7
