@@ -20,5 +20,6 @@ class ForecastConfig(BaseModel):
     path_budget: int = Field(2048, ge=2, description="Paths held in memory together.")
     split: str = Field("held_out", description="Which subjects: train, tuning or held_out.")
     name: str = Field("model", min_length=1, description="Name of the model in the RiskTable.")
+    modalities: tuple[str, ...] = Field((), description="Names of the modalities given; set by the stage.")
     task: str = Field("", description="Hash of the task file.")
     seed: int = Field(0, ge=0, description="Seed of the paths.")

@@ -28,7 +28,7 @@ from proband.forecast.rollout import Question, roll_out
 from proband.model.checkpoint import WEIGHTS, load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable, modality_files
+from proband.tokens.modality import GENOME, ModalityTable, modality_files
 from proband.train.likelihood import say_absent, tables_for
 
 
@@ -63,9 +63,11 @@ def forecast(
         DataError: Nobody to predict for.
     """
     question = load_task(task)
-    config = (config or ForecastConfig()).model_copy(update={"task": hash_file(task)})
     files = modality_files(genome, modalities)
-    inputs = [model, tokens, task, *([genome] if genome else []), *(modalities or {}).values()]
+    resolved = {"task": hash_file(task), "modalities": tuple(files)}
+    config = (config or ForecastConfig()).model_copy(update=resolved)
+    given = [genome if genome and name == GENOME else path for name, path in files.items()]
+    inputs = [model, tokens, task, *given]
     if is_finished(out, "forecast", config, overwrite, inputs):
         return
     loaded, store, tables = _opened(model, tokens, files)

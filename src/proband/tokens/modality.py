@@ -101,7 +101,7 @@ def _input(
 
 
 def modality_files(genome: Path | None, files: Mapping[str, Path] | None = None) -> dict[str, Path]:
-    """The file of every modality given, the genome's too.
+    """The file of every modality given, the genome's first, the others by name.
 
     Args:
         genome: A genome output folder.
@@ -111,7 +111,7 @@ def modality_files(genome: Path | None, files: Mapping[str, Path] | None = None)
         ConfigError: A name is no plain word, or the genome's.
     """
     found = {GENOME: genome / "scores.parquet"} if genome else {}
-    for name, path in (files or {}).items():
+    for name, path in sorted((files or {}).items()):
         if name == GENOME:
             raise ConfigError("the name genome is taken", found=path, remedy="give the folder by --genome")
         if not _NAME.fullmatch(name) or hasattr(torch.nn.ModuleDict, name):

@@ -73,6 +73,7 @@ class TrainConfig(BaseModel):
     )
     drop_modality: float = Field(0.15, ge=0, lt=1, description="Share of subjects shown without a modality.")
     drop_values: float = Field(0.1, ge=0, lt=1, description="Share of values hidden in training.")
+    modalities: tuple[str, ...] = Field((), description="Names of the modalities given; set by the stage.")
     encoders: dict[str, EncoderOptions] = Field(
         default_factory=dict, description="Settings of single modalities, by name."
     )

@@ -19,7 +19,7 @@ from proband.core.schema import SPLITS
 from proband.model.checkpoint import save_model
 from proband.model.embedding import fold_families
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import load_modality, modality_files
+from proband.tokens.modality import GENOME, load_modality, modality_files
 from proband.train.build import build_model
 from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.log import plot_losses
@@ -58,9 +58,9 @@ def train(
         CheckpointError: An interrupted training of other settings or inputs is there.
         DataError: A modality is not usable or shares no subject with the records; a split is empty.
     """
-    config = config or TrainConfig()
     files = modality_files(genome, modalities)
-    inputs = [tokens, *([genome] if genome else []), *(modalities or {}).values()]
+    config = (config or TrainConfig()).model_copy(update={"modalities": tuple(files)})
+    inputs = [tokens, *(genome if genome and name == GENOME else path for name, path in files.items())]
     if is_finished(out, "train", config, overwrite, inputs):
         return
     _check_fusion(config, files)
