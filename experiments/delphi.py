@@ -1,14 +1,22 @@
 """Sparse lifelong records: proband against an age-sex table on Delphi-2M's public simulated data.
 
 Turns train.bin (first occurrences of ICD-10 level-3 diseases and death, by age in days) into MEDS, trains
-without a genome on one thread, and prints, on its own held-out tenth of subjects, the joint negative
-log-likelihood per event in nats (type and time in days, follow-up from birth to the last event, codes
-already had masked) of the model and of an age-sex table fitted on the same train and tuning subjects.
+without a genome on one thread, and measures on its own held-out tenth of subjects, after each of several
+budgets, beside an age-sex table fitted on the same train and tuning subjects:
 
-    python experiments/delphi.py OUT --data FOLDER --seconds 1000
+- joint NLL: nats per event of type and time in days, follow-up from birth to the last event, codes already
+  had masked;
+- type NLL: of the type alone given history, without the gap;
+- disease AUC: within sex and 5-year age band, no gap (see delphi_scores.disease_aucs), over diseases with at
+  least 25 held-out cases.
 
-Data: gerstung-lab/Delphi (MIT), doi:10.1038/s41586-025-09529-3. The definitions of the comparison are in
-docs/train.md. The last line is JSON.
+    python experiments/delphi.py OUT --data FOLDER --seconds 250 500 1000
+
+Budgets are CPU seconds of this process, tuning evaluations included, because the machine may be shared. It
+is one training: the learning rate falls at the end of every budget and rises to half its peak for the next.
+The weights scored are those with the best tuning loss up to then. Data: gerstung-lab/Delphi (MIT),
+doi:10.1038/s41586-025-09529-3. The definitions of the comparison are in docs/train.md. OUT gets delphi.csv,
+seconds.csv and seconds.png (tuning loss over time); the last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -16,15 +24,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from delphi_scores import MIN_CASES, Positions, disease_aucs, model_positions
+from delphi_table import AgeSexTable
 
 BIRTH = datetime(1950, 1, 1)  # the data give ages only; any birth date does
-BAND_YEARS = 5
-PRIOR_EVENTS = (0.1, 0.3, 1.0, 3.0, 10.0)
+QUICK_SECONDS = (5.0, 10.0)
+TOKENS_AT_ONCE = 8192
 
 
 def read_events(data: Path) -> pl.DataFrame:
@@ -66,65 +78,104 @@ def write_meds(events: pl.DataFrame, folder: Path) -> None:
     table.sort("subject_id", "time", nulls_last=False).write_parquet(folder / "data" / "0.parquet")
 
 
-class AgeSexTable:
-    """Constant rates per code, sex and 5-year age band, shrunk to the code's rate over all ages.
+def prepare(data: Path, out: Path) -> pl.DataFrame:
+    """Tokens of the data in ``out`` (kept if there), and its events with their split."""
+    from proband.ehr import ehr
+    from proband.tokens import tokens
+    from proband.tokens.stage import TokensConfig
 
-    A code already had has no rate; a code never seen has the rate of half an event over all follow-up.
+    events = read_events(data)
+    if not (out / "meds").exists():
+        write_meds(events, out / "raw")
+        ehr(out / "raw", out / "meds", splits=(0.8, 0.1, 0.1), workers=1)
+    tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=1), workers=1)
+    splits = pl.read_parquet(out / "meds" / "metadata" / "subject_splits.parquet")
+    return events.join(splits, on="subject_id", maintain_order="left")
+
+
+class Contest:
+    """The held-out records, and what the age-sex table makes of them.
+
+    Args:
+        events: Of all subjects, with their split.
+        store: Their tokens.
     """
 
-    def __init__(self, events: pl.DataFrame, codes: list[str], prior_events: float) -> None:
-        self.index = {code: at for at, code in enumerate(codes)}
-        exposure, counts = self._tally(events)
-        at_risk = np.maximum(exposure, 1e-9)
-        overall = (counts.sum((0, 1)) + 0.5) / at_risk.sum((0, 1))
-        prior_days = prior_events / overall
-        self.rates = (counts + prior_events) / (at_risk + prior_days)
+    def __init__(self, events: pl.DataFrame, store: Any) -> None:
+        part = {split: events.filter(pl.col("split") == split) for split in ("train", "tuning", "held_out")}
+        self.store, self.rows = store, store.rows_of("held_out")
+        codes = sorted(set(events["code"]) - {"SEX//Female", "SEX//Male"})
+        table = AgeSexTable.fitted(part["train"], part["tuning"], codes)
+        counts = part["held_out"].group_by("code").len().filter(pl.col("len") >= MIN_CASES)["code"].to_list()
+        self.diseases = sorted(code for code in counts if code.startswith("ICD10//"))
+        positions = table.positions(part["held_out"])
+        self.table = {
+            "joint": table.nats_per_event(part["held_out"]),
+            "type": positions.cross_entropy,
+            **self.aucs(positions, table.index),
+        }
+        # A code that train never saw is one of several: its share of the unknown token is 1 / their number.
+        unseen = set(codes) - set(part["train"]["code"])
+        self.num_unseen = int(part["held_out"]["code"].is_in(unseen).sum())
+        self.nats_of_unseen = self.num_unseen * np.log(max(1, len(unseen)))
 
-    def _tally(self, events: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Days at risk and events, each (sex, band, code)."""
-        shape = (3, 100 // BAND_YEARS, len(self.index))
-        exposure, counts = np.zeros(shape), np.zeros(shape)
-        for sex, days, codes in subjects_of(events, self.index):
-            exposure[sex] += overlap_days(days[-1])[:, None]
-            for day, code in zip(days, codes, strict=True):
-                band = band_of(day)
-                counts[sex, band, code] += 1
-                exposure[sex, :, code] -= overlap_days(days[-1]) - overlap_days(day)
-        return exposure, counts
+    def aucs(self, positions: Positions, index: dict[str, int]) -> dict[str, float]:
+        """Mean and median AUC over diseases, and that of death."""
+        found = list(disease_aucs(positions, [index[code] for code in self.diseases]).values())
+        death = disease_aucs(positions, [index["MEDS_DEATH"]])
+        return {
+            "auc_mean": float(np.mean(found)),
+            "auc_median": float(np.median(found)),
+            "auc_standard_error": float(np.std(found, ddof=1) / len(found) ** 0.5),
+            "auc_death": next(iter(death.values())),
+        }
 
-    def nats_per_event(self, events: pl.DataFrame) -> float:
-        """Joint NLL per event: integrated rates of codes not yet had, less log rates of what happened."""
-        nats, number = 0.0, 0
-        for sex, days, codes in subjects_of(events, self.index):
-            nats += float(overlap_days(days[-1]) @ self.rates[sex].sum(1))
-            for day, code in zip(days, codes, strict=True):
-                rest = overlap_days(days[-1]) - overlap_days(day)
-                nats -= float(rest @ self.rates[sex, :, code]) + np.log(self.rates[sex, band_of(day), code])
-            number += len(days)
-        return nats / number
+    def score(self, model: Any, context: int) -> dict[str, float]:
+        """The same of a trained model."""
+        from proband.tokens.loader import sequential_batches
+        from proband.train.likelihood import measure
 
-
-def subjects_of(events: pl.DataFrame, index: dict[str, int]):
-    """Per subject with events: sex (0 unknown, 1, 2), days and code indices, in order of time."""
-    for _, group in events.group_by("subject_id", maintain_order=True):
-        clinical = group.filter(~pl.col("code").str.starts_with("SEX//"))
-        sexes = group.filter(pl.col("code").str.starts_with("SEX//"))["code"].to_list()
-        if clinical.height:
-            sex = 0 if not sexes else 1 + (sexes[0] == "SEX//Male")
-            yield sex, clinical["days"].to_numpy(), [index[code] for code in clinical["code"]]
-
-
-def overlap_days(until: float) -> np.ndarray:
-    """Days lived in each age band before ``until``."""
-    edges = np.arange(0, 100, BAND_YEARS) * 365.25
-    return np.clip(until - edges, 0, BAND_YEARS * 365.25)
+        batches = sequential_batches(self.store, self.rows, context, TOKENS_AT_ONCE)
+        joint = measure(model, batches, self.store.vocabulary.kinds())
+        positions = model_positions(model, self.store, self.rows, context)
+        surcharge = self.nats_of_unseen / joint.num_events
+        return {
+            "joint": joint.total + surcharge,
+            "type": positions.cross_entropy + surcharge,
+            **self.aucs(positions, self.store.vocabulary.index),
+            "num_events": joint.num_events,
+        }
 
 
-def band_of(day: float) -> int:
-    return int(day / 365.25) // BAND_YEARS
+def train_on(store: Any, work: Path, config: Any) -> tuple[Any, float, int]:
+    """Train (or go on training) until the budget of ``config``; the best model, seconds and steps spent."""
+    from proband.train.build import build_model
+    from proband.train.loop import Trainer
+
+    trainer = Trainer(build_model(store, {}, config), store, {}, config, work, clock=time.process_time)
+    trainer.run()
+    return trainer.model, trainer.progress.seconds, trainer.progress.step
 
 
-def main() -> None:
+def settings(options: argparse.Namespace, seconds: float) -> Any:
+    """The training of one budget."""
+    from proband.train.config import TrainConfig
+
+    return TrainConfig(
+        depth=options.depth,
+        dim=options.dim,
+        dropout=options.dropout,
+        weight_decay=options.weight_decay,
+        learning_rate=options.learning_rate,
+        batch_tokens=options.batch_tokens,
+        minutes=seconds / 60,
+        patience=1_000_000,  # every budget is used up
+        context=256,
+        seed=options.seed,
+    )
+
+
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -132,86 +183,81 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("PROBAND_DATA", ".")) / "delphi-simulated"
     )
-    parser.add_argument("--seconds", type=float, default=1000)
+    parser.add_argument("--seconds", type=float, nargs="+", default=[250, 500, 1000], help="CPU seconds.")
+    parser.add_argument("--quick", action="store_true", help="5 and 10 seconds, two blocks.")
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--dim", type=int, default=96)
-    parser.add_argument("--heads", type=int, default=3)
     parser.add_argument("--dropout", type=float, default=0.4)
     parser.add_argument("--weight-decay", type=float, default=1.0)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = arguments().parse_args()
+    if options.quick:
+        options.seconds, options.depth = list(QUICK_SECONDS), 2
 
     import torch
 
     torch.set_num_threads(1)
-    from proband.ehr import ehr
-    from proband.tokens import tokens
-    from proband.tokens.stage import TokensConfig
-    from proband.train import likelihood, train
-    from proband.train.config import TrainConfig
-    from proband.train.likelihood import format_likelihood
+    from proband.tokens.dataset import TokenStore
 
     out = options.out
-    events = read_events(options.data)
-    if not (out / "meds").exists():
-        write_meds(events, out / "raw")
-        ehr(out / "raw", out / "meds", splits=(0.8, 0.1, 0.1), workers=1)
-    tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=1), workers=1)
-    config = TrainConfig(
-        depth=options.depth,
-        dim=options.dim,
-        num_heads=options.heads,
-        dropout=options.dropout,
-        weight_decay=options.weight_decay,
-        learning_rate=options.learning_rate,
-        batch_tokens=options.batch_tokens,
-        minutes=options.seconds / 60,
-        patience=10,
-        context=256,
-        seed=options.seed,
+    events = prepare(options.data, out)
+    store = TokenStore(out / "tokens")
+    contest = Contest(events, store)
+    work = out / "training"
+    work.mkdir(exist_ok=False)
+    rows = [{"seconds": 0.0, "model": "age-sex table", **contest.table}]
+    for seconds in sorted(options.seconds):
+        model, spent, steps = train_on(store, work, settings(options, seconds))
+        scores = contest.score(model, 256)
+        gain = contest.table["joint"] - scores["joint"]
+        rows.append({"seconds": round(spent, 1), "steps": steps, "model": "proband", **scores, "gain": gain})
+        print(json.dumps(rows[-1]), flush=True)
+    report(out, rows, contest)
+
+
+def report(out: Path, rows: list[dict], contest: Contest) -> None:
+    """Write and print the table, and draw the tuning loss over time; the last line is JSON."""
+    from proband.train.log import read_metrics
+
+    table = pl.from_dicts(rows, infer_schema_length=None)
+    table.write_csv(out / "delphi.csv")
+    lines = [line for line in read_metrics(out / "training") if "tuning" in line]
+    pl.from_dicts([{key: line[key] for key in ("seconds", "tuning")} for line in lines]).write_csv(
+        out / "seconds.csv"
     )
-    name = f"model-{options.depth}x{options.dim}-{options.dropout}-{options.weight_decay}-{options.seconds:g}"
-    train(out / "tokens", out / name, config=config)
-    result = likelihood(out / name, out / "tokens")
-    print(format_likelihood(result).rsplit("\n", 1)[0])
-    report(out, out / name, events, result)
-
-
-def report(out: Path, model: Path, events: pl.DataFrame, result: dict) -> None:
-    """Print the comparison; the last line is JSON."""
-    splits = pl.read_parquet(out / "meds" / "metadata" / "subject_splits.parquet")
-    part = {
-        split: events.join(splits.filter(pl.col("split") == split), on="subject_id", maintain_order="left")
-        for split in ("train", "tuning", "held_out")
-    }
-    codes = sorted(set(events["code"]) - {"SEX//Female", "SEX//Male"})
-    tables = [AgeSexTable(part["train"], codes, prior) for prior in PRIOR_EVENTS]
-    best = min(tables, key=lambda table: table.nats_per_event(part["tuning"]))
-    table_nats = best.nats_per_event(part["held_out"])
-    # A code that train never saw is one of several: its share of the unknown token is 1 / their number.
-    seen = set(part["train"]["code"])
-    unseen = [code for code in codes if code not in seen]
-    num_unseen = int(part["held_out"]["code"].is_in(unseen).sum())
-    model_nats = result["total"] + num_unseen * np.log(max(1, len(unseen))) / result["num_events"]
-    steps = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    plot(out / "seconds.png", lines)
+    with pl.Config(tbl_cols=-1, tbl_width_chars=160, float_precision=4, tbl_formatting="ASCII_MARKDOWN"):
+        print(table)
     figures = {
-        "model_nats_per_event": round(float(model_nats), 4),
-        "age_sex_nats_per_event": round(table_nats, 4),
-        "gain": round(table_nats - float(model_nats), 4),
-        "num_events": result["num_events"],
-        "num_events_of_unseen_codes": num_unseen,
-        "train_events_per_second": float(np.median([step["events_per_second"] for step in steps])),
-        "train_seconds": json.loads((model / "manifest.json").read_text())["notes"]["train_seconds"],
+        "num_events_of_unseen_codes": contest.num_unseen,
+        "num_diseases": len(contest.diseases),
         "threads": 1,
+        "rows": [
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
+            for row in rows
+        ],
     }
-    print(
-        f"joint NLL, nats per event: proband {figures['model_nats_per_event']}, "
-        f"age-sex table {figures['age_sex_nats_per_event']}, gain {figures['gain']}; "
-        f"{figures['train_events_per_second']:,.0f} training events/s on one thread"
-    )
     print(json.dumps(figures))
+
+
+def plot(path: Path, lines: list[dict]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    axis.plot([line["seconds"] for line in lines], [line["tuning"] for line in lines])
+    axis.set(xlabel="CPU seconds", ylabel="nats per event (tuning split)")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
