@@ -16,6 +16,9 @@ _POSITION_BASE = 10_000.0  # as in Su et al. 2021, doi:10.1016/j.neucom.2023.127
 _SHORTEST_PERIOD_YEARS = 30 / DAYS_PER_YEAR
 _LONGEST_PERIOD_YEARS = 200.0
 
+Turn = Float[Tensor, "batch length 1 1 pairs 2"]
+"""Cosine and sine of the rotary angles."""
+
 
 class Rotary(nn.Module):
     """Half the rotary pairs turn with position, half with age in years.
@@ -38,25 +41,24 @@ class Rotary(nn.Module):
         self.register_buffer("position_rates", position, persistent=False)
         self.register_buffer("age_rates", 2 * math.pi / periods, persistent=False)
 
-    def forward(
-        self, positions: Int[Tensor, "batch length"], ages: Int[Tensor, "batch length"]
-    ) -> tuple[Float[Tensor, "batch 1 length pairs"], Float[Tensor, "batch 1 length pairs"]]:
+    def forward(self, positions: Int[Tensor, "batch length"], ages: Int[Tensor, "batch length"]) -> Turn:
         """Cosines and sines per position, shared by all heads."""
         years = ages.float() / MINUTES_PER_YEAR
         angles = torch.cat(
             [positions.float()[..., None] * self.position_rates, years[..., None] * self.age_rates], dim=-1
-        )[:, None]
-        return angles.cos(), angles.sin()
+        )
+        return torch.stack([angles.cos(), angles.sin()], dim=-1)[:, :, None, None]
 
 
 def rotate(
-    x: Float[Tensor, "batch heads length head_dim"],
-    turn: tuple[Float[Tensor, "batch 1 length pairs"], Float[Tensor, "batch 1 length pairs"]],
-) -> Float[Tensor, "batch heads length head_dim"]:
-    """Turn each pair (first half, second half) of ``x`` by its angle."""
-    cosine, sine = turn
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+    x: Float[Tensor, "batch length several heads head_dim"], turn: Turn
+) -> Float[Tensor, "batch length several heads head_dim"]:
+    """Turn each pair (two neighbours on the last axis) of ``x`` by its angle, in float32."""
+    pairs = x.float().unflatten(-1, (-1, 2))
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():  # one pass; compilers fuse the other
+        return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn)).flatten(-2)
+    (first, second), (cosine, sine) = pairs.unbind(-1), turn.unbind(-1)
+    return torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1).flatten(-2)
 
 
 class Attention(nn.Module):
@@ -68,27 +70,28 @@ class Attention(nn.Module):
         self.inputs = nn.Linear(config.dim, 3 * config.dim, bias=False)
         self.output = nn.Linear(config.dim, config.dim, bias=False)
 
-    def project(
-        self, x: Float[Tensor, "batch length dim"], turn: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Float[Tensor, "batch length dim"], turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values, each (batch, heads, length, head_dim)."""
         batch, length, dim = x.shape
-        shape = (batch, length, 3, self.num_heads, dim // self.num_heads)
-        q, k, v = self.inputs(x).view(shape).permute(2, 0, 3, 1, 4)
-        return rotate(q, turn), rotate(k, turn), v
+        heads = (self.num_heads, dim // self.num_heads)
+        # Two products, because slices of one would not be contiguous, which costs more in all that follows.
+        queries_keys, values = self.inputs.weight.split([2 * dim, dim])
+        q, k = rotate(F.linear(x, queries_keys).view(batch, length, 2, *heads), turn).unbind(2)
+        v = F.linear(x, values).view(batch, length, *heads)
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], turn: tuple[Tensor, Tensor]
+        self, x: Float[Tensor, "batch length dim"], turn: Turn
     ) -> tuple[Float[Tensor, "batch length dim"], tuple[Tensor, Tensor]]:
         """Attend within the window; also return keys and values, for a cache."""
         q, k, v = self.project(x, turn)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = _attend(q, k, v)
         return self.output(mixed.transpose(1, 2).flatten(2)), (k, v)
 
     def step(
         self,
         x: Float[Tensor, "subjects paths dim"],
-        turn: tuple[Tensor, Tensor],
+        turn: Turn,
         prompt: tuple[Tensor, ...],
         prompt_mask: Tensor,
         path: tuple[Tensor, Tensor],
@@ -116,3 +119,11 @@ class Attention(nn.Module):
         on_prompt, on_path = weights.split([to_prompt.shape[-1], length + 1], dim=-1)
         mixed = on_prompt @ prompt[1] + (on_path[..., None, :] @ own_v.transpose(-1, -2)).squeeze(-2)
         return self.output(mixed.transpose(1, 2).flatten(2))
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch heads length head_dim"]:
+    """Causal attention; in float32 on a CPU, where going back in bfloat16 takes several times longer."""
+    if v.device.type != "cpu":
+        return F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, is_causal=True)
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(q, k, v.float(), is_causal=True)

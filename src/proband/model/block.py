@@ -6,8 +6,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from proband.model.attention import Attention
+from proband.model.attention import Attention, Turn
 from proband.model.config import ModelConfig
+from proband.model.layers import Dropout, RMSNorm
 
 _INITIAL_SD = 0.02
 
@@ -23,8 +24,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Apply position by position."""
-        gate, value = self.up(x).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * value)
+        gate, value = self.up.weight.chunk(2)  # two products: halves of one would not be contiguous
+        return self.down(F.silu(F.linear(x, gate)) * F.linear(x, value))
 
 
 class Block(nn.Module):
@@ -32,16 +33,16 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(config.dim)
+        self.attention_norm = RMSNorm(config.dim)
         self.attention = Attention(config)
-        self.feed_norm = nn.RMSNorm(config.dim)
+        self.feed_norm = RMSNorm(config.dim)
         self.feed = SwiGLU(config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         for layer in (self.attention.output, self.feed.down):  # the stream's variance stays flat in depth
             nn.init.normal_(layer.weight, std=_INITIAL_SD / (2 * config.depth) ** 0.5)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], turn: tuple[Tensor, Tensor]
+        self, x: Float[Tensor, "batch length dim"], turn: Turn
     ) -> tuple[Float[Tensor, "batch length dim"], tuple[Tensor, Tensor]]:
         """Transform a window; also return keys and values, for a cache."""
         mixed, cache = self.attention(self.attention_norm(x), turn)
@@ -51,7 +52,7 @@ class Block(nn.Module):
     def step(
         self,
         x: Float[Tensor, "subjects paths dim"],
-        turn: tuple[Tensor, Tensor],
+        turn: Turn,
         prompt: tuple[Tensor, ...],
         prompt_mask: Tensor,
         path: tuple[Tensor, Tensor],

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proband.core.errors import ConfigError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 Fusion = Literal["none", "prefix", "adapter", "cross_attention"]
 GATED = ("adapter", "cross_attention")
 """Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from proband.core.batch import ModalityInput
 from proband.model.config import GATED, ModelConfig
+from proband.model.layers import RMSNorm
 from proband.model.modality import ENCODERS, ModalityEncoder
 
 Prepared = tuple[Tensor, ...]
@@ -131,7 +132,7 @@ class Adapter(FusionLayer):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(config.dim)
+        self.norm = RMSNorm(config.dim)
         self.weight = nn.Parameter(torch.zeros(len(config.modalities), config.dim, 2 * config.dim))
 
     def prepare(self, latents: Latents) -> Prepared:
@@ -153,8 +154,8 @@ class CrossAttention(FusionLayer):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
-        self.norm = nn.RMSNorm(config.dim)
-        self.latent_norm = nn.RMSNorm(config.dim)
+        self.norm = RMSNorm(config.dim)
+        self.latent_norm = RMSNorm(config.dim)
         self.queries = nn.Linear(config.dim, config.dim, bias=False)
         self.keys_values = nn.Linear(config.dim, 2 * config.dim, bias=False)
         self.output = nn.Linear(config.dim, config.dim, bias=False)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from proband.model.block import SwiGLU
 from proband.model.config import ModelConfig
+from proband.model.layers import RMSNorm
 
 _NEVER = 1 << 30
 BIRTH_INDEX = 1
@@ -18,7 +19,7 @@ class WhenHead(nn.Module):
 
     def __init__(self, config: ModelConfig, num_bins: int) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(config.dim)
+        self.norm = RMSNorm(config.dim)
         self.output = nn.Linear(config.dim, num_bins)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -48,9 +49,9 @@ class WhatHead(nn.Module):
     def __init__(self, config: ModelConfig, num_bins: int, once: Bool[Tensor, " vocabulary"]) -> None:
         super().__init__()
         self.gap = nn.Embedding(num_bins, config.dim)
-        self.mix_norm = nn.RMSNorm(config.dim)
+        self.mix_norm = RMSNorm(config.dim)
         self.mix = SwiGLU(config.dim)
-        self.norm = nn.RMSNorm(config.dim)
+        self.norm = RMSNorm(config.dim)
         self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
         self.repeat = nn.Parameter(torch.zeros(config.vocabulary_size))
         nn.init.normal_(self.gap.weight, std=0.02)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from proband.core.batch import ModalityInput
 from proband.model.config import ModalityConfig
+from proband.model.layers import RMSNorm
 
 _INITIAL_SD = 0.02
 
@@ -79,7 +80,7 @@ class FeedForwardEncoder(ModalityEncoder):
         super().__init__(config, num_latents, dim, silent=silent)
         self.values = nn.Linear(config.width, config.hidden)
         self.missing = nn.Linear(config.width, config.hidden, bias=False)
-        self.norm = nn.RMSNorm(config.hidden)
+        self.norm = RMSNorm(config.hidden)
 
     def encode(
         self, standard: Float[Tensor, "n width"], missing: Bool[Tensor, "n width"]
@@ -103,7 +104,7 @@ class SetEncoder(ModalityEncoder):
         self.keys = nn.Linear(config.hidden, config.hidden, bias=False)
         self.queries = nn.Parameter(torch.randn(num_latents, config.hidden) * config.hidden**-0.5)
         self.nothing = nn.Parameter(torch.zeros(config.hidden))
-        self.norm = nn.RMSNorm(config.hidden)
+        self.norm = RMSNorm(config.hidden)
 
     def _outputs(self) -> int:
         return self.shape[1]

@@ -16,6 +16,7 @@ from proband.model.embedding import Embedding
 from proband.model.fusion import Fusion, FusionLayer
 from proband.model.gaps import GapBins
 from proband.model.heads import WhatHead, WhenHead, first_positions
+from proband.model.layers import Dropout
 from proband.model.loss import LossTerms
 
 BlockCache = tuple[Tensor, ...]
@@ -35,7 +36,7 @@ class Proband(nn.Module):
         self.config = config
         self.bins = GapBins(config.gap_edges, config.resolution_minutes)
         self.embedding = Embedding(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.rotary = Rotary(config.head_dim)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.when = WhenHead(config, self.bins.num_bins)

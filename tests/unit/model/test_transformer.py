@@ -56,8 +56,8 @@ def numpy_states(model: Proband, tokens: list[int], days: list[int], static: int
     angle = np.concatenate([np.arange(len(x))[:, None] * rates, 2 * np.pi * ages[:, None] / spans], axis=1)
 
     def turned(v: np.ndarray) -> np.ndarray:
-        z = (v[:, : size // 2] + 1j * v[:, size // 2 :]) * np.exp(1j * angle)
-        return np.concatenate([z.real, z.imag], axis=1)
+        z = (v[:, ::2] + 1j * v[:, 1::2]) * np.exp(1j * angle)
+        return np.stack([z.real, z.imag], axis=-1).reshape(v.shape)
 
     for b in range(model.config.depth):
         p = f"blocks.{b}."
