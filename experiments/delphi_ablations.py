@@ -108,7 +108,7 @@ class MuonBesideAdamW:
 
     def __init__(self, model: nn.Module, config: Any) -> None:
         chosen = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith(MUON_NAMES)]
-        rate, decay = config.peak_rate, config.weight_decay
+        rate, decay = config.learning_rate, config.weight_decay
         muon = torch.optim.Muon(chosen, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
         self.adam, self.muon = _adam(model, config), muon
         ids = {id(parameter) for parameter in chosen}

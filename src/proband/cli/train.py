@@ -40,7 +40,9 @@ def command(
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Wall-clock minutes to train.")] = None,
     epochs: Annotated[float, typer.Option(help="Passes over the train split, unless --minutes.")] = 20,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak rate; default by preset.")] = None,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak rate at a width of 96; scaled with width by itself.")
+    ] = 4e-3,
     weight_decay: Annotated[float, typer.Option(help="AdamW's weight decay.")] = 0.1,
     dropout: Annotated[float, typer.Option(help="Dropout in the trunk, 0 to 1.")] = 0.1,
     context: Annotated[int, typer.Option(help="Tokens of history per window.")] = 512,

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_YEAR
 from proband.model.config import ModelConfig
+from proband.model.width import WideLinear
 
 _POSITION_BASE = 10_000.0  # as in Su et al. 2021, doi:10.1016/j.neucom.2023.127063
 _SHORTEST_PERIOD_YEARS = 30 / DAYS_PER_YEAR
@@ -67,8 +68,8 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
-        self.inputs = nn.Linear(config.dim, 3 * config.dim, bias=False)
-        self.output = nn.Linear(config.dim, config.dim, bias=False)
+        self.inputs = WideLinear(config.dim, 3 * config.dim, bias=False)
+        self.output = WideLinear(config.dim, config.dim, bias=False)
 
     def project(self, x: Float[Tensor, "batch length dim"], turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values, each (batch, heads, length, head_dim)."""

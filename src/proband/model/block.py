@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from proband.model.attention import Attention, Turn
 from proband.model.config import ModelConfig
 from proband.model.layers import Dropout, RMSNorm
+from proband.model.width import WideLinear
 
 _INITIAL_SD = 0.02
 
@@ -19,8 +20,8 @@ class SwiGLU(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         hidden = 8 * round(dim / 3)
-        self.up = nn.Linear(dim, 2 * hidden, bias=False)
-        self.down = nn.Linear(hidden, dim, bias=False)
+        self.up = WideLinear(dim, 2 * hidden, bias=False)
+        self.down = WideLinear(hidden, dim, bias=False)
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Apply position by position."""
@@ -39,7 +40,7 @@ class Block(nn.Module):
         self.feed = SwiGLU(config.dim)
         self.dropout = Dropout(config.dropout)
         for layer in (self.attention.output, self.feed.down):  # the stream's variance stays flat in depth
-            nn.init.normal_(layer.weight, std=_INITIAL_SD / (2 * config.depth) ** 0.5)
+            layer.start_small(_INITIAL_SD / (2 * config.depth) ** 0.5, config.dim)
 
     def forward(
         self, x: Float[Tensor, "batch length dim"], turn: Turn

@@ -33,6 +33,7 @@ from proband.core.batch import ModalityInput
 from proband.model.config import GATED, ModelConfig
 from proband.model.layers import RMSNorm
 from proband.model.modality import ENCODERS, ModalityEncoder
+from proband.model.width import WideLinear
 
 Prepared = tuple[Tensor, ...]
 """Tensors whose first axis is the subject."""
@@ -133,12 +134,15 @@ class Adapter(FusionLayer):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.norm = RMSNorm(config.dim)
-        self.weight = nn.Parameter(torch.zeros(len(config.modalities), config.dim, 2 * config.dim))
+        layers = [WideLinear(config.dim, 2 * config.dim, bias=False) for _ in config.modalities]
+        for layer in layers:
+            nn.init.zeros_(layer.weight)
+        self.effects = nn.ModuleList(layers)
 
     def prepare(self, latents: Latents) -> Prepared:
         """Scales and shifts per item, and their times."""
         pooled = self.norm(latents.values.mean(dim=2))
-        effects = [pooled[:, latents.of(number)] @ weight for number, weight in enumerate(self.weight)]
+        effects = [layer(pooled[:, latents.of(number)]) for number, layer in enumerate(self.effects)]
         return torch.cat(effects, dim=1), latents.spans.since, latents.spans.until
 
     def forward(self, x: Tensor, ages: Tensor, prepared: Prepared) -> Tensor:
@@ -156,9 +160,9 @@ class CrossAttention(FusionLayer):
         self.num_heads = config.num_heads
         self.norm = RMSNorm(config.dim)
         self.latent_norm = RMSNorm(config.dim)
-        self.queries = nn.Linear(config.dim, config.dim, bias=False)
-        self.keys_values = nn.Linear(config.dim, 2 * config.dim, bias=False)
-        self.output = nn.Linear(config.dim, config.dim, bias=False)
+        self.queries = WideLinear(config.dim, config.dim, bias=False)
+        self.keys_values = WideLinear(config.dim, 2 * config.dim, bias=False)
+        self.output = WideLinear(config.dim, config.dim, bias=False)
         self.empty = nn.Parameter(torch.randn(config.dim))
         self.gate = nn.Parameter(torch.zeros(()))
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from proband.model.block import SwiGLU
 from proband.model.config import ModelConfig
 from proband.model.layers import RMSNorm
+from proband.model.width import WideLinear, width_scale
 
 _NEVER = 1 << 30
 BIRTH_INDEX = 1
@@ -20,7 +21,7 @@ class WhenHead(nn.Module):
     def __init__(self, config: ModelConfig, num_bins: int) -> None:
         super().__init__()
         self.norm = RMSNorm(config.dim)
-        self.output = nn.Linear(config.dim, num_bins)
+        self.output = WideLinear(config.dim, num_bins)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
@@ -52,6 +53,7 @@ class WhatHead(nn.Module):
         self.mix_norm = RMSNorm(config.dim)
         self.mix = SwiGLU(config.dim)
         self.norm = RMSNorm(config.dim)
+        self.scale = width_scale(config.dim)
         self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
         self.repeat = nn.Parameter(torch.zeros(config.vocabulary_size))
         nn.init.normal_(self.gap.weight, std=0.02)
@@ -69,7 +71,7 @@ class WhatHead(nn.Module):
         """Log probabilities, float32; ``seen`` tells which codes the subject has had."""
         x = hidden + self.gap(gap_bins)
         x = x + self.mix(self.mix_norm(x))
-        logits = self.norm(x) @ embedding.T + self.bias + self.repeat * seen
+        logits = (self.norm(x) * self.scale) @ embedding.T + self.bias + self.repeat * seen
         return logits.float().masked_fill(self.blocked | self.impossible(seen), -torch.inf).log_softmax(-1)
 
     def impossible(self, seen: Bool[Tensor, "n vocabulary"]) -> Bool[Tensor, "n vocabulary"]:

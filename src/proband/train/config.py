@@ -8,9 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from proband.model.config import PRESETS, Encoder, Fusion, Size, size_of
 
-PEAK_LEARNING_RATE = {"tiny": 4e-3, "small": 1e-3, "base": 3e-4, "large": 2e-4}
-"""Peak rate by preset, falling with width as one over its root or faster."""
-
 FREE_SETTINGS = {
     "minutes",
     "epochs",
@@ -59,7 +56,11 @@ class TrainConfig(BaseModel):
         ge=64,
         description="Padded tokens that one process computes at once; memory only. Default a step's share.",
     )
-    learning_rate: float | None = Field(None, gt=0, description="Peak rate; default the preset's.")
+    learning_rate: float = Field(
+        4e-3,
+        gt=0,
+        description="Peak rate at a width of 96; layers that read the stream scale it by 96 / width.",
+    )
     warm_up: float = Field(0.03, ge=0, lt=1, description="Share of training with rising rate.")
     weight_decay: float = Field(0.1, ge=0, description="AdamW's decay of matrices.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the trunk.")
@@ -84,8 +85,3 @@ class TrainConfig(BaseModel):
     def size(self) -> Size:
         """Depth, width and heads."""
         return size_of(self.depth or PRESETS[self.preset], self.dim, self.num_heads)
-
-    @property
-    def peak_rate(self) -> float:
-        """The learning rate after warm-up."""
-        return self.learning_rate or PEAK_LEARNING_RATE[self.preset]

@@ -114,7 +114,7 @@ class Trainer:
         self.model.train()
         rate = rate_at(self.share_done, self.config)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         self.optimizer.zero_grad(set_to_none=True)
         nats, num_events = self._gradients(step)
         events = max(1, num_events)
