@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from proband.core.errors import ConfigError
 
@@ -13,7 +13,18 @@ FORMAT_VERSION = 3
 Fusion = Literal["none", "prefix", "adapter", "cross_attention"]
 GATED = ("adapter", "cross_attention")
 """Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""
-Encoder = Literal["mlp", "set"]
+
+
+def _known_encoder(name: str) -> str:
+    from proband.model.modality import ENCODERS  # here, since it needs this module
+
+    if name not in ENCODERS:
+        raise ValueError(f"no such encoder; there are {', '.join(ENCODERS)}")
+    return name
+
+
+Encoder = Annotated[str, AfterValidator(_known_encoder)]
+"""A name in :data:`proband.model.modality.ENCODERS`."""
 
 
 class ModalityConfig(BaseModel):

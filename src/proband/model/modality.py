@@ -123,3 +123,4 @@ class SetEncoder(ModalityEncoder):
 
 
 ENCODERS: dict[str, type[ModalityEncoder]] = {"mlp": FeedForwardEncoder, "set": SetEncoder}
+"""Encoders by their names in a configuration. Whoever adds one adds it again before loading its models."""

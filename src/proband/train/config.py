@@ -26,7 +26,7 @@ class EncoderOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoder: Encoder | None = Field(None, description="mlp or set.")
+    encoder: Encoder | None = Field(None, description="mlp, set, or one added to ENCODERS.")
     hidden: int | None = Field(None, ge=1, description="Hidden width of the encoder.")
     drop_modality: float | None = Field(None, ge=0, lt=1, description="Share of subjects trained as absent.")
     drop_values: float | None = Field(None, ge=0, lt=1, description="Share of values hidden in training.")

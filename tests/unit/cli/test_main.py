@@ -111,6 +111,10 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["train", "none", "out", "--modality", "x=a", "--modality", "x=b"], "--modality names x twice"),
         (["train", "none", "out", "--encoder", "x=set,hidden"], "unusable --encoder; found hidden; expected"),
         (["train", "none", "out", "--encoder", "x=rnn"], "unusable --encoders; found 'rnn'"),
+        (
+            ["train", "none", "out", "--genome-encoder", "x"],
+            "found 'x'; expected no such encoder; there are mlp, set",
+        ),
         (["forecast", "a", "b", "out", "--task", "t", "--modality", "x="], "unusable --modality; found x="),
         (["likelihood", "a", "b", "--modality", "=x"], "unusable --modality; found =x"),
         (

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from pydantic import ValidationError
 
 from proband.core.batch import ModalityInput
+from proband.core.errors import CheckpointError
+from proband.model.checkpoint import load_model, save_model
 from proband.model.config import ModalityConfig
 from proband.model.modality import ENCODERS, ModalityEncoder, SetEncoder
+from small_world import random_model
 
 NAN = float("nan")
 
@@ -103,3 +109,24 @@ def test_a_set_pools_only_what_is_there() -> None:
     assert torch.equal(before, after)
     assert torch.equal(after[1], changed[1])  # an empty set
     assert not torch.allclose(after[0], changed[0], atol=1e-3)
+
+
+def test_a_new_encoder_is_one_class_and_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class First(ModalityEncoder):
+        def encode(self, standard: torch.Tensor, missing: torch.Tensor) -> torch.Tensor:
+            return self.output(standard[:, :1].expand(-1, self.config.hidden)).view(-1, *self.shape)
+
+    with pytest.raises(ValidationError, match="no such encoder; there are mlp, set"):
+        ModalityConfig(width=2, encoder="first")
+    monkeypatch.setitem(ENCODERS, "first", First)
+    modalities = {"panel": ModalityConfig(width=2, encoder="first", timed=True)}
+    model = random_model(fusion="adapter", modalities=modalities)
+    save_model(model, tmp_path, "a" * 64)
+    given = ModalityInput(torch.tensor([[[1.0, 5.0]]]), torch.tensor([[True]]), torch.tensor([[0]]))
+    arguments = torch.tensor([[1, 2]]), torch.tensor([[0, 9]]), torch.zeros(1, 1, dtype=torch.int64)
+    found = load_model(tmp_path).hidden(*arguments, {"panel": given})[0]
+    assert torch.equal(found, model.hidden(*arguments, {"panel": given})[0])
+    assert not torch.equal(found, model.hidden(*arguments, {})[0])
+    monkeypatch.delitem(ENCODERS, "first")
+    with pytest.raises(CheckpointError, match="unreadable model"):
+        load_model(tmp_path)
