@@ -74,6 +74,7 @@ class GapBins(nn.Module):
         super().__init__()
         self.resolution_minutes = resolution_minutes
         self.num_bins = len(edges)
+        self.last_edge = int(edges[-1])  # a plain number, so that no device is waited for
         steps = torch.tensor(edges, dtype=torch.int64)
         self.register_buffer("edges", steps, persistent=False)
         self.register_buffer("log_edges", steps.double().log(), persistent=False)
@@ -89,7 +90,7 @@ class GapBins(nn.Module):
 
     def bin_of(self, steps: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
         """Bin of a gap in steps; gaps beyond the last edge belong to the last bin."""
-        inside = steps.clamp(max=int(self.edges[-1]) - 1)
+        inside = steps.clamp(max=self.last_edge - 1)
         return torch.bucketize(inside, self.edges, right=True)
 
     def _share_below(
@@ -98,7 +99,7 @@ class GapBins(nn.Module):
         """Share of a positive bin's probability on gaps < ``steps`` (0 at its lower edge)."""
         upper = bins.clamp(min=1)
         low, high = self.log_edges[upper - 1], self.log_edges[upper]
-        inside = steps.clamp(min=1, max=int(self.edges[-1])).double().log()
+        inside = steps.clamp(min=1, max=self.last_edge).double().log()
         return ((inside - low) / (high - low)).clamp(0, 1)
 
     def log_probability(
@@ -106,7 +107,7 @@ class GapBins(nn.Module):
     ) -> Float[Tensor, " n"]:
         """log P(gap = steps)."""
         bins = self.bin_of(steps)
-        inside = steps.clamp(max=int(self.edges[-1]) - 1)
+        inside = steps.clamp(max=self.last_edge - 1)
         cell = self._share_below(inside + 1, bins) - self._share_below(inside, bins)
         cell = torch.where(bins == 0, torch.ones_like(cell), cell)
         return log_mass.gather(-1, bins[:, None]).squeeze(-1) + cell.log().to(log_mass.dtype)
@@ -115,12 +116,13 @@ class GapBins(nn.Module):
         self, log_mass: Float[Tensor, "n bins"], steps: Int[Tensor, " n"]
     ) -> Float[Tensor, " n"]:
         """log P(gap >= steps); 0 at steps = 0."""
-        inside = steps.clamp(min=0, max=int(self.edges[-1]) - 1)
+        inside = steps.clamp(min=0, max=self.last_edge - 1)
         bins = self.bin_of(inside)
-        left = torch.where(bins == 0, 0.0, torch.log1p(-self._share_below(inside, bins)))[:, None]
+        left = torch.where(bins == 0, 0.0, torch.log1p(-self._share_below(inside, bins)))
         each = torch.arange(self.num_bins, device=steps.device)
+        left = left.to(log_mass.dtype)[:, None]
         share = torch.where(each == bins[:, None], left, torch.where(each > bins[:, None], 0.0, -torch.inf))
-        survival = (log_mass + share.to(log_mass.dtype)).logsumexp(-1)
+        survival = (log_mass + share).logsumexp(-1)
         return torch.where(inside > 0, survival, torch.zeros_like(survival))
 
     def sample(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from proband.model.block import SwiGLU
 from proband.model.config import ModelConfig
@@ -69,14 +70,42 @@ class WhatHead(nn.Module):
         seen: Bool[Tensor, "n vocabulary"],
     ) -> Float[Tensor, "n vocabulary"]:
         """Log probabilities, float32; ``seen`` tells which codes the subject has had."""
+        return self._logits(hidden, gap_bins, embedding, seen).log_softmax(-1)
+
+    def nats(
+        self,
+        hidden: Float[Tensor, "n dim"],
+        gap_bins: Int[Tensor, " n"],
+        rows: Int[Tensor, " n"],
+        positions: Int[Tensor, " n"],
+        target: Int[Tensor, " n"],
+        first: Int[Tensor, "batch vocabulary"],
+        embedding: Float[Tensor, "vocabulary dim"],
+    ) -> Float[Tensor, " n"]:
+        """−log probability of ``target`` at positions of a batch whose :func:`first_positions` are given."""
+        seen = first[rows] <= positions[:, None]
+        logits = self._logits(hidden, gap_bins, embedding, seen)
+        return F.cross_entropy(logits, target, reduction="none")
+
+    def _logits(
+        self,
+        hidden: Float[Tensor, "n dim"],
+        gap_bins: Int[Tensor, " n"],
+        embedding: Float[Tensor, "vocabulary dim"],
+        seen: Bool[Tensor, "n vocabulary"],
+    ) -> Float[Tensor, "n vocabulary"]:
         x = hidden + self.gap(gap_bins)
         x = x + self.mix(self.mix_norm(x))
-        logits = (self.norm(x) * self.scale) @ embedding.T + self.bias + self.repeat * seen
-        return logits.float().masked_fill(self.blocked | self.impossible(seen), -torch.inf).log_softmax(-1)
+        new = self.bias.masked_fill(self.blocked, -torch.inf)
+        had = (self.bias + self.repeat).masked_fill(self.blocked | self.once, -torch.inf)
+        return F.linear(self.norm(x) * self.scale, embedding).float() + torch.where(seen, had, new)
 
-    def impossible(self, seen: Bool[Tensor, "n vocabulary"]) -> Bool[Tensor, "n vocabulary"]:
-        """Codes that happen once and were had."""
-        return seen & self.once
+    def impossible_next(
+        self, tokens: Int[Tensor, "batch length"], first: Int[Tensor, "batch vocabulary"]
+    ) -> Bool[Tensor, "batch length"]:
+        """Whether ``tokens``, each the one after a position, happen once and were had by that position."""
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        return self.once[tokens] & (first.gather(1, tokens) <= positions)
 
 
 def first_positions(
@@ -84,7 +113,8 @@ def first_positions(
 ) -> Int[Tensor, "batch vocabulary"]:
     """Position of each token's first occurrence: -1 before the window, large if never."""
     batch, length = tokens.shape
-    first = torch.full((batch, vocabulary_size), _NEVER, device=tokens.device)
-    positions = torch.arange(length, device=tokens.device).expand(batch, -1)
+    first = torch.full((batch, vocabulary_size), _NEVER, dtype=torch.int32, device=tokens.device)
+    positions = torch.arange(length, dtype=torch.int32, device=tokens.device).expand(batch, -1)
     first.scatter_reduce_(1, tokens, positions, "amin")
-    return first.scatter_reduce_(1, seen_before, torch.full_like(seen_before, -1), "amin")
+    before = torch.full_like(seen_before, -1, dtype=torch.int32)
+    return first.scatter_reduce_(1, seen_before, before, "amin")

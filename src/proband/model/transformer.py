@@ -7,6 +7,7 @@ import math
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
 from proband.model.attention import Rotary
@@ -18,6 +19,12 @@ from proband.model.gaps import GapBins
 from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.layers import Dropout
 from proband.model.loss import LossTerms
+
+MOST_LOGITS = 1 << 25
+"""Events times vocabulary scored at once, at most: 134 MB in float32, of which a step holds about four."""
+_ROW_MULTIPLE = 64
+"""Events scored at once are filled up to a multiple of this: for each new number of rows a CPU's bfloat16
+kernels are compiled anew, about a millisecond each."""
 
 BlockCache = tuple[Tensor, ...]
 """Keys and values of a block, then what its fusion layer prepared; the first axis is the subject."""
@@ -119,30 +126,52 @@ class Proband(nn.Module):
 
     def forward(self, batch: Batch) -> LossTerms:
         """The likelihood of what followed every scored position."""
-        hidden, _ = self.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
         first = first_positions(batch.tokens, batch.seen_before, self.config.vocabulary_size)
-        rows, positions = (batch.target == EVENT).nonzero(as_tuple=True)
-        seen = first[rows] <= positions[:, None]
-        possible = ~self.what.impossible(seen).gather(1, batch.next_tokens[rows, positions][:, None]).squeeze(
-            1
-        )
-        num_impossible = int((~possible).sum())
-        rows, positions, seen = rows[possible], positions[possible], seen[possible]
-        at_event = hidden[rows, positions]
-        steps = self.bins.steps(batch.gaps[rows, positions])
-        event_when = self._gap_nats(at_event, steps, batch.waited[rows, positions])
-        log_codes = self.log_codes(at_event, self.bins.bin_of(steps), seen)
-        event_what = -log_codes.gather(1, batch.next_tokens[rows, positions][:, None]).squeeze(1)
+        # Which positions count depends on the batch alone, so that a device need not be waited for later.
+        is_event = batch.target == EVENT
+        impossible = is_event & self.what.impossible_next(batch.next_tokens, first)
+        rows, positions = (is_event & ~impossible).nonzero(as_tuple=True)
+        num_events, num_impossible = len(rows), int(impossible.sum())
+        ends = (batch.target == CENSORED).nonzero(as_tuple=True)
+        hidden, _ = self.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
+        at = _filled(rows), _filled(positions)
+        at_event = hidden[at]
+        steps = self.bins.steps(batch.gaps[at])
+        event_when = self._gap_nats(at_event, steps, batch.waited[at])[:num_events]
+        event_what = self._code_nats(
+            at_event, self.bins.bin_of(steps), first, *at, target=batch.next_tokens[at]
+        )[:num_events]
         return LossTerms(
             when=event_when.sum(),
             what=event_what.sum(),
-            censoring=self._censored_nats(hidden, batch),
-            num_events=len(rows),
+            censoring=self._censored_nats(hidden[ends], batch.gaps[ends], batch.waited[ends]),
+            num_events=num_events,
             num_impossible=num_impossible,
             rows=rows,
             positions=positions,
             event_when=event_when,
             event_what=event_what,
+        )
+
+    def _code_nats(
+        self,
+        hidden: Float[Tensor, "n dim"],
+        gap_bins: Int[Tensor, " n"],
+        first: Int[Tensor, "batch vocabulary"],
+        rows: Int[Tensor, " n"],
+        positions: Int[Tensor, " n"],
+        target: Int[Tensor, " n"],
+    ) -> Float[Tensor, " n"]:
+        """−log p(code | history, gap bin); beyond ``MOST_LOGITS``, part by part and computed again on the
+        way back, so that memory does not grow with events times vocabulary."""
+        vectors = self.embedding.tokens.weight
+        given = (hidden, gap_bins, rows, positions, target)
+        size = max(1, MOST_LOGITS // self.config.vocabulary_size)
+        if len(hidden) <= size:
+            return self.what.nats(*given, first, vectors)
+        parts = zip(*(tensor.split(size) for tensor in given), strict=True)
+        return torch.cat(
+            [checkpoint(self.what.nats, *part, first, vectors, use_reentrant=False) for part in parts]
         )
 
     def _gap_nats(
@@ -157,13 +186,21 @@ class Proband(nn.Module):
         self, log_mass: Float[Tensor, "n bins"], waited: Int[Tensor, " n"], steps: Int[Tensor, " n"]
     ) -> Float[Tensor, " n"]:
         """log P(no event until entry), 0 where the position is at or after entry."""
-        until = torch.minimum(self.bins.steps(waited) + 1, steps)
-        return self.bins.log_survival(log_mass, until) * (waited > 0)
+        before = waited.nonzero().squeeze(1)  # the last position before entry: few
+        until = torch.minimum(self.bins.steps(waited[before]) + 1, steps[before])
+        survival = self.bins.log_survival(log_mass[before], until)
+        return log_mass.new_zeros(len(waited)).index_add(0, before, survival)
 
-    def _censored_nats(self, hidden: Float[Tensor, "batch length dim"], batch: Batch) -> Float[Tensor, ""]:
-        rows, positions = (batch.target == CENSORED).nonzero(as_tuple=True)
-        log_mass = self.when(hidden[rows, positions])
+    def _censored_nats(
+        self, hidden: Float[Tensor, "n dim"], gaps: Int[Tensor, " n"], waited: Int[Tensor, " n"]
+    ) -> Float[Tensor, ""]:
+        log_mass = self.when(hidden)
         # An event in the step of exit itself would have been recorded: silence lasts until the next step.
-        steps = self.bins.steps(batch.gaps[rows, positions]) + 1
+        steps = self.bins.steps(gaps) + 1
         silence = self.bins.log_survival(log_mass, steps)
-        return (self._log_silence(log_mass, batch.waited[rows, positions], steps) - silence).sum()
+        return (self._log_silence(log_mass, waited, steps) - silence).sum()
+
+
+def _filled(index: Int[Tensor, " n"]) -> Int[Tensor, " filled"]:
+    """``index`` with its first entry repeated up to a multiple of ``_ROW_MULTIPLE``."""
+    return torch.cat([index, index[:1].expand(-len(index) % _ROW_MULTIPLE)])

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proband.core.batch import CENSORED, EVENT
+from proband.model import transformer
+from proband.model.heads import WhatHead
 from proband.model.transformer import Proband
 from small_world import AGES, DAY, HISTORY, TOKENS, batch_of, random_model, states
 
@@ -133,6 +135,32 @@ def test_the_loss_equals_a_computation_by_hand() -> None:
     assert float(terms.censoring.detach()) == pytest.approx(censoring, rel=1e-4)
     assert terms.num_events == 7
     assert float(terms.mean.detach()) == pytest.approx((when + what + censoring) / 7, rel=1e-4)
+
+
+@pytest.mark.parametrize("most", [8, 24, 57])
+def test_the_loss_in_parts_is_the_same_in_value_and_gradient(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def computed() -> list[torch.Tensor]:
+        model = random_model(once=[6, 7])
+        terms = model(EVERYWHERE)
+        (terms.mean + terms.event_what[2]).backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        return [terms.event_what, terms.event_when, terms.mean, *gradients]
+
+    whole, sizes = computed(), []
+    nats = WhatHead.nats
+
+    def counted(self: WhatHead, hidden: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(hidden))
+        return nats(self, hidden, *given)
+
+    monkeypatch.setattr(WhatHead, "nats", counted)
+    monkeypatch.setattr(transformer, "MOST_LOGITS", most)
+    for found, expected in zip(computed(), whole, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert max(sizes) == most // 8  # of a vocabulary of 8
+    assert sum(sizes) == 2 * 64  # each part twice; seven events are filled up to 64
 
 
 def test_a_censored_end_after_a_wait() -> None:
