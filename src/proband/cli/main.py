@@ -21,6 +21,7 @@ from proband.cli import (
     tokens,
     train,
 )
+from proband.cli.options import GroupedCommand
 from proband.core.errors import ProbandError
 
 INTERRUPTED = 130
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 for _module in (demo, synth, oracle, ehr, genome, tokens, train, forecast, likelihood, evaluate, report):
     _name = _module.__name__.rsplit(".", 1)[-1]
-    app.command(_name)(_module.command)
+    app.command(_name, cls=GroupedCommand)(_module.command)
 
 
 @app.callback()

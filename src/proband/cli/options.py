@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand
 
 MODALITY_HELP = (
     "NAME=FILE, repeatable: Parquet of subject_id, numbers and, if measured at an age, "
     "time, age_days or age_years."
 )
+
+
+class GroupedCommand(TyperCommand):
+    """A sub-command whose help shows its options under the headings of their ``rich_help_panel``."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then the groups of options in the order in which they first appear."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        for parameter in self.get_params(ctx):
+            is_option = parameter.param_type_name == "option"
+            panel = getattr(parameter, "rich_help_panel", None) or "Options"
+            if record := parameter.get_help_record(ctx):
+                groups.setdefault(panel if is_option else "Arguments", []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
 
 def modality_paths(given: Sequence[str] | None) -> dict[str, Path]:

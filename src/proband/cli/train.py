@@ -9,53 +9,198 @@ import typer
 
 from proband.cli.options import MODALITY_HELP, encoder_options, modality_paths
 
+INPUT, SIZE, LENGTH = "Modalities", "Size of the model", "Length of training"
+LEARNING, MACHINE, RUNNING = "Learning", "Machine and memory", "Running"
+
 
 def command(
     tokens: Annotated[Path, typer.Argument(help="Tokens folder.")],
     out: Annotated[Path, typer.Argument(help="Output folder of the model.")],
-    genome: Annotated[Path | None, typer.Option(help="Genome folder of polygenic scores.")] = None,
-    modality: Annotated[list[str] | None, typer.Option(help=MODALITY_HELP)] = None,
+    genome: Annotated[
+        Path | None,
+        typer.Option(help="Genome folder of polygenic scores.", show_default="none", rich_help_panel=INPUT),
+    ] = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help=MODALITY_HELP, show_default="none", rich_help_panel=INPUT)
+    ] = None,
     fusion: Annotated[
         str | None,
         typer.Option(
-            help="none, prefix, adapter or cross_attention; default prefix with --genome or --modality, "
-            "else none."
+            help="How modalities reach the trunk: none, prefix, adapter or cross_attention.",
+            show_default="prefix with --genome or --modality, else none",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     genome_encoder: Annotated[
-        str, typer.Option(help="mlp (one hidden layer) or set (scores as a set, pooled by attention).")
+        str,
+        typer.Option(
+            help="mlp (one hidden layer) or set (scores as a set, pooled by attention).",
+            rich_help_panel=INPUT,
+        ),
     ] = "mlp",
+    hidden: Annotated[
+        int | None,
+        typer.Option(
+            help="Hidden width of the encoders.",
+            show_default="twice the modality's values, within 16 and 64",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    drop_modality: Annotated[
+        float, typer.Option(help="Share of subjects shown without a modality, 0 to 1.", rich_help_panel=INPUT)
+    ] = 0.15,
+    drop_values: Annotated[
+        float, typer.Option(help="Share of single values hidden in training, 0 to 1.", rich_help_panel=INPUT)
+    ] = 0.1,
     encoder: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME=mlp or NAME=set, repeatable, with settings such as panel=set,hidden=32,"
-            "drop_modality=0.3,drop_values=0; default mlp, hidden 16 to 64 by width, 0.15 and 0.1."
+            help="One modality's own settings: NAME=mlp or NAME=set, repeatable, such as "
+            "panel=set,hidden=32,drop_modality=0.3,drop_values=0.",
+            show_default="as for all",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="Size: tiny (0.5 M), small (3 M), base (85 M), large (350 M weights).")
+        str,
+        typer.Option(
+            help="tiny (0.5), small (3), base (85) or large (340 million weights in blocks).",
+            rich_help_panel=SIZE,
+        ),
     ] = "tiny",
     depth: Annotated[
-        int | None, typer.Option(help="Blocks, which decide the width too; default the preset's.")
+        int | None,
+        typer.Option(
+            help="Blocks, which decide width and heads too.",
+            show_default="the preset's",
+            rich_help_panel=SIZE,
+        ),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Wall-clock minutes to train.")] = None,
-    epochs: Annotated[float, typer.Option(help="Passes over the train split, unless --minutes.")] = 20,
-    learning_rate: Annotated[
-        float, typer.Option(help="Peak rate at a width of 96; scaled with width by itself.")
-    ] = 4e-3,
-    weight_decay: Annotated[float, typer.Option(help="AdamW's weight decay.")] = 0.1,
-    dropout: Annotated[float, typer.Option(help="Dropout in the trunk, 0 to 1.")] = 0.1,
-    context: Annotated[int, typer.Option(help="Tokens of history per window.")] = 512,
+    dim: Annotated[
+        int | None,
+        typer.Option(
+            help="Width of the residual stream, numbers per token.",
+            show_default="the depth's",
+            rich_help_panel=SIZE,
+        ),
+    ] = None,
+    num_heads: Annotated[
+        int | None,
+        typer.Option(help="Attention heads.", show_default="the width's", rich_help_panel=SIZE),
+    ] = None,
+    context: Annotated[
+        int, typer.Option(help="Tokens of history that a position can read, at most.", rich_help_panel=SIZE)
+    ] = 512,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Wall-clock minutes to train.",
+            show_default="as long as --epochs take",
+            rich_help_panel=LENGTH,
+        ),
+    ] = None,
+    epochs: Annotated[
+        float, typer.Option(help="Passes over the train split, unless --minutes.", rich_help_panel=LENGTH)
+    ] = 20,
+    patience: Annotated[
+        int,
+        typer.Option(help="Tuning evaluations without gain before stopping early.", rich_help_panel=LENGTH),
+    ] = 6,
+    evaluate_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Optimiser steps between tuning evaluations.",
+            show_default="a pass, within 25 and 2,000 steps",
+            rich_help_panel=LENGTH,
+        ),
+    ] = None,
     batch_tokens: Annotated[
-        int, typer.Option(help="Padded tokens of an optimiser step, over all processes.")
+        int,
+        typer.Option(
+            help="Tokens of an optimiser step, padding and all processes included, at most.",
+            rich_help_panel=LEARNING,
+        ),
     ] = 2048,
+    learning_rate: Annotated[
+        float,
+        typer.Option(
+            help="Peak learning rate per step at a width of 96; scaled with width by itself.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = 4e-3,
+    warm_up: Annotated[
+        float,
+        typer.Option(help="Share of training in which the rate rises, 0 to 1.", rich_help_panel=LEARNING),
+    ] = 0.03,
+    weight_decay: Annotated[
+        float,
+        typer.Option(help="AdamW's decay of matrices, times the rate per step.", rich_help_panel=LEARNING),
+    ] = 0.1,
+    dropout: Annotated[
+        float, typer.Option(help="Share of the trunk's values dropped, 0 to 1.", rich_help_panel=LEARNING)
+    ] = 0.1,
+    clip_norm: Annotated[
+        float,
+        typer.Option(
+            help="Largest norm of the gradient, in nats per event and unit of weight.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = 1.0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of weights, order and dropout, a number.", rich_help_panel=LEARNING)
+    ] = 0,
     token_budget: Annotated[
         int | None,
-        typer.Option(help="Padded tokens computed at once; lower it to save memory. Default: a whole step."),
+        typer.Option(
+            help="Tokens that one process computes at once, padding included; lower it to save memory. "
+            "What is learnt does not depend on it.",
+            show_default="the process's share of --batch-tokens",
+            rich_help_panel=MACHINE,
+        ),
     ] = None,
-    patience: Annotated[int, typer.Option(help="Evaluations without gain before stopping early.")] = 6,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
-    overwrite: Annotated[bool, typer.Option(help="Start anew over an existing output.")] = False,
+    device: Annotated[
+        str,
+        typer.Option(help="cpu, cuda, or auto: a GPU where there is one.", rich_help_panel=MACHINE),
+    ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Products in float32, bfloat16, or auto: bfloat16 on a GPU, and on a CPU that has it from a "
+            "width of 384.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = "auto",
+    compile_blocks: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Compile the blocks: a minute at the start, then faster steps.",
+            show_default="off",
+            rich_help_panel=MACHINE,
+        ),
+    ] = False,
+    parallel: Annotated[
+        str,
+        typer.Option(
+            help="How processes of torchrun share the model: ddp (whole copies) or fsdp (split weights).",
+            rich_help_panel=MACHINE,
+        ),
+    ] = "ddp",
+    save_seconds: Annotated[
+        float,
+        typer.Option(
+            help="Seconds between saved states, from which training goes on.", rich_help_panel=RUNNING
+        ),
+    ] = 60,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Start anew over a finished or interrupted output.",
+            show_default="off",
+            rich_help_panel=RUNNING,
+        ),
+    ] = False,
 ) -> None:
     """Train a model on a tokens folder, with or without the genome and other modalities.
 
@@ -66,6 +211,8 @@ def command(
     Example: proband train tokens/ model/ --genome genome/ --fusion prefix --preset small --epochs 10
 
     Example: proband train tokens/ model_pcs/ --modality pcs=genome/pcs.parquet
+
+    Example: torchrun --nproc-per-node 8 -m proband train tokens/ model/ --preset base --compile
     """
     from proband.core.config import validated
     from proband.train import train
@@ -75,25 +222,32 @@ def command(
         TrainConfig,
         fusion=fusion or ("prefix" if genome or modality else "none"),
         genome_encoder=genome_encoder,
+        hidden=hidden,
+        drop_modality=drop_modality,
+        drop_values=drop_values,
         encoders=encoder_options(encoder),
         preset=preset,
         depth=depth,
+        dim=dim,
+        num_heads=num_heads,
+        context=context,
         minutes=minutes,
         epochs=epochs,
+        patience=patience,
+        evaluate_steps=evaluate_steps,
+        batch_tokens=batch_tokens,
         learning_rate=learning_rate,
+        warm_up=warm_up,
         weight_decay=weight_decay,
         dropout=dropout,
-        context=context,
-        batch_tokens=batch_tokens,
-        token_budget=token_budget,
-        patience=patience,
+        clip_norm=clip_norm,
         seed=seed,
+        token_budget=token_budget,
+        device=device,
+        precision=precision,
+        compile=compile_blocks,
+        parallel=parallel,
+        save_seconds=save_seconds,
     )
-    train(
-        tokens,
-        out,
-        genome=genome,
-        modalities=modality_paths(modality),
-        config=config,
-        overwrite=overwrite,
-    )
+    modalities = modality_paths(modality)
+    train(tokens, out, genome=genome, modalities=modalities, config=config, overwrite=overwrite)

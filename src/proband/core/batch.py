@@ -6,6 +6,7 @@ the data side, so the model needs to know nothing of follow-up, splits or files.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -39,9 +40,9 @@ class ModalityInput:
         minutes = torch.zeros(len(values), 1, dtype=torch.int64, device=values.device)
         return cls(values[:, None], observed[:, None], minutes)
 
-    def to(self, device: torch.device | str) -> ModalityInput:
-        """The modality on ``device``."""
-        return ModalityInput(self.values.to(device), self.observed.to(device), self.minutes.to(device))
+    def map(self, function: Callable[[Tensor], Tensor]) -> ModalityInput:
+        """The modality with ``function`` applied to every tensor."""
+        return ModalityInput(function(self.values), function(self.observed), function(self.minutes))
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,16 @@ class Batch:
         """Events whose likelihood counts."""
         return int((self.target == EVENT).sum())
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with ``function`` applied to every tensor."""
+        names = [name for name in self.__dataclass_fields__ if name != "modalities"]
+        modalities = {name: item.map(function) for name, item in self.modalities.items()}
+        return replace(self, **{name: function(getattr(self, name)) for name in names}, modalities=modalities)
+
     def to(self, device: torch.device | str) -> Batch:
-        """The batch on ``device``."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in self.__dataclass_fields__
-            if name != "modalities"
-        }
-        modalities = {name: item.to(device) for name, item in self.modalities.items()}
-        return replace(self, **moved, modalities=modalities)
+        """The batch on ``device``; a copy from :meth:`pinned` memory does not wait for its end."""
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """The batch in memory that a GPU can read by itself."""
+        return self.map(Tensor.pin_memory)

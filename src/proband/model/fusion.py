@@ -164,7 +164,7 @@ class CrossAttention(FusionLayer):
         self.keys_values = WideLinear(config.dim, 2 * config.dim, bias=False)
         self.output = WideLinear(config.dim, config.dim, bias=False)
         self.empty = nn.Parameter(torch.randn(config.dim))
-        self.gate = nn.Parameter(torch.zeros(()))
+        self.gate = nn.Parameter(torch.zeros(1))  # shards need at least one dimension
 
     def prepare(self, latents: Latents) -> Prepared:
         """Keys and values (batch, heads, latents, head_dim) and their times, the empty latent first."""

@@ -2,7 +2,7 @@
 
 Reads: a tokens folder and, for a fusion, a genome folder. Writes: model.safetensors, config.json,
 vocabulary.json, metrics.jsonl, loss.png. Config: :class:`~proband.train.config.TrainConfig`. Next:
-forecast. Not done here: several processes or GPUs, fine-tuning on labels.
+forecast. Not done here: fine-tuning on labels.
 """
 
 from proband.train.likelihood import likelihood as likelihood

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from proband.model.config import PRESETS, Encoder, Fusion, Size, size_of
 
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Parallel = Literal["ddp", "fsdp"]
+
 FREE_SETTINGS = {
     "minutes",
     "epochs",
@@ -17,6 +21,10 @@ FREE_SETTINGS = {
     "evaluate_steps",
     "patience",
     "save_seconds",
+    "device",
+    "precision",
+    "compile",
+    "parallel",
 }
 """Settings that may differ when an interrupted training goes on: how long, how fast, how much memory."""
 
@@ -79,6 +87,14 @@ class TrainConfig(BaseModel):
         default_factory=dict, description="Settings of single modalities, by name."
     )
     save_seconds: float = Field(60, gt=0, description="Seconds between saved states.")
+    device: Device = Field("auto", description="Where to compute; auto is a GPU where there is one.")
+    precision: Precision = Field(
+        "auto", description="Type of products; auto is bfloat16 on a GPU, and on a CPU from a width of 384."
+    )
+    compile: bool = Field(False, description="Compile the blocks: a minute at the start, faster steps.")
+    parallel: Parallel = Field(
+        "ddp", description="How several processes share a model: whole copies, or split weights (fsdp)."
+    )
     seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
 
     @property

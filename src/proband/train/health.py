@@ -9,7 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from proband.core.errors import ConfigError
-from proband.train.config import TrainConfig
+from proband.train.distributed import Team
 from proband.train.state import BEST, STATE, Progress
 
 WINDOW_STEPS = 50
@@ -27,12 +27,12 @@ class Watch:
 
     Args:
         progress: Where training stands; ``first_loss`` must be known, ``best_mean`` is kept here.
-        config: Settings.
+        team: The first of which keeps the states.
         work: Folder of the states.
     """
 
-    def __init__(self, progress: Progress, config: TrainConfig, work: Path) -> None:
-        self.progress, self.config, self.work = progress, config, work
+    def __init__(self, progress: Progress, team: Team, work: Path) -> None:
+        self.progress, self.team, self.work = progress, team, work
         self._last: deque[float] = deque(maxlen=WINDOW_STEPS)
 
     def check(self, loss: float, norm: float, rate: float) -> None:
@@ -61,19 +61,21 @@ class Watch:
 
     def _failure(self, what: str, rate: float, found: str) -> ConfigError:
         good = "start anew with a lower --learning-rate: there is no good checkpoint yet"
-        if (self.work / BEST).is_file():
-            _replace(self.work / BEST, self.work / STATE)
+        if self.progress.best_step:
             good = (
                 f"the last good checkpoint, step {self.progress.best_step}, is kept in {self.work}: "
                 "the same command with a lower --learning-rate goes on from there"
             )
-        else:
-            (self.work / STATE).unlink(missing_ok=True)
+        if self.team.is_first:
+            self._return_to_best()
         where = f"step {self.progress.step + 1}, learning rate {rate:.2e}"
         return ConfigError(what, where=where, found=found, remedy=good)
 
-
-def _replace(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}")
-    shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    def _return_to_best(self) -> None:
+        best, state = self.work / BEST, self.work / STATE
+        if not self.progress.best_step:
+            state.unlink(missing_ok=True)
+            return
+        temporary = state.with_name(f".{state.name}")
+        shutil.copyfile(best, temporary)
+        os.replace(temporary, state)

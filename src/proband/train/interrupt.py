@@ -32,11 +32,17 @@ class StepInterrupt:
             for number, handler in self._previous.items():
                 signal.signal(number, handler)
 
-    def leave(self) -> NoReturn:
-        """End as the signal asks: SIGTERM with status 0, Ctrl-C as any Ctrl-C."""
-        if self.asked == signal.SIGTERM:
-            raise SystemExit(0)
-        raise KeyboardInterrupt
+    @property
+    def flags(self) -> list[bool]:
+        """Whether Ctrl-C and whether SIGTERM was met."""
+        return [self.asked == signal.SIGINT, self.asked == signal.SIGTERM]
+
+    @staticmethod
+    def leave(flags: list[bool]) -> NoReturn:
+        """End as the signals ask: after Ctrl-C as any Ctrl-C, after SIGTERM with status 0."""
+        if flags[0]:
+            raise KeyboardInterrupt
+        raise SystemExit(0)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == self.asked == signal.SIGINT:

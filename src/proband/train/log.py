@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,65 +14,38 @@ from proband.train.state import METRICS
 PARTS = ("when", "what", "censoring")
 
 
-@dataclass
 class Meter:
-    """Sums over the steps since the last line of the log.
+    """Sums over the steps since the last line of the log."""
 
-    Attributes:
-        nats: When, what and censoring.
-        num_events: Scored events.
-        num_real, num_padded: Tokens computed, without and with padding.
-        seconds, waited: Training time, and that part of it spent waiting for data.
-        norm: Largest norm of the gradient, before clipping.
-    """
+    def __init__(self) -> None:
+        self._sums = np.zeros(8)
+        self._norm = 0.0
 
-    nats: Float[np.ndarray, " parts"] = field(default_factory=lambda: np.zeros(3))
-    num_events: int = 0
-    num_real: int = 0
-    num_padded: int = 0
-    seconds: float = 0.0
-    waited: float = 0.0
-    norm: float = 0.0
+    def add(self, sums: Float[np.ndarray, " values"], norm: float) -> None:
+        """Count one step.
 
-    def add(
-        self,
-        *,
-        nats: Float[np.ndarray, " parts"],
-        num_events: int,
-        num_real: int,
-        num_padded: int,
-        seconds: float,
-        waited: float,
-        norm: float,
-    ) -> None:
-        """Count one step."""
-        self.nats = self.nats + nats
-        self.num_events += num_events
-        self.num_real += num_real
-        self.num_padded += num_padded
-        self.seconds += seconds
-        self.waited += waited
-        self.norm = max(self.norm, norm)
-
-    @property
-    def events_per_second(self) -> float:
-        """Scored events per second of training."""
-        return self.num_events / max(self.seconds, 1e-9)
+        Args:
+            sums: Nats of when, what and censoring; events; tokens without and with padding; seconds of
+                training; seconds of waiting for data.
+            norm: Norm of the gradient, before clipping.
+        """
+        self._sums += sums
+        self._norm = max(self._norm, norm)
 
     def values(self) -> dict[str, float]:
         """The values of a line; none if there was no step."""
-        if not self.num_padded:
+        *nats, num_events, num_real, num_padded, seconds, waited = self._sums.tolist()
+        if not num_padded:
             return {}
-        losses = self.nats / max(1, self.num_events)
-        values = {"loss": float(losses.sum())}
-        values |= {f"loss_{name}": float(value) for name, value in zip(PARTS, losses, strict=True)}
-        values |= {
-            "gradient_norm": self.norm,
-            "events_per_second": self.events_per_second,
-            "padding_share": 1 - self.num_real / self.num_padded,
-            "waiting_share": self.waited / max(self.seconds, 1e-9),
+        losses = [value / max(1, num_events) for value in nats]
+        values = {"loss": sum(losses)}
+        values |= {f"loss_{name}": value for name, value in zip(PARTS, losses, strict=True)}
+        return values | {
+            "gradient_norm": self._norm,
+            "events_per_second": num_events / max(seconds, 1e-9),
+            "padding_share": 1 - num_real / num_padded,
+            "waiting_share": waited / max(seconds, 1e-9),
         }
-        return values
 
 
 class MetricsLog:
@@ -82,21 +54,15 @@ class MetricsLog:
     Args:
         folder: Where metrics.jsonl lies.
         step: The step training goes on from.
-
-    Attributes:
-        last_evaluated: Step of the last line with a tuning loss, 0 if there is none.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / METRICS
         kept = [line for line in read_metrics(folder) if line["step"] <= step]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        self.last_evaluated = max((line["step"] for line in kept if "tuning" in line), default=0)
 
     def write(self, step: int, epoch: int, seconds: float, values: dict[str, float]) -> None:
         """Append the line of one step; numbers are cut to six digits."""
-        if "tuning" in values:
-            self.last_evaluated = step
         line = {"step": step, "epoch": epoch, "seconds": round(seconds, 2)}
         line |= {name: float(f"{value:.6g}") for name, value in values.items()}
         with open(self.path, "a", encoding="utf-8") as file:

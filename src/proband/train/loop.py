@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from proband.core.batch import Batch
 from proband.core.progress import say
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
 from proband.train.config import TrainConfig
-from proband.train.distributed import Team
+from proband.train.distributed import Team, accumulating, share_model, whole
 from proband.train.feed import Ahead, Step, StepStream
 from proband.train.health import Watch
 from proband.train.interrupt import StepInterrupt
 from proband.train.likelihood import Likelihood, measure
 from proband.train.log import Meter, MetricsLog
+from proband.train.machine import choose_precision, computing_in, explained_memory, prepare
 from proband.train.optimizer import make_optimizer, rate_at
 from proband.train.state import BEST, STATE, Progress, load_state, load_weights, save_state
 
@@ -52,18 +56,25 @@ class Trainer:
         team: Team | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.model, self.config, self.work, self.clock = model, config, work, clock
+        self.config, self.work, self.clock = config, work, clock
         self.team = team or Team()
-        self.optimizer = make_optimizer(model, config)
+        self.precision = choose_precision(config.precision, self.team.device, model.config.dim)
         self.stream = StepStream(store, tables, config, self.team)
         self.kinds = store.vocabulary.kinds()
         low, high = _EVALUATE_STEPS
         self.evaluate_steps = config.evaluate_steps or min(max(self.stream.steps_per_epoch, low), high)
-        resumed = (work / STATE).is_file()
+        self.micro_tokens = config.token_budget or config.batch_tokens // self.team.size
+        self._whole = copy.deepcopy(model) if self.team.is_first else None
+        prepare(model, self.team.device, config.compile)
+        self.model, self.shared = model, share_model(model, self.team, config.parallel)
+        self.optimizer = make_optimizer(model, config)
+        resumed = self.team.decide((work / STATE).is_file)
         self.progress = load_state(work / STATE, model, self.optimizer) if resumed else Progress()
-        self.log = MetricsLog(work, self.progress.step)
+        self.watch = Watch(self.progress, self.team, work)
+        self.log = MetricsLog(work, self.progress.step) if self.team.is_first else None
         self.meter = Meter()
-        self._ticked = self.clock()
+        self.interrupt = StepInterrupt()
+        self._ticked = self._saved = 0.0
 
     @property
     def share_done(self) -> float:
@@ -85,124 +96,132 @@ class Trainer:
             KeyboardInterrupt: After Ctrl-C, with the state saved.
             SystemExit: With status 0 after SIGTERM, with the state saved.
         """
-        self._ticked = self.clock()
+        self._ticked, self._saved = self.clock(), time.monotonic()
         self._measure_start()
-        watch = Watch(self.progress, self.config, self.work)
-        saved = time.monotonic()
         stream = self.stream.steps(self.progress.epoch, self.progress.index)
-        with StepInterrupt() as interrupt, Ahead(stream) as ahead:
+        with self.interrupt, Ahead(stream) as ahead:
             steps = iter(ahead)
             while not self.finished:
-                self._step(next(steps), watch, ahead)
+                *signals, is_save_due = self._step(next(steps), ahead.take_waited())
                 if self.finished or self.progress.step % self.evaluate_steps == 0:
                     self._evaluate()
                 elif self.progress.step % _LOG_STEPS == 0:
                     self._write()
-                if interrupt.asked or time.monotonic() - saved > self.config.save_seconds:
+                if is_save_due or any(signals):
                     self._save(STATE)
-                    saved = time.monotonic()
-                if interrupt.asked:
-                    say(f"train: state saved in {self.work}; the same command goes on from there")
-                    interrupt.leave()
-        if self.log.last_evaluated != self.progress.step:
+                if any(signals):
+                    if self.team.is_first:
+                        say(f"train: state saved in {self.work}; the same command goes on from there")
+                    self.interrupt.leave(signals)
+        if self.progress.evaluated != self.progress.step:
             self._evaluate()
         self._save(STATE)
         load_weights(self.work / BEST, self.model)
         return self._tuning()
 
-    def _step(self, step: Step, watch: Watch, ahead: Ahead[Step]) -> None:
-        self.model.train()
+    def best_model(self) -> Proband:
+        """The model of the best evaluation, whole and unshared; to be asked of the first process."""
+        assert self._whole is not None
+        load_weights(self.work / BEST, self._whole)
+        return self._whole
+
+    @property
+    def _is_save_due(self) -> bool:
+        return self.team.is_first and time.monotonic() - self._saved > self.config.save_seconds
+
+    def _step(self, step: Step, waited: float) -> list[bool]:
+        """Take one step; returns whether anyone met a signal or is to save, so that all act alike."""
+        progress = self.progress
         rate = rate_at(self.share_done, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        self.optimizer.zero_grad(set_to_none=True)
-        nats, num_events = self._gradients(step)
-        events = max(1, num_events)
-        norm = self._rescale(1 / events)
-        watch.check(float(nats.sum()) / events, norm, rate)
-        self.optimizer.step()
-        progress = self.progress
+        where = f"step {progress.step + 1}"
+        with explained_memory(where, self.micro_tokens):
+            nats, num_events = self._gradients(step)
+        seconds = self._tick() if self.team.is_first else 0.0
+        own = [*nats, num_events, step.num_real, step.num_padded, seconds, waited / self.team.size]
+        own += [*self.interrupt.flags, self._is_save_due]
+        sums = self.team.sum(np.array(own, dtype=np.float64))
+        events = max(1.0, sums[3])
+        norm = self._rescale(self.team.size / events)  # gradients come as means over the team
+        self.watch.check(float(sums[:3].sum()) / events, norm, rate)
+        with explained_memory(where, self.micro_tokens):
+            self.optimizer.step()
         progress.step, progress.epoch, progress.index = progress.step + 1, step.epoch, step.index
-        self.meter.add(
-            nats=nats,
-            num_events=num_events,
-            num_real=step.num_real,
-            num_padded=step.num_padded,
-            seconds=self._tick(),
-            waited=ahead.take_waited(),
-            norm=norm,
-        )
+        progress.seconds += float(sums[6])
+        self.meter.add(sums[:8], norm)
+        return [bool(value) for value in sums[8:]]
 
-    def _gradients(self, step: Step) -> tuple[np.ndarray, int]:
+    def _gradients(self, step: Step) -> tuple[list[float], int]:
         """Add up the gradients of the step's total nats; returns when, what, censoring, and the events."""
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
         nats = torch.zeros(3, dtype=torch.float64, device=self.team.device)
         num_events = 0
-        for batch, key in zip(step.micro, step.keys, strict=True):
+        for number, (batch, key) in enumerate(zip(step.micro, step.keys, strict=True), 1):
             torch.manual_seed(key)
-            terms = self.model(batch)
-            parts = torch.stack([terms.when, terms.what, terms.censoring])
-            parts.sum().backward()
+            with accumulating(self.shared, number == len(step.micro)):
+                with computing_in(self.precision, self.team.device):
+                    terms = self.shared(batch)
+                parts = torch.stack([terms.when, terms.what, terms.censoring])
+                parts.sum().backward()
             nats += parts.detach()
             num_events += terms.num_events
-        sums = self.team.sum(np.append(nats.cpu().numpy(), float(num_events)))
-        return sums[:3], int(sums[3])
+        return nats.tolist(), num_events
 
     def _rescale(self, scale: float) -> float:
         """Turn gradients of total nats into gradients per event, clipped; returns their norm before."""
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients)) * scale
+        norm = float(whole(torch.nn.utils.get_total_norm(gradients))) * scale
         torch._foreach_mul_(gradients, scale * min(1.0, self.config.clip_norm / max(norm, 1e-12)))
         return norm
 
     def _tick(self) -> float:
-        """Add the time since the last tick to the training time, and return it."""
+        """Seconds since the last tick."""
         now = self.clock()
         elapsed, self._ticked = now - self._ticked, now
-        self.progress.seconds += elapsed
         return elapsed
 
     def _measure_start(self) -> None:
         """The untrained model's loss on the first steps' windows, by which divergence is judged."""
         if self.progress.step:
             return
-        self.model.eval()
-        nats, num_events = 0.0, 0
-        with torch.no_grad(), Ahead(self.stream.steps()) as ahead:
-            for _, step in zip(range(_FIRST_LOSS_STEPS), ahead, strict=False):
-                for batch in step.micro:
-                    terms = self.model(batch)
-                    nats += float(terms.when + terms.what + terms.censoring)
-                    num_events += terms.num_events
-        total, events = self.team.sum(np.array([nats, float(num_events)]))
-        self.progress.first_loss = float(total / max(1.0, events))
+        with Ahead(itertools.islice(self.stream.steps(), _FIRST_LOSS_STEPS)) as ahead:
+            result = self._likelihood((batch for step in ahead for batch in step.micro), self.micro_tokens)
+        self.progress.first_loss = result.total
 
     def _tuning(self) -> Likelihood:
-        config = self.config
-        budget = 2 * (config.token_budget or config.batch_tokens // self.team.size)
-        with Ahead(self.stream.tuning(budget)) as batches:
+        tokens = 2 * self.micro_tokens  # what gradients do not need
+        with Ahead(self.stream.tuning(tokens)) as batches:
+            return self._likelihood(batches, tokens)
+
+    def _likelihood(self, batches: Iterable[Batch], tokens: int) -> Likelihood:
+        where = f"an evaluation after step {self.progress.step}"
+        with explained_memory(where, tokens), computing_in(self.precision, self.team.device):
             return measure(self.model, batches, self.kinds, self.team.sum)
 
     def _evaluate(self) -> None:
         result = self._tuning()
         progress = self.progress
+        seconds = self.team.sum(np.array([self._tick() if self.team.is_first else 0.0]))
+        progress.seconds += float(seconds[0])
+        progress.evaluated = progress.step
         if result.total < progress.best_loss:
             progress.best_loss, progress.best_step, progress.num_worse = result.total, progress.step, 0
             self._save(BEST)
         else:
             progress.num_worse += 1
             progress.stopped = progress.num_worse >= self.config.patience
-        self._tick()
-        names = {"total": "tuning"}
-        self._write(
-            **{names.get(name, f"tuning_{name}"): value for name, value in result.per_event().items()}
-        )
+        parts = {f"tuning_{name}": value for name, value in result.per_event().items() if name != "total"}
+        self._write(tuning=result.total, **parts)
 
     def _write(self, **tuning: float) -> None:
-        progress = self.progress
-        rate = self.optimizer.param_groups[0]["lr"]
+        progress, rate = self.progress, self.optimizer.param_groups[0]["lr"]
         values = self.meter.values() | {"learning_rate": rate} | tuning
         self.meter = Meter()
-        self.log.write(progress.step, progress.epoch, progress.seconds, values)
+        if self.log:
+            self.log.write(progress.step, progress.epoch, progress.seconds, values)
 
     def _save(self, name: str) -> None:
-        save_state(self.work / name, self.model, self.optimizer, self.progress)
+        save_state(self.work / name, self.model, self.optimizer, self.progress, self.team)
+        self._saved = time.monotonic()

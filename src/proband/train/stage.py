@@ -12,18 +12,21 @@ from typing import Any
 
 import torch
 
-from proband.core.errors import CheckpointError, ConfigError, ProbandError
+from proband.core.errors import CheckpointError, ConfigError
 from proband.core.progress import say
-from proband.core.provenance import hash_input, is_finished, read_json, stage_output, write_json
+from proband.core.provenance import StageRun, hash_input, is_finished, read_json, stage_output, write_json
 from proband.core.schema import SPLITS
 from proband.model.checkpoint import save_model
 from proband.model.embedding import fold_families
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import GENOME, load_modality, modality_files
+from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
 from proband.train.build import build_model
 from proband.train.config import FREE_SETTINGS, TrainConfig
+from proband.train.distributed import Team, join_team
+from proband.train.likelihood import Likelihood
 from proband.train.log import plot_losses
 from proband.train.loop import Trainer
+from proband.train.machine import choose_device
 from proband.train.state import BEST, STATE
 
 RUN = "run.json"
@@ -61,42 +64,71 @@ def train(
     files = modality_files(genome, modalities)
     config = (config or TrainConfig()).model_copy(update={"modalities": tuple(files)})
     inputs = [tokens, *(genome if genome and name == GENOME else path for name, path in files.items())]
-    if is_finished(out, "train", config, overwrite, inputs):
+    with join_team(choose_device(config.device)) as team:
+        if team.decide(lambda: is_finished(out, "train", config, overwrite, inputs)):
+            return
+        _check_fusion(config, files)
+        store = TokenStore(tokens)
+        tables = {name: load_modality(name, path, store) for name, path in files.items()}
+        work = team.decide(lambda: _work_folder(out, config, inputs, overwrite))
+        with _output(team, out, work, config, inputs) as run:
+            trainer = Trainer(build_model(store, tables, config), store, tables, config, work, team, clock)
+            result = trainer.run()
+            if run:
+                _write_model(run, trainer, result, store, tables)
+        if team.is_first:
+            for name in (STATE, BEST, RUN):  # only now: until the model stands in its place, they are needed
+                (out / name).unlink(missing_ok=True)
+            steps = f"{trainer.progress.step:,} steps"
+            say(f"train: {steps}, tuning loss {result.total:.4f} nats per event; model in {out}")
+
+
+@contextlib.contextmanager
+def _output(
+    team: Team, out: Path, work: Path, config: TrainConfig, inputs: list[Path]
+) -> Iterator[StageRun | None]:
+    """The output to write into, for the first process; a failure leaves only a state to go on from."""
+    if not team.is_first:
+        yield None
         return
-    _check_fusion(config, files)
-    store = TokenStore(tokens)
-    tables = {name: load_modality(name, path, store) for name, path in files.items()}
-    work = _work_folder(out, config, inputs, overwrite)
-    with (
-        _no_empty_remains(work),
-        stage_output(out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work) as run,
-    ):
-        model = build_model(store, tables, config)
-        trainer = Trainer(model, store, tables, config, work, clock=clock)
-        result = trainer.run()
-        fold_families(model.embedding)
-        save_model(model, work, store.vocabulary.hash)
-        shutil.copy(tokens / "vocabulary.json", work / "vocabulary.json")
-        plot_losses(work)
-        weights = sum(parameter.numel() for parameter in model.parameters())
-        run.counts.update(
-            num_weights=weights,
-            num_steps=trainer.progress.step,
-            num_train_subjects=len(store.rows_of("train")),
-        )
-        for name, split in itertools.product(tables, SPLITS):
-            is_split = (store.subjects["split"] == split).to_numpy()
-            run.counts[f"num_{split}_with_{name}"] = int((tables[name].observed & is_split).sum())
-        run.notes["tuning_nats_per_event"] = result.per_event()
-        run.notes["best_step"] = trainer.progress.best_step
-        run.notes["train_seconds"] = round(trainer.progress.seconds, 1)
-        run.notes["threads"] = torch.get_num_threads()
-    for name in (STATE, BEST, RUN):  # only now: until the model stands in its place, they are needed
-        (out / name).unlink(missing_ok=True)
-    say(
-        f"\ntrain: {weights:,} weights, {trainer.progress.step:,} steps, "
-        f"tuning loss {result.total:.4f} nats per event; model in {out}"
+    try:
+        with stage_output(
+            out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work
+        ) as run:
+            yield run
+    except BaseException:
+        if not (work / STATE).is_file():
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _write_model(
+    run: StageRun,
+    trainer: Trainer,
+    result: Likelihood,
+    store: TokenStore,
+    tables: Mapping[str, ModalityTable],
+) -> None:
+    model = trainer.best_model()
+    fold_families(model.embedding)
+    save_model(model, run.folder, store.vocabulary.hash)
+    shutil.copy(store.folder / "vocabulary.json", run.folder / "vocabulary.json")
+    plot_losses(run.folder)
+    run.counts.update(
+        num_weights=sum(parameter.numel() for parameter in model.parameters()),
+        num_steps=trainer.progress.step,
+        num_train_subjects=len(store.rows_of("train")),
     )
+    for name, split in itertools.product(tables, SPLITS):
+        is_split = (store.subjects["split"] == split).to_numpy()
+        run.counts[f"num_{split}_with_{name}"] = int((tables[name].observed & is_split).sum())
+    run.notes["tuning_nats_per_event"] = result.per_event()
+    run.notes["best_step"] = trainer.progress.best_step
+    run.notes["train_seconds"] = round(trainer.progress.seconds, 1)
+    run.notes["processes"] = trainer.team.size
+    run.notes["threads"] = torch.get_num_threads()
+    run.notes["device"] = trainer.team.device.type
+    run.notes["precision"] = str(trainer.precision).removeprefix("torch.")
 
 
 def _check_fusion(config: TrainConfig, files: Mapping[str, Path]) -> None:
@@ -136,14 +168,3 @@ def _check_same(work: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
         what = "an interrupted training on other inputs is there"
         raise CheckpointError(what, where=work, remedy=remedy)
     say("; ".join([f"train: going on with the interrupted training in {work}", *changed.values()]))
-
-
-@contextlib.contextmanager
-def _no_empty_remains(work: Path) -> Iterator[None]:
-    """Leave a folder of a failed training only if there is a state in it to go on from."""
-    try:
-        yield
-    except ProbandError:
-        if not (work / STATE).is_file():
-            shutil.rmtree(work, ignore_errors=True)
-        raise

@@ -12,6 +12,7 @@ from torch import nn
 
 from proband.core.errors import CheckpointError
 from proband.model.checkpoint import write_tensors
+from proband.train.distributed import Team, sharded_like, whole
 
 STATE, BEST, METRICS = "state.safetensors", "best.safetensors", "metrics.jsonl"
 """The last saved state, that of the best tuning evaluation, and the log."""
@@ -30,6 +31,7 @@ class Progress:
         best_mean: Lowest mean loss of a window of steps so far, nats per event.
         best_loss: Lowest tuning loss so far, nats per event.
         best_step: Step of that loss.
+        evaluated: Step of the last tuning evaluation.
         num_worse: Evaluations since.
         stopped: Whether training ended early.
     """
@@ -42,28 +44,38 @@ class Progress:
     best_mean: float = float("inf")
     best_loss: float = float("inf")
     best_step: int = 0
+    evaluated: int = 0
     num_worse: int = 0
     stopped: bool = False
 
 
-def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, team: Team
+) -> None:
     """Write the whole state; a crash in the middle leaves the previous one in force.
 
-    Tensors and progress go into one file, so that they cannot disagree. No random generator needs saving:
-    order and dropout are functions of the seed and the step.
+    Tensors and progress go into one file, so that they cannot disagree; shards of a team are put together,
+    so that any other team can go on. No random generator needs saving: order and dropout are functions of
+    the seed and the step.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for parameter, moments in optimizer.state.items():
         for key, value in moments.items():
             tensors[f"optimizer.{names[id(parameter)]}.{key}"] = value
-    numbers = [float(value) for value in asdict(progress).values()]
-    tensors["progress"] = torch.tensor(numbers, dtype=torch.float64)
-    write_tensors(tensors, path)
+    gathered = {}
+    for name, tensor in tensors.items():
+        full = whole(tensor.detach())
+        if team.is_first:
+            gathered[name] = full.cpu()
+    if team.is_first:
+        numbers = [float(value) for value in asdict(progress).values()]
+        write_tensors(gathered | {"progress": torch.tensor(numbers, dtype=torch.float64)}, path)
+    team.wait()
 
 
 def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Restore a saved state into ``model`` and ``optimizer``.
+    """Restore a saved state into ``model`` and ``optimizer``, both shared as this team shares them.
 
     Raises:
         CheckpointError: The state is damaged or of another model.
@@ -72,7 +84,11 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
     for name, parameter in model.named_parameters():
         moments = _below(tensors, f"optimizer.{name}.")
         if moments:
-            optimizer.state[parameter] = moments
+            optimizer.state[parameter] = {
+                # AdamW's count of steps is one number, whatever the shape of the weights.
+                key: value.to(parameter.device) if key == "step" else sharded_like(value, parameter)
+                for key, value in moments.items()
+            }
     values = tensors["progress"].tolist()
     blank = asdict(Progress())
     return Progress(**{key: type(blank[key])(value) for key, value in zip(blank, values, strict=True)})
@@ -86,7 +102,13 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, torch.Tensor]:
     """
     try:
         tensors = load_file(path)
-        model.load_state_dict(_below(tensors, "model."))
+        weights, here = _below(tensors, "model."), model.state_dict()
+        model.load_state_dict(
+            {
+                name: sharded_like(value, here[name]) if name in here else value
+                for name, value in weights.items()
+            }
+        )
         if len(tensors["progress"]) != len(asdict(Progress())):
             raise KeyError("progress of another version")
     except (SafetensorError, RuntimeError, KeyError, OSError) as error:

@@ -87,7 +87,7 @@ def gradient(world: Path, config: TrainConfig, work: Path) -> dict[str, torch.Te
     nats, num_events = trainer._gradients(next(trainer.stream.steps()))
     trainer._rescale(1 / num_events)
     assert num_events > 20
-    assert np.isfinite(nats).all()
+    assert all(np.isfinite(nats))
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 

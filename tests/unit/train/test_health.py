@@ -8,13 +8,14 @@ import pytest
 from proband.core.errors import ConfigError
 from proband.train import loop, train
 from proband.train.config import TrainConfig
+from proband.train.distributed import Team
 from proband.train.health import MARGIN_NATS, WINDOW_STEPS, Watch
 from proband.train.log import read_metrics
 from proband.train.state import Progress
 
 
 def watch(tmp_path: Path, **progress: float) -> Watch:
-    return Watch(Progress(**{"first_loss": 5.0, **progress}), TrainConfig(), tmp_path)
+    return Watch(Progress(**{"first_loss": 5.0, **progress}), Team(), tmp_path)
 
 
 @pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (1.0, math.inf), (math.inf, 1.0)])

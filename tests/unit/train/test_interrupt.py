@@ -27,11 +27,11 @@ def test_sigterm_leaves_with_status_0_and_ctrl_c_does_not() -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # batch queues and launchers send more than one
         assert interrupt.asked == signal.SIGTERM
         with pytest.raises(SystemExit) as caught:
-            interrupt.leave()
+            interrupt.leave(interrupt.flags)
         assert caught.value.code == 0
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            interrupt.leave()
+            interrupt.leave(interrupt.flags)
     assert signal.getsignal(signal.SIGTERM) is before
 
 

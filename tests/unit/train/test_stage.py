@@ -182,20 +182,20 @@ def test_early_stopping_keeps_the_best_weights(
     world: Path, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, torch.Tensor]] = []
-    totals = [5.0, 3.0, 4.0, 4.5, 2.0, 1.0]
+    totals = [9.0, 5.0, 3.0, 4.0, 4.5, 2.0]
 
     def measure(model: Proband, *rest: object) -> Likelihood:
         state = {name: value.clone() for name, value in model.state_dict().items()}
         as_saved = {name: value for name, value in state.items() if "parametrizations" not in name}
         seen.append(as_saved | {"embedding.tokens.weight": model.embedding.tokens.weight.detach().clone()})
-        return Likelihood(0.0, totals[min(len(seen) - 1, 5)], 0.0, 1, 0, {}, {}, {})
+        return Likelihood(0.0, totals[len(seen) - 1], 0.0, 1, 0, {}, {}, {})
 
     monkeypatch.setattr(loop, "measure", measure)
     config = small.model_copy(update={"patience": 2, "epochs": 200.0})
     train(world / "tokens", tmp_path / "m", config=config)
-    assert len(seen) == 5  # four evaluations, and the best model once more
-    assert same(weights(tmp_path / "m"), seen[1])
-    assert not same(seen[3], seen[1])
+    assert len(seen) == 6  # the start, four evaluations, and the best model once more
+    assert same(weights(tmp_path / "m"), seen[2])
+    assert not same(seen[4], seen[2])
     tuned = [line for line in read_metrics(tmp_path / "m") if "tuning" in line]
     assert read_manifest(tmp_path / "m")["notes"]["best_step"] == tuned[1]["step"]
 

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from proband.core.errors import ConfigError
+from proband.tokens.dataset import TokenStore
+from proband.train import train
+from proband.train.build import build_model
+from proband.train.config import TrainConfig
+from proband.train.distributed import Team
+from proband.train.feed import StepStream
+from proband.train.log import read_metrics
+from proband.train.loop import Trainer
+from proband.train.machine import (
+    BFLOAT16_WIDTH,
+    choose_device,
+    choose_precision,
+    computing_in,
+    explained_memory,
+    prepare,
+)
+
+CPU = torch.device("cpu")
+TOO_MANY_BYTES = 2**60
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == CPU
+    with pytest.raises(ConfigError, match=r"no usable GPU; in --device cuda; remedy: give --device cpu"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == choose_device("cuda").type == "cuda"
+
+
+def test_the_precision_by_width_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert choose_precision("auto", CPU, BFLOAT16_WIDTH) == torch.bfloat16
+    assert choose_precision("auto", CPU, BFLOAT16_WIDTH - 1) == torch.float32
+    assert choose_precision("bfloat16", CPU, 96) == torch.bfloat16
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert choose_precision("auto", CPU, 1024) == torch.float32
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert choose_precision("auto", torch.device("cuda"), 96) == torch.bfloat16
+    assert choose_precision("float32", torch.device("cuda"), 96) == torch.float32
+
+
+def loss_and_gradient(world: Path, config: TrainConfig) -> tuple[float, torch.Tensor]:
+    store = TokenStore(world / "tokens")
+    model = build_model(store, {}, config)
+    prepare(model, CPU, config.compile)
+    step = next(StepStream(store, {}, config, Team()).steps())
+    with computing_in(choose_precision(config.precision, CPU, 16), CPU):
+        terms = model(step.micro[0])
+    assert terms.event_when.dtype == terms.event_what.dtype == torch.float32
+    terms.mean.backward()
+    gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+    assert all(gradient.dtype == torch.float32 for gradient in gradients)
+    return terms.mean.item(), torch.cat(gradients)
+
+
+def test_bfloat16_is_close_to_float32(world: Path, small: TrainConfig) -> None:
+    config = small.model_copy(update={"dropout": 0.0, "dim": 64, "num_heads": 2})
+    loss, gradient = loss_and_gradient(world, config)
+    other, rounded = loss_and_gradient(world, config.model_copy(update={"precision": "bfloat16"}))
+    assert other != loss  # it did compute in another type
+    assert other == pytest.approx(loss, rel=2e-3)
+    assert torch.cosine_similarity(gradient, rounded, dim=0) > 0.99
+
+
+def test_training_in_bfloat16_learns_as_in_float32(world: Path, small: TrainConfig, tmp_path: Path) -> None:
+    found = []
+    for precision in ("float32", "bfloat16"):
+        config = small.model_copy(update={"epochs": 3.0, "precision": precision})
+        train(world / "tokens", tmp_path / precision, config=config)
+        found.append(read_metrics(tmp_path / precision)[-1]["tuning"])
+    assert found[1] != found[0]
+    assert found[1] == pytest.approx(found[0], rel=5e-3)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_compute_the_same(world: Path, small: TrainConfig) -> None:
+    config = small.model_copy(update={"dropout": 0.0})
+    loss, gradient = loss_and_gradient(world, config)
+    other, compiled = loss_and_gradient(world, config.model_copy(update={"compile": True}))
+    assert other == pytest.approx(loss, rel=1e-5)
+    assert torch.allclose(gradient, compiled, rtol=1e-3, atol=1e-6)
+
+
+def test_a_step_that_memory_does_not_hold_names_the_option(
+    world: Path, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Trainer._gradients
+
+    def greedy(self: Trainer, *rest: object) -> object:
+        if self.progress.step == 3:
+            torch.empty(TOO_MANY_BYTES, dtype=torch.uint8)
+        return original(self, *rest)
+
+    monkeypatch.setattr(Trainer, "_gradients", greedy)
+    message = (
+        r"^out of memory; in step 4; found 256 padded tokens.*same command.*lower --token-budget goes on"
+    )
+    with pytest.raises(ConfigError, match=message) as caught:
+        train(world / "tokens", tmp_path / "m", config=small)
+    assert "\n" not in str(caught.value)
+    monkeypatch.undo()
+    train(world / "tokens", tmp_path / "m", config=small.model_copy(update={"token_budget": 64}))
+
+
+def test_other_errors_are_not_called_memory() -> None:
+    with pytest.raises(RuntimeError, match="another"), explained_memory("step 1", 64):
+        raise RuntimeError("another")
+    for error in (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), MemoryError()):
+        with (
+            pytest.raises(ConfigError, match="out of memory; in step 1; found 64"),
+            explained_memory("step 1", 64),
+        ):
+            raise error
