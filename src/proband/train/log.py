@@ -1,4 +1,4 @@
-"""metrics.jsonl, the line on the terminal and the loss plot."""
+"""metrics.jsonl, TensorBoard and the loss plot."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from proband.train.state import METRICS
 
+BOARD = "tensorboard"
 PARTS = ("when", "what", "censoring")
 
 
@@ -51,6 +52,8 @@ class Meter:
 class MetricsLog:
     """One JSON object a line; lines after a resumed step are dropped, so no step stands twice.
 
+    The same numbers go to TensorBoard where it is installed.
+
     Args:
         folder: Where metrics.jsonl lies.
         step: The step training goes on from.
@@ -60,6 +63,7 @@ class MetricsLog:
         self.path = folder / METRICS
         kept = [line for line in read_metrics(folder) if line["step"] <= step]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self._board = _board(folder / BOARD, step)
 
     def write(self, step: int, epoch: int, seconds: float, values: dict[str, float]) -> None:
         """Append the line of one step; numbers are cut to six digits."""
@@ -67,6 +71,24 @@ class MetricsLog:
         line |= {name: float(f"{value:.6g}") for name, value in values.items()}
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        if self._board:
+            for name, value in line.items():
+                self._board.add_scalar(name.replace("_", "/", 1), value, step)
+            self._board.flush()
+
+    def close(self) -> None:
+        """Nothing more will be written."""
+        if self._board:
+            self._board.close()
+
+
+def _board(folder: Path, step: int) -> Any:
+    """TensorBoard's writer, None where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

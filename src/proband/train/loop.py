@@ -17,6 +17,7 @@ from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
 from proband.train.config import TrainConfig
+from proband.train.display import Display, terminal
 from proband.train.distributed import Team, accumulating, share_model, whole
 from proband.train.feed import Ahead, Step, StepStream
 from proband.train.health import Watch
@@ -99,10 +100,12 @@ class Trainer:
         self._ticked, self._saved = self.clock(), time.monotonic()
         self._measure_start()
         stream = self.stream.steps(self.progress.epoch, self.progress.index)
-        with self.interrupt, Ahead(stream) as ahead:
+        display = Display(terminal() if self.team.is_first else None)
+        with self.interrupt, display, Ahead(stream) as ahead:
             steps = iter(ahead)
             while not self.finished:
                 *signals, is_save_due = self._step(next(steps), ahead.take_waited())
+                self._show(display)
                 if self.finished or self.progress.step % self.evaluate_steps == 0:
                     self._evaluate()
                 elif self.progress.step % _LOG_STEPS == 0:
@@ -116,6 +119,8 @@ class Trainer:
         if self.progress.evaluated != self.progress.step:
             self._evaluate()
         self._save(STATE)
+        if self.log:
+            self.log.close()
         load_weights(self.work / BEST, self.model)
         return self._tuning()
 
@@ -221,6 +226,11 @@ class Trainer:
         self.meter = Meter()
         if self.log:
             self.log.write(progress.step, progress.epoch, progress.seconds, values)
+
+    def _show(self, display: Display) -> None:
+        progress = self.progress
+        values = self.meter.values()
+        display.show(self.share_done, progress.step, progress.seconds, progress.best_loss, values)
 
     def _save(self, name: str) -> None:
         save_state(self.work / name, self.model, self.optimizer, self.progress, self.team)

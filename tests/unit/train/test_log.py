@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,23 @@ def test_the_meter_is_per_event_and_per_second() -> None:
     expected = {"loss": 6.2, "loss_when": 2, "loss_what": 4, "loss_censoring": 0.2, "gradient_norm": 3}
     expected |= {"events_per_second": 2.5, "padding_share": 0.1, "waiting_share": 0.1}
     assert meter.values() == pytest.approx(expected)
+
+
+def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = MetricsLog(tmp_path, 0)
+    for step in (10, 20, 30):
+        log.write(step, 0, 1.0, {"loss_when": step / 10})
+    MetricsLog(tmp_path, 20).write(25, 0, 1.0, {"loss_when": 2.5})  # went on from step 20
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    found = {event.step: event.value for event in board.Scalars("loss/when")}
+    assert found == {10: 1.0, 20: 2.0, 25: 2.5}
+
+
+def test_without_tensorboard_there_is_only_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    MetricsLog(tmp_path, 0).write(10, 0, 1.0, {"loss": 1.0})
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]

@@ -80,7 +80,7 @@ def test_a_finished_model_folder(whole: Path, world: Path, small: TrainConfig) -
         "model.safetensors",
         "vocabulary.json",
     ]
-    assert sorted(os.listdir(whole)) == names
+    assert sorted(set(os.listdir(whole)) - {"tensorboard"}) == names  # there only where it is installed
     assert os.listdir(whole.parent) == ["model"]
     manifest = read_manifest(whole)
     assert manifest["counts"]["num_weights"] == sum(p.numel() for p in load_model(whole).parameters())
