@@ -130,3 +130,27 @@ def test_a_new_encoder_is_one_class_and_one_entry(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(ENCODERS, "first")
     with pytest.raises(CheckpointError, match="unreadable model"):
         load_model(tmp_path)
+
+
+def test_training_hides_about_the_set_share_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = encoder(drop_modality=0.0, drop_values=0.2).train()
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        made,
+        "encode",
+        lambda standard, missing: seen.append(missing) or made.absent.expand(len(missing), -1, -1),
+    )
+    made(item(*[[1.0, NAN, 1.0]] * 4000))
+    share = seen[0].float().mean(0)
+    assert float(share[1]) == 1
+    assert share[[0, 2]].tolist() == pytest.approx([0.2, 0.2], abs=0.03)
+
+
+def test_a_hidden_subject_is_hidden_at_all_its_measurements() -> None:
+    made = encoder(drop_modality=0.5, drop_values=0.0).train()
+    given = ModalityInput(
+        torch.ones(200, 3, 3), torch.ones(200, 3, dtype=torch.bool), torch.zeros(200, 3).long()
+    )
+    hidden = (made(given) == 7).all(dim=(2, 3))
+    assert (hidden.all(dim=1) | ~hidden.any(dim=1)).all()
+    assert 0.3 < float(hidden[:, 0].float().mean()) < 0.7
