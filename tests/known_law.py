@@ -7,12 +7,15 @@ can stand in for a trained one.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from proband.model.config import ModelConfig
@@ -103,30 +106,95 @@ def exact_risk(law: KnownLaw, state: int, days: int, waited: int = 0, outcome: i
     return float(events[:, outcome].sum())
 
 
-def simulate(num_subjects: int, seed: int, years: float = 12.0) -> pl.DataFrame:
-    """Records of the world as MEDS events, censored after ``years``."""
+class Geometric:
+    """Gaps without memory: a day's probability of the next event is ``RATES[state]``."""
+
+    @staticmethod
+    def draw(state: int, rng: np.random.Generator) -> int:
+        """A gap in whole days, at least 1."""
+        return int(rng.geometric(RATES[state]))
+
+    @staticmethod
+    def survival(state: int, days: int) -> float:
+        """P(gap > days)."""
+        return (1 - RATES[state]) ** days
+
+
+class Renewal:
+    """Gaps with memory, of rising, falling and humped hazards, rounded up to whole days."""
+
+    LAWS: ClassVar = {
+        1: stats.weibull_min(3.0, scale=60),
+        A: stats.lognorm(0.4, scale=90),
+        B: stats.weibull_min(0.7, scale=60),
+        C: stats.lognorm(0.8, scale=150),
+        D: stats.weibull_min(2.0, scale=100),
+    }
+
+    @classmethod
+    def draw(cls, state: int, rng: np.random.Generator) -> int:
+        """A gap in whole days, at least 1."""
+        return max(1, math.ceil(cls.LAWS[state].ppf(rng.random())))
+
+    @classmethod
+    def survival(cls, state: int, days: int) -> float:
+        """P(gap > days)."""
+        return float(cls.LAWS[state].sf(days))
+
+
+GapLaw = type[Geometric] | type[Renewal]
+
+
+def simulate(
+    num_subjects: int,
+    seed: int,
+    years: float = 12.0,
+    gaps: GapLaw = Geometric,
+    entry_years: tuple[float, float] | None = None,
+) -> pl.DataFrame:
+    """Records of the world as MEDS events, censored after ``years``.
+
+    With ``entry_years``, follow-up begins at a random age between the two, for those who are alive by then;
+    what happened to them before is known, but whoever died before is not in the data.
+    """
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[tuple] = []
+    end = round(years * 365.25)
     for subject in range(1, num_subjects + 1):
+        entry = round(rng.uniform(*entry_years) * 365.25) if entry_years else 0
+        days, states = _life(gaps, end, rng)
+        while states and states[-1] == DEATH and days[-1] <= entry:
+            days, states = _life(gaps, end, rng)
         rows.append((subject, None, "Gender//F" if subject % 2 else "Gender//M"))
         rows.append((subject, START, "MEDS_BIRTH"))
-        state, day, end = 1, 0, round(years * 365.25)
-        while True:
-            day += int(rng.geometric(RATES[state]))
-            if day > end:
-                rows.append((subject, START + timedelta(days=end), "OBSERVATION_PERIOD//END"))
-                break
-            state = int(rng.choice(range(A, DEATH + 1), p=NEXT[state]))
-            rows.append((subject, START + timedelta(days=day), CODES[state]))
-            if state == DEATH:
-                break
-        rows.append((subject, START, "OBSERVATION_PERIOD//START"))
+        rows += [
+            (subject, START + timedelta(days=day), CODES[state])
+            for day, state in zip(days, states, strict=True)
+        ]
+        if not states or states[-1] != DEATH:
+            rows.append((subject, START + timedelta(days=end), "OBSERVATION_PERIOD//END"))
+        rows.append((subject, START + timedelta(days=entry), "OBSERVATION_PERIOD//START"))
     schema = {"subject_id": pl.Int64, "time": pl.Datetime("us"), "code": pl.String}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     values = frame.with_columns(
         pl.lit(None, pl.Float32).alias("numeric_value"), pl.lit(None, pl.String).alias("unit")
     )
     return values.sort("subject_id", "time", nulls_last=False, maintain_order=True)
+
+
+def _life(gaps: GapLaw, end: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Days and states of one subject's events until death or ``end``."""
+    days: list[int] = []
+    states: list[int] = []
+    state, day = 1, 0
+    while state != DEATH:
+        day += gaps.draw(state, rng)
+        if day > end:
+            break
+        state = int(rng.choice(range(A, DEATH + 1), p=NEXT[state]))
+        days.append(day)
+        states.append(state)
+    return days, states
 
 
 def write_meds(events: pl.DataFrame, folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -11,11 +12,12 @@ import pytest
 import torch
 
 import known_law
-from known_law import CODES, NEXT, RATES, A, C, D, KnownLaw
+from known_law import CODES, NEXT, A, C, D, Geometric, KnownLaw, Renewal
 from proband.core.batch import CENSORED, EVENT
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import load_model
+from proband.model.transformer import Proband
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
@@ -26,9 +28,16 @@ YEARS = 2.0  # short, so that many a silence is cut by the end of follow-up
 CONFIG = TrainConfig(
     depth=1, dim=32, num_heads=2, context=64, epochs=25, dropout=0.0, batch_tokens=512, learning_rate=2e-3
 )
-END = "OBSERVATION_PERIOD//END"
+START, END = "OBSERVATION_PERIOD//START", "OBSERVATION_PERIOD//END"
 
 pytestmark = pytest.mark.slow
+
+
+def fit(folder: Path, events: pl.DataFrame, config: TrainConfig = CONFIG) -> None:
+    """Train on ``events``; ``folder`` gets meds, tokens and model."""
+    known_law.write_meds(events, folder / "meds")
+    tokens(folder / "meds", folder / "tokens", workers=1)
+    train(folder / "tokens", folder / "model", config=config)
 
 
 @pytest.fixture(scope="module")
@@ -36,57 +45,132 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models: one told of the end of follow-up, and one for which records end with their last event."""
     root = tmp_path_factory.mktemp("law")
     events = known_law.simulate(3000, 0, YEARS)
-    for name, kept in (("whole", events), ("deaf", events.filter(pl.col("code") != END))):
-        known_law.write_meds(kept, root / name / "meds")
-        tokens(root / name / "meds", root / name / "tokens", workers=1)
-        train(root / name / "tokens", root / name / "model", config=CONFIG)
+    fit(root / "whole", events)
+    fit(root / "deaf", events.filter(pl.col("code") != END))
     return root
 
 
-def true_nats(store: TokenStore) -> float:
+@pytest.fixture(scope="module")
+def renewal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a world whose gaps have memory, which takes more records to learn."""
+    root = tmp_path_factory.mktemp("renewal")
+    events = known_law.simulate(6000, 1, YEARS, Renewal)
+    config = CONFIG.model_copy(update={"epochs": 40.0, "patience": 12})
+    fit(root / "whole", events, config)
+    fit(root / "deaf", events.filter(pl.col("code") != END), config)
+    return root
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three models of people who enter late: one told when, one that takes them as followed from birth, and
+    one that does not know that they were silent between their last event and entry."""
+    root = tmp_path_factory.mktemp("late")
+    events = known_law.simulate(2500, 2, 3.0, entry_years=(1.0, 2.0))
+    fit(root / "whole", events)
+    at_birth = pl.when(pl.col("code") == START).then(known_law.START).otherwise("time")
+    fit(
+        root / "immortal",
+        events.with_columns(time=at_birth.cast(pl.Datetime("us"))).sort("subject_id", "time"),
+    )
+    with patch.object(Proband, "_log_silence", lambda self, log_mass, *_: torch.zeros(len(log_mass))):
+        fit(root / "unaware", events)
+    return root
+
+
+def true_nats(store: TokenStore, gaps: known_law.GapLaw = Geometric) -> float:
     """Nats per held-out event under the law that made the records."""
     batch = load_batch(store, make_windows(store, store.rows_of("held_out"), 64))
     code = [CODES.index(name) if name in CODES else -1 for name in store.vocabulary.codes]
     total, events = 0.0, 0
     for row, at in (batch.target > 0).nonzero().tolist():
         state, days = code[int(batch.tokens[row, at])], int(batch.gaps[row, at]) // 1440
-        silent = math.log(1 - RATES[state])
+        total += math.log(gaps.survival(state, int(batch.waited[row, at]) // 1440))
         if batch.target[row, at] == EVENT:
             following = code[int(batch.next_tokens[row, at])]
-            total -= math.log(RATES[state]) + (days - 1) * silent + math.log(NEXT[state][following - A])
+            total -= math.log(gaps.survival(state, days - 1) - gaps.survival(state, days))
+            total -= math.log(NEXT[state][following - A])
             events += 1
         elif batch.target[row, at] == CENSORED:
-            total -= days * silent
+            total -= math.log(gaps.survival(state, days))
     return total / events
 
 
-def survival(folder: Path, store: TokenStore, state: int, days: int) -> float:
-    """The model's P(gap > days) after ``state``, over held-out histories."""
+def after(folder: Path, store: TokenStore, state: int) -> tuple[Proband, torch.Tensor]:
+    """The model, and what it has read of held-out histories that end in ``state``."""
     model = load_model(folder)
     batch = load_batch(store, make_windows(store, store.rows_of("held_out"), 64))
     at = batch.tokens == store.vocabulary.index[CODES[state]]
     with torch.no_grad():
-        hidden = model.hidden(batch.tokens, batch.ages, batch.statics, {})[0][at]
+        return model, model.hidden(batch.tokens, batch.ages, batch.statics, {})[0][at]
+
+
+def survival(folder: Path, store: TokenStore, state: int, days: int) -> float:
+    """The model's P(gap > days) after ``state``, over held-out histories."""
+    model, hidden = after(folder, store, state)
+    with torch.no_grad():
         found = model.bins.log_survival(model.when(hidden), torch.full((len(hidden),), days + 1))
     return float(found.exp().mean())
 
 
-def test_the_likelihood_approaches_that_of_the_law(world: Path) -> None:
-    store = TokenStore(world / "whole" / "tokens")
-    truth = true_nats(store)
-    found = likelihood(world / "whole" / "model", world / "whole" / "tokens")["total"]
+def next_death(folder: Path, store: TokenStore, state: int) -> float:
+    """The model's P(the next event is death) after ``state``, given that it comes after 60 days."""
+    model, hidden = after(folder, store, state)
+    bins = model.bins.bin_of(torch.full((len(hidden),), 60))
+    seen = torch.zeros(len(hidden), len(store.vocabulary), dtype=torch.bool)
+    with torch.no_grad():
+        return float(model.log_codes(hidden, bins, seen).exp()[:, store.vocabulary.death].mean())
+
+
+@pytest.mark.parametrize(("name", "gaps"), [("world", Geometric), ("renewal", Renewal)])
+def test_the_likelihood_approaches_that_of_the_law(
+    name: str, gaps: known_law.GapLaw, request: pytest.FixtureRequest
+) -> None:
+    root = request.getfixturevalue(name)
+    truth = true_nats(TokenStore(root / "whole" / "tokens"), gaps)
+    found = likelihood(root / "whole" / "model", root / "whole" / "tokens")["total"]
     assert -0.005 * truth < found - truth < 0.01 * truth
-    deaf = likelihood(world / "deaf" / "model", world / "whole" / "tokens")["total"]
+    deaf = likelihood(root / "deaf" / "model", root / "whole" / "tokens")["total"]
     assert deaf - truth > 2 * (found - truth)
 
 
 @pytest.mark.parametrize("state", [A, C])
-def test_the_gap_law_is_recovered_only_if_silence_is_scored(world: Path, state: int) -> None:
-    store = TokenStore(world / "whole" / "tokens")
-    truth = (1 - RATES[state]) ** 180
-    assert survival(world / "whole" / "model", store, state, 180) == pytest.approx(truth, abs=0.04)
+@pytest.mark.parametrize(("name", "gaps"), [("world", Geometric), ("renewal", Renewal)])
+def test_the_gap_law_is_recovered_only_if_silence_is_scored(
+    name: str, gaps: known_law.GapLaw, state: int, request: pytest.FixtureRequest
+) -> None:
+    root = request.getfixturevalue(name)
+    store = TokenStore(root / "whole" / "tokens")
+    for days in (60, 120, 180):
+        truth = gaps.survival(state, days)
+        assert survival(root / "whole" / "model", store, state, days) == pytest.approx(truth, abs=0.04)
     if state == C:  # the slowest state, whose silences are cut most
-        assert survival(world / "deaf" / "model", store, state, 180) < truth - 0.08
+        assert survival(root / "deaf" / "model", store, state, 180) < gaps.survival(state, 180) - 0.08
+
+
+def test_late_entry_is_scored_by_what_could_be_seen(late: Path) -> None:
+    store = TokenStore(late / "whole" / "tokens")
+    truth = true_nats(store)
+    found = {
+        name: likelihood(late / name / "model", late / "whole" / "tokens")["total"]
+        for name in ("whole", "unaware")
+    }
+    assert -0.005 * truth < found["whole"] - truth < 0.01 * truth
+    assert found["unaware"] > found["whole"] + 0.01
+
+
+def test_who_must_survive_to_enter_hides_deaths_from_a_model_not_told(late: Path) -> None:
+    store = TokenStore(late / "whole" / "tokens")
+    truth = NEXT[C][-1]
+    assert next_death(late / "whole" / "model", store, C) == pytest.approx(truth, abs=0.04)
+    assert next_death(late / "immortal" / "model", store, C) < truth - 0.05
+
+
+def test_long_silences_are_met_more_often_at_entry_and_a_model_must_know(late: Path) -> None:
+    store = TokenStore(late / "whole" / "tokens")
+    truth = Geometric.survival(C, 180)
+    assert survival(late / "whole" / "model", store, C, 180) == pytest.approx(truth, abs=0.04)
+    assert survival(late / "unaware" / "model", store, C, 180) > truth + 0.06
 
 
 def test_the_risks_of_a_trained_model_are_those_of_the_world(world: Path, tmp_path: Path) -> None:

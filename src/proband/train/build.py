@@ -89,7 +89,7 @@ def count_gaps(store: TokenStore, bins: GapBins) -> torch.Tensor:
 
 
 def code_rates(store: TokenStore) -> tuple[torch.Tensor, torch.Tensor]:
-    """How often a code comes next in train records: while it is new to the subject, and after it was had.
+    """How often a code comes next in scored train events: while new to the subject, and after it was had.
 
     Returns:
         Two float64 tensors (vocabulary,), both above 0. A rate of little evidence is shrunk: a new code's to
@@ -99,12 +99,15 @@ def code_rates(store: TokenStore) -> tuple[torch.Tensor, torch.Tensor]:
     new, repeats, had = np.zeros(size), np.zeros(size), np.zeros(size)
     num_positions = 0
     for row in store.rows_of("train"):
-        tokens = store.record(int(row))[0]
-        codes, first, number = np.unique(tokens, return_index=True, return_counts=True)
-        new[codes] += 1
-        repeats[codes] += number - 1
-        had[codes] += len(tokens) - 1 - first
-        num_positions += len(tokens) - 1
+        tokens, minutes = store.record(int(row))
+        start = int(np.searchsorted(minutes[1:], store.entry[row], side="right"))  # before the first scored
+        codes, first = np.unique(tokens, return_index=True)
+        new[codes[first > start]] += 1
+        scored, number = np.unique(tokens[start + 1 :], return_counts=True)
+        repeats[scored] += number
+        had[codes] += len(tokens) - 1 - np.maximum(first, start)
+        num_positions += len(tokens) - 1 - start
+    repeats -= new
     new_rate = (new + 0.5) / (num_positions - had + 1)
     repeat_rate = (repeats + _PRIOR_POSITIONS * new_rate) / (had + _PRIOR_POSITIONS)
     return torch.from_numpy(new_rate), torch.from_numpy(repeat_rate)
