@@ -10,11 +10,12 @@ budgets, beside an age-sex table fitted on the same train and tuning subjects:
 - disease AUC: within sex and 5-year age band, no gap (see delphi_scores.disease_aucs), over diseases with at
   least 25 held-out cases.
 
-    python experiments/delphi.py OUT --data FOLDER --seconds 250 500 1000
+    python experiments/delphi.py OUT --data FOLDER --seconds 250 500 750 1000
 
 Budgets are CPU seconds of this process, tuning evaluations included, because the machine may be shared. It
 is one training: the learning rate falls at the end of every budget and rises to half its peak for the next.
-The weights scored are those with the best tuning loss up to then. Data: gerstung-lab/Delphi (MIT),
+The weights scored are those with the best tuning loss up to then. The same OUT with further budgets goes
+on with its training. Data: gerstung-lab/Delphi (MIT),
 doi:10.1038/s41586-025-09529-3. The definitions of the comparison are in docs/train.md. OUT gets delphi.csv,
 seconds.csv and seconds.png (tuning loss over time); the last line of the output is JSON.
 """
@@ -37,6 +38,7 @@ from delphi_table import AgeSexTable
 BIRTH = datetime(1950, 1, 1)  # the data give ages only; any birth date does
 QUICK_SECONDS = (5.0, 10.0)
 TOKENS_AT_ONCE = 8192
+TABLE = "delphi.csv"
 
 
 def read_events(data: Path) -> pl.DataFrame:
@@ -183,13 +185,15 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("PROBAND_DATA", ".")) / "delphi-simulated"
     )
-    parser.add_argument("--seconds", type=float, nargs="+", default=[250, 500, 1000], help="CPU seconds.")
+    parser.add_argument(
+        "--seconds", type=float, nargs="+", default=[250, 500, 750, 1000], help="CPU seconds."
+    )
     parser.add_argument("--quick", action="store_true", help="5 and 10 seconds, two blocks.")
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--dim", type=int, default=96)
     parser.add_argument("--dropout", type=float, default=0.4)
     parser.add_argument("--weight-decay", type=float, default=1.0)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--batch-tokens", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
     return parser
@@ -210,8 +214,10 @@ def main() -> None:
     store = TokenStore(out / "tokens")
     contest = Contest(events, store)
     work = out / "training"
-    work.mkdir(exist_ok=False)
+    work.mkdir(exist_ok=True)
     rows = [{"seconds": 0.0, "model": "age-sex table", **contest.table}]
+    if (out / TABLE).exists():
+        rows = pl.read_csv(out / TABLE).to_dicts()
     for seconds in sorted(options.seconds):
         model, spent, steps = train_on(store, work, settings(options, seconds))
         scores = contest.score(model, 256)
@@ -226,7 +232,7 @@ def report(out: Path, rows: list[dict], contest: Contest) -> None:
     from proband.train.log import read_metrics
 
     table = pl.from_dicts(rows, infer_schema_length=None)
-    table.write_csv(out / "delphi.csv")
+    table.write_csv(out / TABLE)
     lines = [line for line in read_metrics(out / "training") if "tuning" in line]
     pl.from_dicts([{key: line[key] for key in ("seconds", "tuning")} for line in lines]).write_csv(
         out / "seconds.csv"

@@ -18,12 +18,10 @@ from typing import Any
 from unittest.mock import patch
 
 import delphi
-import numpy as np
 import torch
 from torch import nn
 
 from proband.model import attention, embedding, heads
-from proband.model.gaps import fit_gap_edges
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
 from proband.train import build, loop
@@ -99,10 +97,6 @@ def _hide_tokens(old: Callable) -> Callable:
     return forward
 
 
-def _log_spaced(old: Callable) -> Callable:
-    return lambda store: fit_gap_edges(np.zeros(0, dtype=int), store.vocabulary.resolution_minutes)
-
-
 class MuonBesideAdamW:
     """Muon (Jordan et al. 2024) for the trunk's matrices, AdamW for the rest, at one learning rate."""
 
@@ -139,13 +133,13 @@ ABLATIONS: dict[str, Callable] = {
     "untied": untied,
     "position rotary only": replaced(attention.Rotary, "__init__", _without_age),
     "code head blind to the gap": replaced(heads.WhatHead, "forward", _blind_to_the_gap),
-    "log-spaced gap bins": replaced(build, "gap_edges", _log_spaced),
     "4,096 tokens a step": settings(batch_tokens=4096),
     "dropout 0.1, weight decay 0.1": settings(dropout=0.1, weight_decay=0.1),
     "depth 2": settings(depth=2),
     "depth 6": settings(depth=6, dim=96),
     "width 192": settings(dim=192),
-    "learning rate 4e-3": settings(learning_rate=4e-3),
+    "learning rate 2e-3": settings(learning_rate=2e-3),
+    "learning rate 8e-3": settings(learning_rate=8e-3),
     "history tokens dropped": replaced(embedding.Embedding, "forward", _hide_tokens),
     "Muon": replaced(loop, "make_optimizer", lambda old: MuonBesideAdamW),
 }

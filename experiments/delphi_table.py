@@ -17,32 +17,27 @@ class AgeSexTable:
     """Rates shrunk to the code's rate over all ages by ``prior_events``.
 
     A code already had has no rate; a code never seen has the rate of half an event over all follow-up.
+
+    Args:
+        exposure, counts: Days at risk and events, each (sex, band, code).
+        index: Column of each code.
+        prior_events: Weight of the rate over all ages, in events.
     """
 
-    def __init__(self, events: pl.DataFrame, codes: list[str], prior_events: float) -> None:
-        self.index = {code: at for at, code in enumerate(codes)}
-        exposure, counts = self._tally(events)
-        at_risk = np.maximum(exposure, 1e-9)
-        overall = (counts.sum((0, 1)) + 0.5) / at_risk.sum((0, 1))
-        prior_days = prior_events / overall
-        self.rates = (counts + prior_events) / (at_risk + prior_days)
+    def __init__(
+        self, exposure: np.ndarray, counts: np.ndarray, index: dict[str, int], prior_events: float
+    ) -> None:
+        self.index = index
+        overall = (counts.sum((0, 1)) + 0.5) / exposure.sum((0, 1))
+        self.rates = (counts + prior_events) / (exposure + prior_events / overall)
 
     @classmethod
     def fitted(cls, train: pl.DataFrame, tuning: pl.DataFrame, codes: list[str]) -> AgeSexTable:
         """The table of train events whose shrinkage suits the tuning events best."""
-        tables = [cls(train, codes, prior) for prior in PRIOR_EVENTS]
+        index = {code: at for at, code in enumerate(codes)}
+        exposure, counts = tally(train, index)
+        tables = [cls(exposure, counts, index, prior) for prior in PRIOR_EVENTS]
         return min(tables, key=lambda table: table.nats_per_event(tuning))
-
-    def _tally(self, events: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Days at risk and events, each (sex, band, code)."""
-        shape = (3, NUM_BANDS, len(self.index))
-        exposure, counts = np.zeros(shape), np.zeros(shape)
-        for sex, days, codes in subjects_of(events, self.index):
-            exposure[sex] += overlap_days(days[-1])[:, None]
-            for day, code in zip(days, codes, strict=True):
-                counts[sex, band_of(day), code] += 1
-                exposure[sex, :, code] -= overlap_days(days[-1]) - overlap_days(day)
-        return exposure, counts
 
     def nats_per_event(self, events: pl.DataFrame) -> float:
         """Joint NLL per event: integrated rates of codes not yet had, less log rates of what happened."""
@@ -85,6 +80,18 @@ class AgeSexTable:
         low = np.minimum(at.astype(int), NUM_BANDS - 2)
         share = (at - low)[:, None]
         return (self.rates[sex, low] * (1 - share) + self.rates[sex, low + 1] * share).astype(np.float32)
+
+
+def tally(events: pl.DataFrame, index: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Days at risk and events, each (sex, band, code)."""
+    shape = (3, NUM_BANDS, len(index))
+    exposure, counts = np.zeros(shape), np.zeros(shape)
+    for sex, days, codes in subjects_of(events, index):
+        exposure[sex] += overlap_days(days[-1])[:, None]
+        for day, code in zip(days, codes, strict=True):
+            counts[sex, band_of(day), code] += 1
+            exposure[sex, :, code] -= overlap_days(days[-1]) - overlap_days(day)
+    return np.maximum(exposure, 1e-9), counts
 
 
 def subjects_of(events: pl.DataFrame, index: dict[str, int]) -> Iterator[tuple[int, np.ndarray, list[int]]]:
