@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from proband.forecast.histories import Histories
-from proband.forecast.rollout import Question, roll_out
+from proband.forecast.rollout import roll_out
+from proband.forecast.sums import Question
 from proband.model.config import ModelConfig, preset
 from proband.model.gaps import fit_gap_edges
 from proband.model.transformer import Proband
@@ -45,9 +46,17 @@ def cached_seconds(model: Proband, histories: Histories, num_paths: int, num_eve
         max_events=num_events,
         seed=0,
     )
+    lengths = histories.lengths.numpy()
     started = time.perf_counter()
-    roll_out(model, histories, question)
+    for _ in roll_out(model, lambda index: rows_of(histories, index), lengths, question):
+        pass
     return time.perf_counter() - started
+
+
+def rows_of(histories: Histories, index: np.ndarray) -> Histories:
+    """Some of the histories."""
+    items = {name: value[index] for name, value in vars(histories).items() if name != "modalities"}
+    return Histories(**items, modalities={})
 
 
 @torch.no_grad()

@@ -52,6 +52,7 @@ class KnownLaw(Proband):
             vocabulary_size=len(CODES), gap_edges=fit_gap_edges(np.zeros(0, dtype=int), 1440)
         )
         self.bins = GapBins(self.config.gap_edges, 1440)
+        self.blocks = nn.ModuleList()
         mass, codes = np.zeros((len(CODES), self.bins.num_bins)), np.zeros((len(CODES), len(CODES)))
         mass[:, 1], codes[:, A] = 1, 1
         for state in NEXT:
@@ -61,8 +62,10 @@ class KnownLaw(Proband):
         self.mass, self.codes = torch.from_numpy(mass), torch.from_numpy(codes)
 
     def hidden(self, tokens: Tensor, ages: Tensor, statics: Tensor, modalities: dict) -> tuple:
-        empty = torch.zeros(len(tokens), 1, tokens.shape[1], 4)
-        return nn.functional.one_hot(tokens, len(CODES)).double(), [(empty, empty)]
+        return nn.functional.one_hot(tokens, len(CODES)).double(), []
+
+    def prepare(self, modalities: dict, batch: int) -> list:
+        return []
 
     def step(self, tokens: Tensor, *_: object) -> Tensor:
         return nn.functional.one_hot(tokens, len(CODES)).double()

@@ -24,9 +24,9 @@ def command(
     ] = "scope",
     paths: Annotated[int, typer.Option(help="Sampled futures per prediction.")] = 64,
     max_events: Annotated[int, typer.Option(help="Events on a path before it is cut as unresolved.")] = 512,
-    path_budget: Annotated[
-        int, typer.Option(help="Paths in memory together; lower it to save memory.")
-    ] = 2048,
+    memory: Annotated[
+        float, typer.Option(help="GiB for the caches of all processes together; more paths run at once.")
+    ] = 2.0,
     split: Annotated[str, typer.Option(help="train, tuning or held_out.")] = "held_out",
     name: Annotated[
         str | None, typer.Option(help="Name in the RiskTable; default the model folder's.")
@@ -48,7 +48,7 @@ def command(
         estimator=estimator,
         paths=paths,
         max_events=max_events,
-        path_budget=path_budget,
+        memory=memory,
         split=split,
         name=name or model.resolve().name,
         seed=seed,

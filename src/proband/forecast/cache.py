@@ -1,84 +1,144 @@
-"""The key/value cache: a prompt computed once and shared by a subject's paths, and the paths' own part."""
+"""Where keys and values lie: pages of histories, which their paths share, and pages of paths."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from jaxtyping import Int
 
-from proband.forecast.histories import Histories
+from proband.forecast.budget import Budget
+from proband.model.pages import PAGE, Pages, Window
 from proband.model.transformer import BlockCache, Proband
 
-_FIRST_CAPACITY = 32
 
+class Cache:
+    """Pages of all blocks, and for every slot the list of pages its path reads.
 
-@dataclass
-class PathCache:
-    """Cache of some subjects times ``paths``.
+    A path reads the leading positions always and of history and path the newest ``context`` tokens: the
+    oldest leave as new ones come, one by one, and nothing is computed again.
 
-    Attributes:
-        prompt: Per block, keys and values (subjects, heads, prompt, head_dim), then the fusion layer's own.
-        prompt_mask: Which prompt positions are real.
-        next_position: Position of the first sampled token, per subject.
-        paths: Per block, buffers (subjects, heads, paths, head_dim, capacity).
-        length: Tokens on the paths so far.
+    Args:
+        model: Whose keys and values.
+        budget: Slots and pages.
+        device: Where they lie.
     """
 
-    prompt: list[BlockCache]
-    prompt_mask: Bool[Tensor, "subjects prompt"]
-    next_position: Int[Tensor, " subjects"]
-    paths: list[tuple[Tensor, Tensor]]
-    length: int = 0
-
-    def make_room(self) -> None:
-        """Double the buffers when they are full."""
-        capacity = self.paths[0][0].shape[-1]
-        if self.length < capacity:
-            return
-        self.paths = [(_widened(keys), _widened(values)) for keys, values in self.paths]
-
-    def keep(self, subjects: Int[Tensor, " kept"], slots: Int[Tensor, "kept slots"]) -> None:
-        """Drop all but some subjects, and of their paths all but ``slots``."""
-        self.prompt = [tuple(tensor[subjects] for tensor in block) for block in self.prompt]
-        self.prompt_mask = self.prompt_mask[subjects]
-        self.next_position = self.next_position[subjects]
-        self.paths = [
-            (self._kept(keys, subjects, slots), self._kept(values, subjects, slots))
-            for keys, values in self.paths
+    def __init__(self, model: Proband, budget: Budget, device: torch.device) -> None:
+        config = model.config
+        self.context = config.context
+        self.num_latents = config.num_latents
+        self.num_lead = math.ceil(config.num_latents / PAGE)
+        self.pages = [
+            Pages.empty(budget.num_pages, config.num_heads, config.head_dim, device) for _ in model.blocks
         ]
+        self._free = list(range(budget.num_pages - 1, -1, -1))  # the last freed is the first reused
+        shape = (budget.num_slots, budget.table_width)
+        self._table = np.zeros(shape, dtype=np.int32)
+        self._used = np.zeros(shape, dtype=np.uint8)
+        self._begin = np.zeros(budget.num_slots, dtype=np.int64)
+        self._skip = np.zeros(budget.num_slots, dtype=np.int64)
+        self._count = np.zeros(budget.num_slots, dtype=np.int64)
+        self._own = np.zeros(budget.num_slots, dtype=np.int64)  # first page of the path itself
+        self._tokens = np.zeros(budget.num_slots, dtype=np.int64)  # read beside the leading positions
 
-    def _kept(self, buffer: Tensor, subjects: Tensor, slots: Tensor) -> Tensor:
-        """The used part of the kept paths, in a new buffer of the same capacity."""
-        used = buffer[subjects[:, None], :, slots, :, : self.length].transpose(1, 2)
-        kept = buffer.new_empty((*used.shape[:-1], buffer.shape[-1]))
-        kept[..., : self.length] = used
-        return kept
+    def keep_history(self, blocks: Sequence[BlockCache], row: int, length: int) -> Int[np.ndarray, " pages"]:
+        """Write one history of a batch that was read; returns its pages, leading ones first.
+
+        Args:
+            blocks: What :meth:`Proband.hidden` returned.
+            row: The history's row.
+            length: Its tokens.
+        """
+        pages = self._take(self.num_lead + math.ceil(length / PAGE))
+        lead, latents = self.num_lead, self.num_latents
+        for store, (keys, values) in zip(self.pages, blocks, strict=True):
+            store.fill(pages[:lead], keys[row, :, :latents], values[row, :, :latents])
+            record = slice(latents, latents + length)
+            store.fill(pages[lead:], keys[row, :, record], values[row, :, record])
+        return pages
+
+    def give_back(self, pages: Int[np.ndarray, " pages"]) -> None:
+        """Free the pages of a history that no path needs any more."""
+        self._free.extend(pages.tolist())
+
+    def start(self, slots: slice, pages: Int[np.ndarray, " pages"], length: int) -> None:
+        """Let empty slots begin behind the history at ``pages``, of ``length`` tokens."""
+        number = len(pages)
+        self._table[slots, :number] = pages
+        self._used[slots, : self.num_lead] = _filled(self.num_latents)
+        self._used[slots, self.num_lead : number] = _filled(length)
+        self._begin[slots], self._skip[slots] = self.num_lead, 0
+        self._count[slots] = self._own[slots] = number
+        self._tokens[slots] = length
+
+    def append(self, num_slots: int) -> None:
+        """Make room for one token on each of the first slots, which are all in use."""
+        rows = np.arange(num_slots)
+        count = self._count[:num_slots]
+        full = (count == self._own[:num_slots]) | (self._used[rows, count - 1] == PAGE)
+        grown = rows[full]
+        self._table[grown, count[full]] = self._take(len(grown))
+        self._used[grown, count[full]] = 0
+        count += full
+        self._used[rows, count - 1] += 1
+        self._tokens[:num_slots] += 1
+        crowded = rows[self._tokens[:num_slots] > self.context]
+        if len(crowded):
+            self._forget(crowded)
+
+    def _forget(self, rows: Int[np.ndarray, " rows"]) -> None:
+        """Stop reading the oldest token of ``rows``."""
+        self._tokens[rows] -= 1
+        self._skip[rows] += 1
+        rows = rows[self._skip[rows] == self._used[rows, self._begin[rows]]]
+        own = rows[self._begin[rows] >= self._own[rows]]
+        self._free.extend(self._table[own, self._begin[own]].tolist())
+        self._begin[rows] += 1
+        self._skip[rows] = 0
+
+    def end(self, slots: Int[np.ndarray, " slots"]) -> None:
+        """Free what paths that are over have filled."""
+        for slot in slots.tolist():
+            first = max(self._own[slot], self._begin[slot])
+            self._free.extend(self._table[slot, first : self._count[slot]].tolist())
+        self._count[slots] = 0
+
+    def move(self, to: Int[np.ndarray, " moved"], origin: Int[np.ndarray, " moved"]) -> None:
+        """Let the paths in slots ``origin`` go on in the empty slots ``to``."""
+        for array in (
+            self._table,
+            self._used,
+            self._begin,
+            self._skip,
+            self._count,
+            self._own,
+            self._tokens,
+        ):
+            array[to] = array[origin]
+        self._count[origin] = 0
+
+    def window(self, num_slots: int) -> Window:
+        """What the first slots read."""
+        first = slice(num_slots)
+        return Window(
+            self._table[first],
+            self._used[first],
+            self._begin[first],
+            self._skip[first],
+            self._count[first],
+            self.num_lead,
+        )
+
+    def _take(self, number: int) -> Int[np.ndarray, " number"]:
+        taken = [self._free.pop() for _ in range(number)]
+        return np.asarray(taken, dtype=np.int64)
 
 
-def _widened(buffer: Tensor) -> Tensor:
-    return torch.cat([buffer, torch.empty_like(buffer)], dim=-1)
-
-
-def prefill(
-    model: Proband, histories: Histories, num_paths: int
-) -> tuple[Float[Tensor, "subjects dim"], PathCache]:
-    """Read all histories once.
-
-    Returns:
-        The state after each history's last token, and a cache ready for ``num_paths`` paths each.
-    """
-    hidden, prompt = model.hidden(histories.tokens, histories.ages, histories.statics, histories.modalities)
-    subjects, length = histories.tokens.shape
-    latents = prompt[0][0].shape[2] - length if prompt else 0
-    real = torch.arange(length)[None] < histories.lengths[:, None]
-    mask = torch.cat([torch.ones(subjects, latents, dtype=torch.bool), real], dim=1)
-    paths = []
-    for keys, *_ in prompt:
-        heads, head_dim = keys.shape[1], keys.shape[3]
-        shape = (subjects, heads, num_paths, head_dim, _FIRST_CAPACITY)
-        paths.append((keys.new_empty(shape), keys.new_empty(shape)))
-    last = hidden[torch.arange(subjects), histories.lengths - 1]
-    prompt = [tuple(tensor.contiguous() for tensor in block) for block in prompt]  # read at every step
-    return last, PathCache(prompt, mask, latents + histories.lengths, paths)
+def _filled(length: int) -> Int[np.ndarray, " pages"]:
+    """Positions in use per page of a stretch of ``length``."""
+    used = np.full(math.ceil(length / PAGE), PAGE)
+    used[-1] = length - PAGE * (len(used) - 1)
+    return used

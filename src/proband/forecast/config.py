@@ -17,7 +17,7 @@ class ForecastConfig(BaseModel):
     estimator: Estimator = Field("scope", description="mc, scope (one pool, all outcomes) or reach.")
     paths: int = Field(64, ge=2, description="Sampled futures per prediction.")
     max_events: int = Field(512, ge=1, description="Events on a path before it counts as unresolved.")
-    path_budget: int = Field(2048, ge=2, description="Paths held in memory together.")
+    memory: float = Field(2.0, gt=0, description="GiB for the caches of all processes together.")
     split: str = Field("held_out", description="Which subjects: train, tuning or held_out.")
     name: str = Field("model", min_length=1, description="Name of the model in the RiskTable.")
     modalities: tuple[str, ...] = Field((), description="Names of the modalities given; set by the stage.")

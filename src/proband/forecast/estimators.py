@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from proband.forecast.config import Estimator
-from proband.forecast.rollout import PathSums
+from proband.forecast.sums import PathSums
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Risks:
         unresolved: Share of paths cut before the answer; ``risk`` is known up to half of it.
     """
 
-    risk: Float[Tensor, "subjects outcomes horizons"]
-    standard_error: Float[Tensor, "subjects outcomes horizons"]
-    unresolved: Float[Tensor, "subjects outcomes horizons"]
+    risk: Float[Tensor, "*subjects outcomes horizons"]
+    standard_error: Float[Tensor, "*subjects outcomes horizons"]
+    unresolved: Float[Tensor, "*subjects outcomes horizons"]
 
 
-def path_values(sums: PathSums, estimator: Estimator) -> Float[Tensor, "subjects paths outcomes horizons"]:
+def path_values(sums: PathSums, estimator: Estimator) -> Float[Tensor, "*subjects paths outcomes horizons"]:
     """What each path says about the risk; their mean is the estimate."""
     if estimator == "mc":
         value = sums.hit.double()
@@ -59,20 +59,27 @@ def estimate(sums: PathSums, estimator: Estimator, after_gap: bool = False) -> R
         after_gap: The first horizon is a blanking gap: the risks of the others are conditional on no outcome
             within it, (F(h) − F(gap)) / (1 − F(gap)), as the labels of such a task are.
     """
-    values, unresolved = path_values(sums, estimator), sums.cut.double().mean(dim=1)
+    values, unresolved = path_values(sums, estimator), sums.cut.double().mean(dim=-3)
     if after_gap:
         values, unresolved = _beyond_gap(values), unresolved[..., 1:]
-    error = values.std(dim=1, correction=1) / values.shape[1] ** 0.5
+    error = values.std(dim=-3, correction=1) / values.shape[-3] ** 0.5
     return Risks(
-        risk=values.mean(dim=1).clamp(0, 1), standard_error=error.clamp(max=1), unresolved=unresolved
+        risk=values.mean(dim=-3).clamp(0, 1), standard_error=error.clamp(max=1), unresolved=unresolved
     )
 
 
 def _beyond_gap(
-    values: Float[Tensor, "subjects paths outcomes horizons"],
-) -> Float[Tensor, "subjects paths outcomes rest"]:
+    values: Float[Tensor, "*subjects paths outcomes horizons"],
+) -> Float[Tensor, "*subjects paths outcomes rest"]:
     """The ratio estimate, linearised: the paths' mean is the ratio, their spread its error (delta method)."""
     early, late = values[..., :1], values[..., 1:]
-    escaped = (1 - early.mean(dim=1, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny)
-    ratio = (late - early).mean(dim=1, keepdim=True) / escaped
+    escaped = (1 - early.mean(dim=-3, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny)
+    ratio = (late - early).mean(dim=-3, keepdim=True) / escaped
     return ratio + ((late - early) - ratio * (1 - early)) / escaped
+
+
+def stacked(parts: list[Risks]) -> Risks:
+    """Risks of single subjects as one."""
+    return Risks(
+        *(torch.stack([getattr(part, name) for part in parts]) for name in Risks.__dataclass_fields__)
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from proband.core.batch import ModalityInput
 from proband.tokens.dataset import TokenStore
@@ -38,6 +39,28 @@ class Histories:
     start: Int[Tensor, " subjects"]
     subject_ids: Int[np.ndarray, " subjects"]
     modalities: dict[str, ModalityInput]
+
+    def padded(self, width: int) -> Histories:
+        """The same with rows of at least ``width`` tokens."""
+        room = (0, max(0, width - self.tokens.shape[1]))
+        return replace(self, tokens=F.pad(self.tokens, room), ages=F.pad(self.ages, room))
+
+    def newest(self) -> dict[str, ModalityInput]:
+        """Of each modality the newest measurement, which is what all that comes after the history reads."""
+        found = {}
+        for name, item in self.modalities.items():
+            last = (item.observed.sum(dim=1, keepdim=True) - 1).clamp(min=0)
+            values = item.values.take_along_dim(last[..., None], dim=1)
+            rest = (part.take_along_dim(last, dim=1) for part in (item.observed, item.minutes))
+            found[name] = ModalityInput(values, *rest)
+        return found
+
+    def to(self, device: torch.device | str) -> Histories:
+        """The histories on ``device``."""
+        names = ("tokens", "ages", "lengths", "statics", "seen_before", "start")
+        moved = {name: getattr(self, name).to(device) for name in names}
+        modalities = {name: item.map(lambda part: part.to(device)) for name, item in self.modalities.items()}
+        return replace(self, **moved, modalities=modalities)
 
 
 def history_lengths(

@@ -11,10 +11,14 @@ from proband.core.seeds import uniforms
 
 
 def path_uniforms(
-    seed: int, name: str, subject_ids: Int[np.ndarray, " n"], paths: Int[np.ndarray, " n"], step: int
+    seed: int,
+    name: str,
+    subject_ids: Int[np.ndarray, " n"],
+    paths: Int[np.ndarray, " n"],
+    steps: Int[np.ndarray, " n"],
 ) -> Float[Tensor, " n"]:
-    """Uniform draws of one step, float64, independent of batching and order."""
-    return torch.from_numpy(uniforms(seed, f"forecast {name}", subject_ids, paths, step))
+    """Uniform draws of paths at their steps, float64, independent of batching and order."""
+    return torch.from_numpy(uniforms(seed, f"forecast {name}", subject_ids, paths, steps))
 
 
 def draw_codes(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,15 +22,19 @@ from proband.core.schema import RISK
 from proband.core.units import MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.forecast.config import ForecastConfig
-from proband.forecast.estimators import Risks, estimate
-from proband.forecast.histories import history_lengths, read_histories
+from proband.forecast.estimators import Risks, estimate, stacked
+from proband.forecast.histories import Histories, history_lengths, read_histories
 from proband.forecast.risk import Points, outcome_matrix, outcome_tokens, prediction_points, risk_table
-from proband.forecast.rollout import Question, roll_out
+from proband.forecast.rollout import roll_out
+from proband.forecast.sums import Question
 from proband.model.checkpoint import WEIGHTS, load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, modality_files
 from proband.train.likelihood import say_absent, tables_for
+
+_SHARD_POINTS = 2000
+"""Predictions of one task of a process at most."""
 
 
 def forecast(
@@ -72,8 +77,8 @@ def forecast(
         return
     loaded, store, tables = _opened(model, tokens, files)
     outcomes = outcome_tokens(store.vocabulary, question)
-    questions = _questions(store, outcomes, question, config)
-    job = _Job(model, tokens, files, questions, config, question.gap_days > 0)
+    asked = _question(store, outcomes, question, config)
+    job = _Job(model, tokens, files, asked, config, question.gap_days > 0)
     say_absent("forecast", loaded.config, files)
     points = prediction_points(store, question, config.split, outcomes)
     with stage_output(out, stage="forecast", config=config, inputs=inputs, seed=config.seed) as run:
@@ -101,7 +106,7 @@ class _Job:
     model: Path
     tokens: Path
     files: dict[str, Path]
-    questions: list[Question]
+    question: Question
     config: ForecastConfig
     after_gap: bool
 
@@ -131,63 +136,69 @@ def _open(
 
 
 def _risks(job: _Job, points: Points, outcomes: list[str], task: Task, workers: int | None) -> pl.DataFrame:
-    """RiskTable rows of all points, in chunks of similar history length, the longest first."""
+    """RiskTable rows of all points, from shards of like work."""
     store = _opened(job.model, job.tokens, job.files).store
+    processes = min(workers or available_cores(), len(points.rows))
+    # Histories of like length are read together; every shard gets some of each length.
     order = np.argsort(-history_lengths(store, points.rows, points.start), kind="stable")
-    processes = workers or available_cores()
-    size = max(1, min(job.config.path_budget // job.config.paths, math.ceil(len(order) / processes)))
-    chunks = [order[at : at + size] for at in range(0, len(order), size)]
+    num_shards = processes * math.ceil(len(order) / (processes * _SHARD_POINTS))
+    shards = [order[first::num_shards] for first in range(num_shards)]
     found = map_shards(
-        functools.partial(_forecast_chunk, job=job),
-        [(points.rows[index], points.start[index]) for index in chunks],
+        functools.partial(_forecast_shard, job=job, memory_gib=job.config.memory / processes),
+        [(points.rows[index], points.start[index]) for index in shards],
         description="Forecasting",
         workers=workers,
     )
     parts = [
         risk_table(points, index, risks, outcomes, task, job.config.name)
-        for index, risks in zip(chunks, found, strict=True)
+        for index, risks in zip(shards, found, strict=True)
     ]
     return pl.concat(parts).sort("subject_id", "prediction_time", "outcome", "horizon_years")
 
 
-def _forecast_chunk(chunk: tuple[np.ndarray, np.ndarray], job: _Job) -> Risks:
+def _forecast_shard(shard: tuple[np.ndarray, np.ndarray], job: _Job, memory_gib: float) -> Risks:
     """Risks of some prediction points, (rows, start)."""
     model, store, tables = _opened(job.model, job.tokens, job.files)
-    histories = read_histories(store, *chunk, model.config.context, tables)
-    return _joined(
-        [
-            estimate(roll_out(model, histories, question), job.config.estimator, job.after_gap)
-            for question in job.questions
-        ]
-    )
+    rows, start = shard
+    context = model.config.context
+    lengths = np.minimum(history_lengths(store, rows, start), context)
+
+    def read(index: np.ndarray) -> Histories:
+        return read_histories(store, rows[index], start[index], context, tables)
+
+    with _one_thread():
+        risks = {
+            at: estimate(sums, job.config.estimator, job.after_gap)
+            for at, sums in roll_out(model, read, lengths, job.question, memory_gib)
+        }
+    return stacked([risks[at] for at in range(len(rows))])
 
 
-def _questions(
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One core per process: sums are then the same however many processes there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _question(
     store: TokenStore, outcomes: dict[str, np.ndarray], task: Task, config: ForecastConfig
-) -> list[Question]:
-    """One question for all outcomes, or for reach one each: its paths are drawn without its outcome."""
-    sets = outcome_matrix(outcomes)
+) -> Question:
     horizons = [years_to_minutes(years) for years in sorted(task.horizons_years)]
     gap = round(task.gap_days * MINUTES_PER_DAY)
     if gap >= horizons[0]:
         found = f"gap_days {task.gap_days:g}"
         raise ConfigError("the gap reaches the first horizon", found=found, expected="a shorter gap_days")
-    masked = config.estimator == "reach"
-    return [
-        Question(
-            outcomes=part,
-            horizons=torch.tensor([gap, *horizons] if gap else horizons),
-            masked=masked,
-            death=store.vocabulary.death,
-            num_paths=config.paths,
-            max_events=config.max_events,
-            seed=config.seed,
-        )
-        for part in (sets.split(1) if masked else [sets])
-    ]
-
-
-def _joined(parts: list[Risks]) -> Risks:
-    return Risks(
-        *(torch.cat([getattr(part, name) for part in parts], dim=1) for name in Risks.__dataclass_fields__)
+    return Question(
+        outcomes=outcome_matrix(outcomes),
+        horizons=torch.tensor([gap, *horizons] if gap else horizons),
+        masked=config.estimator == "reach",
+        death=store.vocabulary.death,
+        num_paths=config.paths,
+        max_events=config.max_events,
+        seed=config.seed,
     )

@@ -1,4 +1,4 @@
-"""Causal attention with rotary embeddings of position and of age, and its two-part cache."""
+"""Causal attention with rotary embeddings of position and of age: over a window, or a step at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_YEAR
 from proband.model.config import ModelConfig
+from proband.model.pages import Pages, Window, attend
 from proband.model.width import WideLinear
 
 _POSITION_BASE = 10_000.0  # as in Su et al. 2021, doi:10.1016/j.neucom.2023.127063
@@ -91,35 +92,25 @@ class Attention(nn.Module):
 
     def step(
         self,
-        x: Float[Tensor, "subjects paths dim"],
+        x: Float[Tensor, "rows 1 dim"],
         turn: Turn,
-        prompt: tuple[Tensor, ...],
-        prompt_mask: Tensor,
-        path: tuple[Tensor, Tensor],
-        length: int,
-    ) -> Float[Tensor, "subjects paths dim"]:
-        """One new token per path, attending to the shared prompt and to its own path.
+        lead_turn: Turn | None,
+        pages: Pages,
+        window: Window,
+    ) -> Float[Tensor, "rows 1 dim"]:
+        """One new token per row, attending to the row's pages and to itself.
 
         Args:
-            x: Input of the new tokens; paths of a subject share their prompt.
-            turn: Rotary angles of the new tokens, paths on the length axis.
-            prompt: Keys and values (subjects, heads, prompt length, head_dim), computed once.
-            prompt_mask: True where a prompt position is real, (subjects, prompt length).
-            path: Buffers (subjects, heads, paths, head_dim, capacity), written here at ``length``; time is
-                the last axis, so that a slice of it still multiplies without a copy.
-            length: Tokens already on the paths.
+            x: Input of the new tokens.
+            turn: Rotary angles of the new tokens.
+            lead_turn: Further turn of queries to the leading positions, if any.
+            pages: Keys and values so far; those of the new tokens are written here.
+            window: Which pages each row reads.
         """
-        q, k, v = self.project(x, turn)
-        path[0][..., length], path[1][..., length] = k, v
-        own_k, own_v = path[0][..., : length + 1], path[1][..., : length + 1]
-        scale = 1 / math.sqrt(q.shape[-1])
-        to_prompt = (q @ prompt[0].transpose(-1, -2)) * scale
-        to_prompt = to_prompt.masked_fill(~prompt_mask[:, None, None, :], -torch.inf)
-        to_path = (q[..., None, :] @ own_k).squeeze(-2) * scale
-        weights = torch.cat([to_prompt, to_path], dim=-1).softmax(dim=-1)
-        on_prompt, on_path = weights.split([to_prompt.shape[-1], length + 1], dim=-1)
-        mixed = on_prompt @ prompt[1] + (on_path[..., None, :] @ own_v.transpose(-1, -2)).squeeze(-2)
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        q, k, v = (item[:, :, 0] for item in self.project(x, turn))
+        q_lead = q if lead_turn is None else rotate(q[:, None, None], lead_turn)[:, 0, 0]
+        mixed = attend(q, q_lead, k, v, pages, window)
+        return self.output(mixed.flatten(1)[:, None])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch heads length head_dim"]:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from proband.model.attention import Attention, Turn
 from proband.model.config import ModelConfig
 from proband.model.layers import Dropout, RMSNorm
+from proband.model.pages import Pages, Window
 from proband.model.width import WideLinear
 
 _INITIAL_SD = 0.02
@@ -52,13 +53,12 @@ class Block(nn.Module):
 
     def step(
         self,
-        x: Float[Tensor, "subjects paths dim"],
+        x: Float[Tensor, "rows 1 dim"],
         turn: Turn,
-        prompt: tuple[Tensor, ...],
-        prompt_mask: Tensor,
-        path: tuple[Tensor, Tensor],
-        length: int,
-    ) -> Float[Tensor, "subjects paths dim"]:
-        """Transform one new token per path (see :meth:`Attention.step`)."""
-        x = x + self.attention.step(self.attention_norm(x), turn, prompt, prompt_mask, path, length)
+        lead_turn: Turn | None,
+        pages: Pages,
+        window: Window,
+    ) -> Float[Tensor, "rows 1 dim"]:
+        """Transform one new token per row (see :meth:`Attention.step`)."""
+        x = x + self.attention.step(self.attention_norm(x), turn, lead_turn, pages, window)
         return x + self.feed(self.feed_norm(x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,11 +15,12 @@ from proband.model.attention import Rotary
 from proband.model.block import Block
 from proband.model.config import ModelConfig
 from proband.model.embedding import Embedding
-from proband.model.fusion import Fusion, FusionLayer
+from proband.model.fusion import Fusion, FusionLayer, Prepared
 from proband.model.gaps import GapBins
 from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.layers import Dropout
 from proband.model.loss import LossTerms
+from proband.model.pages import Pages, Window
 
 MOST_LOGITS = 1 << 25
 """Events times vocabulary scored at once, at most: 134 MB in float32, of which a step holds about four."""
@@ -26,8 +28,8 @@ _ROW_MULTIPLE = 64
 """Events scored at once are filled up to a multiple of this: for each new number of rows a CPU's bfloat16
 kernels are compiled anew, about a millisecond each."""
 
-BlockCache = tuple[Tensor, ...]
-"""Keys and values of a block, then what its fusion layer prepared; the first axis is the subject."""
+BlockCache = tuple[Tensor, Tensor]
+"""Keys and values of a block, (batch, heads, length, head_dim)."""
 
 
 class Proband(nn.Module):
@@ -91,29 +93,54 @@ class Proband(nn.Module):
             assert isinstance(layer, FusionLayer)
             prepared = layer.prepare(latents)
             x, keys_values = block(layer(x, ages, prepared), turn)
-            cache.append((*keys_values, *prepared))
+            cache.append(keys_values)
         return x[:, leading:], cache
+
+    def prepare(self, modalities: dict[str, ModalityInput], batch: int) -> list[Prepared]:
+        """What each block's fusion layer needs of the modalities of ``batch`` subjects."""
+        latents = self.fusion.latents(modalities, batch)
+        found = []
+        for layer in self.fusion.layers:
+            assert isinstance(layer, FusionLayer)
+            found.append(layer.prepare(latents))
+        return found
 
     def step(
         self,
-        tokens: Int[Tensor, "subjects paths"],
-        ages: Int[Tensor, "subjects paths"],
-        previous_ages: Int[Tensor, "subjects paths"],
-        statics: Int[Tensor, "subjects statics"],
-        positions: Int[Tensor, "subjects paths"],
-        prompt: list[BlockCache],
-        prompt_mask: Bool[Tensor, "subjects prompt"],
-        paths: list[tuple[Tensor, Tensor]],
-        length: int,
-    ) -> Float[Tensor, "subjects paths dim"]:
-        """Read one more token on every path, from the cache (see :meth:`Attention.step`)."""
-        x = self.embedding(tokens, ages, ages - previous_ages, statics)
-        turn = self.rotary(positions, ages)
-        for block, layer, own, path in zip(self.blocks, self.fusion.layers, prompt, paths, strict=True):
+        tokens: Int[Tensor, " rows"],
+        ages: Int[Tensor, " rows"],
+        previous_ages: Int[Tensor, " rows"],
+        statics: Int[Tensor, "rows statics"],
+        positions: Int[Tensor, " rows"],
+        pages: Sequence[Pages],
+        prepared: Sequence[Prepared],
+        window: Window,
+    ) -> Float[Tensor, "rows dim"]:
+        """Read one more token on every row, from pages of keys and values.
+
+        A path longer than the model's context attends to its newest ``context`` tokens and the leading
+        positions, which stay as near as they were in training: their distance stops growing.
+
+        Args:
+            tokens: New tokens.
+            ages: Their ages in minutes.
+            previous_ages: Ages of the tokens before them.
+            statics: Static codes.
+            positions: Positions of the new tokens, leading positions counted.
+            pages: Per block, keys and values so far; written here.
+            prepared: Per block, what its fusion layer prepared, by row.
+            window: Which pages each row reads.
+        """
+        x = self.embedding(tokens[:, None], ages[:, None], (ages - previous_ages)[:, None], statics)
+        turn = self.rotary(positions[:, None], ages[:, None])
+        beyond = (positions[:, None] - self.config.num_latents - self.config.context + 1).clamp(min=0)
+        lead_turn = self.rotary(-beyond, torch.zeros_like(beyond)) if beyond.any() else None
+        for block, layer, own, block_pages in zip(
+            self.blocks, self.fusion.layers, prepared, pages, strict=True
+        ):
             assert isinstance(block, Block)
-            x = layer(x, ages, own[2:])
-            x = block.step(x, turn, own[:2], prompt_mask, path, length)
-        return x
+            x = block.step(layer(x, ages[:, None], own), turn, lead_turn, block_pages, window)
+        return x[:, 0]
 
     def log_codes(
         self,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from proband.forecast.estimators import estimate, path_values
-from proband.forecast.rollout import PathSums
+from proband.forecast.sums import PathSums
 
 
 def sums(hit: list[bool], expected: list[float], escape: list[float], cut: list[bool]) -> PathSums:

@@ -25,9 +25,9 @@ def test_a_code_without_mass_is_never_drawn() -> None:
 
 
 def test_draws_are_named_by_subject_path_and_step() -> None:
-    ids, paths = np.array([5, 5, 9]), np.array([0, 1, 0])
-    draws = path_uniforms(0, "gap", ids, paths, 3)
+    ids, paths, steps = np.array([5, 5, 9]), np.array([0, 1, 0]), np.array([3, 3, 3])
+    draws = path_uniforms(0, "gap", ids, paths, steps)
     assert len(set(draws.tolist())) == 3
-    assert path_uniforms(0, "gap", ids[2:], paths[2:], 3).tolist() == draws[2:].tolist()
-    assert path_uniforms(0, "code", ids, paths, 3).tolist() != draws.tolist()
-    assert path_uniforms(0, "gap", ids, paths, 4).tolist() != draws.tolist()
+    assert path_uniforms(0, "gap", ids[2:], paths[2:], steps[2:]).tolist() == draws[2:].tolist()
+    assert path_uniforms(0, "code", ids, paths, steps).tolist() != draws.tolist()
+    assert path_uniforms(0, "gap", ids, paths, steps + 1).tolist() != draws.tolist()

@@ -113,10 +113,23 @@ def test_nothing_after_the_prediction_time_changes_a_risk(
     assert not run("past", tokens_folder=tmp_path / "tokens2").equals(changed)
 
 
-def test_the_path_budget_and_other_horizons_leave_a_risk_as_it_is(run: Callable[..., pl.DataFrame]) -> None:
+@pytest.mark.parametrize("estimator", ["scope", "reach"])
+def test_memory_and_processes_change_no_bit_of_a_risk(
+    run: Callable[..., pl.DataFrame], estimator: str
+) -> None:
+    config = CONFIG.model_copy(update={"estimator": estimator})
+    whole = run("a", config=config, workers=1)
+    assert run("b", config=config.model_copy(update={"memory": 0.002}), workers=1).equals(whole)
+    assert run("c", config=config, workers=2).equals(whole)
+
+
+def test_too_little_memory_names_what_is_needed(run: Callable[..., pl.DataFrame]) -> None:
+    with pytest.raises(ConfigError, match=r"memory is too small.*--memory.*at least 0\.00.*raise --memory"):
+        run("a", config=CONFIG.model_copy(update={"memory": 1e-5}), workers=1)
+
+
+def test_another_seed_gives_other_paths(run: Callable[..., pl.DataFrame]) -> None:
     whole = run("a")
-    pieces = run("b", config=CONFIG.model_copy(update={"path_budget": 7}))
-    assert risks(pieces) == pytest.approx(risks(whole), abs=1e-6)
     other_seed = run("c", config=CONFIG.model_copy(update={"seed": 1}))
     assert risks(other_seed) != pytest.approx(risks(whole), abs=1e-6)
 
