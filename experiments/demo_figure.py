@@ -18,9 +18,12 @@ COLOURS = {
     "age_sex": "#b8b8b8",
     "pgs_logistic": "#8fa8c8",
     "EHR": "#e0a458",
-    "EHR+PGS": "#c8553d",
+    "EHR+PGS prefix": "#c8553d",
+    "EHR+PGS cross": "#7b3f61",
     "oracle": "#2d2d2d",
 }
+_STEP = 0.13
+"""Height between the dots of a disease, in rows."""
 LABELS = {
     "age_sex": "age and sex",
     "pgs_logistic": "PGS + age + sex (logistic)",
@@ -38,7 +41,7 @@ def draw(table: pl.DataFrame, out: Path) -> None:
         rows = {row["outcome"]: row for row in table.filter(model=model).iter_rows(named=True)}
         shown = [(at, rows[name]) for at, name in enumerate(outcomes) if name in rows]
         shown = [(at, row) for at, row in shown if row["auroc"] is not None]
-        heights = [at + 0.14 * (place - 2) for at, _ in shown]
+        heights = [at + _STEP * (place - (len(COLOURS) - 1) / 2) for at, _ in shown]
         values = [row["auroc"] for _, row in shown]
         spread = [
             [value - row["auroc_low"] for value, (_, row) in zip(values, shown, strict=True)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -197,34 +198,33 @@ def _against_first(table: pl.DataFrame, differences: pl.DataFrame, metric: str) 
     )
 
 
-def format_headline(table: pl.DataFrame) -> str:
+def format_headline(table: pl.DataFrame, compared: Sequence[str] = ()) -> str:
     """The table of :func:`headline` as text for a terminal: per metric one row per outcome.
 
-    Columns are cases, cumulative incidence, every model's value, and the second listed model minus the first
-    with its confidence interval. A dash stands for what too few cases do not let be estimated.
+    Columns are cases, cumulative incidence, every model's value, and each of ``compared`` (default the second
+    listed model) minus the first with its confidence interval. A dash stands for what too few cases do not
+    let be estimated.
     """
     if table.is_empty():
         return "no outcome to show"
     models = table["model"].unique(maintain_order=True).to_list()
     horizon = table["horizon_years"][0]
     blocks = [
-        _block(table, models, metric, f"{title} at {horizon:g} years")
+        _block(table, models, compared or models[1:2], metric, f"{title} at {horizon:g} years")
         for metric, title in (("auroc", "AUROC"), ("auprc", "AUPRC"))
     ]
     return "\n\n".join(blocks)
 
 
-def _block(table: pl.DataFrame, models: list[str], metric: str, title: str) -> str:
+def _block(table: pl.DataFrame, models: list[str], compared: Sequence[str], metric: str, title: str) -> str:
     rows = [[title, "cases", "incidence", *models]]
-    if len(models) > 1:
-        rows[0].append(f"{models[1]} − {models[0]} (95% CI)")
+    rows[0] += [f"{model} − {models[0]} (95% CI)" for model in compared]
     for (outcome,), part in table.group_by("outcome", maintain_order=True):
         by_model = {row["model"]: row for row in part.iter_rows(named=True)}
         top = part.row(0, named=True)
         cells = [str(outcome), str(top["num_cases"]), _number(top["cumulative_incidence"], percent=True)]
         cells += [_number(by_model[model][metric] if model in by_model else None) for model in models]
-        if len(models) > 1:
-            cells.append(_gain(by_model.get(models[1], {}), metric))
+        cells += [_gain(by_model.get(model, {}), metric) for model in compared]
         rows.append(cells)
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return "\n".join(

@@ -48,6 +48,12 @@ def test_text_has_a_row_per_outcome_and_a_column_per_model(results):
     assert len({len(line) for line in lines[: 1 + len(outcomes)]}) == 1
 
 
+def test_text_compares_the_models_asked_for_with_the_first(results):
+    table = headline(results, 5.0)
+    first = format_headline(table, ["sharp", "age_sex"]).splitlines()[0]
+    assert first.index("sharp − plain (95% CI)") < first.index("age_sex − plain (95% CI)")
+
+
 def test_text_shows_a_dash_where_cases_are_too_few(results):
     text = format_headline(headline(results, 1.0))
     assert "–" in text
