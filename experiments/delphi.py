@@ -159,8 +159,8 @@ def train_on(store: Any, work: Path, config: Any) -> tuple[Any, float, int]:
     return trainer.model, trainer.progress.seconds, trainer.progress.step
 
 
-def settings(options: argparse.Namespace, seconds: float) -> Any:
-    """The training of one budget."""
+def settings(options: argparse.Namespace, **length: float | None) -> Any:
+    """How to train; ``length`` is minutes or epochs."""
     from proband.train.config import TrainConfig
 
     return TrainConfig(
@@ -170,10 +170,10 @@ def settings(options: argparse.Namespace, seconds: float) -> Any:
         weight_decay=options.weight_decay,
         learning_rate=options.learning_rate,
         batch_tokens=options.batch_tokens,
-        minutes=seconds / 60,
         patience=1_000_000,  # every budget is used up
         context=256,
         seed=options.seed,
+        **length,
     )
 
 
@@ -219,7 +219,7 @@ def main() -> None:
     if (out / TABLE).exists():
         rows = pl.read_csv(out / TABLE).to_dicts()
     for seconds in sorted(options.seconds):
-        model, spent, steps = train_on(store, work, settings(options, seconds))
+        model, spent, steps = train_on(store, work, settings(options, minutes=seconds / 60))
         scores = contest.score(model, 256)
         gain = contest.table["joint"] - scores["joint"]
         rows.append({"seconds": round(spent, 1), "steps": steps, "model": "proband", **scores, "gain": gain})

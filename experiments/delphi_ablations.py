@@ -1,10 +1,10 @@
-"""What matters on sparse lifelong records: one change at a time, at one budget of CPU seconds.
+"""What matters on sparse lifelong records: one change at a time, over as many passes of the train split.
 
-    python experiments/delphi_ablations.py OUT --data FOLDER --seconds 200 [NAME ...]
+    python experiments/delphi_ablations.py OUT [NAME ...] --data FOLDER --epochs 10
 
 Prints one line of JSON per run: tuning and held-out joint NLL in nats per event with the parts of the
-latter, and steps. Changes that are settings go through them; others replace a part of the model for the
-run. OUT is that of delphi.py. Without names, all of :data:`ABLATIONS` run.
+latter, steps and CPU seconds. Changes that are settings go through them; others replace a part of the
+model for the run. OUT is that of delphi.py. Without names, all of :data:`ABLATIONS` run.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _own_weights(old: Callable) -> Callable:
 def untied(options: Any) -> Iterator[None]:
     """Output weights apart from the token vectors."""
     with ExitStack() as stack:
-        for name, make in (("__init__", _untied), ("forward", _own_weights)):
+        for name, make in (("__init__", _untied), ("_logits", _own_weights)):
             stack.enter_context(patch.object(heads.WhatHead, name, make(getattr(heads.WhatHead, name))))
         yield
 
@@ -132,7 +132,7 @@ ABLATIONS: dict[str, Callable] = {
     "no families": replaced(build, "share_families", lambda old: lambda *_: None),
     "untied": untied,
     "position rotary only": replaced(attention.Rotary, "__init__", _without_age),
-    "code head blind to the gap": replaced(heads.WhatHead, "forward", _blind_to_the_gap),
+    "code head blind to the gap": replaced(heads.WhatHead, "_logits", _blind_to_the_gap),
     "4,096 tokens a step": settings(batch_tokens=4096),
     "dropout 0.1, weight decay 0.1": settings(dropout=0.1, weight_decay=0.1),
     "depth 2": settings(depth=2),
@@ -148,7 +148,7 @@ ABLATIONS: dict[str, Callable] = {
 def run(name: str, options: Any, store: TokenStore) -> dict[str, Any]:
     """Train with one change and measure."""
     with ABLATIONS[name](options), tempfile.TemporaryDirectory() as work:
-        config = delphi.settings(options, options.seconds[0])
+        config = delphi.settings(options, minutes=None, epochs=options.epochs)
         model, spent, steps = delphi.train_on(store, Path(work), config)
         parts = {}
         for split in ("tuning", "held_out"):
@@ -166,6 +166,7 @@ def run(name: str, options: Any, store: TokenStore) -> dict[str, Any]:
 def main() -> None:
     parser = delphi.arguments()
     parser.description = __doc__
+    parser.add_argument("--epochs", type=float, default=10, help="Passes over the train split.")
     parser.add_argument("names", nargs="*", help="Ablations; default all.")
     options = parser.parse_args()
     torch.set_num_threads(1)
