@@ -69,8 +69,7 @@ class HandStore(TokenStore):
         self.folder = Path("hand")
         codes = ["PADDING", "MEDS_BIRTH", *(f"X//{k}" for k in range(2, size - 1)), "MEDS_DEATH"]
         flags = tuple(code in {codes[token] for token in once} for code in codes)
-        counts = (1,) * size
-        self.vocabulary = Vocabulary(tuple(codes), {}, {}, flags, counts, ("Gender//F", "Gender//M"), DAY)
+        self.vocabulary = Vocabulary(tuple(codes), {}, {}, flags, ("Gender//F", "Gender//M"), DAY)
         self.tokens = np.concatenate([[1, *record.tokens] for record in records]).astype(np.uint16)
         self.minutes = np.concatenate([[0, *record.ages] for record in records]).astype(np.int32)
         lengths = [1 + len(record.tokens) for record in records]

@@ -1,4 +1,4 @@
-"""Model folders: model.safetensors, config.json, vocabulary.json. No pickle anywhere."""
+"""Model folders: model.safetensors, config.json, vocabulary.json, README.md. No pickle anywhere."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from safetensors.torch import load_file, save_file
 from proband.core.errors import CheckpointError, DataError
 from proband.core.provenance import read_json, write_json
 from proband.model.config import FORMAT_VERSION, ModelConfig
+from proband.model.hub import CARD, CONFIG, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
-
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -87,4 +86,9 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
         found = str(error).splitlines()[0]
         remedy = "copy the folder again, or train again"
         raise CheckpointError("unreadable model", where=folder, found=found, remedy=remedy) from None
+    model.vocabulary_hash = content["vocabulary_hash"]
+    texts = {name: folder / name for name in (VOCABULARY, CARD)}
+    model.companions = {
+        name: path.read_text(encoding="utf-8") for name, path in texts.items() if path.is_file()
+    }
     return model.eval()

@@ -18,6 +18,7 @@ from proband.model.embedding import Embedding
 from proband.model.fusion import Fusion, FusionLayer, Prepared
 from proband.model.gaps import GapBins
 from proband.model.heads import WhatHead, WhenHead, first_positions
+from proband.model.hub import HubFormat
 from proband.model.layers import Dropout
 from proband.model.loss import LossTerms
 from proband.model.pages import Pages, Window
@@ -32,7 +33,7 @@ BlockCache = tuple[Tensor, Tensor]
 """Keys and values of a block, (batch, heads, length, head_dim)."""
 
 
-class Proband(nn.Module):
+class Proband(nn.Module, HubFormat):
     """A generative model of lifelong records and other modalities.
 
     Args:

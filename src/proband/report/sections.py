@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from proband.core import suppress
 from proband.evaluate.results import TABLES, read_table
-from proband.report import suppress, tables
+from proband.report import tables
 from proband.report.figures import model_colours, outcome_figure
 from proband.report.tables import TextTable, plain
 

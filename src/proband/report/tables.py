@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from proband.report import suppress
+from proband.core import suppress
 
 SPLIT_NAMES = {"train": "train", "tuning": "tuning", "held_out": "held out"}
 

@@ -132,7 +132,6 @@ def fit_vocabulary(
         edges=edges,
         rolled=rolled,
         once=(False,) * len(codes),
-        train_counts=(0,) * len(codes),
         statics=tuple(sorted({code for shard in seen for code in shard.statics})),
         resolution_minutes=MINUTES_PER_DAY if all(shard.daily for shard in seen) else 1,
     )
@@ -153,7 +152,6 @@ class _Tokenised(NamedTuple):
     """What tokenising one shard counted."""
 
     counts: dict[str, int]
-    occurrences: np.ndarray
     max_repeats: np.ndarray
 
 
@@ -163,11 +161,10 @@ def _tokenise_shard(
     number, shard = numbered
     part = tokenize_events(read_shard(shard.path), vocabulary, parents)
     write_part(part, str(shard.split), folder / f"{number:06d}")
-    occurrences = np.bincount(part.rows["token"].to_numpy(), minlength=len(vocabulary))
     max_repeats = np.zeros(len(vocabulary), dtype=np.int64)
     repeats = part.rows.group_by("subject_id", "token").len().group_by("token").agg(pl.col("len").max())
     max_repeats[repeats["token"].to_numpy()] = repeats["len"].to_numpy()
-    return _Tokenised(part.counts, occurrences, max_repeats)
+    return _Tokenised(part.counts, max_repeats)
 
 
 def _tokenise_all(
@@ -184,10 +181,7 @@ def _tokenise_all(
     done = map_shards(one, list(enumerate(shards)), description="Tokenising", workers=workers)
     if freeze:
         train = [result for result, shard in zip(done, shards, strict=True) if shard.split == "train"]
-        vocabulary = vocabulary.with_train_counts(
-            np.sum([result.occurrences for result in train], axis=0),
-            np.max([result.max_repeats for result in train], axis=0),
-        )
+        vocabulary = vocabulary.with_repeats(np.max([result.max_repeats for result in train], axis=0))
     merge_parts([folder / f"{number:06d}" for number in range(len(shards))], run.folder, len(vocabulary))
     shutil.rmtree(folder)
     vocabulary.save(run.folder / "vocabulary.json")

@@ -27,7 +27,7 @@ PADDING, BIRTH_TOKEN = 0, 1
 PADDING_CODE = "PADDING"
 BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
 UNKNOWN = "UNKNOWN"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _BIN_SUFFIX = re.compile(r"//Q\d+$")
 _HIERARCHICAL = re.compile(r"^(ICD|ATC)", re.IGNORECASE)
 
@@ -36,12 +36,13 @@ _HIERARCHICAL = re.compile(r"^(ICD|ATC)", re.IGNORECASE)
 class Vocabulary:
     """Token codes and everything needed to tokenise new subjects the same way.
 
+    It goes with a model wherever that goes, so it holds no counts.
+
     Attributes:
         codes: Token index to its code; binned values end in ``//Qk``, k from 1.
         edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up).
         rolled: Rare code to the code (or unknown) that stands for it.
         once: Per token, whether no train subject ever had it twice.
-        train_counts: Per token, its number of occurrences in the train split.
         statics: Static codes; static index k + 1 is ``statics[k]``, 0 is none.
         resolution_minutes: Finest time step of the train split: 1440 when all ages are whole days, else 1.
     """
@@ -50,7 +51,6 @@ class Vocabulary:
     edges: Mapping[str, tuple[float, ...]]
     rolled: Mapping[str, str]
     once: tuple[bool, ...]
-    train_counts: tuple[int, ...]
     statics: tuple[str, ...]
     resolution_minutes: int
 
@@ -87,24 +87,21 @@ class Vocabulary:
         plain = _BIN_SUFFIX.sub("", code)
         return plain if plain in self.edges else code  # ICD-10's chapter Q (ICD10//Q21) is no bin
 
-    def with_train_counts(
-        self, occurrences: Int[np.ndarray, " vocabulary"], max_repeats: Int[np.ndarray, " vocabulary"]
-    ) -> Vocabulary:
-        """The vocabulary with what tokenising the train split counted.
+    def with_repeats(self, max_repeats: Int[np.ndarray, " vocabulary"]) -> Vocabulary:
+        """The vocabulary with what tokenising the train split found.
 
         A token happens once if it occurred and never twice in one subject. Unknown tokens and value bins
         stand for many things, or for one state among several: that none was seen twice says nothing about
         the next, so they are never flagged.
 
         Args:
-            occurrences: Times each token occurred.
             max_repeats: Most times each token occurred in one subject.
         """
         once = [
             bool(repeats == 1) and not code.endswith(UNKNOWN) and self._without_bin(code) == code
             for repeats, code in zip(max_repeats, self.codes, strict=True)
         ]
-        return replace(self, once=tuple(once), train_counts=tuple(int(n) for n in occurrences))
+        return replace(self, once=tuple(once))
 
     def kinds(self) -> list[str]:
         """Per token, its kind: the part of the code before the first ``//``."""
@@ -135,7 +132,6 @@ class Vocabulary:
             edges={code: tuple(edges) for code, edges in plain["edges"].items()},
             rolled=dict(plain["rolled"]),
             once=tuple(plain["once"]),
-            train_counts=tuple(plain["train_counts"]),
             statics=tuple(plain["statics"]),
             resolution_minutes=int(plain["resolution_minutes"]),
         )

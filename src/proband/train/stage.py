@@ -18,9 +18,11 @@ from proband.core.provenance import StageRun, hash_input, is_finished, read_json
 from proband.core.schema import SPLITS
 from proband.model.checkpoint import save_model
 from proband.model.embedding import fold_families
+from proband.model.hub import VOCABULARY
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
 from proband.train.build import build_model
+from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.distributed import Team, join_team
 from proband.train.likelihood import Likelihood
@@ -112,7 +114,8 @@ def _write_model(
     model = trainer.best_model()
     fold_families(model.embedding)
     save_model(model, run.folder, store.vocabulary.hash)
-    shutil.copy(store.folder / "vocabulary.json", run.folder / "vocabulary.json")
+    shutil.copy(store.folder / VOCABULARY, run.folder / VOCABULARY)
+    write_card(run.folder, model, store, tables, trainer.config, result)
     plot_losses(run.folder)
     run.counts.update(
         num_weights=sum(parameter.numel() for parameter in model.parameters()),

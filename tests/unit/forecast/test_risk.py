@@ -30,7 +30,6 @@ VOCABULARY = Vocabulary(
     edges={"LAB//1": (4.5,)},
     rolled={"ICD10//E11.6": "ICD10//E11", "SNOMED//5": "UNKNOWN"},
     once=(False,) * 8,
-    train_counts=(1,) * 8,
     statics=(),
     resolution_minutes=DAY,
 )

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from proband.core.errors import ConfigError, DataError
+from proband.core.suppress import HIDDEN
 from proband.evaluate.results import read_table
 from proband.report import report
-from proband.report.suppress import HIDDEN
 
 
 def cells_of(page):

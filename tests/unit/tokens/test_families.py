@@ -9,7 +9,7 @@ from proband.tokens.vocabulary import Vocabulary
 def families(*codes: str, edges: dict[str, tuple[float, ...]] | None = None) -> dict[str, list[set[str]]]:
     """Per code the members of its families, from the narrowest."""
     names = ("PADDING", "MEDS_BIRTH", *codes)
-    table = code_families(Vocabulary(names, edges or {}, {}, (), (), (), 1440))
+    table = code_families(Vocabulary(names, edges or {}, {}, (), (), 1440))
     assert (table[:2] == 0).all()
     members = {
         number: {names[at] for at in np.flatnonzero((table == number).any(1))} for number in np.unique(table)

@@ -26,7 +26,6 @@ VOCABULARY = Vocabulary(
     edges={"LAB//1": (4.5,)},
     rolled={"A//2": "A//1"},
     once=(False,) * 10,
-    train_counts=(0,) * 10,
     statics=("Gender//F", "Gender//M"),
     resolution_minutes=1440,
 )
@@ -144,7 +143,7 @@ def test_a_shard_without_usable_subjects_is_empty(rows: tuple) -> None:
 
 
 def test_a_vocabulary_without_statics() -> None:
-    bare = Vocabulary(VOCABULARY.codes, {}, {}, VOCABULARY.once, VOCABULARY.train_counts, (), 1440)
+    bare = Vocabulary(VOCABULARY.codes, {}, {}, VOCABULARY.once, (), 1440)
     assert tokenize_events(frame(*LIFE), bare, {}).statics.height == 0
 
 

@@ -25,7 +25,6 @@ VOCABULARY = Vocabulary(
     edges={"LAB//1": (4.5,)},
     rolled={"ICD10//Q21.1": "ICD10//Q21"},
     once=(False, True, False, False, False, False, False, True),
-    train_counts=(0, 5, 3, 1, 4, 4, 0, 2),
     statics=("Gender//F",),
     resolution_minutes=1440,
 )
@@ -113,10 +112,9 @@ def test_base_codes_drop_bins_but_not_chapter_q() -> None:
 
 def test_once_means_seen_and_never_twice_but_not_for_bins_and_unknowns() -> None:
     repeats = np.array([0, 1, 1, 2, 1, 1, 1, 1])
-    counted = VOCABULARY.with_train_counts(np.arange(8), repeats)
+    counted = VOCABULARY.with_repeats(repeats)
     once = {code for code, flag in zip(counted.codes, counted.once, strict=True) if flag}
     assert once == {"MEDS_BIRTH", "ICD10//Q21", "MEDS_DEATH"}
-    assert counted.train_counts == tuple(range(8))
     assert counted.hash != VOCABULARY.hash
 
 
@@ -134,7 +132,6 @@ def test_save_and_load(tmp_path: Path) -> None:
         {"edges": {"LAB//1": (4.6,)}},
         {"rolled": {}},
         {"once": (False,) * 8},
-        {"train_counts": (0,) * 8},
         {"statics": ()},
         {"resolution_minutes": 1},
     ],
@@ -151,5 +148,5 @@ def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"changed after it was frozen.*v\.json"):
         Vocabulary.load(path)
     path.write_text(json.dumps(plain | {"format_version": 99}))
-    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 1"):
+    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 2"):
         Vocabulary.load(path)

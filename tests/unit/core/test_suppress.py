@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proband.report.suppress import (
+from proband.core.suppress import (
     HIDDEN,
     LEAST,
     count,
