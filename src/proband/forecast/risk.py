@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,10 @@ class Points:
     start: Int[np.ndarray, " points"]
     frame: pl.DataFrame
     prevalent: Bool[np.ndarray, "points outcomes"]
+
+    def take(self, index: Int[np.ndarray, " some"]) -> Points:
+        """Some of the points."""
+        return Points(self.rows[index], self.start[index], self.frame[index], self.prevalent[index])
 
 
 def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, np.ndarray]:
@@ -105,17 +109,15 @@ def prediction_points(
 
 
 def risk_table(
-    points: Points, index: Int[np.ndarray, " n"], risks: Risks, outcomes: list[str], task: Task, model: str
+    points: Points, risks: Risks, outcomes: Sequence[str], horizons_years: Sequence[float], model: str
 ) -> pl.DataFrame:
-    """Rows of schema.RISK for the points ``index``; prevalent cases are left out."""
-    num_outcomes, num_horizons = len(outcomes), len(task.horizons_years)
-    point = np.repeat(index, num_outcomes * num_horizons)
-    outcome = np.tile(np.repeat(np.arange(num_outcomes), num_horizons), len(index))
+    """Rows of schema.RISK for ``points``; prevalent cases are left out. Horizons are ascending."""
+    num_points, num_outcomes, num_horizons = len(points.rows), len(outcomes), len(horizons_years)
+    point = np.repeat(np.arange(num_points), num_outcomes * num_horizons)
+    outcome = np.tile(np.repeat(np.arange(num_outcomes), num_horizons), num_points)
     frame = points.frame[point].with_columns(
         pl.Series("outcome", np.asarray(outcomes)[outcome], pl.String),
-        pl.Series(
-            "horizon_years", np.tile(sorted(task.horizons_years), len(index) * num_outcomes), pl.Float64
-        ),
+        pl.Series("horizon_years", np.tile(horizons_years, num_points * num_outcomes), pl.Float64),
         pl.lit(model).alias("model"),
         *(
             pl.Series(name, getattr(risks, name).reshape(-1).numpy(), pl.Float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,16 @@ import numpy as np
 import polars as pl
 import torch
 
-from proband.core.engine import available_cores, map_shards
+from proband.core.engine import available_cores
 from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.provenance import hash_file, is_finished, stage_output
-from proband.core.schema import RISK
+from proband.core.resume import clear_marks, map_resumably, resumable
+from proband.core.schema import RISK, join_parquet
 from proband.core.units import MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.forecast.config import ForecastConfig
-from proband.forecast.estimators import Risks, estimate, stacked
+from proband.forecast.estimators import estimate, stacked
 from proband.forecast.histories import Histories, history_lengths, read_histories
 from proband.forecast.risk import Points, outcome_matrix, outcome_tokens, prediction_points, risk_table
 from proband.forecast.rollout import roll_out
@@ -33,8 +34,10 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, modality_files
 from proband.train.likelihood import say_absent, tables_for
 
-_SHARD_POINTS = 2000
-"""Predictions of one task of a process at most."""
+RISKS = "risk.parquet"
+_SHARD_POINTS = 150
+"""Predictions after which what was found is kept: a minute's work or so. Fixed, so that an interrupted run
+may go on with another number of processes."""
 
 
 def forecast(
@@ -78,23 +81,28 @@ def forecast(
     loaded, store, tables = _opened(model, tokens, files)
     outcomes = outcome_tokens(store.vocabulary, question)
     asked = _question(store, outcomes, question, config)
-    job = _Job(model, tokens, files, asked, config, question.gap_days > 0)
+    horizons = tuple(sorted(question.horizons_years))
+    job = _Job(model, tokens, files, asked, tuple(outcomes), horizons, config, question.gap_days > 0)
     say_absent("forecast", loaded.config, files)
     points = prediction_points(store, question, config.split, outcomes)
-    with stage_output(out, stage="forecast", config=config, inputs=inputs, seed=config.seed) as run:
-        table = _risks(job, points, list(outcomes), question, workers)
-        RISK.write(table, run.folder / "risk.parquet")
-        save_task(question, run.folder / "task.yaml")
+    reads = [model / WEIGHTS, tokens / "tokens.npy", task, *files.values()]
+    with (
+        resumable(out, "forecast", config, inputs=reads, overwrite=overwrite) as work,
+        stage_output(out, stage="forecast", config=config, inputs=inputs, seed=config.seed, work=work) as run,
+    ):
+        run.counts["num_rows"] = _write_risks(job, points, work, workers)
+        save_task(question, work / "task.yaml")
         run.counts["num_predictions"] = len(points.rows)
-        run.counts["num_rows"] = table.height
         for at, name in enumerate(outcomes):
             run.counts[f"num_prevalent_{name}"] = int(points.prevalent[:, at].sum())
         for name in loaded.config.modalities:
             known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
             run.counts[f"num_without_{name}"] = len(points.rows) - int(known)
-        unresolved = float(table["unresolved"].mean() or 0)  # type: ignore[arg-type]
+        column = pl.scan_parquet(work / RISKS).select(pl.col("unresolved").mean()).collect()
+        unresolved = float(column.item() or 0)
         run.notes["mean_unresolved"] = unresolved
-    say(f"forecast: {table.height:,} risks of {len(points.rows):,} predictions in {out}")
+        clear_marks(work)
+    say(f"forecast: {run.counts['num_rows']:,} risks of {len(points.rows):,} predictions in {out}")
     if unresolved > 0:
         say(f"forecast: {unresolved:.2%} of paths were cut at {config.max_events} events; raise --max-events")
 
@@ -107,6 +115,8 @@ class _Job:
     tokens: Path
     files: dict[str, Path]
     question: Question
+    outcomes: tuple[str, ...]
+    horizons_years: tuple[float, ...]
     config: ForecastConfig
     after_gap: bool
 
@@ -135,43 +145,47 @@ def _open(
     return _Opened(loaded, store, tables_for(loaded.config, store, dict(files)))
 
 
-def _risks(job: _Job, points: Points, outcomes: list[str], task: Task, workers: int | None) -> pl.DataFrame:
-    """RiskTable rows of all points, from shards of like work."""
-    store = _opened(job.model, job.tokens, job.files).store
-    processes = min(workers or available_cores(), len(points.rows))
-    # Histories of like length are read together; every shard gets some of each length.
-    order = np.argsort(-history_lengths(store, points.rows, points.start), kind="stable")
-    num_shards = processes * math.ceil(len(order) / (processes * _SHARD_POINTS))
-    shards = [order[first::num_shards] for first in range(num_shards)]
-    found = map_shards(
-        functools.partial(_forecast_shard, job=job, memory_gib=job.config.memory / processes),
-        [(points.rows[index], points.start[index]) for index in shards],
-        description="Forecasting",
-        workers=workers,
+def _write_risks(job: _Job, points: Points, work: Path, workers: int | None) -> int:
+    """Write the RiskTable of all points, shard by shard; returns its rows."""
+    order = (
+        points.frame.with_row_index()
+        .sort("subject_id", "prediction_time")["index"]
+        .to_numpy()
+        .astype(np.int64)
     )
-    parts = [
-        risk_table(points, index, risks, outcomes, task, job.config.name)
-        for index, risks in zip(shards, found, strict=True)
-    ]
-    return pl.concat(parts).sort("subject_id", "prediction_time", "outcome", "horizon_years")
+    shards = [order[at : at + _SHARD_POINTS] for at in range(0, len(order), _SHARD_POINTS)]
+    processes = min(workers or available_cores(), len(shards))
+    folder = work / "shards"
+    folder.mkdir(exist_ok=True)
+    files = [folder / f"{number:06d}.parquet" for number in range(len(shards))]
+    function = functools.partial(_forecast_shard, job=job, memory_gib=job.config.memory / processes)
+    pairs = [(file, points.take(index)) for file, index in zip(files, shards, strict=True)]
+    map_resumably(function, pairs, work, "risks", description="Forecasting", workers=workers)
+    num_rows = join_parquet(files, work / RISKS)
+    shutil.rmtree(folder)
+    return num_rows
 
 
-def _forecast_shard(shard: tuple[np.ndarray, np.ndarray], job: _Job, memory_gib: float) -> Risks:
-    """Risks of some prediction points, (rows, start)."""
+def _forecast_shard(shard: tuple[Path, Points], job: _Job, memory_gib: float) -> None:
+    """Write the risks of some points to a file, sorted."""
+    file, points = shard
     model, store, tables = _opened(job.model, job.tokens, job.files)
-    rows, start = shard
     context = model.config.context
-    lengths = np.minimum(history_lengths(store, rows, start), context)
+    lengths = np.minimum(history_lengths(store, points.rows, points.start), context)
+    order = np.argsort(-lengths, kind="stable")  # histories of like length are read together
 
     def read(index: np.ndarray) -> Histories:
-        return read_histories(store, rows[index], start[index], context, tables)
+        chosen = order[index]
+        return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
 
     with _one_thread():
-        risks = {
-            at: estimate(sums, job.config.estimator, job.after_gap)
-            for at, sums in roll_out(model, read, lengths, job.question, memory_gib)
+        found = {
+            int(order[at]): estimate(sums, job.config.estimator, job.after_gap)
+            for at, sums in roll_out(model, read, lengths[order], job.question, memory_gib)
         }
-    return stacked([risks[at] for at in range(len(rows))])
+    risks = stacked([found[at] for at in range(len(order))])
+    table = risk_table(points, risks, job.outcomes, job.horizons_years, job.config.name)
+    RISK.write(table.sort("subject_id", "prediction_time", "outcome", "horizon_years"), file)
 
 
 @contextlib.contextmanager

@@ -98,9 +98,8 @@ def test_rows_of_the_risk_table() -> None:
     outcomes = {"d": np.arange(8) == 3, "e": np.arange(8) == 2}
     points = prediction_points(store, task(), "train", outcomes)
     values = torch.arange(8, dtype=torch.float64).reshape(2, 2, 2) / 10
-    table = risk_table(
-        points, np.array([1, 0]), Risks(values, values / 2, values * 0), ["d", "e"], task(), "m"
-    )
+    risks = Risks(values, values / 2, values * 0)
+    table = risk_table(points.take(np.array([1, 0])), risks, ["d", "e"], [1.0, 5.0], "m")
     RISK.check(table, "x")
     rows = table.select("subject_id", "outcome", "horizon_years", "risk").rows()
     assert rows == [(101, "d", 1.0, 0.0), (101, "d", 5.0, 0.1), (100, "e", 1.0, 0.6), (100, "e", 5.0, 0.7)]

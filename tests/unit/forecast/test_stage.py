@@ -14,7 +14,7 @@ import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.core.schema import RISK, SCORES
-from proband.forecast import forecast
+from proband.forecast import forecast, stage
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import save_model
 from proband.tokens import tokens
@@ -119,7 +119,7 @@ def test_memory_and_processes_change_no_bit_of_a_risk(
 ) -> None:
     config = CONFIG.model_copy(update={"estimator": estimator})
     whole = run("a", config=config, workers=1)
-    assert run("b", config=config.model_copy(update={"memory": 0.002}), workers=1).equals(whole)
+    assert run("b", config=config.model_copy(update={"memory": 0.0005}), workers=1).equals(whole)
     assert run("c", config=config, workers=2).equals(whole)
 
 
@@ -200,3 +200,33 @@ def test_a_finished_forecast_is_left_alone(run: Callable[..., pl.DataFrame], tmp
     assert (tmp_path / "out" / "risk.parquet").stat().st_mtime_ns == changed
     with pytest.raises(ConfigError, match="other settings"):
         run(config=CONFIG.model_copy(update={"paths": 7}))
+
+
+def test_an_interrupted_forecast_goes_on_where_it_stopped(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "_SHARD_POINTS", 2)
+    whole = run("whole", workers=1)
+    calls, simulate = [0], stage.roll_out
+
+    def counted(*arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise KeyboardInterrupt
+        return simulate(*arguments)
+
+    monkeypatch.setattr(stage, "roll_out", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run(workers=1)
+    assert not (tmp_path / "out").exists()
+    num_shards = -(-read_manifest(tmp_path / "whole")["counts"]["num_predictions"] // 2)
+    assert num_shards > 3
+    again = run(workers=1)
+    assert calls[0] == 3 + num_shards - 2  # two were finished
+    assert again.equals(whole)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.json",
+        "risk.parquet",
+        "task.yaml",
+    ]
+    assert whole.equals(whole.sort("subject_id", "prediction_time", "outcome", "horizon_years"))
