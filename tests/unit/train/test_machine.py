@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,13 +83,37 @@ def test_training_in_bfloat16_learns_as_in_float32(world: Path, small: TrainConf
     assert found[1] == pytest.approx(found[0], rel=5e-3)
 
 
+COMPILED = """
+import sys
+from pathlib import Path
+import torch
+from proband.tokens.dataset import TokenStore
+from proband.train.build import build_model
+from proband.train.config import TrainConfig
+from proband.train.distributed import Team
+from proband.train.feed import StepStream
+from proband.train.machine import prepare
+store = TokenStore(Path(sys.argv[1]))
+config = TrainConfig(depth=1, dim=16, num_heads=2, context=16, batch_tokens=256, dropout=0.0)
+batch = next(StepStream(store, {}, config, Team()).steps()).micro[0]
+losses = []
+for compiled in (False, True):
+    model = build_model(store, {}, config)
+    prepare(model, torch.device("cpu"), compiled)
+    loss = model(batch).mean
+    loss.backward()
+    losses.append([loss.item(), *(p.grad.norm().item() for p in model.parameters() if p.grad is not None)])
+torch.testing.assert_close(torch.tensor(losses[1]), torch.tensor(losses[0]), rtol=1e-3, atol=1e-5)
+assert hasattr(model.blocks[0], "_compiled_call_impl") and model.blocks[0]._compiled_call_impl
+"""
+
+
 @pytest.mark.slow
-def test_compiled_blocks_compute_the_same(world: Path, small: TrainConfig) -> None:
-    config = small.model_copy(update={"dropout": 0.0})
-    loss, gradient = loss_and_gradient(world, config)
-    other, compiled = loss_and_gradient(world, config.model_copy(update={"compile": True}))
-    assert other == pytest.approx(loss, rel=1e-5)
-    assert torch.allclose(gradient, compiled, rtol=1e-3, atol=1e-6)
+def test_compiled_blocks_compute_the_same(world: Path) -> None:
+    # In a process of its own: the compiler cannot see through the checks of shapes that tests add.
+    command = [sys.executable, "-c", COMPILED, str(world / "tokens")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_step_that_memory_does_not_hold_names_the_option(
