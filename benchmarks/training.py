@@ -38,7 +38,8 @@ from proband.train.optimizer import make_optimizer
 
 PEER_EVENTS_PER_SECOND = 1347  # one core of another machine, float32; sexes counted as events there
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # bfloat16, dense, from the makers' sheets
-SPARSE_SHAPE = {"depth": 3, "dim": 216, "num_heads": 3, "num_latents": 1}  # 2.3 million weights in all
+SPARSE_SHAPE = {"depth": 2, "dim": 256, "num_heads": 4, "num_latents": 1}
+"""2.37 million weights in all, of which the embedding has 0.24: few, wide layers, which a processor likes."""
 WIDE_SHAPE = {"depth": 6, "dim": 384, "num_heads": 6}
 SMALL_SHAPE = {"depth": 1, "dim": 32, "num_heads": 1, "num_latents": 1}
 
@@ -151,12 +152,14 @@ def against_naive(store: ArrayStore, rounds: int) -> dict[str, float]:
     naive = naive_model(store)
     naive_optimizer = torch.optim.AdamW(naive.parameters(), lr=1e-3)
     own = {
-        name: Steps(make_model(store, 256, **SPARSE_SHAPE), store, 2048, name == "bfloat16")
+        name: Steps(make_model(store, 256, **SPARSE_SHAPE), store, 3072, name == "bfloat16")
         for name in ("float32", "bfloat16")
     }
     orders = {name: cycle(steps) for name, steps in own.items()}
     tallies = {name: [] for name in ("naive", *own)}
     peak = 0.0
+    for _ in range(len(list(own["bfloat16"].plan())) if rounds > 2 else 0):
+        own["bfloat16"].take(next(orders["bfloat16"]), Tally())  # a pass, which meets most sizes of batch
     for turn in range(rounds + 1):
         given, events = naive_batch(store, rng.integers(0, len(store.offsets) - 1, ROWS), rng)
         began = time.thread_time()
@@ -169,7 +172,7 @@ def against_naive(store: ArrayStore, rounds: int) -> dict[str, float]:
         for name in tallies:
             tally = rest if name == "naive" else Tally()
             if name != "naive":
-                for _ in range(4):
+                for _ in range(2):
                     own[name].take(next(orders[name]), tally)
             if turn:  # the first meets cold kernels
                 tallies[name].append(tally)
@@ -304,7 +307,7 @@ def main() -> None:
         store = sparse_records(data) if real else drawn_records(180_000, SPARSE, 918, seed=0)
         figures = {"real_records": real}
         parts: dict[str, Callable[[], object]] = {
-            "speed": lambda: against_naive(store, 2 if options.quick else 12),
+            "speed": lambda: against_naive(store, 2 if options.quick else 8),
             "peak": lambda: share_of_peak(2 if options.quick else 10),
             "curve": lambda: curve([1] if options.quick else [1, 3, 10, 30]),
         }
