@@ -38,7 +38,7 @@ class ArrayStore(TokenStore):
     ) -> None:
         codes = ("PADDING", "MEDS_BIRTH", *(f"CODE//{number}" for number in range(_FIRST_CODE, size)))
         flags = (False,) * _FIRST_CODE + (once,) * (size - _FIRST_CODE)
-        self.vocabulary = Vocabulary(codes, {}, {}, flags, (1,) * size, ("SEX//1", "SEX//2"), MINUTES_PER_DAY)
+        self.vocabulary = Vocabulary(codes, {}, {}, flags, ("SEX//1", "SEX//2"), MINUTES_PER_DAY)
         self.tokens, self.minutes, self.offsets = tokens, minutes, offsets
         self.statics = statics[:, None]
         self.entry = np.zeros(len(offsets) - 1, dtype=np.int32)
