@@ -87,9 +87,17 @@ def drawn_records(
     within = np.arange(total) - np.repeat(offsets[:-1], lengths)
     years = 80 * within / np.repeat(lengths, lengths)
     minutes = (years * MINUTES_PER_YEAR).astype(np.int32) // MINUTES_PER_DAY * MINUTES_PER_DAY
-    if folder is not None:
-        for name, array in (("tokens", tokens), ("minutes", minutes)):
-            np.save(folder / f"{name}.npy", array)
-        tokens, minutes = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("tokens", "minutes"))
     statics = rng.integers(1, 3, size=number).astype(np.int32)
+    if folder is not None:
+        arrays = {"tokens": tokens, "minutes": minutes, "offsets": offsets, "statics": statics, "size": size}
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
+        return mapped_records(folder)
     return ArrayStore(tokens, minutes, offsets, statics, size, once=False)
+
+
+def mapped_records(folder: Path) -> ArrayStore:
+    """Records that :func:`drawn_records` kept in a folder, as mapped files."""
+    names = ("tokens", "minutes", "offsets", "statics")
+    arrays = [np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in names]
+    return ArrayStore(*arrays, int(np.load(folder / "size.npy")), once=False)

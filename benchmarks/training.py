@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import tempfile
@@ -25,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from naive import LENGTH, ROWS, naive_batch, naive_model
-from records import BIOBANK, SPARSE, ArrayStore, drawn_records, sparse_records
+from records import BIOBANK, SPARSE, ArrayStore, drawn_records, mapped_records, sparse_records
 from torch.nn import functional as F
 
 from proband.core.units import MINUTES_PER_DAY
@@ -224,33 +225,36 @@ def share_of_peak(rounds: int) -> dict[str, float]:
 
 
 def curve(millions: list[int]) -> list[dict[str, float]]:
-    """(e): one pass of a very small model over mapped files."""
+    """(e): one pass of a very small model over mapped files, each in a process of its own."""
     rows = []
     for million in millions:
         with tempfile.TemporaryDirectory() as folder:
-            store = drawn_records(million * 1_000_000, SPARSE, 200, seed=2, folder=Path(folder))
-            before, began = anonymous_mb(), time.thread_time()
-            steps, tally, peak = (
-                Steps(make_model(store, 64, **SMALL_SHAPE), store, 8192, half=False),
-                Tally(),
-                0.0,
-            )
-            for number, index in enumerate(steps.plan()):
-                steps.take(index, tally)
-                if number % 50 == 0:
-                    peak = max(peak, anonymous_mb())
-            seconds = time.thread_time() - began
-        rows.append(
-            {
-                "events": tally.events,
-                "seconds_per_million": round(seconds / tally.events * 1e6, 2),
-                "loader_share": round((tally.load_seconds + seconds - tally.seconds) / seconds, 4),
-                "growth_mb": round(peak - before),
-                "windows_mb": round(4 * 8 * len(steps.windows) / 1e6),
-            }
-        )
+            drawn_records(million * 1_000_000, SPARSE, 200, seed=2, folder=Path(folder))
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                rows.append(pool.apply(one_pass, (Path(folder),)))
         print(rows[-1], flush=True)
     return rows
+
+
+def one_pass(folder: Path) -> dict[str, float]:
+    """Train over the records of ``folder`` once."""
+    torch.set_num_threads(1)
+    store = mapped_records(folder)
+    before, began = anonymous_mb(), time.thread_time()
+    steps, tally = Steps(make_model(store, 64, **SMALL_SHAPE), store, 8192, half=False), Tally()
+    peak = 0.0
+    for number, index in enumerate(steps.plan()):
+        steps.take(index, tally)
+        if number % 50 == 0:
+            peak = max(peak, anonymous_mb())
+    seconds = time.thread_time() - began
+    return {
+        "events": tally.events,
+        "seconds_per_million": round(seconds / tally.events * 1e6, 2),
+        "loader_share": round((tally.load_seconds + seconds - tally.seconds) / seconds, 4),
+        "growth_mb": round(peak - before),
+        "windows_mb": round(4 * 8 * len(steps.windows) / 1e6),
+    }
 
 
 def on_gpu(rounds: int) -> dict[str, dict[str, float]]:
