@@ -21,7 +21,7 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 bench: .venv/ready
-	for script in benchmarks/*.py; do $(BIN)/python $$script --quick || exit 1; done
+	for script in $$(grep -l __main__ benchmarks/*.py); do $(BIN)/python $$script --quick || exit 1; done
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
