@@ -1,8 +1,9 @@
 """forecast: absolute risks from sampled futures.
 
-Reads: a model folder, a tokens folder, a task file and, where the model uses it, a genome folder. Writes:
-risk.parquet (schema.RISK), task.yaml. Config: :class:`~proband.forecast.config.ForecastConfig`. Next:
-evaluate. Not done here: labels (what really happened), fine-tuned heads, scenarios.
+Reads: a model folder, a tokens folder, a task file and, where the model uses them, a genome folder and files
+of other modalities. Writes: risk.parquet (schema.RISK), task.yaml. Config:
+:class:`~proband.forecast.config.ForecastConfig`. Next: evaluate. Not done here: labels (what really
+happened), fine-tuned heads, scenarios.
 """
 
 from proband.forecast.stage import forecast as forecast

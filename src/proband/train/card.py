@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from proband.core import suppress
 from proband.core.units import MINUTES_PER_YEAR
@@ -18,6 +19,7 @@ from proband.model.hub import CARD
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
+from proband.tokens.vocabulary import kind_of
 from proband.train.config import TrainConfig
 from proband.train.likelihood import Likelihood
 
@@ -107,19 +109,22 @@ def _summary(store: TokenStore, tables: Mapping[str, ModalityTable], rows: np.nd
         shown[f"age at {name}, years: 10th, 50th, 90th percentile"] = _percentiles(
             ages[rows] / MINUTES_PER_YEAR
         )
-    shown |= _split_up(("died", "alive at exit"), [int(store.died[rows].sum())], number)
-    statics = store.vocabulary.statics
-    having = [int((store.statics[rows] == place).any(1).sum()) for place in range(1, len(statics) + 1)]
-    shown |= _split_up((*statics, "no static code"), having, number)
+    shown |= _split_up(("died", "alive at exit"), store.died[rows][:, None])
+    codes = store.vocabulary.statics
+    for kind in dict.fromkeys(map(kind_of, codes)):  # each kind divides the subjects anew
+        names = [code for code in codes if kind_of(code) == kind]
+        places = [codes.index(code) + 1 for code in names]
+        having = (store.statics[rows][:, :, None] == places).any(axis=1)
+        shown |= _split_up((*names, f"no {kind}"), having)
     for name, table in tables.items():
-        shown |= _split_up((f"with {name}", f"without {name}"), [int(table.observed[rows].sum())], number)
+        shown |= _split_up((f"with {name}", f"without {name}"), table.observed[rows][:, None])
     return shown
 
 
-def _split_up(names: Sequence[str], numbers: Sequence[int], total: int) -> dict[str, str]:
-    """Parts of ``total``, the last being what the others leave."""
-    whole = [*numbers, max(0, total - sum(numbers))]
-    return dict(zip(names, suppress.parts(whole), strict=True))
+def _split_up(names: Sequence[str], having: Bool[np.ndarray, "subjects groups"]) -> dict[str, str]:
+    """Sizes of groups, and of what no group holds, which is named last."""
+    sizes = [*having.sum(axis=0).tolist(), int((~having.any(axis=1)).sum())]
+    return dict(zip(names, suppress.parts(sizes), strict=True))
 
 
 def _percentiles(years: np.ndarray) -> str:

@@ -234,4 +234,5 @@ class Trainer:
 
     def _save(self, name: str) -> None:
         save_state(self.work / name, self.model, self.optimizer, self.progress, self.team)
-        self._saved = time.monotonic()
+        if name == STATE:  # the best one is nothing that a stopped training goes on from
+            self._saved = time.monotonic()

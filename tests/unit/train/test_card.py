@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,18 @@ def test_small_counts_and_what_would_tell_them_are_hidden(tmp_path: Path) -> Non
 def test_percentiles_need_more_than_twenty_beyond_them(tmp_path: Path, number: int) -> None:
     card = card_of(store_of(number, 0, 0, 210), tmp_path)
     assert cell(card, "age at exit, years: 10th, 50th, 90th percentile") == ["withheld", "60, 60, 60"]
+
+
+def test_every_kind_of_static_code_divides_the_subjects_anew(tmp_path: Path) -> None:
+    store = store_of(300, 10, 30, 300)
+    codes = ("Gender//F", "Gender//M", "Race//A", "Race//B")
+    store.vocabulary = replace(store.vocabulary, statics=codes)
+    race = np.zeros(len(store), dtype=np.int32)
+    race[:120], race[120:270] = 3, 4
+    store.statics = np.column_stack([store.statics[:, 0], race])
+    card = card_of(store, tmp_path)
+    assert [cell(card, name)[0] for name in codes[2:]] == ["120", "150"]
+    assert cell(card, "no Race") == ["40", "300"]
+    # A hidden sex is guarded by the other sex, not by the smallest group of another kind.
+    assert [cell(card, name)[0] for name in codes[:2]] == ["withheld", "≤20"]
+    assert cell(card, "no Gender")[0] == "0"

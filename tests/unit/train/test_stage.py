@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from proband.train.build import build_model, code_rates, count_gaps
 from proband.train.config import EncoderOptions, TrainConfig
 from proband.train.likelihood import Likelihood
 from proband.train.log import read_metrics
+from proband.train.state import BEST, STATE
 
 KILLED = """
 import os, signal, sys
@@ -143,6 +145,19 @@ def test_a_signal_in_the_middle_of_a_step_saves_a_whole_state(
     assert "the same command goes on from there" in ended.stderr
     train(world / "tokens", out, config=rarely)
     assert same(weights(out), weights(whole))
+
+
+def test_keeping_the_best_model_does_not_put_off_saving_the_state(
+    world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    store = TokenStore(world / "tokens")
+    rarely = small.model_copy(update={"save_seconds": 60.0})
+    trainer = loop.Trainer(build_model(store, {}, rarely), store, {}, rarely, tmp_path)
+    trainer._saved = time.monotonic() - 100
+    trainer._save(BEST)
+    assert trainer._is_save_due
+    trainer._save(STATE)
+    assert not trainer._is_save_due
 
 
 def test_a_killed_training_with_a_genome_resumes_to_the_same_bits(
