@@ -22,8 +22,8 @@ def command(
     subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 5000,
     minutes: Annotated[
         float, typer.Option(help="Wall-clock minutes to train each of the three models.")
-    ] = 1.1,
-    paths: Annotated[int, typer.Option(help="Sampled futures per prediction.")] = 6,
+    ] = 0.9,
+    paths: Annotated[int, typer.Option(help="Sampled futures per prediction.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
 ) -> None:
@@ -46,8 +46,8 @@ def demo(
     out: Path,
     *,
     subjects: int = 5000,
-    minutes: float = 1.1,
-    paths: int = 6,
+    minutes: float = 0.9,
+    paths: int = 4,
     seed: int = 0,
     overwrite: bool = False,
 ) -> None:
