@@ -73,11 +73,6 @@ class Batch:
     rows: Int[Tensor, " batch"]
     modalities: dict[str, ModalityInput] = field(default_factory=dict)
 
-    @property
-    def num_scored(self) -> int:
-        """Events whose likelihood counts."""
-        return int((self.target == EVENT).sum())
-
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with ``function`` applied to every tensor."""
         names = [name for name in self.__dataclass_fields__ if name != "modalities"]

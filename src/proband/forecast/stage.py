@@ -34,7 +34,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, modality_files
 from proband.train.likelihood import say_absent, tables_for
 
-RISKS = "risk.parquet"
+RISKS, SHARDS = "risk.parquet", "shards"
 _SHARD_POINTS = 150
 """Predictions after which what was found is kept: a minute's work or so. Fixed, so that an interrupted run
 may go on with another number of processes."""
@@ -102,6 +102,7 @@ def forecast(
         unresolved = float(column.item() or 0)
         run.notes["mean_unresolved"] = unresolved
         clear_marks(work)
+        shutil.rmtree(work / SHARDS)  # not before the marks that say they are there
     say(f"forecast: {run.counts['num_rows']:,} risks of {len(points.rows):,} predictions in {out}")
     if unresolved > 0:
         say(f"forecast: {unresolved:.2%} of paths were cut at {config.max_events} events; raise --max-events")
@@ -155,15 +156,13 @@ def _write_risks(job: _Job, points: Points, work: Path, workers: int | None) -> 
     )
     shards = [order[at : at + _SHARD_POINTS] for at in range(0, len(order), _SHARD_POINTS)]
     processes = min(workers or available_cores(), len(shards))
-    folder = work / "shards"
+    folder = work / SHARDS
     folder.mkdir(exist_ok=True)
     files = [folder / f"{number:06d}.parquet" for number in range(len(shards))]
     function = functools.partial(_forecast_shard, job=job, memory_gib=job.config.memory / processes)
     pairs = [(file, points.take(index)) for file, index in zip(files, shards, strict=True)]
     map_resumably(function, pairs, work, "risks", description="Forecasting", workers=workers)
-    num_rows = join_parquet(files, work / RISKS)
-    shutil.rmtree(folder)
-    return num_rows
+    return join_parquet(files, work / RISKS)
 
 
 def _forecast_shard(shard: tuple[Path, Points], job: _Job, memory_gib: float) -> None:

@@ -60,10 +60,3 @@ class PathSums:
         shape = (question.num_paths, len(question.outcomes), len(question.horizons))
         flags, floats = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.float64)
         return cls(flags, floats, floats.clone(), flags.clone())
-
-    @classmethod
-    def stack(cls, parts: list[PathSums]) -> PathSums:
-        """Those of several subjects as one."""
-        return cls(
-            *(torch.stack([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__)
-        )

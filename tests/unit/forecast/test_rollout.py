@@ -32,7 +32,10 @@ def roll_out(model: Proband, histories: Histories, asked: Question, **options: f
 
     lengths = histories.lengths.numpy()
     found = dict(rollout.roll_out(model, read, lengths, asked, **options))
-    return PathSums.stack([found[at] for at in range(len(lengths))])
+    names = PathSums.__dataclass_fields__
+    return PathSums(
+        *(torch.stack([getattr(found[at], name) for at in range(len(lengths))]) for name in names)
+    )
 
 
 def taken(histories: Histories, index: np.ndarray) -> Histories:

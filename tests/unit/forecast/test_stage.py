@@ -115,11 +115,12 @@ def test_nothing_after_the_prediction_time_changes_a_risk(
 
 @pytest.mark.parametrize("estimator", ["scope", "reach"])
 def test_memory_and_processes_change_no_bit_of_a_risk(
-    run: Callable[..., pl.DataFrame], estimator: str
+    run: Callable[..., pl.DataFrame], estimator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = CONFIG.model_copy(update={"estimator": estimator})
     whole = run("a", config=config, workers=1)
     assert run("b", config=config.model_copy(update={"memory": 0.0005}), workers=1).equals(whole)
+    monkeypatch.setattr(stage, "_SHARD_POINTS", 2)  # else all points are one process's
     assert run("c", config=config, workers=2).equals(whole)
 
 
@@ -230,3 +231,18 @@ def test_an_interrupted_forecast_goes_on_where_it_stopped(
         "task.yaml",
     ]
     assert whole.equals(whole.sort("subject_id", "prediction_time", "outcome", "horizon_years"))
+
+
+def test_a_forecast_stopped_at_its_very_end_goes_on(
+    run: Callable[..., pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("whole", workers=1)
+
+    def stopped(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "save_task", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(workers=1)
+    assert run(workers=1).equals(whole)
