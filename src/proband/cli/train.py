@@ -153,7 +153,7 @@ def command(
         int | None,
         typer.Option(
             help="Tokens that one process computes at once, padding included; lower it to save memory. "
-            "What is learnt does not depend on it.",
+            "What is learnt does not depend on it, but for random masks.",
             show_default="the process's share of --batch-tokens",
             rich_help_panel=MACHINE,
         ),

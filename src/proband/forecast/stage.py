@@ -105,7 +105,10 @@ def forecast(
         shutil.rmtree(work / SHARDS)  # not before the marks that say they are there
     say(f"forecast: {run.counts['num_rows']:,} risks of {len(points.rows):,} predictions in {out}")
     if unresolved > 0:
-        say(f"forecast: {unresolved:.2%} of paths were cut at {config.max_events} events; raise --max-events")
+        say(
+            f"forecast: a share of {unresolved:.2%} is unresolved, mean over all risks (paths cut at "
+            f"{config.max_events} events); raise --max-events"
+        )
 
 
 @dataclass(frozen=True)

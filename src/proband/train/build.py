@@ -117,12 +117,13 @@ def _train_moments(store: TokenStore, table: ModalityTable) -> tuple[torch.Tenso
     rows = store.rows_of("train")
     is_train = np.zeros(len(store), dtype=bool)
     is_train[rows] = True
-    values = table.values[np.repeat(is_train, np.diff(table.offsets))].astype(np.float64)
-    if not len(values):
-        width = table.values.shape[1]
-        return torch.zeros(width), torch.zeros(width)
-    known = ~np.isnan(values)
-    number = np.maximum(known.sum(0), 1)
-    mean = np.where(known, values, 0).sum(0) / number
-    sd = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(0) / number)
-    return torch.from_numpy(mean).float(), torch.from_numpy(sd).float()
+    measured = np.repeat(is_train, np.diff(table.offsets))
+    width = table.values.shape[1]
+    moments = np.zeros((2, width))
+    if measured.any():
+        for column in range(width):  # one at a time: all at once would hold several copies of a wide genome
+            values = table.values[measured, column].astype(np.float64)
+            known = values[~np.isnan(values)]
+            moments[:, column] = (known.mean(), known.std()) if len(known) else 0
+    mean, sd = torch.from_numpy(moments).float()
+    return mean, sd

@@ -51,8 +51,9 @@ _TAIL = """
 - It predicts what gets recorded, which depends on access to care, coding habits and insurance.
 - Codes too rare in training stand together as parents or unknowns.
 - Counts above are suppressed: 1 to 20 as "≤20", others rounded up to tens. The weights are not so protected:
-  output biases start from the frequencies of codes, and nothing shows that no record was memorised. Share
-  them only under the rules of the data they were trained on.
+  output biases start from the frequencies of codes, and nothing shows that no record was memorised. Nor is
+  vocabulary.json: it names codes that were rolled up, which few subjects had. Share them only under the
+  rules of the data they were trained on.
 
 ## Licence and citation
 

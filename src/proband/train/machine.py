@@ -82,5 +82,5 @@ def explained_memory(where: str, tokens: int) -> Iterator[None]:
             "out of memory",
             where=where,
             found=f"{tokens} padded tokens computed at once",
-            remedy="the same command with a lower --token-budget goes on; what is learnt stays the same",
+            remedy="the same command with a lower --token-budget goes on; only random masks change",
         ) from None
