@@ -28,7 +28,8 @@ from proband.forecast.histories import Histories, history_lengths, read_historie
 from proband.forecast.risk import Points, outcome_matrix, outcome_tokens, prediction_points, risk_table
 from proband.forecast.rollout import roll_out
 from proband.forecast.sums import Question
-from proband.model.checkpoint import WEIGHTS, load_model
+from proband.model.checkpoint import load_model
+from proband.model.hub import CONFIG, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, modality_files
@@ -135,9 +136,10 @@ class _Opened(NamedTuple):
 
 def _opened(model: Path, tokens: Path, files: Mapping[str, Path]) -> _Opened:
     """The model and its data, loaded once per process and again when a file has changed."""
-    read = [model / WEIGHTS, tokens / "tokens.npy", *files.values()]
+    read = [model / WEIGHTS, model / CONFIG, tokens / "tokens.npy", tokens / VOCABULARY, *files.values()]
     changed = tuple(file.stat().st_mtime_ns for file in read if file.is_file())
-    return _open(model, tokens, tuple(files.items()), changed)
+    named = tuple((name, file.absolute()) for name, file in files.items())
+    return _open(model.absolute(), tokens.absolute(), named, changed)
 
 
 @functools.lru_cache(maxsize=1)

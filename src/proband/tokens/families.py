@@ -23,7 +23,7 @@ def code_families(vocabulary: Vocabulary) -> Int[np.ndarray, "vocabulary levels"
         vocabulary: Whose tokens.
 
     >>> codes = ("PADDING", "MEDS_BIRTH", "ICD10//E10", "ICD10//E11", "ICD10//I10")
-    >>> code_families(Vocabulary(codes, {}, {}, (), (), (), 1440)).tolist()
+    >>> code_families(Vocabulary(codes, {}, {}, (), (), 1440)).tolist()
     [[0, 0], [0, 0], [1, 2], [1, 2], [2, 0]]
     """
     chains = [_families_of(base) for base in vocabulary.base_codes()]
