@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float32
 from scipy import sparse
 
+from proband.core.compiled import compiled
+
 
 def sparse_product(
     weights: sparse.csr_array, dosages: Float32[np.ndarray, "rows samples"]
@@ -25,16 +27,8 @@ def sparse_product(
 
 @functools.cache
 def _kernel() -> Callable[..., None]:
-    import numba  # a fifth of a second, which other uses of this room need not pay
-
-    # Type checks of tests wrap the function, which numba cannot read.
-    plain = getattr(_accumulate, "__wrapped__", _accumulate)
     # Reassociated sums may use the processor's fused multiply-add and widest registers.
-    options = {"nogil": True, "fastmath": {"reassoc", "contract"}}
-    try:
-        return numba.njit(cache=True, **options)(plain)
-    except RuntimeError:  # nowhere to keep compiled code, neither beside this file nor in the user's cache
-        return numba.njit(**options)(plain)
+    return compiled(_accumulate, {"reassoc", "contract"})
 
 
 def _accumulate(indptr: Any, indices: Any, data: Any, dosages: Any, product: Any) -> None:

@@ -6,8 +6,8 @@ the next page is asked for while one is worked on, a third faster where pages li
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -16,20 +16,13 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from proband.core.compiled import compiled
+
 _LOG2_E = 1 / math.log(2)
 _LOWEST = np.float32(-1e30)  # below any score; its weight is exactly 0
 _LINE = 16  # float32 numbers in a line of the processor's cache
 # Reassociated sums may use the processor's fused multiply-add and widest registers.
-_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` compiled; type checks of tests wrap it in what numba cannot read."""
-    plain = getattr(function, "__wrapped__", function)
-    try:
-        return numba.njit(cache=True, **_OPTIONS)(plain)
-    except RuntimeError:  # nowhere to keep compiled code, neither beside this file nor in the user's cache
-        return numba.njit(**_OPTIONS)(plain)
+_compiled = functools.partial(compiled, fastmath=("reassoc", "contract", "nsz"))
 
 
 @intrinsic

@@ -1,0 +1,23 @@
+"""Functions compiled by numba, kept on disk where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+
+def compiled(function: Callable[..., Any], fastmath: Collection[str]) -> Callable[..., Any]:
+    """``function`` compiled at its first call, without Python's lock.
+
+    Args:
+        function: Of arrays and numbers; type checks of tests, which numba cannot read, are taken off.
+        fastmath: LLVM's names of the liberties with floating point that the function may take.
+    """
+    import numba  # a fifth of a second, which other uses of a room need not pay
+
+    plain = getattr(function, "__wrapped__", function)
+    options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath)}
+    try:
+        return numba.njit(cache=True, **options)(plain)
+    except RuntimeError:  # nowhere to keep compiled code, neither beside its file nor in the user's cache
+        return numba.njit(**options)(plain)
