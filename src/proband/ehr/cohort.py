@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.schema import read_parquet
+from proband.core.schema import TIME, read_parquet
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT, SUBJECT_SPLITS, list_shards, read_shard
 from proband.ehr.outcomes import Task
@@ -66,22 +67,91 @@ def prediction_times(follow_up: pl.DataFrame, task: Task) -> pl.DataFrame:
     Returns:
         subject_id and prediction_time, sorted, each pair once.
     """
-    kind = task.prediction
+    time = pl.col("prediction_time")
+    within = (time >= _ready(task)) & (time < pl.col("exit_time"))
+    wanted = _wanted_times(follow_up, task).filter(within).select("subject_id", "prediction_time")
+    return wanted.unique().sort("subject_id", "prediction_time").collect()
+
+
+def _ready(task: Task) -> pl.Expr:
+    return pl.col("entry_time") + _years(task.washout_years)
+
+
+def _wanted_times(follow_up: pl.DataFrame, task: Task) -> pl.LazyFrame:
+    """``follow_up`` once per time at which the task would predict, whether or not that is in follow-up."""
+    kind, frame = task.prediction, follow_up.lazy()
+    if kind.every_years is not None:
+        return _repeated_times(follow_up, task, round(kind.every_years * MICROSECONDS_PER_YEAR)).lazy()
     if kind.years_after_entry is not None:
         times = [pl.col("entry_time") + _years(years) for years in kind.years_after_entry]
     elif kind.age_years is not None:
         times = [pl.col("birth_time") + _years(years) for years in kind.age_years]
     else:
-        times = [pl.lit(day).cast(pl.Datetime("us")) for day in kind.date or ()]
-    ready = pl.col("entry_time") + _years(task.washout_years)
-    wanted = [
-        follow_up.lazy()
-        .with_columns(time.alias("prediction_time"))
-        .filter((pl.col("prediction_time") >= ready) & (pl.col("prediction_time") < pl.col("exit_time")))
-        .select("subject_id", "prediction_time")
-        for time in times
-    ]
-    return pl.concat(wanted).unique().sort("subject_id", "prediction_time").collect()
+        times = [pl.lit(day).cast(TIME) for day in kind.date or ()]
+    return pl.concat([frame.with_columns(time.alias("prediction_time")) for time in times])
+
+
+def _repeated_times(follow_up: pl.DataFrame, task: Task, step: int) -> pl.DataFrame:
+    """Every ``step`` microseconds from entry and washout, the first in any case, others before exit."""
+    span = (pl.col("exit_time") - _ready(task)).dt.total_microseconds()
+    numbers = follow_up.select((span - 1).clip(0) // step + 1).to_series().to_numpy()
+    row = np.repeat(np.arange(follow_up.height), numbers)
+    number = np.arange(len(row)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+    later = pl.duration(microseconds=pl.lit(pl.Series(number * step)), time_unit="us")
+    return follow_up[row].with_columns((_ready(task) + later).alias("prediction_time"))
+
+
+def never_predicted(follow_up: pl.DataFrame, task: Task) -> dict[str, int]:
+    """How many subjects have no prediction time in their follow-up, and why.
+
+    What decides is a subject's last wanted time before exit: there is none, it lies before entry, or between
+    entry and the end of the washout.
+
+    Args:
+        follow_up: As :func:`follow_up` returns.
+        task: The task.
+
+    Returns:
+        Subjects ``before_entry``, ``in_washout`` and ``after_exit``.
+    """
+    time, entry = pl.col("prediction_time"), pl.col("entry_time")
+    last = (
+        _wanted_times(follow_up, task)
+        .group_by("subject_id", "entry_time")
+        .agg(time.filter(time < pl.col("exit_time")).max())
+        .collect()
+    )
+    reasons = {
+        "before_entry": time < entry,
+        "in_washout": (time >= entry) & (time < _ready(task)),
+        "after_exit": time.is_null(),
+    }
+    return {name: last.filter(reason).height for name, reason in reasons.items()}
+
+
+def person_time(follow_up: pl.DataFrame, task: Task, horizon_years: float | int) -> tuple[float, float]:
+    """How much of the time that risks to a horizon speak of was observed.
+
+    After each prediction time a subject is observed until exit or the horizon; who dies is observed to the
+    horizon, as nothing is missing.
+
+    Args:
+        follow_up: As :func:`follow_up` returns, ``death_time`` null for the living.
+        task: The task.
+        horizon_years: The horizon.
+
+    Returns:
+        Observed person-time within the horizon, a share of all; and the longest follow-up after a prediction
+        time, in years. Both NaN where there is no prediction time.
+    """
+    at = prediction_times(follow_up, task).join(follow_up, on="subject_id")
+    if at.is_empty():
+        return float("nan"), float("nan")
+    followed = (pl.col("exit_time") - pl.col("prediction_time")).dt.total_microseconds()
+    years = followed / MICROSECONDS_PER_YEAR
+    observed = pl.when(pl.col("death_time").is_null()).then(years).otherwise(horizon_years)
+    share, longest = at.select(observed.clip(0, horizon_years).mean(), longest=years.max()).row(0)
+    return share / horizon_years, longest
 
 
 def _years(years: float) -> pl.Expr:

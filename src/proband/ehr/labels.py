@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from proband.core.schema import LABELS
-from proband.core.units import MICROSECONDS_PER_YEAR
+from proband.core.schema import LABELS, TIME
+from proband.core.units import MICROSECONDS_PER_DAY, MICROSECONDS_PER_YEAR
+from proband.ehr.codesets import Codes, Outcome, Pattern
 from proband.ehr.cohort import prediction_times, read_shards
 from proband.ehr.meds import read_codes
 from proband.ehr.outcomes import Task, require_known
+from proband.ehr.patterns import completions
 
 OUTCOME, DIED, CENSORED = 1, 2, 0
 
@@ -36,13 +38,13 @@ def labels(meds: Path, task: Task, splits: Collection[str] | None = None) -> pl.
     """
     known = read_codes(meds)
     require_known(task, known)
-    codes = {name: outcome.select(known) for name, outcome in task.outcomes.items()}
+    codes = {name: [step.select(known) for step in outcome.steps] for name, outcome in task.outcomes.items()}
     frames = [label_events(events, spans, task, codes) for events, spans in read_shards(meds, splits)]
     return LABELS.check(pl.concat(frames).sort("subject_id", "prediction_time", "outcome"), meds)
 
 
 def label_events(
-    events: pl.DataFrame, spans: pl.DataFrame, task: Task, codes: dict[str, list[str]]
+    events: pl.DataFrame, spans: pl.DataFrame, task: Task, codes: Mapping[str, Sequence[Collection[str]]]
 ) -> pl.DataFrame:
     """Label the subjects of one shard.
 
@@ -50,29 +52,75 @@ def label_events(
     recorded. What comes after exit or after that day is not used.
 
     Args:
-        events: Whole subjects' events, columns subject_id, time, code.
+        events: Whole subjects' events, columns subject_id, time, code, numeric_value.
         spans: Their follow-up with ``split``; subjects that are not in it get no labels.
         task: The task.
-        codes: The codes of each outcome.
+        codes: For each outcome the codes of its steps.
 
     Returns:
         A frame of :data:`proband.core.schema.LABELS`.
     """
     at = spans.join(prediction_times(spans, task), on="subject_id")
     frames = [LABELS.empty()]
-    for name, members in codes.items():
-        onsets = (
-            events.filter(pl.col("code").is_in(members) & pl.col("time").is_not_null())
-            .group_by("subject_id")
-            .agg(pl.col("time").min().alias("onset"))
-        )
+    for name, outcome in task.outcomes.items():
+        onsets = onset_times(events, outcome, codes[name])
         frames.append(_label(at.join(onsets, on="subject_id", how="left"), name, task.gap_days))
     return pl.concat(frames)
 
 
+def onset_times(events: pl.DataFrame, outcome: Outcome, codes: Sequence[Collection[str]]) -> pl.DataFrame:
+    """When each subject first had an outcome: at the first of its codes, or when its pattern was completed.
+
+    Undated events are no part of it, nor where only some values count, those without a value.
+
+    Args:
+        events: Whole subjects' events, columns subject_id, time, code, numeric_value.
+        outcome: The outcome.
+        codes: The codes of its steps.
+
+    Returns:
+        subject_id and onset, a row for each subject who had it.
+    """
+    time = pl.col("time")
+    matches = [
+        events.lazy()
+        .filter(_matches(step, members) & time.is_not_null())
+        .group_by("subject_id")
+        .agg(time.unique().sort().alias(f"step_{number}"))
+        for number, (step, members) in enumerate(zip(outcome.steps, codes, strict=True))
+    ]
+    if isinstance(outcome, Pattern):
+        return _completed(matches, outcome)
+    return matches[0].select("subject_id", pl.col("step_0").list.first().alias("onset")).collect()
+
+
+def _matches(step: Codes, codes: Collection[str]) -> pl.Expr:
+    """Rows of a step; bounds are rounded as values are, so that a value equal to one lies not beyond it."""
+    matches = pl.col("code").is_in(list(codes))
+    value = pl.col("numeric_value").cast(pl.Float32)
+    if step.above is not None:
+        matches &= value > pl.lit(step.above, pl.Float32)
+    if step.below is not None:
+        matches &= value < pl.lit(step.below, pl.Float32)
+    return matches & value.is_finite() if step.bounded else matches
+
+
+def _completed(matches: Sequence[pl.LazyFrame], pattern: Pattern) -> pl.DataFrame:
+    """Onsets of a pattern, among subjects who have every step."""
+    both = matches[0]
+    for other in matches[1:]:
+        both = both.join(other, on="subject_id")
+    subjects, *lists = both.collect().get_columns()
+    onsets = []
+    for times in zip(*lists, strict=True):
+        found = completions([one.to_physical().to_numpy() for one in times], pattern, MICROSECONDS_PER_DAY)
+        onsets.append(int(found[0]) if len(found) else None)
+    return pl.DataFrame([subjects, pl.Series("onset", onsets, pl.Int64).cast(TIME)]).drop_nulls("onset")
+
+
 def _label(at: pl.DataFrame, outcome: str, gap_days: float) -> pl.DataFrame:
     time, onset, death = pl.col("prediction_time"), pl.col("onset"), pl.col("death_time")
-    gap = pl.duration(microseconds=round(gap_days * 86_400_000_000), time_unit="us")
+    gap = pl.duration(microseconds=round(gap_days * MICROSECONDS_PER_DAY), time_unit="us")
     in_follow_up = (onset <= pl.col("exit_time")) | (onset.dt.date() == death.dt.date())
     happened = in_follow_up.fill_null(False)
     event = pl.when(happened).then(OUTCOME).when(death.is_not_null()).then(DIED).otherwise(CENSORED)

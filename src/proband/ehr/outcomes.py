@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,62 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
+from proband.ehr.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
+from proband.ehr.panels import read_panel
 
 Years = Annotated[float, Field(ge=0, le=150, allow_inf_nan=False)]
 
 
-class CodeSet(BaseModel):
-    """The codes that make one outcome: the union of three ways to name them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    codes: tuple[str, ...] = Field(default=(), description="Exact codes, such as SNOMED//44054006.")
-    prefixes: tuple[str, ...] = Field(default=(), description="Beginnings of codes, such as ICD10CM//E11.")
-    regex: str | None = Field(
-        default=None, description="Python regular expression, found anywhere in a code."
-    )
-    may_be_absent: bool = Field(
-        default=False,
-        description="A rare outcome that no event may have: then nobody has it, instead of an error.",
-    )
-
-    @field_validator("codes", "prefixes", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _usable(self) -> CodeSet:
-        if not (self.codes or self.prefixes or self.regex):
-            raise ValueError("names no code: give codes, prefixes or regex")
-        if not all((*self.codes, *self.prefixes)):
-            raise ValueError("holds an empty code or prefix")
-        if self.regex:
-            try:
-                re.compile(self.regex)
-            except re.error as error:
-                raise ValueError(f"bad regex {self.regex!r}: {error}") from None
-        return self
-
-    def select(self, codes: Iterable[str]) -> list[str]:
-        """Those of ``codes`` that belong to the outcome, in their order.
-
-        >>> CodeSet(codes=["A//1"], prefixes=["B//2"], regex="C$").select(["A//1", "A//11", "B//23", "D//C"])
-        ['A//1', 'B//23', 'D//C']
-        """
-        exact = set(self.codes)
-        pattern = re.compile(self.regex) if self.regex else None
-        return [
-            code
-            for code in codes
-            if code in exact
-            or code.startswith(self.prefixes)
-            or (pattern is not None and pattern.search(code))
-        ]
-
-
 class PredictionTimes(BaseModel):
-    """When to predict, in exactly one of three ways; a list gives several times per subject."""
+    """When to predict, in exactly one of four ways; a list gives several times per subject."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,6 +31,13 @@ class PredictionTimes(BaseModel):
     )
     date: tuple[datetime.date, ...] | None = Field(
         default=None, min_length=1, description="Calendar dates, at midnight."
+    )
+    every_years: float | None = Field(
+        default=None,
+        gt=0,
+        le=150,
+        allow_inf_nan=False,
+        description="Again and again from entry and washout to exit, so many years apart.",
     )
 
     @field_validator("years_after_entry", "age_years", "date", mode="before")
@@ -101,7 +59,9 @@ class Task(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcomes: dict[str, CodeSet] = Field(min_length=1, description="Name of each outcome -> its codes.")
+    outcomes: dict[str, Outcome] = Field(
+        min_length=1, description="Name of each outcome -> its codes, or its pattern of events."
+    )
     prediction: PredictionTimes = Field(description="When to predict.")
     horizons_years: tuple[Annotated[float, Field(gt=0, le=150, allow_inf_nan=False)], ...] = Field(
         min_length=1, description="Horizons in years after the prediction time, above 0."
@@ -128,11 +88,29 @@ class Task(BaseModel):
 
 
 def load_task(path: Path) -> Task:
-    """Read and check a task file (YAML).
+    """Read and check a task file (YAML), and the panel of outcomes if it names one.
 
     Raises:
-        ConfigError: The file is missing, no YAML, or does not describe a task; names the first problem.
+        ConfigError: A file is missing or unreadable, or does not describe a task; names the first problem.
     """
+    content = _read_yaml(path)
+    if not content.get("outcomes"):
+        raise ConfigError("no outcome", where=path, expected="outcomes: {name: {codes: [...]}}")
+    if isinstance(content["outcomes"], str):
+        content["outcomes"] = read_panel(path.parent / content["outcomes"])
+    try:
+        return Task.model_validate(content)
+    except ValidationError as error:
+        raise _as_config_error(error, path) from None
+
+
+def task_files(path: Path) -> list[Path]:
+    """The files that :func:`load_task` reads: the task file, and its panel of outcomes if it has one."""
+    outcomes = _read_yaml(path).get("outcomes")
+    return [path, path.parent / outcomes] if isinstance(outcomes, str) else [path]
+
+
+def _read_yaml(path: Path) -> dict:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -142,20 +120,17 @@ def load_task(path: Path) -> Task:
     if not isinstance(content, dict):
         expected = ", ".join(Task.model_fields)
         raise ConfigError("no task", where=path, found=type(content).__name__, expected=f"keys {expected}")
-    if not content.get("outcomes"):
-        raise ConfigError("no outcome", where=path, expected="outcomes: {name: {codes: [...]}}")
-    try:
-        return Task.model_validate(content)
-    except ValidationError as error:
-        raise _as_config_error(error, path) from None
+    return content
 
 
 def _as_config_error(error: ValidationError, path: Path) -> ConfigError:
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the task"
+    parts = [str(part) for part in first["loc"] if part not in (SET, PATTERN)]
+    place = ".".join(parts) or "the task"
     if first["type"] == "extra_forbidden":
-        known = sorted({*Task.model_fields, *CodeSet.model_fields, *PredictionTimes.model_fields})
-        remedy = near_matches(str(first["loc"][-1]), known) or "remove it"
+        models = (Task, CodeSet, Pattern, Step, PredictionTimes)
+        known = {name for model in models for name in model.model_fields} - {parts[-1]}
+        remedy = near_matches(parts[-1], sorted(known)) or "remove it"
         return ConfigError(f"unknown key {place}", where=path, remedy=remedy)
     message = first["msg"].removeprefix("Value error, ")
     found = "" if first["type"] in ("missing", "value_error") else repr(first["input"])
@@ -174,24 +149,33 @@ def require_known(task: Task, codes: Iterable[str]) -> None:
     A code list may be wider than the data: what is absent beside codes that are present is only said.
 
     Raises:
-        ConfigError: No code, prefix or regex of an outcome matches (unless it may be absent); with near
-            matches.
+        ConfigError: No code, prefix or regex of an outcome, or of a step of it, matches (unless it may be
+            absent); with near matches of the first, and the names of the others.
     """
     known = list(codes)
     present = set(known)
+    unknown: dict[str, list[str]] = {}
     for name, outcome in task.outcomes.items():
-        asked = [*outcome.codes, *outcome.prefixes, *([outcome.regex] if outcome.regex else [])]
-        if not outcome.select(known) and outcome.may_be_absent:
+        empty = [step for step in outcome.steps if not step.select(known)]
+        if empty and outcome.may_be_absent:
             say(f"task: no event has a code of outcome {name}; nobody counts as having it")
-            continue
-        if not outcome.select(known):
-            raise ConfigError(
-                f"unknown codes of outcome {name}",
-                where="the task",
-                found=f"{len(asked)} that no event has, first {asked[0]}",
-                remedy=near_matches(asked[0], known)
-                or "look in metadata/codes.parquet for the codes there are",
-            )
-        absent = [code for code in outcome.codes if code not in present]
-        if absent:
-            say(f"task: outcome {name} lists {len(absent)} codes that no event has, first {absent[0]}")
+        elif empty:
+            unknown[name] = empty[0].asked
+        else:
+            listed = {code for step in outcome.steps for code in step.codes}
+            absent = sorted(listed - present)
+            if absent:
+                say(f"task: outcome {name} lists {len(absent)} codes that no event has, first {absent[0]}")
+    if unknown:
+        raise _unknown_codes(unknown, known)
+
+
+def _unknown_codes(unknown: dict[str, list[str]], known: list[str]) -> ConfigError:
+    (name, asked), *others = unknown.items()
+    also = f"; the same of {len(others)} more outcomes: {', '.join(other for other, _ in others)}"
+    return ConfigError(
+        f"unknown codes of outcome {name}",
+        where="the task",
+        found=f"{len(asked)} that no event has, first {asked[0]}{also if others else ''}",
+        remedy=near_matches(asked[0], known) or "look in metadata/codes.parquet for the codes there are",
+    )

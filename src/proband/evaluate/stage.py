@@ -18,7 +18,7 @@ from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK, SPLITS
 from proband.core.seeds import generator
 from proband.ehr.labels import labels as label_all
-from proband.ehr.outcomes import Task, save_task
+from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines import age_sex, pgs_logistic
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.deciles import choose_score, decile_frame
@@ -97,7 +97,12 @@ def evaluate(
         split=_known_split(split),
         seed=seed,
     )
-    inputs = [*risks, meds, *(path for path in (genome, task) if path is not None)]
+    inputs = [
+        *risks,
+        meds,
+        *([] if genome is None else [genome]),
+        *([] if task is None else task_files(task)),
+    ]
     if is_finished(out, "evaluate", config, overwrite, inputs):
         return
     described = read_task(risks, task)

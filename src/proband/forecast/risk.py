@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import torch
 from jaxtyping import Bool, Int
 
-from proband.core.errors import ConfigError, DataError, near_matches
+from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.schema import RISK
 from proband.core.units import MICROSECONDS_PER_MINUTE
-from proband.ehr.cohort import prediction_times
-from proband.ehr.outcomes import CodeSet, Task
+from proband.ehr.cohort import never_predicted, person_time, prediction_times
+from proband.ehr.outcomes import Task
 from proband.forecast.estimators import Risks
+from proband.forecast.patterns import token_patterns
 from proband.tokens.dataset import TokenStore
-from proband.tokens.vocabulary import Vocabulary
+
+LEAST_OBSERVED = 1 / 3
+"""Below this share of person-time observed, a risk rests more on what a model makes of the start of
+follow-up than on what it saw of its end."""
 
 
 @dataclass(frozen=True)
@@ -42,70 +45,94 @@ class Points:
         return Points(self.rows[index], self.start[index], self.frame[index], self.prevalent[index])
 
 
-def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, np.ndarray]:
-    """Tokens of each outcome of a task.
-
-    Raises:
-        ConfigError: No code of an outcome is in the vocabulary, and it may not be absent; names near matches.
-    """
-    codes = vocabulary.base_codes()
-    found = {}
-    for name, wanted in task.outcomes.items():
-        chosen = set(wanted.select(codes))
-        if not chosen and not wanted.may_be_absent:
-            raise _unknown_outcome(name, wanted, vocabulary)
-        if not chosen:
-            say(f"forecast: the model knows no code of {name}; its risks are 0")
-        found[name] = np.array([code in chosen for code in codes])
-        rolled = wanted.select(vocabulary.rolled)
-        if rolled:
-            say(f"forecast: {len(rolled)} rare codes of {name} rolled up and do not count, first {rolled[0]}")
-    return found
-
-
-def _unknown_outcome(name: str, wanted: CodeSet, vocabulary: Vocabulary) -> ConfigError:
-    asked = [*wanted.codes, *wanted.prefixes] or [wanted.regex or ""]
-    rare = wanted.select(vocabulary.rolled)
-    remedy = near_matches(asked[0], vocabulary.base_codes()) or "compare with codes in vocabulary.json"
-    if rare:
-        remedy = (
-            f"{len(rare)} of its codes were too rare and rolled up, first {rare[0]}: "
-            "tokenise with a lower --min-subjects and train again"
-        )
-    return ConfigError(
-        "outcome codes are not in the model's vocabulary",
-        where=f"outcome {name}",
-        found=", ".join(asked[:5]),
-        remedy=remedy,
-    )
-
-
 def prediction_points(
-    store: TokenStore, task: Task, split: str, outcomes: Mapping[str, np.ndarray]
+    store: TokenStore, task: Task, split: str, outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]]
 ) -> Points:
     """The task's prediction points among a split's subjects.
+
+    Args:
+        store: A tokens folder.
+        task: The task.
+        split: Whose points.
+        outcomes: Tokens of each step of each outcome, as :func:`~proband.forecast.outcomes.outcome_tokens`
+            gives them.
 
     Raises:
         DataError: No subject of the split is under follow-up at a prediction time.
     """
-    subjects = store.subjects.with_row_index("row")[store.rows_of(split)]
+    subjects = _subjects(store, split)
     times = prediction_times(subjects, task).join(
         subjects.select("subject_id", "row", "birth_time"), on="subject_id", maintain_order="left"
     )
     if times.is_empty():
-        remedy = "check the task's prediction times and washout against the subjects' entry and exit"
         raise DataError(
-            "nobody is under follow-up at the prediction times", where=f"split {split}", remedy=remedy
+            "nobody is under follow-up at the prediction times",
+            where=f"split {split}",
+            found=_reasons(never_predicted(subjects, task)),
+            remedy="check the task's prediction times and washout against the subjects' entry and exit",
         )
     since_birth = (pl.col("prediction_time") - pl.col("birth_time")).dt.total_microseconds()
     start = times.select(since_birth // MICROSECONDS_PER_MINUTE).to_series().to_numpy()
     rows = times["row"].to_numpy().astype(np.int64)
-    sets = np.stack(list(outcomes.values()))
-    prevalent = np.zeros((len(rows), len(sets)), dtype=bool)
+    patterns = token_patterns(task, outcomes)
+    prevalent = np.zeros((len(rows), len(outcomes)), dtype=bool)
     for at, (row, until) in enumerate(zip(rows, start, strict=True)):
         tokens, minutes = store.record(int(row))
-        prevalent[at] = sets[:, tokens[minutes <= until]].any(axis=1)
+        past = slice(int(np.searchsorted(minutes, until, side="right")))
+        prevalent[at] = [
+            patterns[name].onset(tokens[past], minutes[past]) is not None
+            if name in patterns
+            else steps[0, tokens[past]].any()
+            for name, steps in outcomes.items()
+        ]
     return Points(rows, start.astype(np.int64), times.select("subject_id", "prediction_time"), prevalent)
+
+
+def never_asked(store: TokenStore, task: Task, split: str) -> dict[str, int]:
+    """How many subjects of a split get no prediction, by reason, for the manifest; says so if any do."""
+    subjects = _subjects(store, split)
+    found = never_predicted(subjects, task)
+    if any(found.values()):
+        num = f"{sum(found.values()):,} of {subjects.height:,}"
+        say(f"forecast: {num} subjects of {split} have no prediction time: {_reasons(found)}")
+    return {f"num_subjects_{reason}": number for reason, number in found.items()}
+
+
+def _reasons(found: Mapping[str, int]) -> str:
+    words = {
+        "before_entry": "not yet entered",
+        "in_washout": "within the washout",
+        "after_exit": "left before",
+    }
+    return ", ".join(f"{found[reason]:,} {word}" for reason, word in words.items())
+
+
+def observed_shares(store: TokenStore, task: Task) -> dict[str, float]:
+    """How much of the time to each horizon the train subjects were observed, for the manifest.
+
+    Says where less than a share of :data:`LEAST_OBSERVED` was. Empty if no train subject of this tokens
+    folder has a prediction time, as in a folder made to apply a model elsewhere.
+    """
+    if "train" not in store.subjects["split"]:
+        return {}
+    subjects, shares = _subjects(store, "train"), {}
+    for horizon in task.horizons_years:
+        share, longest = person_time(subjects, task, horizon)
+        if np.isnan(share):
+            return {}
+        shares[f"{horizon:g}"] = round(share, 4)
+        if share < LEAST_OBSERVED:
+            say(
+                f"forecast: only {share:.1%} of train subjects' time within {horizon:g} years was observed "
+                f"(longest follow-up {longest:.1f} years): risks at {horizon:g} years are mostly extrapolated"
+            )
+    return shares
+
+
+def _subjects(store: TokenStore, split: str) -> pl.DataFrame:
+    """Follow-up of a split's subjects, with their rows in the folder."""
+    dead = pl.when(pl.col("died")).then(pl.col("exit_time")).alias("death_time")
+    return store.subjects.with_row_index("row").with_columns(dead)[store.rows_of(split)]
 
 
 def risk_table(
@@ -125,8 +152,3 @@ def risk_table(
         ),
     )
     return frame.filter(~points.prevalent[point, outcome]).select(*RISK.columns)
-
-
-def outcome_matrix(outcomes: Mapping[str, np.ndarray]) -> torch.Tensor:
-    """Outcome sets as one bool tensor (outcomes, vocabulary)."""
-    return torch.from_numpy(np.stack(list(outcomes.values())))

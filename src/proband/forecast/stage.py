@@ -21,11 +21,13 @@ from proband.core.provenance import hash_file, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
 from proband.core.schema import RISK, join_parquet
 from proband.core.units import MINUTES_PER_DAY, years_to_minutes
-from proband.ehr.outcomes import Task, load_task, save_task
+from proband.ehr.outcomes import Task, load_task, save_task, task_files
 from proband.forecast.config import ForecastConfig
 from proband.forecast.estimators import estimate, stacked
 from proband.forecast.histories import Histories, history_lengths, read_histories
-from proband.forecast.risk import Points, outcome_matrix, outcome_tokens, prediction_points, risk_table
+from proband.forecast.outcomes import outcome_matrix, outcome_tokens
+from proband.forecast.patterns import token_patterns
+from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points, risk_table
 from proband.forecast.rollout import roll_out
 from proband.forecast.sums import Question
 from proband.model.checkpoint import load_model
@@ -76,17 +78,22 @@ def forecast(
     resolved = {"task": hash_file(task), "modalities": tuple(files)}
     config = (config or ForecastConfig()).model_copy(update=resolved)
     given = [genome if genome and name == GENOME else path for name, path in files.items()]
-    inputs = [model, tokens, task, *given]
+    inputs = [model, tokens, *task_files(task), *given]
     if is_finished(out, "forecast", config, overwrite, inputs):
         return
     loaded, store, tables = _opened(model, tokens, files)
     outcomes = outcome_tokens(store.vocabulary, question)
+    for name in token_patterns(question, outcomes):
+        raise ConfigError(
+            "forecast takes no pattern of events", where=f"outcome {name}", remedy="leave it out"
+        )
     asked = _question(store, outcomes, question, config)
     horizons = tuple(sorted(question.horizons_years))
     job = _Job(model, tokens, files, asked, tuple(outcomes), horizons, config, question.gap_days > 0)
     say_absent("forecast", loaded.config, files)
     points = prediction_points(store, question, config.split, outcomes)
-    reads = [model / WEIGHTS, tokens / "tokens.npy", task, *files.values()]
+    unasked, shares = never_asked(store, question, config.split), observed_shares(store, question)
+    reads = [model / WEIGHTS, tokens / "tokens.npy", *task_files(task), *files.values()]
     with (
         resumable(out, "forecast", config, inputs=reads, overwrite=overwrite) as work,
         stage_output(out, stage="forecast", config=config, inputs=inputs, seed=config.seed, work=work) as run,
@@ -94,6 +101,8 @@ def forecast(
         run.counts["num_rows"] = _write_risks(job, points, work, workers)
         save_task(question, work / "task.yaml")
         run.counts["num_predictions"] = len(points.rows)
+        run.counts |= unasked
+        run.notes["share_of_person_time"] = shares
         for at, name in enumerate(outcomes):
             run.counts[f"num_prevalent_{name}"] = int(points.prevalent[:, at].sum())
         for name in loaded.config.modalities:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from proband.core.errors import CheckpointError
 from proband.core.provenance import read_json, write_json
@@ -86,6 +86,16 @@ class Vocabulary:
     def _without_bin(self, code: str) -> str:
         plain = _BIN_SUFFIX.sub("", code)
         return plain if plain in self.edges else code  # ICD-10's chapter Q (ICD10//Q21) is no bin
+
+    def value_bounds(self) -> Float[np.ndarray, "vocabulary 2"]:
+        """Per token, the values of its bin: from the first number on, below the second; NaN if none."""
+        bounds = np.full((len(self), 2), np.nan)
+        for token, (code, base) in enumerate(zip(self.codes, self.base_codes(), strict=True)):
+            if code != base:
+                ends = (-np.inf, *self.edges[base], np.inf)
+                number = int(code.removeprefix(f"{base}//Q"))
+                bounds[token] = ends[number - 1 : number + 1]
+        return bounds
 
     def with_repeats(self, max_repeats: Int[np.ndarray, " vocabulary"]) -> Vocabulary:
         """The vocabulary with what tokenising the train split found.

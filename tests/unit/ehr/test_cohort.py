@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.ehr.cohort import follow_up, prediction_times, read_follow_up
+from proband.ehr.cohort import follow_up, never_predicted, person_time, prediction_times, read_follow_up
 from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT
 from proband.ehr.outcomes import Task
 
@@ -138,3 +138,54 @@ def test_splits_from_the_table_where_folders_do_not_say(events: Callable, meds: 
 def test_no_shards(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no MEDS shards"):
         read_follow_up(tmp_path)
+
+
+def test_every_half_year_from_washout_to_exit() -> None:
+    half = timedelta(days=365.25 / 2)
+    frame = spans(day(2000), day(2000) + 5 * half)
+    wanted = task({"every_years": 0.5}, washout_years=1)
+    times = prediction_times(frame, wanted)["prediction_time"].to_list()
+    assert times == [day(2000) + number * half for number in (2, 3, 4)]  # the exit itself is none
+    later = frame.with_columns(pl.col("exit_time") + timedelta(microseconds=1))
+    assert prediction_times(later, wanted)["prediction_time"].to_list()[3:] == [day(2000) + 5 * half]
+    short = spans(day(2000), day(2000) + half)
+    assert prediction_times(short, wanted).is_empty()
+    assert never_predicted(short, wanted) == {"before_entry": 0, "in_washout": 0, "after_exit": 1}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reason"),
+    [
+        ({"date": date(1999, 12, 31)}, "before_entry"),
+        ({"date": date(2000, 6, 1)}, "in_washout"),
+        ({"date": date(2010, 1, 1)}, "after_exit"),
+        ({"date": [date(1999, 1, 1), date(2012, 1, 1)]}, "before_entry"),
+        ({"date": [date(1999, 1, 1), date(2000, 6, 1)]}, "in_washout"),
+        ({"date": [date(2000, 6, 1), date(2005, 1, 1)]}, None),
+        ({"years_after_entry": 0.5}, "in_washout"),
+        ({"years_after_entry": 20}, "after_exit"),
+        ({"age_years": 30}, "before_entry"),
+    ],
+)
+def test_why_a_subject_has_no_prediction_time(prediction: dict, reason: str | None) -> None:
+    found = never_predicted(spans(day(2000), day(2010)), task(prediction, washout_years=1))
+    assert found == {name: int(name == reason) for name in ("before_entry", "in_washout", "after_exit")}
+
+
+def test_observed_share_of_the_person_time_within_a_horizon() -> None:
+    year = timedelta(days=365.25)
+    frame = pl.DataFrame(
+        {
+            "subject_id": [1, 2, 3, 4],
+            "birth_time": [BORN] * 4,
+            "entry_time": [day(2000)] * 4,
+            "exit_time": [day(2000) + years * year for years in (3.0, 12.0, 3.0, 0.5)],
+            "death_time": [None, None, day(2000) + 3 * year, None],
+        }
+    ).cast({"death_time": pl.Datetime("us")})
+    wanted = task({"years_after_entry": 1})
+    # of 10 years after the first year: 2 of the one who left, all of the others; the last is not asked.
+    assert person_time(frame, wanted, 10) == pytest.approx(((2 + 10 + 10) / 30, 11))
+    assert person_time(frame, wanted, 2) == pytest.approx((1, 11))
+    nobody = person_time(frame, task({"years_after_entry": 20}), 10)
+    assert all(value != value for value in nobody)

@@ -33,7 +33,7 @@ def label(events: Callable, *rows: tuple, gap_days: float = 0) -> tuple[int, flo
         (1, BORN, BIRTH), (1, datetime(2000, 1, 1), ENTRY), (1, ENDS, EXIT), *((1, *row) for row in rows)
     )
     spans = follow_up(frame).with_columns(pl.lit("train").alias("split"))
-    found = LABELS.check(label_events(frame, spans, task(gap_days=gap_days), {"x": ["X", "Y"]}), "test")
+    found = LABELS.check(label_events(frame, spans, task(gap_days=gap_days), {"x": [["X", "Y"]]}), "test")
     return None if found.is_empty() else (found["event"][0], found["time_years"][0])
 
 
@@ -93,13 +93,13 @@ def test_nobody_is_labelled_after_exit_or_before_entry(events: Callable) -> None
     assert label(events, (datetime(2004, 1, 1), DEATH)) is None
     frame = events((1, BORN, BIRTH), (1, datetime(2006, 1, 1), ENTRY), (1, ENDS, EXIT))
     spans = follow_up(frame).with_columns(pl.lit("train").alias("split"))
-    assert label_events(frame, spans, task(), {"x": ["X"]}).is_empty()
+    assert label_events(frame, spans, task(), {"x": [["X"]]}).is_empty()
 
 
 def test_undated_codes_are_no_onset(events: Callable) -> None:
     frame = events((1, None, "X"), (1, BORN, BIRTH), (1, datetime(2000, 1, 1), ENTRY), (1, ENDS, EXIT))
     spans = follow_up(frame).with_columns(pl.lit("train").alias("split"))
-    assert label_events(frame, spans, task(), {"x": ["X"]})["event"].to_list() == [0]
+    assert label_events(frame, spans, task(), {"x": [["X"]]})["event"].to_list() == [0]
 
 
 def test_labels_of_a_folder(events: Callable, meds: Callable) -> None:
@@ -148,7 +148,7 @@ def test_against_a_plain_reading_of_the_rules(onset: int | None, death: int | No
         rows, schema={"subject_id": pl.Int64, "time": pl.Datetime("us"), "code": pl.String}, orient="row"
     )
     spans = follow_up(frame).with_columns(pl.lit("train").alias("split"))
-    found = label_events(frame, spans, task(gap_days=gap_days), {"x": ["X"]})
+    found = label_events(frame, spans, task(gap_days=gap_days), {"x": [["X"]]})
 
     exit_at = end if death is None else death
     at_risk = exit_at > 0 and (onset is None or onset > gap_days * 1440)
@@ -163,3 +163,98 @@ def test_against_a_plain_reading_of_the_rules(onset: int | None, death: int | No
     assert found["event"][0] == expected
     until = onset if happened else exit_at
     assert found["time_years"][0] == pytest.approx(until / (1440 * 365.25))
+
+
+def pattern_label(events: Callable, outcome: dict, *rows: tuple) -> tuple[int, float] | None:
+    """As ``label``, for an outcome of its own."""
+    frame = events(
+        (1, BORN, BIRTH), (1, datetime(2000, 1, 1), ENTRY), (1, ENDS, EXIT), *((1, *row) for row in rows)
+    )
+    spans = follow_up(frame).with_columns(pl.lit("train").alias("split"))
+    one = Task(outcomes={"x": outcome}, prediction={"date": AT.date()}, horizons_years=[1])
+    codes = [step.select(["A", "B", "HB"]) for step in one.outcomes["x"].steps]
+    found = LABELS.check(label_events(frame, spans, one, {"x": codes}), "test")
+    return None if found.is_empty() else (found["event"][0], found["time_years"][0])
+
+
+READMISSION = {"steps": [{"codes": "A"}, {"codes": "B", "within_days": 30}]}
+DAYS = timedelta(days=1)
+
+
+def test_a_pattern_happens_at_the_event_that_completes_it(events: Callable) -> None:
+    rows = [(AT + YEAR, "A"), (AT + YEAR + 31 * DAYS, "B"), (AT + 2 * YEAR, "A"), (AT + 2 * YEAR + DAYS, "B")]
+    assert pattern_label(events, READMISSION, *rows) == (1, pytest.approx(years(AT + 2 * YEAR + DAYS)))
+    assert pattern_label(events, READMISSION, *rows[:3]) == (0, pytest.approx(years(ENDS)))
+    assert pattern_label(events, READMISSION, (AT + YEAR, "B"), (AT + YEAR + DAYS, "A"))[0] == 0
+
+
+def test_a_pattern_begun_before_the_prediction_time_is_completed_after_it(events: Callable) -> None:
+    begun = (AT - 10 * DAYS, "A")
+    assert pattern_label(events, READMISSION, begun, (AT + 20 * DAYS, "B")) == (1, pytest.approx(20 / 365.25))
+    assert pattern_label(events, READMISSION, begun, (AT + 21 * DAYS, "B"))[0] == 0
+    assert pattern_label(events, READMISSION, begun, (AT, "B")) is None  # prevalent
+
+
+def test_values_beyond_the_bounds_alone_count(events: Callable) -> None:
+    low = {"codes": "HB", "below": 100}
+    twice = {"steps": [low, low]}
+    one, two, three = ((AT + number * YEAR, "HB") for number in (1, 2, 3))
+    assert pattern_label(events, twice, (*one, 95.0), (*two, 99.0), (*three, 90.0)) == (1, pytest.approx(2))
+    assert pattern_label(events, twice, (*one, 95.0), (*two, 100.0), (*three, 90.0)) == (1, pytest.approx(3))
+    assert pattern_label(events, twice, (*one, 95.0), (*two, None), (*three, float("nan")))[0] == 0
+    assert pattern_label(events, low, (*one, 100.0), (*two, 99.9)) == (1, pytest.approx(2))
+    assert pattern_label(events, {"codes": "HB", "above": 6.5}, (*one, 6.5), (*two, None))[0] == 0
+
+
+def test_a_value_equal_to_a_bound_is_not_beyond_it_whatever_its_rounding(events: Callable) -> None:
+    """7.3 as stored, in single precision, is a little more than 7.3."""
+    assert pattern_label(events, {"codes": "HB", "above": 7.3}, (AT + YEAR, "HB", 7.3))[0] == 0
+    assert pattern_label(events, {"codes": "HB", "above": 7.3}, (AT + YEAR, "HB", 7.31))[0] == 1
+    assert pattern_label(events, {"codes": "HB", "below": 7.1}, (AT + YEAR, "HB", 7.1))[0] == 0
+
+
+STEP_EVENTS = st.lists(st.tuples(st.integers(-900, 900), st.sampled_from("AB")), max_size=8)
+
+
+@settings(deadline=None)
+@given(rows=STEP_EVENTS, least=st.integers(0, 60), most=st.integers(60, 200))
+def test_pattern_labels_against_every_choice_of_events(rows: list, least: int, most: int) -> None:
+    """Two subjects with the same events a day apart are labelled each by its own events."""
+    steps = [{"codes": "A"}, {"codes": "B", "after_days": least, "within_days": most}]
+    one = Task(outcomes={"x": {"steps": steps}}, prediction={"date": AT.date()}, horizons_years=[1])
+    ends = {1: 1000, 2: 1001}
+    content: list[tuple] = []
+    for subject in (1, 2):
+        content += [(subject, BORN, BIRTH, None), (subject, AT - 9 * YEAR, ENTRY, None)]
+        content += [(subject, AT + (day + subject - 1) * DAYS, code, None) for day, code in rows]
+        content += [(subject, AT + ends[subject] * DAYS, EXIT, None)]
+    columns = {"subject_id": pl.Int64, "time": pl.Datetime("us"), "code": pl.String}
+    frame = pl.DataFrame(content, schema=columns | {"numeric_value": pl.Float32}, orient="row")
+    spans = follow_up(frame).with_columns(pl.lit("train").alias("split"))
+    found = label_events(frame, spans, one, {"x": [["A"], ["B"]]})
+
+    pairs = [b for a, one in rows for b, two in rows if one + two == "AB" and max(least, 1) <= b - a <= most]
+    for subject in (1, 2):
+        onset = min(pairs) + subject - 1 if pairs else None
+        row = found.filter(subject_id=subject)
+        assert row.height == (onset is None or onset > 0)
+        if row.height:
+            assert row["event"][0] == (onset is not None)
+            until = ends[subject] if onset is None else onset
+            assert row["time_years"][0] == pytest.approx(until / 365.25)
+
+
+def test_labels_again_and_again_along_a_history(events: Callable) -> None:
+    rows = [
+        (1, BORN, BIRTH),
+        (1, datetime(2000, 1, 1), ENTRY),
+        (1, datetime(2003, 1, 1), "X"),
+        (1, ENDS, EXIT),
+    ]
+    frame = events(*rows)
+    spans = follow_up(frame).with_columns(pl.lit("train").alias("split"))
+    often = Task(outcomes={"x": {"codes": "X"}}, prediction={"every_years": 1}, horizons_years=[1])
+    found = label_events(frame, spans, often, {"x": [["X"]]})
+    starts = [datetime(2000, 1, 1) + number * YEAR for number in range(4)]
+    assert found["prediction_time"].to_list() == starts  # the last six hours before, then it is prevalent
+    assert found["event"].to_list() == [1] * 4

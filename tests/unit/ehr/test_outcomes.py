@@ -4,11 +4,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from proband.core.errors import ConfigError
-from proband.ehr.outcomes import CodeSet, Task, load_task, require_known, save_task
+from proband.ehr.outcomes import Task, load_task, require_known, save_task, task_files
 
 GOOD = """
 outcomes:
@@ -18,6 +16,17 @@ prediction: {years_after_entry: 2}
 horizons_years: [5, 1, 10]
 washout_years: 0.5
 gap_days: 30
+"""
+
+
+PATTERNS = """
+outcomes:
+  type_2_diabetes: {codes: [SNOMED//44054006]}
+  high_hba1c: {codes: LOINC//4548-4, above: 6.5}
+  readmission: {steps: [{codes: VISIT//DISCHARGE}, {prefixes: VISIT//INPATIENT, within_days: 30}]}
+  anaemia: {steps: [{codes: LAB//HB, below: 100}, {codes: LAB//HB, below: 100, after_days: 7}]}
+prediction: {years_after_entry: 2}
+horizons_years: [1]
 """
 
 
@@ -41,19 +50,21 @@ def test_a_task_file_is_read(tmp_path: Path) -> None:
         ("{age_years: 50}", (50.0,)),
         ("{age_years: [40, 50]}", (40.0, 50.0)),
         ("{date: 2015-01-01}", (date(2015, 1, 1),)),
+        ("{every_years: 0.5}", 0.5),
     ],
 )
-def test_each_kind_of_prediction_time(tmp_path: Path, prediction: str, expected: tuple) -> None:
+def test_each_kind_of_prediction_time(tmp_path: Path, prediction: str, expected: object) -> None:
     task = load_task(write(tmp_path, GOOD.replace("{years_after_entry: 2}", prediction)))
-    given_times = [getattr(task.prediction, name) for name in ("years_after_entry", "age_years", "date")]
+    given_times = [getattr(task.prediction, name) for name in type(task.prediction).model_fields]
     assert [value for value in given_times if value is not None] == [expected]
 
 
 @pytest.mark.parametrize(
-    "prediction", ["{years_after_entry: 2}", "{age_years: [40, 50]}", "{date: 2015-01-01}"]
+    "prediction",
+    ["{years_after_entry: 2}", "{age_years: [40, 50]}", "{date: 2015-01-01}", "{every_years: 0.5}"],
 )
 def test_a_saved_task_is_read_back(tmp_path: Path, prediction: str) -> None:
-    task = load_task(write(tmp_path, GOOD.replace("{years_after_entry: 2}", prediction)))
+    task = load_task(write(tmp_path, PATTERNS.replace("{years_after_entry: 2}", prediction)))
     save_task(task, tmp_path / "again.yaml")
     assert load_task(tmp_path / "again.yaml") == task
 
@@ -78,6 +89,7 @@ def test_a_saved_task_is_read_back(tmp_path: Path, prediction: str) -> None:
         ("{years_after_entry: 2}", "{}", "exactly one of .*, found none"),
         ("{years_after_entry: 2}", "{age_years: []}", "prediction.age_years"),
         ("{years_after_entry: 2}", "{date: soon}", "prediction.date"),
+        ("{years_after_entry: 2}", "{every_years: 0}", "prediction.every_years: .*greater than 0.*found 0"),
         ("gap_days: 30", "gap_days: -1", "gap_days: .*found -1"),
         ("prediction: {years_after_entry: 2}", "", "prediction: Field required"),
     ],
@@ -88,6 +100,49 @@ def test_one_line_says_what_is_wrong(tmp_path: Path, old: str, new: str, message
         load_task(write(tmp_path, GOOD.replace(old, new)))
     assert "task.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{codes: VISIT//DISCHARGE}, ", "", "outcomes.readmission.steps: .*at least 2 items"),
+        ("after_days: 7", "after_day: 7", "unknown key outcomes.anaemia.steps.1.after_day; .*after_days"),
+        ("after_days: 7", "after_days: -7", "outcomes.anaemia.steps.1.after_days: .*found -7"),
+        ("after_days: 7", "after_days: 7, within_days: 5", "after_days 7 is more than within_days 5"),
+        ("within_days: 30", "within_days: 0", "within_days: .*greater than 0"),
+        ("VISIT//DISCHARGE", "VISIT//DISCHARGE, within_days: 30", "the first step follows none"),
+        ("above: 6.5", "above: 6.5, below: 6.5", "no value is above 6.5 and below 6.5"),
+        ("above: 6.5", "above: high", "outcomes.high_hba1c.above: "),
+        ("above: 6.5", "within_days: 30", "unknown key outcomes.high_hba1c.within_days; .*remove it"),
+        ("VISIT//DISCHARGE}", "''}", "outcomes.readmission.steps.0: holds an empty code"),
+    ],
+)
+def test_one_line_says_what_is_wrong_with_a_pattern(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in PATTERNS
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_task(write(tmp_path, PATTERNS.replace(old, new)))
+    assert not {"\n", "<"} & set(str(caught.value))
+
+
+def test_patterns_are_read(tmp_path: Path) -> None:
+    task = load_task(write(tmp_path, PATTERNS))
+    assert [len(outcome.steps) for outcome in task.outcomes.values()] == [1, 1, 2, 2]
+    assert task.outcomes["anaemia"].steps[1].after_days == 7
+    assert task.outcomes["high_hba1c"].steps[0].above == 6.5
+
+
+def test_outcomes_may_be_a_panel_beside_the_task_file(tmp_path: Path) -> None:
+    (tmp_path / "panel.csv").write_text("outcome,code\nstroke,SNOMED//1\nstroke,SNOMED//2\ngout,SNOMED//3\n")
+    path = write(tmp_path, "outcomes: panel.csv\nprediction: {age_years: 50}\nhorizons_years: 1")
+    task = load_task(path)
+    assert {name: outcome.codes for name, outcome in task.outcomes.items()} == {
+        "stroke": ("SNOMED//1", "SNOMED//2"),
+        "gout": ("SNOMED//3",),
+    }
+    assert task_files(path) == [path, tmp_path / "panel.csv"]
+    save_task(task, tmp_path / "whole.yaml")
+    assert load_task(tmp_path / "whole.yaml") == task
+    assert task_files(tmp_path / "whole.yaml") == [tmp_path / "whole.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -110,22 +165,6 @@ def test_a_missing_task_file(tmp_path: Path) -> None:
         load_task(tmp_path / "none.yaml")
 
 
-def test_select_is_the_union() -> None:
-    chosen = CodeSet(codes=("A//1",), prefixes=("B//2",), regex=r"//9\d$")
-    codes = ["A//1", "A//12", "B//2", "B//25", "C//99", "C//999"]
-    assert chosen.select(codes) == ["A//1", "B//2", "B//25", "C//99"]
-
-
-def test_prefixes_are_no_patterns() -> None:
-    assert CodeSet(prefixes=("A.",)).select(["A.1", "AB1"]) == ["A.1"]
-
-
-@settings(deadline=None)
-@given(st.lists(st.text(min_size=1), unique=True), st.lists(st.text(min_size=1), min_size=1))
-def test_select_keeps_order_and_takes_only_what_is_listed(codes: list[str], listed: list[str]) -> None:
-    assert CodeSet(codes=tuple(listed)).select(codes) == [code for code in codes if code in listed]
-
-
 @pytest.mark.parametrize(
     ("outcome", "message"),
     [
@@ -133,12 +172,23 @@ def test_select_keeps_order_and_takes_only_what_is_listed(codes: list[str], list
         ({"codes": ["ZZZ", "YYY"]}, "2 that no event has, first ZZZ"),
         ({"prefixes": ["ICD"]}, "first ICD"),
         ({"regex": "^ICD"}, "first \\^ICD"),
+        (
+            {"steps": [{"codes": "LOINC//1"}, {"codes": "LOINC//2"}]},
+            "outcome x; .*first LOINC//2; .*LOINC//1",
+        ),
     ],
 )
 def test_codes_that_no_event_has(outcome: dict, message: str) -> None:
     task = Task(outcomes={"x": outcome}, prediction={"age_years": 50}, horizons_years=[1])
     with pytest.raises(ConfigError, match=message):
         require_known(task, ["SNOMED//44054006", "LOINC//1"])
+
+
+def test_all_unknown_outcomes_are_named_at_once() -> None:
+    outcomes = {name: {"codes": f"Z//{name}"} for name in ("x", "y", "z")} | {"known": {"codes": "LOINC//1"}}
+    task = Task(outcomes=outcomes, prediction={"age_years": 50}, horizons_years=[1])
+    with pytest.raises(ConfigError, match=r"outcome x; .*first Z//x; the same of 2 more outcomes: y, z"):
+        require_known(task, ["LOINC//1"])
 
 
 def test_codes_absent_beside_present_ones_are_said(capsys: pytest.CaptureFixture) -> None:

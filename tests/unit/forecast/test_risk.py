@@ -7,65 +7,18 @@ import polars as pl
 import pytest
 import torch
 
-from proband.core.errors import ConfigError, DataError
+from proband.core.errors import DataError
 from proband.core.schema import RISK
 from proband.ehr.outcomes import Task
 from proband.forecast.estimators import Risks
-from proband.forecast.risk import outcome_tokens, prediction_points, risk_table
-from proband.tokens.vocabulary import Vocabulary
+from proband.forecast.risk import never_asked, observed_shares, prediction_points, risk_table
 from small_world import DAY, HandStore, Record
-
-DEATH = "MEDS_DEATH"
-VOCABULARY = Vocabulary(
-    codes=(
-        "PADDING",
-        "MEDS_BIRTH",
-        "ICD10//E11",
-        "LAB//1",
-        "LAB//1//Q1",
-        "LAB//1//Q2",
-        "UNKNOWN",
-        "MEDS_DEATH",
-    ),
-    edges={"LAB//1": (4.5,)},
-    rolled={"ICD10//E11.6": "ICD10//E11", "SNOMED//5": "UNKNOWN"},
-    once=(False,) * 8,
-    statics=(),
-    resolution_minutes=DAY,
-)
 
 
 def task(codes: dict | str = "X//3", **changes: object) -> Task:
     chosen = codes if isinstance(codes, dict) else {"d": {"codes": codes}}
     content = {"outcomes": chosen, "prediction": {"years_after_entry": 2}, "horizons_years": [5, 1]}
     return Task.model_validate(content | changes)
-
-
-def test_an_outcome_on_a_code_takes_all_its_value_bins() -> None:
-    wanted = {"lab": {"codes": "LAB//1"}, "t2d": {"prefixes": "ICD10//E1"}, "end": {"codes": DEATH}}
-    found = outcome_tokens(VOCABULARY, task(wanted))
-    assert {name: np.flatnonzero(members).tolist() for name, members in found.items()} == {
-        "lab": [3, 4, 5],
-        "t2d": [2],
-        "end": [7],
-    }
-
-
-def test_unknown_outcome_codes_name_a_near_match_or_the_roll_up() -> None:
-    with pytest.raises(ConfigError, match=r"outcome d; found ICD10//E12.*did you mean ICD10//E11\?"):
-        outcome_tokens(VOCABULARY, task("ICD10//E12"))
-    with pytest.raises(
-        ConfigError, match=r"1 of its codes were too rare and rolled up, first SNOMED//5.*--min-subjects"
-    ):
-        outcome_tokens(VOCABULARY, task("SNOMED//5"))
-    with pytest.raises(ConfigError, match=r"compare with codes in vocabulary\.json"):
-        outcome_tokens(VOCABULARY, task("zzzzzzzzzzzzz"))
-
-
-def test_an_outcome_that_may_be_absent_has_no_tokens(capsys: pytest.CaptureFixture[str]) -> None:
-    found = outcome_tokens(VOCABULARY, task({"d": {"codes": "X//3", "may_be_absent": True}}))
-    assert not found["d"].any()
-    assert "knows no code of d; its risks are 0" in capsys.readouterr().err
 
 
 YEARS = round(365.25 * DAY)
@@ -77,9 +30,13 @@ PEOPLE = [
 ]
 
 
+def tokens(*steps: int) -> np.ndarray:
+    return np.stack([np.arange(8) == step for step in steps])
+
+
 def test_points_are_who_is_followed_up_with_prevalent_cases_marked() -> None:
     store = HandStore(PEOPLE)
-    outcomes = {"d": np.arange(8) == 3, "e": np.arange(8) == 2}
+    outcomes = {"d": tokens(3), "e": tokens(2)}
     points = prediction_points(store, task(), "train", outcomes)
     assert points.rows.tolist() == [0, 1]
     assert points.start.tolist() == [2 * YEARS, 2 * YEARS]
@@ -89,13 +46,15 @@ def test_points_are_who_is_followed_up_with_prevalent_cases_marked() -> None:
 
 def test_nobody_under_follow_up_is_an_error() -> None:
     late = task(prediction={"age_years": 50})
-    with pytest.raises(DataError, match=r"nobody is under follow-up.*split train"):
-        prediction_points(HandStore(PEOPLE), late, "train", {"d": np.arange(8) == 3})
+    with pytest.raises(
+        DataError, match=r"nobody is under follow-up.*split train; found 0 not yet .* 3 left before"
+    ):
+        prediction_points(HandStore(PEOPLE), late, "train", {"d": tokens(3)})
 
 
 def test_rows_of_the_risk_table() -> None:
     store = HandStore(PEOPLE)
-    outcomes = {"d": np.arange(8) == 3, "e": np.arange(8) == 2}
+    outcomes = {"d": tokens(3), "e": tokens(2)}
     points = prediction_points(store, task(), "train", outcomes)
     values = torch.arange(8, dtype=torch.float64).reshape(2, 2, 2) / 10
     risks = Risks(values, values / 2, values * 0)
@@ -105,3 +64,54 @@ def test_rows_of_the_risk_table() -> None:
     assert rows == [(101, "d", 1.0, 0.0), (101, "d", 5.0, 0.1), (100, "e", 1.0, 0.6), (100, "e", 5.0, 0.7)]
     assert table["standard_error"].to_list() == (table["risk"] / 2).to_list()
     assert table.schema["prediction_time"] == pl.Datetime("us")
+
+
+def test_a_pattern_is_prevalent_once_completed() -> None:
+    """Day numbers of token 2, then token 3 within 10 days, at prediction days 20 and 40."""
+    days = [([2, 3], [10, 18]), ([2, 3], [10, 22]), ([2, 3], [10, 35]), ([3, 2, 3], [5, 10, 20])]
+    people = [Record(codes, [DAY * at for at in ages], 0, 90 * DAY) for codes, ages in days]
+    steps = [{"codes": "X//2"}, {"codes": "X//3", "within_days": 10}]
+    both = task({"d": {"steps": steps}}, prediction={"age_years": [20 / 365.25, 40 / 365.25]})
+    points = prediction_points(HandStore(people), both, "train", {"d": tokens(2, 3)})
+    assert points.prevalent[:, 0].reshape(4, 2).tolist() == [
+        [True, True],
+        [False, False],  # 12 days later
+        [False, False],
+        [True, True],  # at the prediction time itself
+    ]
+
+
+def test_who_is_never_asked_is_said_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    people = [*PEOPLE, Record([2], [YEARS], entry=3 * YEARS, exit=9 * YEARS)]
+    at_age_two = task(prediction={"age_years": 2.5}, washout_years=1)
+    assert never_asked(HandStore(people), at_age_two, "train") == {
+        "num_subjects_before_entry": 1,
+        "num_subjects_in_washout": 0,
+        "num_subjects_after_exit": 1,
+    }
+    said = capsys.readouterr().err
+    assert (
+        "2 of 4 subjects of train have no prediction time: 1 not yet entered, 0 within the washout, " in said
+    )
+    assert "1 left before" in said
+    never_asked(HandStore(people), at_age_two, "held_out")
+    assert not capsys.readouterr().err
+
+
+def test_a_horizon_that_follow_up_hardly_reaches_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    # 7, 7 and no years after the second birthday: 7 of 5, and of 30 years a share of 7 / 30
+    shares = observed_shares(HandStore(PEOPLE), task(horizons_years=[5, 30]))
+    assert shares == {"5": 1.0, "30": round(7 / 30, 4)}
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "only 23.3% of train subjects' time within 30 years was observed (longest follow-up 7.0" in said[0]
+
+
+def test_the_dead_are_observed_to_the_horizon() -> None:
+    dead = [Record([2, 7], [YEARS, 3 * YEARS], entry=0, exit=3 * YEARS, died=True)]
+    assert observed_shares(HandStore(dead), task(horizons_years=30)) == {"30": 1.0}
+
+
+def test_without_train_subjects_nothing_is_known_of_follow_up() -> None:
+    assert observed_shares(HandStore(PEOPLE[3:]), task()) == {}
+    assert observed_shares(HandStore(PEOPLE), task(prediction={"age_years": 50})) == {}

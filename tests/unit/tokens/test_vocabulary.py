@@ -110,6 +110,12 @@ def test_base_codes_drop_bins_but_not_chapter_q() -> None:
     assert VOCABULARY.index["LAB//1//Q2"] == 5
 
 
+def test_the_values_of_each_bin() -> None:
+    bounds = VOCABULARY.value_bounds()
+    assert bounds[4:6].tolist() == [[-np.inf, 4.5], [4.5, np.inf]]
+    assert np.isnan(np.delete(bounds, [4, 5], axis=0)).all()
+
+
 def test_once_means_seen_and_never_twice_but_not_for_bins_and_unknowns() -> None:
     repeats = np.array([0, 1, 1, 2, 1, 1, 1, 1])
     counted = VOCABULARY.with_repeats(repeats)

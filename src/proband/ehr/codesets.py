@@ -1,0 +1,141 @@
+"""What makes an outcome: a set of codes, or a pattern of several events in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+Bound = Annotated[float | None, Field(allow_inf_nan=False)]
+SET, PATTERN = "<set>", "<pattern>"
+
+
+class Codes(BaseModel):
+    """Codes, as the union of three ways to name them, and if asked the values that count."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codes: tuple[str, ...] = Field(default=(), description="Exact codes, such as SNOMED//44054006.")
+    prefixes: tuple[str, ...] = Field(default=(), description="Beginnings of codes, such as ICD10CM//E11.")
+    regex: str | None = Field(
+        default=None, description="Python regular expression, found anywhere in a code."
+    )
+    above: Bound = Field(default=None, description="Only measurements of a value greater than this.")
+    below: Bound = Field(default=None, description="Only measurements of a value less than this.")
+
+    @field_validator("codes", "prefixes", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _usable(self) -> Codes:
+        if not (self.codes or self.prefixes or self.regex):
+            raise ValueError("names no code: give codes, prefixes or regex")
+        if not all((*self.codes, *self.prefixes)):
+            raise ValueError("holds an empty code or prefix")
+        if self.above is not None and self.below is not None and self.above >= self.below:
+            raise ValueError(f"no value is above {self.above:g} and below {self.below:g}")
+        if self.regex:
+            try:
+                re.compile(self.regex)
+            except re.error as error:
+                raise ValueError(f"bad regex {self.regex!r}: {error}") from None
+        return self
+
+    @property
+    def asked(self) -> list[str]:
+        """Codes, prefixes and regex as written, for messages."""
+        return [*self.codes, *self.prefixes, *([self.regex] if self.regex else [])]
+
+    @property
+    def bounded(self) -> bool:
+        """Whether only some values count."""
+        return self.above is not None or self.below is not None
+
+    def select(self, codes: Iterable[str]) -> list[str]:
+        """Those of ``codes`` that are named, in their order.
+
+        >>> CodeSet(codes=["A//1"], prefixes=["B//2"], regex="C$").select(["A//1", "A//11", "B//23", "D//C"])
+        ['A//1', 'B//23', 'D//C']
+        """
+        exact = set(self.codes)
+        pattern = re.compile(self.regex) if self.regex else None
+        return [
+            code
+            for code in codes
+            if code in exact
+            or code.startswith(self.prefixes)
+            or (pattern is not None and pattern.search(code))
+        ]
+
+
+class CodeSet(Codes):
+    """An outcome that any one of its codes makes."""
+
+    may_be_absent: bool = Field(
+        default=False,
+        description="A rare outcome that no event may have: then nobody has it, instead of an error.",
+    )
+
+    @property
+    def steps(self) -> tuple[Codes, ...]:
+        """The set as the only step of a pattern."""
+        return (self,)
+
+
+class Step(Codes):
+    """One event of a pattern. It comes later than the event of the step before; never at the same time."""
+
+    after_days: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Days after the event of the step before, at least.",
+    )
+    within_days: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Days after the event of the step before, at most.",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Step:
+        if (
+            self.after_days is not None
+            and self.within_days is not None
+            and self.after_days > self.within_days
+        ):
+            raise ValueError(f"after_days {self.after_days:g} is more than within_days {self.within_days:g}")
+        return self
+
+
+class Pattern(BaseModel):
+    """An outcome of several events in order; it happens at the event that completes the last step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: tuple[Step, ...] = Field(min_length=2, description="The events, in order.")
+    may_be_absent: bool = Field(
+        default=False,
+        description="A rare outcome for a step of which no event may have a code: then nobody has it.",
+    )
+
+    @model_validator(mode="after")
+    def _first_follows_nothing(self) -> Pattern:
+        if self.steps[0].after_days is not None or self.steps[0].within_days is not None:
+            raise ValueError("the first step follows none: after_days and within_days go to later steps")
+        return self
+
+
+def _kind(value: Any) -> str:
+    return PATTERN if isinstance(value, Pattern) or (isinstance(value, dict) and "steps" in value) else SET
+
+
+Outcome = Annotated[
+    Annotated[CodeSet, Tag(SET)] | Annotated[Pattern, Tag(PATTERN)],
+    Discriminator(_kind),
+]

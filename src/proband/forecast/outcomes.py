@@ -1,0 +1,139 @@
+"""Which tokens make the outcomes of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from proband.core.errors import ConfigError, near_matches
+from proband.core.progress import say
+from proband.ehr.codesets import Codes
+from proband.ehr.outcomes import Task
+from proband.tokens.vocabulary import Vocabulary
+
+
+def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, Bool[np.ndarray, "steps vocabulary"]]:
+    """Tokens of each step of each outcome; a set of codes has one step.
+
+    Of a step that asks for values, those bins count that lie beyond the bound as a whole. Where the bound
+    falls inside a bin, a line says which edge counts instead.
+
+    Raises:
+        ConfigError: No code of a step is in the vocabulary, and the outcome may not be absent (names near
+            matches); or no value bin lies beyond a step's bounds.
+    """
+    tokens = _Tokens(vocabulary)
+    found = {}
+    for name, outcome in task.outcomes.items():
+        steps = [tokens.named(step) for step in outcome.steps]
+        for step, members in zip(outcome.steps, steps, strict=True):
+            if not members.any() and not outcome.may_be_absent:
+                raise tokens.unknown(name, step)
+        if not all(members.any() for members in steps):
+            say(f"forecast: the model knows no code of {name}; its risks are 0")
+        else:
+            steps = [tokens.beyond(name, *pair) for pair in zip(outcome.steps, steps, strict=True)]
+        rolled = sorted({code for step in outcome.steps for code in step.select(vocabulary.rolled)})
+        if rolled:
+            say(f"forecast: {len(rolled)} rare codes of {name} rolled up and do not count, first {rolled[0]}")
+        found[name] = np.stack(steps)
+    return found
+
+
+def outcome_matrix(
+    outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]],
+) -> Bool[Tensor, "sets vocabulary"]:
+    """Tokens of the outcomes that any one of their codes makes, in their order."""
+    sets = [steps if len(steps) == 1 else steps[:0] for steps in outcomes.values()]
+    return torch.from_numpy(np.concatenate(sets))
+
+
+class _Tokens:
+    """A vocabulary as outcomes see it: codes without bins, and the values of bins."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.codes = vocabulary.base_codes()
+        self.low, self.high = vocabulary.value_bounds().T
+
+    def named(self, step: Codes) -> Bool[np.ndarray, " vocabulary"]:
+        """Tokens of the step's codes, whatever their values."""
+        chosen = set(step.select(self.codes))
+        return np.array([code in chosen for code in self.codes])
+
+    def beyond(
+        self, name: str, step: Codes, members: Bool[np.ndarray, " vocabulary"]
+    ) -> Bool[np.ndarray, " vocabulary"]:
+        """Those of ``members`` whose values all lie within the step's bounds."""
+        if not step.bounded:
+            return members
+        # Bounds are rounded as values are, so that a value equal to one does not lie beyond it.
+        above = -np.inf if step.above is None else float(np.float32(step.above))
+        below = np.inf if step.below is None else float(np.float32(step.below))
+        whole = members & ((self.low > above) | np.isneginf(above)) & (self.high <= below)
+        whole &= ~np.isnan(self.low)
+        if not whole.any():
+            raise self._no_bin(name, step, members)
+        partly = members & ~whole & (self.high > above) & (self.low < below)
+        if partly.any():
+            self._say_edges(
+                name, step, whole, sorted({self.codes[token] for token in np.flatnonzero(partly)})
+            )
+        return whole
+
+    def _say_edges(
+        self, name: str, step: Codes, whole: Bool[np.ndarray, " vocabulary"], partly: Sequence[str]
+    ) -> None:
+        """Say which values of a code count instead of those asked for."""
+        bins = whole & (np.array(self.codes) == partly[0])
+        parts = [f"from {self.low[bins].min():g}"] if step.above is not None and bins.any() else []
+        parts += [f"below {self.high[bins].max():g}"] if step.below is not None and bins.any() else []
+        others = f" (so of {len(partly) - 1} more codes)" if len(partly) > 1 else ""
+        say(
+            f"forecast: {name} asks for {partly[0]} {_bounds(step)}; by the edges of the model's value bins "
+            f"those {' and '.join(parts) or 'of none'} count{others}"
+        )
+
+    def unknown(self, name: str, step: Codes) -> ConfigError:
+        """No token is of the step's codes."""
+        rare = step.select(self.vocabulary.rolled)
+        remedy = near_matches(step.asked[0], self.codes) or "compare with codes in vocabulary.json"
+        if rare:
+            remedy = (
+                f"{len(rare)} of its codes were too rare and rolled up, first {rare[0]}: "
+                "tokenise with a lower --min-subjects and train again"
+            )
+        return ConfigError(
+            "outcome codes are not in the model's vocabulary",
+            where=f"outcome {name}",
+            found=", ".join(step.asked[:5]),
+            remedy=remedy,
+        )
+
+    def _no_bin(self, name: str, step: Codes, members: Bool[np.ndarray, " vocabulary"]) -> ConfigError:
+        binned = [self.codes[token] for token in np.flatnonzero(members & ~np.isnan(self.low))]
+        if not binned:
+            found = f"no value bins of {self.codes[np.flatnonzero(members)[0]]}"
+            return ConfigError(
+                "the model knows no values of an outcome's codes",
+                where=f"outcome {name}",
+                found=found,
+                remedy="drop above and below, or train on more measurements of it",
+            )
+        edges = ", ".join(f"{edge:g}" for edge in self.vocabulary.edges[binned[0]])
+        return ConfigError(
+            "no value bin of the model lies beyond an outcome's bounds as a whole",
+            where=f"outcome {name}",
+            found=f"{binned[0]} {_bounds(step)}, bins with edges {edges}",
+            remedy="move the bound to an edge, or tokenise with more --num-bins and train again",
+        )
+
+
+def _bounds(step: Codes) -> str:
+    above = [f"above {step.above:g}"] if step.above is not None else []
+    below = [f"below {step.below:g}"] if step.below is not None else []
+    return " and ".join(above + below)
