@@ -16,7 +16,7 @@ from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import never_predicted, person_time, prediction_times
 from proband.ehr.outcomes import Task
 from proband.forecast.estimators import Risks
-from proband.forecast.patterns import token_patterns
+from proband.forecast.patterns import TokenPattern, token_patterns
 from proband.tokens.dataset import TokenStore
 
 LEAST_OBSERVED = 1 / 3
@@ -74,18 +74,31 @@ def prediction_points(
     since_birth = (pl.col("prediction_time") - pl.col("birth_time")).dt.total_microseconds()
     start = times.select(since_birth // MICROSECONDS_PER_MINUTE).to_series().to_numpy()
     rows = times["row"].to_numpy().astype(np.int64)
-    patterns = token_patterns(task, outcomes)
+    prevalent = _prevalent(store, rows, start, outcomes, token_patterns(task, outcomes))
+    return Points(rows, start.astype(np.int64), times.select("subject_id", "prediction_time"), prevalent)
+
+
+def _prevalent(
+    store: TokenStore,
+    rows: Int[np.ndarray, " points"],
+    start: Int[np.ndarray, " points"],
+    outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]],
+    patterns: Mapping[str, TokenPattern],
+) -> Bool[np.ndarray, "points outcomes"]:
+    """Who has an outcome at or before the prediction time."""
     prevalent = np.zeros((len(rows), len(outcomes)), dtype=bool)
+    is_set = np.array([name not in patterns for name in outcomes])
+    sets = np.stack([steps[0] for steps in outcomes.values()])[is_set]
     for at, (row, until) in enumerate(zip(rows, start, strict=True)):
         tokens, minutes = store.record(int(row))
         past = slice(int(np.searchsorted(minutes, until, side="right")))
-        prevalent[at] = [
+        prevalent[at, is_set] = sets[:, tokens[past]].any(axis=1)
+        prevalent[at, ~is_set] = [
             patterns[name].onset(tokens[past], minutes[past]) is not None
+            for name in outcomes
             if name in patterns
-            else steps[0, tokens[past]].any()
-            for name, steps in outcomes.items()
         ]
-    return Points(rows, start.astype(np.int64), times.select("subject_id", "prediction_time"), prevalent)
+    return prevalent
 
 
 def never_asked(store: TokenStore, task: Task, split: str) -> dict[str, int]:

@@ -2,11 +2,13 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import polars as pl
 import pytest
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import LABELS, RISK
+from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
 from proband.evaluate.metrics import METRICS
@@ -66,6 +68,36 @@ def test_true_risks_are_calibrated(results):
     assert slope["low"] < 1 < slope["high"]
     ratio = value(results, "observed_expected", "sharp")
     assert ratio["low"] < 1 < ratio["high"]
+
+
+def test_risks_along_a_history_are_judged_together(world, tmp_path):
+    """The onset rate is constant from 2 years after entry, so a risk computed again each year is the same."""
+    often = Task.model_validate(
+        world.task.model_dump()
+        | {"prediction": {"every_years": 1}, "washout_years": 2, "outcomes": {"t": {"codes": "SNOMED//1"}}}
+    )
+    asked = labels(world.meds, often, ["held_out"])
+    assert asked.height > 3 * asked["subject_id"].n_unique()
+    hazard = world.hazard[asked["subject_id"].to_numpy() - 1]
+    table = asked.select("subject_id", "prediction_time", "outcome").with_columns(
+        pl.lit(1.0).alias("horizon_years"),
+        pl.lit("true").alias("model"),
+        pl.Series("risk", (1 - np.exp(-hazard - 0.01)) * hazard / (hazard + 0.01)),
+        pl.lit(0.0).alias("standard_error"),
+        pl.lit(0.0).alias("unresolved"),
+    )
+    RISK.write(table, tmp_path / "risk.parquet")
+    save_task(often, tmp_path / "task.yaml")
+    evaluate(
+        [tmp_path / "risk.parquet"], world.meds, tmp_path / "out", task=tmp_path / "task.yaml", bootstrap=50
+    )
+    found = value(tmp_path / "out", "observed_expected", "true", "t", 1.0)
+    assert found["low"] < 1 < found["high"]
+    assert found["num_subjects"] == asked["subject_id"].n_unique()
+    baseline = value(tmp_path / "out", "observed_expected", "age_sex", "t", 1.0)
+    assert baseline["value"] == pytest.approx(1, abs=0.15)
+    cohort = read_table(tmp_path / "out", "cohort").filter(split="held_out")
+    assert cohort["num_predictions"].to_list() == [asked.height]
 
 
 def test_rare_outcome_is_null_with_a_reason(results):

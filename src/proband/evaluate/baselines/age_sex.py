@@ -44,11 +44,12 @@ def fit_rates(
 ) -> AgeSexRates:
     """Poisson regression of events on age (restricted cubic spline), sex and their interaction.
 
-    Person-time runs from the age at prediction (delayed entry) to the event or the end of follow-up. A light
-    ridge keeps rates finite where a sex has no event. Beyond the ages seen, the nearest rate is carried on.
+    Person-time runs from the age at prediction (delayed entry) to the event or the end of follow-up; several
+    predictions of a subject repeat time and event alike, which leaves rates as they are. A light ridge keeps
+    rates finite where a sex has no event. Beyond the ages seen, the nearest rate is carried on.
 
     Args:
-        age_years: Age at entry of each subject, one row per subject.
+        age_years: Age at each prediction.
         female: 1 female, 0 male; rows of unknown sex (NaN) are left out.
         time_years: Follow-up from there.
         event: 1 the outcome, 2 death before it, 0 neither.

@@ -39,6 +39,18 @@ def test_rates_count_person_time_from_entry_only():
     assert (rates.death == 0).all()
 
 
+def test_rates_are_the_same_from_predictions_again_and_again():
+    rng = np.random.default_rng(1)
+    age, onset = rng.uniform(50, 60, 3000), rng.exponential(1 / 0.1, 3000)
+    start = np.arange(5.0)
+    person, number = np.nonzero(onset[:, None] > start)
+    left = np.minimum(onset, 5.0)[person] - start[number]
+    event = (onset[person] < 5).astype(np.int8)
+    female = (person % 2).astype(float)
+    rates = fit_rates(age[person] + start[number], female, left, event)
+    assert rates.outcome[:, 52:63] == pytest.approx(0.1, rel=0.15)
+
+
 def test_sex_without_events_and_no_events_stay_finite():
     age, time = np.full(200, 50.0), np.full(200, 5.0)
     female = (np.arange(200) % 2).astype(float)
