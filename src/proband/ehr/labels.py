@@ -62,6 +62,10 @@ def label_events(
     """
     at = spans.join(prediction_times(spans, task), on="subject_id")
     frames = [LABELS.empty()]
+    named = {code for steps in codes.values() for step in steps for code in step}
+    events = events.filter(
+        pl.col("code").is_in(sorted(named))
+    )  # a panel looks through the rest once, not each time
     for name, outcome in task.outcomes.items():
         onsets = onset_times(events, outcome, codes[name])
         frames.append(_label(at.join(onsets, on="subject_id", how="left"), name, task.gap_days))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from datetime import datetime, timedelta
 
 import numpy as np
+import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proband.ehr.labels import onset_times
 from proband.ehr.outcomes import Task
 from proband.forecast.patterns import TokenPattern, token_patterns
 
@@ -65,3 +68,21 @@ def test_against_every_pair_of_events(events: list, least: float | None, most: f
         if most is None or later - before <= most * DAY
     ]
     assert onset(two_steps(least, most), *events) == (min(ends) if ends else None)
+
+
+@settings(deadline=None, max_examples=50)
+@given(EVENTS, st.none() | st.sampled_from([0.5, 1.0]), st.none() | st.sampled_from([1.0, 2.5]))
+def test_labels_and_forecasts_find_the_same_onset(
+    events: list, least: float | None, most: float | None
+) -> None:
+    events.sort(key=lambda event: event[1])
+    pattern, born = two_steps(least, most), datetime(1950, 1, 1)
+    columns = {"subject_id": pl.Int64, "time": pl.Datetime("us"), "code": pl.String}
+    rows = [(1, born + timedelta(minutes=minute), str(token)) for token, minute in events]
+    frame = pl.DataFrame(rows, schema=columns, orient="row").with_columns(
+        numeric_value=pl.lit(None, pl.Float32)
+    )
+    codes = [[str(token) for token in np.flatnonzero(members)] for members in pattern.members]
+    found = onset_times(frame, pattern.pattern, codes)["onset"].to_list()
+    expected = onset(pattern, *events)
+    assert found == ([] if expected is None else [born + timedelta(minutes=expected)])
