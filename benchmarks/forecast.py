@@ -40,7 +40,7 @@ def cached_seconds(model: Proband, histories: Histories, num_paths: int, num_eve
     question = Question(
         outcomes=torch.zeros(1, VOCABULARY, dtype=torch.bool),
         horizons=torch.tensor([10**9]),
-        masked=False,
+        estimator="scope",
         death=0,
         num_paths=num_paths,
         max_events=num_events,

@@ -44,9 +44,13 @@ def daily_probabilities(bins: GapBins, state: int) -> np.ndarray:
 
 
 class KnownLaw(Proband):
-    """Implements what the rollout asks of a model, with the exact law; hidden states are one-hot codes."""
+    """Implements what the rollout asks of a model, with the exact law; hidden states are one-hot codes.
 
-    def __init__(self) -> None:
+    Args:
+        share_of_d: Probabilities of code D are this share of those above; the rest is code A's.
+    """
+
+    def __init__(self, share_of_d: float = 1.0) -> None:
         nn.Module.__init__(self)  # none of the layers, only what the rollout asks
         self.config = ModelConfig(
             vocabulary_size=len(CODES), gap_edges=fit_gap_edges(np.zeros(0, dtype=int), 1440)
@@ -59,6 +63,8 @@ class KnownLaw(Proband):
             mass[state] = daily_probabilities(self.bins, state)
             codes[state] = 0
             codes[state, A:] = NEXT[state]
+            codes[state, A] += (1 - share_of_d) * codes[state, D]
+            codes[state, D] *= share_of_d
         self.mass, self.codes = torch.from_numpy(mass), torch.from_numpy(codes)
 
     def hidden(self, tokens: Tensor, ages: Tensor, statics: Tensor, modalities: dict) -> tuple:
@@ -107,6 +113,29 @@ def exact_risk(law: KnownLaw, state: int, days: int, waited: int = 0, outcome: i
             if arriving:
                 events[day + 1 :] += arriving * gaps[code, 1 : days - day + 1, None] * codes[code]
     return float(events[:, outcome].sum())
+
+
+def exact_net_risk(law: KnownLaw, state: int, days: int, waited: int = 0, outcome: int = D) -> float:
+    """P(outcome within ``days``) were nobody to die, by recursion over states and the days spent in them.
+
+    Every code keeps its daily hazard given the days since the last event; death's is taken away.
+    """
+    gaps = law.gap_law(days + waited)
+    at_risk = 1 - np.cumsum(gaps, axis=1) + gaps  # P(gap >= g)
+    hazard = np.divide(gaps, at_risk, out=np.zeros_like(gaps), where=at_risk > 1e-12)
+    lived = [code for code in (A, B, C, D) if code != outcome]
+    codes = law.codes.numpy()
+    waiting = np.zeros((len(CODES), days + waited + 1))  # by state and days since its event
+    waiting[state, waited] = 1
+    risk = 0.0
+    for _ in range(days):
+        later = np.zeros_like(waiting)
+        later[:, 1:] = waiting[:, :-1]
+        event = later * hazard
+        risk += float((event.sum(1) * codes[:, outcome]).sum())
+        waiting = later - event * (1 - codes[:, DEATH])[:, None]
+        waiting[lived, 0] += (event.sum(1)[:, None] * codes[:, lived]).sum(0)
+    return risk
 
 
 class Geometric:

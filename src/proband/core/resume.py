@@ -104,6 +104,7 @@ def map_resumably(
     *,
     description: str,
     workers: int | None = None,
+    share: slice = slice(None),
 ) -> None:
     """Apply ``function`` to the shards not finished yet; it leaves its results in files below ``work``.
 
@@ -115,9 +116,10 @@ def map_resumably(
         step: Name of this step, for the markers.
         description: Label of the progress bar.
         workers: Processes; see :func:`~proband.core.engine.map_shards`.
+        share: Which of the shards are this call's, where others work on the rest.
     """
     numbered = [(f"{step}-{number:05d}", shard) for number, shard in enumerate(shards)]
-    left = [item for item in numbered if not is_marked(work, item[0])]
+    left = [item for item in numbered[share] if not is_marked(work, item[0])]
     if left:
         map_shards(partial(_run_and_mark, function, work), left, description=description, workers=workers)
 

@@ -27,6 +27,7 @@ class Table:
         nullable: Columns that may hold nulls; all others may not.
         bounds: Column name to inclusive (low, high).
         unique: Columns that together identify a row; empty when rows may repeat.
+        optional: Further columns that may be there, name to polars type.
         extra: Type of further columns of any name (score matrices), or None when none may come.
     """
 
@@ -35,6 +36,7 @@ class Table:
     nullable: frozenset[str] = frozenset()
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unique: tuple[str, ...] = ()
+    optional: Mapping[str, PolarsType] = field(default_factory=dict)
     extra: PolarsType | None = None
 
     def check(self, frame: pl.DataFrame, where: object) -> pl.DataFrame:
@@ -44,13 +46,15 @@ class Table:
             DataError: A column is missing, of another type, null, out of bounds, or a key repeats.
         """
         self._check_columns(frame, where)
-        for name in self.columns:
+        for name in [name for name in (*self.columns, *self.optional) if name in frame.columns]:
             if name not in self.nullable and frame[name].null_count():
                 found = f"{frame[name].null_count()} nulls in {name}"
                 raise DataError(
                     f"{self.name}: empty values", where=where, found=found, expected="a value per row"
                 )
         for name, (low, high) in self.bounds.items():
+            if name not in frame.columns:
+                continue
             outside = frame.filter(
                 ~pl.col(name).is_between(low, high) | pl.col(name).cast(pl.Float64).is_nan()
             )
@@ -66,18 +70,18 @@ class Table:
         return frame.select(*self.columns, *(name for name in frame.columns if name not in self.columns))
 
     def _check_columns(self, frame: pl.DataFrame, where: object) -> None:
-        for name, dtype in self.columns.items():
-            if name not in frame.columns:
+        for name, dtype in {**self.columns, **self.optional}.items():
+            if name not in frame.columns and name in self.columns:
                 found = f"columns {', '.join(frame.columns[:12])}"
                 raise DataError(
                     f"{self.name}: missing column {name}", where=where, found=found, expected=str(dtype)
                 )
-            if frame.schema[name] != dtype:
+            if name in frame.columns and frame.schema[name] != dtype:
                 found = str(frame.schema[name])
                 raise DataError(
                     f"{self.name}: wrong type of {name}", where=where, found=found, expected=str(dtype)
                 )
-        for name in set(frame.columns) - set(self.columns):
+        for name in set(frame.columns) - self.columns.keys() - self.optional.keys():
             if self.extra is None or frame.schema[name] != self.extra:
                 expected = "no further columns" if self.extra is None else f"columns of {self.extra}"
                 raise DataError(f"{self.name}: unexpected column {name}", where=where, expected=expected)
@@ -140,11 +144,15 @@ RISK = Table(
         "unresolved": (0.0, 1.0),
         "standard_error": (0.0, 1.0),
         "horizon_years": (0.0, 150.0),
+        "risk_low": (0.0, 1.0),
+        "risk_high": (0.0, 1.0),
     },
     unique=("subject_id", "prediction_time", "outcome", "horizon_years", "model"),
+    optional={"risk_low": pl.Float64, "risk_high": pl.Float64, "num_paths": pl.Int64},
 )
 """Cumulative incidence by a horizon. ``standard_error`` is Monte-Carlo error only (0 for a closed form);
-``unresolved`` is the share of paths that ended before the answer."""
+``unresolved`` is the share of paths that ended before the answer, and ``risk_low`` and ``risk_high`` are what
+the risk would be if they said the least and the most they may. ``num_paths`` were drawn."""
 
 LABELS = Table(
     "labels",

@@ -60,7 +60,7 @@ def read_risks(risks: Sequence[Path], task: Task, baselines: bool) -> pl.DataFra
     frames = []
     for given in risks:
         path = given / RISK_FILE if given.is_dir() else given
-        frame = RISK.read(path)
+        frame = RISK.read(path).select(*RISK.columns)
         if frame.is_empty():
             raise DataError("RiskTable: no rows", where=path, remedy="forecast again")
         _check_outcomes(frame, task, path)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from proband.forecast.budget import Budget
 from proband.model.pages import PAGE, Pages, Window
@@ -74,18 +74,18 @@ class Cache:
         self._count[slots] = self._own[slots] = number
         self._tokens[slots] = length
 
-    def append(self, num_slots: int) -> None:
-        """Make room for one token on each of the first slots, which are all in use."""
-        rows = np.arange(num_slots)
-        count = self._count[:num_slots]
-        full = (count == self._own[:num_slots]) | (self._used[rows, count - 1] == PAGE)
-        grown = rows[full]
+    def append(self, slots: Int[np.ndarray, " slots"]) -> None:
+        """Make room for one token in each of ``slots``, which are in use."""
+        count = self._count[slots]
+        full = (count == self._own[slots]) | (self._used[slots, count - 1] == PAGE)
+        grown = slots[full]
         self._table[grown, count[full]] = self._take(len(grown))
         self._used[grown, count[full]] = 0
         count += full
-        self._used[rows, count - 1] += 1
-        self._tokens[:num_slots] += 1
-        crowded = rows[self._tokens[:num_slots] > self.context]
+        self._count[slots] = count
+        self._used[slots, count - 1] += 1
+        self._tokens[slots] += 1
+        crowded = slots[self._tokens[slots] > self.context]
         if len(crowded):
             self._forget(crowded)
 
@@ -120,15 +120,16 @@ class Cache:
             array[to] = array[origin]
         self._count[origin] = 0
 
-    def window(self, num_slots: int) -> Window:
-        """What the first slots read."""
+    def window(self, num_slots: int, stays: Bool[np.ndarray, " slots"] | None = None) -> Window:
+        """What the first slots read; nothing where a path ``stays`` as it is."""
         first = slice(num_slots)
+        count = self._count[first]
         return Window(
             self._table[first],
             self._used[first],
             self._begin[first],
             self._skip[first],
-            self._count[first],
+            count if stays is None else np.where(stays, 0, count),
             self.num_lead,
         )
 

@@ -1,14 +1,17 @@
-"""Three unbiased estimators of cumulative incidence from the same kind of paths.
+"""Unbiased estimators of cumulative incidence from sampled paths, with their errors.
 
-Let p_k be the model's probability that the k-th event of a path is the outcome, given its gap.
+At its k-th event, given all before, let S_k be the model's probability that the event falls within the last
+horizon, and p_k that its code is in the outcome set, given its gap.
 
 - mc: share of paths on which the outcome happens.
-- scope: mean over ordinary paths of the sum of p_k while the outcome has not happened.
-- reach: mean over paths on which the outcome cannot happen of 1 − Π(1 − p_k); never more variance than mc.
+- scope: mean over ordinary paths of the sum of S_k p_k while the outcome has not happened.
+- reach: mean over paths on which the outcome cannot happen of the sum of S_k p_k Π_{j<k} (1 − p_j). A path's
+  value lies between 0 and 1, so its variance never exceeds that of mc.
 
-Scope and reach are due to Solo et al. 2026 (arXiv 2602.03730). An unresolved path counts with the middle of
-its bounds: at least what it has gathered; at most 1 for mc and reach, at most 1 more for scope, whose sum
-may pass 1 on a single path. So the risk is known up to half the unresolved share.
+Scope and reach extend the estimators of Solo et al. 2026 (arXiv 2602.03730), whose paths draw whether an
+event falls within the horizon where these use the probability S_k. An unresolved path counts with the middle
+of its bounds: at least what it has gathered; at most 1 more for mc and scope (whose sum may pass 1 on a
+single path), Π (1 − p_j) more for reach.
 """
 
 from __future__ import annotations
@@ -20,7 +23,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from proband.forecast.config import Estimator
-from proband.forecast.sums import PathSums
+from proband.forecast.sums import PathValues
+
+_PSEUDO_PATHS = 4
+"""Paths that mc's error counts beside the real ones, half of which hit: a share of 0 is not known exactly
+(Agresti and Coull 1998, doi:10.1080/00031305.1998.10480550)."""
 
 
 @dataclass(frozen=True)
@@ -30,42 +37,52 @@ class Risks:
     Attributes:
         risk: Cumulative incidence, 0 to 1.
         standard_error: Of the sampling of paths alone.
-        unresolved: Share of paths cut before the answer; ``risk`` is known up to half of it.
+        unresolved: Share of paths cut before the answer.
+        low, high: What the risk would be if unresolved paths said the least and the most they may; the
+            sampling error comes on top.
     """
 
     risk: Float[Tensor, "*subjects outcomes horizons"]
     standard_error: Float[Tensor, "*subjects outcomes horizons"]
     unresolved: Float[Tensor, "*subjects outcomes horizons"]
+    low: Float[Tensor, "*subjects outcomes horizons"]
+    high: Float[Tensor, "*subjects outcomes horizons"]
 
 
-def path_values(sums: PathSums, estimator: Estimator) -> Float[Tensor, "*subjects paths outcomes horizons"]:
-    """What each path says about the risk; their mean is the estimate."""
-    if estimator == "mc":
-        value = sums.hit.double()
-    elif estimator == "scope":
-        value = sums.expected
-    else:
-        value = -torch.expm1(sums.log_escape)
-    room = 1 - value if estimator == "reach" else torch.ones_like(value)
-    return torch.where(sums.cut, value + room / 2, value)
-
-
-def estimate(sums: PathSums, estimator: Estimator, after_gap: bool = False) -> Risks:
-    """Mean, standard error and unresolved share over paths.
+def estimate(paths: PathValues, estimator: Estimator, after_gap: bool = False) -> Risks:
+    """Mean, standard error and bounds over paths.
 
     Args:
-        sums: What the paths gave.
-        estimator: mc, scope or reach.
+        paths: What each path says.
+        estimator: By which rule.
         after_gap: The first horizon is a blanking gap: the risks of the others are conditional on no outcome
             within it, (F(h) − F(gap)) / (1 − F(gap)), as the labels of such a task are.
     """
-    values, unresolved = path_values(sums, estimator), sums.cut.double().mean(dim=-3)
+    low = paths.value.mean(dim=-3).clamp(0, 1)
+    high = (paths.value + paths.room).mean(dim=-3).clamp(0, 1)
+    values, unresolved = paths.value + paths.room / 2, (paths.room > 0).double().mean(dim=-3)
     if after_gap:
         values, unresolved = _beyond_gap(values), unresolved[..., 1:]
-    error = values.std(dim=-3, correction=1) / values.shape[-3] ** 0.5
+        low, high = _bounds_beyond_gap(low, high)
     return Risks(
-        risk=values.mean(dim=-3).clamp(0, 1), standard_error=error.clamp(max=1), unresolved=unresolved
+        risk=values.mean(dim=-3).clamp(0, 1),
+        standard_error=_standard_error(values, estimator).clamp(max=1),
+        unresolved=unresolved,
+        low=low,
+        high=high,
     )
+
+
+def _standard_error(
+    values: Float[Tensor, "*subjects paths outcomes horizons"], estimator: Estimator
+) -> Float[Tensor, "*subjects outcomes horizons"]:
+    number = values.shape[-3]
+    if estimator != "mc":
+        return values.std(dim=-3, correction=1) / number**0.5
+    total = number + _PSEUDO_PATHS
+    mean = (values.sum(dim=-3) + _PSEUDO_PATHS / 2) / total
+    squares = (values**2).sum(dim=-3) + _PSEUDO_PATHS / 2
+    return (squares / total - mean**2).clamp(min=0).sqrt() / total**0.5
 
 
 def _beyond_gap(
@@ -76,6 +93,17 @@ def _beyond_gap(
     escaped = (1 - early.mean(dim=-3, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny)
     ratio = (late - early).mean(dim=-3, keepdim=True) / escaped
     return ratio + ((late - early) - ratio * (1 - early)) / escaped
+
+
+def _bounds_beyond_gap(
+    low: Float[Tensor, "*subjects outcomes horizons"], high: Float[Tensor, "*subjects outcomes horizons"]
+) -> tuple[Tensor, Tensor]:
+    """Bounds of the ratio, which falls with F(gap) and rises with F(h)."""
+    tiny = torch.finfo(low.dtype).tiny
+    least, most = low[..., :1], high[..., :1]
+    lowest = (low[..., 1:] - most) / (1 - most).clamp(min=tiny)
+    highest = (high[..., 1:] - least) / (1 - least).clamp(min=tiny)
+    return lowest.clamp(0, 1), highest.clamp(0, 1)
 
 
 def stacked(parts: list[Risks]) -> Risks:

@@ -23,6 +23,15 @@ LEAST_OBSERVED = 1 / 3
 """Below this share of person-time observed, a risk rests more on what a model makes of the start of
 follow-up than on what it saw of its end."""
 
+_RISK_COLUMNS = {
+    "risk": "risk",
+    "standard_error": "standard_error",
+    "unresolved": "unresolved",
+    "risk_low": "low",
+    "risk_high": "high",
+}
+"""Columns of the RiskTable and the names of the estimates in them."""
+
 
 @dataclass(frozen=True)
 class Points:
@@ -149,19 +158,23 @@ def _subjects(store: TokenStore, split: str) -> pl.DataFrame:
 
 
 def risk_table(
-    points: Points, risks: Risks, outcomes: Sequence[str], horizons_years: Sequence[float], model: str
+    points: Points,
+    risks: Risks,
+    num_paths: Int[np.ndarray, " points"],
+    outcomes: Sequence[str],
+    horizons_years: Sequence[float],
+    model: str,
 ) -> pl.DataFrame:
     """Rows of schema.RISK for ``points``; prevalent cases are left out. Horizons are ascending."""
     num_points, num_outcomes, num_horizons = len(points.rows), len(outcomes), len(horizons_years)
     point = np.repeat(np.arange(num_points), num_outcomes * num_horizons)
     outcome = np.tile(np.repeat(np.arange(num_outcomes), num_horizons), num_points)
+    values = {column: getattr(risks, name).reshape(-1).numpy() for column, name in _RISK_COLUMNS.items()}
     frame = points.frame[point].with_columns(
         pl.Series("outcome", np.asarray(outcomes)[outcome], pl.String),
         pl.Series("horizon_years", np.tile(horizons_years, num_points * num_outcomes), pl.Float64),
         pl.lit(model).alias("model"),
-        *(
-            pl.Series(name, getattr(risks, name).reshape(-1).numpy(), pl.Float64)
-            for name in ("risk", "standard_error", "unresolved")
-        ),
+        *(pl.Series(column, value, pl.Float64) for column, value in values.items()),
+        pl.Series("num_paths", num_paths[point], pl.Int64),
     )
-    return frame.filter(~points.prevalent[point, outcome]).select(*RISK.columns)
+    return frame.filter(~points.prevalent[point, outcome]).select(*RISK.columns, *RISK.optional)

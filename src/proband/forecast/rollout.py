@@ -1,9 +1,14 @@
-"""Sampled futures of any number of subjects, with what every estimator keeps of them.
+"""Sampled futures of any number of subjects, with what an estimator keeps of them.
 
 A fixed number of slots holds the paths that run; a path that is over leaves its slot to the next of the
-queue. At each step a path draws the gap to its next event and, given the gap, the code; beforehand the
-probability p of every outcome set is noted. A path stops at the last horizon, at death, or at its budget of
-events (then it is unresolved).
+queue. At each step a path draws the gap to its next event given that it falls within the last horizon,
+whether it does, and the code given the gap. A path stops when its event does not, at death, or at its budget
+of events (then it is unresolved).
+
+With reach an outcome must not happen on the paths that tell its risk, and yet all outcomes share their paths:
+an ordinary path serves an outcome as long as it has not been drawn. Where it is, a branch is asked for: the
+same path drawn again with the same random numbers, on which that outcome alone cannot happen, its codes being
+drawn anew among the others. That gives each outcome paths of exactly the law it needs.
 """
 
 from __future__ import annotations
@@ -14,15 +19,17 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.forecast.budget import ROWS, plan_memory
 from proband.forecast.cache import Cache
+from proband.forecast.estimators import estimate
 from proband.forecast.histories import Histories
 from proband.forecast.sampler import draw_codes, path_uniforms
-from proband.forecast.slots import Slots, Started
-from proband.forecast.sums import PathSums, Question
+from proband.forecast.slots import MAIN, Slots, Started
+from proband.forecast.sums import End, Finished, PathValues, Question
+from proband.model.gaps import Draws
 from proband.model.heads import first_positions
 from proband.model.transformer import Proband
 
@@ -37,7 +44,8 @@ _READ_TOKENS = 8192
 """Tokens read together, at most."""
 _REFILL_SHARE = 8
 """New histories are read when one slot in so many is empty: a few together are read faster than one."""
-_LOWEST_LOG = -700.0  # of 1 − p: as good as no escape, and finite
+_NO_ESCAPE = 1e-12
+"""Π (1 − p) below which a path has nothing more to say: far below any sampling error."""
 
 
 def roll_out(
@@ -46,7 +54,8 @@ def roll_out(
     lengths: Int[np.ndarray, " points"],
     question: Question,
     memory_gib: float = 1.0,
-) -> Iterator[tuple[int, PathSums]]:
+    asked: Bool[np.ndarray, "points outcomes"] | None = None,
+) -> Iterator[Finished]:
     """Sample futures of all points of a queue.
 
     What a point gives depends on the model, its history and the question alone, to the bit: not on the rest
@@ -58,28 +67,37 @@ def roll_out(
         lengths: Tokens of each history.
         question: What is asked.
         memory_gib: What caches may take.
+        asked: About which outcomes of each point; default all. The values of others are 0.
 
     Yields:
-        (place in the queue, what its paths gave), in the order of their ends.
+        What each point's paths gave, in the order of their ends.
     """
-    yield from _Rollout(model, read, lengths, question, memory_gib).run()
+    if asked is None:
+        asked = np.ones((len(lengths), len(question.outcomes)), dtype=bool)
+    yield from _Rollout(model, read, lengths, question, memory_gib, asked).run()
 
 
 class _Rollout:
     """The state of one run."""
 
     def __init__(
-        self, model: Proband, read: Reader, lengths: np.ndarray, question: Question, memory_gib: float
+        self,
+        model: Proband,
+        read: Reader,
+        lengths: np.ndarray,
+        question: Question,
+        memory_gib: float,
+        asked: np.ndarray,
     ) -> None:
         self.model, self.read, self.question, self.lengths = model, read, question, lengths
+        self.asked = torch.from_numpy(asked)
         self.device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
-        num_paths = question.num_paths * question.num_arms
         self.budget = plan_memory(
             model,
             longest=int(lengths.max()),
-            paths_per_history=num_paths,
+            paths_per_history=question.num_paths,
             max_events=question.max_events,
-            sums=3 * len(question.outcomes) * (len(question.horizons) + 1) // question.num_arms,
+            sums=2 * len(question.outcomes) * (len(question.horizons) + 1),
             memory_gib=memory_gib,
         )
         self.cache = Cache(model, self.budget, self.device)
@@ -93,11 +111,12 @@ class _Rollout:
         self.outcomes = question.outcomes.to(self.device)
         self.members = self.outcomes[:, self.columns].T.double()
 
-    def run(self) -> Iterator[tuple[int, PathSums]]:
+    def run(self) -> Iterator[Finished]:
         while self.queue or self.waiting or (self.slots and self.slots.live):
             self._refill()
             for started in self._advance():
-                yield started.point, started.sums
+                trajectories = sorted(started.trajectories, key=lambda one: one.path)
+                yield Finished(started.point, started.values, trajectories)
 
     # The queue: histories are read, and paths go on from them.
 
@@ -107,24 +126,18 @@ class _Rollout:
         if not self.waiting and (self.budget.num_slots - live) * _REFILL_SHARE >= self.budget.num_slots:
             self._start_histories(self.budget.num_slots - live)
         while self.waiting and self.slots and self.slots.live < self.budget.num_slots:
-            self._begin_paths(self.waiting[0])
-
-    def _begin_paths(self, started: Started) -> None:
-        """Let paths of one arm begin in the empty slots."""
-        assert self.slots
-        arm, path = divmod(started.begun, self.question.num_paths)
-        number = min(self.question.num_paths - path, self.budget.num_slots - self.slots.live)
-        slots = slice(self.slots.live, self.slots.live + number)
-        self.cache.start(slots, started.pages, started.length)
-        self.slots.begin(started, slots, self.cache.num_latents + started.length - 1, arm, path)
-        started.begun += number
-        if started.begun == started.num_paths:
-            self.waiting.popleft()
+            started, slots = self.waiting[0], self.slots
+            paths = started.next_paths(self.budget.num_slots - slots.live)
+            self.cache.start(slice(slots.live, slots.live + len(paths)), started.pages, started.length)
+            slots.begin(started, paths, self.cache.num_latents + started.length - 1)
+            if not started.left:
+                self.waiting.popleft()
 
     def _start_histories(self, num_paths: int) -> None:
         """Read the next histories of the queue, as many as their paths and the cache have room."""
-        each = self.question.num_paths * self.question.num_arms
-        number = min(math.ceil(num_paths / each), self.budget.num_histories - self.num_started)
+        number = min(
+            math.ceil(num_paths / self.question.num_paths), self.budget.num_histories - self.num_started
+        )
         points = np.array([self.queue.popleft() for _ in range(min(number, len(self.queue)))], dtype=np.int64)
         self.num_started += len(points)
         padded = _padded(self.lengths[points], self.cache.num_latents)
@@ -137,8 +150,7 @@ class _Rollout:
                     found[item.point] = item
         self.waiting += [found[point] for point in points.tolist()]
         if self.slots is None and self.waiting:
-            outcomes = 1 if self.question.masked else len(self.question.outcomes)
-            self.slots = Slots(self.waiting[0], self.budget.num_slots, outcomes, len(self.question.horizons))
+            self.slots = Slots(self.waiting[0], self.budget.num_slots, self.question)
 
     def _read(self, points: np.ndarray, width: int) -> list[Started]:
         filled = np.append(points, np.repeat(points[-1:], max(0, _FEWEST_READ - len(points))))
@@ -148,6 +160,8 @@ class _Rollout:
         )
         prepared = self.model.prepare(histories.newest(), len(filled))
         seen = first_positions(histories.tokens, histories.seen_before, self.outcomes.shape[1])
+        last = histories.ages.gather(1, histories.lengths[:, None] - 1).squeeze(1)
+        waited = self.model.bins.steps(histories.start - last) + 1  # the next event is after the prediction
         started = []
         for row, (point, length) in enumerate(zip(points.tolist(), histories.lengths.tolist(), strict=False)):
             started.append(
@@ -156,14 +170,16 @@ class _Rollout:
                     pages=self.cache.keep_history(blocks, row, length),
                     length=length,
                     hidden=hidden[row, length - 1].clone(),
-                    age=int(histories.ages[row, length - 1]),
+                    age=int(last[row]),
                     start=int(histories.start[row]),
+                    at_least=max(0, int(waited[row])),
                     had=seen[row] < length,
                     statics=histories.statics[row],
                     prepared=[tuple(item[row].clone() for item in block) for block in prepared],
                     subject_id=int(histories.subject_ids[row]),
-                    sums=PathSums.empty(self.question),
-                    num_paths=self.question.num_paths * self.question.num_arms,
+                    asked=self.asked[point],
+                    values=PathValues.empty(self.question, self.question.num_paths),
+                    num_paths=self.question.num_paths,
                 )
             )
         return started
@@ -179,17 +195,20 @@ class _Rollout:
         """
         slots, rows = self.slots, self._rows()
         assert slots
-        gaps = self._draw_gaps(rows)
-        time = slots.age[:rows] + gaps * self.model.bins.resolution_minutes
+        draws = self._draw_gaps(rows)
+        time = slots.age[:rows] + draws.steps * self.model.bins.resolution_minutes
         elapsed = time - slots.start[:rows]
-        tokens, know_all = self._draw_codes(rows, gaps, elapsed)
-        slots.previous[:rows], slots.age[:rows], slots.token[:rows] = slots.age[:rows], time, tokens
-        slots.had[torch.arange(rows, device=self.device), tokens] = True
+        tokens = self._draw_codes(rows, draws, elapsed)
+        died = draws.inside & (tokens == self.question.death)
         slots.step[:rows] += 1
-        slots.position[:rows] += 1
-        over = (elapsed > self.horizons[-1]) | (tokens == self.question.death) | know_all
+        # Without death the wait for the next event goes on where it was drawn.
+        slots.stays[:rows] = died & self.question.net
+        slots.move_on(rows, time, tokens, draws.steps + 1)
+        over = ~draws.inside | (died & ~slots.stays[:rows]) | self._has_said_all(rows)
         cut = ~over & (slots.step[:rows] == self.question.max_events)
         ended = (over | cut)[: slots.live].nonzero().squeeze(-1)
+        if self.question.record:
+            self._record(draws.inside, died, ended)
         finished = self._note(ended, cut[ended], elapsed[ended])
         if len(ended):
             self._close(ended.cpu().numpy())
@@ -201,14 +220,13 @@ class _Rollout:
         assert self.slots
         return ROWS * math.ceil(self.slots.live / ROWS)
 
-    def _draw_gaps(self, rows: int) -> Int[Tensor, " rows"]:
-        """Gaps in steps of the resolution; the first of a path lies beyond the prediction time."""
+    def _draw_gaps(self, rows: int) -> Draws:
+        """Gaps to the next events, given that they are within the last horizon."""
         slots, bins = self.slots, self.model.bins
         assert slots
         mass = self.model.when(slots.hidden[:rows]).double().exp()
-        waited = bins.steps(slots.start[:rows] - slots.age[:rows]) + 1
-        at_least = torch.where(slots.step[:rows] == 0, waited.clamp(min=0), 0)
-        return bins.sample(mass, self._uniforms("gap", rows), at_least)
+        until = bins.steps(self.horizons[-1] + slots.start[:rows] - slots.age[:rows])
+        return bins.draw_until(mass, self._uniforms("gap", rows), slots.at_least[:rows], until)
 
     def _uniforms(self, name: str, rows: int) -> Float[Tensor, " rows"]:
         slots = self.slots
@@ -217,60 +235,135 @@ class _Rollout:
         draws = path_uniforms(self.question.seed, name, slots.subject_id[:rows], slots.path[:rows], step)
         return draws.to(self.device)
 
-    def _draw_codes(
-        self, rows: int, gaps: Int[Tensor, " rows"], elapsed: Int[Tensor, " rows"]
-    ) -> tuple[Int[Tensor, " rows"], Tensor]:
-        """Draw the events' codes and add their step to the sums.
-
-        Returns:
-            Tokens, and whether there is nothing more to learn from a path.
-        """
-        slots, masked = self.slots, self.question.masked
-        assert slots
-        log_codes = self.model.log_codes(slots.hidden[:rows], self.model.bins.bin_of(gaps), slots.had[:rows])
-        probability = log_codes.exp()
-        p = (probability[:, self.columns].double() @ self.members).clamp(0, 1)
-        arm = slots.arm[:rows, None]
-        if masked:
-            p = p.gather(1, arm)
-            probability = probability.masked_fill(self.outcomes[arm[:, 0]], 0)
-        tokens = draw_codes(probability, self._uniforms("code", rows))
-        span = torch.bucketize(elapsed, self.horizons)
-        every = torch.arange(rows, device=self.device)
-        if masked:
-            slots.log_escape[every, :, span] += torch.log1p(-p).clamp(min=_LOWEST_LOG)
-            return tokens, torch.zeros_like(tokens, dtype=torch.bool)
-        before = slots.hit_at[:rows] == len(self.horizons)
-        slots.expected[every, :, span] += p * before
-        happened = before & self.outcomes[:, tokens].T
-        slots.hit_at[:rows] = torch.where(happened, span[:, None], slots.hit_at[:rows])
-        return tokens, (slots.hit_at[:rows] < len(self.horizons)).all(dim=1)
-
-    def _note(self, ended: Tensor, cut: Tensor, elapsed: Tensor) -> list[Started]:
-        """Keep what ended paths gave; returns the histories whose last path this was."""
+    def _draw_codes(self, rows: int, draws: Draws, elapsed: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+        """Draw the events' codes, and add what this step says about the outcomes."""
         slots = self.slots
         assert slots
-        horizon = torch.arange(len(self.horizons), device=self.device)
-        hit = (slots.hit_at[ended, :, None] <= horizon).cpu()
-        sums = [getattr(slots, name)[ended, :, :-1].cumsum(-1).cpu() for name in ("expected", "log_escape")]
+        bins = self.model.bins.bin_of(draws.steps)
+        probability = self.model.log_codes(slots.hidden[:rows], bins, slots.had[:rows]).exp()
+        tokens = draw_codes(probability, self._uniforms("code", rows))
+        drawn = self.outcomes[:, tokens].T & draws.inside[:, None] & slots.open[:rows]
+        if self.question.estimator == "mc":
+            said = drawn.double()
+        else:
+            p = (probability[:, self.columns].double() @ self.members).clamp(0, 1)
+            said = p * (slots.open[:rows] * draws.share[:, None])
+            if self.question.estimator == "reach":
+                said = said * slots.escape[:rows]
+                slots.escape[:rows] *= 1 - p * (slots.open[:rows] & draws.inside[:, None])
+        every, span = torch.arange(rows, device=self.device), torch.bucketize(elapsed, self.horizons)
+        slots.value[every, :, span] += said
+        if self.question.estimator == "reach":
+            return self._branch_off(tokens, drawn[: slots.live], probability)
+        slots.open[:rows] &= ~drawn
+        return tokens
+
+    # Reach: paths on which an outcome cannot happen.
+
+    def _branch_off(
+        self,
+        tokens: Int[Tensor, " rows"],
+        drawn: Bool[Tensor, "live outcomes"],
+        probability: Float[Tensor, "rows vocabulary"],
+    ) -> Int[Tensor, " rows"]:
+        """Where an outcome was drawn that must not happen, draw again or ask for a path that does.
+
+        Returns:
+            Tokens of the paths as they go on.
+        """
+        slots = self.slots
+        assert slots
+        hit = drawn.any(dim=1).nonzero().squeeze(-1)
+        if not len(hit):
+            return tokens
+        for row in hit.tolist():
+            if slots.branch[row] == MAIN:
+                self._ask_for_branches(row, drawn[row])
+        again = hit[slots.branch[hit] != MAIN]
+        if len(again):
+            others = probability[again].masked_fill(self.outcomes[slots.branch[again]], 0)
+            tokens[again] = draw_codes(others, self._uniforms("again", len(tokens))[again])
+        return tokens
+
+    def _ask_for_branches(self, row: int, drawn: Bool[Tensor, " outcomes"]) -> None:
+        """An ordinary path no longer tells of outcomes that were drawn; branches do, from its beginning.
+
+        If it has no other to tell of, the path itself goes on as the first one's branch.
+        """
+        slots = self.slots
+        assert slots
+        branches = drawn.nonzero().squeeze(-1).tolist()
+        slots.open[row] &= ~drawn
+        if not self.question.record and not slots.open[row].any():
+            slots.branch[row] = branches.pop(0)
+            slots.open[row, slots.branch[row]] = True
+        started = slots.origin[row]
+        started.branches += [(int(slots.path[row]), outcome) for outcome in branches]
+        self._let_wait(started)
+
+    def _let_wait(self, started: Started) -> None:
+        """Put a history with paths to begin at the head of those that wait, so that it ends early."""
+        if started.left and started not in self.waiting:
+            self.waiting.appendleft(started)
+
+    # The ends of paths.
+
+    def _has_said_all(self, rows: int) -> Bool[Tensor, " rows"]:
+        """Whether a path has nothing more to tell of any outcome."""
+        slots = self.slots
+        assert slots
+        silent = ~(slots.open[:rows] & (slots.escape[:rows] > _NO_ESCAPE)).any(dim=1)
+        return silent & (slots.branch[:rows] != MAIN) if self.question.record else silent
+
+    def _record(self, inside: Bool[Tensor, " rows"], died: Bool[Tensor, " rows"], ended: Tensor) -> None:
+        """Keep the events of ordinary paths, and the trajectories of those that end."""
+        slots = self.slots
+        assert slots
+        live = slice(slots.live)
+        ordinary = slots.branch[live] == MAIN
+        slots.record((inside[live] & ~slots.stays[live] & ordinary).nonzero().squeeze(-1).cpu().numpy())
+        for slot in ended[ordinary[ended]].tolist():
+            end: End = "horizon" if not inside[slot] else "budget"
+            if died[slot] and not slots.stays[slot]:
+                end = "death"
+            slots.origin[slot].trajectories.append(slots.trajectory(slot, end))
+
+    def _note(self, ended: Tensor, cut: Tensor, elapsed: Tensor) -> list[Started]:
+        """Keep what ended paths say; returns the histories whose last path this was."""
+        slots = self.slots
+        assert slots
+        value = slots.value[ended, :, :-1].cumsum(-1)
         # An event at the very horizon may be followed by another in the same step.
-        open_ = (cut[:, None] & (elapsed[:, None] <= self.horizons)).cpu()[:, None] & ~hit
+        is_open = (cut[:, None] & (elapsed[:, None] <= self.horizons))[:, None] & slots.open[ended, :, None]
+        room = is_open * slots.escape[ended, :, None]
+        tells = (
+            slots.open[ended] if self.question.estimator == "reach" else torch.ones_like(slots.open[ended])
+        )
+        value, room, tells = value.cpu(), room.cpu(), tells.cpu()
         finished = []
         for at, slot in enumerate(ended.tolist()):
             started, path = slots.origin[slot], int(slots.path[slot])
-            arm = int(slots.arm[slot]) if self.question.masked else slice(None)
-            for store, values in zip(
-                (started.sums.hit, started.sums.expected, started.sums.log_escape, started.sums.cut),
-                (hit, *sums, open_),
-                strict=True,
-            ):
-                store[path, arm] = values[at, 0] if self.question.masked else values[at]
-            started.ended += 1
-            if started.ended == started.num_paths:
+            started.values.value[path, tells[at]] = value[at, tells[at]]
+            started.values.room[path, tells[at]] = room[at, tells[at]]
+            started.running -= 1
+            if not started.running and not started.left and self._is_known(started):
                 self.cache.give_back(started.pages)
                 self.num_started -= 1
                 finished.append(started)
         return finished
+
+    def _is_known(self, started: Started) -> bool:
+        """Whether a history's risks are known well enough; if not, more paths are asked for."""
+        question = self.question
+        more = min(started.num_paths, question.max_paths - started.num_paths)
+        if question.precision is None or more <= 0:
+            return True
+        found = estimate(started.values, question.estimator, question.after_gap)
+        if question.precision.reached(found.risk, found.standard_error)[started.asked].all():
+            return True
+        started.add_paths(more, question)
+        self._let_wait(started)
+        return False
 
     def _close(self, ended: Int[np.ndarray, " ended"]) -> None:
         """Free the slots of ended paths and fill the gaps with the last slots' paths."""
@@ -287,9 +380,10 @@ class _Rollout:
         """Read the events that were drawn."""
         slots = self.slots
         assert slots
-        self.cache.append(slots.live)
         rows = self._rows()
-        slots.hidden[:rows] = self.model.step(
+        stays = slots.stays[:rows].cpu().numpy()
+        self.cache.append(np.flatnonzero(~stays[: slots.live]))
+        hidden = self.model.step(
             slots.token[:rows],
             slots.age[:rows],
             slots.previous[:rows],
@@ -297,8 +391,9 @@ class _Rollout:
             slots.position[:rows],
             self.cache.pages,
             [tuple(item[:rows] for item in block) for block in slots.prepared],
-            self.cache.window(rows),
+            self.cache.window(rows, stays),
         )
+        slots.hidden[:rows] = torch.where(slots.stays[:rows, None], slots.hidden[:rows], hidden)
 
 
 def _padded(lengths: Int[np.ndarray, " n"], num_latents: int) -> Int[np.ndarray, " n"]:

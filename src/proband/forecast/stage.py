@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,27 +16,24 @@ import torch
 from proband.core.engine import available_cores
 from proband.core.errors import ConfigError
 from proband.core.progress import say
-from proband.core.provenance import hash_file, is_finished, stage_output
+from proband.core.provenance import StageRun, hash_file, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
-from proband.core.schema import RISK, join_parquet
+from proband.core.schema import join_parquet
 from proband.core.units import MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task, save_task, task_files
-from proband.forecast.config import ForecastConfig
-from proband.forecast.estimators import estimate, stacked
-from proband.forecast.histories import Histories, history_lengths, read_histories
+from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.outcomes import outcome_matrix, outcome_tokens
 from proband.forecast.patterns import token_patterns
-from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points, risk_table
-from proband.forecast.rollout import roll_out
-from proband.forecast.sums import Question
-from proband.model.checkpoint import load_model
-from proband.model.hub import CONFIG, VOCABULARY, WEIGHTS
-from proband.model.transformer import Proband
+from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
+from proband.forecast.shards import Job, ShardFiles, forecast_shard, input_files, opened
+from proband.forecast.sums import Precision, Question
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import GENOME, ModalityTable, modality_files
-from proband.train.likelihood import say_absent, tables_for
+from proband.tokens.modality import GENOME, modality_files
+from proband.train.distributed import Team, join_team
+from proband.train.likelihood import say_absent
+from proband.train.machine import choose_device
 
-RISKS, SHARDS = "risk.parquet", "shards"
+RISKS, CURVES, SHARDS = "risk.parquet", "curves.parquet", "shards"
 _SHARD_POINTS = 150
 """Predictions after which what was found is kept: a minute's work or so. Fixed, so that an interrupted run
 may go on with another number of processes."""
@@ -57,6 +53,9 @@ def forecast(
 ) -> None:
     """Estimate risks by sampled futures.
 
+    Under torchrun the subjects are shared among its processes, each with a GPU of its own where there are
+    some; all must see the same files.
+
     Args:
         model: A model folder.
         tokens: A tokens folder with the model's vocabulary.
@@ -65,167 +64,195 @@ def forecast(
         genome: Genome folder for a model that reads it; without it all count as ungenotyped.
         modalities: Parquet files of other modalities by name; one not given counts as absent.
         config: Settings.
-        workers: Processes; default one per core.
+        workers: Processes; default one per core. Under torchrun, and on a GPU, each process works alone.
         overwrite: Replace a finished output.
 
     Raises:
-        ConfigError: Outcome codes or a modality unknown to the model, or a bad task file.
+        ConfigError: Outcome codes or a modality unknown to the model, a bad task file, or no such device.
         CheckpointError: Model and tokens do not fit.
         DataError: Nobody to predict for.
     """
-    question = load_task(task)
-    files = modality_files(genome, modalities)
+    files, task_inputs = modality_files(genome, modalities), task_files(task)
     resolved = {"task": hash_file(task), "modalities": tuple(files)}
     config = (config or ForecastConfig()).model_copy(update=resolved)
     given = [genome if genome and name == GENOME else path for name, path in files.items()]
-    inputs = [model, tokens, *task_files(task), *given]
-    if is_finished(out, "forecast", config, overwrite, inputs):
-        return
-    loaded, store, tables = _opened(model, tokens, files)
+    inputs = [model, tokens, *task_inputs, *given]
+    with join_team(choose_device(config.device)) as team:
+        if team.decide(lambda: is_finished(out, "forecast", config, overwrite, inputs)):
+            return
+        plan = team.decide(lambda: _plan(model, tokens, files, task, config))
+        reads = [*input_files(model, tokens, files), *task_inputs]
+        with _work_folder(team, out, config, reads, overwrite) as work:
+            shards = _forecast_all(plan, work, team, workers)
+            if team.is_first:
+                with stage_output(
+                    out, stage="forecast", config=config, inputs=inputs, seed=config.seed, work=work
+                ) as run:
+                    _finish(run, plan, shards)
+                _say_what_was_found(run, plan, out)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be done.
+
+    Attributes:
+        job: What is asked of every point.
+        points: Prediction points.
+        task: The task.
+        counts: Predictions without each modality that the model reads, subjects without a prediction.
+        shares: Share of the train subjects' time to each horizon that was observed.
+    """
+
+    job: Job
+    points: Points
+    task: Task
+    counts: dict[str, int]
+    shares: dict[str, float]
+
+
+def _plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, config: ForecastConfig) -> _Plan:
+    question = load_task(task)
+    loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
     outcomes = outcome_tokens(store.vocabulary, question)
     for name in token_patterns(question, outcomes):
         raise ConfigError(
             "forecast takes no pattern of events", where=f"outcome {name}", remedy="leave it out"
         )
-    asked = _question(store, outcomes, question, config)
-    horizons = tuple(sorted(question.horizons_years))
-    job = _Job(model, tokens, files, asked, tuple(outcomes), horizons, config, question.gap_days > 0)
+    horizons, asked = _question(store, outcomes, question, config)
     say_absent("forecast", loaded.config, files)
     points = prediction_points(store, question, config.split, outcomes)
-    unasked, shares = never_asked(store, question, config.split), observed_shares(store, question)
-    reads = [model / WEIGHTS, tokens / "tokens.npy", *task_files(task), *files.values()]
-    with (
-        resumable(out, "forecast", config, inputs=reads, overwrite=overwrite) as work,
-        stage_output(out, stage="forecast", config=config, inputs=inputs, seed=config.seed, work=work) as run,
-    ):
-        run.counts["num_rows"] = _write_risks(job, points, work, workers)
-        save_task(question, work / "task.yaml")
-        run.counts["num_predictions"] = len(points.rows)
-        run.counts |= unasked
-        run.notes["share_of_person_time"] = shares
-        for at, name in enumerate(outcomes):
-            run.counts[f"num_prevalent_{name}"] = int(points.prevalent[:, at].sum())
-        for name in loaded.config.modalities:
-            known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
-            run.counts[f"num_without_{name}"] = len(points.rows) - int(known)
-        column = pl.scan_parquet(work / RISKS).select(pl.col("unresolved").mean()).collect()
-        unresolved = float(column.item() or 0)
-        run.notes["mean_unresolved"] = unresolved
-        clear_marks(work)
-        shutil.rmtree(work / SHARDS)  # not before the marks that say they are there
-    say(f"forecast: {run.counts['num_rows']:,} risks of {len(points.rows):,} predictions in {out}")
-    if unresolved > 0:
-        say(
-            f"forecast: a share of {unresolved:.2%} is unresolved, mean over all risks (paths cut at "
-            f"{config.max_events} events); raise --max-events"
-        )
+    task_horizons = frozenset(question.horizons_years)
+    counts = never_asked(store, question, config.split)
+    for name in loaded.config.modalities:
+        known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
+        counts[f"num_without_{name}"] = len(points.rows) - int(known)
+    job = Job(model, tokens, files, asked, tuple(outcomes), horizons, task_horizons, config)
+    return _Plan(job, points, question, counts, observed_shares(store, question))
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What every worker process needs to know."""
-
-    model: Path
-    tokens: Path
-    files: dict[str, Path]
-    question: Question
-    outcomes: tuple[str, ...]
-    horizons_years: tuple[float, ...]
-    config: ForecastConfig
-    after_gap: bool
-
-
-class _Opened(NamedTuple):
-    """A model and its data."""
-
-    model: Proband
-    store: TokenStore
-    tables: dict[str, ModalityTable]
-
-
-def _opened(model: Path, tokens: Path, files: Mapping[str, Path]) -> _Opened:
-    """The model and its data, loaded once per process and again when a file has changed."""
-    read = [model / WEIGHTS, model / CONFIG, tokens / "tokens.npy", tokens / VOCABULARY, *files.values()]
-    changed = tuple(file.stat().st_mtime_ns for file in read if file.is_file())
-    named = tuple((name, file.absolute()) for name, file in files.items())
-    return _open(model.absolute(), tokens.absolute(), named, changed)
-
-
-@functools.lru_cache(maxsize=1)
-def _open(
-    model: Path, tokens: Path, files: tuple[tuple[str, Path], ...], changed: tuple[int, ...]
-) -> _Opened:
-    store = TokenStore(tokens)
-    loaded = load_model(model, store.vocabulary.hash)
-    return _Opened(loaded, store, tables_for(loaded.config, store, dict(files)))
+def _question(
+    store: TokenStore, outcomes: dict[str, np.ndarray], task: Task, config: ForecastConfig
+) -> tuple[tuple[float, ...], Question]:
+    """Horizons in years, and what is asked of the paths."""
+    last = max(task.horizons_years)
+    grid = [last * (at + 1) / config.curve_points for at in range(config.curve_points)]
+    years = tuple(sorted({*task.horizons_years, *grid}))
+    gap = round(task.gap_days * MINUTES_PER_DAY)
+    if gap >= years_to_minutes(min(task.horizons_years)):
+        found = f"gap_days {task.gap_days:g}"
+        raise ConfigError("the gap reaches the first horizon", found=found, expected="a shorter gap_days")
+    years = tuple(horizon for horizon in years if years_to_minutes(horizon) > gap)
+    horizons = [years_to_minutes(horizon) for horizon in years]
+    death = store.vocabulary.death
+    mortal = [name for name, members in outcomes.items() if members[:, death].any()]
+    if config.net and mortal:
+        remedy = "leave it out of the task, or leave --net out"
+        raise ConfigError("no death in a world without death", where=f"outcome {mortal[0]}", remedy=remedy)
+    return years, Question(
+        outcomes=outcome_matrix(outcomes),
+        horizons=torch.tensor([gap, *horizons] if gap else horizons),
+        estimator=config.estimator,
+        death=death,
+        num_paths=config.paths,
+        max_events=config.max_events,
+        seed=config.seed,
+        net=config.net,
+        after_gap=gap > 0,
+        precision=Precision(*precision_of(config.precision)) if config.precision else None,
+        max_paths=max(config.paths, config.max_paths),
+    )
 
 
-def _write_risks(job: _Job, points: Points, work: Path, workers: int | None) -> int:
-    """Write the RiskTable of all points, shard by shard; returns its rows."""
+@contextlib.contextmanager
+def _work_folder(
+    team: Team, out: Path, config: ForecastConfig, reads: list[Path], overwrite: bool
+) -> Iterator[Path]:
+    """The folder in which the output grows, the same for the whole team."""
+    if not team.is_first:
+        yield team.decide(Path)
+        return
+    with resumable(out, "forecast", config, inputs=reads, overwrite=overwrite) as work:
+        yield team.decide(lambda: work)
+
+
+def _forecast_all(plan: _Plan, work: Path, team: Team, workers: int | None) -> list[ShardFiles]:
+    """Write the risks of all points, shard by shard, this process its share; returns the shards' files."""
+    points = plan.points
     order = (
         points.frame.with_row_index()
         .sort("subject_id", "prediction_time")["index"]
         .to_numpy()
         .astype(np.int64)
     )
-    shards = [order[at : at + _SHARD_POINTS] for at in range(0, len(order), _SHARD_POINTS)]
-    processes = min(workers or available_cores(), len(shards))
+    parts = [order[at : at + _SHARD_POINTS] for at in range(0, len(order), _SHARD_POINTS)]
     folder = work / SHARDS
     folder.mkdir(exist_ok=True)
-    files = [folder / f"{number:06d}.parquet" for number in range(len(shards))]
-    function = functools.partial(_forecast_shard, job=job, memory_gib=job.config.memory / processes)
-    pairs = [(file, points.take(index)) for file, index in zip(files, shards, strict=True)]
-    map_resumably(function, pairs, work, "risks", description="Forecasting", workers=workers)
-    return join_parquet(files, work / RISKS)
-
-
-def _forecast_shard(shard: tuple[Path, Points], job: _Job, memory_gib: float) -> None:
-    """Write the risks of some points to a file, sorted."""
-    file, points = shard
-    model, store, tables = _opened(job.model, job.tokens, job.files)
-    context = model.config.context
-    lengths = np.minimum(history_lengths(store, points.rows, points.start), context)
-    order = np.argsort(-lengths, kind="stable")  # histories of like length are read together
-
-    def read(index: np.ndarray) -> Histories:
-        chosen = order[index]
-        return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
-
-    with _one_thread():
-        found = {
-            int(order[at]): estimate(sums, job.config.estimator, job.after_gap)
-            for at, sums in roll_out(model, read, lengths[order], job.question, memory_gib)
-        }
-    risks = stacked([found[at] for at in range(len(order))])
-    table = risk_table(points, risks, job.outcomes, job.horizons_years, job.config.name)
-    RISK.write(table.sort("subject_id", "prediction_time", "outcome", "horizon_years"), file)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """One core per process: sums are then the same however many processes there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _question(
-    store: TokenStore, outcomes: dict[str, np.ndarray], task: Task, config: ForecastConfig
-) -> Question:
-    horizons = [years_to_minutes(years) for years in sorted(task.horizons_years)]
-    gap = round(task.gap_days * MINUTES_PER_DAY)
-    if gap >= horizons[0]:
-        found = f"gap_days {task.gap_days:g}"
-        raise ConfigError("the gap reaches the first horizon", found=found, expected="a shorter gap_days")
-    return Question(
-        outcomes=outcome_matrix(outcomes),
-        horizons=torch.tensor([gap, *horizons] if gap else horizons),
-        masked=config.estimator == "reach",
-        death=store.vocabulary.death,
-        num_paths=config.paths,
-        max_events=config.max_events,
-        seed=config.seed,
+    files = [
+        ShardFiles(folder / f"{number:06d}.risk.parquet", folder / f"{number:06d}.curves.parquet")
+        for number in range(len(parts))
+    ]
+    alone = team.size > 1 or team.device.type == "cuda"
+    processes = 1 if alone else min(workers or available_cores(), len(parts))
+    memory = plan.job.config.memory / (processes * team.size)
+    map_resumably(
+        functools.partial(forecast_shard, job=plan.job, memory_gib=memory, device=team.device),
+        [(file, points.take(index)) for file, index in zip(files, parts, strict=True)],
+        work,
+        "risks",
+        description="Forecasting",
+        workers=processes,
+        share=slice(team.rank, None, team.size),
     )
+    team.wait()
+    return files
+
+
+def _finish(run: StageRun, plan: _Plan, shards: list[ShardFiles]) -> None:
+    """Put the shards together, and note what was found."""
+    folder, points, config = run.folder, plan.points, plan.job.config
+    run.counts["num_rows"] = join_parquet([files.risk for files in shards], folder / RISKS)
+    if config.curve_points:
+        join_parquet([files.curves for files in shards], folder / CURVES)
+    save_task(plan.task, folder / "task.yaml")
+    run.counts["num_predictions"] = len(points.rows)
+    for at, name in enumerate(plan.job.outcomes):
+        run.counts[f"num_prevalent_{name}"] = int(points.prevalent[:, at].sum())
+    run.counts |= plan.counts
+    run.notes["share_of_person_time"] = plan.shares
+    table = pl.scan_parquet(folder / RISKS)
+    run.notes["mean_unresolved"] = float(table.select(pl.col("unresolved").mean()).collect().item() or 0)
+    if config.precision:
+        run.notes |= _precision_notes(table, config)
+    clear_marks(folder)
+    shutil.rmtree(folder / SHARDS)  # not before the marks that say they are there
+
+
+def _precision_notes(table: pl.LazyFrame, config: ForecastConfig) -> dict[str, float]:
+    """Paths drawn on average, and the share of risks that the limit of paths left less well known."""
+    absolute, relative = precision_of(config.precision)
+    wanted = pl.max_horizontal(pl.lit(absolute), pl.col("risk") * relative)
+    found = table.select(
+        pl.col("num_paths").mean().alias("mean_paths"),
+        (pl.col("standard_error") > wanted).mean().alias("share_less_precise"),
+    )
+    return {name: float(value or 0) for name, value in found.collect().row(0, named=True).items()}
+
+
+def _say_what_was_found(run: StageRun, plan: _Plan, out: Path) -> None:
+    config, rows = plan.job.config, f"{run.counts['num_rows']:,}"
+    say(f"forecast: {rows} risks of {len(plan.points.rows):,} predictions in {out}")
+    if config.net:
+        say("forecast: these are net risks, of a world in which nobody dies, not cumulative incidences")
+    unresolved = run.notes["mean_unresolved"]
+    if unresolved > 0:
+        say(
+            f"forecast: a share of {unresolved:.2%} is unresolved, mean over all risks (paths cut at "
+            f"{config.max_events} events); raise --max-events"
+        )
+    if run.notes.get("share_less_precise", 0) > 0:
+        share = run.notes["share_less_precise"]
+        say(
+            f"forecast: {share:.2%} of the risks are known less well than --precision {config.precision} "
+            f"after {config.max_paths} paths; raise --max-paths"
+        )

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from proband.forecast.config import Estimator
+
+End = Literal["horizon", "death", "budget"]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """When a risk is known well enough.
+
+    Attributes:
+        absolute: Largest standard error.
+        relative: The same as a share of the risk; the larger of the two counts.
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def reached(self, risk: Float[Tensor, "*n"], standard_error: Float[Tensor, "*n"]) -> Bool[Tensor, "*n"]:
+        """Whether each standard error is small enough."""
+        return standard_error <= (risk * self.relative).clamp(min=self.absolute)
 
 
 @dataclass(frozen=True)
@@ -16,47 +39,84 @@ class Question:
     Attributes:
         outcomes: Tokens of each outcome set.
         horizons: Minutes after the prediction time, ascending.
-        masked: Whether outcomes cannot happen on the paths (reach); every outcome then has paths of its own,
-            which is called an arm.
+        estimator: What is kept of a path.
         death: Token that ends a path.
-        num_paths: Paths per subject, and per arm.
-        max_events: Events on a path at most.
+        num_paths: Paths per subject.
+        max_events: Events drawn on a path at most.
         seed: Seed of the paths.
+        net: Death does not happen: where it is drawn, the wait for the next event goes on.
+        after_gap: The first horizon is a blanking gap; risks are conditional on no outcome within it.
+        precision: Paths are added, twice as many each time, until the risks are known so well.
+        max_paths: Paths per subject at most, for ``precision``.
+        record: Whether trajectories are kept; all paths then go on to the last horizon, death or budget.
     """
 
     outcomes: Bool[Tensor, "outcomes vocabulary"]
     horizons: Int[Tensor, " horizons"]
-    masked: bool
+    estimator: Estimator
     death: int
     num_paths: int
     max_events: int
     seed: int
-
-    @property
-    def num_arms(self) -> int:
-        """Kinds of paths."""
-        return len(self.outcomes) if self.masked else 1
+    net: bool = False
+    after_gap: bool = False
+    precision: Precision | None = None
+    max_paths: int = 0
+    record: bool = False
 
 
 @dataclass(frozen=True)
-class PathSums:
-    """What is kept of every path of a subject, by outcome and horizon.
+class PathValues:
+    """What each path of a subject says about the risks, by outcome and horizon.
 
     Attributes:
-        hit: Whether the outcome happened by the horizon.
-        expected: Sum of p over the steps before the outcome happened; 0 on paths where it cannot.
-        log_escape: Sum of log(1 − p) over all steps of a path where the outcome cannot happen; 0 on others.
-        cut: Whether the path ended at its budget before the horizon, alive and without the outcome.
+        value: The least the path may say; the mean over paths estimates the risk where nothing is unresolved.
+        room: How much more it may say, because it was cut before the horizon; 0 where it was not.
     """
 
-    hit: Bool[Tensor, "*subjects paths outcomes horizons"]
-    expected: Float[Tensor, "*subjects paths outcomes horizons"]
-    log_escape: Float[Tensor, "*subjects paths outcomes horizons"]
-    cut: Bool[Tensor, "*subjects paths outcomes horizons"]
+    value: Float[Tensor, "*subjects paths outcomes horizons"]
+    room: Float[Tensor, "*subjects paths outcomes horizons"]
 
     @classmethod
-    def empty(cls, question: Question) -> PathSums:
+    def empty(cls, question: Question, num_paths: int) -> PathValues:
         """Room for one subject's paths."""
-        shape = (question.num_paths, len(question.outcomes), len(question.horizons))
-        flags, floats = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.float64)
-        return cls(flags, floats, floats.clone(), flags.clone())
+        shape = (num_paths, len(question.outcomes), len(question.horizons))
+        return cls(torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64))
+
+    def joined(self, other: PathValues) -> PathValues:
+        """These paths and others."""
+        return PathValues(
+            torch.cat([self.value, other.value], dim=-3), torch.cat([self.room, other.room], dim=-3)
+        )
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One generated future.
+
+    Attributes:
+        path: Its number among the subject's.
+        tokens: The events drawn.
+        minutes: Ages at them in minutes since birth, ascending, after the prediction time and within the last
+            horizon.
+        end: Why it ended.
+    """
+
+    path: int
+    tokens: Int[np.ndarray, " events"]
+    minutes: Int[np.ndarray, " events"]
+    end: End
+
+
+class Finished(NamedTuple):
+    """What came of a history.
+
+    Attributes:
+        point: Its place in the queue.
+        values: What its paths say.
+        trajectories: Its paths, by number, if they were recorded.
+    """
+
+    point: int
+    values: PathValues
+    trajectories: list[Trajectory]

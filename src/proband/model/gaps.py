@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from proband.core.units import MINUTES_PER_DAY, MINUTES_PER_YEAR
@@ -57,6 +58,20 @@ def fit_gap_edges(
     edges = edges.clip(np.append(0, values)[at] + 1, values[at])
     twice = edges[1:][edges[1:] == edges[:-1]]
     return tuple(int(edge) for edge in np.unique(np.concatenate([edges, twice - 1])) if edge > 0)
+
+
+class Draws(NamedTuple):
+    """Gaps drawn up to a limit.
+
+    Attributes:
+        steps: Gaps in steps, given that they are within the limit.
+        inside: Whether the gap is within it.
+        share: Probability that it is.
+    """
+
+    steps: Int[Tensor, " n"]
+    inside: Bool[Tensor, " n"]
+    share: Float[Tensor, " n"]
 
 
 class GapBins(nn.Module):
@@ -125,37 +140,62 @@ class GapBins(nn.Module):
         survival = (log_mass + share).logsumexp(-1)
         return torch.where(inside > 0, survival, torch.zeros_like(survival))
 
-    def sample(
+    def draw_until(
         self,
         mass: Float[Tensor, "n bins"],
         uniform: Float[Tensor, " n"],
         at_least: Int[Tensor, " n"],
-    ) -> Int[Tensor, " n"]:
-        """Draw gaps by inverse transform, conditional on gap >= ``at_least``.
+        at_most: Int[Tensor, " n"],
+    ) -> Draws:
+        """Draw gaps conditional on ``at_least`` <= gap <= ``at_most``, and whether the gap is so short.
+
+        One uniform serves both: whether it falls below the share, and its place on either side of it. So the
+        gap is independent of ``inside``, and where ``inside`` holds it is the inverse transform of the whole
+        law given gap >= ``at_least``.
 
         Args:
             mass: Bin probabilities, float64.
             uniform: Draws in (0, 1).
             at_least: Smallest gap allowed, in steps.
-
-        Returns:
-            Gaps in steps.
+            at_most: Largest gap of interest, in steps; below ``at_least`` the share is 0.
         """
         cumulative = mass.cumsum(-1)
         total = cumulative[:, -1]
-        bins = self.bin_of(at_least)
-        before = cumulative.gather(-1, bins[:, None]).squeeze(-1) - mass.gather(-1, bins[:, None]).squeeze(-1)
-        share = torch.where(bins == 0, torch.zeros_like(before), self._share_below(at_least, bins))
-        skipped = before + share * mass.gather(-1, bins[:, None]).squeeze(-1)
-        target = skipped + uniform * (total - skipped)
-        drawn = torch.searchsorted(cumulative, target[:, None]).squeeze(-1)
-        drawn = drawn.clamp(max=self.num_bins - 1).maximum(bins)
-        within = target - (cumulative.gather(-1, drawn[:, None]) - mass.gather(-1, drawn[:, None])).squeeze(
-            -1
-        )
-        within = (within / mass.gather(-1, drawn[:, None]).squeeze(-1).clamp(min=1e-300)).clamp(0, 1)
-        upper = drawn.clamp(min=1)
+        skipped = self._mass_below(cumulative, mass, at_least)
+        reached = self._mass_below(cumulative, mass, at_most + 1)
+        # Of what has no probability left the event comes at once.
+        share = torch.where(total > skipped, (reached - skipped) / (total - skipped), 1.0)
+        share = torch.where(at_most < at_least, 0.0, share.clamp(0, 1))
+        inside = uniform < share
+        within = torch.where(inside, uniform / share, (uniform - share) / (1 - share)).nan_to_num()
+        steps = self._inverse(cumulative, mass, skipped + within * (reached - skipped))
+        return Draws(torch.maximum(torch.minimum(steps, at_most), at_least), inside, share)
+
+    def _mass_below(
+        self,
+        cumulative: Float[Tensor, "n bins"],
+        mass: Float[Tensor, "n bins"],
+        steps: Int[Tensor, " n"],
+    ) -> Float[Tensor, " n"]:
+        """P(gap < steps)."""
+        bins = self.bin_of(steps.clamp(min=0))[:, None]
+        inside = mass.gather(-1, bins).squeeze(-1)
+        share = torch.where(bins[:, 0] == 0, 0.0, self._share_below(steps, bins[:, 0]))
+        return cumulative.gather(-1, bins).squeeze(-1) - inside + share * inside
+
+    def _inverse(
+        self,
+        cumulative: Float[Tensor, "n bins"],
+        mass: Float[Tensor, "n bins"],
+        target: Float[Tensor, " n"],
+    ) -> Int[Tensor, " n"]:
+        """The gap up to which probability is ``target``."""
+        bins = torch.searchsorted(cumulative, target[:, None]).clamp(max=self.num_bins - 1)
+        inside = mass.gather(-1, bins).squeeze(-1)
+        within = target - cumulative.gather(-1, bins).squeeze(-1) + inside
+        within = (within / inside.clamp(min=torch.finfo(inside.dtype).tiny)).clamp(0, 1)
+        upper = bins[:, 0].clamp(min=1)
         low, high = self.log_edges[upper - 1], self.log_edges[upper]
         steps = torch.exp(low + within * (high - low)).floor().long()
         steps = steps.clamp(min=self.edges[upper - 1], max=self.edges[upper] - 1)
-        return torch.where(drawn == 0, torch.zeros_like(steps), steps).maximum(at_least)
+        return torch.where(bins[:, 0] == 0, torch.zeros_like(steps), steps)

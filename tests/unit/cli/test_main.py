@@ -127,6 +127,9 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["train", "none", "out", "--preset", "huge"], "unusable --preset; found 'huge'"),
         (["forecast", "none", "none", "out", "--task", "no.yaml"], "missing task file; in no.yaml"),
         (["forecast", "none", "none", "out", "--task", "t", "--estimator", "x"], "unusable --estimator"),
+        (["forecast", "none", "none", "out", "--task", "t", "--temperature", "0.7"], "in --temperature"),
+        (["forecast", "none", "none", "out", "--task", "t", "--top-k", "50"], "in --top-k; found 50"),
+        (["forecast", "none", "none", "out", "--task", "t", "--precision", "2%%"], "in --precision"),
         (["likelihood", "none", "none"], "no finished output of a proband stage; in none"),
     ],
 )

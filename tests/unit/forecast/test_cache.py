@@ -40,7 +40,7 @@ def test_a_path_reads_its_history_then_the_newest_tokens_and_gives_all_pages_bac
     assert len(history) == 1 + 2  # leading positions apart
     cache.start(slice(0, 2), history, 40)
     for number in range(1, 201):
-        cache.append(2)
+        cache.append(np.arange(2))
         assert tokens_read(cache, 0) == min(40 + number, MODEL.config.context)
         held = total - len(cache._free) - len(history)
         assert held <= 2 * (MODEL.config.context // PAGE + 2)
@@ -59,7 +59,7 @@ def test_paths_share_the_pages_of_their_history_and_move_by_their_lists() -> Non
     cache, _ = make_cache()
     history = keep(cache, 5)
     cache.start(slice(0, 3), history, 5)
-    cache.append(3)
+    cache.append(np.arange(3))
     last = cache.window(3).table[2].copy()
     assert (cache.window(3).table[:, :2] == history).all()
     cache.end(np.array([0]))
@@ -67,6 +67,16 @@ def test_paths_share_the_pages_of_their_history_and_move_by_their_lists() -> Non
     window = cache.window(3)
     assert window.table[0].tolist() == last.tolist()
     assert window.count.tolist() == [3, 3, 0]
+
+
+def test_a_path_that_stays_gets_no_room_and_reads_nothing() -> None:
+    cache, _ = make_cache()
+    cache.start(slice(0, 2), keep(cache, 5), 5)
+    cache.append(np.array([1]))
+    assert [tokens_read(cache, slot) for slot in (0, 1)] == [5, 6]
+    assert cache.window(2, np.array([True, False])).count.tolist() == [0, 3]
+    cache.append(np.array([0, 1]))
+    assert [tokens_read(cache, slot) for slot in (0, 1)] == [6, 7]
 
 
 def test_slots_follow_from_the_memory() -> None:

@@ -5,49 +5,60 @@ import math
 import pytest
 import torch
 
-from proband.forecast.estimators import estimate, path_values
-from proband.forecast.sums import PathSums
+from proband.forecast.estimators import estimate
+from proband.forecast.sums import PathValues
+
+ESTIMATORS = ("mc", "scope", "reach")
 
 
-def sums(hit: list[bool], expected: list[float], escape: list[float], cut: list[bool]) -> PathSums:
-    def shaped(values: list, dtype: torch.dtype) -> torch.Tensor:
-        return torch.tensor(values, dtype=dtype)[None, :, None, None]
-
-    logs = [math.log(value) for value in escape]
-    floats = [shaped(values, torch.float64) for values in (expected, logs)]
-    return PathSums(shaped(hit, torch.bool), *floats, shaped(cut, torch.bool))
-
-
-WHOLE = sums([True, False, False, True], [0.5, 0.2, 0.1, 1.2], [0.5, 0.8, 0.9, 0.2], [False] * 4)
-CUT = sums([False, False], [0.4, 1.5], [0.7, 0.1], [True, True])
+def paths(values: list[list[float]], rooms: list[list[float]] | None = None) -> PathValues:
+    """Paths by horizon, for one outcome of one subject."""
+    value = torch.tensor(values, dtype=torch.float64)[None, :, None]
+    room = (
+        torch.zeros_like(value) if rooms is None else torch.tensor(rooms, dtype=torch.float64)[None, :, None]
+    )
+    return PathValues(value, room)
 
 
-@pytest.mark.parametrize(
-    ("estimator", "values"),
-    [("mc", [1, 0, 0, 1]), ("scope", [0.5, 0.2, 0.1, 1.2]), ("reach", [0.5, 0.2, 0.1, 0.8])],
-)
-def test_values_means_and_errors_by_hand(estimator: str, values: list[float]) -> None:
-    assert path_values(WHOLE, estimator).flatten().tolist() == pytest.approx(values)
-    found = estimate(WHOLE, estimator)
+@pytest.mark.parametrize("estimator", ["scope", "reach"])
+def test_means_and_errors_by_hand(estimator: str) -> None:
+    values = [0.5, 0.2, 0.1, 0.8]
+    found = estimate(paths([[value] for value in values]), estimator)
     mean = sum(values) / 4
     sd = math.sqrt(sum((value - mean) ** 2 for value in values) / 3)
     assert float(found.risk) == pytest.approx(mean)
     assert float(found.standard_error) == pytest.approx(sd / 2)
     assert float(found.unresolved) == 0
+    assert float(found.low) == float(found.high) == float(found.risk)
 
 
-@pytest.mark.parametrize(
-    ("estimator", "low", "high"),
-    [("mc", [0, 0], [1, 1]), ("scope", [0.4, 1.5], [1.4, 2.5]), ("reach", [0.3, 0.9], [1, 1])],
-)
-def test_a_cut_path_counts_with_the_middle_of_its_bounds(
-    estimator: str, low: list[float], high: list[float]
-) -> None:
-    middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
-    assert path_values(CUT, estimator).flatten().tolist() == pytest.approx(middle)
-    assert float(estimate(CUT, estimator).unresolved) == 1
+def test_mc_is_never_sure() -> None:
+    """With k of n hits the error is that of k + 2 of n + 4, by hand."""
+    for hits in (0, 1, 4):
+        found = estimate(paths([[float(at < hits)] for at in range(6)]), "mc")
+        share = (hits + 2) / 10
+        assert float(found.risk) == pytest.approx(hits / 6)
+        assert float(found.standard_error) == pytest.approx(math.sqrt(share * (1 - share) / 10))
 
 
-def test_a_risk_is_a_probability() -> None:
-    found = estimate(sums([False, False], [1.3, 1.1], [0.5, 0.5], [False, False]), "scope")
-    assert float(found.risk) == 1
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_cut_path_counts_with_the_middle_of_its_bounds(estimator: str) -> None:
+    found = estimate(paths([[0.25], [0.0], [0.5]], [[0.5], [1.0], [0.0]]), estimator)
+    assert float(found.risk) == pytest.approx((0.5 + 0.5 + 0.5) / 3)
+    assert float(found.unresolved) == pytest.approx(2 / 3)
+    assert float(found.low) == pytest.approx(0.25)
+    assert float(found.high) == pytest.approx(0.75)
+
+
+def test_a_risk_is_a_probability_and_so_are_its_bounds() -> None:
+    found = estimate(paths([[1.3], [1.1]], [[1.0], [0.0]]), "scope")
+    assert float(found.risk) == float(found.low) == float(found.high) == 1
+
+
+def test_beyond_a_blanking_gap_risks_and_bounds_are_ratios() -> None:
+    # early 0.1 to 0.3 with the bounds, late 0.4 to 0.7
+    found = estimate(paths([[0.2, 0.4], [0.0, 0.4]], [[0.0, 0.2], [0.4, 0.4]]), "reach", after_gap=True)
+    assert found.risk.shape == (1, 1, 1)
+    assert float(found.risk) == pytest.approx((0.55 - 0.2) / 0.8)
+    assert float(found.low) == pytest.approx((0.4 - 0.3) / 0.7)
+    assert float(found.high) == pytest.approx((0.7 - 0.1) / 0.9)

@@ -57,12 +57,16 @@ def test_rows_of_the_risk_table() -> None:
     outcomes = {"d": tokens(3), "e": tokens(2)}
     points = prediction_points(store, task(), "train", outcomes)
     values = torch.arange(8, dtype=torch.float64).reshape(2, 2, 2) / 10
-    risks = Risks(values, values / 2, values * 0)
-    table = risk_table(points.take(np.array([1, 0])), risks, ["d", "e"], [1.0, 5.0], "m")
+    risks = Risks(values, values / 2, values * 0, values * 0.9, values * 1.1)
+    paths = np.array([7, 8])
+    table = risk_table(points.take(np.array([1, 0])), risks, paths, ["d", "e"], [1.0, 5.0], "m")
     RISK.check(table, "x")
     rows = table.select("subject_id", "outcome", "horizon_years", "risk").rows()
     assert rows == [(101, "d", 1.0, 0.0), (101, "d", 5.0, 0.1), (100, "e", 1.0, 0.6), (100, "e", 5.0, 0.7)]
     assert table["standard_error"].to_list() == (table["risk"] / 2).to_list()
+    assert table["risk_low"].to_list() == pytest.approx((table["risk"] * 0.9).to_list())
+    assert table["risk_high"].to_list() == pytest.approx((table["risk"] * 1.1).to_list())
+    assert table["num_paths"].to_list() == [7, 7, 8, 8]
     assert table.schema["prediction_time"] == pl.Datetime("us")
 
 

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 import known_law
-from known_law import CODES, DEATH, A, B, C, D, KnownLaw, exact_risk
+from known_law import CODES, DEATH, A, B, C, D, KnownLaw, exact_net_risk, exact_risk
 from proband.core.batch import ModalityInput
 from proband.forecast import rollout
 from proband.forecast.estimators import Risks, estimate
 from proband.forecast.histories import Histories, read_histories
 from proband.forecast.sampler import draw_codes, path_uniforms
-from proband.forecast.sums import PathSums, Question
+from proband.forecast.slots import Slots
+from proband.forecast.sums import Finished, PathValues, Precision, Question
 from proband.model.attention import rotate
 from proband.model.transformer import Proband
 from small_world import DAY, GENOME, PANEL, HandStore, Record, random_model
@@ -24,18 +25,30 @@ from small_world import DAY, GENOME, PANEL, HandStore, Record, random_model
 LAW = KnownLaw()
 
 
-def roll_out(model: Proband, histories: Histories, asked: Question, **options: float) -> PathSums:
-    """The engine's answer for all histories at once."""
+def roll_out_all(model: Proband, histories: Histories, to_ask: Question, **options: object) -> list[Finished]:
+    """The engine's answer for each history."""
 
     def read(index: np.ndarray) -> Histories:
         return taken(histories, index)
 
     lengths = histories.lengths.numpy()
-    found = dict(rollout.roll_out(model, read, lengths, asked, **options))
-    names = PathSums.__dataclass_fields__
-    return PathSums(
-        *(torch.stack([getattr(found[at], name) for at in range(len(lengths))]) for name in names)
-    )
+    found = {one.point: one for one in rollout.roll_out(model, read, lengths, to_ask, **options)}  # type: ignore[arg-type]
+    return [found[at] for at in range(len(lengths))]
+
+
+def roll_out(model: Proband, histories: Histories, to_ask: Question, **options: object) -> PathValues:
+    """The values of all histories at once."""
+    values = [one.values for one in roll_out_all(model, histories, to_ask, **options)]
+    return PathValues(torch.stack([one.value for one in values]), torch.stack([one.room for one in values]))
+
+
+def equal(a: PathValues, b: PathValues) -> bool:
+    return torch.equal(a.value, b.value) and torch.equal(a.room, b.room)
+
+
+def of(values: PathValues, index: int | np.ndarray) -> PathValues:
+    """Values of some histories."""
+    return PathValues(values.value[index], values.room[index])
 
 
 def taken(histories: Histories, index: np.ndarray) -> Histories:
@@ -69,11 +82,11 @@ def known_histories(states: np.ndarray, first_id: int = 0) -> Histories:
     )
 
 
-def question(estimator: str, outcome: int = D, **changes: object) -> Question:
+def question(estimator: str, *outcomes: int, **changes: object) -> Question:
     asked = Question(
-        outcomes=torch.tensor([[code == CODES[outcome] for code in CODES]]),
+        outcomes=torch.tensor([[code == CODES[outcome] for code in CODES] for outcome in outcomes or (D,)]),
         horizons=torch.tensor(HORIZONS) * DAY,
-        masked=estimator == "reach",
+        estimator=estimator,  # type: ignore[arg-type]
         death=DEATH,
         num_paths=50,
         max_events=400,
@@ -82,27 +95,43 @@ def question(estimator: str, outcome: int = D, **changes: object) -> Question:
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
-def risks(estimator: str, states: np.ndarray, outcome: int = D, **changes: object) -> Risks:
-    found = roll_out(LAW, known_histories(states), question(estimator, outcome, **changes))
-    return estimate(found, estimator)  # type: ignore[arg-type]
+def risks(asked: Question, states: np.ndarray, law: KnownLaw = LAW) -> Risks:
+    return estimate(roll_out(law, known_histories(states), asked), asked.estimator, asked.after_gap)
 
 
-@pytest.mark.parametrize("outcome", [D, DEATH])
+def is_near(found: Tensor, truth: float, slack: float = 0.0) -> bool:
+    """Whether subjects' independent estimates have the mean ``truth``, within 3.5 standard errors."""
+    error = float(found.std() / len(found) ** 0.5)
+    return abs(float(found.mean()) - truth) < 3.5 * error + slack
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str, outcome: int) -> None:
-    states = np.array([A, B, C])[np.arange(300) % 3]
-    found = risks(estimator, states, outcome)
+def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str) -> None:
+    """Two outcomes from one pool of paths, one of them death itself."""
+    states, outcomes = np.array([A, B, C])[np.arange(210) % 3], (D, DEATH)
+    found = risks(question(estimator, *outcomes), states)
     assert float(found.unresolved.max()) == 0
-    for h, days in enumerate(HORIZONS):
-        deviations = []
-        for k, state in enumerate((A, B, C)):
-            truth = exact_risk(LAW, state, days, WAITED, outcome)
-            own = found.risk[k::3, 0, h]
-            error = float(own.std() / len(own) ** 0.5)
-            assert abs(float(own.mean()) - truth) < 3 * error
-            deviations.append((own - truth) / found.standard_error[k::3, 0, h])
-        covered = float((torch.cat(deviations).abs() < 1.96).double().mean())
-        assert 0.88 < covered < 0.99
+    for o, outcome in enumerate(outcomes):
+        for h, days in enumerate(HORIZONS):
+            deviations = []
+            for k, state in enumerate((A, B, C)):
+                truth = exact_risk(LAW, state, days, WAITED, outcome)
+                own = found.risk[k::3, o, h]
+                assert is_near(own, truth)
+                deviations.append((own - truth) / found.standard_error[k::3, o, h])
+            covered = float((torch.cat(deviations).abs() < 1.96).double().mean())
+            assert 0.88 < covered < 0.99
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_net_risks_are_those_of_a_world_without_death(estimator: str) -> None:
+    states = np.full(150, C)
+    truth = exact_net_risk(LAW, C, HORIZONS[1], WAITED)
+    assert truth > exact_risk(LAW, C, HORIZONS[1], WAITED) + 0.1
+    assert is_near(risks(question(estimator, D, net=True), states).risk[:, 0, 1], truth)
+    lived = exact_risk(LAW, C, HORIZONS[1], WAITED, DEATH)
+    assert not is_near(risks(question(estimator, D), states).risk[:, 0, 1], truth)
+    assert lived > 0.3  # death matters in this world
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -110,80 +139,139 @@ def test_a_blanking_gap_conditions_on_no_outcome_within_it(estimator: str) -> No
     gap, horizon = 60, 730
     early, late = (exact_risk(LAW, A, days, WAITED) for days in (gap, horizon))
     truth = (late - early) / (1 - early)
-    asked = question(estimator, horizons=torch.tensor([gap, horizon]) * DAY)
-    found = estimate(roll_out(LAW, known_histories(np.full(500, A)), asked), estimator, after_gap=True)
+    asked = question(estimator, horizons=torch.tensor([gap, horizon]) * DAY, after_gap=True)
+    found = risks(asked, np.full(500, A))
     assert found.risk.shape == (500, 1, 1)
-    error = float(found.risk.std()) / 500**0.5
     # a ratio of means over 50 paths is biased by about 1 / 50 of its variance, well below 0.001 here
-    assert abs(float(found.risk.mean()) - truth) < 3.5 * error + 0.001
+    assert is_near(found.risk[:, 0, 0], truth, 0.001)
     assert float(found.standard_error.mean()) == pytest.approx(float(found.risk.std()), rel=0.12)
-    assert abs(late - truth) > 3.5 * error + 0.001  # forgetting the gap would show
+    assert not is_near(found.risk[:, 0, 0], late, 0.001)  # forgetting the gap would show
 
 
 def test_reach_never_has_more_variance_than_mc_and_the_truth_is_not_trivial() -> None:
-    states = np.full(100, B)
-    spread = {name: risks(name, states).standard_error.mean(dim=0)[0] for name in ESTIMATORS}
+    states = np.full(150, B)
+    spread = {name: risks(question(name, D, C), states).risk.var(dim=0) for name in ESTIMATORS}
     assert (spread["reach"] < spread["mc"]).all()
-    assert (spread["reach"] < spread["scope"] * 1.02).all()
+    assert (spread["reach"] < spread["scope"] * 1.05).all()
     assert 0.1 < exact_risk(LAW, B, 365, WAITED) < 0.9
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_the_truth_lies_within_the_bounds_of_unresolved_paths(estimator: str) -> None:
-    found = risks(estimator, np.full(200, A), max_events=8)
+    found = risks(question(estimator, max_events=8), np.full(200, A))
     truth = exact_risk(LAW, A, HORIZONS[1], WAITED)
-    risk, unresolved = float(found.risk[:, 0, 1].mean()), float(found.unresolved[:, 0, 1].mean())
-    assert unresolved > 0.2
-    assert abs(risk - truth) < unresolved / 2 + 0.01
+    low, high, risk = (float(part[:, 0, 1].mean()) for part in (found.low, found.high, found.risk))
+    assert float(found.unresolved[:, 0, 1].mean()) > 0.2
+    assert low < truth < high
+    assert low < risk < high
     assert float(found.unresolved[:, 0, 0].max()) <= float(found.unresolved[:, 0, 1].max())
 
 
 def test_dropping_unresolved_paths_would_be_biased() -> None:
-    sums = roll_out(LAW, known_histories(np.full(200, A)), question("mc", max_events=8))
-    resolved = ~sums.cut[:, :, 0, 1]
-    dropped = sums.hit[:, :, 0, 1][resolved].double()
-    error = float(dropped.std() / len(dropped) ** 0.5)
-    assert abs(float(dropped.mean()) - exact_risk(LAW, A, HORIZONS[1], WAITED)) > 5 * error
+    values = roll_out(LAW, known_histories(np.full(200, A)), question("mc", max_events=8))
+    resolved = values.room[:, :, 0, 1] == 0
+    dropped = values.value[:, :, 0, 1][resolved]
+    assert not is_near(dropped, exact_risk(LAW, A, HORIZONS[1], WAITED))
 
 
-def test_death_ends_a_path() -> None:
-    """Were it not so, the risk would be that of a world without death."""
-    truth = exact_risk(LAW, C, HORIZONS[1], WAITED)
-    immortal = KnownLaw()
-    immortal.codes[:, DEATH] = 0
-    immortal.codes /= immortal.codes.sum(-1, keepdim=True).clamp(min=1e-9)
-    assert exact_risk(immortal, C, HORIZONS[1], WAITED) > truth + 0.1
-    found = risks("mc", np.full(100, C))
-    assert float(found.risk[:, 0, 1].mean()) == pytest.approx(truth, abs=0.03)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_paths_are_added_until_a_risk_is_known_well_enough(estimator: str) -> None:
+    states, first = np.array([A, B, C])[np.arange(30) % 3], 32
+    asked = question(estimator, D, DEATH, num_paths=first, max_paths=4096)
+    wanted = Precision(absolute=0.02)
+    found = roll_out_all(LAW, known_histories(states[:9]), replace(asked, precision=wanted))
+    numbers = [one.values.value.shape[0] for one in found]
+    assert max(numbers) > first
+    for one in found:
+        known = estimate(one.values, asked.estimator)
+        assert float(known.standard_error.max()) <= 0.02
+        if len(one.values.value) > first:  # and not more than needed: half would not have done
+            half = PathValues(
+                one.values.value[: len(one.values.value) // 2], one.values.room[: len(one.values.value) // 2]
+            )
+            assert float(estimate(half, asked.estimator).standard_error.max()) > 0.02
+    few = roll_out_all(LAW, known_histories(states[:3]), replace(asked, precision=wanted, max_paths=40))
+    assert {len(one.values.value) for one in few} <= {32, 40}
+    relative = roll_out_all(
+        LAW, known_histories(states[:3]), replace(asked, precision=Precision(relative=0.1))
+    )
+    for one in relative:
+        known = estimate(one.values, asked.estimator)
+        assert (known.standard_error <= 0.1 * known.risk).all()
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_paths_do_not_depend_on_batching_or_order(estimator: str) -> None:
     states = np.array([A, B, C, A, B])
-    asked = question(estimator)
+    asked = question(estimator, D, C)
     whole = roll_out(LAW, known_histories(states), asked)
     order = np.array([3, 0, 4, 2, 1])
     histories = known_histories(states[order])
-    mixed = roll_out(LAW, replace(histories, subject_ids=order), asked)
-    parts = [
-        roll_out(LAW, known_histories(states[at : at + 1], first_id=at), asked) for at in range(len(states))
-    ]
-    for name in PathSums.__dataclass_fields__:
-        expected = getattr(whole, name)
-        assert torch.equal(getattr(mixed, name), expected[order])
-        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), expected)
+    assert equal(roll_out(LAW, replace(histories, subject_ids=order), asked), of(whole, order))
+    for at in range(len(states)):
+        alone = roll_out(LAW, known_histories(states[at : at + 1], first_id=at), asked)
+        assert equal(of(alone, 0), of(whole, at))
     fewer = roll_out(LAW, known_histories(states), replace(asked, num_paths=20))
-    assert torch.equal(fewer.expected, whole.expected[:, :20])
+    assert torch.equal(fewer.value, whole.value[:, :20])
 
 
-def test_several_outcomes_share_one_pool() -> None:
-    states = np.array([A, B, C])
-    both = torch.cat([question("scope", D).outcomes, question("scope", DEATH).outcomes])
-    pool = roll_out(LAW, known_histories(states), question("scope", outcomes=both))
-    for at, outcome in enumerate((D, DEATH)):
-        alone = roll_out(LAW, known_histories(states), question("scope", outcome))
-        assert torch.equal(alone.hit[:, :, 0], pool.hit[:, :, at])
-        assert torch.allclose(alone.expected[:, :, 0], pool.expected[:, :, at])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_several_outcomes_share_one_pool(estimator: str) -> None:
+    """And none's risk depends on which others are asked about, or of whom, by a bit."""
+    histories = known_histories(np.array([A, B, C]))
+    pool = roll_out(LAW, histories, question(estimator, D, C, DEATH))
+    for at, outcome in enumerate((D, C, DEATH)):
+        alone = roll_out(LAW, histories, question(estimator, outcome))
+        assert torch.equal(alone.value[:, :, 0], pool.value[:, :, at])
+    asked = np.array([[True, False, True], [False, True, True], [False, False, False]])
+    some = roll_out(LAW, histories, question(estimator, D, C, DEATH), asked=asked)
+    mask = torch.from_numpy(asked)[:, None, :, None]
+    assert torch.equal(some.value, pool.value * mask)
+
+
+def test_reach_draws_a_branch_only_where_an_outcome_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+    begin = Slots.begin
+
+    def counted(self: Slots, origin: object, paths: list, first_position: int) -> None:
+        begun.extend(paths)
+        begin(self, origin, paths, first_position)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Slots, "begin", counted)
+    histories = known_histories(np.array([A] * 20))
+    hits = roll_out(LAW, histories, question("mc", D, C)).value[..., -1].sum(dim=-1)
+    assert len(begun) == 20 * 50
+    begun.clear()
+    roll_out(LAW, histories, question("reach", D, C))
+    assert len(begun) - 20 * 50 <= int(hits.sum())
+    assert len(begun) - 20 * 50 >= int((hits == 2).sum())  # a path that goes on for its last outcome is none
+    begun.clear()
+    roll_out(LAW, histories, question("reach", D))
+    assert len(begun) == 20 * 50
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_trajectories_are_what_mc_counts(estimator: str) -> None:
+    histories = known_histories(np.array([A, B, C] * 4))
+    hits = roll_out(LAW, histories, question("mc", D, max_events=12)).value
+    asked = question(estimator, D, max_events=12, record=True)
+    values = roll_out(LAW, histories, replace(asked, record=False))
+    ends = set()
+    for at, one in enumerate(roll_out_all(LAW, histories, asked)):
+        assert equal(one.values, of(values, at))
+        assert [path.path for path in one.trajectories] == list(range(50))
+        for path in one.trajectories:
+            elapsed = (path.minutes - int(histories.start[at])) / DAY
+            assert len(path.tokens) == len(elapsed)
+            assert (elapsed > 0).all()
+            assert (elapsed <= HORIZONS[1]).all()
+            assert (np.diff(elapsed) > 0).all()
+            assert (path.end == "death") == (len(path.tokens) > 0 and path.tokens[-1] == DEATH)
+            assert (path.end == "budget") == (len(path.tokens) == 12 and path.end != "death")
+            found = [bool((elapsed[path.tokens == D] <= days).any()) for days in HORIZONS]
+            assert found == hits[at, path.path, 0].bool().tolist()
+            ends.add(path.end)
+    assert ends == {"horizon", "death", "budget"}
 
 
 # A trained model's path, computed the slow way: the whole history read again for every event.
@@ -217,65 +305,71 @@ def windowed_state(model: Proband, tokens: Tensor, ages: Tensor, statics: Tensor
     return x[:, -1]
 
 
-def naive_roll_out(model: Proband, histories: Histories, asked: Question) -> PathSums:
-    subjects = len(histories.tokens)
-    shape = (subjects, asked.num_paths, len(asked.outcomes), len(asked.horizons))
-    hit, cut = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-    expected, escape = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
-    for s in range(subjects):
-        genome = {
-            name: ModalityInput(*(part[s : s + 1] for part in (item.values, item.observed, item.minutes)))
-            for name, item in histories.modalities.items()
-        }
-        for k in range(asked.num_paths):
-            length = int(histories.lengths[s])
-            tokens, ages = histories.tokens[s, :length].tolist(), histories.ages[s, :length].tolist()
-            elapsed, running = 0, True
-            for step in range(asked.max_events):
-                arguments = torch.tensor([tokens]), torch.tensor([ages]), histories.statics[s : s + 1], genome
-                with torch.no_grad():
-                    hidden = last_state(model, *arguments)
-                    uniform = [
-                        path_uniforms(
-                            asked.seed,
-                            name,
-                            histories.subject_ids[s : s + 1],
-                            np.array([k]),
-                            np.array([step]),
-                        )
-                        for name in ("gap", "code")
-                    ]
-                    at_least = (int(histories.start[s]) - ages[-1]) // DAY + 1 if step == 0 else 0
-                    gap = model.bins.sample(
-                        model.when(hidden).double().exp(), uniform[0], torch.tensor([at_least])
-                    )
-                    time = ages[-1] + int(gap) * DAY
-                    if time - int(histories.start[s]) > int(asked.horizons[-1]):
-                        running = False
-                        break
-                    elapsed = time - int(histories.start[s])
-                    had = torch.zeros(1, model.config.vocabulary_size, dtype=torch.bool)
-                    had[0, [*tokens, *histories.seen_before[s].tolist()]] = True
-                    p = model.log_codes(hidden, model.bins.bin_of(gap), had).exp()
-                drawn = p.masked_fill(asked.outcomes[0], 0) if asked.masked else p
-                code = int(draw_codes(drawn, uniform[1]))
-                for o, members in enumerate(asked.outcomes):
-                    share = float(p[0, members].double().sum())
-                    for h, horizon in enumerate(asked.horizons):
-                        if elapsed <= horizon:
-                            if not hit[s, k, o, -1]:
-                                expected[s, k, o, h] += share
-                            escape[s, k, o, h] += np.log1p(-share)
-                for o, members in enumerate(asked.outcomes):
-                    hit[s, k, o] |= bool(members[code]) & (elapsed <= asked.horizons)
-                tokens.append(code)
-                ages.append(time)
-                if code == asked.death:
-                    running = False
-                    break
-            if running:
-                cut[s, k] = (elapsed <= asked.horizons) & ~hit[s, k]
-    return PathSums(hit, expected, escape, cut)
+def naive_path(
+    model: Proband, histories: Histories, asked: Question, s: int, k: int, o: int
+) -> tuple[list[float], list[float]]:
+    """One path of one subject for one outcome: its value and room by horizon."""
+    genome = {
+        name: ModalityInput(*(part[s : s + 1] for part in (item.values, item.observed, item.minutes)))
+        for name, item in histories.modalities.items()
+    }
+    length, start = int(histories.lengths[s]), int(histories.start[s])
+    tokens, ages = histories.tokens[s, :length].tolist(), histories.ages[s, :length].tolist()
+    members, reach = asked.outcomes[o], asked.estimator == "reach"
+    value, room, escape = [0.0] * len(asked.horizons), [0.0] * len(asked.horizons), 1.0
+    at_least = max(0, (start - ages[-1]) // DAY + 1)
+
+    def uniform(name: str, step: int) -> Tensor:
+        return path_uniforms(
+            asked.seed, name, histories.subject_ids[s : s + 1], np.array([k]), np.array([step])
+        )
+
+    for step in range(asked.max_events):
+        until = (int(asked.horizons[-1]) - (ages[-1] - start)) // DAY
+        with torch.no_grad():
+            arguments = torch.tensor([tokens]), torch.tensor([ages]), histories.statics[s : s + 1], genome
+            hidden = last_state(model, *arguments)
+            mass = model.when(hidden).double().exp()
+            draws = model.bins.draw_until(
+                mass, uniform("gap", step), torch.tensor([at_least]), torch.tensor([until])
+            )
+            had = torch.zeros(1, model.config.vocabulary_size, dtype=torch.bool)
+            had[0, [*tokens, *histories.seen_before[s].tolist()]] = True
+            p = model.log_codes(hidden, model.bins.bin_of(draws.steps), had).exp()
+        time, inside = ages[-1] + int(draws.steps) * DAY, bool(draws.inside)
+        code, share = int(draw_codes(p, uniform("code", step))), float(p[0, members].double().sum())
+        hit = inside and bool(members[code])
+        said = float(hit) if asked.estimator == "mc" else share * float(draws.share) * escape
+        value = [v + said * (time - start <= h) for v, h in zip(value, asked.horizons.tolist(), strict=True)]
+        if not inside:
+            return value, room
+        if reach:
+            escape *= 1 - share
+            if hit:
+                code = int(draw_codes(p.masked_fill(members, 0), uniform("again", step)))
+        elif hit:
+            return value, room
+        if code == asked.death and asked.net:
+            at_least = int(draws.steps) + 1
+            continue
+        at_least = 0
+        tokens.append(code)
+        ages.append(time)
+        if code == asked.death:
+            return value, room
+    return value, [escape * (ages[-1] - start <= h) for h in asked.horizons.tolist()]
+
+
+def naive_roll_out(model: Proband, histories: Histories, asked: Question) -> PathValues:
+    paths = [
+        [
+            [naive_path(model, histories, asked, s, k, o) for o in range(len(asked.outcomes))]
+            for k in range(asked.num_paths)
+        ]
+        for s in range(len(histories.tokens))
+    ]
+    both = torch.tensor(paths, dtype=torch.float64)
+    return PathValues(both[..., 0, :], both[..., 1, :])
 
 
 def random_world(depth: int, fusion: str, context: int = 128) -> tuple[Proband, Histories]:
@@ -307,56 +401,60 @@ def random_world(depth: int, fusion: str, context: int = 128) -> tuple[Proband, 
 
 
 @pytest.mark.parametrize(
-    ("depth", "fusion", "masked", "context"),
+    ("depth", "fusion", "estimator", "context", "net"),
     [
-        (1, "none", False, 128),
-        (3, "prefix", False, 128),
-        (1, "prefix", True, 128),
-        (2, "adapter", False, 128),
-        (2, "cross_attention", False, 128),
-        (1, "none", False, 16),
-        (3, "none", True, 16),
+        (1, "none", "scope", 128, False),
+        (3, "prefix", "mc", 128, False),
+        (1, "prefix", "reach", 128, False),
+        (2, "adapter", "scope", 128, False),
+        (2, "cross_attention", "reach", 128, False),
+        (1, "none", "scope", 16, True),
+        (3, "none", "reach", 16, True),
     ],
 )
 def test_the_cached_engine_equals_reading_everything_again(
-    depth: int, fusion: str, masked: bool, context: int
+    depth: int, fusion: str, estimator: str, context: int, net: bool
 ) -> None:
     """With a short context, paths outgrow it: the oldest tokens leave, the leading positions never."""
     model, histories = random_world(depth, fusion, context)
-    outcomes = torch.zeros(1 if masked else 2, 8, dtype=torch.bool)
+    outcomes = torch.zeros(2, 8, dtype=torch.bool)
     outcomes[0, [5, 6]] = True
-    outcomes[-1, [5, 6]] = True
-    if not masked:
-        outcomes[1] = torch.arange(8) == 3
-    asked = Question(outcomes, torch.tensor([400, 4000]) * DAY, masked, 7, num_paths=5, max_events=45, seed=1)
+    outcomes[1, 3] = True
+    asked = Question(
+        outcomes,
+        torch.tensor([400, 4000]) * DAY,
+        estimator,
+        7,
+        num_paths=4,
+        max_events=45,
+        seed=1,
+        net=net,  # type: ignore[arg-type]
+    )
     found, expected = roll_out(model, histories, asked), naive_roll_out(model, histories, asked)
-    assert torch.equal(found.hit, expected.hit)
-    assert torch.equal(found.cut, expected.cut)
-    name = "log_escape" if masked else "expected"
-    assert torch.allclose(getattr(found, name), getattr(expected, name), atol=1e-4)
-    assert expected.cut.any()  # some path filled more than a page,
-    assert not expected.cut[..., -1].all()  # some ended
-    assert masked or expected.hit.any()
-    assert masked or not found.hit[2, :, -1].any()  # subject 2 had code 3 long before its window
+    assert torch.allclose(found.value, expected.value, atol=1e-4)
+    assert torch.allclose(found.room, expected.room, atol=1e-4)
+    assert expected.room.any()  # some path filled more than a page,
+    assert not expected.room[..., -1].all()  # some ended
+    assert expected.value[..., -1].max() > 0.1
+    assert not found.value[2, :, 1].any()  # subject 2 had code 3 long before its window
 
 
 def test_codes_that_happen_once_never_recur() -> None:
     model, histories = random_world(2, "none")
     outcome = (torch.arange(8) == 3)[None]
-    asked = Question(outcome, torch.tensor([8000 * DAY]), False, 7, num_paths=64, max_events=60, seed=0)
-    sums = roll_out(model, histories, asked)
-    assert not sums.hit[2].any()
-    assert float(sums.expected[2].max()) == 0
-    assert sums.hit[0].any()
+    for estimator in ("mc", "scope"):
+        asked = Question(outcome, torch.tensor([8000 * DAY]), estimator, 7, 64, 60, 0)  # type: ignore[arg-type]
+        value = roll_out(model, histories, asked).value
+        assert not value[2].any()
+        assert value[0].any()
 
 
 def test_what_runs_beside_it_does_not_change_a_trained_models_path_by_a_bit() -> None:
     model, histories = random_world(2, "none")
-    asked = Question((torch.arange(8) == 5)[None], torch.tensor([4000 * DAY]), False, 7, 16, 60, 0)
+    outcomes = torch.stack([torch.arange(8) == 5, torch.arange(8) == 4])
+    asked = Question(outcomes, torch.tensor([4000 * DAY]), "reach", 7, 16, 60, 0)
     whole = roll_out(model, histories, asked)
-    alone = roll_out(model, taken(histories, np.array([1])), asked)
-    for name in PathSums.__dataclass_fields__:
-        assert torch.equal(getattr(alone, name)[0], getattr(whole, name)[1])
+    assert equal(of(roll_out(model, taken(histories, np.array([1])), asked), 0), of(whole, 1))
 
 
 def test_the_known_law_is_a_law() -> None:

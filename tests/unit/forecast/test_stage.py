@@ -14,7 +14,7 @@ import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.core.schema import RISK, SCORES
-from proband.forecast import forecast, stage
+from proband.forecast import forecast, shards, stage
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import save_model
 from proband.tokens import tokens
@@ -154,6 +154,64 @@ def test_a_model_with_a_genome_runs_with_and_without_one(
     assert risks(having[0]) != pytest.approx(risks(having[1]), abs=1e-3)
 
 
+def test_net_risks_are_labelled_and_never_lower(
+    run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = tmp_path / "task.yaml"
+    task.write_text(TASK.replace("  death: {codes: MEDS_DEATH}\n", ""))
+    many = CONFIG.model_copy(update={"paths": 200})
+    net = run("net", task=task, config=many.model_copy(update={"net": True}))
+    assert net["model"].unique().to_list() == ["model (net)"]
+    assert "net risks, of a world in which nobody dies" in capsys.readouterr().err
+    competing = run("competing", task=task, config=many)
+    added = net["risk"] - competing["risk"]  # the same paths, which go on where they ended with death
+    assert added.min() >= -1e-12  # type: ignore[operator]
+    assert added.max() > 0.005  # type: ignore[operator]
+    with pytest.raises(ConfigError, match="no death in a world without death; in outcome death"):
+        run("bad", config=CONFIG.model_copy(update={"net": True}))
+
+
+def test_a_precision_draws_more_paths_where_they_are_needed(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = CONFIG.model_copy(update={"paths": 8, "precision": "0.03", "max_paths": 64})
+    table = run(config=config)
+    notes = read_manifest(tmp_path / "out")["notes"]
+    assert 8 < notes["mean_paths"] <= 64
+    assert notes["mean_paths"] == table["num_paths"].mean()
+    wide = (table["standard_error"] > 0.03).mean()
+    assert notes["share_less_precise"] == wide
+    assert (table.filter(pl.col("num_paths") < 64)["standard_error"] <= 0.03).all()
+    assert ("less well than --precision 0.03 after 64 paths" in capsys.readouterr().err) == bool(wide)
+
+
+@pytest.mark.parametrize("estimator", ["mc", "reach"])
+def test_curves_rise_and_pass_through_the_risks(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, estimator: str
+) -> None:
+    config = CONFIG.model_copy(update={"estimator": estimator})
+    risk = run(config=config.model_copy(update={"curve_points": 20}))
+    assert risks(risk) == pytest.approx(risks(run("plain", config=config)), abs=1e-12)
+    curves = RISK.read(tmp_path / "out" / "curves.parquet")
+    assert curves["horizon_years"].unique().sort().to_list() == [0.25 * (at + 1) for at in range(20)]
+    keys = ["subject_id", "prediction_time", "outcome"]
+    assert curves.join(risk, on=[*keys, "horizon_years", "risk"], how="semi").height == risk.height
+    rises = curves.select(pl.col("risk").diff().over(keys)).drop_nulls().to_series()
+    assert rises.min() >= -1e-12  # type: ignore[operator]
+    assert rises.max() > 0  # type: ignore[operator]
+
+
+def test_bounds_hold_the_risk(run: Callable[..., pl.DataFrame]) -> None:
+    table = run(config=CONFIG.model_copy(update={"max_events": 2}))
+    inside = pl.col("risk").is_between(pl.col("risk_low") - 1e-12, pl.col("risk_high") + 1e-12)
+    assert table.select(inside.all()).item()
+    open_ = table.filter(pl.col("unresolved") > 0)
+    assert (open_["risk_high"] > open_["risk_low"]).all()
+    settled = table.filter(pl.col("unresolved") == 0)
+    assert settled["risk_low"].equals(settled["risk_high"])
+    assert min(open_.height, settled.height) > 0
+
+
 def test_unresolved_paths_are_reported(
     run: Callable[..., pl.DataFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,7 +266,7 @@ def test_an_interrupted_forecast_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(stage, "_SHARD_POINTS", 2)
     whole = run("whole", workers=1)
-    calls, simulate = [0], stage.roll_out
+    calls, simulate = [0], shards.roll_out
 
     def counted(*arguments: Any) -> Any:
         calls[0] += 1
@@ -216,7 +274,7 @@ def test_an_interrupted_forecast_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return simulate(*arguments)
 
-    monkeypatch.setattr(stage, "roll_out", counted)
+    monkeypatch.setattr(shards, "roll_out", counted)
     with pytest.raises(KeyboardInterrupt):
         run(workers=1)
     assert not (tmp_path / "out").exists()

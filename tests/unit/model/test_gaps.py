@@ -108,9 +108,10 @@ def test_draws_follow_the_law_also_beyond_a_wait(at_least: int) -> None:
     mass = random_mass(3)
     n = 40_000
     uniform = torch.from_numpy((np.arange(n) + np.random.default_rng(at_least).random(n)) / n)
-    drawn = BINS.sample(
-        torch.from_numpy(mass).expand(n, -1), uniform, torch.full((n,), at_least, dtype=torch.int64)
-    ).numpy()
+    whole, wait = torch.from_numpy(mass).expand(n, -1), torch.full((n,), at_least, dtype=torch.int64)
+    draws = BINS.draw_until(whole, uniform, wait, torch.full((n,), 10**9))
+    assert draws.inside.all()
+    drawn = draws.steps.numpy()
     assert drawn.min() >= at_least
     expected = law(mass)
     expected[:at_least] = 0
@@ -125,6 +126,40 @@ def test_draws_follow_the_law_also_beyond_a_wait(at_least: int) -> None:
     assert ((spoilt - wanted)[kept] ** 2 / wanted[kept]).sum() > 2 * chi2 + 100  # the test can fail
 
 
+@pytest.mark.parametrize(("at_least", "at_most"), [(0, 0), (0, 30), (5, 5), (7, 2000), (400, LAST + 50)])
+def test_draws_up_to_a_limit_are_exact_and_tell_how_likely_it_is(at_least: int, at_most: int) -> None:
+    mass = random_mass(4)
+    n = 40_000
+    uniform = torch.from_numpy((np.arange(n) + 0.5) / n)
+    given = torch.from_numpy(mass).expand(n, -1), uniform
+    limits = torch.full((n,), at_least), torch.full((n,), at_most)
+    draws = BINS.draw_until(*given, *limits)
+    gaps, probability = np.arange(LAST), law(mass)
+    within = (gaps >= at_least) & (gaps <= at_most)
+    share = probability[within].sum() / probability[at_least:].sum()
+    assert draws.share.numpy() == pytest.approx(share, rel=1e-9)
+    assert float(draws.inside.double().mean()) == pytest.approx(share, abs=2 / n)
+    expected = (probability * within)[within.nonzero()].cumsum() / probability[within].sum()
+    for chosen in (draws.inside, ~draws.inside):  # the gap does not depend on whether it is so short
+        if chosen.sum() < 1000:
+            continue
+        steps = draws.steps[chosen].numpy()
+        assert steps.min() >= at_least
+        assert steps.max() <= at_most
+        below = np.searchsorted(np.sort(steps), gaps[within], side="right") / len(steps)
+        assert np.abs(below - expected).max() < 2 / len(steps) + 1e-9
+    unlimited = BINS.draw_until(*given, limits[0], torch.full((n,), 10**9))
+    assert torch.equal(unlimited.steps[draws.inside], draws.steps[draws.inside])
+
+
+def test_nothing_is_drawn_where_the_limit_is_below_the_wait() -> None:
+    mass = torch.from_numpy(random_mass(5))[None]
+    draws = BINS.draw_until(mass, torch.tensor([0.01]).double(), torch.tensor([9]), torch.tensor([8]))
+    assert not draws.inside.any()
+    assert draws.share.tolist() == [0]
+    assert draws.steps.tolist() == [9]
+
+
 @given(
     st.integers(0, LAST + 10_000),
     st.floats(1e-12, 1 - 1e-12),
@@ -137,10 +172,13 @@ def test_a_draw_is_never_before_the_wait_whatever_the_mass(
 ) -> None:
     mass = np.full(BINS.num_bins, rest / BINS.num_bins)
     mass[min(where, BINS.num_bins - 1)] += 1 - rest
-    drawn = BINS.sample(
-        torch.from_numpy(mass)[None], torch.tensor([uniform], dtype=torch.float64), torch.tensor([at_least])
-    )
-    assert at_least <= int(drawn) <= max(at_least, LAST - 1)
+    given_mass, wait = torch.from_numpy(mass)[None], torch.tensor([at_least])
+    for limit in (at_least, at_least + 3, 10**9):
+        draws = BINS.draw_until(
+            given_mass, torch.tensor([uniform], dtype=torch.float64), wait, torch.tensor([limit])
+        )
+        assert at_least <= int(draws.steps) <= min(limit, max(at_least, LAST - 1))
+        assert 0 <= float(draws.share) <= 1
 
 
 @pytest.mark.parametrize("where", [0, 1, -1])

@@ -1,0 +1,150 @@
+"""One shard of a forecast: the risks of some prediction points, in any process."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+
+from proband.core.schema import RISK
+from proband.forecast.config import ForecastConfig
+from proband.forecast.estimators import estimate, stacked
+from proband.forecast.histories import Histories, history_lengths, read_histories
+from proband.forecast.risk import Points, risk_table
+from proband.forecast.rollout import roll_out
+from proband.forecast.sums import Finished, Question
+from proband.model.checkpoint import load_model
+from proband.model.hub import CONFIG, VOCABULARY, WEIGHTS
+from proband.model.transformer import Proband
+from proband.tokens.dataset import TokenStore
+from proband.tokens.modality import ModalityTable
+from proband.train.likelihood import tables_for
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every process needs to know.
+
+    Attributes:
+        model: Model folder.
+        tokens: Tokens folder.
+        files: Files of modalities by name.
+        question: What is asked.
+        outcomes: Names of the outcomes.
+        horizons_years: Horizons that are reported, ascending: the question's without a blanking gap.
+        task_horizons: Those of them that the task names; the others are for curves.
+        config: Settings.
+    """
+
+    model: Path
+    tokens: Path
+    files: dict[str, Path]
+    question: Question
+    outcomes: tuple[str, ...]
+    horizons_years: tuple[float, ...]
+    task_horizons: frozenset[float]
+    config: ForecastConfig
+
+
+class Opened(NamedTuple):
+    """A model and its data."""
+
+    model: Proband
+    store: TokenStore
+    tables: dict[str, ModalityTable]
+
+
+class ShardFiles(NamedTuple):
+    """Where a shard's results go.
+
+    Attributes:
+        risk: Rows of the RiskTable.
+        curves: Rows at all horizons.
+    """
+
+    risk: Path
+    curves: Path
+
+
+def input_files(model: Path, tokens: Path, files: Mapping[str, Path]) -> list[Path]:
+    """Every file that a forecast reads, the task apart."""
+    read = [model / WEIGHTS, model / CONFIG, tokens / "tokens.npy", tokens / VOCABULARY, *files.values()]
+    return [file for file in read if file.is_file()]
+
+
+def opened(model: Path, tokens: Path, files: Mapping[str, Path], device: torch.device) -> Opened:
+    """The model and its data, loaded once per process and again when a file has changed."""
+    changed = tuple(file.stat().st_mtime_ns for file in input_files(model, tokens, files))
+    named = tuple((name, file.absolute()) for name, file in files.items())
+    return _open(model.absolute(), tokens.absolute(), named, device, changed)
+
+
+@functools.lru_cache(maxsize=1)
+def _open(
+    model: Path,
+    tokens: Path,
+    files: tuple[tuple[str, Path], ...],
+    device: torch.device,
+    changed: tuple[int, ...],
+) -> Opened:
+    store = TokenStore(tokens)
+    loaded = load_model(model, store.vocabulary.hash).to(device)
+    return Opened(loaded, store, tables_for(loaded.config, store, dict(files)))
+
+
+def forecast_shard(
+    shard: tuple[ShardFiles, Points], job: Job, memory_gib: float, device: torch.device
+) -> None:
+    """Write the risks of some points, sorted.
+
+    Args:
+        shard: Where to write, and the points.
+        job: What is asked.
+        memory_gib: What caches may take in this process.
+        device: Where to compute.
+    """
+    files, points = shard
+    model, store, tables = opened(job.model, job.tokens, job.files, device)
+    context = model.config.context
+    lengths = np.minimum(history_lengths(store, points.rows, points.start), context)
+    order = np.argsort(-lengths, kind="stable")  # histories of like length are read together
+
+    def read(index: np.ndarray) -> Histories:
+        chosen = order[index]
+        return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
+
+    with one_thread():
+        asked = ~points.prevalent[order]
+        paths = roll_out(model, read, lengths[order], job.question, memory_gib, asked)
+        found = {int(order[finished.point]): finished for finished in paths}
+    _write_risks(files, points, [found[at] for at in range(len(order))], job)
+
+
+def _write_risks(files: ShardFiles, points: Points, found: list[Finished], job: Job) -> None:
+    question = job.question
+    risks = stacked([estimate(one.values, question.estimator, question.after_gap) for one in found])
+    num_paths = np.array([one.values.value.shape[0] for one in found])
+    name = f"{job.config.name} (net)" if question.net else job.config.name
+    table = risk_table(points, risks, num_paths, job.outcomes, job.horizons_years, name)
+    table = table.sort("subject_id", "prediction_time", "outcome", "horizon_years")
+    RISK.write(table.filter(pl.col("horizon_years").is_in(job.task_horizons)), files.risk)
+    if job.config.curve_points:
+        RISK.write(table, files.curves)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One core per process: sums are then the same however many processes there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from proband.core.errors import ConfigError
+from proband.forecast.config import ForecastConfig, precision_of
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0.002", (0.002, 0)), ("5%", (0, 0.05)), (" 1e-3 ", (0.001, 0)), ("2.5 %", (0, 0.025))],
+)
+def test_a_precision_is_absolute_or_a_share_of_the_risk(text: str, expected: tuple[float, float]) -> None:
+    assert precision_of(text) == pytest.approx(expected)
+    assert ForecastConfig(precision=text).precision == text
+
+
+@pytest.mark.parametrize("text", ["0", "1", "-0.1", "100%", "x", "5%%", "1e", "nan"])
+def test_other_precisions_are_refused(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"bad precision; in --precision; found .*expected a standard error"
+    ):
+        precision_of(text)
+
+
+@pytest.mark.parametrize(
+    ("setting", "flag"),
+    [({"temperature": 0.8}, "--temperature; found 0.8"), ({"top_k": 40}, "--top-k; found 40")],
+)
+def test_what_would_change_the_risks_is_refused(setting: dict, flag: str) -> None:
+    with pytest.raises(ConfigError, match=f"change the risks; in {flag}.*recalibrate"):
+        ForecastConfig(**setting)
+    assert ForecastConfig(temperature=1, top_k=0) == ForecastConfig()
