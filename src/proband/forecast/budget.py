@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from proband.core.errors import ConfigError
-from proband.model.pages import PAGE
+from proband.model.pages import PAGE, page_bytes
 from proband.model.transformer import Proband
 
 ROWS = 16
@@ -52,11 +52,11 @@ def plan_memory(
         ConfigError: Not even ``ROWS`` paths fit.
     """
     config = model.config
-    page_bytes = 2 * 4 * config.dim * PAGE * len(model.blocks)
+    bytes_per_page = page_bytes(config.num_heads, config.head_dim) * len(model.blocks)
     history_pages = math.ceil(config.num_latents / PAGE) + math.ceil(longest / PAGE)
     path_pages = math.ceil(min(max_events, config.context) / PAGE) + 1
-    per_path = path_pages * page_bytes + config.vocabulary_size * _BYTES_PER_CODE + 8 * sums
-    per_history = history_pages * page_bytes + 8 * sums * paths_per_history
+    per_path = path_pages * bytes_per_page + config.vocabulary_size * _BYTES_PER_CODE + 8 * sums
+    per_history = history_pages * bytes_per_page + 8 * sums * paths_per_history
     slots = MOST_SLOTS
     while slots * per_path + _histories(slots, paths_per_history) * per_history > memory_gib * 2**30:
         slots -= ROWS

@@ -1,66 +1,16 @@
-"""Causal attention with rotary embeddings of position and of age: over a window, or a step at a time."""
+"""Causal attention: over a window, or a step at a time."""
 
 from __future__ import annotations
 
-import math
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_YEAR
 from proband.model.config import ModelConfig
 from proband.model.pages import Pages, Window, attend
+from proband.model.rotary import Turn, rotate
 from proband.model.width import WideLinear
-
-_POSITION_BASE = 10_000.0  # as in Su et al. 2021, doi:10.1016/j.neucom.2023.127063
-_SHORTEST_PERIOD_YEARS = 30 / DAYS_PER_YEAR
-_LONGEST_PERIOD_YEARS = 200.0
-
-Turn = Float[Tensor, "batch length 1 1 pairs 2"]
-"""Cosine and sine of the rotary angles."""
-
-
-class Rotary(nn.Module):
-    """Half the rotary pairs turn with position, half with age in years.
-
-    Age periods are log-spaced from a month to two centuries, so that attention sees how long ago, not only
-    how many tokens ago.
-    """
-
-    position_rates: Tensor
-    age_rates: Tensor
-
-    def __init__(self, head_dim: int) -> None:
-        super().__init__()
-        pairs = head_dim // 2
-        half = pairs // 2
-        position = _POSITION_BASE ** (-torch.arange(half) / half)
-        periods = torch.logspace(
-            math.log10(_SHORTEST_PERIOD_YEARS), math.log10(_LONGEST_PERIOD_YEARS), pairs - half
-        )
-        self.register_buffer("position_rates", position, persistent=False)
-        self.register_buffer("age_rates", 2 * math.pi / periods, persistent=False)
-
-    def forward(self, positions: Int[Tensor, "batch length"], ages: Int[Tensor, "batch length"]) -> Turn:
-        """Cosines and sines per position, shared by all heads."""
-        years = ages.float() / MINUTES_PER_YEAR
-        angles = torch.cat(
-            [positions.float()[..., None] * self.position_rates, years[..., None] * self.age_rates], dim=-1
-        )
-        return torch.stack([angles.cos(), angles.sin()], dim=-1)[:, :, None, None]
-
-
-def rotate(
-    x: Float[Tensor, "batch length several heads head_dim"], turn: Turn
-) -> Float[Tensor, "batch length several heads head_dim"]:
-    """Turn each pair (two neighbours on the last axis) of ``x`` by its angle, in float32."""
-    pairs = x.float().unflatten(-1, (-1, 2))
-    if x.device.type == "cpu" and not torch.compiler.is_compiling():  # one pass; compilers fuse the other
-        return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn)).flatten(-2)
-    (first, second), (cosine, sine) = pairs.unbind(-1), turn.unbind(-1)
-    return torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1).flatten(-2)
 
 
 class Attention(nn.Module):
@@ -107,9 +57,8 @@ class Attention(nn.Module):
             pages: Keys and values so far; those of the new tokens are written here.
             window: Which pages each row reads.
         """
-        q, k, v = (item[:, :, 0] for item in self.project(x, turn))
-        q_lead = q if lead_turn is None else rotate(q[:, None, None], lead_turn)[:, 0, 0]
-        mixed = attend(q, q_lead, k, v, pages, window)
+        projected = self.inputs(x).view(len(x), 3, self.num_heads, -1)
+        mixed = attend(projected, turn, lead_turn, pages, window)
         return self.output(mixed.flatten(1)[:, None])
 
 

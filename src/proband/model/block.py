@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from proband.model.attention import Attention, Turn
+from proband.model.attention import Attention
 from proband.model.config import ModelConfig
-from proband.model.layers import Dropout, RMSNorm
+from proband.model.layers import Dropout, RMSNorm, gated
 from proband.model.pages import Pages, Window
+from proband.model.rotary import Turn
 from proband.model.width import WideLinear
 
 _INITIAL_SD = 0.02
@@ -26,6 +28,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Apply position by position."""
+        if not torch.is_grad_enabled():
+            return self.down(gated(self.up(x)))
         gate, value = self.up.weight.chunk(2)  # two products: halves of one would not be contiguous
         return self.down(F.silu(F.linear(x, gate)) * F.linear(x, value))
 

@@ -1,110 +1,241 @@
-"""Attention of single positions over pages, compiled by numba: each key and value is read once, in order.
+"""Attention of single positions over pages, compiled by numba.
 
 What bounds such attention is memory: a position's keys and values are fetched for two multiply-adds each. So
-the next page is asked for while one is worked on, a third faster where pages lie outside the caches.
+rows that share leading pages, as paths of one history do, take turns at each of them while it lies in the
+nearest cache, and of pages that only one row reads the next is asked for while one is worked on. What a row
+gives is computed in the same order whichever rows stand beside it, so it is the same to the bit.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from proband.core.compiled import compiled
+from proband.core.lanes import (
+    LANES,
+    between,
+    highest,
+    largest,
+    load,
+    multiply_add,
+    prefetch,
+    spread,
+    spread_from,
+    store,
+    total,
+)
+from proband.model.compiled_layers import inlined, two_to
 
 _LOG2_E = 1 / math.log(2)
 _LOWEST = np.float32(-1e30)  # below any score; its weight is exactly 0
-_LINE = 16  # float32 numbers in a line of the processor's cache
-# Reassociated sums may use the processor's fused multiply-add and widest registers.
-_compiled = functools.partial(compiled, fastmath=("reassoc", "contract", "nsz"))
+_GROUP = 8
+"""Rows that take turns at a page, at most: their queries and scores lie in the nearest cache beside it."""
 
 
-@intrinsic
-def _prefetch(typing_context: Any, array: Any) -> Any:
-    """Ask for the cache line of an array's first number."""
+class _Read(NamedTuple):
+    """What the rows read (see :class:`proband.model.pages.Window`) and the group at work."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0]).data
-        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        read, near, data_cache = number(0), number(2), number(1)
-        builder.call(function, [builder.bitcast(data, pointer), read, near, data_cache])
-        return context.get_dummy_value()
-
-    return numba.types.void(array), generate
+    table: Any
+    used: Any
+    begin: Any
+    skip: Any
+    count: Any
+    num_lead: int
+    rows: Any
 
 
-@_compiled
-def _score(x: Any, k: Any, ahead: Any, s: Any) -> None:
-    """``s = x @ k`` for x (head_dim) and k (head_dim, page), while ``ahead``, of k's shape, is fetched."""
-    size, page = k.shape
-    s[:] = 0
+class _Scratch(NamedTuple):
+    """By row of a group, flat: queries, those for leading pages, scores by head and page, what was read."""
+
+    queries: Any
+    lead_queries: Any
+    scores: Any
+    mixed: Any
+
+
+@inlined
+def _reads(read: Any, r: int, j: int) -> Any:
+    return j < read.num_lead or j >= read.begin[r]
+
+
+@inlined
+def _turn(x: Any, at: int, turn: Any, r: int, heads: int, factor: Any, out: Any, to: int) -> None:
+    """Turn the pairs of all heads at ``x[at:]`` by row r's angles and scale them."""
+    pairs = turn.shape[1]
+    for p in range(pairs):
+        cosine, sine = turn[r, p, 0] * factor, turn[r, p, 1] * factor
+        for h in range(heads):
+            i = 2 * (h * pairs + p)
+            first, second = x[at + i], x[at + i + 1]
+            out[to + i] = first * cosine - second * sine
+            out[to + i + 1] = first * sine + second * cosine
+
+
+@inlined
+def _score(q: Any, at: int, size: int, keys: Any, here: int) -> Any:
+    """Products of the query at ``q[at:]`` with a page's keys, in lanes."""
+    zero = spread(np.float32(0))
+    s0, s1, s2, s3 = zero, zero, zero, zero
     for d in range(0, size, 4):
-        for e in range(4):
-            for line in range(0, page, _LINE):
-                _prefetch(ahead[d + e, line:])
-        x0, x1, x2, x3 = x[d], x[d + 1], x[d + 2], x[d + 3]
-        k0, k1, k2, k3 = k[d], k[d + 1], k[d + 2], k[d + 3]
-        for t in range(page):
-            s[t] += (x0 * k0[t] + x1 * k1[t]) + (x2 * k2[t] + x3 * k3[t])
+        k = here + d * LANES
+        s0 = multiply_add(spread_from(q, at + d), load(keys, k), s0)
+        s1 = multiply_add(spread_from(q, at + d + 1), load(keys, k + LANES), s1)
+        s2 = multiply_add(spread_from(q, at + d + 2), load(keys, k + 2 * LANES), s2)
+        s3 = multiply_add(spread_from(q, at + d + 3), load(keys, k + 3 * LANES), s3)
+    return (s0 + s1) + (s2 + s3)
 
 
-@_compiled
-def _exponentials(s: Any, top: Any, base: Any, bits: Any, powers: Any) -> Any:
-    """``s = 2 ** ((s - top) * base)`` in place, 0 below 2 ** -126; returns the sum.
-
-    A polynomial of relative error 2e-7 for the fraction of the exponent, times a power of two made of its
-    bits; ``powers`` are ``bits`` read as float32.
-    """
-    for t in range(len(s)):
-        power = max((s[t] - top) * base, np.float32(-127))
-        whole = math.floor(power)
-        y = np.float32(power - whole)
-        p = np.float32(1.8775767e-3)
-        p = p * y + np.float32(8.9893397e-3)
-        p = p * y + np.float32(5.5826318e-2)
-        p = p * y + np.float32(2.4015361e-1)
-        p = p * y + np.float32(6.9315308e-1)
-        s[t] = p * y + np.float32(0.99999994)
-        bits[t] = (np.int32(whole) + np.int32(127)) << 23
-    total = np.float32(0)
-    for t in range(len(s)):
-        s[t] *= powers[t]
-        total += s[t]
-    return total
+@inlined
+def _add_values(s: Any, at: int, used: int, values: Any, here: int, wide: int, mixed: Any, to: int) -> None:
+    """Add a page's values, weighted by ``s[at:]``, to ``mixed[to:]``."""
+    zero = spread(np.float32(0))
+    for d in range(0, wide, LANES):
+        m0, m1, m2, m3 = load(mixed, to + d), zero, zero, zero
+        for t in range(0, used, 4):
+            v = here + t * wide + d
+            m0 = multiply_add(spread_from(s, at + t), load(values, v), m0)
+            m1 = multiply_add(spread_from(s, at + t + 1), load(values, v + wide), m1)
+            m2 = multiply_add(spread_from(s, at + t + 2), load(values, v + 2 * wide), m2)
+            m3 = multiply_add(spread_from(s, at + t + 3), load(values, v + 3 * wide), m3)
+        store(mixed, to + d, (m0 + m1) + (m2 + m3))
 
 
-@_compiled
-def _add_values(s: Any, v: Any, used: int, ahead: Any, mixed: Any) -> None:
-    """``mixed += s @ v`` for the first ``used`` positions of v (page, head_dim), eight at a time."""
-    size = v.shape[1]
-    for t in range(0, used, 8):
-        for e in range(8):
-            for line in range(0, size, _LINE):
-                _prefetch(ahead[t + e, line:])
-        s0, s1, s2, s3 = s[t], s[t + 1], s[t + 2], s[t + 3]
-        s4, s5, s6, s7 = s[t + 4], s[t + 5], s[t + 6], s[t + 7]
-        v0, v1, v2, v3 = v[t], v[t + 1], v[t + 2], v[t + 3]
-        v4, v5, v6, v7 = v[t + 4], v[t + 5], v[t + 6], v[t + 7]
+@inlined
+def _group(order: Any, first: int, table: Any, used: Any, count: Any) -> Any:
+    """End in ``order`` of the rows that share their first page with the first one, and pages all share."""
+    like = order[first]
+    shared, last = count[like], first + 1
+    while last < min(first + _GROUP, len(order)):
+        r = order[last]
+        same, most = 0, min(shared, count[r])
+        while same < most and table[r, same] == table[like, same] and used[r, same] == used[like, same]:
+            same += 1
+        if same == 0:
+            break
+        shared, last = same, last + 1
+    return last, shared if last > first + 1 else 0
+
+
+@inlined
+def _score_page(scratch: Any, read: Any, g: int, j: int, keys: Any, page: int, heads: int) -> None:
+    """Scores of the group's row g at its page j."""
+    r, width = read.rows[g], read.table.shape[1]
+    dim = len(scratch.queries) // _GROUP
+    size = dim // heads
+    queries = scratch.lead_queries if j < read.num_lead else scratch.queries
+    low = read.skip[r] if j == read.begin[r] else 0
+    for h in range(heads):
+        s = _score(queries, g * dim + h * size, size, keys, (page * heads + h) * size * LANES)
+        s = between(s, low, np.int64(read.used[r, j]), _LOWEST)
+        store(scratch.scores, ((g * heads + h) * width + j) * LANES, s)
+
+
+@inlined
+def _fetch(array: Any, at: int, numbers: int) -> None:
+    for i in range(0, numbers, LANES):
+        prefetch(array, at + i)
+
+
+@inlined
+def _score_group(scratch: Any, read: Any, shared: int, keys: Any, values: Any, heads: int) -> None:
+    """Scores of a group of rows at all their pages: first at shared ones, page by page, then at their own."""
+    key_size, value_size = keys.size // len(keys), values.size // len(values)
+    flat_keys, flat_values = keys.reshape(-1), values.reshape(-1)
+    for j in range(shared):
+        page = np.int64(read.table[read.rows[0], j])
+        for g in range(len(read.rows)):
+            if _reads(read, read.rows[g], j):
+                _score_page(scratch, read, g, j, flat_keys, page, heads)
+    for g in range(len(read.rows)):
+        r = read.rows[g]
+        for j in range(shared, read.count[r]):
+            if _reads(read, r, j):
+                ends = j + 1 == read.count[r]
+                after = read.rows[min(g + 1, len(read.rows) - 1)] if ends else r
+                ahead = np.int64(read.table[after, shared if ends else j + 1])
+                page = np.int64(read.table[r, j])
+                _fetch(flat_keys, ahead * key_size, key_size)
+                _fetch(flat_values, page * value_size, value_size)
+                _score_page(scratch, read, g, j, flat_keys, page, heads)
+
+
+@inlined
+def _weigh(scratch: Any, read: Any, g: int, h: int, heads: int) -> Any:
+    """Turn row g's scores of a head into weights that sum to 1."""
+    r, width = read.rows[g], read.table.shape[1]
+    start = (g * heads + h) * width * LANES
+    most, weight = spread(_LOWEST), spread(np.float32(0))
+    for j in range(read.count[r]):
+        if _reads(read, r, j):
+            most = largest(most, load(scratch.scores, start + j * LANES))
+    most = spread(highest(most))
+    for j in range(read.count[r]):
+        if _reads(read, r, j):
+            power = two_to(load(scratch.scores, start + j * LANES) - most)
+            store(scratch.scores, start + j * LANES, power)
+            weight = weight + power
+    share = spread(np.float32(1) / total(weight))
+    for j in range(read.count[r]):
+        if _reads(read, r, j):
+            store(scratch.scores, start + j * LANES, load(scratch.scores, start + j * LANES) * share)
+
+
+@inlined
+def _mix_page(scratch: Any, read: Any, g: int, j: int, values: Any, page: int, heads: int) -> None:
+    """Add what row g reads at its page j."""
+    r, width, wide = read.rows[g], read.table.shape[1], len(scratch.mixed) // (_GROUP * heads)
+    for h in range(heads):
+        weights = ((g * heads + h) * width + j) * LANES
+        here, to = (page * heads + h) * LANES * wide, (g * heads + h) * wide
+        _add_values(scratch.scores, weights, np.int64(read.used[r, j]), values, here, wide, scratch.mixed, to)
+
+
+@inlined
+def _mix_group(scratch: Any, read: Any, shared: int, values: Any, heads: int) -> None:
+    """Sum up the values that a group of rows reads, weighted."""
+    flat_values = values.reshape(-1)
+    scratch.mixed[:] = 0
+    for j in range(shared):
+        page = np.int64(read.table[read.rows[0], j])
+        for g in range(len(read.rows)):
+            if _reads(read, read.rows[g], j):
+                _mix_page(scratch, read, g, j, flat_values, page, heads)
+    for g in range(len(read.rows)):
+        r = read.rows[g]
+        for j in range(shared, read.count[r]):
+            if _reads(read, r, j):
+                _mix_page(scratch, read, g, j, flat_values, np.int64(read.table[r, j]), heads)
+
+
+@inlined
+def _begin_row(
+    scratch: Any, read: Any, g: int, projected: Any, turn: Any, lead_turn: Any, keys: Any, values: Any
+) -> None:
+    """Turn row g's queries and key, and write its key and value to the last position in use."""
+    r, heads, size = read.rows[g], projected.shape[2], projected.shape[3]
+    dim = heads * size
+    flat, one = projected.reshape(-1), np.float32(1)
+    own, at = np.int64(read.table[r, read.count[r] - 1]), np.int64(read.used[r, read.count[r] - 1]) - 1
+    # Scores are powers of two; and a key passes through the place of the queries.
+    _turn(flat, (3 * r + 1) * dim, turn, r, heads, one, scratch.queries, g * dim)
+    for h in range(heads):
         for d in range(size):
-            mixed[d] += ((s0 * v0[d] + s1 * v1[d]) + (s2 * v2[d] + s3 * v3[d])) + (
-                (s4 * v4[d] + s5 * v5[d]) + (s6 * v6[d] + s7 * v7[d])
-            )
+            keys[own, h, d, at] = scratch.queries[g * dim + h * size + d]
+            values[own, h, at, d] = projected[r, 2, h, d]
+    base = np.float32(_LOG2_E / math.sqrt(size))
+    _turn(flat, 3 * r * dim, turn, r, heads, base, scratch.queries, g * dim)
+    if len(lead_turn):
+        _turn(scratch.queries, g * dim, lead_turn, r, heads, one, scratch.lead_queries, g * dim)
 
 
-@_compiled
+@compiled
 def attend_paged(
-    q: Any,
-    q_lead: Any,
-    k: Any,
-    v: Any,
+    projected: Any,
+    turn: Any,
+    lead_turn: Any,
     keys: Any,
     values: Any,
     table: Any,
@@ -112,66 +243,51 @@ def attend_paged(
     begin: Any,
     skip: Any,
     count: Any,
+    order: Any,
     num_lead: int,
-    scale: float,
     out: Any,
 ) -> None:
     """Softmax attention of row r to the pages ``table[r, :num_lead]`` and ``table[r, begin[r]:count[r]]``.
 
     Args:
-        q: Queries (rows, heads, head_dim), float32; head_dim is a multiple of 4.
-        q_lead: Queries for the leading pages.
-        k: Each row's own key, written to the last position in use.
-        v: Its value.
-        keys: (pages, heads, head_dim, page), page a multiple of 16.
-        values: (pages, heads, page, head_dim).
+        projected: Each row's query, key and value (rows, 3, heads, head_dim), float32; head_dim is a
+            multiple of 4.
+        turn: Cosines and sines of queries and keys (rows, head_dim / 2, 2).
+        lead_turn: Of the further turn of queries to leading pages; no rows if there is none.
+        keys: (pages, heads, head_dim, page), a page being as long as there are lanes; each row's key is
+            written to its last position in use.
+        values: (pages, heads, page, head_dim filled up to whole lanes); likewise.
         table: Page numbers (rows, width).
         used: Positions in use per page (rows, width).
         begin: First page after the leading ones that is read.
         skip: Positions of that page that are not read.
         count: End of the pages in use.
+        order: All rows; those that share pages lie next to each other.
         num_lead: Leading pages, read by every row.
-        scale: Of the scores.
         out: Written: (rows, heads, head_dim); zero where ``count`` is 0.
     """
-    rows, heads, _ = q.shape
-    page, width = keys.shape[3], table.shape[1]
-    scores = np.empty((width, heads, page), np.float32)
-    bits = np.empty((heads, page), np.int32)
-    powers = bits.view(np.float32)
-    top, total = np.empty(heads, np.float32), np.empty(heads, np.float32)
-    read = np.empty(width, np.int64)
-    base = np.float32(scale * _LOG2_E)
-    for r in range(rows):
-        out[r] = 0
-        num = 0
-        for j in range(count[r]):
-            if j < num_lead or j >= begin[r]:
-                read[num] = j
-                num += 1
-        if num == 0:
+    heads, size = projected.shape[2:]
+    width, wide = table.shape[1], values.shape[3]
+    queries = np.empty(_GROUP * heads * size, np.float32)
+    lead_queries = np.empty(_GROUP * heads * size, np.float32) if len(lead_turn) else queries
+    scores = np.empty(_GROUP * heads * width * LANES, np.float32)
+    scratch = _Scratch(queries, lead_queries, scores, np.empty(_GROUP * heads * wide, np.float32))
+    first = 0
+    while first < len(order):
+        if count[order[first]] == 0:
+            out[order[first]] = 0
+            first += 1
             continue
-        own, at = np.uint64(table[r, count[r] - 1]), used[r, count[r] - 1] - 1
-        keys[own, :, :, at] = k[r]
-        values[own, :, at] = v[r]
-        top[:] = _LOWEST
-        for i in range(num):
-            j = read[i]
-            here, ahead = np.uint64(table[r, j]), np.uint64(table[r, read[min(i + 1, num - 1)]])
+        last, shared = _group(order, first, table, used, count)
+        read = _Read(table, used, begin, skip, count, num_lead, order[first:last])
+        for g in range(last - first):
+            _begin_row(scratch, read, g, projected, turn, lead_turn, keys, values)
+        _score_group(scratch, read, shared, keys, values, heads)
+        for g in range(last - first):
             for h in range(heads):
-                s = scores[i, h]
-                _score(q_lead[r, h] if j < num_lead else q[r, h], keys[here, h], keys[ahead, h], s)
-                s[used[r, j] :] = _LOWEST
-                if j == begin[r]:
-                    s[: skip[r]] = _LOWEST
-                top[h] = max(top[h], s.max())
-        total[:] = 0
-        for i in range(num):
-            j = read[i]
-            here, ahead = np.uint64(table[r, j]), np.uint64(table[r, read[min(i + 1, num - 1)]])
-            for h in range(heads):
-                s = scores[i, h]
-                total[h] += _exponentials(s, top[h], base, bits[h], powers[h])
-                _add_values(s, values[here, h], used[r, j], values[ahead, h], out[r, h])
-        for h in range(heads):
-            out[r, h] /= total[h]
+                _weigh(scratch, read, g, h, heads)
+        _mix_group(scratch, read, shared, values, heads)
+        mixed = scratch.mixed.reshape(_GROUP, heads, wide)
+        for g in range(last - first):
+            out[order[first + g]] = mixed[g, :, :size]
+        first = last

@@ -1,4 +1,4 @@
-"""Layers that PyTorch has, written so that training on a CPU passes over the data less often.
+"""Layers that PyTorch has, written so that a CPU passes over the data less often.
 
 On other devices, and in compiled code, they are PyTorch's own, whose kernels are fused there.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 _LEVELS = 1 << 16
 """Random 16-bit numbers, four from each draw of the generator, decide what is dropped."""
@@ -17,6 +18,11 @@ _LEVELS = 1 << 16
 
 def _own_kernel(x: Tensor) -> bool:
     return x.device.type != "cpu" or torch.compiler.is_compiling()
+
+
+def _one_pass(x: Tensor) -> bool:
+    """Whether ``x`` is for the compiled layers: on a CPU, in float32, and nothing to be learnt."""
+    return not (_own_kernel(x) or torch.is_grad_enabled() or x.dtype != torch.float32)
 
 
 class RMSNorm(nn.RMSNorm):
@@ -27,6 +33,13 @@ class RMSNorm(nn.RMSNorm):
         if _own_kernel(x):
             return super().forward(x)
         eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
+        if _one_pass(x):
+            from proband.model.compiled_layers import normalise  # numba takes a fifth of a second
+
+            x = x.contiguous()
+            y, rows = torch.empty_like(x), (-1, x.shape[-1])
+            normalise(x.view(rows).numpy(), self.weight.numpy(), eps, y.view(rows).numpy())
+            return y
         return _OverRoot.apply(x, eps) * self.weight
 
 
@@ -46,6 +59,19 @@ class _OverRoot(torch.autograd.Function):
         y, inverse = ctx.saved_tensors
         along = torch.linalg.vecdot(grad, y)[..., None] / y.shape[-1]
         return torch.addcmul(grad, y, along, value=-1) * inverse, None
+
+
+def gated(x: Float[Tensor, "*batch twice"]) -> Float[Tensor, "*batch hidden"]:
+    """``silu(a) * b`` for the halves a and b of the last axis."""
+    if not _one_pass(x):
+        a, b = x.chunk(2, dim=-1)
+        return F.silu(a) * b
+    from proband.model.compiled_layers import gate
+
+    x = x.contiguous()
+    y = x.new_empty(*x.shape[:-1], x.shape[-1] // 2)
+    gate(x.view(-1, x.shape[-1]).numpy(), y.view(-1, y.shape[-1]).numpy())
+    return y
 
 
 class Dropout(nn.Dropout):

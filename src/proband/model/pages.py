@@ -7,15 +7,20 @@ by their lists alone.
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
-PAGE = 32
-"""Positions of a page: long enough to be read at full speed, short enough to waste little at a path's end."""
+from proband.model.rotary import Turn, rotate
+
+PAGE = 16
+"""Positions of a page: as many as compiled code works on at once (:data:`proband.core.lanes.LANES`)."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +45,23 @@ class Window:
     count: Int[np.ndarray, " rows"]
     num_lead: int
 
+    @functools.cached_property
+    def order(self) -> Int[np.ndarray, " rows"]:
+        """All rows; those that share a first page lie next to each other."""
+        return np.argsort(self.table[:, 0], kind="stable")
+
 
 @dataclass(frozen=True)
 class Pages:
-    """One block's keys (pages, heads, head_dim, PAGE) and values (pages, heads, PAGE, head_dim)."""
+    """One block's keys and values.
+
+    Attributes:
+        keys: By head, one after another along the last axis.
+        values: Likewise, one row each, filled up to a whole number of ``PAGE`` with zeros.
+    """
 
     keys: Float[Tensor, "pages heads head_dim page"]
-    values: Float[Tensor, "pages heads page head_dim"]
+    values: Float[Tensor, "pages heads page wide"]
 
     @classmethod
     def empty(cls, num_pages: int, num_heads: int, head_dim: int, device: torch.device | str) -> Pages:
@@ -55,7 +70,7 @@ class Pages:
         # NumPy's, since it asks the system for large memory pages, which are a good deal faster to address.
         keys, values = (
             torch.from_numpy(np.zeros((*shape, *page), dtype=np.float32)).to(device)
-            for page in ((head_dim, PAGE), (PAGE, head_dim))
+            for page in ((head_dim, PAGE), (PAGE, _wide(head_dim)))
         )
         return cls(keys, values)
 
@@ -66,11 +81,12 @@ class Pages:
         values: Float[Tensor, "heads length head_dim"],
     ) -> None:
         """Write a history's keys and values to ``pages``, in order."""
-        room = (0, 0, 0, len(pages) * PAGE - keys.shape[1])
-        heads, _, size = keys.shape
-        for store, item, axes in ((self.keys, keys, (1, 0, 3, 2)), (self.values, values, (1, 0, 2, 3))):
-            paged = torch.nn.functional.pad(item, room).view(heads, len(pages), PAGE, size)
-            store[torch.from_numpy(pages).to(store.device)] = paged.permute(axes).to(store.dtype)
+        heads, length, size = keys.shape
+        room = (0, 0, 0, len(pages) * PAGE - length)
+        into = torch.from_numpy(pages).to(self.keys.device)
+        paged = [F.pad(item, room).view(heads, len(pages), PAGE, size) for item in (keys, values)]
+        self.keys[into] = paged[0].permute(1, 0, 3, 2).to(self.keys.dtype)
+        self.values[into, :, :, :size] = paged[1].permute(1, 0, 2, 3).to(self.values.dtype)
 
     def write(
         self,
@@ -85,38 +101,47 @@ class Pages:
         at = torch.from_numpy(window.used[rows, last].astype(np.int64) - 1).to(self.keys.device)
         live = torch.from_numpy(rows).to(self.keys.device)
         self.keys[page, :, :, at] = keys[live]
-        self.values[page, :, at] = values[live]
+        self.values[page, :, at, : values.shape[-1]] = values[live]
+
+
+def page_bytes(num_heads: int, head_dim: int) -> int:
+    """Memory of a page's keys and values in one block."""
+    return 4 * num_heads * PAGE * (head_dim + _wide(head_dim))
+
+
+def _wide(head_dim: int) -> int:
+    return PAGE * math.ceil(head_dim / PAGE)
 
 
 def attend(
-    q: Float[Tensor, "rows heads head_dim"],
-    q_lead: Float[Tensor, "rows heads head_dim"],
-    k: Float[Tensor, "rows heads head_dim"],
-    v: Float[Tensor, "rows heads head_dim"],
+    projected: Float[Tensor, "rows 3 heads head_dim"],
+    turn: Turn,
+    lead_turn: Turn | None,
     pages: Pages,
     window: Window,
 ) -> Float[Tensor, "rows heads head_dim"]:
     """Write each row's own key and value, then softmax attention of each row to its window.
 
     Args:
-        q: Queries.
-        q_lead: Queries for the leading pages, which may be turned otherwise.
-        k: Keys of the rows' own positions.
-        v: Values of the rows' own positions.
+        projected: Queries, keys and values of the rows' own positions.
+        turn: Rotary angles of queries and keys.
+        lead_turn: Further turn of queries to the leading pages, if any.
         pages: Keys and values.
         window: Where to look.
 
     Returns:
         What each row read; zeros for a row without a window.
     """
-    if q.device.type != "cpu":
-        return attend_gathered(q, q_lead, k, v, pages, window)
+    if projected.device.type != "cpu":
+        return attend_gathered(projected, turn, lead_turn, pages, window)
     # Imported here: numba takes a fifth of a second, which training need not pay.
     from proband.model.compiled import attend_paged
 
-    mixed = torch.empty(q.shape)
+    mixed = torch.empty(len(projected), *projected.shape[2:])
     attend_paged(
-        *(item.detach().contiguous().numpy() for item in (q, q_lead, k, v)),
+        projected.detach().contiguous().numpy(),
+        turn[:, 0, 0, 0].numpy(),
+        (turn[:0] if lead_turn is None else lead_turn)[:, 0, 0, 0].numpy(),
         pages.keys.numpy(),
         pages.values.numpy(),
         window.table,
@@ -124,16 +149,24 @@ def attend(
         window.begin,
         window.skip,
         window.count,
+        window.order,
         window.num_lead,
-        q.shape[-1] ** -0.5,
         mixed.numpy(),
     )
     return mixed
 
 
-def attend_gathered(q: Tensor, q_lead: Tensor, k: Tensor, v: Tensor, pages: Pages, window: Window) -> Tensor:
+def attend_gathered(
+    projected: Float[Tensor, "rows 3 heads head_dim"],
+    turn: Turn,
+    lead_turn: Turn | None,
+    pages: Pages,
+    window: Window,
+) -> Float[Tensor, "rows heads head_dim"]:
     """:func:`attend` on any device, with each row's pages gathered to one stretch."""
-    pages.write(window, k, v)
+    q, k = rotate(projected[:, None, :2], turn)[:, 0].unbind(1)
+    q_lead = q if lead_turn is None else rotate(q[:, None, None], lead_turn)[:, 0, 0]
+    pages.write(window, k, projected[:, 2])
     rows, heads, size = q.shape
     wide = max(int(window.count.max()), 1)
     page, at = np.arange(wide), np.arange(PAGE)
@@ -146,4 +179,4 @@ def attend_gathered(q: Tensor, q_lead: Tensor, k: Tensor, v: Tensor, pages: Page
     scores = torch.einsum("rjhd,rjhdt->rhjt", chosen, pages.keys[table]) * size**-0.5
     scores = scores.masked_fill(~torch.from_numpy(known).to(q.device)[:, None], -torch.inf)
     weights = scores.flatten(2).softmax(-1).nan_to_num().view(rows, heads, wide, PAGE)
-    return torch.einsum("rhjt,rjhtd->rhd", weights, pages.values[table])
+    return torch.einsum("rhjt,rjhtd->rhd", weights, pages.values[table])[..., :size]

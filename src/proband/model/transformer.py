@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
-from proband.model.attention import Rotary
 from proband.model.block import Block
 from proband.model.config import ModelConfig
 from proband.model.embedding import Embedding
@@ -22,6 +21,7 @@ from proband.model.hub import HubFormat
 from proband.model.layers import Dropout
 from proband.model.loss import LossTerms
 from proband.model.pages import Pages, Window
+from proband.model.rotary import Rotary
 
 MOST_LOGITS = 1 << 25
 """Events times vocabulary scored at once, at most: 134 MB in float32, of which a step holds about four."""

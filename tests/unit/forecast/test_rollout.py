@@ -18,7 +18,7 @@ from proband.forecast.histories import Histories, read_histories
 from proband.forecast.sampler import draw_codes, path_uniforms
 from proband.forecast.slots import Slots
 from proband.forecast.sums import Finished, PathValues, Precision, Question
-from proband.model.attention import rotate
+from proband.model.rotary import rotate
 from proband.model.transformer import Proband
 from small_world import DAY, GENOME, PANEL, HandStore, Record, random_model
 

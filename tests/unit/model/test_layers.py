@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from proband.model.attention import Rotary, rotate
-from proband.model.layers import Dropout, RMSNorm
+from proband.model.block import SwiGLU
+from proband.model.layers import Dropout, RMSNorm, gated
 
 
 def test_the_norm_is_pytorchs_in_value_and_gradient() -> None:
@@ -56,11 +56,24 @@ def test_dropout_is_a_function_of_the_seed_and_absent_from_evaluation() -> None:
     assert torch.equal(Dropout(0.0)(x), x)
 
 
-def test_turning_is_the_same_in_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    turn = Rotary(8)(torch.arange(5).expand(2, -1), torch.randint(0, 40_000_000, (2, 5)))
-    x = torch.randn(2, 5, 2, 3, 8)
-    eager = rotate(x, turn)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    torch.testing.assert_close(rotate(x, turn), eager)
-    torch.testing.assert_close(eager.norm(dim=-1), x.norm(dim=-1))
-    assert not torch.allclose(eager[:, 1:], x[:, 1:])
+@pytest.mark.parametrize("dim", [12, 24, 96, 100])
+def test_a_cpus_layers_for_inference_are_those_of_training(dim: int) -> None:
+    torch.manual_seed(0)
+    norm, feed = RMSNorm(dim), SwiGLU(dim)
+    norm.weight.data.normal_()
+    x = torch.randn(3, 7, dim) * torch.logspace(-6, 3, 7)[:, None]
+    expected = norm(x), feed(x)
+    with torch.no_grad():
+        found = norm(x), feed(x)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other.detach(), rtol=3e-6, atol=1e-6)
+        halves = torch.randn(5, 2 * 24)
+        for row in range(5):  # whichever rows stand beside it
+            assert torch.equal(gated(halves[row : row + 1])[0], gated(halves)[row])
+            assert torch.equal(norm(x[1, row]), norm(x)[1, row])
+
+
+def test_gates_far_from_zero_are_shut_or_open() -> None:
+    far = torch.tensor([[-1e4, -90.0, 90.0, 1e4] * 6])
+    found = gated(torch.cat([far, torch.ones(1, 24)], dim=1))
+    assert torch.equal(found, far.clamp(min=0))
