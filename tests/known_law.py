@@ -138,6 +138,40 @@ def exact_net_risk(law: KnownLaw, state: int, days: int, waited: int = 0, outcom
     return risk
 
 
+def exact_pattern_risk(law: KnownLaw, state: int, days: int, within: int, waited: int) -> float:
+    """P(D comes at most ``within`` days after a C, by ``days``), by recursion over days since the last C.
+
+    Args:
+        law: The world.
+        state: Last code before the prediction time.
+        days: Horizon.
+        within: Days from C to D, at most.
+        waited: Days since the last code; no event has happened since.
+    """
+    gaps, codes, never = law.gap_law(days + waited), law.codes.numpy(), within + 1
+    # Probability of an event of each code on each day, by days since the last C before it.
+    events = np.zeros((days + 1, len(CODES), never + 1))
+
+    def next_event(code: int, day: int, since: np.ndarray, law_of_gap: np.ndarray) -> None:
+        """From an event (or the prediction time) on ``day``, by days since the last C then."""
+        for gap, probability in enumerate(law_of_gap[: days - day], start=1):
+            later = np.zeros(never + 1)
+            later[gap:] = since[: never + 1 - gap] if gap <= never else 0
+            later[never] += since[max(0, never + 1 - gap) :].sum()
+            events[day + gap] += probability * codes[code][:, None] * later
+
+    first = gaps[state, waited + 1 :] / (1 - gaps[state, : waited + 1].sum())
+    next_event(state, 0, np.eye(never + 1)[waited if state == C else never], first)
+    risk = 0.0
+    for day in range(1, days + 1):
+        risk += float(events[day, D, :never].sum())
+        events[day, D, :never] = 0
+        for code in (A, B, C, D):
+            since = events[day, code]
+            next_event(code, day, np.eye(never + 1)[0] * since.sum() if code == C else since, gaps[code, 1:])
+    return risk
+
+
 class Geometric:
     """Gaps without memory: a day's probability of the next event is ``RATES[state]``."""
 

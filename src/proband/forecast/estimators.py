@@ -111,3 +111,10 @@ def stacked(parts: list[Risks]) -> Risks:
     return Risks(
         *(torch.stack([getattr(part, name) for part in parts]) for name in Risks.__dataclass_fields__)
     )
+
+
+def side_by_side(parts: list[Risks]) -> Risks:
+    """Risks of the same subjects about different outcomes as one."""
+    return Risks(
+        *(torch.cat([getattr(part, name) for part in parts], dim=-2) for name in Risks.__dataclass_fields__)
+    )

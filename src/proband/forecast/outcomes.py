@@ -11,13 +11,13 @@ from torch import Tensor
 
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
-from proband.ehr.codesets import Codes
+from proband.ehr.codesets import Codes, Pattern
 from proband.ehr.outcomes import Task
 from proband.tokens.vocabulary import Vocabulary
 
 
 def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, Bool[np.ndarray, "steps vocabulary"]]:
-    """Tokens of each step of each outcome; a set of codes has one step.
+    """Tokens of each step of each outcome; sets of codes, which have one step, come before patterns.
 
     Of a step that asks for values, those bins count that lie beyond the bound as a whole. Where the bound
     falls inside a bin, a line says which edge counts instead.
@@ -28,7 +28,7 @@ def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, Bool[np.ndar
     """
     tokens = _Tokens(vocabulary)
     found = {}
-    for name, outcome in task.outcomes.items():
+    for name, outcome in sorted(task.outcomes.items(), key=lambda item: isinstance(item[1], Pattern)):
         steps = [tokens.named(step) for step in outcome.steps]
         for step, members in zip(outcome.steps, steps, strict=True):
             if not members.any() and not outcome.may_be_absent:

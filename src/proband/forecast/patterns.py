@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Int
+from torch import Tensor
 
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.codesets import Pattern
 from proband.ehr.outcomes import Task
 from proband.ehr.patterns import completions
+from proband.forecast.sums import PathValues, Trajectory
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,35 @@ def token_patterns(
         for name, outcome in task.outcomes.items()
         if isinstance(outcome, Pattern)
     }
+
+
+def pattern_values(
+    patterns: Sequence[TokenPattern],
+    record: tuple[Int[np.ndarray, " events"], Int[np.ndarray, " events"]],
+    start: int,
+    horizons: Int[Tensor, " horizons"],
+    trajectories: Sequence[Trajectory],
+) -> PathValues:
+    """What recorded paths say about patterns: whether they complete them by each horizon, as mc counts.
+
+    Args:
+        patterns: The patterns.
+        record: Tokens of the subject's history, up to the prediction time, and ages at them in minutes.
+        start: The prediction time, minutes since birth.
+        horizons: Minutes after it.
+        trajectories: The paths.
+    """
+    shape = (len(trajectories), len(patterns), len(horizons))
+    hit, room = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
+    for at, path in enumerate(trajectories):
+        tokens, minutes = (
+            np.concatenate(pair) for pair in zip(record, (path.tokens, path.minutes), strict=True)
+        )
+        for which, pattern in enumerate(patterns):
+            onset = pattern.onset(tokens, minutes)
+            if onset is not None:
+                hit[at, which] = (onset - start <= horizons).double()
+        if path.end == "budget":
+            # An event at the very horizon may be followed by another in the same step.
+            room[at] = (int(minutes[-1]) - start <= horizons) * (1 - hit[at])
+    return PathValues(hit, room)

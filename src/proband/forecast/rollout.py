@@ -356,7 +356,7 @@ class _Rollout:
         """Whether a history's risks are known well enough; if not, more paths are asked for."""
         question = self.question
         more = min(started.num_paths, question.max_paths - started.num_paths)
-        if question.precision is None or more <= 0:
+        if question.precision is None or more <= 0 or not started.asked.any():
             return True
         found = estimate(started.values, question.estimator, question.after_gap)
         if question.precision.reached(found.risk, found.standard_error)[started.asked].all():

@@ -12,11 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
+from jaxtyping import Int
 
 from proband.core.schema import RISK
 from proband.forecast.config import ForecastConfig
-from proband.forecast.estimators import estimate, stacked
+from proband.forecast.estimators import Risks, estimate, side_by_side, stacked
 from proband.forecast.histories import Histories, history_lengths, read_histories
+from proband.forecast.patterns import TokenPattern, pattern_values
 from proband.forecast.risk import Points, risk_table
 from proband.forecast.rollout import roll_out
 from proband.forecast.sums import Finished, Question
@@ -37,7 +39,8 @@ class Job:
         tokens: Tokens folder.
         files: Files of modalities by name.
         question: What is asked.
-        outcomes: Names of the outcomes.
+        outcomes: Names of the outcomes: those of the question, then those of the patterns.
+        patterns: Outcomes that take several events.
         horizons_years: Horizons that are reported, ascending: the question's without a blanking gap.
         task_horizons: Those of them that the task names; the others are for curves.
         config: Settings.
@@ -48,6 +51,7 @@ class Job:
     files: dict[str, Path]
     question: Question
     outcomes: tuple[str, ...]
+    patterns: tuple[TokenPattern, ...]
     horizons_years: tuple[float, ...]
     task_horizons: frozenset[float]
     config: ForecastConfig
@@ -120,17 +124,35 @@ def forecast_shard(
         chosen = order[index]
         return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
 
+    found: dict[int, Risks] = {}
+    num_paths = np.zeros(len(order), dtype=np.int64)
     with one_thread():
-        asked = ~points.prevalent[order]
-        paths = roll_out(model, read, lengths[order], job.question, memory_gib, asked)
-        found = {int(order[finished.point]): finished for finished in paths}
-    _write_risks(files, points, [found[at] for at in range(len(order))], job)
+        asked = ~points.prevalent[order, : len(job.question.outcomes)]
+        for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked):
+            at = int(order[finished.point])
+            num_paths[at] = finished.values.value.shape[0]
+            found[at] = _risks(finished, store, int(points.rows[at]), int(points.start[at]), job)
+    _write_risks(files, points, stacked([found[at] for at in range(len(order))]), num_paths, job)
 
 
-def _write_risks(files: ShardFiles, points: Points, found: list[Finished], job: Job) -> None:
+def _risks(finished: Finished, store: TokenStore, row: int, start: int, job: Job) -> Risks:
+    """Of sets of codes by the estimator asked for; of patterns, which need whole paths, by mc."""
+    question, parts = job.question, []
+    if len(question.outcomes):
+        parts.append(estimate(finished.values, question.estimator, question.after_gap))
+    if job.patterns:
+        tokens, minutes = store.record(row)
+        past = slice(int(np.searchsorted(minutes, start, side="right")))
+        record = (tokens[past], minutes[past])
+        values = pattern_values(job.patterns, record, start, question.horizons, finished.trajectories)
+        parts.append(estimate(values, "mc", question.after_gap))
+    return side_by_side(parts)
+
+
+def _write_risks(
+    files: ShardFiles, points: Points, risks: Risks, num_paths: Int[np.ndarray, " points"], job: Job
+) -> None:
     question = job.question
-    risks = stacked([estimate(one.values, question.estimator, question.after_gap) for one in found])
-    num_paths = np.array([one.values.value.shape[0] for one in found])
     name = f"{job.config.name} (net)" if question.net else job.config.name
     table = risk_table(points, risks, num_paths, job.outcomes, job.horizons_years, name)
     table = table.sort("subject_id", "prediction_time", "outcome", "horizon_years")

@@ -115,10 +115,7 @@ def _plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, config:
     question = load_task(task)
     loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
     outcomes = outcome_tokens(store.vocabulary, question)
-    for name in token_patterns(question, outcomes):
-        raise ConfigError(
-            "forecast takes no pattern of events", where=f"outcome {name}", remedy="leave it out"
-        )
+    patterns = tuple(token_patterns(question, outcomes).values())
     horizons, asked = _question(store, outcomes, question, config)
     say_absent("forecast", loaded.config, files)
     points = prediction_points(store, question, config.split, outcomes)
@@ -127,7 +124,7 @@ def _plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, config:
     for name in loaded.config.modalities:
         known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
         counts[f"num_without_{name}"] = len(points.rows) - int(known)
-    job = Job(model, tokens, files, asked, tuple(outcomes), horizons, task_horizons, config)
+    job = Job(model, tokens, files, asked, tuple(outcomes), patterns, horizons, task_horizons, config)
     return _Plan(job, points, question, counts, observed_shares(store, question))
 
 
@@ -161,6 +158,7 @@ def _question(
         after_gap=gap > 0,
         precision=Precision(*precision_of(config.precision)) if config.precision else None,
         max_paths=max(config.paths, config.max_paths),
+        record=any(len(steps) > 1 for steps in outcomes.values()),
     )
 
 

@@ -14,6 +14,8 @@ import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.core.schema import RISK, SCORES
+from proband.ehr.labels import labels
+from proband.ehr.outcomes import load_task
 from proband.forecast import forecast, shards, stage
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import save_model
@@ -304,3 +306,71 @@ def test_a_forecast_stopped_at_its_very_end_goes_on(
         with pytest.raises(KeyboardInterrupt):
             run(workers=1)
     assert run(workers=1).equals(whole)
+
+
+PATTERNS = """
+outcomes:
+  c_then_d: {steps: [{codes: X//C}, {codes: X//D, within_days: 200}]}
+  d: {codes: X//D}
+  two_b: {steps: [{codes: X//B}, {codes: X//B, after_days: 30}]}
+prediction: {every_years: 2.5}
+washout_years: 1
+horizons_years: [5, 1]
+"""
+
+
+def test_patterns_of_events_beside_sets_of_codes(
+    run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "both.yaml").write_text(PATTERNS)
+    config = CONFIG.model_copy(update={"max_events": 400})
+    tables = {
+        estimator: run(
+            estimator,
+            task=tmp_path / "both.yaml",
+            config=config.model_copy(update={"estimator": estimator}),
+        )
+        for estimator in ("mc", "scope", "reach")
+    }
+    asked = load_task(tmp_path / "both.yaml")
+    key = ["subject_id", "prediction_time", "outcome"]
+    labelled = labels(world / "meds", asked, ["held_out"]).select(key)
+    shares = {f"{hits / 6:.4f}" for hits in range(7)}
+    for table in tables.values():
+        assert table.select(key).unique().sort(key).equals(labelled.sort(key))
+        patterns = table.filter(pl.col("outcome") != "d")
+        assert {f"{risk:.4f}" for risk in patterns["risk"]} <= shares
+        assert 0 < patterns["risk"].mean() < 1  # type: ignore[operator]
+    # whatever the estimator of sets of codes, a pattern is counted on the same paths
+    parts = [table.filter(pl.col("outcome") != "d") for table in tables.values()]
+    assert all(part.equals(parts[0]) for part in parts)
+    counts = read_manifest(tmp_path / "mc")["counts"]
+    assert counts["num_prevalent_two_b"] > 0
+    # sets alone are the same to the bit as beside patterns
+    (tmp_path / "d.yaml").write_text("\n".join(line for line in PATTERNS.splitlines() if "steps" not in line))
+    alone = run("alone", task=tmp_path / "d.yaml", config=config.model_copy(update={"estimator": "reach"}))
+    assert alone.equals(tables["reach"].filter(outcome="d"))
+
+
+def test_patterns_alone(run: Callable[..., pl.DataFrame], tmp_path: Path) -> None:
+    text = "\n".join(line for line in PATTERNS.splitlines() if "d: {codes" not in line)
+    (tmp_path / "patterns.yaml").write_text(text + "\ngap_days: 60")
+    for estimator in ("scope", "reach"):
+        config = CONFIG.model_copy(update={"estimator": estimator, "max_events": 3})
+        table = run(estimator, task=tmp_path / "patterns.yaml", config=config)
+        assert set(table["outcome"]) == {"c_then_d", "two_b"}
+        assert 0 < table["unresolved"].mean() < 1  # type: ignore[operator]
+
+
+def test_a_panel_is_an_input(run: Callable[..., pl.DataFrame], tmp_path: Path) -> None:
+    head = "prediction: {years_after_entry: 4}\nhorizons_years: 5\noutcomes: panel.tsv"
+    (tmp_path / "task.yaml").write_text(head)
+    (tmp_path / "panel.tsv").write_text("outcome\tcode\nd\tX//D\nb_or_c\tX//B\nb_or_c\tX//C\n")
+    table = run(task=tmp_path / "task.yaml")
+    assert set(table["outcome"]) <= {"d", "b_or_c"}
+    assert run(task=tmp_path / "task.yaml").equals(table)
+    notes = read_manifest(tmp_path / "out")["notes"]
+    assert 0.5 < notes["share_of_person_time"]["5"] <= 1
+    (tmp_path / "panel.tsv").write_text("outcome\tcode\nd\tX//C\n")
+    with pytest.raises(ConfigError, match=r"other inputs.*panel\.tsv"):
+        run(task=tmp_path / "task.yaml")
