@@ -21,7 +21,7 @@ What these read is made by (PROBAND_DATA is where the sparse records lie):
     proband tokens BIOBANK/meds BIOBANK/tokens --min-subjects 2
     proband train BIOBANK/tokens BIOBANK/model --preset small --batch-tokens 1024 --minutes 7
 
-and TASK is BIOBANK/task.yaml with its first 20 outcomes and a horizon of 5 years alone.
+and TASK is BIOBANK/task.yaml (26 outcomes) with a horizon of 5 years alone.
 
 The last line is JSON.
 """
