@@ -75,6 +75,17 @@ def unknown_task_code() -> None:
     )
 
 
+def bad_line_of_a_panel() -> None:
+    Path("panel.csv").write_text("outcome,code\nx,SNOMED//59621000\ny,\n")
+    Path("task.yaml").write_text("outcomes: panel.csv\nprediction: {age_years: 50}\nhorizons_years: [5]\n")
+
+
+def no_whole_bin() -> None:
+    Path("task.yaml").write_text(
+        "outcomes: {x: {codes: LOINC//4548-4, above: 1000}}\nprediction: {age_years: 50}\nhorizons_years: 5\n"
+    )
+
+
 def strangers_genome() -> None:
     change("genome/scores.parquet", lambda frame: frame.with_columns(pl.col("subject_id") + 1_000_000))
 
@@ -131,6 +142,8 @@ CASES = [
     (unsorted_events, "tokens meds out", "not sorted"),
     (event_before_birth, "ehr biobank/omop out", "--drop-before-birth"),
     (unknown_task_code, FORECAST, "did you mean SNOMED//59621000"),
+    (bad_line_of_a_panel, FORECAST, "panel.csv line 3"),
+    (no_whole_bin, FORECAST, "no value bin"),
     (strangers_genome, FORECAST, "no subject in common"),
     (strangers_genome, "train tokens out --genome genome", "no subject in common"),
     (no_positions, GENOME, "position"),

@@ -27,20 +27,22 @@ def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, Bool[np.ndar
             matches); or no value bin lies beyond a step's bounds.
     """
     tokens = _Tokens(vocabulary)
-    found = {}
+    found, unknown = {}, {}
     for name, outcome in sorted(task.outcomes.items(), key=lambda item: isinstance(item[1], Pattern)):
         steps = [tokens.named(step) for step in outcome.steps]
-        for step, members in zip(outcome.steps, steps, strict=True):
-            if not members.any() and not outcome.may_be_absent:
-                raise tokens.unknown(name, step)
-        if not all(members.any() for members in steps):
+        absent = [step for step, members in zip(outcome.steps, steps, strict=True) if not members.any()]
+        if not absent:
+            steps = [tokens.beyond(name, *pair) for pair in zip(outcome.steps, steps, strict=True)]
+        elif outcome.may_be_absent:
             say(f"forecast: the model knows no code of {name}; its risks are 0")
         else:
-            steps = [tokens.beyond(name, *pair) for pair in zip(outcome.steps, steps, strict=True)]
+            unknown[name] = absent[0]
         rolled = sorted({code for step in outcome.steps for code in step.select(vocabulary.rolled)})
-        if rolled:
+        if rolled and name not in unknown:
             say(f"forecast: {len(rolled)} rare codes of {name} rolled up and do not count, first {rolled[0]}")
         found[name] = np.stack(steps)
+    if unknown:
+        raise tokens.unknown(unknown)
     return found
 
 
@@ -98,8 +100,9 @@ class _Tokens:
             f"those {' and '.join(parts) or 'of none'} count{others}"
         )
 
-    def unknown(self, name: str, step: Codes) -> ConfigError:
-        """No token is of the step's codes."""
+    def unknown(self, outcomes: Mapping[str, Codes]) -> ConfigError:
+        """No token is of the codes of these outcomes."""
+        (name, step), *others = outcomes.items()
         rare = step.select(self.vocabulary.rolled)
         remedy = near_matches(step.asked[0], self.codes) or "compare with codes in vocabulary.json"
         if rare:
@@ -107,10 +110,11 @@ class _Tokens:
                 f"{len(rare)} of its codes were too rare and rolled up, first {rare[0]}: "
                 "tokenise with a lower --min-subjects and train again"
             )
+        also = f"; the same of {len(others)} more outcomes: {', '.join(other for other, _ in others)}"
         return ConfigError(
             "outcome codes are not in the model's vocabulary",
             where=f"outcome {name}",
-            found=", ".join(step.asked[:5]),
+            found=", ".join(step.asked[:5]) + (also if others else ""),
             remedy=remedy,
         )
 

@@ -28,7 +28,7 @@ from proband.forecast.estimators import estimate
 from proband.forecast.histories import Histories
 from proband.forecast.sampler import draw_codes, path_uniforms
 from proband.forecast.slots import MAIN, Slots, Started
-from proband.forecast.sums import End, Finished, PathValues, Question
+from proband.forecast.sums import End, Finished, PathValues, Precision, Question
 from proband.model.gaps import Draws
 from proband.model.heads import first_positions
 from proband.model.transformer import Proband
@@ -55,6 +55,7 @@ def roll_out(
     question: Question,
     memory_gib: float = 1.0,
     asked: Bool[np.ndarray, "points outcomes"] | None = None,
+    is_enough: Callable[[Finished], bool] = lambda finished: True,
 ) -> Iterator[Finished]:
     """Sample futures of all points of a queue.
 
@@ -68,13 +69,15 @@ def roll_out(
         question: What is asked.
         memory_gib: What caches may take.
         asked: About which outcomes of each point; default all. The values of others are 0.
+        is_enough: Where a precision is asked for: whether a point's paths are enough for what else is made of
+            them.
 
     Yields:
         What each point's paths gave, in the order of their ends.
     """
     if asked is None:
         asked = np.ones((len(lengths), len(question.outcomes)), dtype=bool)
-    yield from _Rollout(model, read, lengths, question, memory_gib, asked).run()
+    yield from _Rollout(model, read, lengths, question, memory_gib, asked, is_enough).run()
 
 
 class _Rollout:
@@ -88,9 +91,10 @@ class _Rollout:
         question: Question,
         memory_gib: float,
         asked: np.ndarray,
+        is_enough: Callable[[Finished], bool],
     ) -> None:
         self.model, self.read, self.question, self.lengths = model, read, question, lengths
-        self.asked = torch.from_numpy(asked)
+        self.asked, self.is_enough = torch.from_numpy(asked), is_enough
         self.device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
         self.budget = plan_memory(
             model,
@@ -115,8 +119,7 @@ class _Rollout:
         while self.queue or self.waiting or (self.slots and self.slots.live):
             self._refill()
             for started in self._advance():
-                trajectories = sorted(started.trajectories, key=lambda one: one.path)
-                yield Finished(started.point, started.values, trajectories)
+                yield _finished(started)
 
     # The queue: histories are read, and paths go on from them.
 
@@ -356,14 +359,19 @@ class _Rollout:
         """Whether a history's risks are known well enough; if not, more paths are asked for."""
         question = self.question
         more = min(started.num_paths, question.max_paths - started.num_paths)
-        if question.precision is None or more <= 0 or not started.asked.any():
+        if question.precision is None or more <= 0:
             return True
-        found = estimate(started.values, question.estimator, question.after_gap)
-        if question.precision.reached(found.risk, found.standard_error)[started.asked].all():
+        if self._are_known(started, question.precision) and self.is_enough(_finished(started)):
             return True
         started.add_paths(more, question)
         self._let_wait(started)
         return False
+
+    def _are_known(self, started: Started, precision: Precision) -> bool:
+        if not started.asked.any():
+            return True
+        found = estimate(started.values, self.question.estimator, self.question.after_gap)
+        return bool(precision.reached(found.risk, found.standard_error)[started.asked].all())
 
     def _close(self, ended: Int[np.ndarray, " ended"]) -> None:
         """Free the slots of ended paths and fill the gaps with the last slots' paths."""
@@ -394,6 +402,12 @@ class _Rollout:
             self.cache.window(rows, stays),
         )
         slots.hidden[:rows] = torch.where(slots.stays[:rows, None], slots.hidden[:rows], hidden)
+
+
+def _finished(started: Started) -> Finished:
+    """What a history's paths gave so far."""
+    trajectories = sorted(started.trajectories, key=lambda one: one.path)
+    return Finished(started.point, started.values, trajectories)
 
 
 def _padded(lengths: Int[np.ndarray, " n"], num_latents: int) -> Int[np.ndarray, " n"]:

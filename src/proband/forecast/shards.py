@@ -124,29 +124,63 @@ def forecast_shard(
         chosen = order[index]
         return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
 
+    patterns = _Patterns(job, store, points, order)
     found: dict[int, Risks] = {}
     num_paths = np.zeros(len(order), dtype=np.int64)
     with one_thread():
         asked = ~points.prevalent[order, : len(job.question.outcomes)]
-        for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked):
+        for finished in roll_out(
+            model, read, lengths[order], job.question, memory_gib, asked, patterns.are_known
+        ):
             at = int(order[finished.point])
             num_paths[at] = finished.values.value.shape[0]
-            found[at] = _risks(finished, store, int(points.rows[at]), int(points.start[at]), job)
+            found[at] = side_by_side([*_set_risks(finished, job.question), *patterns.risks(finished)])
     _write_risks(files, points, stacked([found[at] for at in range(len(order))]), num_paths, job)
 
 
-def _risks(finished: Finished, store: TokenStore, row: int, start: int, job: Job) -> Risks:
-    """Of sets of codes by the estimator asked for; of patterns, which need whole paths, by mc."""
-    question, parts = job.question, []
-    if len(question.outcomes):
-        parts.append(estimate(finished.values, question.estimator, question.after_gap))
-    if job.patterns:
-        tokens, minutes = store.record(row)
+def _set_risks(finished: Finished, question: Question) -> list[Risks]:
+    """Risks of sets of codes, if any are asked about."""
+    if not len(question.outcomes):
+        return []
+    return [estimate(finished.values, question.estimator, question.after_gap)]
+
+
+@dataclass(frozen=True)
+class _Patterns:
+    """Outcomes that take several events: counted on whole paths, as mc does, whatever the estimator.
+
+    Attributes:
+        job: What is asked.
+        store: The records.
+        points: Prediction points.
+        order: Their places in the queue.
+    """
+
+    job: Job
+    store: TokenStore
+    points: Points
+    order: Int[np.ndarray, " points"]
+
+    def risks(self, finished: Finished) -> list[Risks]:
+        """Risks of patterns, if any are asked about."""
+        if not self.job.patterns:
+            return []
+        at, question = self.order[finished.point], self.job.question
+        start = int(self.points.start[at])
+        tokens, minutes = self.store.record(int(self.points.rows[at]))
         past = slice(int(np.searchsorted(minutes, start, side="right")))
         record = (tokens[past], minutes[past])
-        values = pattern_values(job.patterns, record, start, question.horizons, finished.trajectories)
-        parts.append(estimate(values, "mc", question.after_gap))
-    return side_by_side(parts)
+        values = pattern_values(self.job.patterns, record, start, question.horizons, finished.trajectories)
+        return [estimate(values, "mc", question.after_gap)]
+
+    def are_known(self, finished: Finished) -> bool:
+        """Whether so many paths are enough for the precision asked for."""
+        question = self.job.question
+        wanted = ~self.points.prevalent[self.order[finished.point], len(question.outcomes) :]
+        return question.precision is None or all(
+            bool(question.precision.reached(one.risk, one.standard_error)[torch.from_numpy(wanted)].all())
+            for one in self.risks(finished)
+        )
 
 
 def _write_risks(

@@ -110,6 +110,14 @@ def test_unknown_outcome_codes_name_a_near_match_or_the_roll_up() -> None:
         tokens_of(d={"codes": "zzzzzzzzzzzzz"})
 
 
+def test_all_unknown_outcomes_are_named_at_once() -> None:
+    wanted = {name: {"codes": f"Z//{name}"} for name in ("x", "y", "z")} | {"known": {"codes": "LAB//1"}}
+    with pytest.raises(
+        ConfigError, match=r"outcome x; found Z//x; the same of 2 more outcomes: y, z; remedy"
+    ):
+        tokens_of(**wanted)
+
+
 def test_rolled_up_codes_beside_known_ones_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     tokens_of(d={"prefixes": "ICD10//E11"})
     assert "1 rare codes of d rolled up and do not count, first ICD10//E11.6" in capsys.readouterr().err

@@ -362,6 +362,26 @@ def test_patterns_alone(run: Callable[..., pl.DataFrame], tmp_path: Path) -> Non
         assert 0 < table["unresolved"].mean() < 1  # type: ignore[operator]
 
 
+def test_paths_are_added_until_patterns_are_known_too(
+    run: Callable[..., pl.DataFrame], tmp_path: Path
+) -> None:
+    (tmp_path / "both.yaml").write_text(PATTERNS)
+    (tmp_path / "patterns.yaml").write_text(
+        "\n".join(line for line in PATTERNS.splitlines() if "d: {codes" not in line)
+    )
+    config = CONFIG.model_copy(
+        update={"max_events": 400, "paths": 8, "precision": "0.12", "max_paths": 64, "estimator": "reach"}
+    )
+    for name in ("both", "patterns"):
+        table = run(name, task=tmp_path / f"{name}.yaml", config=config)
+        patterns = table.filter(pl.col("outcome") != "d")
+        worst = patterns.group_by("subject_id", "prediction_time").agg(
+            pl.col("standard_error").max(), pl.col("num_paths").first()
+        )
+        assert ((worst["standard_error"] <= 0.12) | (worst["num_paths"] == 64)).all()
+        assert worst["num_paths"].n_unique() > 1
+
+
 def test_a_panel_is_an_input(run: Callable[..., pl.DataFrame], tmp_path: Path) -> None:
     head = "prediction: {years_after_entry: 4}\nhorizons_years: 5\noutcomes: panel.tsv"
     (tmp_path / "task.yaml").write_text(head)
