@@ -134,9 +134,10 @@ def _score_page(scratch: Any, read: Any, g: int, j: int, keys: Any, page: int, h
 
 
 @inlined
-def _fetch(array: Any, at: int, numbers: int) -> None:
-    for i in range(0, numbers, LANES):
-        prefetch(array, at + i)
+def _fetch_part(pages: Any, page: int, size: int, part: int, parts: int) -> None:
+    """Ask for one of so many parts of a page."""
+    for i in range(part * LANES, size, parts * LANES):
+        prefetch(pages, page * size + i)
 
 
 @inlined
@@ -145,8 +146,11 @@ def _score_group(scratch: Any, read: Any, shared: int, keys: Any, values: Any, h
     key_size, value_size = keys.size // len(keys), values.size // len(values)
     flat_keys, flat_values = keys.reshape(-1), values.reshape(-1)
     for j in range(shared):
-        page = np.int64(read.table[read.rows[0], j])
+        page, ahead = np.int64(read.table[read.rows[0], j]), np.int64(read.table[read.rows[0], j + 1])
         for g in range(len(read.rows)):
+            # Each row asks for a part of what comes next, so that not all is asked for at once.
+            _fetch_part(flat_keys, ahead, key_size, g, len(read.rows))
+            _fetch_part(flat_values, page, value_size, g, len(read.rows))
             if _reads(read, read.rows[g], j):
                 _score_page(scratch, read, g, j, flat_keys, page, heads)
     for g in range(len(read.rows)):
@@ -157,8 +161,8 @@ def _score_group(scratch: Any, read: Any, shared: int, keys: Any, values: Any, h
                 after = read.rows[min(g + 1, len(read.rows) - 1)] if ends else r
                 ahead = np.int64(read.table[after, shared if ends else j + 1])
                 page = np.int64(read.table[r, j])
-                _fetch(flat_keys, ahead * key_size, key_size)
-                _fetch(flat_values, page * value_size, value_size)
+                _fetch_part(flat_keys, ahead, key_size, 0, 1)
+                _fetch_part(flat_values, page, value_size, 0, 1)
                 _score_page(scratch, read, g, j, flat_keys, page, heads)
 
 
@@ -194,9 +198,12 @@ def _mix_page(scratch: Any, read: Any, g: int, j: int, values: Any, page: int, h
 
 
 @inlined
-def _mix_group(scratch: Any, read: Any, shared: int, values: Any, heads: int) -> None:
-    """Sum up the values that a group of rows reads, weighted."""
-    flat_values = values.reshape(-1)
+def _mix_group(
+    scratch: Any, read: Any, shared: int, keys: Any, values: Any, heads: int, following: Any
+) -> None:
+    """Sum up the values that a group of rows reads, weighted, while the pages that the rows ``following``
+    will write to are fetched."""
+    flat_keys, flat_values, key_size = keys.reshape(-1), values.reshape(-1), keys.size // len(keys)
     scratch.mixed[:] = 0
     for j in range(shared):
         page = np.int64(read.table[read.rows[0], j])
@@ -205,6 +212,9 @@ def _mix_group(scratch: Any, read: Any, shared: int, values: Any, heads: int) ->
                 _mix_page(scratch, read, g, j, flat_values, page, heads)
     for g in range(len(read.rows)):
         r = read.rows[g]
+        if g < len(following) and read.count[following[g]]:
+            own = np.int64(read.table[following[g], read.count[following[g]] - 1])
+            _fetch_part(flat_keys, own, key_size, 0, 1)
         for j in range(shared, read.count[r]):
             if _reads(read, r, j):
                 _mix_page(scratch, read, g, j, flat_values, np.int64(read.table[r, j]), heads)
@@ -286,7 +296,7 @@ def attend_paged(
         for g in range(last - first):
             for h in range(heads):
                 _weigh(scratch, read, g, h, heads)
-        _mix_group(scratch, read, shared, values, heads)
+        _mix_group(scratch, read, shared, keys, values, heads, order[last : last + _GROUP])
         mixed = scratch.mixed.reshape(_GROUP, heads, wide)
         for g in range(last - first):
             out[order[first + g]] = mixed[g, :, :size]
