@@ -14,7 +14,7 @@ import pytest
 
 from proband.ehr import ehr
 from proband.ehr.cohort import read_follow_up
-from proband.ehr.labels import labels
+from proband.ehr.labels import labels, onset_times
 from proband.ehr.outcomes import Task
 
 pytestmark = pytest.mark.external
@@ -114,3 +114,33 @@ def test_follow_up_and_labels(out: Path) -> None:
 def test_valid_by_the_standard(out: Path) -> None:
     for path in (out / "data").rglob("*.parquet"):
         meds_standard.DataSchema.validate(pq.read_table(path))
+
+
+@pytest.mark.parametrize(
+    ("steps", "least", "most"),
+    [
+        ([{"codes": "LOINC//29463-7", "above": 80}] * 2, 180, 800),
+        ([{"codes": "LOINC//8480-6", "above": 120}, {"codes": "LOINC//29463-7", "above": 80}], 30, 365),
+        ([{"prefixes": "Visit//"}] * 2, 1, 30),
+    ],
+)
+def test_patterns_against_every_pair_of_events(
+    out: Path, events: pl.DataFrame, steps: list[dict], least: int, most: int
+) -> None:
+    later = steps[1] | {"after_days": least, "within_days": most}
+    task = Task(outcomes={"x": {"steps": [steps[0], later]}}, prediction={"age_years": 0}, horizons_years=[1])
+    outcome, known = task.outcomes["x"], events["code"].unique().to_list()
+    codes = [step.select(known) for step in outcome.steps]
+    found = dict(onset_times(events, outcome, codes).rows())
+
+    matching = []
+    for step, members in zip(steps, codes, strict=True):
+        chosen = events.filter(pl.col("code").is_in(members))
+        if "above" in step:
+            chosen = chosen.filter(pl.col("numeric_value") > step["above"])
+        matching.append(chosen.select("subject_id", "time").unique())
+    pairs = matching[0].join(matching[1], on="subject_id", suffix="_later")
+    days = (pl.col("time_later") - pl.col("time")).dt.total_microseconds() / 86_400_000_000
+    fits = pairs.filter(days.is_between(least, most)).group_by("subject_id").agg(pl.col("time_later").min())
+    assert found == dict(fits.rows())
+    assert 3 < len(found) < 28 or "prefixes" in steps[0]
