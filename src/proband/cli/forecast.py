@@ -49,6 +49,16 @@ def command(
             rich_help_panel=QUESTION,
         ),
     ] = 0,
+    trajectories: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the simulated futures, as a MEDS dataset.", rich_help_panel=QUESTION),
+    ] = None,
+    with_history: Annotated[
+        bool,
+        typer.Option(
+            help="Let simulated futures begin with what was known before.", rich_help_panel=QUESTION
+        ),
+    ] = False,
     estimator: Annotated[
         str,
         typer.Option(
@@ -109,6 +119,7 @@ def command(
         max_paths=max_paths,
         net=net,
         curve_points=curve_points,
+        with_history=with_history,
         temperature=temperature,
         top_k=top_k,
         device=device,
@@ -125,6 +136,7 @@ def command(
         task=task,
         genome=genome,
         modalities=modality_paths(modality),
+        trajectories=trajectories,
         config=config,
         workers=workers,
         overwrite=overwrite,

@@ -154,6 +154,22 @@ RISK = Table(
 ``unresolved`` is the share of paths that ended before the answer, and ``risk_low`` and ``risk_high`` are what
 the risk would be if they said the least and the most they may. ``num_paths`` were drawn."""
 
+TRAJECTORIES = Table(
+    "trajectories",
+    {
+        "subject_id": pl.Int64,
+        "source_subject_id": pl.Int64,
+        "prediction_time": TIME,
+        "path": pl.Int64,
+        "end": pl.String,
+        "end_time": TIME,
+        "horizon_time": TIME,
+    },
+    unique=("subject_id",),
+)
+"""Whose future a simulated subject is: ``end`` is horizon, death or budget (cut before either, unresolved);
+``end_time`` when it came, ``horizon_time`` how far was asked."""
+
 LABELS = Table(
     "labels",
     {

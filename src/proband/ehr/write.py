@@ -196,13 +196,15 @@ def _number_files(files: list[Shard], data: Path) -> None:
         numbers[split] += 1
 
 
-def write_codes(described: pl.DataFrame, codes: list[str], folder: Path) -> None:
+def write_codes(
+    described: pl.DataFrame, codes: list[str], folder: Path, etl_name: str = "proband ehr"
+) -> None:
     """Write metadata/codes.parquet, one row per code that occurs, and metadata/dataset.json."""
     table = pl.DataFrame({"code": codes}, schema={"code": pl.String}).join(
         described, on="code", how="left", maintain_order="left"
     )
     write_table(table.select("code", "description", "parent_codes"), folder / CODES)
-    about = {"etl_name": "proband ehr", "meds_version": MEDS_VERSION, "code_modifier_columns": ["unit"]}
+    about = {"etl_name": etl_name, "meds_version": MEDS_VERSION, "code_modifier_columns": ["unit"]}
     write_json(folder / DATASET, about)
 
 

@@ -1,7 +1,7 @@
 """forecast: absolute risks from sampled futures.
 
 Reads: a model folder, a tokens folder, a task file and, where the model uses them, a genome folder and files
-of other modalities. Writes: risk.parquet (schema.RISK), task.yaml. Config:
+of other modalities. Writes: risk.parquet (schema.RISK), task.yaml, and futures as MEDS if asked. Config:
 :class:`~proband.forecast.config.ForecastConfig`. Next: evaluate. Not done here: labels (what really
 happened), fine-tuned heads, scenarios.
 """

@@ -36,6 +36,8 @@ class ForecastConfig(BaseModel):
     top_k: int = Field(0, description="0, for all codes, and nothing else; likewise.")
     split: str = Field("held_out", description="Which subjects: train, tuning or held_out.")
     name: str = Field("model", min_length=1, description="Name of the model in the RiskTable.")
+    trajectories: bool = Field(False, description="Whether simulated futures are written; set by the stage.")
+    with_history: bool = Field(False, description="Whether these begin with what was known before.")
     modalities: tuple[str, ...] = Field((), description="Names of the modalities given; set by the stage.")
     task: str = Field("", description="Hash of the task file.")
     seed: int = Field(0, ge=0, description="Seed of the paths.")

@@ -21,7 +21,8 @@ from proband.forecast.histories import Histories, history_lengths, read_historie
 from proband.forecast.patterns import TokenPattern, pattern_values
 from proband.forecast.risk import Points, risk_table
 from proband.forecast.rollout import roll_out
-from proband.forecast.sums import Finished, Question
+from proband.forecast.sums import Finished, Question, Trajectory
+from proband.forecast.trajectories import Futures, write_part
 from proband.model.checkpoint import load_model
 from proband.model.hub import CONFIG, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
@@ -71,10 +72,14 @@ class ShardFiles(NamedTuple):
     Attributes:
         risk: Rows of the RiskTable.
         curves: Rows at all horizons.
+        trajectories: Folder of simulated futures.
+        first_point: Number of the shard's first point among all.
     """
 
     risk: Path
     curves: Path
+    trajectories: Path
+    first_point: int
 
 
 def input_files(model: Path, tokens: Path, files: Mapping[str, Path]) -> list[Path]:
@@ -126,6 +131,7 @@ def forecast_shard(
 
     patterns = _Patterns(job, store, points, order)
     found: dict[int, Risks] = {}
+    paths: dict[int, list[Trajectory]] = {}
     num_paths = np.zeros(len(order), dtype=np.int64)
     with one_thread():
         asked = ~points.prevalent[order, : len(job.question.outcomes)]
@@ -134,8 +140,19 @@ def forecast_shard(
         ):
             at = int(order[finished.point])
             num_paths[at] = finished.values.value.shape[0]
+            paths[at] = finished.trajectories if job.config.trajectories else []
             found[at] = side_by_side([*_set_risks(finished, job.question), *patterns.risks(finished)])
     _write_risks(files, points, stacked([found[at] for at in range(len(order))]), num_paths, job)
+    if job.config.trajectories:
+        futures = _futures(files, points, [paths[at] for at in range(len(order))], job.question)
+        write_part(store, futures, files.trajectories, job.config.with_history)
+
+
+def _futures(files: ShardFiles, points: Points, paths: list[list[Trajectory]], question: Question) -> Futures:
+    """The shard's simulated futures; each point has room for as many subjects as it may have paths."""
+    room = question.max_paths if question.precision else question.num_paths
+    first_ids = 1 + room * (files.first_point + np.arange(len(paths), dtype=np.int64))
+    return Futures(points, paths, first_ids, int(question.horizons[-1]))
 
 
 def _set_risks(finished: Finished, question: Question) -> list[Risks]:

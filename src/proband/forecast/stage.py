@@ -27,6 +27,7 @@ from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
 from proband.forecast.shards import Job, ShardFiles, forecast_shard, input_files, opened
 from proband.forecast.sums import Precision, Question
+from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, modality_files
 from proband.train.distributed import Team, join_team
@@ -47,6 +48,7 @@ def forecast(
     task: Path,
     genome: Path | None = None,
     modalities: Mapping[str, Path] | None = None,
+    trajectories: Path | None = None,
     config: ForecastConfig | None = None,
     workers: int | None = None,
     overwrite: bool = False,
@@ -63,6 +65,7 @@ def forecast(
         task: Task file: outcomes, prediction times, horizons.
         genome: Genome folder for a model that reads it; without it all count as ungenotyped.
         modalities: Parquet files of other modalities by name; one not given counts as absent.
+        trajectories: Folder for the simulated futures as a MEDS dataset; default, none are written.
         config: Settings.
         workers: Processes; default one per core. Under torchrun, and on a GPU, each process works alone.
         overwrite: Replace a finished output.
@@ -73,12 +76,20 @@ def forecast(
         DataError: Nobody to predict for.
     """
     files, task_inputs = modality_files(genome, modalities), task_files(task)
-    resolved = {"task": hash_file(task), "modalities": tuple(files)}
+    resolved = {"task": hash_file(task), "modalities": tuple(files), "trajectories": trajectories is not None}
     config = (config or ForecastConfig()).model_copy(update=resolved)
+    outputs = [(out, "forecast")]
+    refuse_settings(config)
+    if trajectories is not None:
+        refuse_folder(trajectories, out)
+        outputs.append((trajectories, STAGE))
     given = [genome if genome and name == GENOME else path for name, path in files.items()]
     inputs = [model, tokens, *task_inputs, *given]
     with join_team(choose_device(config.device)) as team:
-        if team.decide(lambda: is_finished(out, "forecast", config, overwrite, inputs)):
+        done = team.decide(
+            lambda: [is_finished(folder, stage, config, overwrite, inputs) for folder, stage in outputs]
+        )
+        if all(done):
             return
         plan = team.decide(lambda: _plan(model, tokens, files, task, config))
         reads = [*input_files(model, tokens, files), *task_inputs]
@@ -88,6 +99,9 @@ def forecast(
                 with stage_output(
                     out, stage="forecast", config=config, inputs=inputs, seed=config.seed, work=work
                 ) as run:
+                    if trajectories is not None:
+                        parts = [files.trajectories for files in shards]
+                        write_dataset(parts, trajectories, plan.task, config, inputs)
                     _finish(run, plan, shards)
                 _say_what_was_found(run, plan, out)
 
@@ -158,7 +172,7 @@ def _question(
         after_gap=gap > 0,
         precision=Precision(*precision_of(config.precision)) if config.precision else None,
         max_paths=max(config.paths, config.max_paths),
-        record=any(len(steps) > 1 for steps in outcomes.values()),
+        record=config.trajectories or any(len(steps) > 1 for steps in outcomes.values()),
     )
 
 
@@ -187,7 +201,12 @@ def _forecast_all(plan: _Plan, work: Path, team: Team, workers: int | None) -> l
     folder = work / SHARDS
     folder.mkdir(exist_ok=True)
     files = [
-        ShardFiles(folder / f"{number:06d}.risk.parquet", folder / f"{number:06d}.curves.parquet")
+        ShardFiles(
+            folder / f"{number:06d}.risk.parquet",
+            folder / f"{number:06d}.curves.parquet",
+            folder / f"{number:06d}.trajectories",
+            number * _SHARD_POINTS,
+        )
         for number in range(len(parts))
     ]
     alone = team.size > 1 or team.device.type == "cuda"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float32
 
 
 def fit_edges(values: pl.DataFrame, num_bins: int, min_values: int) -> dict[str, tuple[float, ...]]:
@@ -67,3 +68,25 @@ def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.
         .otherwise(pl.col("code"))
         .alias("code")
     )
+
+
+def bin_values(inner: Sequence[float]) -> Float32[np.ndarray, " bins"]:
+    """A value inside each bin of a code, as float32, the type of values in MEDS.
+
+    The middle of the bin's edges; an open bin has but one, and gives the number nearest to it. Binned again,
+    each value falls into its bin.
+
+    Args:
+        inner: Ascending inner edges of :func:`fit_edges`.
+
+    >>> bin_values((1.0, 3.0)).tolist()
+    [0.99999..., 2.0, 3.0]
+    """
+    edges = np.asarray(inner, dtype=np.float64)
+    nearest = edges.astype(np.float32)
+    # An edge that float32 rounds down would fall into the bin below.
+    at_or_above = np.where(nearest < edges, np.nextafter(nearest, np.float32(np.inf)), nearest)
+    below = np.nextafter(at_or_above, np.float32(-np.inf))
+    middle = ((edges[:-1] + edges[1:]) / 2).astype(np.float32)
+    middle = np.clip(middle, at_or_above[:-1], below[1:])
+    return np.concatenate([below[:1], middle, at_or_above[-1:]]).astype(np.float32)

@@ -13,8 +13,10 @@ import pytest
 import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.provenance import read_manifest
-from proband.core.schema import RISK, SCORES
+from proband.core.schema import RISK, SCORES, TRAJECTORIES
+from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.labels import labels
+from proband.ehr.meds import list_shards, read_shard
 from proband.ehr.outcomes import load_task
 from proband.forecast import forecast, shards, stage
 from proband.forecast.config import ForecastConfig
@@ -394,3 +396,99 @@ def test_a_panel_is_an_input(run: Callable[..., pl.DataFrame], tmp_path: Path) -
     (tmp_path / "panel.tsv").write_text("outcome\tcode\nd\tX//C\n")
     with pytest.raises(ConfigError, match=r"other inputs.*panel\.tsv"):
         run(task=tmp_path / "task.yaml")
+
+
+def futures(folder: Path) -> pl.DataFrame:
+    """Measurements of simulated futures, with whose they are."""
+    events = pl.concat([read_shard(shard.path) for shard in list_shards(folder)])
+    whose = TRAJECTORIES.read(folder / "trajectories.parquet")
+    return events.join(whose, on="subject_id").filter(pl.col("time") > pl.col("prediction_time"))
+
+
+@pytest.mark.parametrize("estimator", ["mc", "scope", "reach"])
+def test_writing_trajectories_changes_no_risk(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, estimator: str
+) -> None:
+    config = CONFIG.model_copy(update={"estimator": estimator})
+    assert run("with", config=config, trajectories=tmp_path / "futures").equals(run("without", config=config))
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("d", "X//D"), ("death", "MEDS_DEATH")])
+def test_the_risk_by_mc_is_the_share_of_trajectories_with_the_outcome(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, outcome: str, code: str
+) -> None:
+    config = CONFIG.model_copy(update={"estimator": "mc", "max_events": 200, "paths": 20})
+    table = run(config=config, trajectories=tmp_path / "futures").filter(outcome=outcome)
+    key = ["source_subject_id", "prediction_time"]
+    after = (pl.col("time") - pl.col("prediction_time")).dt.total_minutes() / MINUTES_PER_YEAR
+    for years in (1.0, 5.0):
+        hits = futures(tmp_path / "futures").filter(after <= years, code=code).unique("subject_id")
+        shares = hits.group_by(key).agg((pl.len() / config.paths).alias("share"))
+        asked = table.filter(horizon_years=years).rename({"subject_id": "source_subject_id"})
+        joined = asked.join(shares, on=key, how="left").with_columns(pl.col("share").fill_null(0.0))
+        assert joined["share"].to_list() == pytest.approx(joined["risk"].to_list())
+        assert joined["share"].max() > 0
+
+
+def test_shards_processes_and_interruptions_change_no_trajectory(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("a", trajectories=tmp_path / "whole", workers=1)
+    monkeypatch.setattr(stage, "_SHARD_POINTS", 2)
+    write, calls = shards.write_part, [0]
+
+    def stopped(*arguments: Any) -> None:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise KeyboardInterrupt
+        write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "write_part", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run("b", trajectories=tmp_path / "parts", workers=1)
+    assert not (tmp_path / "parts").exists()
+    run("b", trajectories=tmp_path / "parts", workers=2)
+    assert len(list_shards(tmp_path / "parts")) > 3
+    assert futures(tmp_path / "parts").equals(futures(tmp_path / "whole"))
+    before = (tmp_path / "parts" / "manifest.json").stat().st_mtime_ns
+    run("b", trajectories=tmp_path / "parts", workers=2)
+    assert (tmp_path / "parts" / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_with_precision_each_future_still_has_a_subject_of_its_own(
+    run: Callable[..., pl.DataFrame], tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"paths": 2, "precision": "0.05", "max_paths": 16})
+    table = run(config=config, trajectories=tmp_path / "futures")
+    whose = TRAJECTORIES.read(tmp_path / "futures" / "trajectories.parquet")
+    drawn = whose.group_by("source_subject_id").len().sort("source_subject_id")
+    most = table.group_by("subject_id").agg(pl.col("num_paths").max()).sort("subject_id")
+    assert drawn["len"].to_list() == most["num_paths"].to_list()
+    assert drawn["len"].n_unique() > 1
+    assert whose["subject_id"].is_sorted()
+
+
+@pytest.mark.parametrize(
+    ("options", "config", "message"),
+    [
+        ({"trajectories": "out"}, {}, r"one output folder holds the other.*--trajectories"),
+        ({"trajectories": "out/futures"}, {}, "one output folder holds the other"),
+        ({"trajectories": "used"}, {}, "the output folder is in use"),
+        ({}, {"with_history": True}, r"no futures to write history before.*--trajectories FOLDER"),
+        ({"trajectories": "futures"}, {"net": True}, r"without death are not written.*--net"),
+    ],
+)
+def test_unusable_trajectories_options_leave_nothing_behind(
+    run: Callable[..., pl.DataFrame],
+    tmp_path: Path,
+    options: dict[str, str],
+    config: dict[str, bool],
+    message: str,
+) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine.txt").touch()
+    paths = {name: tmp_path / value for name, value in options.items()}
+    with pytest.raises(ConfigError, match=message):
+        run(config=CONFIG.model_copy(update=config), **paths)
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proband.tokens.values import bin_codes, fit_edges
+from proband.tokens.values import bin_codes, bin_values, fit_edges
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 
@@ -79,3 +79,18 @@ def test_every_value_falls_in_exactly_one_bin_and_bins_are_monotone(
     order = np.argsort(np.float32(new), kind="stable")
     assert np.all(np.diff(np.asarray(found)[order]) >= 0)
     assert {1, len(inner) + 1} <= set(bins(list(train), edges))  # neither end bin is empty on train
+
+
+@given(st.lists(FLOATS, min_size=2, max_size=60), st.integers(2, 10))
+def test_the_value_of_a_bin_falls_into_the_bin(values: list[float], num_bins: int) -> None:
+    edges = fit_edges(rows(values), num_bins, 1)
+    for inner in edges.values():
+        with_train_values = set(bins(values, {"a": inner}))
+        found = bins([float(value) for value in bin_values(inner)], {"a": inner})
+        assert all(found[number - 1] == number for number in with_train_values)
+
+
+def test_the_value_of_a_bin_is_its_middle_or_the_nearest_to_its_only_edge() -> None:
+    assert bin_values((10.0, 20.0, 40.0)).tolist() == pytest.approx([10.0, 15.0, 30.0, 40.0])
+    assert bin_values((0.1,)).dtype == np.float32
+    assert bins([float(value) for value in bin_values((0.1,))], {"a": (0.1,)}) == [1, 2]
