@@ -13,6 +13,7 @@ from known_law import CODES, DEATH, NEXT, RATES
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.meds import EXIT
 from proband.ehr.outcomes import Task
+from proband.evaluate.simulated.futures import Futures as FlatFutures
 from proband.forecast.config import ForecastConfig
 from proband.forecast.outcomes import outcome_tokens
 from proband.forecast.risk import Points, prediction_points
@@ -127,3 +128,11 @@ def write_futures(
         write_part(store, futures, parts[-1], with_history)
     write_dataset(parts, out, task, ForecastConfig(split=split), [store.folder])
     return out
+
+
+def hand_futures(*futures: tuple[int, int, bool, list[tuple[int, int]]]) -> FlatFutures:
+    """From (point, followed, died, [(elapsed, token), ...])."""
+    point, followed, died, events = zip(*futures, strict=True)
+    rows = [(number, *event) for number, mine in enumerate(events) for event in mine]
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    return FlatFutures(np.array(point), np.array(followed), np.array(died), *columns)

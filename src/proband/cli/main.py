@@ -16,6 +16,7 @@ from proband.cli import (
     genome,
     likelihood,
     oracle,
+    realism,
     report,
     synth,
     tokens,
@@ -36,7 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _module in (demo, synth, oracle, ehr, genome, tokens, train, forecast, likelihood, evaluate, report):
+for _module in (
+    demo,
+    synth,
+    oracle,
+    ehr,
+    genome,
+    tokens,
+    train,
+    forecast,
+    likelihood,
+    evaluate,
+    realism,
+    report,
+):
     _name = _module.__name__.rsplit(".", 1)[-1]
     app.command(_name, cls=GroupedCommand)(_module.command)
 

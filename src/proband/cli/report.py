@@ -11,6 +11,9 @@ import typer
 def command(
     results: Annotated[Path, typer.Argument(help="Results folder of proband evaluate.")],
     out: Annotated[Path, typer.Argument(help="HTML file to write.")],
+    realism: Annotated[
+        Path | None, typer.Option(help="Folder of proband realism: adds a section on simulated futures.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write one self-contained page that is safe to take out: counts of 1 to 20 are suppressed.
@@ -19,4 +22,4 @@ def command(
     """
     from proband.report import report
 
-    report(results, out, overwrite=overwrite)
+    report(results, out, realism=realism, overwrite=overwrite)

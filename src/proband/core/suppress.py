@@ -137,3 +137,29 @@ def _merge(pool: Sequence[Mapping], averaged: Sequence[str]) -> dict:
         low, high = max(0.0, means["observed"] - half), min(1.0, means["observed"] + half)
     numbers = {"first": pool[0]["number"], "last": pool[-1]["number"], "num_subjects": total}
     return numbers | means | {"low": low, "high": high}
+
+
+def merge_bins(bins: pl.DataFrame, counts: Sequence[str]) -> pl.DataFrame:
+    """Neighbouring bins merged until each of them holds more than 20 of every kind.
+
+    Args:
+        bins: One row per bin in order, with low, high and ``counts``.
+        counts: Columns of counts.
+
+    Returns:
+        low, high and ``counts`` of the merged bins. Empty when not even the whole is enough.
+
+    >>> bins = pl.DataFrame({"low": [0, 1, 2], "high": [1, 2, 3], "a": [30, 9, 30], "b": [15, 15, 30]})
+    >>> merge_bins(bins, ["a", "b"]).rows()
+    [(0, 2, 39, 30), (2, 3, 30, 30)]
+    """
+    number, held, pools = 0, dict.fromkeys(counts, 0), []
+    for row in bins.select(counts).iter_rows(named=True):
+        held = {name: held[name] + row[name] for name in counts}
+        pools.append(number)
+        if min(held.values()) >= LEAST:
+            number, held = number + 1, dict.fromkeys(counts, 0)
+    pools = [min(pool, number - 1) for pool in pools]  # what is left over joins the last
+    merged = bins.with_columns(pl.Series("pool", pools, pl.Int64)).filter(pl.col("pool") >= 0)
+    sums = [pl.col("low").first(), pl.col("high").last(), *(pl.col(name).sum() for name in counts)]
+    return merged.group_by("pool", maintain_order=True).agg(sums).drop("pool")

@@ -1,8 +1,8 @@
 """report: results in, one self-contained page out.
 
-Reads: the results folder of evaluate.
+Reads: the results folder of evaluate, and that of realism if given.
 Writes: one HTML file with inline figures; no network, no script; counts of 1 to 20 suppressed.
-Config: none beyond its two paths.
+Config: none beyond its paths.
 Next: nothing; the page may leave the enclave.
 Not done here: any estimate; figures of single subjects.
 """

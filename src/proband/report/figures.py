@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 COLOURS = ("#0b5394", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be185d", "#4d7c0f")
 BASELINE_COLOURS = {"age_sex": "#9ca3af", "pgs_logistic": "#4b5563"}
-_INK, _GRID = "#374151", "#e5e7eb"
+INK, GRID = "#374151", "#e5e7eb"
 _WHOLE_PERCENT_FROM = 0.05
 _SIZE_INCHES = (11.2, 2.75)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 8.5,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -28,11 +28,11 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": _GRID,
+    "grid.color": GRID,
     "grid.linewidth": 0.7,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
@@ -68,21 +68,40 @@ def outcome_figure(
     Returns:
         An SVG element.
     """
+
+    def fill(axes: Sequence[Any]) -> None:
+        _roc(axes[0], curves, colours)
+        _precision_recall(axes[1], curves, colours, incidence)
+        _calibration(axes[2], calibration, colours)
+        _deciles(axes[3], deciles, decile_label)
+
+    return draw(name, f"Curves, calibration and risk by PGS decile of {name}", 4, fill)
+
+
+def draw(name: str, label: str, num_panels: int, fill: Callable[[Sequence[Any]], None]) -> str:
+    """A figure of panels side by side.
+
+    Args:
+        name: To tell the figures of a page apart.
+        label: What it shows, for those who cannot see it.
+        num_panels: How many.
+        fill: Draws on the axes.
+
+    Returns:
+        An SVG element.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     with plt.rc_context(_STYLE | {"svg.hashsalt": name}):
-        figure, axes = plt.subplots(1, 4, figsize=_SIZE_INCHES, layout="constrained")
-        _roc(axes[0], curves, colours)
-        _precision_recall(axes[1], curves, colours, incidence)
-        _calibration(axes[2], calibration, colours)
-        _deciles(axes[3], deciles, decile_label)
+        figure, axes = plt.subplots(1, num_panels, figsize=_SIZE_INCHES, layout="constrained", squeeze=False)
+        fill(list(axes[0]))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         plt.close(figure)
-    return _inline(buffer.getvalue(), f"Curves, calibration and risk by PGS decile of {name}")
+    return _inline(buffer.getvalue(), label)
 
 
 def _inline(svg: str, label: str) -> str:
@@ -100,7 +119,7 @@ def _roc(
     axis: Any, curves: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]], colours: Mapping[str, str]
 ) -> None:
     axis.set(title="ROC", xlabel="False positive rate", ylabel="Sensitivity", xlim=(0, 1), ylim=(0, 1.02))
-    axis.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2)
+    axis.plot([0, 1], [0, 1], color=GRID, linewidth=1.2)
     for model, (roc, _) in curves.items():
         x = [0.0, *roc["false_positive_rate"], 1.0]
         y = [0.0, *roc["sensitivity"], 1.0]
@@ -114,7 +133,7 @@ def _precision_recall(
     incidence: float,
 ) -> None:
     axis.set(title="Precision and recall", xlabel="Recall (sensitivity)", ylabel="Precision", xlim=(0, 1))
-    axis.axhline(incidence, color=_GRID, linewidth=1.2)
+    axis.axhline(incidence, color=GRID, linewidth=1.2)
     highest = incidence
     for model, (_, pr) in curves.items():
         axis.plot(
@@ -142,9 +161,9 @@ def _calibration(axis: Any, calibration: Mapping[str, pl.DataFrame], colours: Ma
             ends += groups["high"].to_list()
         ends += [*x, *y]
     most = 1.05 * max(ends)
-    axis.plot([0, most], [0, most], color=_GRID, linewidth=1.2, zorder=0)
+    axis.plot([0, most], [0, most], color=GRID, linewidth=1.2, zorder=0)
     axis.set(xlim=(0, most), ylim=(0, most))
-    _as_percent(axis, "both")
+    as_percent(axis, "both")
 
 
 def _deciles(axis: Any, deciles: pl.DataFrame, label: str) -> None:
@@ -167,7 +186,7 @@ def _deciles(axis: Any, deciles: pl.DataFrame, label: str) -> None:
     middle = left + width / 2
     axis.bar(left + 0.06, deciles["observed"], width=width - 0.12, align="edge", color="#93b7db")
     if deciles["low"].null_count() == 0:
-        axis.vlines(middle, deciles["low"], deciles["high"], color=_INK, linewidth=1)
+        axis.vlines(middle, deciles["low"], deciles["high"], color=INK, linewidth=1)
     names = [
         str(first) if first == last else f"{first}–{last}"
         for first, last in deciles.select("first", "last").iter_rows()
@@ -175,10 +194,11 @@ def _deciles(axis: Any, deciles: pl.DataFrame, label: str) -> None:
     axis.set_xticks(middle, names)
     axis.grid(visible=False, axis="x")
     axis.set_ylim(bottom=0)
-    _as_percent(axis, "y")
+    as_percent(axis, "y")
 
 
-def _as_percent(axis: Any, which: str) -> None:
+def as_percent(axis: Any, which: str) -> None:
+    """Ticks of one axis, or of both, in percent."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     for name in ("x", "y") if which == "both" else (which,):

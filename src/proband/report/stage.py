@@ -10,20 +10,22 @@ from proband.core.errors import ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.report import sections
 from proband.report.html import render
+from proband.report.simulated import simulated_section
 from proband.report.tables import cohort_table
 
 
-def report(results: Path, out: Path, overwrite: bool = False) -> None:
+def report(results: Path, out: Path, realism: Path | None = None, overwrite: bool = False) -> None:
     """Write the report of a results folder.
 
     Args:
         results: Folder of ``proband evaluate``.
         out: HTML file to write, whole or not at all.
+        realism: Folder of ``proband realism``, for a section on simulated futures.
         overwrite: Replace an existing file.
 
     Raises:
         ConfigError: ``out`` exists and ``overwrite`` is not given, or it is a folder.
-        DataError: ``results`` is no finished results folder.
+        DataError: ``results`` or ``realism`` is no finished folder of its stage.
     """
     if out.is_dir():
         raise ConfigError("the output is a folder", where=out, expected="a file such as report.html")
@@ -43,6 +45,7 @@ def report(results: Path, out: Path, overwrite: bool = False) -> None:
             "overview": sections.overview(tables, outcomes),
             "legend": sections.legend(tables),
             "cohort": cohort_table(tables["cohort"]),
+            "simulated": None if realism is None else simulated_section(realism),
             "how_made": sections.how_made(manifest),
         }
     )

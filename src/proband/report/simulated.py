@@ -1,0 +1,186 @@
+"""Simulated futures on the page: are they like real ones, and do they copy the subjects trained on?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from proband.core import suppress
+from proband.core.errors import DataError
+from proband.core.provenance import read_manifest
+from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
+from proband.evaluate.simulated.realism import REALISM, summarise
+from proband.report.simulated_figures import nearness_figure, realism_figure
+from proband.report.tables import TextTable, number, p_value, percent
+
+_MOST_DIFFERENCES = 10
+_Z = 1.96
+_TITLES = {
+    "rate": "Events, measurements and deaths per person-year",
+    "prevalence": "Share of futures with a code",
+    "pair": "Share of futures with two codes",
+    "gap": "Time between events",
+    "age_rate": "Rate of a code by age",
+}
+_MEASURES = {
+    "longest_run": "Longest copied run of codes",
+    "distance": "Distance to the nearest train subject",
+}
+_SHARES = ("prevalence", "pair")
+
+
+@dataclass(frozen=True)
+class SimulatedSection:
+    """Simulated futures against real ones.
+
+    Attributes:
+        summary: How many futures of how many subjects.
+        verdict: A row per kind of number.
+        figure: SVG of four panels.
+        caption: What its first panel's points tell together.
+        rates: Rates per person-year.
+        differences: Codes whose shares differ most.
+        copies: A row per measure of nearness.
+        copies_figure: SVG; empty where too few were compared.
+    """
+
+    summary: str
+    verdict: TextTable
+    figure: str
+    caption: str
+    rates: TextTable
+    differences: TextTable
+    copies: TextTable
+    copies_figure: str
+
+
+def simulated_section(folder: Path) -> SimulatedSection:
+    """The section of a folder of ``proband realism``.
+
+    Raises:
+        DataError: The folder is another stage's, unfinished or damaged.
+    """
+    manifest = read_manifest(folder)
+    if manifest.get("stage") != "realism":
+        raise DataError(
+            "no comparison of futures",
+            where=folder,
+            found=f"the output of stage {manifest.get('stage')}",
+            expected="a folder of proband realism",
+        )
+    found = REALISM.read(folder / "realism.parquet")
+    copies = MEMORISATION.read(folder / "memorisation.parquet")
+    shown = may_show(found)
+    prevalence = shown.filter(statistic="prevalence")
+    return SimulatedSection(
+        _summary(manifest.get("counts", {})),
+        _verdict(summarise(found)),
+        realism_figure(shown),
+        _caption(prevalence),
+        _values(shown.filter(statistic="rate"), "Per person-year", 3),
+        _values(_most_different(prevalence), "Code", 3),
+        _copies(copies),
+        nearness_figure(
+            {
+                measure: suppress.merge_bins(bins, ["num_real", "num_simulated"])
+                for (measure,), bins in NEARNESS.read(folder / "nearness.parquet").group_by(
+                    "measure", maintain_order=True
+                )
+            }
+        ),
+    )
+
+
+def may_show(found: pl.DataFrame) -> pl.DataFrame:
+    """The rows of which no count of 1 to 20 follows: of subjects who had it, and for shares who had it not.
+
+    Simulated counts are held back alike, since futures are drawn from people's histories.
+    """
+    few = pl.lit(False)
+    for name in ("num_real", "num_simulated"):
+        without = pl.col("num_subjects") - pl.col(name)
+        few |= pl.col(name).is_between(1, suppress.LEAST - 1)
+        few |= pl.col("statistic").is_in(_SHARES) & without.is_between(1, suppress.LEAST - 1)
+    return found.filter(~few)
+
+
+def _summary(counts: Mapping[str, Any]) -> str:
+    cut = counts.get("num_cut_short", 0) / max(1, counts.get("num_trajectories", 0))
+    return (
+        f"{suppress.count(counts.get('num_trajectories'))} simulated futures of "
+        f"{suppress.count(counts.get('num_predictions'))} predictions for "
+        f"{suppress.count(counts.get('num_subjects'))} subjects, beside what really followed. Each simulated "
+        f"future is cut where its subject left. {percent(cut)} had ended before at their budget of events."
+    )
+
+
+def _verdict(summary: pl.DataFrame) -> TextTable:
+    header = [
+        "Compared",
+        "Numbers",
+        "Beyond 1.96 standard errors",
+        "Largest, in standard errors",
+        "p, adjusted",
+    ]
+    rows = [
+        [
+            _TITLES.get(row["statistic"], row["statistic"]),
+            f"{row['num_judged']:,}",
+            percent(row["share_beyond"]),
+            number(row["largest_z"], 1),
+            p_value(row["adjusted_p"]),
+        ]
+        for row in summary.iter_rows(named=True)
+    ]
+    return TextTable(header, rows)
+
+
+def _caption(prevalence: pl.DataFrame) -> str:
+    both = prevalence.select("real", "simulated").drop_nulls()
+    if both["real"].n_unique() < 2 or both["simulated"].n_unique() < 2:
+        return ""
+    correlation = np.corrcoef(both["real"].to_numpy(), both["simulated"].to_numpy())[0, 1]
+    return f"Correlation of the shares of {both.height:,} codes: {number(float(correlation), 3)}."
+
+
+def _most_different(prevalence: pl.DataFrame) -> pl.DataFrame:
+    size = (pl.col("simulated") - pl.col("real")).abs()
+    return prevalence.sort(size, descending=True, nulls_last=True).head(_MOST_DIFFERENCES)
+
+
+def _values(rows: pl.DataFrame, title: str, digits: int) -> TextTable:
+    """Both sides, and their difference with its 95% interval."""
+    cells = []
+    for row in rows.iter_rows(named=True):
+        values = [number(row[name], digits) for name in ("real", "simulated")]
+        cells.append([row["item"], *values, _difference(row, digits), number(row["z"], 1, sign=True)])
+    return TextTable([title, "Real", "Simulated", "Difference (95% CI)", "z"], cells)
+
+
+def _difference(row: Mapping[str, Any], digits: int) -> str:
+    if row["real"] is None or row["simulated"] is None:
+        return "–"
+    middle, half = row["simulated"] - row["real"], _Z * row["standard_error"]
+    low, high = (number(end, digits, sign=True) for end in (middle - half, middle + half))
+    return f"{number(middle, digits, sign=True)} ({low} to {high})"
+
+
+def _copies(rows: pl.DataFrame) -> TextTable:
+    header = ["Measure", "Futures compared", "Simulated nearer (95% CI)", "Simulated beyond the real 99%"]
+    cells = []
+    for row in rows.iter_rows(named=True):
+        share, half = row["share_nearer"], _Z * row["standard_error"]
+        interval = f"{number(share)} ({number(max(0.0, share - half))}–{number(min(1.0, share + half))})"
+        beyond = row["num_simulated_beyond"]
+        shown = suppress.count(beyond)
+        if suppress.may_show(beyond):
+            shown = percent(beyond / row["num_points"])
+        few = not suppress.may_show(row["num_subjects"])
+        title = _MEASURES.get(row["measure"], row["measure"])
+        cells.append([title, suppress.count(row["num_points"]), "–" if few else interval, shown])
+    return TextTable(header, cells)
