@@ -195,7 +195,7 @@ def how_made(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     inputs = manifest.get("inputs", {})
     counts = manifest.get("counts", {})
     lines = [
-        ("Command", " ".join(_without_path(word) for word in manifest.get("command", []))),
+        ("Command", " ".join(without_path(word) for word in manifest.get("command", []))),
         ("Finished", str(manifest.get("finished", ""))),
         ("Seed", str(manifest.get("seed", ""))),
         ("Split judged", tables.SPLIT_NAMES.get(config.get("split", ""), str(config.get("split", "")))),
@@ -203,7 +203,7 @@ def how_made(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Versions", ", ".join(f"{name} {versions[name]}" for name in _SHOWN_VERSIONS if name in versions)),
     ]
     lines += [
-        (f"Input {_without_path(path)}", f"SHA-256 {str(digest)[:16]}…") for path, digest in inputs.items()
+        (f"Input {without_path(path)}", f"SHA-256 {str(digest)[:16]}…") for path, digest in inputs.items()
     ]
     if "num_subjects_without_genome" in counts:
         lines.append(
@@ -214,14 +214,14 @@ def how_made(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _without_path(word: object) -> str:
+def without_path(word: object) -> str:
     """The last part of a path; other words as they are.
 
-    >>> _without_path("/home/me/risk/"), _without_path("--seed"), _without_path("--out=/x/y")
+    >>> without_path("/home/me/risk/"), without_path("--seed"), without_path("--out=/x/y")
     ('risk', '--seed', '--out=y')
     """
     text = str(word).replace("\\", "/")
     option, equals, value = text.partition("=")
     if equals and option.startswith("-"):
-        return f"{option}={_without_path(value)}"
+        return f"{option}={without_path(value)}"
     return text.rstrip("/").rsplit("/", 1)[-1] if "/" in text else text

@@ -15,6 +15,7 @@ from proband.core.errors import DataError
 from proband.core.provenance import read_manifest
 from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
 from proband.evaluate.simulated.realism import REALISM, summarise
+from proband.report.sections import without_path
 from proband.report.simulated_figures import nearness_figure, realism_figure
 from proband.report.tables import TextTable, number, p_value, percent
 
@@ -94,6 +95,18 @@ def simulated_section(folder: Path) -> SimulatedSection:
             }
         ),
     )
+
+
+def how_compared(folder: Path) -> list[tuple[str, str]]:
+    """How the comparison of futures came to be, as pairs of a title and a text, without paths."""
+    manifest = read_manifest(folder)
+    inputs = [
+        (f"Input {without_path(path)} of simulated futures", f"SHA-256 {str(digest)[:16]}…")
+        for path, digest in manifest.get("inputs", {}).items()
+    ]
+    command = " ".join(without_path(word) for word in manifest.get("command", []))
+    finished = str(manifest.get("finished", ""))
+    return [("Command of simulated futures", command), ("Simulated futures finished", finished), *inputs]
 
 
 def may_show(found: pl.DataFrame) -> pl.DataFrame:

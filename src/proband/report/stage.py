@@ -10,7 +10,7 @@ from proband.core.errors import ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.report import sections
 from proband.report.html import render
-from proband.report.simulated import simulated_section
+from proband.report.simulated import how_compared, simulated_section
 from proband.report.tables import cohort_table
 
 
@@ -46,7 +46,7 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
             "legend": sections.legend(tables),
             "cohort": cohort_table(tables["cohort"]),
             "simulated": None if realism is None else simulated_section(realism),
-            "how_made": sections.how_made(manifest),
+            "how_made": sections.how_made(manifest) + ([] if realism is None else how_compared(realism)),
         }
     )
     _write(page, out)

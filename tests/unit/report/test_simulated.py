@@ -62,7 +62,7 @@ def folder(tmp_path: Path) -> Path:
     out = tmp_path / "realism"
     out.mkdir()
     counts = {"num_predictions": 401, "num_subjects": 400, "num_trajectories": 1604, "num_cut_short": 160}
-    manifest = {"stage": "realism", "counts": counts}
+    manifest = {"stage": "realism", "counts": counts, "inputs": {"/home/me/futures": "ab" * 32}}
     (out / "manifest.json").write_text(json.dumps(manifest))
     REALISM.write(pl.DataFrame(ROWS, schema=REALISM.empty().schema), out / "realism.parquet")
     MEMORISATION.write(pl.DataFrame(COPIES, schema=MEMORISATION.empty().schema), out / "memorisation.parquet")
@@ -96,6 +96,8 @@ def test_the_page_has_the_section_only_where_it_is_asked_for(html: str, page: st
     assert "&lt;b&gt;A" in section
     assert "1,610 simulated futures of 410 predictions for 400 subjects" in section
     assert "10.0% had ended before" in section
+    assert "Input futures of simulated futures" in html
+    assert "/home/me" not in html
 
 
 def test_no_number_shows_from_which_a_small_count_follows(html: str) -> None:

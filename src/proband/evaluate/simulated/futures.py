@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int
 
 from proband.core.errors import DataError
 from proband.core.provenance import read_manifest
-from proband.core.schema import TRAJECTORIES
+from proband.core.schema import TRAJECTORIES, read_parquet
 from proband.core.seeds import uniforms
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds import Shard, read_shard
@@ -25,6 +25,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.tokenize import tokenize_events
 
 TABLE, STAGE = "trajectories.parquet", "trajectories"
+_POINT = ["source_subject_id", "prediction_time"]
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,11 @@ def read_points(whose: pl.DataFrame, store: TokenStore) -> Points:
     Raises:
         DataError: A subject is not in the tokens folder.
     """
-    key = ["source_subject_id", "prediction_time"]
     rows = store.subjects.with_row_index("row").select("row", "birth_time", source_subject_id="subject_id")
     points = (
-        whose.group_by(key)
+        whose.group_by(_POINT)
         .agg(pl.col("horizon_time").max())
-        .sort(key)
+        .sort(_POINT)
         .join(rows, on="source_subject_id", how="left", maintain_order="left")
     )
     if points["row"].null_count():
@@ -144,7 +144,7 @@ def read_points(whose: pl.DataFrame, store: TokenStore) -> Points:
 
     start = minutes("prediction_time")
     row = points["row"].to_numpy().astype(np.int64)
-    return Points(points.select(key), row, start, minutes("horizon_time") - start)
+    return Points(points.select(_POINT), row, start, minutes("horizon_time") - start)
 
 
 def real_futures(store: TokenStore, points: Points) -> Futures:
@@ -190,28 +190,38 @@ def leaving_times(real: Futures, points: Points, seed: int) -> Int[np.ndarray, "
     return np.where(real.died, np.minimum(drawn, points.horizon), real.followed)
 
 
-def simulated_futures(shard: Shard, store: TokenStore, whose: pl.DataFrame, points: Points) -> Futures:
+def split_by_shard(whose: pl.DataFrame, points: Points, shards: Sequence[Shard]) -> list[pl.DataFrame]:
+    """Of each file, its rows of ``whose`` with the number of their point."""
+    numbered = whose.join(points.frame.with_row_index("point"), on=_POINT, maintain_order="left")
+    parts = []
+    for shard in shards:
+        ids = read_parquet(shard.path, ["subject_id"])["subject_id"]
+        first, last = numbered["subject_id"].search_sorted([ids[0], ids[-1]]).to_list()
+        parts.append(numbered[first : last + 1])
+    return parts
+
+
+def simulated_futures(
+    shard: Shard, store: TokenStore, whose: pl.DataFrame, start: Int[np.ndarray, " points"]
+) -> Futures:
     """The simulated futures of one file, as far as their paths go.
 
     Args:
         shard: The file.
         store: Tokens of the real subjects.
-        whose: As :func:`read_whose` returns.
-        points: As :func:`read_points` returns.
+        whose: The file's part, as :func:`split_by_shard` returns.
+        start: Prediction times of all points in minutes since birth.
     """
     rows = tokenize_events(read_shard(shard.path), store.vocabulary, {}).rows
-    here = whose.filter(pl.col("subject_id").is_in(rows["subject_id"].unique().implode()))
-    numbered = points.frame.with_row_index("point")
-    key = ["source_subject_id", "prediction_time"]
-    point = here.join(numbered, on=key, maintain_order="left")["point"].to_numpy().astype(np.int64)
-    reached = (here["end_time"] - here["prediction_time"]).dt.total_microseconds().to_numpy()
-    future = np.searchsorted(here["subject_id"].to_numpy(), rows["subject_id"].to_numpy())
-    elapsed = rows["minutes"].to_numpy().astype(np.int64) - points.start[point[future]]
+    point = whose["point"].to_numpy().astype(np.int64)
+    reached = (whose["end_time"] - whose["prediction_time"]).dt.total_microseconds().to_numpy()
+    future = np.searchsorted(whose["subject_id"].to_numpy(), rows["subject_id"].to_numpy())
+    elapsed = rows["minutes"].to_numpy().astype(np.int64) - start[point[future]]
     keep = elapsed > 0  # what comes before is birth and history
     return Futures(
         point,
         -(-reached // MICROSECONDS_PER_MINUTE),  # prediction times are cut to minutes, as all ages are
-        (here["end"] == "death").to_numpy(),
+        (whose["end"] == "death").to_numpy(),
         future[keep],
         elapsed[keep],
         rows["token"].to_numpy().astype(np.int64)[keep],

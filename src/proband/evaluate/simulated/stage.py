@@ -30,6 +30,7 @@ from proband.evaluate.simulated.futures import (
     read_whose,
     real_futures,
     simulated_futures,
+    split_by_shard,
 )
 from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
 from proband.evaluate.simulated.nearness import measure
@@ -55,8 +56,7 @@ class _Shared(NamedTuple):
     """What every worker process needs to know."""
 
     tokens: Path
-    whose: pl.DataFrame
-    points: Points
+    start: np.ndarray
     leaving: np.ndarray
     plan: Plan
     compared: np.ndarray
@@ -96,15 +96,15 @@ def realism(
         real = real_futures(store, points)
         shared = _Shared(
             tokens,
-            whose,
-            points,
+            points.start,
             leaving_times(real, points, seed),
             make_plan(real, store.vocabulary),
             _chosen(len(points.row), seed),
         )
         shards = list_shards(trajectories)
-        looked = map_shards(partial(_look, shared=shared), shards, description="Comparing", workers=workers)
-        _write_realism(run, shared, real, [counts for counts, _ in looked])
+        parts = list(zip(shards, split_by_shard(whose, points, shards), strict=True))
+        looked = map_shards(partial(_look, shared=shared), parts, description="Comparing", workers=workers)
+        _write_realism(run, shared.plan, points, real, [counts for counts, _ in looked])
         simulated = join([futures for _, futures in looked])
         task = load_task(trajectories / TASK)
         rows, bins = measure(store, task, points, real.take(shared.compared), simulated, shared.leaving, seed)
@@ -131,26 +131,26 @@ def _chosen(number: int, seed: int) -> Int[np.ndarray, " compared"]:
     return np.sort(generator(seed, "compared").permutation(number)[:MOST_COMPARED])
 
 
-def _look(shard: Shard, shared: _Shared) -> tuple[Counts, Futures]:
+def _look(part: tuple[Shard, pl.DataFrame], shared: _Shared) -> tuple[Counts, Futures]:
     """Counts of one shard's futures, and the first future of each point to be compared with train."""
     store = TokenStore(shared.tokens)
-    futures = simulated_futures(shard, store, shared.whose, shared.points)
+    futures = simulated_futures(part[0], store, part[1], shared.start)
     futures = futures.followed_until(shared.leaving[futures.point])
     first = np.unique(futures.point, return_index=True)[1]
     compared = first[np.isin(futures.point[first], shared.compared)]
-    return count(futures, shared.plan, shared.points.start), futures.take(compared)
+    return count(futures, shared.plan, shared.start), futures.take(compared)
 
 
-def _write_realism(run: StageRun, shared: _Shared, real: Futures, parts: list[Counts]) -> None:
+def _write_realism(run: StageRun, plan: Plan, points: Points, real: Futures, parts: list[Counts]) -> None:
     simulated = Counts(
         sparse.csr_array(sparse.vstack([part.top for part in parts])),
         np.concatenate([part.bottom for part in parts]),
     )
     found = compare(
-        shared.plan.items(),
-        count(real, shared.plan, shared.points.start),
+        plan.items(),
+        count(real, plan, points.start),
         simulated,
-        shared.points.frame["source_subject_id"].to_numpy(),
+        points.frame["source_subject_id"].to_numpy(),
     )
     REALISM.write(found, run.folder / "realism.parquet")
     run.notes["realism"] = summarise(found).rows(named=True)

@@ -19,6 +19,7 @@ from proband.evaluate.simulated.futures import (
     read_whose,
     real_futures,
     simulated_futures,
+    split_by_shard,
 )
 from proband.tokens.dataset import TokenStore
 from simulated_futures import hand_futures
@@ -96,8 +97,15 @@ def test_simulated_futures_are_read_as_they_were_written(
     whose = read_whose(trajectories["law"])
     points = read_points(whose, store)
     assert points.frame.height == len(points.row) == whose.height // 4
+    shards = list_shards(trajectories["law"])
+    parts = split_by_shard(whose, points, shards)
+    assert len(parts) > 1
+    assert pl.concat(parts).select(whose.columns).equals(whose)
     futures = join(
-        [simulated_futures(shard, store, whose, points) for shard in list_shards(trajectories["law"])]
+        [
+            simulated_futures(shard, store, part, points.start)
+            for shard, part in zip(shards, parts, strict=True)
+        ]
     )
     assert futures.point.tolist() == np.repeat(np.arange(len(points.row)), 4).tolist()
     assert (futures.died == (whose["end"] == "death").to_numpy()).all()
