@@ -20,42 +20,11 @@ from proband.ehr.meds import list_shards, read_shard
 from proband.ehr.outcomes import load_task
 from proband.forecast import forecast, shards, stage
 from proband.forecast.config import ForecastConfig
-from proband.model.checkpoint import save_model
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
 from proband.tokens.stage import TokensConfig
-from small_world import GENOME, random_model
 
-TASK = """
-outcomes:
-  d: {codes: X//D}
-  death: {codes: MEDS_DEATH}
-prediction: {years_after_entry: 4}
-horizons_years: [5, 1]
-"""
 CONFIG = ForecastConfig(paths=6, max_events=40)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("world")
-    events = known_law.simulate(150, 0)
-    known_law.write_meds(events, root / "meds")
-    tokens(root / "meds", root / "tokens", config=TokensConfig(min_subjects=1), workers=1)
-    (root / "task.yaml").write_text(TASK)
-    store = TokenStore(root / "tokens")
-    for name, extra in (("model", {}), ("model_genome", {"fusion": "prefix", "modalities": GENOME})):
-        model = random_model(
-            vocabulary_size=len(store.vocabulary), once=store.once.nonzero()[0].tolist(), context=32, **extra
-        )
-        (root / name).mkdir()
-        save_model(model, root / name, store.vocabulary.hash)
-    ids = store.subject_ids[::2].tolist()
-    scores = {"subject_id": ids} | {f"PGS{k}": [float(i % 3) for i in ids] for k in (1, 2, 3)}
-    (root / "genome").mkdir()
-    frame = pl.DataFrame(scores).with_columns(pl.col("^PGS.*$").cast(pl.Float32))
-    SCORES.write(frame, root / "genome" / "scores.parquet")
-    return root
 
 
 @pytest.fixture
@@ -159,10 +128,10 @@ def test_a_model_with_a_genome_runs_with_and_without_one(
 
 
 def test_net_risks_are_labelled_and_never_lower(
-    run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., pl.DataFrame], task_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = tmp_path / "task.yaml"
-    task.write_text(TASK.replace("  death: {codes: MEDS_DEATH}\n", ""))
+    task.write_text(task_text.replace("  death: {codes: MEDS_DEATH}\n", ""))
     many = CONFIG.model_copy(update={"paths": 200})
     net = run("net", task=task, config=many.model_copy(update={"net": True}))
     assert net["model"].unique().to_list() == ["model (net)"]
@@ -236,11 +205,12 @@ def test_unresolved_paths_are_reported(
 def test_bad_tasks_leave_nothing_behind(
     run: Callable[..., pl.DataFrame],
     tmp_path: Path,
+    task_text: str,
     change: tuple[str, str],
     error: type[Exception],
     message: str,
 ) -> None:
-    (tmp_path / "task.yaml").write_text(TASK.replace(*change))
+    (tmp_path / "task.yaml").write_text(task_text.replace(*change))
     with pytest.raises(error, match=message):
         run(task=tmp_path / "task.yaml")
     assert [path.name for path in tmp_path.iterdir()] == ["task.yaml"]
