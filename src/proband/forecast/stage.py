@@ -22,6 +22,7 @@ from proband.core.schema import join_parquet
 from proband.core.units import MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task, save_task, task_files
 from proband.forecast.config import ForecastConfig, precision_of
+from proband.forecast.figures import plot_curves
 from proband.forecast.outcomes import outcome_matrix, outcome_tokens
 from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
@@ -34,7 +35,7 @@ from proband.train.distributed import Team, join_team
 from proband.train.likelihood import say_absent
 from proband.train.machine import choose_device
 
-RISKS, CURVES, SHARDS = "risk.parquet", "curves.parquet", "shards"
+RISKS, CURVES, CURVES_PICTURE, SHARDS = "risk.parquet", "curves.parquet", "curves.png", "shards"
 _SHARD_POINTS = 150
 """Predictions after which what was found is kept: a minute's work or so. Fixed, so that an interrupted run
 may go on with another number of processes."""
@@ -231,6 +232,7 @@ def _finish(run: StageRun, plan: _Plan, shards: list[ShardFiles]) -> None:
     run.counts["num_rows"] = join_parquet([files.risk for files in shards], folder / RISKS)
     if config.curve_points:
         join_parquet([files.curves for files in shards], folder / CURVES)
+        plot_curves(folder / CURVES, folder / CURVES_PICTURE)
     save_task(plan.task, folder / "task.yaml")
     run.counts["num_predictions"] = len(points.rows)
     for at, name in enumerate(plan.job.outcomes):

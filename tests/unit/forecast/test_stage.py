@@ -166,6 +166,7 @@ def test_curves_rise_and_pass_through_the_risks(
     risk = run(config=config.model_copy(update={"curve_points": 20}))
     assert risks(risk) == pytest.approx(risks(run("plain", config=config)), abs=1e-12)
     curves = RISK.read(tmp_path / "out" / "curves.parquet")
+    assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert curves["horizon_years"].unique().sort().to_list() == [0.25 * (at + 1) for at in range(20)]
     keys = ["subject_id", "prediction_time", "outcome"]
     assert curves.join(risk, on=[*keys, "horizon_years", "risk"], how="semi").height == risk.height
