@@ -54,8 +54,9 @@ def nearness_figure(bins: Mapping[str, pl.DataFrame]) -> str:
             axis.set(ylabel="Share of futures below", ylim=(0, 1.02))
             for name, colour in (("real", _REAL), ("simulated", _SIMULATED)):
                 counts = table[f"num_{name}"].to_numpy()
-                x = [table["low"][0], *table["high"]]
-                y = [0.0, *np.cumsum(counts) / counts.sum()]
+                # Where the last bin ends would tell of the one future that lies farthest.
+                x = [table["low"][0], *table["high"][:-1]]
+                y = [0.0, *np.cumsum(counts)[:-1] / counts.sum()]
                 axis.plot(x, y, color=colour, linewidth=1.4, marker="o", markersize=2, label=name)
             axis.legend(frameon=False)
             as_percent(axis, "y")
@@ -91,7 +92,8 @@ def _ages(axis: Any, rows: pl.DataFrame) -> None:
         low = mine["other"].str.split("-").list.first().cast(pl.Float64)
         colour = COLOURS[number]
         axis.plot(low + 5, mine["real"], color=colour, linewidth=1.4, marker="o", markersize=3, label=code)
-        axis.plot(low + 5, mine["simulated"], color=colour, linewidth=1.2, linestyle="--")
+        open_ = {"marker": "o", "markersize": 3, "markerfacecolor": "white"}
+        axis.plot(low + 5, mine["simulated"], color=colour, linewidth=1.2, linestyle="--", **open_)
     if rows.height:
         axis.legend(frameon=False, fontsize=6.5)
     axis.set_ylim(bottom=0)

@@ -112,9 +112,9 @@ def _ratio(
 ) -> tuple[Float[np.ndarray, " items"], Float[np.ndarray, "subjects items"]]:
     """Ratio of the sums, NaN without a denominator, and each subject's part in its error."""
     total = bottom.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = top.sum(axis=0) / total
-        return ratio, (top - ratio * bottom) / total
+    total[total == 0] = np.nan  # an event at the very beginning of an age band may have no time around it
+    ratio = top.sum(axis=0) / total
+    return ratio, (top - ratio * bottom) / total
 
 
 def summarise(found: pl.DataFrame) -> pl.DataFrame:

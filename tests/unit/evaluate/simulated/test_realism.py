@@ -73,6 +73,9 @@ def test_an_item_without_denominator_has_no_value() -> None:
     found = compare(ITEM, counts(nothing, nothing), counts(np.ones(30), np.ones(30)), np.arange(30))
     assert found.row(0, named=True)["real"] is None
     assert found["simulated"].to_list() == [1.0]
+    timeless = compare(ITEM, counts(np.ones(30), nothing), counts(np.ones(30), np.ones(30)), np.arange(30))
+    assert timeless["real"].to_list() == [None]
+    assert timeless["z"].to_list() == [None]
 
 
 def test_the_summary_adjusts_for_the_number_of_tests() -> None:
