@@ -16,6 +16,8 @@ from proband.forecast.config import Estimator
 from proband.forecast.histories import history_lengths
 
 RISK_YEARS, PEOPLE, CORES, LIMIT_MINUTES = 5, 10_000, 2, 10
+SHARD = 150
+"""People that the forecast stage takes at a time."""
 FEW, MORE = 2, 8
 """Numbers of paths between which the cost of a path is told from that of a history."""
 
@@ -29,7 +31,7 @@ def biobank_figures(model: Path, tokens: Path, task: Path, *, quick: bool) -> di
         "mean_history_tokens": round(float(lengths.mean()), 1),
     }
     print("biobank", figures, flush=True)
-    sampled = people.sample(8 if quick else 100, 0)
+    sampled = people.sample(8 if quick else SHARD, 0)
     figures["panel"] = {name: panel(sampled, name, FEW, MORE) for name in ("scope", "reach")}
     print("panel", figures["panel"], flush=True)
     figures["errors"] = errors_at_equal_compute(people, *((8, 4) if quick else (24, 32)))
@@ -47,6 +49,7 @@ def _people(model: Path, tokens: Path, task: Path) -> Cohort:
 
 def panel(cohort: Cohort, estimator: Estimator, few: int, more: int) -> dict[str, float]:
     """How long ``PEOPLE`` take on ``CORES``, by the CPU seconds of a sample, and what is known then."""
+    sample_futures(cohort.sample(4, 0), estimator, few)  # compiles
     runs = {paths: sample_futures(cohort, estimator, paths) for paths in (few, more)}
     per_path = (runs[more].seconds - runs[few].seconds) / (more - few) / len(cohort)
     per_history = runs[few].seconds / len(cohort) - few * per_path
@@ -64,7 +67,7 @@ def panel(cohort: Cohort, estimator: Estimator, few: int, more: int) -> dict[str
         "paths_in_limit": round(float(affordable), 2),
         "mean_risk": round(float(risk), 5),
         "root_mean_square_error_then": round(float(np.sqrt(variance / paths)), 5),
-        "path_positions": runs[more].path_positions,
+        "events_per_path": round(runs[more].path_positions / len(cohort) / more, 1),
     }
 
 

@@ -100,7 +100,7 @@ def paths_for_ranking(cohort: Cohort, mc_paths: int, *, sets: int, check_paths: 
     risk = np.nan_to_num(reach.values[:, num_few:].mean(axis=1)).clip(0, 1)
     few = reach.values[:, :num_few]
     by_paths = {paths: _mean_auroc(asked, few, paths) for paths in FEW_PATHS}
-    target = _auroc_of_mc(asked, risk, mc_paths)
+    target, _ = _auroc_of_mc(asked, risk, mc_paths)
     return {
         "outcomes": list(asked.names),
         "incidence": asked.incidence().round(4).tolist(),
@@ -113,16 +113,19 @@ def paths_for_ranking(cohort: Cohort, mc_paths: int, *, sets: int, check_paths: 
         "reach_paths_needed": min((n for n, auroc in by_paths.items() if auroc >= target), default=None),
         "check_paths": check_paths,
         "check_auroc_really_drawn": round(_mean_auroc(asked, check.values, check_paths), 4),
-        "check_auroc_by_law": round(_auroc_of_mc(asked, risk, check_paths), 4),
+        "check_auroc_by_law": [round(value, 4) for value in _auroc_of_mc(asked, risk, check_paths)],
         "mc_ms_per_path": round(1000 * check.seconds / len(asked) / check_paths, 3),
         "reach_ms_per_path": round(1000 * reach.seconds / len(asked) / (2 * num_few), 3),
     }
 
 
-def _auroc_of_mc(cohort: Cohort, risk: Float[np.ndarray, "points outcomes"], paths: int) -> float:
-    """What mc's AUROC is on average, mean over outcomes."""
+def _auroc_of_mc(
+    cohort: Cohort, risk: Float[np.ndarray, "points outcomes"], paths: int
+) -> tuple[float, float]:
+    """Mean and standard deviation of mc's AUROC, mean over outcomes."""
     rng = np.random.default_rng(0)
-    return float(np.mean([_aurocs(cohort, rng.binomial(paths, risk) / paths) for _ in range(NUM_DRAWS)]))
+    drawn = [np.mean(_aurocs(cohort, rng.binomial(paths, risk) / paths)) for _ in range(NUM_DRAWS)]
+    return float(np.mean(drawn)), float(np.std(drawn, ddof=1))
 
 
 def _mean_auroc(cohort: Cohort, values: Float[np.ndarray, "points all outcomes"], paths: int) -> float:
