@@ -17,7 +17,7 @@ from proband.core.schema import RISK, SCORES, TRAJECTORIES
 from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.labels import labels
 from proband.ehr.meds import list_shards, read_shard
-from proband.ehr.outcomes import load_task
+from proband.ehr.outcomes import Task, load_task
 from proband.forecast import forecast, shards, stage
 from proband.forecast.config import ForecastConfig
 from proband.tokens import tokens
@@ -333,6 +333,37 @@ def test_patterns_alone(run: Callable[..., pl.DataFrame], tmp_path: Path) -> Non
         table = run(estimator, task=tmp_path / "patterns.yaml", config=config)
         assert set(table["outcome"]) == {"c_then_d", "two_b"}
         assert 0 < table["unresolved"].mean() < 1  # type: ignore[operator]
+
+
+def test_risks_are_shares_of_the_simulated_futures_as_labels_read_them(
+    run: Callable[..., pl.DataFrame], tmp_path: Path
+) -> None:
+    """The futures written as MEDS, history before them, and labelled like anybody's record."""
+    (tmp_path / "both.yaml").write_text(PATTERNS)
+    config = CONFIG.model_copy(update={"max_events": 400, "estimator": "mc", "with_history": True})
+    table = run(task=tmp_path / "both.yaml", config=config, trajectories=tmp_path / "futures")
+    assert table["unresolved"].max() == 0
+    at_once = load_task(tmp_path / "both.yaml").model_dump() | {
+        "prediction": {"years_after_entry": 0},
+        "washout_years": 0,
+    }
+    whose = pl.read_parquet(tmp_path / "futures" / "trajectories.parquet")
+    found = labels(tmp_path / "futures", Task.model_validate(at_once)).drop("prediction_time")
+    happened = found.join(whose, on="subject_id").select(
+        pl.col("source_subject_id").alias("subject_id"),
+        "prediction_time",
+        "outcome",
+        *(
+            ((pl.col("event") == 1) & (pl.col("time_years") <= years)).alias(f"{years:.1f}")
+            for years in (1, 5)
+        ),
+    )
+    key = ["subject_id", "prediction_time", "outcome"]
+    shares = happened.group_by(key).mean().sort(key)
+    wide = table.pivot("horizon_years", index=key, values="risk").sort(key)
+    assert wide.select(key).equals(shares.select(key))
+    for years in ("1.0", "5.0"):
+        assert shares[years].to_list() == pytest.approx(wide[years].to_list(), abs=1e-12)
 
 
 def test_paths_are_added_until_patterns_are_known_too(
