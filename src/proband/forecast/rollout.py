@@ -43,7 +43,7 @@ _FEWEST_READ = 4
 _READ_TOKENS = 8192
 """Tokens read together, at most."""
 _REFILL_SHARE = 8
-"""New histories are read when one slot in so many is empty: a few together are read faster than one."""
+"""New histories are read when one slot in so many is empty: many together are read faster than one."""
 _NO_ESCAPE = 1e-12
 """Π (1 − p) below which a path has nothing more to say: far below any sampling error."""
 
@@ -127,7 +127,7 @@ class _Rollout:
     def _refill(self) -> None:
         live = self.slots.live if self.slots else 0
         if not self.waiting and (self.budget.num_slots - live) * _REFILL_SHARE >= self.budget.num_slots:
-            self._start_histories(self.budget.num_slots - live)
+            self._start_histories()
         while self.waiting and self.slots and self.slots.live < self.budget.num_slots:
             started, slots = self.waiting[0], self.slots
             paths = started.next_paths(self.budget.num_slots - slots.live)
@@ -136,11 +136,9 @@ class _Rollout:
             if not started.left:
                 self.waiting.popleft()
 
-    def _start_histories(self, num_paths: int) -> None:
-        """Read the next histories of the queue, as many as their paths and the cache have room."""
-        number = min(
-            math.ceil(num_paths / self.question.num_paths), self.budget.num_histories - self.num_started
-        )
+    def _start_histories(self) -> None:
+        """Read the next histories of the queue, as many as the cache has room for."""
+        number = self.budget.num_histories - self.num_started
         points = np.array([self.queue.popleft() for _ in range(min(number, len(self.queue)))], dtype=np.int64)
         self.num_started += len(points)
         padded = _padded(self.lengths[points], self.cache.num_latents)
