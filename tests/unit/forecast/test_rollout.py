@@ -457,6 +457,29 @@ def test_what_runs_beside_it_does_not_change_a_trained_models_path_by_a_bit() ->
     assert equal(of(roll_out(model, taken(histories, np.array([1])), asked), 0), of(whole, 1))
 
 
+def test_a_history_is_read_once_and_every_event_at_most_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle rows counted, at most two positions are computed per event that is kept."""
+    model, histories = random_world(1, "none")
+    step, hidden, computed, prompts = Proband.step, Proband.hidden, [], []
+
+    def counted_step(self: Proband, tokens: Tensor, *rest: object) -> Tensor:
+        computed.append(len(tokens))
+        return step(self, tokens, *rest)  # type: ignore[arg-type]
+
+    def counted_hidden(self: Proband, tokens: Tensor, *rest: object) -> tuple[Tensor, list]:
+        prompts.append(len(tokens))
+        return hidden(self, tokens, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Proband, "step", counted_step)
+    monkeypatch.setattr(Proband, "hidden", counted_hidden)
+    outcomes = (torch.arange(8) == 3)[None]
+    asked = Question(outcomes, torch.tensor([4000 * DAY]), "mc", 7, 100, max_events=60, seed=0, record=True)
+    found = roll_out_all(model, histories, asked)
+    kept = sum(len(path.tokens) for one in found for path in one.trajectories)
+    assert sum(computed) <= 2 * kept
+    assert prompts == [4]  # three histories, filled up to the fewest that are read together
+
+
 def test_the_known_law_is_a_law() -> None:
     for state in known_law.NEXT:
         assert float(LAW.mass[state].sum()) == pytest.approx(1)
