@@ -31,6 +31,7 @@ class Cache:
         self.context = config.context
         self.num_latents = config.num_latents
         self.num_lead = math.ceil(config.num_latents / PAGE)
+        self._device = device
         self.pages = [
             Pages.empty(budget.num_pages, config.num_heads, config.head_dim, device) for _ in model.blocks
         ]
@@ -131,6 +132,7 @@ class Cache:
             self._skip[first],
             count if stays is None else np.where(stays, 0, count),
             self.num_lead,
+            self._device,
         )
 
     def _take(self, number: int) -> Int[np.ndarray, " number"]:

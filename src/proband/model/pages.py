@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +22,26 @@ from proband.model.rotary import Turn, rotate
 
 PAGE = 16
 """Positions of a page: as many as compiled code works on at once (:data:`proband.core.lanes.LANES`)."""
+
+
+class Places(NamedTuple):
+    """A window as tensors on the device of the pages.
+
+    Attributes:
+        table: Page numbers; 0 where nothing is read.
+        known: Positions that are read.
+        leading: Whether a page is a leading one.
+        live: Rows that hold a path.
+        page: The page to which each of them writes.
+        at: The position there.
+    """
+
+    table: Int[Tensor, "rows wide"]
+    known: Bool[Tensor, "rows wide page"]
+    leading: Bool[Tensor, " wide"]
+    live: Int[Tensor, " live"]
+    page: Int[Tensor, " live"]
+    at: Int[Tensor, " live"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,7 @@ class Window:
         skip: Positions of that page that are no longer read.
         count: End of the pages in use; 0 for a row that holds no path.
         num_lead: Leading pages, which are always read.
+        device: Where the pages lie.
     """
 
     table: Int[np.ndarray, "rows width"]
@@ -44,11 +66,32 @@ class Window:
     skip: Int[np.ndarray, " rows"]
     count: Int[np.ndarray, " rows"]
     num_lead: int
+    device: torch.device | str = "cpu"
 
     @functools.cached_property
     def order(self) -> Int[np.ndarray, " rows"]:
         """All rows; those that share a first page lie next to each other."""
         return np.argsort(self.table[:, 0], kind="stable")
+
+    @functools.cached_property
+    def places(self) -> Places:
+        """The window as tensors, made once for all blocks."""
+        wide = max(int(self.count.max()), 1)
+        page, at = np.arange(wide), np.arange(PAGE)
+        read = (page < self.count[:, None]) & ((page >= self.begin[:, None]) | (page < self.num_lead))
+        first = np.where(page == self.begin[:, None], self.skip[:, None], 0)
+        known = read[..., None] & (at < self.used[:, :wide, None]) & (at >= first[..., None])
+        live = np.flatnonzero(self.count)
+        own = live, self.count[live] - 1
+        arrays = (
+            np.where(read, self.table[:, :wide], 0),
+            known,
+            page < self.num_lead,
+            live,
+            self.table[own].astype(np.int64),
+            self.used[own].astype(np.int64) - 1,
+        )
+        return Places(*(torch.from_numpy(array).to(self.device) for array in arrays))
 
 
 @dataclass(frozen=True)
@@ -90,16 +133,12 @@ class Pages:
 
     def write(
         self,
-        window: Window,
+        places: Places,
         keys: Float[Tensor, "rows heads head_dim"],
         values: Float[Tensor, "rows heads head_dim"],
     ) -> None:
         """Write each row's own token to the last position its window uses."""
-        rows = np.flatnonzero(window.count)
-        last = window.count[rows] - 1
-        page = torch.from_numpy(window.table[rows, last].astype(np.int64)).to(self.keys.device)
-        at = torch.from_numpy(window.used[rows, last].astype(np.int64) - 1).to(self.keys.device)
-        live = torch.from_numpy(rows).to(self.keys.device)
+        live, page, at = places.live, places.page, places.at
         self.keys[page, :, :, at] = keys[live]
         self.values[page, :, at, : values.shape[-1]] = values[live]
 
@@ -166,17 +205,11 @@ def attend_gathered(
     """:func:`attend` on any device, with each row's pages gathered to one stretch."""
     q, k = rotate(projected[:, None, :2], turn)[:, 0].unbind(1)
     q_lead = q if lead_turn is None else rotate(q[:, None, None], lead_turn)[:, 0, 0]
-    pages.write(window, k, projected[:, 2])
-    rows, heads, size = q.shape
-    wide = max(int(window.count.max()), 1)
-    page, at = np.arange(wide), np.arange(PAGE)
-    read = (page < window.count[:, None]) & ((page >= window.begin[:, None]) | (page < window.num_lead))
-    first = np.where(page == window.begin[:, None], window.skip[:, None], 0)
-    known = read[..., None] & (at < window.used[:, :wide, None]) & (at >= first[..., None])
-    table = torch.from_numpy(np.where(read, window.table[:, :wide], 0)).to(q.device)
-    leading = torch.arange(wide, device=q.device) < window.num_lead
-    chosen = torch.where(leading[:, None, None], q_lead[:, None], q[:, None])
-    scores = torch.einsum("rjhd,rjhdt->rhjt", chosen, pages.keys[table]) * size**-0.5
-    scores = scores.masked_fill(~torch.from_numpy(known).to(q.device)[:, None], -torch.inf)
-    weights = scores.flatten(2).softmax(-1).nan_to_num().view(rows, heads, wide, PAGE)
-    return torch.einsum("rhjt,rjhtd->rhd", weights, pages.values[table])[..., :size]
+    places = window.places
+    pages.write(places, k, projected[:, 2])
+    chosen = torch.where(places.leading[:, None, None], q_lead[:, None], q[:, None])
+    scores = torch.einsum("rjhd,rjhdt->rhjt", chosen, pages.keys[places.table]) * q.shape[-1] ** -0.5
+    scores = scores.masked_fill(~places.known[:, None], -torch.inf)
+    weights = scores.flatten(2).softmax(-1).nan_to_num().view_as(scores)
+    mixed = torch.einsum("rhjt,rjhtd->rhd", weights, pages.values[places.table])
+    return mixed[..., : q.shape[-1]]

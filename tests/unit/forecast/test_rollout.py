@@ -18,6 +18,8 @@ from proband.forecast.histories import Histories, read_histories
 from proband.forecast.sampler import draw_codes, path_uniforms
 from proband.forecast.slots import Slots
 from proband.forecast.sums import Finished, PathValues, Precision, Question
+from proband.model import attention
+from proband.model.pages import attend_gathered
 from proband.model.rotary import rotate
 from proband.model.transformer import Proband
 from small_world import DAY, GENOME, PANEL, HandStore, Record, random_model
@@ -455,6 +457,16 @@ def test_what_runs_beside_it_does_not_change_a_trained_models_path_by_a_bit() ->
     asked = Question(outcomes, torch.tensor([4000 * DAY]), "reach", 7, 16, 60, 0)
     whole = roll_out(model, histories, asked)
     assert equal(of(roll_out(model, taken(histories, np.array([1])), asked), 0), of(whole, 1))
+
+
+def test_attention_as_other_devices_compute_it_gives_the_same_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, histories = random_world(2, "adapter", 16)
+    asked = Question((torch.arange(8) == 5)[None], torch.tensor([4000 * DAY]), "scope", 7, 8, 40, seed=0)
+    compiled = roll_out(model, histories, asked)
+    monkeypatch.setattr(attention, "attend", attend_gathered)
+    gathered = roll_out(model, histories, asked)
+    assert torch.allclose(gathered.value, compiled.value, atol=1e-5)
+    assert not torch.equal(gathered.value, compiled.value)  # it was another computation
 
 
 def test_a_history_is_read_once_and_every_event_at_most_once(monkeypatch: pytest.MonkeyPatch) -> None:
