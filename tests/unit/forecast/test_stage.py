@@ -458,6 +458,24 @@ def test_shards_processes_and_interruptions_change_no_trajectory(
     assert (tmp_path / "parts" / "manifest.json").stat().st_mtime_ns == before
 
 
+def test_a_run_stopped_between_its_two_outputs_goes_on(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("whole", trajectories=tmp_path / "all")
+
+    def stopped(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "save_task", stopped)  # the futures have one of their own
+        with pytest.raises(KeyboardInterrupt):
+            run(trajectories=tmp_path / "futures", workers=1)
+    assert (tmp_path / "futures").exists()
+    assert not (tmp_path / "out").exists()
+    assert run(trajectories=tmp_path / "futures", workers=1).equals(whole)
+    assert futures(tmp_path / "futures").equals(futures(tmp_path / "all"))
+
+
 def test_with_precision_each_future_still_has_a_subject_of_its_own(
     run: Callable[..., pl.DataFrame], tmp_path: Path
 ) -> None:
