@@ -142,27 +142,28 @@ def _fetch_part(pages: Any, page: int, size: int, part: int, parts: int) -> None
 
 @inlined
 def _score_group(scratch: Any, read: Any, shared: int, keys: Any, values: Any, heads: int) -> None:
-    """Scores of a group of rows at all their pages: first at shared ones, page by page, then at their own."""
+    """Scores of a group of rows: first at shared pages, page by page, while their own are fetched."""
     key_size, value_size = keys.size // len(keys), values.size // len(values)
     flat_keys, flat_values = keys.reshape(-1), values.reshape(-1)
     for j in range(shared):
         page, ahead = np.int64(read.table[read.rows[0], j]), np.int64(read.table[read.rows[0], j + 1])
         for g in range(len(read.rows)):
-            # Each row asks for a part of what comes next, so that not all is asked for at once.
+            r = read.rows[g]
             _fetch_part(flat_keys, ahead, key_size, g, len(read.rows))
             _fetch_part(flat_values, page, value_size, g, len(read.rows))
-            if _reads(read, read.rows[g], j):
+            if shared + j < read.count[r]:
+                _fetch_part(flat_keys, np.int64(read.table[r, shared + j]), key_size, 0, 1)
+            if _reads(read, r, j):
                 _score_page(scratch, read, g, j, flat_keys, page, heads)
     for g in range(len(read.rows)):
         r = read.rows[g]
         for j in range(shared, read.count[r]):
-            if _reads(read, r, j):
-                ends = j + 1 == read.count[r]
-                after = read.rows[min(g + 1, len(read.rows) - 1)] if ends else r
-                ahead = np.int64(read.table[after, shared if ends else j + 1])
-                page = np.int64(read.table[r, j])
-                _fetch_part(flat_keys, ahead, key_size, 0, 1)
+            page = np.int64(read.table[r, j])
+            if j >= 2 * shared:  # not fetched while the row had its turns
                 _fetch_part(flat_values, page, value_size, 0, 1)
+            if j + 1 >= 2 * shared and j + 1 < read.count[r]:
+                _fetch_part(flat_keys, np.int64(read.table[r, j + 1]), key_size, 0, 1)
+            if _reads(read, r, j):
                 _score_page(scratch, read, g, j, flat_keys, page, heads)
 
 
@@ -201,18 +202,21 @@ def _mix_page(scratch: Any, read: Any, g: int, j: int, values: Any, page: int, h
 def _mix_group(
     scratch: Any, read: Any, shared: int, keys: Any, values: Any, heads: int, following: Any
 ) -> None:
-    """Sum up the values that a group of rows reads, weighted, while the pages that the rows ``following``
-    will write to are fetched."""
-    flat_keys, flat_values, key_size = keys.reshape(-1), values.reshape(-1), keys.size // len(keys)
+    """Sum up the values that a group of rows reads, weighted; the rows ``following`` come next."""
+    key_size, value_size = keys.size // len(keys), values.size // len(values)
+    flat_keys, flat_values = keys.reshape(-1), values.reshape(-1)
     scratch.mixed[:] = 0
     for j in range(shared):
         page = np.int64(read.table[read.rows[0], j])
         for g in range(len(read.rows)):
-            if _reads(read, read.rows[g], j):
+            r = read.rows[g]
+            if shared + j < read.count[r]:
+                _fetch_part(flat_values, np.int64(read.table[r, shared + j]), value_size, 0, 1)
+            if _reads(read, r, j):
                 _mix_page(scratch, read, g, j, flat_values, page, heads)
     for g in range(len(read.rows)):
         r = read.rows[g]
-        if g < len(following) and read.count[following[g]]:
+        if g < len(following) and read.count[following[g]]:  # where a key is to be written
             own = np.int64(read.table[following[g], read.count[following[g]] - 1])
             _fetch_part(flat_keys, own, key_size, 0, 1)
         for j in range(shared, read.count[r]):
