@@ -2,7 +2,7 @@
 the true risks of a synthetic biobank.
 
     proband forecast MODEL TOKENS RISK --task TASK
-    proband evaluate RISK BIOBANK/truth/risk.parquet MEDS RESULTS --no-baselines
+    proband evaluate RISK BIOBANK/truth/risk.parquet --meds MEDS --out RESULTS --no-baselines
     python experiments/zero_shot_calibration.py RESULTS RISK BIOBANK/truth/risk.parquet OUT --horizon 5
 
 What happened has the noise of few cases and of censoring; a true risk (the oracle's, from simulated futures
@@ -36,7 +36,8 @@ def pairs(risk: Path, oracle: Path, labels: Path, horizon: float) -> pl.DataFram
     )
     true = truth.select(*KEY, pl.col("risk").alias("true_risk"))
     happened = LABELS.read(labels).select("subject_id", "prediction_time", "outcome", "time_years", "event")
-    return model.join(true, on=KEY).join(happened, on=KEY[:3]).sort(KEY)
+    joined = model.join(true, on=KEY).join(happened, on=KEY[:3])
+    return joined.sort("outcome", "subject_id", "prediction_time")
 
 
 def groups_of(people: pl.DataFrame, horizon: float) -> pl.DataFrame:
