@@ -61,6 +61,7 @@ class _Tokens:
         self.vocabulary = vocabulary
         self.codes = vocabulary.base_codes()
         self.low, self.high = vocabulary.value_bounds().T
+        self.said: set[str] = set()
 
     def named(self, step: Codes) -> Bool[np.ndarray, " vocabulary"]:
         """Tokens of the step's codes, whatever their values."""
@@ -95,10 +96,13 @@ class _Tokens:
         parts = [f"from {self.low[bins].min():g}"] if step.above is not None and bins.any() else []
         parts += [f"below {self.high[bins].max():g}"] if step.below is not None and bins.any() else []
         others = f" (so of {len(partly) - 1} more codes)" if len(partly) > 1 else ""
-        say(
+        line = (
             f"forecast: {name} asks for {partly[0]} {_bounds(step)}; by the edges of the model's value bins "
             f"those {' and '.join(parts) or 'of none'} count{others}"
         )
+        if line not in self.said:  # two steps may ask for the same
+            say(line)
+        self.said.add(line)
 
     def unknown(self, outcomes: Mapping[str, Codes]) -> ConfigError:
         """No token is of the codes of these outcomes."""

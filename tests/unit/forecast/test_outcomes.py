@@ -88,6 +88,12 @@ def test_of_several_codes_the_first_is_said(capsys: pytest.CaptureFixture[str]) 
     assert "(so of 1 more codes)" in line
 
 
+def test_steps_that_ask_for_the_same_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    low = {"codes": "LAB//1", "below": 6}
+    assert tokens_of(d={"steps": [low, low]}) == {"d": [[4], [4]]}
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_bounds_beyond_all_edges_or_on_codes_without_values_are_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"outcome d; found LAB//1 above 7, bins with edges 4.5, 7; .*--num-b"
