@@ -89,18 +89,21 @@ def _score(q: Any, at: int, size: int, keys: Any, here: int) -> Any:
 
 
 @inlined
-def _add_values(s: Any, at: int, used: int, values: Any, here: int, wide: int, mixed: Any, to: int) -> None:
-    """Add a page's values, weighted by ``s[at:]``, to ``mixed[to:]``."""
+def _add_values(s: Any, at: int, values: Any, here: int, wide: int, mixed: Any, to: int) -> None:
+    """Add a page's values, weighted by ``s[at:]``, to ``mixed[to:]``; weights of unused positions are 0."""
     zero = spread(np.float32(0))
-    for d in range(0, wide, LANES):
-        m0, m1, m2, m3 = load(mixed, to + d), zero, zero, zero
-        for t in range(0, used, 4):
+    for d in range(0, wide, 2 * LANES):
+        m0, n0 = load(mixed, to + d), load(mixed, to + d + LANES)
+        m1, n1 = zero, zero
+        for t in range(0, LANES, 2):
             v = here + t * wide + d
-            m0 = multiply_add(spread_from(s, at + t), load(values, v), m0)
-            m1 = multiply_add(spread_from(s, at + t + 1), load(values, v + wide), m1)
-            m2 = multiply_add(spread_from(s, at + t + 2), load(values, v + 2 * wide), m2)
-            m3 = multiply_add(spread_from(s, at + t + 3), load(values, v + 3 * wide), m3)
-        store(mixed, to + d, (m0 + m1) + (m2 + m3))
+            x, y = spread_from(s, at + t), spread_from(s, at + t + 1)
+            m0 = multiply_add(x, load(values, v), m0)
+            n0 = multiply_add(x, load(values, v + LANES), n0)
+            m1 = multiply_add(y, load(values, v + wide), m1)
+            n1 = multiply_add(y, load(values, v + wide + LANES), n1)
+        store(mixed, to + d, m0 + m1)
+        store(mixed, to + d + LANES, n0 + n1)
 
 
 @inlined
@@ -191,11 +194,11 @@ def _weigh(scratch: Any, read: Any, g: int, h: int, heads: int) -> Any:
 @inlined
 def _mix_page(scratch: Any, read: Any, g: int, j: int, values: Any, page: int, heads: int) -> None:
     """Add what row g reads at its page j."""
-    r, width, wide = read.rows[g], read.table.shape[1], len(scratch.mixed) // (_GROUP * heads)
+    width, wide = read.table.shape[1], len(scratch.mixed) // (_GROUP * heads)
     for h in range(heads):
         weights = ((g * heads + h) * width + j) * LANES
         here, to = (page * heads + h) * LANES * wide, (g * heads + h) * wide
-        _add_values(scratch.scores, weights, np.int64(read.used[r, j]), values, here, wide, scratch.mixed, to)
+        _add_values(scratch.scores, weights, values, here, wide, scratch.mixed, to)
 
 
 @inlined
@@ -270,7 +273,7 @@ def attend_paged(
         lead_turn: Of the further turn of queries to leading pages; no rows if there is none.
         keys: (pages, heads, head_dim, page), a page being as long as there are lanes; each row's key is
             written to its last position in use.
-        values: (pages, heads, page, head_dim filled up to whole lanes); likewise.
+        values: (pages, heads, page, head_dim filled up to a multiple of twice the lanes); likewise, finite.
         table: Page numbers (rows, width).
         used: Positions in use per page (rows, width).
         begin: First page after the leading ones that is read.

@@ -100,7 +100,7 @@ class Pages:
 
     Attributes:
         keys: By head, one after another along the last axis.
-        values: Likewise, one row each, filled up to a whole number of ``PAGE`` with zeros.
+        values: Likewise, one row each, filled up with zeros to a multiple of twice the lanes.
     """
 
     keys: Float[Tensor, "pages heads head_dim page"]
@@ -149,7 +149,7 @@ def page_bytes(num_heads: int, head_dim: int) -> int:
 
 
 def _wide(head_dim: int) -> int:
-    return PAGE * math.ceil(head_dim / PAGE)
+    return 2 * PAGE * math.ceil(head_dim / (2 * PAGE))
 
 
 def attend(
