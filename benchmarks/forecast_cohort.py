@@ -17,11 +17,11 @@ from torch import Tensor
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import Task
 from proband.forecast.config import Estimator
-from proband.forecast.histories import Histories, history_lengths, read_histories
 from proband.forecast.outcomes import outcome_matrix, outcome_tokens
+from proband.forecast.paths.histories import Histories, history_lengths, read_histories
+from proband.forecast.paths.question import Question, Trajectory
+from proband.forecast.paths.rollout import roll_out
 from proband.forecast.risk import prediction_points
-from proband.forecast.rollout import roll_out
-from proband.forecast.sums import Question, Trajectory
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore

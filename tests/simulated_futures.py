@@ -16,8 +16,8 @@ from proband.ehr.outcomes import Task
 from proband.evaluate.simulated.futures import Futures as FlatFutures
 from proband.forecast.config import ForecastConfig
 from proband.forecast.outcomes import outcome_tokens
+from proband.forecast.paths.question import Trajectory
 from proband.forecast.risk import Points, prediction_points
-from proband.forecast.sums import Trajectory
 from proband.forecast.trajectories import Futures, write_dataset, write_part
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore

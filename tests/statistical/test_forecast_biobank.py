@@ -12,11 +12,11 @@ import torch
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import load_task
 from proband.forecast.estimators import Risks, estimate, stacked
-from proband.forecast.histories import Histories, history_lengths, read_histories
 from proband.forecast.outcomes import outcome_matrix, outcome_tokens
+from proband.forecast.paths.histories import Histories, history_lengths, read_histories
+from proband.forecast.paths.question import Question
+from proband.forecast.paths.rollout import roll_out
 from proband.forecast.risk import prediction_points
-from proband.forecast.rollout import roll_out
-from proband.forecast.sums import Question
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
 

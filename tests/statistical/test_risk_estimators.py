@@ -5,6 +5,7 @@ Thousands of subjects with independent paths: a z-test of their mean, and the co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor
 
 from known_law import CODES, DEATH, A, B, C, D, KnownLaw, exact_net_risk, exact_risk
-from proband.forecast.estimators import Risks, estimate, stacked
-from proband.forecast.histories import Histories
-from proband.forecast.rollout import roll_out
-from proband.forecast.sums import Precision, Question
+from proband.forecast.estimators import Precision, Risks, estimate, stacked
+from proband.forecast.paths.histories import Histories
+from proband.forecast.paths.question import Finished, Question
+from proband.forecast.paths.rollout import roll_out
 
 pytestmark = pytest.mark.slow
 
@@ -54,14 +55,20 @@ def question(estimator: str, *outcomes: int, **changes: object) -> Question:
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
-def risks(law: KnownLaw, state: int, number: int, asked: Question) -> Risks:
+def risks(
+    law: KnownLaw,
+    state: int,
+    number: int,
+    asked: Question,
+    is_enough: Callable[[Finished], bool] | None = None,
+) -> Risks:
     subjects = histories(state, number)
 
     def read(index: np.ndarray) -> Histories:
         items = {name: value[index] for name, value in vars(subjects).items() if name != "modalities"}
         return Histories(**items, modalities={})
 
-    found = roll_out(law, read, subjects.lengths.numpy(), asked)
+    found = roll_out(law, read, subjects.lengths.numpy(), asked, is_enough=is_enough)
     return stacked([estimate(one.values, asked.estimator) for one in found])
 
 
@@ -144,8 +151,13 @@ def test_an_estimator_that_drops_unresolved_paths_fails() -> None:
 def test_drawing_until_a_precision_adds_little_bias(estimator: str) -> None:
     """Whoever stops when the error looks small stops a little early: less than a tenth of the error asked."""
     wanted = 0.01
-    asked = question(estimator, D, num_paths=32, max_paths=2048, precision=Precision(absolute=wanted))
-    found = risks(LAW, A, 250, asked)
+    asked, precision = question(estimator, D, num_paths=32, max_paths=2048), Precision(absolute=wanted)
+
+    def is_enough(one: Finished) -> bool:
+        known = estimate(one.values, asked.estimator)
+        return bool(precision.reached(known.risk, known.standard_error).all())
+
+    found = risks(LAW, A, 250, asked, is_enough)
     truth = exact_risk(LAW, A, HORIZONS[1], WAITED)
     own = found.risk[:, 0, 1]
     assert float(found.standard_error.max()) <= wanted

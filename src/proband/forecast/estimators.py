@@ -19,11 +19,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from proband.forecast.config import Estimator
-from proband.forecast.sums import PathValues
+from proband.forecast.paths.question import PathValues
 
 _PSEUDO_PATHS = 4
 """Paths that mc's error counts beside the real ones, half of which hit: a share of 0 is not known exactly
@@ -47,6 +47,23 @@ class Risks:
     unresolved: Float[Tensor, "*subjects outcomes horizons"]
     low: Float[Tensor, "*subjects outcomes horizons"]
     high: Float[Tensor, "*subjects outcomes horizons"]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """When a risk is known well enough.
+
+    Attributes:
+        absolute: Largest standard error.
+        relative: The same as a share of the risk; the larger of the two counts.
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def reached(self, risk: Float[Tensor, "*n"], standard_error: Float[Tensor, "*n"]) -> Bool[Tensor, "*n"]:
+        """Whether each standard error is small enough."""
+        return standard_error <= (risk * self.relative).clamp(min=self.absolute)
 
 
 def estimate(paths: PathValues, estimator: Estimator, after_gap: bool = False) -> Risks:

@@ -16,12 +16,12 @@ from jaxtyping import Int
 
 from proband.core.schema import RISK
 from proband.forecast.config import ForecastConfig
-from proband.forecast.estimators import Risks, estimate, side_by_side, stacked
-from proband.forecast.histories import Histories, history_lengths, read_histories
+from proband.forecast.estimators import Precision, Risks, estimate, side_by_side, stacked
+from proband.forecast.paths.histories import Histories, history_lengths, read_histories
+from proband.forecast.paths.question import Finished, PathValues, Question, Trajectory
+from proband.forecast.paths.rollout import roll_out
 from proband.forecast.patterns import TokenPattern, pattern_values
 from proband.forecast.risk import Points, risk_table
-from proband.forecast.rollout import roll_out
-from proband.forecast.sums import Finished, Question, Trajectory
 from proband.forecast.trajectories import Futures, write_part
 from proband.model.checkpoint import load_model
 from proband.model.hub import CONFIG, VOCABULARY, WEIGHTS
@@ -42,6 +42,8 @@ class Job:
         question: What is asked.
         outcomes: Names of the outcomes: those of the question, then those of the patterns.
         patterns: Outcomes that take several events.
+        after_gap: The question's first horizon is a blanking gap.
+        precision: How well each risk must be known.
         horizons_years: Horizons that are reported, ascending: the question's without a blanking gap.
         task_horizons: Those of them that the task names; the others are for curves.
         config: Settings.
@@ -53,6 +55,8 @@ class Job:
     question: Question
     outcomes: tuple[str, ...]
     patterns: tuple[TokenPattern, ...]
+    after_gap: bool
+    precision: Precision | None
     horizons_years: tuple[float, ...]
     task_horizons: frozenset[float]
     config: ForecastConfig
@@ -129,42 +133,34 @@ def forecast_shard(
         chosen = order[index]
         return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
 
-    patterns = _Patterns(job, store, points, order)
+    answers = _Answers(job, store, points, order)
+    is_enough = answers.are_known if job.precision else None
     found: dict[int, Risks] = {}
     paths: dict[int, list[Trajectory]] = {}
     num_paths = np.zeros(len(order), dtype=np.int64)
     with one_thread():
         asked = ~points.prevalent[order, : len(job.question.outcomes)]
-        for finished in roll_out(
-            model, read, lengths[order], job.question, memory_gib, asked, patterns.are_known
-        ):
+        for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked, is_enough):
             at = int(order[finished.point])
             num_paths[at] = finished.values.value.shape[0]
             paths[at] = finished.trajectories if job.config.trajectories else []
-            found[at] = side_by_side([*_set_risks(finished, job.question), *patterns.risks(finished)])
+            found[at] = answers.risks(finished)
     _write_risks(files, points, stacked([found[at] for at in range(len(order))]), num_paths, job)
     if job.config.trajectories:
-        futures = _futures(files, points, [paths[at] for at in range(len(order))], job.question)
+        futures = _futures(files, points, [paths[at] for at in range(len(order))], job)
         write_part(store, futures, files.trajectories, job.config.with_history)
 
 
-def _futures(files: ShardFiles, points: Points, paths: list[list[Trajectory]], question: Question) -> Futures:
+def _futures(files: ShardFiles, points: Points, paths: list[list[Trajectory]], job: Job) -> Futures:
     """The shard's simulated futures; each point has room for as many subjects as it may have paths."""
-    room = question.max_paths if question.precision else question.num_paths
+    room = job.question.max_paths if job.precision else job.question.num_paths
     first_ids = 1 + room * (files.first_point + np.arange(len(paths), dtype=np.int64))
-    return Futures(points, paths, first_ids, int(question.horizons[-1]))
-
-
-def _set_risks(finished: Finished, question: Question) -> list[Risks]:
-    """Risks of sets of codes, if any are asked about."""
-    if not len(question.outcomes):
-        return []
-    return [estimate(finished.values, question.estimator, question.after_gap)]
+    return Futures(points, paths, first_ids, int(job.question.horizons[-1]))
 
 
 @dataclass(frozen=True)
-class _Patterns:
-    """Outcomes that take several events: counted on whole paths, as mc does, whatever the estimator.
+class _Answers:
+    """What the paths of a point answer.
 
     Attributes:
         job: What is asked.
@@ -178,26 +174,29 @@ class _Patterns:
     points: Points
     order: Int[np.ndarray, " points"]
 
-    def risks(self, finished: Finished) -> list[Risks]:
-        """Risks of patterns, if any are asked about."""
-        if not self.job.patterns:
-            return []
-        at, question = self.order[finished.point], self.job.question
+    def risks(self, finished: Finished) -> Risks:
+        """Risks of sets of codes by the estimator, then those of patterns, which need whole paths, by mc."""
+        question, parts = self.job.question, []
+        if len(question.outcomes):
+            parts.append(estimate(finished.values, question.estimator, self.job.after_gap))
+        if self.job.patterns:
+            parts.append(estimate(self._patterns(finished), "mc", self.job.after_gap))
+        return side_by_side(parts)
+
+    def _patterns(self, finished: Finished) -> PathValues:
+        at = self.order[finished.point]
         start = int(self.points.start[at])
         tokens, minutes = self.store.record(int(self.points.rows[at]))
         past = slice(int(np.searchsorted(minutes, start, side="right")))
-        record = (tokens[past], minutes[past])
-        values = pattern_values(self.job.patterns, record, start, question.horizons, finished.trajectories)
-        return [estimate(values, "mc", question.after_gap)]
+        record, horizons = (tokens[past], minutes[past]), self.job.question.horizons
+        return pattern_values(self.job.patterns, record, start, horizons, finished.trajectories)
 
     def are_known(self, finished: Finished) -> bool:
         """Whether so many paths are enough for the precision asked for."""
-        question = self.job.question
-        wanted = ~self.points.prevalent[self.order[finished.point], len(question.outcomes) :]
-        return question.precision is None or all(
-            bool(question.precision.reached(one.risk, one.standard_error)[torch.from_numpy(wanted)].all())
-            for one in self.risks(finished)
-        )
+        assert self.job.precision
+        found = self.risks(finished)
+        wanted = torch.from_numpy(~self.points.prevalent[self.order[finished.point]])
+        return bool(self.job.precision.reached(found.risk, found.standard_error)[wanted].all())
 
 
 def _write_risks(

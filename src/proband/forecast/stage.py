@@ -6,33 +6,24 @@ import contextlib
 import functools
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 
 from proband.core.engine import available_cores
-from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, hash_file, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
 from proband.core.schema import join_parquet
-from proband.core.units import MINUTES_PER_DAY, years_to_minutes
-from proband.ehr.outcomes import Task, load_task, save_task, task_files
+from proband.ehr.outcomes import save_task, task_files
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.figures import plot_curves
-from proband.forecast.outcomes import outcome_matrix, outcome_tokens
-from proband.forecast.patterns import token_patterns
-from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
-from proband.forecast.shards import Job, ShardFiles, forecast_shard, input_files, opened
-from proband.forecast.sums import Precision, Question
+from proband.forecast.plan import Plan, make_plan
+from proband.forecast.shards import ShardFiles, forecast_shard, input_files
 from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
-from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, modality_files
 from proband.train.distributed import Team, join_team
-from proband.train.likelihood import say_absent
 from proband.train.machine import choose_device
 
 RISKS, CURVES, CURVES_PICTURE, SHARDS = "risk.parquet", "curves.parquet", "curves.png", "shards"
@@ -92,7 +83,7 @@ def forecast(
         )
         if all(done):
             return
-        plan = team.decide(lambda: _plan(model, tokens, files, task, config))
+        plan = team.decide(lambda: make_plan(model, tokens, files, task, config))
         reads = [*input_files(model, tokens, files), *task_inputs]
         with _work_folder(team, out, config, reads, overwrite) as work:
             shards = _forecast_all(plan, work, team, workers)
@@ -107,76 +98,6 @@ def forecast(
                 _say_what_was_found(run, plan, out)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is to be done.
-
-    Attributes:
-        job: What is asked of every point.
-        points: Prediction points.
-        task: The task.
-        counts: Predictions without each modality that the model reads, subjects without a prediction.
-        shares: Share of the train subjects' time to each horizon that was observed.
-    """
-
-    job: Job
-    points: Points
-    task: Task
-    counts: dict[str, int]
-    shares: dict[str, float]
-
-
-def _plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, config: ForecastConfig) -> _Plan:
-    question = load_task(task)
-    loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
-    outcomes = outcome_tokens(store.vocabulary, question)
-    patterns = tuple(token_patterns(question, outcomes).values())
-    horizons, asked = _question(store, outcomes, question, config)
-    say_absent("forecast", loaded.config, files)
-    points = prediction_points(store, question, config.split, outcomes)
-    task_horizons = frozenset(question.horizons_years)
-    counts = never_asked(store, question, config.split)
-    for name in loaded.config.modalities:
-        known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
-        counts[f"num_without_{name}"] = len(points.rows) - int(known)
-    job = Job(model, tokens, files, asked, tuple(outcomes), patterns, horizons, task_horizons, config)
-    return _Plan(job, points, question, counts, observed_shares(store, question))
-
-
-def _question(
-    store: TokenStore, outcomes: dict[str, np.ndarray], task: Task, config: ForecastConfig
-) -> tuple[tuple[float, ...], Question]:
-    """Horizons in years, and what is asked of the paths."""
-    last = max(task.horizons_years)
-    grid = [last * (at + 1) / config.curve_points for at in range(config.curve_points)]
-    years = tuple(sorted({*task.horizons_years, *grid}))
-    gap = round(task.gap_days * MINUTES_PER_DAY)
-    if gap >= years_to_minutes(min(task.horizons_years)):
-        found = f"gap_days {task.gap_days:g}"
-        raise ConfigError("the gap reaches the first horizon", found=found, expected="a shorter gap_days")
-    years = tuple(horizon for horizon in years if years_to_minutes(horizon) > gap)
-    horizons = [years_to_minutes(horizon) for horizon in years]
-    death = store.vocabulary.death
-    mortal = [name for name, members in outcomes.items() if members[:, death].any()]
-    if config.net and mortal:
-        remedy = "leave it out of the task, or leave --net out"
-        raise ConfigError("no death in a world without death", where=f"outcome {mortal[0]}", remedy=remedy)
-    return years, Question(
-        outcomes=outcome_matrix(outcomes),
-        horizons=torch.tensor([gap, *horizons] if gap else horizons),
-        estimator=config.estimator,
-        death=death,
-        num_paths=config.paths,
-        max_events=config.max_events,
-        seed=config.seed,
-        net=config.net,
-        after_gap=gap > 0,
-        precision=Precision(*precision_of(config.precision)) if config.precision else None,
-        max_paths=max(config.paths, config.max_paths),
-        record=config.trajectories or any(len(steps) > 1 for steps in outcomes.values()),
-    )
-
-
 @contextlib.contextmanager
 def _work_folder(
     team: Team, out: Path, config: ForecastConfig, reads: list[Path], overwrite: bool
@@ -189,7 +110,7 @@ def _work_folder(
         yield team.decide(lambda: work)
 
 
-def _forecast_all(plan: _Plan, work: Path, team: Team, workers: int | None) -> list[ShardFiles]:
+def _forecast_all(plan: Plan, work: Path, team: Team, workers: int | None) -> list[ShardFiles]:
     """Write the risks of all points, shard by shard, this process its share; returns the shards' files."""
     points = plan.points
     order = (
@@ -226,7 +147,7 @@ def _forecast_all(plan: _Plan, work: Path, team: Team, workers: int | None) -> l
     return files
 
 
-def _finish(run: StageRun, plan: _Plan, shards: list[ShardFiles]) -> None:
+def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
     """Put the shards together, and note what was found."""
     folder, points, config = run.folder, plan.points, plan.job.config
     run.counts["num_rows"] = join_parquet([files.risk for files in shards], folder / RISKS)
@@ -258,7 +179,7 @@ def _precision_notes(table: pl.LazyFrame, config: ForecastConfig) -> dict[str, f
     return {name: float(value or 0) for name, value in found.collect().row(0, named=True).items()}
 
 
-def _say_what_was_found(run: StageRun, plan: _Plan, out: Path) -> None:
+def _say_what_was_found(run: StageRun, plan: Plan, out: Path) -> None:
     config, rows = plan.job.config, f"{run.counts['num_rows']:,}"
     say(f"forecast: {rows} risks of {len(plan.points.rows):,} predictions in {out}")
     if config.net:

@@ -27,8 +27,8 @@ from proband.ehr.meds import BIRTH, DATA, ENTRY, EVENTS, EXIT, SUBJECT_SPLITS
 from proband.ehr.outcomes import Task, save_task
 from proband.ehr.write import write_codes, write_table
 from proband.forecast.config import ForecastConfig
+from proband.forecast.paths.question import Trajectory
 from proband.forecast.risk import Points
-from proband.forecast.sums import Trajectory
 from proband.tokens.dataset import TokenStore
 from proband.tokens.values import bin_values
 from proband.tokens.vocabulary import Vocabulary

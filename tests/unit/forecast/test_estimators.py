@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from proband.forecast.estimators import estimate
-from proband.forecast.sums import PathValues
+from proband.forecast.estimators import Precision, estimate
+from proband.forecast.paths.question import PathValues
 
 ESTIMATORS = ("mc", "scope", "reach")
 
@@ -62,3 +62,10 @@ def test_beyond_a_blanking_gap_risks_and_bounds_are_ratios() -> None:
     assert float(found.risk) == pytest.approx((0.55 - 0.2) / 0.8)
     assert float(found.low) == pytest.approx((0.4 - 0.3) / 0.7)
     assert float(found.high) == pytest.approx((0.7 - 0.1) / 0.9)
+
+
+def test_a_precision_is_reached_by_the_larger_of_its_two_errors() -> None:
+    risk, error = torch.tensor([0.0, 0.1, 0.5]).double(), torch.tensor([0.009, 0.011, 0.04]).double()
+    assert Precision(absolute=0.01).reached(risk, error).tolist() == [True, False, False]
+    assert Precision(relative=0.1).reached(risk, error).tolist() == [False, False, True]
+    assert Precision(absolute=0.01, relative=0.1).reached(risk, error).tolist() == [True, False, True]

@@ -15,10 +15,10 @@ from known_law import CODES, DEATH, A, C, D, KnownLaw, exact_pattern_risk
 from proband.ehr.labels import onset_times
 from proband.ehr.outcomes import Task
 from proband.forecast.estimators import estimate
-from proband.forecast.histories import Histories
+from proband.forecast.paths.histories import Histories
+from proband.forecast.paths.question import PathValues, Question, Trajectory
+from proband.forecast.paths.rollout import roll_out
 from proband.forecast.patterns import TokenPattern, pattern_values, token_patterns
-from proband.forecast.rollout import roll_out
-from proband.forecast.sums import PathValues, Question, Trajectory
 
 DAY = 1440
 

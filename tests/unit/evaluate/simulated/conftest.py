@@ -11,8 +11,8 @@ import pytest
 
 import simulated_futures
 from known_law import B
+from proband.forecast.paths.question import Trajectory
 from proband.forecast.risk import Points
-from proband.forecast.sums import Trajectory
 from proband.tokens.dataset import TokenStore
 
 PATHS = 4

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
-from proband.forecast.budget import Budget
+from proband.forecast.paths.budget import Budget
 from proband.model.pages import PAGE, Pages, Window
 from proband.model.transformer import BlockCache, Proband
 

@@ -16,23 +16,6 @@ End = Literal["horizon", "death", "budget"]
 
 
 @dataclass(frozen=True)
-class Precision:
-    """When a risk is known well enough.
-
-    Attributes:
-        absolute: Largest standard error.
-        relative: The same as a share of the risk; the larger of the two counts.
-    """
-
-    absolute: float = 0.0
-    relative: float = 0.0
-
-    def reached(self, risk: Float[Tensor, "*n"], standard_error: Float[Tensor, "*n"]) -> Bool[Tensor, "*n"]:
-        """Whether each standard error is small enough."""
-        return standard_error <= (risk * self.relative).clamp(min=self.absolute)
-
-
-@dataclass(frozen=True)
 class Question:
     """What is asked of the paths.
 
@@ -45,9 +28,7 @@ class Question:
         max_events: Events drawn on a path at most.
         seed: Seed of the paths.
         net: Death does not happen: where it is drawn, the wait for the next event goes on.
-        after_gap: The first horizon is a blanking gap; risks are conditional on no outcome within it.
-        precision: Paths are added, twice as many each time, until the risks are known so well.
-        max_paths: Paths per subject at most, for ``precision``.
+        max_paths: Paths per subject at most, where more are drawn until they are enough.
         record: Whether trajectories are kept; all paths then go on to the last horizon, death or budget.
     """
 
@@ -59,8 +40,6 @@ class Question:
     max_events: int
     seed: int
     net: bool = False
-    after_gap: bool = False
-    precision: Precision | None = None
     max_paths: int = 0
     record: bool = False
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from proband.forecast.sums import End, PathValues, Question, Trajectory
+from proband.forecast.paths.question import End, PathValues, Question, Trajectory
 from proband.model.fusion import Prepared
 
 MAIN = -1
@@ -190,6 +190,23 @@ class Slots:
         return Trajectory(
             int(self.path[slot]), self.tokens[slot, events].copy(), self.minutes[slot, events].copy(), end
         )
+
+    def leave_to_branches(
+        self, row: int, drawn: Bool[Tensor, " outcomes"], may_become_one: bool
+    ) -> list[int]:
+        """An ordinary path no longer tells of outcomes that were drawn; branches must.
+
+        If it has no other to tell of, the path itself may go on as the first one's branch.
+
+        Returns:
+            Outcomes that need a branch of this path, from its beginning.
+        """
+        branches = drawn.nonzero().squeeze(-1).tolist()
+        self.open[row] &= ~drawn
+        if may_become_one and not self.open[row].any():
+            self.branch[row] = branches.pop(0)
+            self.open[row, self.branch[row]] = True
+        return branches
 
     def record(self, rows: Int[np.ndarray, " rows"]) -> None:
         """Note the last event of the paths in ``rows``."""

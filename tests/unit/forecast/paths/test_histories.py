@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from proband.forecast.histories import history_lengths, read_histories
+from proband.forecast.paths.histories import history_lengths, read_histories
 from proband.tokens.modality import ModalityTable
 from small_world import HandStore, Record
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from proband.core.errors import ConfigError
-from proband.forecast.budget import MOST_SLOTS, ROWS, plan_memory
-from proband.forecast.cache import Cache
+from proband.forecast.paths.budget import MOST_SLOTS, ROWS, plan_memory
+from proband.forecast.paths.cache import Cache
 from proband.model.pages import PAGE
 from small_world import random_model
 

@@ -1,14 +1,8 @@
-"""Sampled futures of any number of subjects, with what an estimator keeps of them.
+"""Sampled futures of any number of subjects: a queue of histories, and the slots in which their paths run.
 
 A fixed number of slots holds the paths that run; a path that is over leaves its slot to the next of the
-queue. At each step a path draws the gap to its next event given that it falls within the last horizon,
-whether it does, and the code given the gap. A path stops when its event does not, at death, or at its budget
-of events (then it is unresolved).
-
-With reach an outcome must not happen on the paths that tell its risk, and yet all outcomes share their paths:
-an ordinary path serves an outcome as long as it has not been drawn. Where it is, a branch is asked for: the
-same path drawn again with the same random numbers, on which that outcome alone cannot happen, its codes being
-drawn anew among the others. That gives each outcome paths of exactly the law it needs.
+queue. At each step every path draws an event. A path stops when its event lies beyond the last horizon, at
+death, or at its budget of events (then it is unresolved).
 """
 
 from __future__ import annotations
@@ -19,17 +13,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from proband.forecast.budget import ROWS, plan_memory
-from proband.forecast.cache import Cache
-from proband.forecast.estimators import estimate
-from proband.forecast.histories import Histories
-from proband.forecast.sampler import draw_codes, path_uniforms
-from proband.forecast.slots import MAIN, Slots, Started
-from proband.forecast.sums import End, Finished, PathValues, Precision, Question
-from proband.model.gaps import Draws
+from proband.forecast.paths.budget import ROWS, plan_memory
+from proband.forecast.paths.cache import Cache
+from proband.forecast.paths.events import Events
+from proband.forecast.paths.histories import Histories
+from proband.forecast.paths.question import End, Finished, PathValues, Question
+from proband.forecast.paths.slots import MAIN, Slots, Started
 from proband.model.heads import first_positions
 from proband.model.transformer import Proband
 
@@ -55,7 +47,7 @@ def roll_out(
     question: Question,
     memory_gib: float = 1.0,
     asked: Bool[np.ndarray, "points outcomes"] | None = None,
-    is_enough: Callable[[Finished], bool] = lambda finished: True,
+    is_enough: Callable[[Finished], bool] | None = None,
 ) -> Iterator[Finished]:
     """Sample futures of all points of a queue.
 
@@ -69,8 +61,8 @@ def roll_out(
         question: What is asked.
         memory_gib: What caches may take.
         asked: About which outcomes of each point; default all. The values of others are 0.
-        is_enough: Where a precision is asked for: whether a point's paths are enough for what else is made of
-            them.
+        is_enough: Whether a point's paths are enough; if not, as many again are drawn, up to
+            ``question.max_paths``. Default always.
 
     Yields:
         What each point's paths gave, in the order of their ends.
@@ -91,7 +83,7 @@ class _Rollout:
         question: Question,
         memory_gib: float,
         asked: np.ndarray,
-        is_enough: Callable[[Finished], bool],
+        is_enough: Callable[[Finished], bool] | None,
     ) -> None:
         self.model, self.read, self.question, self.lengths = model, read, question, lengths
         self.asked, self.is_enough = torch.from_numpy(asked), is_enough
@@ -109,11 +101,8 @@ class _Rollout:
         self.waiting: deque[Started] = deque()
         self.num_started = 0
         self.slots: Slots | None = None
-        self.horizons = question.horizons.to(self.device)
-        # Only columns of outcomes are summed up.
-        self.columns = question.outcomes.any(dim=0).nonzero().squeeze(-1).to(self.device)
-        self.outcomes = question.outcomes.to(self.device)
-        self.members = self.outcomes[:, self.columns].T.double()
+        self.events = Events(model, question, self.device)
+        self.horizons = self.events.horizons
 
     def run(self) -> Iterator[Finished]:
         while self.queue or self.waiting or (self.slots and self.slots.live):
@@ -160,7 +149,7 @@ class _Rollout:
             histories.tokens, histories.ages, histories.statics, histories.modalities
         )
         prepared = self.model.prepare(histories.newest(), len(filled))
-        seen = first_positions(histories.tokens, histories.seen_before, self.outcomes.shape[1])
+        seen = first_positions(histories.tokens, histories.seen_before, self.question.outcomes.shape[1])
         last = histories.ages.gather(1, histories.lengths[:, None] - 1).squeeze(1)
         waited = self.model.bins.steps(histories.start - last) + 1  # the next event is after the prediction
         started = []
@@ -196,20 +185,21 @@ class _Rollout:
         """
         slots, rows = self.slots, self._rows()
         assert slots
-        draws = self._draw_gaps(rows)
-        time = slots.age[:rows] + draws.steps * self.model.bins.resolution_minutes
-        elapsed = time - slots.start[:rows]
-        tokens = self._draw_codes(rows, draws, elapsed)
-        died = draws.inside & (tokens == self.question.death)
+        drawn = self.events.draw(slots, rows)
+        for row, outcome in drawn.branches:
+            slots.origin[row].branches.append((int(slots.path[row]), outcome))
+            self._let_wait(slots.origin[row])
+        tokens, elapsed = drawn.tokens, drawn.elapsed
+        died = drawn.inside & (tokens == self.question.death)
         slots.step[:rows] += 1
         # Without death the wait for the next event goes on where it was drawn.
         slots.stays[:rows] = died & self.question.net
-        slots.move_on(rows, time, tokens, draws.steps + 1)
-        over = ~draws.inside | (died & ~slots.stays[:rows]) | self._has_said_all(rows)
+        slots.move_on(rows, elapsed + slots.start[:rows], tokens, drawn.steps + 1)
+        over = ~drawn.inside | (died & ~slots.stays[:rows]) | self._has_said_all(rows)
         cut = ~over & (slots.step[:rows] == self.question.max_events)
         ended = (over | cut)[: slots.live].nonzero().squeeze(-1)
         if self.question.record:
-            self._record(draws.inside, died, ended)
+            self._record(drawn.inside, died, ended)
         finished = self._note(ended, cut[ended], elapsed[ended])
         if len(ended):
             self._close(ended.cpu().numpy())
@@ -220,87 +210,6 @@ class _Rollout:
     def _rows(self) -> int:
         assert self.slots
         return ROWS * math.ceil(self.slots.live / ROWS)
-
-    def _draw_gaps(self, rows: int) -> Draws:
-        """Gaps to the next events, given that they are within the last horizon."""
-        slots, bins = self.slots, self.model.bins
-        assert slots
-        mass = self.model.when(slots.hidden[:rows]).double().exp()
-        until = bins.steps(self.horizons[-1] + slots.start[:rows] - slots.age[:rows])
-        return bins.draw_until(mass, self._uniforms("gap", rows), slots.at_least[:rows], until)
-
-    def _uniforms(self, name: str, rows: int) -> Float[Tensor, " rows"]:
-        slots = self.slots
-        assert slots
-        step = slots.step[:rows].cpu().numpy()
-        draws = path_uniforms(self.question.seed, name, slots.subject_id[:rows], slots.path[:rows], step)
-        return draws.to(self.device)
-
-    def _draw_codes(self, rows: int, draws: Draws, elapsed: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
-        """Draw the events' codes, and add what this step says about the outcomes."""
-        slots = self.slots
-        assert slots
-        bins = self.model.bins.bin_of(draws.steps)
-        probability = self.model.log_codes(slots.hidden[:rows], bins, slots.had[:rows]).exp()
-        tokens = draw_codes(probability, self._uniforms("code", rows))
-        drawn = self.outcomes[:, tokens].T & draws.inside[:, None] & slots.open[:rows]
-        if self.question.estimator == "mc":
-            said = drawn.double()
-        else:
-            p = (probability[:, self.columns].double() @ self.members).clamp(0, 1)
-            said = p * (slots.open[:rows] * draws.share[:, None])
-            if self.question.estimator == "reach":
-                said = said * slots.escape[:rows]
-                slots.escape[:rows] *= 1 - p * (slots.open[:rows] & draws.inside[:, None])
-        every, span = torch.arange(rows, device=self.device), torch.bucketize(elapsed, self.horizons)
-        slots.value[every, :, span] += said
-        if self.question.estimator == "reach":
-            return self._branch_off(tokens, drawn[: slots.live], probability)
-        slots.open[:rows] &= ~drawn
-        return tokens
-
-    # Reach: paths on which an outcome cannot happen.
-
-    def _branch_off(
-        self,
-        tokens: Int[Tensor, " rows"],
-        drawn: Bool[Tensor, "live outcomes"],
-        probability: Float[Tensor, "rows vocabulary"],
-    ) -> Int[Tensor, " rows"]:
-        """Where an outcome was drawn that must not happen, draw again or ask for a path that does.
-
-        Returns:
-            Tokens of the paths as they go on.
-        """
-        slots = self.slots
-        assert slots
-        hit = drawn.any(dim=1).nonzero().squeeze(-1)
-        if not len(hit):
-            return tokens
-        for row in hit.tolist():
-            if slots.branch[row] == MAIN:
-                self._ask_for_branches(row, drawn[row])
-        again = hit[slots.branch[hit] != MAIN]
-        if len(again):
-            others = probability[again].masked_fill(self.outcomes[slots.branch[again]], 0)
-            tokens[again] = draw_codes(others, self._uniforms("again", len(tokens))[again])
-        return tokens
-
-    def _ask_for_branches(self, row: int, drawn: Bool[Tensor, " outcomes"]) -> None:
-        """An ordinary path no longer tells of outcomes that were drawn; branches do, from its beginning.
-
-        If it has no other to tell of, the path itself goes on as the first one's branch.
-        """
-        slots = self.slots
-        assert slots
-        branches = drawn.nonzero().squeeze(-1).tolist()
-        slots.open[row] &= ~drawn
-        if not self.question.record and not slots.open[row].any():
-            slots.branch[row] = branches.pop(0)
-            slots.open[row, slots.branch[row]] = True
-        started = slots.origin[row]
-        started.branches += [(int(slots.path[row]), outcome) for outcome in branches]
-        self._let_wait(started)
 
     def _let_wait(self, started: Started) -> None:
         """Put a history with paths to begin at the head of those that wait, so that it ends early."""
@@ -354,22 +263,13 @@ class _Rollout:
         return finished
 
     def _is_known(self, started: Started) -> bool:
-        """Whether a history's risks are known well enough; if not, more paths are asked for."""
-        question = self.question
-        more = min(started.num_paths, question.max_paths - started.num_paths)
-        if question.precision is None or more <= 0:
+        """Whether a history's paths are enough; if not, more are asked for."""
+        more = min(started.num_paths, self.question.max_paths - started.num_paths)
+        if self.is_enough is None or more <= 0 or self.is_enough(_finished(started)):
             return True
-        if self._are_known(started, question.precision) and self.is_enough(_finished(started)):
-            return True
-        started.add_paths(more, question)
+        started.add_paths(more, self.question)
         self._let_wait(started)
         return False
-
-    def _are_known(self, started: Started, precision: Precision) -> bool:
-        if not started.asked.any():
-            return True
-        found = estimate(started.values, self.question.estimator, self.question.after_gap)
-        return bool(precision.reached(found.risk, found.standard_error)[started.asked].all())
 
     def _close(self, ended: Int[np.ndarray, " ended"]) -> None:
         """Free the slots of ended paths and fill the gaps with the last slots' paths."""

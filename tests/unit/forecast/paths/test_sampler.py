@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from proband.forecast.sampler import draw_codes, path_uniforms
+from proband.forecast.paths.sampler import draw_codes, path_uniforms
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""From a task to what every process needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from proband.core.errors import ConfigError
+from proband.core.units import MINUTES_PER_DAY, years_to_minutes
+from proband.ehr.outcomes import Task, load_task
+from proband.forecast.config import ForecastConfig, precision_of
+from proband.forecast.estimators import Precision
+from proband.forecast.outcomes import outcome_matrix, outcome_tokens
+from proband.forecast.paths.question import Question
+from proband.forecast.patterns import token_patterns
+from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
+from proband.forecast.shards import Job, opened
+from proband.tokens.dataset import TokenStore
+from proband.train.likelihood import say_absent
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        job: What is asked of every point.
+        points: Prediction points.
+        task: The task.
+        counts: Predictions without each modality that the model reads, subjects without a prediction.
+        shares: Share of the train subjects' time to each horizon that was observed.
+    """
+
+    job: Job
+    points: Points
+    task: Task
+    counts: dict[str, int]
+    shares: dict[str, float]
+
+
+def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, config: ForecastConfig) -> Plan:
+    """Find out what is asked, and of whom.
+
+    Raises:
+        ConfigError: Outcome codes unknown to the model, a bad task, or settings that do not fit it.
+        CheckpointError: Model and tokens do not fit.
+        DataError: Nobody to predict for.
+    """
+    question = load_task(task)
+    loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
+    outcomes = outcome_tokens(store.vocabulary, question)
+    patterns = tuple(token_patterns(question, outcomes).values())
+    horizons, asked = _question(store, outcomes, question, config)
+    say_absent("forecast", loaded.config, files)
+    points = prediction_points(store, question, config.split, outcomes)
+    task_horizons = frozenset(question.horizons_years)
+    counts = never_asked(store, question, config.split)
+    for name in loaded.config.modalities:
+        known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
+        counts[f"num_without_{name}"] = len(points.rows) - int(known)
+    job = Job(
+        model=model,
+        tokens=tokens,
+        files=files,
+        question=asked,
+        outcomes=tuple(outcomes),
+        patterns=patterns,
+        after_gap=question.gap_days > 0,
+        precision=Precision(*precision_of(config.precision)) if config.precision else None,
+        horizons_years=horizons,
+        task_horizons=task_horizons,
+        config=config,
+    )
+    return Plan(job, points, question, counts, observed_shares(store, question))
+
+
+def _question(
+    store: TokenStore, outcomes: dict[str, np.ndarray], task: Task, config: ForecastConfig
+) -> tuple[tuple[float, ...], Question]:
+    """Horizons in years, and what is asked of the paths."""
+    last = max(task.horizons_years)
+    grid = [last * (at + 1) / config.curve_points for at in range(config.curve_points)]
+    years = tuple(sorted({*task.horizons_years, *grid}))
+    gap = round(task.gap_days * MINUTES_PER_DAY)
+    if gap >= years_to_minutes(min(task.horizons_years)):
+        found = f"gap_days {task.gap_days:g}"
+        raise ConfigError("the gap reaches the first horizon", found=found, expected="a shorter gap_days")
+    years = tuple(horizon for horizon in years if years_to_minutes(horizon) > gap)
+    horizons = [years_to_minutes(horizon) for horizon in years]
+    death = store.vocabulary.death
+    mortal = [name for name, members in outcomes.items() if members[:, death].any()]
+    if config.net and mortal:
+        remedy = "leave it out of the task, or leave --net out"
+        raise ConfigError("no death in a world without death", where=f"outcome {mortal[0]}", remedy=remedy)
+    return years, Question(
+        outcomes=outcome_matrix(outcomes),
+        horizons=torch.tensor([gap, *horizons] if gap else horizons),
+        estimator=config.estimator,
+        death=death,
+        num_paths=config.paths,
+        max_events=config.max_events,
+        seed=config.seed,
+        net=config.net,
+        max_paths=max(config.paths, config.max_paths),
+        record=config.trajectories or any(len(steps) > 1 for steps in outcomes.values()),
+    )
