@@ -67,7 +67,7 @@ def panel(cohort: Cohort, estimator: Estimator, few: int, more: int) -> dict[str
         "paths_in_limit": round(float(affordable), 2),
         "mean_risk": round(float(risk), 5),
         "root_mean_square_error_then": round(float(np.sqrt(variance / paths)), 5),
-        "events_per_path": round(runs[more].path_positions / len(cohort) / more, 1),
+        "positions_per_path": round(runs[more].path_positions / len(cohort) / more, 1),
     }
 
 
