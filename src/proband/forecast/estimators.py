@@ -105,9 +105,13 @@ def _standard_error(
 def _beyond_gap(
     values: Float[Tensor, "*subjects paths outcomes horizons"],
 ) -> Float[Tensor, "*subjects paths outcomes rest"]:
-    """The ratio estimate, linearised: the paths' mean is the ratio, their spread its error (delta method)."""
+    """The ratio estimate, linearised: the paths' mean is the ratio, their spread its error (delta method).
+
+    Where hardly anybody escapes an outcome within the gap, scope's share of those who do may come out at 0 or
+    less. The error then grows beyond all bounds, as it must: nothing is known of the few.
+    """
     early, late = values[..., :1], values[..., 1:]
-    escaped = (1 - early.mean(dim=-3, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny)
+    escaped = (1 - early.mean(dim=-3, keepdim=True)).clamp(min=torch.finfo(values.dtype).eps)
     ratio = (late - early).mean(dim=-3, keepdim=True) / escaped
     return ratio + ((late - early) - ratio * (1 - early)) / escaped
 
@@ -115,12 +119,12 @@ def _beyond_gap(
 def _bounds_beyond_gap(
     low: Float[Tensor, "*subjects outcomes horizons"], high: Float[Tensor, "*subjects outcomes horizons"]
 ) -> tuple[Tensor, Tensor]:
-    """Bounds of the ratio, which falls with F(gap) and rises with F(h)."""
+    """Bounds of the ratio, which falls with F(gap) and rises with F(h); none where nobody escapes the gap."""
     tiny = torch.finfo(low.dtype).tiny
     least, most = low[..., :1], high[..., :1]
     lowest = (low[..., 1:] - most) / (1 - most).clamp(min=tiny)
     highest = (high[..., 1:] - least) / (1 - least).clamp(min=tiny)
-    return lowest.clamp(0, 1), highest.clamp(0, 1)
+    return lowest.clamp(0, 1), torch.where(least < 1, highest.clamp(0, 1), 1.0)
 
 
 def stacked(parts: list[Risks]) -> Risks:

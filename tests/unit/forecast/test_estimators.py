@@ -64,6 +64,16 @@ def test_beyond_a_blanking_gap_risks_and_bounds_are_ratios() -> None:
     assert float(found.high) == pytest.approx((0.7 - 0.1) / 0.9)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [[[1.2, 1.5], [0.9, 1.4], [1.1, 1.1]], [[1.0, 1.5], [1.0, 1.0]], [[1.2, 1.3], [0.7, 0.9], [1.1, 1.2]]],
+)
+def test_where_a_sum_within_the_gap_reaches_1_nothing_is_known_beyond_it(values: list[list[float]]) -> None:
+    found = estimate(paths(values), "scope", after_gap=True)
+    assert (float(found.risk), float(found.standard_error)) == (1, 1)
+    assert (float(found.low), float(found.high)) == (0, 1)
+
+
 def test_a_precision_is_reached_by_the_larger_of_its_two_errors() -> None:
     risk, error = torch.tensor([0.0, 0.1, 0.5]).double(), torch.tensor([0.009, 0.011, 0.04]).double()
     assert Precision(absolute=0.01).reached(risk, error).tolist() == [True, False, False]
