@@ -68,7 +68,7 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
         question=asked,
         outcomes=tuple(outcomes),
         patterns=patterns,
-        after_gap=question.gap_days > 0,
+        after_gap=len(asked.horizons) > len(horizons),
         precision=Precision(*precision_of(config.precision)) if config.precision else None,
         horizons_years=horizons,
         task_horizons=task_horizons,

@@ -175,6 +175,11 @@ def test_curves_rise_and_pass_through_the_risks(
     assert rises.max() > 0  # type: ignore[operator]
 
 
+def test_a_gap_of_seconds_is_none(run: Callable[..., pl.DataFrame], task_text: str, tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(task_text + "gap_days: 0.0001\n")
+    assert risks(run("gap", task=tmp_path / "task.yaml")) == risks(run("plain"))
+
+
 def test_bounds_hold_the_risk(run: Callable[..., pl.DataFrame]) -> None:
     table = run(config=CONFIG.model_copy(update={"max_events": 2}))
     inside = pl.col("risk").is_between(pl.col("risk_low") - 1e-12, pl.col("risk_high") + 1e-12)
