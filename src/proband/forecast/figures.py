@@ -17,6 +17,7 @@ def plot_curves(curves: Path, out: Path) -> None:
 
     Args:
         curves: A RiskTable at many horizons; of more than 24 outcomes those with the highest risks are shown.
+            Without rows, as where everybody has had the outcome, the picture is empty.
         out: PNG file to write.
     """
     import matplotlib
@@ -28,8 +29,8 @@ def plot_curves(curves: Path, out: Path) -> None:
     table = _summary(curves)
     highest = table.group_by("outcome").agg(pl.col("mean").max()).sort("mean", "outcome", descending=True)
     names = highest["outcome"].head(_MOST_PANELS).to_list()
-    columns = min(4, len(names))
-    rows = math.ceil(len(names) / columns)
+    columns = max(1, min(4, len(names)))
+    rows = max(1, math.ceil(len(names) / columns))
     figure, axes = plt.subplots(
         rows, columns, figsize=(3 * columns, 2.4 * rows), layout="constrained", sharex=True, squeeze=False
     )

@@ -9,6 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from proband.core.schema import RISK
 from proband.forecast.figures import plot_curves
 
 
@@ -38,3 +39,9 @@ def test_the_picture_shows_means_and_spreads(tmp_path: Path) -> None:
     assert narrow[1][1] == pytest.approx(0.08, abs=0.011)
     assert wide[0][1] < narrow[0][1] < narrow[1][1] < wide[1][1]
     assert (tmp_path / "curves.png").stat().st_size > 5000
+
+
+def test_without_anybody_at_risk_the_picture_is_empty(tmp_path: Path) -> None:
+    RISK.write(RISK.empty(), tmp_path / "curves.parquet")
+    plot_curves(tmp_path / "curves.parquet", tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").is_file()
