@@ -37,7 +37,7 @@ def biobank_figures(model: Path, tokens: Path, task: Path, *, quick: bool) -> di
     figures["errors"] = errors_at_equal_compute(people, *((8, 4) if quick else (24, 32)))
     print("errors", figures["errors"], flush=True)
     figures["peak_mb"] = {
-        number: peak_mb(model, tokens, task, number) for number in ((4, 8) if quick else (50, 100, 200, 400))
+        number: peak_mb(model, tokens, task, number) for number in ((4, 8) if quick else (300, 600, 1200))
     }
     print("peak_mb", figures["peak_mb"], flush=True)
     return figures
