@@ -92,7 +92,7 @@ def test_memory_and_processes_change_no_bit_of_a_risk(
 ) -> None:
     config = CONFIG.model_copy(update={"estimator": estimator})
     whole = run("a", config=config, workers=1)
-    assert run("b", config=config.model_copy(update={"memory": 0.0005}), workers=1).equals(whole)
+    assert run("b", config=config.model_copy(update={"memory": 0.001}), workers=1).equals(whole)
     monkeypatch.setattr(stage, "_SHARD_POINTS", 2)  # else all points are one process's
     assert run("c", config=config, workers=2).equals(whole)
 
