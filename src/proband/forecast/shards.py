@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
+from torch import Tensor
 
 from proband.core.schema import RISK
 from proband.forecast.config import ForecastConfig
@@ -181,7 +182,15 @@ class _Answers:
             parts.append(estimate(finished.values, question.estimator, self.job.after_gap))
         if self.job.patterns:
             parts.append(estimate(self._patterns(finished), "mc", self.job.after_gap))
-        return side_by_side(parts)
+        found = side_by_side(parts)
+        return Risks(*(getattr(found, name) * self.possible[:, None] for name in Risks.__dataclass_fields__))
+
+    @functools.cached_property
+    def possible(self) -> Bool[Tensor, " outcomes"]:
+        """Outcomes that the model knows codes of, for each step of a pattern; the others cannot happen."""
+        steps = [pattern.members.any(axis=1) for pattern in self.job.patterns]
+        patterns = torch.tensor([bool(known.all()) for known in steps], dtype=torch.bool)
+        return torch.cat([self.job.question.outcomes.any(dim=1), patterns])
 
     def _patterns(self, finished: Finished) -> PathValues:
         at = self.order[finished.point]
@@ -192,11 +201,12 @@ class _Answers:
         return pattern_values(self.job.patterns, record, start, horizons, finished.trajectories)
 
     def are_known(self, finished: Finished) -> bool:
-        """Whether so many paths are enough for the precision asked for."""
+        """Whether so many paths are enough for the precision asked for, at the task's horizons."""
         assert self.job.precision
         found = self.risks(finished)
         wanted = torch.from_numpy(~self.points.prevalent[self.order[finished.point]])
-        return bool(self.job.precision.reached(found.risk, found.standard_error)[wanted].all())
+        named = torch.tensor([years in self.job.task_horizons for years in self.job.horizons_years])
+        return bool(self.job.precision.reached(found.risk, found.standard_error)[wanted][:, named].all())
 
 
 def _write_risks(

@@ -175,6 +175,33 @@ def test_curves_rise_and_pass_through_the_risks(
     assert rises.max() > 0  # type: ignore[operator]
 
 
+def test_a_precision_is_that_of_the_tasks_horizons(run: Callable[..., pl.DataFrame]) -> None:
+    """Close to the prediction a risk is so small that no number of paths knows a tenth of it."""
+    config = CONFIG.model_copy(update={"paths": 8, "precision": "30%", "max_paths": 64})
+    plain = run("plain", config=config)
+    curves = run("curves", config=config.model_copy(update={"curve_points": 50}))
+    assert curves["num_paths"].to_list() == plain["num_paths"].to_list()
+    assert plain["num_paths"].min() < 64  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("estimator", ["mc", "scope", "reach"])
+def test_of_what_cannot_happen_the_risk_is_known_to_be_0(
+    run: Callable[..., pl.DataFrame], tmp_path: Path, estimator: str
+) -> None:
+    text = "prediction: {years_after_entry: 4}\nhorizons_years: 5\noutcomes:\n"
+    text += "  never: {codes: X//NEVER, may_be_absent: true}\n"
+    text += "  d_then_never: {steps: [{codes: X//D}, {codes: X//NEVER}], may_be_absent: true}\n"
+    (tmp_path / "task.yaml").write_text(text)
+    config = CONFIG.model_copy(
+        update={"estimator": estimator, "max_events": 1, "precision": "5%", "max_paths": 64}
+    )
+    table = run(task=tmp_path / "task.yaml", config=config)
+    assert set(table["outcome"]) == {"never", "d_then_never"}
+    assert table["num_paths"].unique().to_list() == [CONFIG.paths]
+    for name in ("risk", "standard_error", "unresolved", "risk_low", "risk_high"):
+        assert table[name].unique().to_list() == [0]
+
+
 def test_a_gap_of_seconds_is_none(run: Callable[..., pl.DataFrame], task_text: str, tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text(task_text + "gap_days: 0.0001\n")
     assert risks(run("gap", task=tmp_path / "task.yaml")) == risks(run("plain"))
