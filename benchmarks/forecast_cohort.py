@@ -95,7 +95,10 @@ class Cohort:
 
     def sample(self, number: int, seed: int) -> Cohort:
         """Some of the points, at random."""
-        chosen = np.random.default_rng(seed).permutation(len(self))[:number]
+        return self.take(np.random.default_rng(seed).permutation(len(self))[:number])
+
+    def take(self, chosen: Int[np.ndarray, " chosen"]) -> Cohort:
+        """The points at some places."""
         return self._with(("rows", "start", "prevalent", "case", "known"), lambda value: value[chosen])
 
     def about(self, outcomes: list[int]) -> Cohort:
