@@ -55,6 +55,14 @@ def test_a_risk_is_a_probability_and_so_are_its_bounds() -> None:
     assert float(found.risk) == float(found.low) == float(found.high) == 1
 
 
+def test_cutting_the_risk_to_1_costs_scope_what_the_docs_say() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = 1 + 0.5 * torch.randn(4000, 32, 1, 1, dtype=torch.float64, generator=generator)
+    found = estimate(PathValues(values, torch.zeros_like(values)), "scope")
+    lost = 1 - float(found.risk.mean())
+    assert lost == pytest.approx(float(found.standard_error.mean()) / math.sqrt(2 * math.pi), rel=0.1)
+
+
 def test_beyond_a_blanking_gap_risks_and_bounds_are_ratios() -> None:
     # early 0.1 to 0.3 with the bounds, late 0.4 to 0.7
     found = estimate(paths([[0.2, 0.4], [0.0, 0.4]], [[0.0, 0.2], [0.4, 0.4]]), "reach", after_gap=True)
