@@ -36,14 +36,22 @@ class Budget:
 
 
 def plan_memory(
-    model: Proband, *, longest: int, paths_per_history: int, max_events: int, sums: int, memory_gib: float
+    model: Proband,
+    *,
+    longest: int,
+    paths_per_history: int,
+    most_paths: int,
+    max_events: int,
+    sums: int,
+    memory_gib: float,
 ) -> Budget:
     """The engine's sizes within a memory.
 
     Args:
         model: The model.
         longest: Tokens of the longest history.
-        paths_per_history: Paths of each.
+        paths_per_history: Paths that each begins with.
+        most_paths: Paths that each may come to.
         max_events: Events on a path at most.
         sums: Numbers of eight bytes kept per path.
         memory_gib: What caches and sums may take.
@@ -56,7 +64,7 @@ def plan_memory(
     history_pages = math.ceil(config.num_latents / PAGE) + math.ceil(longest / PAGE)
     path_pages = math.ceil(min(max_events, config.context) / PAGE) + 1
     per_path = path_pages * bytes_per_page + config.vocabulary_size * _BYTES_PER_CODE + 8 * sums
-    per_history = history_pages * bytes_per_page + 8 * sums * paths_per_history
+    per_history = history_pages * bytes_per_page + 8 * sums * most_paths
     slots = MOST_SLOTS
     while slots * per_path + _histories(slots, paths_per_history) * per_history > memory_gib * 2**30:
         slots -= ROWS
@@ -67,7 +75,7 @@ def plan_memory(
                 where="--memory",
                 found=f"{memory_gib:g} GiB per process",
                 expected=f"at least {least / 2**30:.2g}",
-                remedy="raise --memory, or take fewer --workers or --paths",
+                remedy="raise --memory, or take fewer --workers, --paths or --max-paths",
             )
     histories = _histories(slots, paths_per_history)
     return Budget(

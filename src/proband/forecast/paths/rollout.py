@@ -92,6 +92,7 @@ class _Rollout:
             model,
             longest=int(lengths.max()),
             paths_per_history=question.num_paths,
+            most_paths=question.max_paths if is_enough else question.num_paths,
             max_events=question.max_events,
             sums=2 * len(question.outcomes) * (len(question.horizons) + 1),
             memory_gib=memory_gib,

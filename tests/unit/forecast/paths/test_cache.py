@@ -15,7 +15,7 @@ from proband.model.pages import PAGE
 from small_world import random_model
 
 MODEL = random_model(context=48, depth=1)
-PLAN = {"longest": 40, "paths_per_history": 6, "max_events": 200, "sums": 6}
+PLAN = {"longest": 40, "paths_per_history": 6, "most_paths": 6, "max_events": 200, "sums": 6}
 SIZES = (0.001, 0.002, 1.0)
 
 
@@ -89,3 +89,12 @@ def test_slots_follow_from_the_memory() -> None:
         assert plan.num_pages * 2 * 4 * MODEL.config.dim * PAGE <= gib * 2**30
     with pytest.raises(ConfigError, match=r"memory is too small for the model; in --memory.*at least"):
         plan_memory(MODEL, **PLAN, memory_gib=1e-5)
+
+
+def test_paths_that_may_be_added_have_room_for_their_sums() -> None:
+    plan = PLAN | {"most_paths": 4096, "sums": 100}
+    budget = plan_memory(MODEL, **plan, memory_gib=0.1)
+    assert budget.num_slots < plan_memory(MODEL, **PLAN | {"sums": 100}, memory_gib=0.1).num_slots
+    assert budget.num_histories * 8 * plan["sums"] * plan["most_paths"] < 0.1 * 2**30
+    with pytest.raises(ConfigError, match="fewer --workers, --paths or --max-paths"):
+        plan_memory(MODEL, **plan, memory_gib=0.01)
