@@ -95,7 +95,9 @@ def command(
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=MACHINE)] = "cpu",
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes on this machine.", show_default="one per core", rich_help_panel=MACHINE),
+        typer.Option(
+            min=1, help="Processes on this machine.", show_default="one per core", rich_help_panel=MACHINE
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
 ) -> None:

@@ -16,7 +16,7 @@ def command(
     ] = None,
     num_bins: Annotated[int, typer.Option(help="Quantile bins per numeric code.")] = 10,
     min_subjects: Annotated[int, typer.Option(help="Train subjects below which a code rolls up.")] = 5,
-    workers: Annotated[int | None, typer.Option(help="Processes; default one per core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
 ) -> None:
     """Turn MEDS events into token arrays with a vocabulary fitted on the train split.

@@ -156,3 +156,21 @@ def test_the_shell_sees_the_same(tmp_path: Path) -> None:
     ended = proband("tokens", str(tmp_path / "none"), str(tmp_path / "out"))
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["forecast", "model", "tokens", "out", "--task", "task.yaml"],
+        ["realism", "a", "b", "c"],
+        ["tokens", "a", "b"],
+    ],
+)
+def test_fewer_than_one_worker_is_refused(words: list[str], tmp_path: Path) -> None:
+    """A negative number would share the memory among negative processes."""
+    command = [sys.executable, "-m", "proband", *words, "--workers", "-1"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert found.returncode == 2
+    assert "--workers" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert not list(tmp_path.iterdir())
