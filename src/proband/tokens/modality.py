@@ -109,7 +109,12 @@ def modality_files(genome: Path | None, files: Mapping[str, Path] | None = None)
 
     Raises:
         ConfigError: A name is no plain word, or the genome's.
+        DataError: There is no such genome folder.
     """
+    if genome and not genome.is_dir():
+        raise DataError(
+            "no such folder", where=f"--genome {genome}", remedy="give the output of proband genome"
+        )
     found = {GENOME: genome / "scores.parquet"} if genome else {}
     for name, path in sorted((files or {}).items()):
         if name == GENOME:

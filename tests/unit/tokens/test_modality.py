@@ -169,10 +169,12 @@ def test_what_a_model_was_trained_on_is_needed_again(
         load(tmp_path, {"names": ("a",), "timed": False}, **columns, age_days=[3])
 
 
-def test_names_of_modalities() -> None:
+def test_names_of_modalities(tmp_path: Path) -> None:
     path = Path("x.parquet")
-    found = modality_files(Path("genome"), {"pcs": path})
-    assert found == {"genome": Path("genome/scores.parquet"), "pcs": path}
+    found = modality_files(tmp_path, {"pcs": path})
+    assert found == {"genome": tmp_path / "scores.parquet", "pcs": path}
+    with pytest.raises(DataError, match=r"no such folder; in --genome .*nowhere; remedy"):
+        modality_files(tmp_path / "nowhere")
     assert modality_files(None) == {}
     with pytest.raises(ConfigError, match=r"name genome is taken.*--genome"):
         modality_files(None, {"genome": path})
