@@ -412,7 +412,7 @@ def test_the_cached_engine_equals_reading_everything_again(
         estimator,
         7,
         num_paths=4,
-        max_events=45,
+        max_events=26,
         seed=1,
         net=net,  # type: ignore[arg-type]
     )
