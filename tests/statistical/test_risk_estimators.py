@@ -16,7 +16,7 @@ from torch import Tensor
 from known_law import CODES, DEATH, A, B, C, D, KnownLaw, exact_net_risk, exact_risk
 from proband.forecast.estimators import Precision, Risks, estimate, stacked
 from proband.forecast.paths.histories import Histories
-from proband.forecast.paths.question import Finished, Question
+from proband.forecast.paths.question import Finished, PathValues, Question
 from proband.forecast.paths.rollout import roll_out
 
 pytestmark = pytest.mark.slow
@@ -55,13 +55,14 @@ def question(estimator: str, *outcomes: int, **changes: object) -> Question:
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
-def risks(
+def path_values(
     law: KnownLaw,
     state: int,
     number: int,
     asked: Question,
     is_enough: Callable[[Finished], bool] | None = None,
-) -> Risks:
+) -> list[PathValues]:
+    """What the paths of each subject say."""
     subjects = histories(state, number)
 
     def read(index: np.ndarray) -> Histories:
@@ -69,7 +70,18 @@ def risks(
         return Histories(**items, modalities={})
 
     found = roll_out(law, read, subjects.lengths.numpy(), asked, is_enough=is_enough)
-    return stacked([estimate(one.values, asked.estimator) for one in found])
+    return [one.values for one in found]
+
+
+def risks(
+    law: KnownLaw,
+    state: int,
+    number: int,
+    asked: Question,
+    is_enough: Callable[[Finished], bool] | None = None,
+) -> Risks:
+    found = path_values(law, state, number, asked, is_enough)
+    return stacked([estimate(values, asked.estimator) for values in found])
 
 
 def z(found: Tensor, truth: float) -> float:
@@ -132,13 +144,7 @@ def test_an_estimator_that_drops_unresolved_paths_fails() -> None:
     """The negative control: paths with many events are not cut at random."""
     asked = question("mc", D, max_events=8)
     truth = exact_risk(LAW, A, HORIZONS[1], WAITED)
-    subjects = histories(A, 500)
-
-    def read(index: np.ndarray) -> Histories:
-        items = {name: value[index] for name, value in vars(subjects).items() if name != "modalities"}
-        return Histories(**items, modalities={})
-
-    paths = [one.values for one in roll_out(LAW, read, subjects.lengths.numpy(), asked)]
+    paths = path_values(LAW, A, 500, asked)
     resolved = [one.room[:, 0, 1] == 0 for one in paths]
     dropped = torch.stack([one.value[keep, 0, 1].mean() for one, keep in zip(paths, resolved, strict=True)])
     assert abs(z(dropped, truth)) > MOST_Z
