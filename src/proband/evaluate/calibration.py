@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from proband.core.splines import KNOT_QUANTILES, spline_basis
+
 RISK_FLOOR = 1e-4
 """Risks are moved into [RISK_FLOOR, 1 − RISK_FLOOR] before the logit, so that a sampled risk of 0 counts
 as "less than one in ten thousand" and not as minus infinity."""
@@ -18,8 +20,6 @@ _NEWTON_STEPS = 50
 _LARGEST_COEFFICIENT = 100.0
 _LEAST_LOSS = 1e-6
 _RIDGE = 1e-6
-KNOT_QUANTILES = (0.05, 0.35, 0.65, 0.95)
-"""Harrell's places of four knots (Regression Modeling Strategies, 2nd ed., table 2.3)."""
 
 
 def logit(risk: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
@@ -127,21 +127,6 @@ def intercept(
     """Calibration in the large: of logit P(case) = a + logit(risk), a. Above 0 the risks are too low."""
     design, offset = np.ones((len(risk), 1)), logit(risk)
     return refit_logistic(design, case, weights, fit_logistic(design, case, weights[0], offset), offset)[:, 0]
-
-
-def spline_basis(
-    x: Float[np.ndarray, " rows"], knots: Float[np.ndarray, " knots"]
-) -> Float[np.ndarray, "rows basis"]:
-    """Restricted cubic spline: intercept, x, and cubic terms that turn linear beyond the outer knots."""
-    columns = [np.ones(len(x)), x]
-    if len(knots) > 2:
-        first, before_last, last = knots[0], knots[-2], knots[-1]
-        for knot in knots[:-2]:
-            term = np.maximum(x - knot, 0) ** 3
-            term -= np.maximum(x - before_last, 0) ** 3 * (last - knot) / (last - before_last)
-            term += np.maximum(x - last, 0) ** 3 * (before_last - knot) / (last - before_last)
-            columns.append(term / (last - first) ** 2)
-    return np.column_stack(columns)
 
 
 def calibration_index(

@@ -10,11 +10,11 @@ import polars as pl
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.provenance import read_json
 from proband.core.schema import RISK, SCORES
+from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
 from proband.ehr.outcomes import Task, load_task
 
 RISK_FILE, TASK_FILE = "risk.parquet", "task.yaml"
-FEMALE, MALE = "Gender//F", "Gender//M"
 BASELINE_NAMES = ("age_sex", "pgs_logistic")
 
 
@@ -92,13 +92,10 @@ def read_subjects(meds: Path) -> pl.DataFrame:
     """
     frames = []
     for events, spans in read_shards(meds):
-        sex = (
-            events.lazy()
-            .filter(pl.col("code").is_in([FEMALE, MALE]))
-            .group_by("subject_id")
-            .agg((pl.col("code") == FEMALE).first().cast(pl.Float64).alias("female"))
-            .collect()
-        )
+        said = {code: value for code in events["code"].unique() if (value := female_of(code)) is not None}
+        female = pl.col("code").replace_strict(said or {"": None}, default=None, return_dtype=pl.Float64)
+        sexed = events.lazy().filter(pl.col("code").is_in(list(said)))
+        sex = sexed.group_by("subject_id").agg(female.first().alias("female")).collect()
         frames.append(spans.join(sex, on="subject_id", how="left"))
     return pl.concat(frames).select("subject_id", "split", "birth_time", "female").sort("subject_id")
 

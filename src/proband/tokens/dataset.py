@@ -6,11 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from proband.core.errors import DataError
 from proband.core.provenance import read_manifest
 from proband.core.schema import SPLITS, SUBJECTS
+from proband.core.sex import female_of
 from proband.tokens.vocabulary import Vocabulary
 
 
@@ -48,6 +49,15 @@ class TokenStore:
     def once(self) -> Bool[np.ndarray, " vocabulary"]:
         """Per token, whether it happens at most once in a life."""
         return np.asarray(self.vocabulary.once, dtype=bool)
+
+    @cached_property
+    def female(self) -> Float[np.ndarray, " subjects"]:
+        """1 female, 0 male, NaN not recorded, of each subject; read from the static codes."""
+        said = [female_of(code) for code in self.vocabulary.statics]
+        of_static = np.array([np.nan, *(np.nan if sex is None else sex for sex in said)])
+        known = of_static[self.statics]
+        first = np.argmax(np.isfinite(known), axis=1)
+        return known[np.arange(len(known)), first]
 
     def rows_of(self, split: str) -> Int[np.ndarray, " rows"]:
         """Rows of a split's subjects.

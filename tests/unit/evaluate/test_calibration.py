@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from proband.core.splines import spline_basis
 from proband.evaluate.calibration import (
     calibration_index,
     expit,
@@ -12,7 +13,6 @@ from proband.evaluate.calibration import (
     refit_logistic,
     risk_groups,
     slope,
-    spline_basis,
 )
 
 

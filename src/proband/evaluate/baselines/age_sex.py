@@ -9,18 +9,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from proband.core.incidence import MONTHS, OLDEST, rates_by_age_and_sex, years_of_age
 from proband.evaluate.baselines.table import risk_table
-from proband.evaluate.calibration import KNOT_QUANTILES, spline_basis
 
 NAME = "age_sex"
-OLDEST = 120
-"""Ages are in one-year bands from 0 to OLDEST."""
-
-_MONTHS = 12
-_RIDGE = 0.1
-_NEWTON_STEPS = 100
-_AGE_SCALE = 10.0
-_LOWEST_RATE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -54,79 +46,8 @@ def fit_rates(
         time_years: Follow-up from there.
         event: 1 the outcome, 2 death before it, 0 neither.
     """
-    usable = np.isfinite(female) & np.isfinite(age_years)
-    age, sex = np.clip(age_years[usable], 0, OLDEST), female[usable].astype(int)
-    leave = np.minimum(age + time_years[usable], OLDEST - 1e-9)
-    exposure = np.stack([_person_years(age[sex == code], leave[sex == code]) for code in (0, 1)])
-    found = []
-    for cause in (1, 2):
-        count = np.zeros_like(exposure)
-        happened = event[usable] == cause
-        np.add.at(count, (sex[happened], leave[happened].astype(int)), 1)
-        found.append(_smooth(count, exposure))
-    return AgeSexRates(*found)
-
-
-def _person_years(
-    age: Float[np.ndarray, " rows"], leave: Float[np.ndarray, " rows"]
-) -> Float[np.ndarray, " ages"]:
-    """Person-years lived in each year of age: differences of Σ min(x, leave) − min(x, entry)."""
-    edges = np.arange(OLDEST + 1.0)
-
-    def lived_before(times: Float[np.ndarray, " rows"]) -> np.ndarray:
-        ordered = np.sort(times)
-        below = np.searchsorted(ordered, edges)
-        sums = np.concatenate([[0.0], np.cumsum(ordered)])
-        return sums[below] + edges * (len(ordered) - below)
-
-    return np.maximum(np.diff(lived_before(leave) - lived_before(age)), 0.0)
-
-
-def _smooth(
-    count: Float[np.ndarray, "sexes ages"], exposure: Float[np.ndarray, "sexes ages"]
-) -> Float[np.ndarray, "sexes ages"]:
-    """Rates of a penalised Poisson regression; zero everywhere when there is no event."""
-    lived = exposure.sum(axis=0)
-    if count.sum() == 0 or lived.sum() == 0:
-        return np.zeros_like(exposure)
-    middle = (np.arange(OLDEST) + 0.5) / _AGE_SCALE
-    share = np.cumsum(lived) / lived.sum()
-    knots = np.unique(middle[np.searchsorted(share, KNOT_QUANTILES)])
-    seen = np.flatnonzero(lived > 0)
-    basis = spline_basis(middle[np.clip(np.arange(OLDEST), seen[0], seen[-1])], knots)
-    centre = (lived @ basis[:, 1:]) / lived.sum()
-    basis[:, 1:] -= centre
-    design = np.concatenate([np.hstack([basis, side * basis]) for side in (-0.5, 0.5)])
-    beta = _fit_poisson(design, count.ravel(), exposure.ravel())
-    return np.maximum(np.exp(design @ beta), _LOWEST_RATE).reshape(exposure.shape)
-
-
-def _fit_poisson(
-    design: Float[np.ndarray, "cells features"],
-    count: Float[np.ndarray, " cells"],
-    exposure: Float[np.ndarray, " cells"],
-) -> Float[np.ndarray, " features"]:
-    """Newton's method with step halving; the overall level (first column) is not penalised."""
-    penalty = np.full(design.shape[1], _RIDGE)
-    penalty[0] = 0.0
-    beta = np.zeros(design.shape[1])
-    beta[0] = np.log(count.sum() / exposure.sum())
-
-    def loss(at: np.ndarray) -> float:
-        log_rate = np.minimum(design @ at, 50.0)
-        return float(exposure @ np.exp(log_rate) - count @ log_rate + 0.5 * penalty @ at**2)
-
-    now = loss(beta)
-    for _ in range(_NEWTON_STEPS):
-        expected = exposure * np.exp(np.minimum(design @ beta, 50.0))
-        gradient = design.T @ (count - expected) - penalty * beta
-        step = np.linalg.solve((design.T * expected) @ design + np.diag(penalty + 1e-9), gradient)
-        while loss(beta + step) > now + 1e-12 and np.abs(step).max() > 1e-10:
-            step = step / 2
-        beta, now = beta + step, loss(beta + step)
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta
+    leave = age_years + time_years
+    return AgeSexRates(*(rates_by_age_and_sex(age_years, leave, female, event == cause) for cause in (1, 2)))
 
 
 def cumulative_incidence(
@@ -146,19 +67,19 @@ def cumulative_incidence(
     Returns:
         Risks in [0, 1].
     """
-    steps = max(1, round(horizon_years * _MONTHS))
+    steps = max(1, round(horizon_years * MONTHS))
     width = horizon_years / steps
-    months = np.arange(OLDEST * _MONTHS)
+    months = np.arange(OLDEST * MONTHS)
     table = np.zeros((2, len(months)))
     staying = np.ones_like(table)
     for step in range(steps):
-        year = np.minimum(((months + 0.5) / _MONTHS + step * width).astype(int), OLDEST - 1)
+        year = years_of_age(months, step * width)
         outcome, total = rates.outcome[:, year], rates.outcome[:, year] + rates.death[:, year]
         gone = -np.expm1(-total * width)
         share = np.divide(outcome, total, out=np.zeros_like(total), where=total > 0)
         table += staying * gone * share
         staying *= 1 - gone
-    month = np.clip((np.nan_to_num(age_years) * _MONTHS).astype(int), 0, len(months) - 1)
+    month = np.clip((np.nan_to_num(age_years) * MONTHS).astype(int), 0, len(months) - 1)
     chance = np.where(np.isfinite(female), np.nan_to_num(female), 0.5)
     return np.clip((1 - chance) * table[0, month] + chance * table[1, month], 0.0, 1.0)
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from proband.evaluate.baselines.age_sex import OLDEST, AgeSexRates, cumulative_incidence, fit_rates
+from proband.core.incidence import OLDEST
+from proband.evaluate.baselines.age_sex import AgeSexRates, cumulative_incidence, fit_rates
 
 
 def constant(outcome, death):
