@@ -93,7 +93,7 @@ def read_subjects(meds: Path) -> pl.DataFrame:
     frames = []
     for events, spans in read_shards(meds):
         said = {code: value for code in events["code"].unique() if (value := female_of(code)) is not None}
-        female = pl.col("code").replace_strict(said or {"": None}, default=None, return_dtype=pl.Float64)
+        female = pl.col("code").replace_strict(said or {"": 0.0}, default=None, return_dtype=pl.Float64)
         sexed = events.lazy().filter(pl.col("code").is_in(list(said)))
         sex = sexed.group_by("subject_id").agg(female.first().alias("female")).collect()
         frames.append(spans.join(sex, on="subject_id", how="left"))
