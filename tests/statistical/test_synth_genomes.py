@@ -22,7 +22,7 @@ from proband.synth.genomes.coalescent import (
     simulate_piece,
 )
 from proband.synth.genomes.kinship import kinship_table
-from proband.synth.genomes.liability import CHROMOSOMES, chromosome_folder, draw_liabilities
+from proband.synth.genomes.liability import CHROMOSOMES, chromosome_folder, liabilities
 from proband.synth.genomes.linkage import find_components, read_panel
 from proband.synth.genomes.pedigree import subjects_of
 from proband.synth.genomes.plans import DISCOVERIES
@@ -240,7 +240,8 @@ def test_genetic_values_vary_as_designed(genomes: Genomes, alone: np.ndarray) ->
 
 def test_liabilities_of_relatives_correlate_by_heritability(genomes: Genomes) -> None:
     """Twice the kinship times h2, where the environment is each one's own."""
-    liability = draw_liabilities(genomes.genetics.values, generator(44))
+    genetic = genomes.genetics.values
+    liability = liabilities(genetic, generator(44).standard_normal(genetic.shape))
     spread = np.array([getattr(trait, "stable", 1.0) for trait in TRAITS])
     heritability = np.array([trait.heritability for trait in TRAITS])
     table = kinship_table(genomes.pedigree)
@@ -314,7 +315,8 @@ def test_scores_gain_from_discovery_size_and_lose_with_distance(
 def test_scores_explain_less_of_the_liability_than_heritability(
     genomes: Genomes, calls: np.ndarray, alone: np.ndarray
 ) -> None:
-    liability = draw_liabilities(genomes.genetics.values, generator(46))
+    genetic = genomes.genetics.values
+    liability = liabilities(genetic, generator(46).standard_normal(genetic.shape))
     found = accuracy(genomes, calls, alone, CONFIG.model_copy(update={"null_scores": 0.0}), liability)
     europeans = found.filter(pl.col("population") == "EUR")
     share = np.array([trait.heritability / getattr(trait, "stable", 1.0) for trait in TRAITS])

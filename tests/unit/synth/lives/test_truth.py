@@ -86,13 +86,13 @@ def test_the_rest_of_the_step_keeps_the_covariates_of_its_start(law: Law) -> Non
     assert risks.onset[0, STROKE, 1] > 1.3 * risks.onset[1, STROKE, 1]
 
 
-def test_risk_reflects_liability_and_the_moments_are_not_changed(law: Law) -> None:
+def test_risk_reflects_the_genetic_value_and_the_moments_are_not_changed(law: Law) -> None:
     people = average_people(2)
-    people.liability[1] = 2.0
+    people.genetic[1] = 2.0
     at = moments(law, people, healthy(2), np.array([60.1, 60.1]))
     before = at.take(np.arange(2))
     risks = true_risks(law, at, (1, 5), 30, generator(2))
-    women = [k for k, disease in enumerate(DISEASES) if disease.incidence[0] and disease.log_ratio > 0.35]
+    women = [k for k, disease in enumerate(DISEASES) if disease.incidence[0] and disease.score_ratio > 1.4]
     assert (risks.onset[1, women] > 1.5 * risks.onset[0, women]).all()
     for kept, found in ((before.start, at.start), (before.now, at.now)):
         for name, values in vars(kept).items():
