@@ -20,7 +20,6 @@ from proband.synth.lives.people import People
 from proband.synth.lives.state import State, healthy
 from proband.synth.traits import ADULT_AGE, BIOMARKERS
 
-
 OLDEST = 95.0
 """Age at which a cohort's lives are cut."""
 

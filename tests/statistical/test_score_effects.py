@@ -66,7 +66,9 @@ class Study:
         """Log rate ratio per unit of the score, adjusted for age and sex, and its standard error."""
         inside = (youngest <= AGES) & (oldest > AGES)
         weight = np.where(inside, self.weight, 0)[:, None] * np.ones(2 * SCORE_GROUPS)
-        age, sex = np.broadcast_arrays(np.arange(len(AGES))[:, None], np.arange(2 * SCORE_GROUPS) // SCORE_GROUPS)
+        age, sex = np.broadcast_arrays(
+            np.arange(len(AGES))[:, None], np.arange(2 * SCORE_GROUPS) // SCORE_GROUPS
+        )
         stratum = np.eye(2 * len(AGES))[(2 * age + sex).ravel()]
         score = np.tile(self.score, 2 * len(AGES))[:, None]
         exposed = (self.years.ravel() > 0) & (weight.ravel() > 0)
@@ -74,7 +76,9 @@ class Study:
         total = stratum.T @ (self.records.ravel() * exposed)
         exposed &= (stratum @ total) > 0
         years, records, weights = (part.ravel()[exposed] for part in (self.years, self.records, weight))
-        model = PoissonRegressor(alpha=0, fit_intercept=False, solver="newton-cholesky", max_iter=500, tol=1e-8)
+        model = PoissonRegressor(
+            alpha=0, fit_intercept=False, solver="newton-cholesky", max_iter=500, tol=1e-8
+        )
         kept = stratum[:, total > 0]
         model.fit(np.hstack([score, kept])[exposed], records / years, sample_weight=weights * years)
         error = np.sqrt((weights**2 * records).sum()) / (weights * records).sum()
@@ -94,7 +98,9 @@ def cohort() -> LivedCohort:
 @pytest.fixture(scope="module")
 def studies(cohort: LivedCohort) -> list[Study]:
     random = generator(72, "scores")
-    return [Study.of(cohort, k, best_score(cohort.people.genetic[:, k], random)) for k in range(len(DISEASES))]
+    return [
+        Study.of(cohort, k, best_score(cohort.people.genetic[:, k], random)) for k in range(len(DISEASES))
+    ]
 
 
 def test_the_best_score_has_its_published_hazard_ratio(studies: list[Study]) -> None:
@@ -148,7 +154,9 @@ def test_an_independent_program_finds_the_ratio_in_follow_up(cohort: LivedCohort
             assert error < 0.05
 
 
-def test_the_closed_form_agrees_with_the_poisson_regression(cohort: LivedCohort, studies: list[Study]) -> None:
+def test_the_closed_form_agrees_with_the_poisson_regression(
+    cohort: LivedCohort, studies: list[Study]
+) -> None:
     """What calibration uses against an independent program with scores drawn, on the same lives."""
     counts = RecordCounts(cohort.people.male, cohort.people.genetic)
     for age in np.arange(18.0, 95.0):
@@ -205,7 +213,9 @@ def test_through_the_files_effects_are_smaller_in_other_ancestries(tmp_path: Pat
             standard = (score[inside] - score[inside].mean()) / score[inside].std()
             of_population = LivedCohort(people.take(inside), cohort.state.take(inside), cohort.ends[inside])
             effects[name].append(Study.of(of_population, plan.trait - len(BIOMARKERS), standard).fit())
-    weights = np.array(effects["EUR"])[:, 1] ** -2  # the same of every population, so that diseases count alike
+    weights = (
+        np.array(effects["EUR"])[:, 1] ** -2
+    )  # the same of every population, so that diseases count alike
     pooled = {name: np.average(np.array(found)[:, 0], weights=weights) for name, found in effects.items()}
     print({name: round(value / pooled["EUR"], 3) for name, value in pooled.items()})
     published = np.average(np.log([disease.score_ratio for disease in DISEASES]), weights=weights)

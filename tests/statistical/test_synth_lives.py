@@ -130,7 +130,7 @@ def cox(frame: pl.DataFrame) -> tuple[float, float]:
 
 
 def test_the_hazard_ratio_of_the_genetic_value_is_found_by_an_independent_program() -> None:
-    """Other modifiers off, the effect constant with age, so that nothing dilutes the ratio; the control: permuted."""
+    """Other modifiers off, the effect constant with age: nothing dilutes the ratio. Control: permuted."""
     law = table_law()
     off = {name: np.zeros_like(getattr(law, name)) for name in ("weights", "deprivation", "unobserved")}
     at_60 = read_effects().at_60

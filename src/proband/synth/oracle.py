@@ -75,7 +75,9 @@ def oracle(
     return schema.RISK.check(pl.concat(frames), "the oracle's risks")
 
 
-def already_begun_at(biobank: Path, times: pl.DataFrame, horizons_years: Sequence[int | float]) -> pl.DataFrame:
+def already_begun_at(
+    biobank: Path, times: pl.DataFrame, horizons_years: Sequence[int | float]
+) -> pl.DataFrame:
     """Later cases that had begun, unrecorded, by the prediction times; see :mod:`proband.synth.lives.begun`.
 
     Args:

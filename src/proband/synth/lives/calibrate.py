@@ -1,9 +1,9 @@
 """Find what makes the population's incidence the table's, and the scores' hazard ratios the published ones.
 
-**Baselines, in one forward pass.** A large cohort is lived from 18 on. In each step, before anything happens in
-it, the mean of exp(linear predictor) is taken for each hazard and sex over those alive and free of the disease;
-its inverse scales the baseline of that very step. So each age's baseline is set by a cohort that has lived by
-the baselines of all earlier ages. The means of a year's steps, averaged, are stored beside the law.
+**Baselines, in one forward pass.** A large cohort is lived from 18 on. In each step, before anything happens
+in it, the mean of exp(linear predictor) is taken for each hazard and sex over those alive and free of the
+disease; its inverse scales the baseline of that very step. So each age's baseline is set by a cohort that has
+lived by the baselines of all earlier ages. The means of a year's steps, averaged, are stored beside the law.
 
 **Effects of the genetic values, in a few passes.** Part of a score's effect runs through biomarkers and other
 diseases that share its genes, part is lost to false records and to the depletion of the susceptible. So the
@@ -50,14 +50,14 @@ STEP_YEARS = 0.25
 LAST_AGE = 102
 """Ages from here on keep the ratio of the year before: too few of the cohort are left."""
 FIRST_GAIN, GAIN_BOUNDS, LEAST_MOVE = 0.9, (0.3, 1.0), 0.1
-"""Secant steps: first gain relative to the score's correlation (depletion takes the rest), bounds of later ones,
-and the least change of an effect that tells its gain from noise."""
+"""Secant steps: first gain relative to the score's correlation (depletion takes the rest), bounds of later
+ones, and the least change of an effect that tells its gain from noise. Choices of ours, as are the next."""
 LEAST_EFFECT, LARGEST_EFFECT, STEEPEST = 0.01, 3.0, -0.5
 """Bounds of the effect at 60, and steepest fall per decade relative to it, that a step may set."""
 
 
 def draw_cohort(law: Law, count: int, random: np.random.Generator) -> People:
-    """Unrelated people of the reference population, their genetic values drawn from their joint normal law."""
+    """Unrelated people of the reference population, genetic values drawn from their joint normal law."""
     shape = (count, len(TRAITS))
     genetic = random.standard_normal(shape) @ np.linalg.cholesky(genetic_correlation(TRAITS)).T
     unobserved = random.standard_normal(shape)
@@ -109,9 +109,7 @@ def live_cohort(
     return Cohort(np.concatenate([yearly, rest], axis=1), records)
 
 
-def _live_step(
-    course: Course, step: int, random: np.random.Generator
-) -> Float[np.ndarray, "2 hazards"]:
+def _live_step(course: Course, step: int, random: np.random.Generator) -> Float[np.ndarray, "2 hazards"]:
     """Live a step with its baseline set by those alive; returns the mean ratios, of women and men."""
     male, count = course.terms.people.male, len(course.state.death)
     start = np.full(count, ADULT_AGE + step * STEP_YEARS)

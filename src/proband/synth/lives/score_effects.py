@@ -5,8 +5,8 @@ else. A Cox or Poisson regression of first records on s, within strata of sex an
 
     sum over records of (s - E[s exp(b s)] / E[exp(b s)]) = 0,
 
-the means E over those at risk. With g normal among those at risk (mean m, variance v of the stratum) the second
-term is r m + b (r^2 v + 1 - r^2), so b is a ratio of sums, and e needs no draw.
+the means E over those at risk. With g normal among those at risk (mean m, variance v of the stratum) the
+second term is r m + b (r^2 v + 1 - r^2), so b is a ratio of sums, and e needs no draw.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOLLOW_UP_YEARS = 14.5
 
 
 def share_followed(age: Float[np.ndarray, " ages"]) -> Float[np.ndarray, " ages"]:
-    """Share of a biobank's subjects whose follow-up holds an age, but for deaths: what an age weighs in a study."""
+    """Share of a biobank's subjects whose follow-up holds an age, deaths aside: its weight in a study."""
     entered, left = (
         betainc(*ENTRY_AGE_BETA, np.clip((at - YOUNGEST) / (OLDEST_AT_ENTRY - YOUNGEST), 0, 1))
         for at in (age, age - FOLLOW_UP_YEARS)
@@ -64,7 +64,9 @@ class RecordCounts:
     Unrecorded onset does not end the time at risk: what a study sees, and what is predicted, is the record.
     """
 
-    def __init__(self, male: Bool[np.ndarray, " people"], genetic: Float[np.ndarray, "people diseases"]) -> None:
+    def __init__(
+        self, male: Bool[np.ndarray, " people"], genetic: Float[np.ndarray, "people diseases"]
+    ) -> None:
         self._sexes = np.stack([~male, male]).astype(np.float32)
         self._genetic = genetic.astype(np.float32)
         self._at_risk = np.zeros(genetic.shape, dtype=bool)
@@ -89,7 +91,7 @@ class RecordCounts:
         return sums
 
     def fit(self, correlation: float) -> ScoreEffects:
-        """Effects of a score with ``correlation`` to each disease's genetic value; not a number without records."""
+        """Effects of a score of this ``correlation`` with the genetic value; not a number without records."""
         count, first, second, records, of_records = np.stack(self._years).transpose(1, 0, 2, 3)
         safe = np.maximum(count, 1)
         mean = first / safe

@@ -79,8 +79,8 @@ class Terms:
 
     Attributes:
         x: Covariates; the first columns are the drift, which the step moves in place.
-        ratio: Ratio of what stays the same for life, without the genetic value, whose effect changes with age:
-            the unobserved part, deprivation, stable biomarkers; 0 where the hazard is shut, (subjects, hazards).
+        ratio: Ratio of the unobserved part, deprivation and stable biomarkers; 0 where the hazard is shut,
+            (subjects, hazards). The genetic value is not in it: its effect changes with age.
         record: Hazard of being recorded at age 50, 0 where it is or cannot be.
         at_onset: 1 where an onset would be recorded at once.
         stop: Hazard of stopping each treatment taken.
