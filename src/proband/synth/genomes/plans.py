@@ -44,8 +44,8 @@ DISCOVERIES = {
 }
 """Mostly European and smaller elsewhere, as in the field; all numbers are rounded choices of ours."""
 BEST = ("EUR", "ridge")
-"""Discovery and method that predict Europeans' genetic values best at any size; at the largest, the score whose
-published hazard ratio ``traits.yaml`` gives."""
+"""Discovery and method that predict Europeans' genetic values best at any size; at the largest size it is the
+score whose published hazard ratio ``traits.yaml`` gives."""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ FIRST_GAIN, GAIN_BOUNDS, LEAST_MOVE = 0.9, (0.3, 1.0), 0.1
 ones, and the least change of an effect that tells its gain from noise. Choices of ours, as are the next."""
 LEAST_EFFECT, LARGEST_EFFECT, STEEPEST = 0.01, 3.0, -0.5
 """Bounds of the effect at 60, and steepest fall per decade relative to it, that a step may set."""
+LEAST_SHARE = 0.2
+"""Least effect at the mean age of the records, relative to that at 60, that a step reckons with."""
 
 
 def draw_cohort(law: Law, count: int, random: np.random.Generator) -> People:
@@ -155,18 +157,22 @@ def moved_effects(effects: GeneticEffects, fitted: ScoreEffects, gain: np.ndarra
     """
     published = np.log([disease.score_ratio for disease in DISEASES])
     slope = np.array([disease.age_slope for disease in DISEASES])
-    at_mean = 1 + effects.slope * fitted.mean_decades
-    at_60 = np.clip(
-        effects.at_60 + (published - fitted.log_ratio) / (gain * at_mean), LEAST_EFFECT, LARGEST_EFFECT
-    )
     lacking = (slope * published / (1 + slope * fitted.mean_decades) - fitted.per_decade) / gain
     per_decade = effects.at_60 * effects.slope + lacking
+    at_mean = _at_decades(effects, fitted.mean_decades) + (published - fitted.log_ratio) / gain
+    per_decade = np.minimum(per_decade, 0)
+    at_60 = np.clip(at_mean - per_decade * fitted.mean_decades, LEAST_EFFECT, LARGEST_EFFECT)
     # A cohort too small for any record of a disease says nothing of it.
     known = np.isfinite(at_60) & np.isfinite(per_decade)
     return GeneticEffects(
         np.where(known, at_60, effects.at_60),
         np.where(known, np.clip(per_decade / at_60, STEEPEST, 0), effects.slope),
     )
+
+
+def _at_decades(effects: GeneticEffects, decades: np.ndarray) -> np.ndarray:
+    """Each disease's effect at its own age, in decades from 60."""
+    return effects.at_60 * np.maximum(1 + effects.slope * decades, LEAST_SHARE)
 
 
 def find_effects(count: int = COHORT, seed: int = 0) -> GeneticEffects:
@@ -177,7 +183,8 @@ def find_effects(count: int = COHORT, seed: int = 0) -> GeneticEffects:
     for number, share in enumerate(PASSES, start=1):
         fitted = live_cohort(effects, round(share * count), seed + number).records.fit(correlation)
         if before is not None:
-            moved = effects.at_60 - before[0].at_60
+            # At one age for both passes, since the slope moves too.
+            moved = _at_decades(effects, fitted.mean_decades) - _at_decades(before[0], fitted.mean_decades)
             secant = (fitted.log_ratio - before[1].log_ratio) / np.where(moved == 0, 1, moved)
             telling = (np.abs(moved) > LEAST_MOVE) & np.isfinite(secant)
             gain = np.where(telling, np.clip(secant, *GAIN_BOUNDS), gain)
