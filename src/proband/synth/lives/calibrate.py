@@ -158,9 +158,8 @@ def moved_effects(effects: GeneticEffects, fitted: ScoreEffects, gain: np.ndarra
     published = np.log([disease.score_ratio for disease in DISEASES])
     slope = np.array([disease.age_slope for disease in DISEASES])
     lacking = (slope * published / (1 + slope * fitted.mean_decades) - fitted.per_decade) / gain
-    per_decade = effects.at_60 * effects.slope + lacking
+    per_decade = np.minimum(effects.at_60 * effects.slope + lacking, 0)
     at_mean = _at_decades(effects, fitted.mean_decades) + (published - fitted.log_ratio) / gain
-    per_decade = np.minimum(per_decade, 0)
     at_60 = np.clip(at_mean - per_decade * fitted.mean_decades, LEAST_EFFECT, LARGEST_EFFECT)
     # A cohort too small for any record of a disease says nothing of it.
     known = np.isfinite(at_60) & np.isfinite(per_decade)

@@ -104,7 +104,7 @@ class Law:
 
     def neutral(self) -> Law:
         """The table's rates without any modifier of them."""
-        log_rate = table_rates(self.step_years)
+        log_rate = table_rates(self.step_years).astype(np.float32)
         modifiers = ("genetic", "unobserved", "deprivation", "weights")
         zeros = {name: np.zeros_like(getattr(self, name)) for name in modifiers}
         return replace(self, log_rate=log_rate, **zeros)
