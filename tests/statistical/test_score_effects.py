@@ -27,7 +27,7 @@ from synthetic_lives import LivedCohort, lived, lived_cohort
 
 pytestmark = pytest.mark.slow
 
-COHORT = 300_000
+COHORT = 200_000
 AGES = np.arange(20, 95, 5)
 """Lower ends of the age groups, years."""
 SCORE_GROUPS = 60
