@@ -217,7 +217,7 @@ def test_through_the_files_effects_are_smaller_in_other_ancestries(tmp_path: Pat
         np.array(effects["EUR"])[:, 1] ** -2
     )  # the same of every population, so that diseases count alike
     pooled = {name: np.average(np.array(found)[:, 0], weights=weights) for name, found in effects.items()}
-    print({name: round(value / pooled["EUR"], 3) for name, value in pooled.items()})
+    print({name: round(float(value / pooled["EUR"]), 3) for name, value in pooled.items()})
     published = np.average(np.log([disease.score_ratio for disease in DISEASES]), weights=weights)
     assert pooled["EUR"] == pytest.approx(published, rel=0.15)
     assert pooled["EUR"] > 1.1 * max(pooled["AMR"], pooled["EAS"])
