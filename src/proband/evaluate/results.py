@@ -123,6 +123,7 @@ ALREADY_BEGUN = Table(
     _KEY | {"num_cases": pl.Int64, "share_already_begun": pl.Float64},
     nullable=frozenset({"share_already_begun"}),
     bounds={"share_already_begun": (0.0, 1.0)},
+    optional={"num_at_risk": pl.Int64, "num_already_begun": pl.Int64},
     unique=("outcome", "horizon_years"),
 )
 """Of a synthetic biobank's cases, the share whose disease had begun, unrecorded, by the prediction time; null
@@ -225,7 +226,7 @@ def below_age_sex(auroc: pl.DataFrame, by: str) -> str:
         A sentence; empty where every model is above the age-sex baseline throughout, or that was not fitted.
     """
     reference = auroc.filter(model=AGE_SEX).select("outcome", pl.col("auroc").alias("reference"))
-    both = auroc.join(reference, on="outcome").filter(pl.col("auroc", "reference").is_not_null())
+    both = auroc.join(reference, on="outcome").drop_nulls(["auroc", "reference"])
     both = both.filter(~pl.col("model").is_in(BASELINES))
     counts = both.group_by("model", maintain_order=True).agg(
         (pl.col("auroc") <= pl.col("reference")).sum().alias("below"), pl.len().alias("all")

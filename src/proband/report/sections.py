@@ -105,11 +105,12 @@ def _begun(rows: pl.DataFrame) -> str:
     rows = rows.drop_nulls("share_already_begun")
     if rows.is_empty():
         return ""
-    share, horizon = rows["share_already_begun"][0], rows["horizon_years"][0]
+    horizon, share = rows["horizon_years"][0], tables.percent(rows["share_already_begun"][0])
+    years = f"{horizon:g} {'year' if horizon == 1 else 'years'}"
     return (
-        f"Of the biobank's cases by {horizon:g} {'year' if horizon == 1 else 'years'}, {tables.percent(share)} "
-        "had begun before the prediction time without being recorded. The oracle knows of them and no record "
-        "does: its AUROC is a ceiling that no model of records can reach."
+        f"Of the biobank's cases by {years}, {share} had begun before the prediction time without being "
+        "recorded. The oracle knows of them and no record does: its AUROC is a ceiling that no model of "
+        "records can reach."
     )
 
 

@@ -2,8 +2,9 @@
 
 Per outcome and horizon, the log odds of the outcome by then are those of the age-sex baseline plus trees on
 the record summary, age and sex, so with no tree at all it is the age-sex baseline. Rows of known status count
-with their censoring weights. Every outcome has the same budget: :data:`SETTINGS`, each with at most
-:data:`MOST_ROUNDS` rounds, judged by the log loss of the tuning split.
+with their censoring weights. Every outcome has the same budget: :data:`SETTINGS` at its longest horizon,
+each with at most :data:`MOST_ROUNDS` rounds. The log loss of the tuning split decides: the number of rounds
+for each outcome and horizon, and one setting for all outcomes, since alone most have too few tuning cases.
 
 LightGBM: Ke et al. 2017, NeurIPS 30 (https://dl.acm.org/doi/10.5555/3294996.3295074).
 """
@@ -60,7 +61,7 @@ SETTINGS = (
     Setting(0.1, 8, 100, 10.0),
     Setting(0.1, 16, 400, 10.0),
 )
-"""Tried at an outcome's longest usable horizon; the best is used at all its horizons."""
+"""Tried at every outcome's longest usable horizon; the best of all together is used throughout."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,21 @@ class Examples:
     offset: Float[np.ndarray, " rows"]
     num_case_subjects: int
 
-    def loss(self, log_odds: Float[np.ndarray, " rows"]) -> float:
-        """Weighted mean log loss of given log odds."""
-        nats = np.logaddexp(0.0, np.where(self.case, -log_odds, log_odds))
-        return float(self.weight @ nats / self.weight.sum())
+    def nats(self, log_odds: Float[np.ndarray, " rows"]) -> float:
+        """Weighted log loss of given log odds, summed over rows."""
+        return float(self.weight @ np.logaddexp(0.0, np.where(self.case, -log_odds, log_odds)))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Trees of one outcome and horizon; no booster where none lowers the tuning loss."""
+    """Trees of one outcome and horizon.
 
-    setting: Setting
-    loss: float
+    Attributes:
+        gain: Nats by which they lower the tuning split's log loss, above 0; 0 without trees.
+        booster: LightGBM's; None where no number of rounds lowers that loss.
+    """
+
+    gain: float = 0.0
     booster: Any = None
 
     def log_odds(self, features: Any, offset: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
@@ -129,26 +133,65 @@ def boosting(
         rows.join(moments.select(*_MOMENT, "moment"), on=_MOMENT, how="left", maintain_order="left")
         for rows in (fit, wanted)
     )
-    trees = Trees(features(moments), fit.filter(split="train")["moment"].unique().sort().to_numpy())
+    train = fit.filter(split="train")["moment"].unique().sort().to_numpy().astype(np.int64)
+    trees = Trees(features(moments), train)
+    questions = _questions(fit, horizons_years, gap_years)
+    tried = {
+        question: {setting: trees.fit(question, setting) for setting in SETTINGS}
+        for question in track(_longest(questions), f"Fitting {name}")
+    }
+    best = max(SETTINGS, key=lambda setting: sum(fits[setting].gain for fits in tried.values()))
     parts = [RISK.empty()]
-    for outcome in track(wanted["outcome"].unique(maintain_order=True).to_list(), f"Fitting {name}"):
-        mine, ask = fit.filter(outcome=outcome), wanted.filter(outcome=outcome)
+    for question in track(questions, f"Fitting {name}, shorter horizons"):
+        found = tried[question][best] if question in tried else trees.fit(question, best)
+        ask = wanted.filter(outcome=question.outcome)
+        offset = _offset(ask, question.rates, question.horizon_years, gap_years)
+        log_odds = found.log_odds(trees.features[ask["moment"].to_numpy()], offset)
+        parts.append(risk_table(ask, name, question.horizon_years, 1 / (1 + np.exp(-log_odds))))
+    return pl.concat(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is to be fitted for one outcome and horizon.
+
+    Attributes:
+        outcome: Name of the outcome.
+        horizon_years: The horizon.
+        rates: Of the outcome's age-sex baseline.
+        train: Rows that trees are grown on.
+        tuning: Rows that judge them.
+    """
+
+    outcome: str
+    horizon_years: float
+    rates: age_sex.AgeSexRates
+    train: Examples
+    tuning: Examples
+
+
+def _questions(fit: pl.DataFrame, horizons_years: Sequence[float], gap_years: float) -> list[Question]:
+    """All with train cases enough, by outcome, the longest horizon first."""
+    found = []
+    for outcome in fit["outcome"].unique().sort():
+        mine = fit.filter(outcome=outcome)
         rates = age_sex.rates_of(mine.filter(~pl.col("is_extra"), split="train"), gap_years)
-        settings = SETTINGS
         for horizon in sorted(horizons_years, reverse=True):
             train, tuning = (
                 _examples(mine.filter(split=split), rates, horizon, gap_years)
                 for split in ("train", "tuning")
             )
-            if train.num_case_subjects < LEAST_TRAIN_CASES or train.case.all():
-                continue
-            best = trees.best(train, tuning, settings)
-            settings = (best.setting,)
-            log_odds = best.log_odds(
-                trees.features[ask["moment"].to_numpy()], _offset(ask, rates, horizon, gap_years)
-            )
-            parts.append(risk_table(ask, name, horizon, 1 / (1 + np.exp(-log_odds))))
-    return pl.concat(parts)
+            if train.num_case_subjects >= LEAST_TRAIN_CASES and not train.case.all():
+                found.append(Question(outcome, horizon, rates, train, tuning))
+    return found
+
+
+def _longest(questions: Sequence[Question]) -> list[Question]:
+    """Each outcome's first, which is that of its longest horizon."""
+    first: dict[str, Question] = {}
+    for question in questions:
+        first.setdefault(question.outcome, question)
+    return list(first.values())
 
 
 def _offset(
@@ -197,23 +240,17 @@ class Trees:
         binned = self._lightgbm.Dataset(features[train], label, params=_BINNING, free_raw_data=False)
         self._binned = binned.construct()
 
-    def best(self, train: Examples, tuning: Examples, settings: Sequence[Setting]) -> Fit:
-        """The fit of least tuning loss; without a tree if none is below the age-sex risk's."""
+    def fit(self, question: Question, setting: Setting) -> Fit:
+        """Grow trees on train until the tuning loss no longer falls; none if it never does."""
+        train, tuning = question.train, question.tuning
         if tuning.case.sum() < LEAST_TUNING_CASES or tuning.case.all():
-            return Fit(settings[0], np.inf)
-        start = tuning.loss(tuning.offset)
-        fits = [self._boost(train, tuning, setting) for setting in settings]
-        best = min(fits, key=lambda fit: fit.loss)
-        return best if best.loss < start else Fit(best.setting, start)
-
-    def _boost(self, train: Examples, tuning: Examples, setting: Setting) -> Fit:
-        lightgbm = self._lightgbm
+            return Fit()
         data = self._binned.subset(self._place[train.moment], params=_BINNING).construct()
         data.set_label(train.case.astype(np.float64))
         data.set_weight(train.weight)
         data.set_init_score(train.offset)
         features = self.features[tuning.moment]
-        judged = lightgbm.Dataset(
+        judged = self._lightgbm.Dataset(
             features,
             tuning.case.astype(np.float64),
             weight=tuning.weight,
@@ -221,15 +258,16 @@ class Trees:
             reference=self._binned,
             params=_BINNING,
         )
-        booster = lightgbm.train(
+        booster = self._lightgbm.train(
             _BINNING | _FIXED | asdict(setting),
             data,
             MOST_ROUNDS,
             valid_sets=[judged],
-            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+            callbacks=[self._lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
-        fit = Fit(setting, np.inf, booster)
-        return Fit(setting, tuning.loss(fit.log_odds(features, tuning.offset)), booster)
+        log_odds = Fit(0.0, booster).log_odds(features, tuning.offset)
+        gain = tuning.nats(tuning.offset) - tuning.nats(log_odds)
+        return Fit(gain, booster) if gain > 0 else Fit()
 
 
 def load_lightgbm() -> Any:
