@@ -17,7 +17,8 @@ from torch import Tensor
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import Task
 from proband.forecast.config import Estimator
-from proband.forecast.outcomes import outcome_matrix, outcome_tokens
+from proband.forecast.paths.question import outcome_matrix
+from proband.tokens.outcomes import outcome_tokens
 from proband.forecast.paths.histories import Histories, history_lengths, read_histories
 from proband.forecast.paths.question import Question, Trajectory
 from proband.forecast.paths.rollout import roll_out

@@ -19,6 +19,8 @@ LOWEST_RATE = 1e-12
 
 _RIDGE = 0.1
 _NEWTON_STEPS = 100
+_SPARED = 10.0
+"""Events expected of a sex that had none from which on it counts as spared, as women of prostate cancer."""
 _AGE_SCALE = 10.0
 
 
@@ -38,7 +40,8 @@ def rates_by_age_and_sex(
         happened: Whether the event happened at ``leave_years``.
 
     Returns:
-        Rates; 0 everywhere when there is no event. Beyond the ages seen, the nearest rate is carried on.
+        Rates; 0 everywhere when there is no event. Beyond the ages seen, the nearest rate is carried on. A
+        sex that a disease spares gets :data:`LOWEST_RATE`.
     """
     usable = np.isfinite(female) & np.isfinite(entry_years) & (leave_years > entry_years)
     enter = np.clip(entry_years[usable], 0, OLDEST - 1e-9)
@@ -47,7 +50,17 @@ def rates_by_age_and_sex(
     exposure = np.stack([person_years(enter[sex == code], leave[sex == code]) for code in (0, 1)])
     count = np.zeros_like(exposure)
     np.add.at(count, (sex[event], leave[event].astype(int)), 1)
-    return smooth_rates(count, exposure)
+    return _without_spared_sex(smooth_rates(count, exposure), count, exposure)
+
+
+def _without_spared_sex(
+    rates: Float[np.ndarray, "sexes ages"], count: np.ndarray, exposure: np.ndarray
+) -> Float[np.ndarray, "sexes ages"]:
+    """The least rate for a sex that had no event where the other's rates would have given 10 or more."""
+    for sex in (0, 1):
+        if not count[sex].any() and exposure[sex] @ rates[1 - sex] >= _SPARED:
+            rates[sex] = LOWEST_RATE
+    return rates
 
 
 def years_of_age(month: np.ndarray, elapsed_years: float | np.ndarray) -> np.ndarray:

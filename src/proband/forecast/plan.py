@@ -13,12 +13,12 @@ from proband.core.units import MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.estimators import Precision
-from proband.forecast.outcomes import outcome_matrix, outcome_tokens
-from proband.forecast.paths.question import Question
+from proband.forecast.paths.question import Question, outcome_matrix
 from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
 from proband.forecast.shards import Job, opened
 from proband.tokens.dataset import TokenStore
+from proband.tokens.outcomes import outcome_tokens
 from proband.train.likelihood import say_absent
 
 

@@ -63,7 +63,7 @@ def prediction_points(
         store: A tokens folder.
         task: The task.
         split: Whose points.
-        outcomes: Tokens of each step of each outcome, as :func:`~proband.forecast.outcomes.outcome_tokens`
+        outcomes: Tokens of each step of each outcome, as :func:`~proband.tokens.outcomes.outcome_tokens`
             gives them.
 
     Raises:

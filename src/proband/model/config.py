@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from proband.core.errors import ConfigError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 Fusion = Literal["none", "prefix", "adapter", "cross_attention"]
 GATED = ("adapter", "cross_attention")
 """Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""
@@ -44,6 +45,40 @@ class ModalityConfig(BaseModel):
     names: tuple[str, ...] = Field((), description="Column names, such as pgs_ids, in their order.")
 
 
+BIN_EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0)
+"""Beginnings of the bins of the time ahead in which onset hazards have factors of their own, years."""
+
+
+class OnsetTask(BaseModel):
+    """One task of the onset head: the first occurrence of any of some tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Name of the outcome, or the code or family.")
+    tokens: tuple[int, ...] = Field(min_length=1, description="Tokens that make it, ascending.")
+
+
+class OnsetConfig(BaseModel):
+    """The shape of the onset head."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tasks: tuple[OnsetTask, ...] = Field(min_length=1, description="Tasks; those of task files come first.")
+    num_named: int = Field(ge=1, description="Tasks that have linear terms: death and those of task files.")
+    num_features: int = Field(ge=1, description="Features of the record summary.")
+    width: int = Field(96, ge=1, description="Width of the network of summary, state, age and sex.")
+    hidden: int = Field(128, ge=1, description="Width of its first layer.")
+    rank: int = Field(48, ge=1, description="Size of a task's vector.")
+    linear: dict[str, int] = Field(
+        default_factory=dict, description="Modalities with a linear term, and the number of their values."
+    )
+
+    def index_of(self, tokens: Collection[int]) -> int | None:
+        """Number of the task that these tokens make, None if it is none."""
+        wanted = tuple(sorted(tokens))
+        return next((at for at, task in enumerate(self.tasks) if task.tokens == wanted), None)
+
+
 class ModelConfig(BaseModel):
     """The shape of a model; saved beside its weights."""
 
@@ -63,6 +98,7 @@ class ModelConfig(BaseModel):
     )
     fusion: Fusion = Field("none", description="How modalities reach the trunk.")
     modalities: dict[str, ModalityConfig] = Field(default_factory=dict, description="Modalities by name.")
+    onset: OnsetConfig | None = Field(None, description="Onset hazards; None for a model without tasks.")
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> ModelConfig:

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
 from proband.model.block import Block
-from proband.model.config import ModelConfig
+from proband.model.config import ModelConfig, OnsetConfig
 from proband.model.embedding import Embedding
 from proband.model.fusion import Fusion, FusionLayer, Prepared
 from proband.model.gaps import GapBins
@@ -20,6 +20,7 @@ from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.hub import HubFormat
 from proband.model.layers import Dropout
 from proband.model.loss import LossTerms
+from proband.model.onset import OnsetHead
 from proband.model.pages import Pages, Window
 from proband.model.rotary import Rotary
 
@@ -53,7 +54,14 @@ class Proband(nn.Module, HubFormat):
         self.what = WhatHead(config, self.bins.num_bins, once)
         self.fusion = Fusion(
             config
-        )  # last, so that the trunk's initial weights are the same for every fusion
+        )  # after the trunk, so that its initial weights are the same for every fusion
+        self.onset = OnsetHead(config) if config.onset else None
+
+    def attach_onset(self, shape: OnsetConfig) -> OnsetHead:
+        """Add an untrained onset head of this shape, in place of any there is."""
+        self.config = self.config.model_copy(update={"onset": shape})
+        self.onset = OnsetHead(self.config)
+        return self.onset
 
     def set_output_biases(
         self,

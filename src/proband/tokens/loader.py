@@ -42,6 +42,10 @@ class Windows:
         """The windows at ``index``, in that order."""
         return Windows(self.row[index], self.start[index], self.stop[index], self.scored[index])
 
+    def ending(self, stop: Int[np.ndarray, " windows"]) -> Windows:
+        """The windows cut at other ends."""
+        return Windows(self.row, self.start, stop, self.scored)
+
 
 def make_windows(store: TokenStore, rows: Int[np.ndarray, " rows"], context: int) -> Windows:
     """Windows that cover the records of ``rows``."""

@@ -40,6 +40,21 @@ class EncoderOptions(BaseModel):
     drop_values: float | None = Field(None, ge=0, lt=1, description="Share of values hidden in training.")
 
 
+class OnsetOptions(BaseModel):
+    """How onset hazards are fitted, on the pretrained model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(True, description="Whether the model gets onset hazards.")
+    codes: bool = Field(True, description="Whether codes and families become tasks, beside outcomes.")
+    queries: int = Field(8, ge=1, description="Dates per subject, uniform over follow-up.")
+    epochs: float = Field(6, gt=0, description="Passes over the train split's dates.")
+    batch_queries: int = Field(256, ge=1, description="Dates per step.")
+    learning_rate: float = Field(7e-4, gt=0, description="Peak rate; linear terms learn at a fifth of it.")
+    weight_decay: float = Field(1.0, ge=0, description="AdamW's decay of matrices.")
+    patience: int = Field(6, ge=1, description="Tuning evaluations without gain before stopping early.")
+
+
 class TrainConfig(BaseModel):
     """How a model is fitted. Lengths of training are set by ``minutes`` or else by ``epochs``."""
 
@@ -86,6 +101,8 @@ class TrainConfig(BaseModel):
     encoders: dict[str, EncoderOptions] = Field(
         default_factory=dict, description="Settings of single modalities, by name."
     )
+    onset: OnsetOptions = Field(default_factory=OnsetOptions, description="Fit of onset hazards.")
+    tasks: tuple[str, ...] = Field((), description="Hashes of the task files; set by the stage.")
     save_seconds: float = Field(60, gt=0, description="Seconds between saved states.")
     device: Device = Field("auto", description="Where to compute; auto is a GPU where there is one.")
     precision: Precision = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -99,3 +100,11 @@ class Finished(NamedTuple):
     point: int
     values: PathValues
     trajectories: list[Trajectory]
+
+
+def outcome_matrix(
+    outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]],
+) -> Bool[Tensor, "sets vocabulary"]:
+    """Tokens of the outcomes that any one of their codes makes, in their order."""
+    sets = [steps if len(steps) == 1 else steps[:0] for steps in outcomes.values()]
+    return torch.from_numpy(np.concatenate(sets))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Bool
-from torch import Tensor
 
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
@@ -16,17 +14,24 @@ from proband.ehr.outcomes import Task
 from proband.tokens.vocabulary import Vocabulary
 
 
-def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, Bool[np.ndarray, "steps vocabulary"]]:
+def outcome_tokens(
+    vocabulary: Vocabulary, task: Task, stage: str = "forecast"
+) -> dict[str, Bool[np.ndarray, "steps vocabulary"]]:
     """Tokens of each step of each outcome; sets of codes, which have one step, come before patterns.
 
     Of a step that asks for values, those bins count that lie beyond the bound as a whole. Where the bound
     falls inside a bin, a line says which edge counts instead.
 
+    Args:
+        vocabulary: The tokens there are.
+        task: The task.
+        stage: Name of the stage that asks, for what is said.
+
     Raises:
         ConfigError: No code of a step is in the vocabulary, and the outcome may not be absent (names near
             matches); or no value bin lies beyond a step's bounds.
     """
-    tokens = _Tokens(vocabulary)
+    tokens = _Tokens(vocabulary, stage)
     found, unknown = {}, {}
     for name, outcome in sorted(task.outcomes.items(), key=lambda item: isinstance(item[1], Pattern)):
         steps = [tokens.named(step) for step in outcome.steps]
@@ -34,31 +39,23 @@ def outcome_tokens(vocabulary: Vocabulary, task: Task) -> dict[str, Bool[np.ndar
         if not absent:
             steps = [tokens.beyond(name, *pair) for pair in zip(outcome.steps, steps, strict=True)]
         elif outcome.may_be_absent:
-            say(f"forecast: the model knows no code of {name}; its risks are 0")
+            say(f"{stage}: the model knows no code of {name}; its risks are 0")
         else:
             unknown[name] = absent[0]
         rolled = sorted({code for step in outcome.steps for code in step.select(vocabulary.rolled)})
         if rolled and name not in unknown:
-            say(f"forecast: {len(rolled)} rare codes of {name} rolled up and do not count, first {rolled[0]}")
+            say(f"{stage}: {len(rolled)} rare codes of {name} rolled up and do not count, first {rolled[0]}")
         found[name] = np.stack(steps)
     if unknown:
         raise tokens.unknown(unknown)
     return found
 
 
-def outcome_matrix(
-    outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]],
-) -> Bool[Tensor, "sets vocabulary"]:
-    """Tokens of the outcomes that any one of their codes makes, in their order."""
-    sets = [steps if len(steps) == 1 else steps[:0] for steps in outcomes.values()]
-    return torch.from_numpy(np.concatenate(sets))
-
-
 class _Tokens:
     """A vocabulary as outcomes see it: codes without bins, and the values of bins."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
+    def __init__(self, vocabulary: Vocabulary, stage: str) -> None:
+        self.vocabulary, self.stage = vocabulary, stage
         self.codes = vocabulary.base_codes()
         self.low, self.high = vocabulary.value_bounds().T
         self.said: set[str] = set()
@@ -97,8 +94,8 @@ class _Tokens:
         parts += [f"below {self.high[bins].max():g}"] if step.below is not None and bins.any() else []
         others = f" (so of {len(partly) - 1} more codes)" if len(partly) > 1 else ""
         line = (
-            f"forecast: {name} asks for {partly[0]} {_bounds(step)}; by the edges of the model's value bins "
-            f"those {' and '.join(parts) or 'of none'} count{others}"
+            f"{self.stage}: {name} asks for {partly[0]} {_bounds(step)}; by the edges of the model's "
+            f"value bins those {' and '.join(parts) or 'of none'} count{others}"
         )
         if line not in self.said:  # two steps may ask for the same
             say(line)
@@ -108,6 +105,14 @@ class _Tokens:
         """No token is of the codes of these outcomes."""
         (name, step), *others = outcomes.items()
         rare = step.select(self.vocabulary.rolled)
+        static = step.select(self.vocabulary.statics)
+        if static:
+            return ConfigError(
+                "an outcome of static codes, which nobody gets at a time",
+                where=f"outcome {name}",
+                found=static[0],
+                remedy="name codes that have times",
+            )
         remedy = near_matches(step.asked[0], self.codes) or "compare with codes in vocabulary.json"
         if rare:
             remedy = (

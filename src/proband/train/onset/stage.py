@@ -1,0 +1,70 @@
+"""Give a pretrained model its onset hazards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from proband.model.config import OnsetConfig
+from proband.model.onset import OnsetHead
+from proband.model.transformer import Proband
+from proband.tokens.dataset import TokenStore
+from proband.tokens.modality import ModalityTable
+from proband.tokens.summary import SummaryLayout
+from proband.train.config import TrainConfig
+from proband.train.onset.fit import Part, fit_head, standardise
+from proband.train.onset.queries import draw_dates, follow_up, read_queries
+from proband.train.onset.rates import log_rates
+from proband.train.onset.tasks import Tasks
+
+
+def fit_onset(
+    model: Proband,
+    store: TokenStore,
+    tables: Mapping[str, ModalityTable],
+    tasks: Tasks,
+    config: TrainConfig,
+    device: torch.device,
+    report: Callable[[dict[str, float]], None],
+) -> dict[str, float]:
+    """Add an onset head to ``model`` and fit it; the trunk is read and not changed."""
+    torch.manual_seed(config.seed)
+    head = attach_head(model, store, tables, tasks)
+    model.to(device).eval()
+    train, tuning = (read_part(model, store, tables, split, config) for split in ("train", "tuning"))
+    standardise(head, train.queries)
+    fit_head(head, train, tuning, config.onset, config.seed, device, report)
+    return {}
+
+
+def attach_head(
+    model: Proband, store: TokenStore, tables: Mapping[str, ModalityTable], tasks: Tasks
+) -> OnsetHead:
+    """A head that is the age-sex table of the train split."""
+    shape = OnsetConfig(
+        tasks=tasks.tasks,
+        num_named=tasks.num_named,
+        num_features=SummaryLayout.of(store.vocabulary).num_features,
+        linear={name: table.values.shape[1] for name, table in tables.items()},
+    )
+    head = model.attach_onset(shape)
+    head.log_rate.copy_(log_rates(store, tasks.tasks))
+    return head
+
+
+def read_part(
+    model: Proband,
+    store: TokenStore,
+    tables: Mapping[str, ModalityTable],
+    split: str,
+    config: TrainConfig,
+) -> Part:
+    """A split's queries, with what followed."""
+    assert model.config.onset is not None
+    rows, minutes = draw_dates(
+        store, store.rows_of(split).astype(np.int64), config.onset.queries, config.seed, split
+    )
+    queries = read_queries(model, store, tables, rows, minutes, tables)
+    return Part(queries, follow_up(store, queries, model.config.onset.tasks))
