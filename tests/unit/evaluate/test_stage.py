@@ -180,6 +180,18 @@ def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_pa
     assert seconds["lightgbm"] > 0
 
 
+def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
+    """At a rate that hardly changes within a year, a quarter of a year blanked takes a quarter of its risk."""
+    gapped = world.task.model_copy(update={"gap_days": 90.0})
+    evaluate([world.risk_folder("gap", task=gapped)], world.meds, tmp_path / "out", bootstrap=0)
+    kind = {"outcome": "type_2_diabetes", "horizon_years": 1.0}
+    means = [
+        RISK.read(folder / "baselines" / "age_sex.parquet").filter(**kind)["risk"].mean()
+        for folder in (tmp_path / "out", results)
+    ]
+    assert means[0] / means[1] == pytest.approx(1 - 90 / 365.25, abs=0.04)
+
+
 def test_without_tokens_or_tuning_split_it_is_said(world, tokens_folder, tmp_path, capsys):
     risk = world.risk_folder("sharp")
     evaluate([risk], world.meds, tmp_path / "out", bootstrap=0)

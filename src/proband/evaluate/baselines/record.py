@@ -62,7 +62,7 @@ class RecordFeatures:
             raise DataError(
                 "subjects without tokens",
                 where=self.store.folder,
-                found=f"{missing.n_unique()} of the labels' subjects, first subject_id = {missing.min()}",
+                found=f"{missing.n_unique()} of the labels' subjects, first subject_id = {missing.sort()[0]}",
                 remedy="give the tokens folder of this MEDS folder",
             )
         return rows["row"].to_numpy().astype(np.int64)
