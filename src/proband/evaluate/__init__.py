@@ -2,8 +2,8 @@
 
 Reads: RiskTables (risk.parquet + task.yaml), the MEDS folder for labels, sex and age; tokens/, genome/ and
 truth/ if given.
-Writes: metrics, differences, calibration, roc, pr, decision, deciles, cohort, already_begun, labels (.parquet),
-baselines/.
+Writes: metrics, differences, calibration, roc, pr, decision, deciles, cohort, already_begun and labels
+(.parquet), baselines/.
 Config: :class:`proband.evaluate.stage.EvaluateConfig`.
 Next: report.
 Not done here: any model; forecasting; subgroups; suppression of small counts (report does it).

@@ -181,7 +181,7 @@ def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_pa
 
 
 def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
-    """At a rate that hardly changes within a year, a quarter of a year blanked takes a quarter of its risk."""
+    """At a rate that hardly changes within a year, a blanked quarter takes a quarter of its risk."""
     gapped = world.task.model_copy(update={"gap_days": 90.0})
     evaluate([world.risk_folder("gap", task=gapped)], world.meds, tmp_path / "out", bootstrap=0)
     kind = {"outcome": "type_2_diabetes", "horizon_years": 1.0}

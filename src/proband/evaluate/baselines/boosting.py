@@ -104,6 +104,19 @@ class Fit:
         return offset if self.booster is None else offset + self.booster.predict(features, raw_score=True)
 
 
+@dataclass(frozen=True)
+class Boosted:
+    """What boosting gives.
+
+    Attributes:
+        risks: The baseline's RiskTable, a frame of :data:`proband.core.schema.RISK`.
+        setting: The one chosen.
+    """
+
+    risks: pl.DataFrame
+    setting: Setting
+
+
 def boosting(
     name: str,
     fit: pl.DataFrame,
@@ -111,8 +124,9 @@ def boosting(
     horizons_years: Sequence[float],
     features: Callable[[pl.DataFrame], Any],
     gap_years: float = 0.0,
-) -> pl.DataFrame:
-    """The baseline's RiskTable; outcomes and horizons with fewer than 10 train cases are left out.
+    settings: Sequence[Setting] = SETTINGS,
+) -> Boosted:
+    """Fit and predict; outcomes and horizons with fewer than 10 train cases are left out.
 
     Args:
         name: Of the model.
@@ -123,9 +137,7 @@ def boosting(
         features: From moments (subject_id, prediction_time, age_years, female) to their features, a SciPy CSR
             matrix with NaN where unknown.
         gap_years: The task's blanking gap.
-
-    Returns:
-        A frame of :data:`proband.core.schema.RISK`.
+        settings: Those to choose from.
     """
     moments = pl.concat([rows.select(*_MOMENT, "age_years", "female") for rows in (fit, wanted)])
     moments = moments.unique(_MOMENT).sort(_MOMENT).with_row_index("moment")
@@ -137,10 +149,10 @@ def boosting(
     trees = Trees(features(moments), train)
     questions = _questions(fit, horizons_years, gap_years)
     tried = {
-        question: {setting: trees.fit(question, setting) for setting in SETTINGS}
+        question: {setting: trees.fit(question, setting) for setting in settings}
         for question in track(_longest(questions), f"Fitting {name}")
     }
-    best = max(SETTINGS, key=lambda setting: sum(fits[setting].gain for fits in tried.values()))
+    best = max(settings, key=lambda setting: sum(fits[setting].gain for fits in tried.values()))
     parts = [RISK.empty()]
     for question in track(questions, f"Fitting {name}, shorter horizons"):
         found = tried[question][best] if question in tried else trees.fit(question, best)
@@ -148,7 +160,7 @@ def boosting(
         offset = _offset(ask, question.rates, question.horizon_years, gap_years)
         log_odds = found.log_odds(trees.features[ask["moment"].to_numpy()], offset)
         parts.append(risk_table(ask, name, question.horizon_years, 1 / (1 + np.exp(-log_odds))))
-    return pl.concat(parts)
+    return Boosted(pl.concat(parts), best)
 
 
 @dataclass(frozen=True, eq=False)

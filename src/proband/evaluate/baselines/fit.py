@@ -53,10 +53,15 @@ def fit_baselines(
         say("evaluate: without a tuning split the LightGBM baseline is not fitted")
     else:
         examples = fit_rows(meds, task, rows)
-        named = {boosting.NAME: None} | ({} if scores is None else {boosting.NAME_WITH_SCORES: scores.frame})
-        for name, frame in named.items():
-            features = RecordFeatures(tokens, frame)
-            yield name, boosting.boosting(name, examples, wanted, task.horizons_years, features, gap)
+        horizons, features = task.horizons_years, RecordFeatures(tokens)
+        found = boosting.boosting(boosting.NAME, examples, wanted, horizons, features, gap)
+        yield boosting.NAME, found.risks
+        if scores is not None:
+            features = RecordFeatures(tokens, scores.frame)
+            # Scores are dense and slow: only the number of rounds is tuned anew.
+            settings, name = [found.setting], boosting.NAME_WITH_SCORES
+            found = boosting.boosting(name, examples, wanted, horizons, features, gap, settings)
+            yield name, found.risks
     if scores is not None:
         yield (
             pgs_logistic.NAME,

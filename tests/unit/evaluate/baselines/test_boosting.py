@@ -53,7 +53,7 @@ class World:
         """Risks of boosting and of age and sex, and who truly is a case, in the held-out split."""
         found = boosting.boosting(
             "lightgbm", self.fit_rows(), self.wanted, [FOLLOWED_YEARS], self.features(columns)
-        )
+        ).risks
         plain = age_sex.age_sex(self.rows.filter(split="train"), self.wanted, [FOLLOWED_YEARS])
         return found["risk"].to_numpy(), plain["risk"].to_numpy(), self.happened[self.wanted["subject_id"]]
 
@@ -92,7 +92,7 @@ def test_without_tuning_cases_it_is_the_age_sex_baseline():
     quiet = world.fit_rows().with_columns(
         pl.when(pl.col("split") == "tuning").then(0).otherwise("event").cast(pl.Int8).alias("event")
     )
-    found = boosting.boosting("lightgbm", quiet, world.wanted, [5.0], world.features())
+    found = boosting.boosting("lightgbm", quiet, world.wanted, [5.0], world.features()).risks
     plain = age_sex.age_sex(world.rows.filter(split="train"), world.wanted, [5.0])
     assert found["risk"].to_numpy() == pytest.approx(plain["risk"].to_numpy(), abs=1e-9)
 
@@ -102,14 +102,14 @@ def test_too_few_cases_is_left_out():
     few = world.fit_rows().with_columns(
         ((pl.col("event") == 1) & (pl.col("event").cum_sum() < 5)).cast(pl.Int8).alias("event")
     )
-    assert boosting.boosting("lightgbm", few, world.wanted, [1.0, 5.0], world.features()).is_empty()
+    assert boosting.boosting("lightgbm", few, world.wanted, [1.0, 5.0], world.features()).risks.is_empty()
 
 
 def test_runs_are_the_same_and_what_followed_is_not_looked_at():
     world = World(2500)
     blind = world.wanted.with_columns(pl.lit(1.0).alias("time_years"), pl.lit(0, pl.Int8).alias("event"))
     first, again, unseen = (
-        boosting.boosting("lightgbm", world.fit_rows(), wanted, [1.0, 5.0], world.features())
+        boosting.boosting("lightgbm", world.fit_rows(), wanted, [1.0, 5.0], world.features()).risks
         for wanted in (world.wanted, world.wanted, blind)
     )
     assert first.height == 2 * world.wanted.height
@@ -137,3 +137,13 @@ def test_missing_library(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lightgbm", None)
     with pytest.raises(ConfigError, match=r"LightGBM does not load.*libgomp1"):
         boosting.load_lightgbm()
+
+
+def test_the_setting_is_chosen_among_those_given():
+    world = World(3000)
+    weak, strong = boosting.Setting(0.1, 2, 2900, 1.0), boosting.Setting(0.1, 4, 20, 1.0)
+    arguments = ("lightgbm", world.fit_rows(), world.wanted, [5.0], world.features())
+    found = boosting.boosting(*arguments, settings=(weak, strong))
+    assert found.setting == strong  # no leaf holds as many rows as the other wants
+    alone = boosting.boosting(*arguments, settings=(strong,))
+    assert alone.risks.equals(found.risks)
