@@ -62,11 +62,20 @@ def command(
     estimator: Annotated[
         str,
         typer.Option(
-            help="scope (one pool of paths for all outcomes), reach (least error; further paths where "
-            "outcomes happen) or mc.",
+            help="closed_form (onset hazards; no sampling), or by sampled paths: scope (one pool for all "
+            "outcomes), reach (least error; further paths where outcomes happen) or mc.",
             rich_help_panel=ERROR,
         ),
-    ] = "scope",
+    ] = "closed_form",
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Closed form without the calibration found on the tuning split.",
+            show_default="off",
+            rich_help_panel=QUESTION,
+        ),
+    ] = False,
     paths: Annotated[int, typer.Option(help="Sampled futures per prediction.", rich_help_panel=ERROR)] = 64,
     precision: Annotated[
         str,
@@ -116,6 +125,7 @@ def command(
     config = validated(
         ForecastConfig,
         estimator=estimator,
+        raw=raw,
         paths=paths,
         precision=precision,
         max_paths=max_paths,

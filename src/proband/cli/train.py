@@ -10,7 +10,8 @@ import typer
 from proband.cli.options import MODALITY_HELP, encoder_options, modality_paths
 
 INPUT, SIZE, LENGTH = "Modalities", "Size of the model", "Length of training"
-LEARNING, MACHINE, RUNNING = "Learning", "Machine and memory", "Running"
+LEARNING, ONSET = "Learning", "Onset hazards"
+MACHINE, RUNNING = "Machine and memory", "Running"
 
 
 def command(
@@ -192,6 +193,24 @@ def command(
             help="Seconds between saved states, from which training goes on.", rich_help_panel=RUNNING
         ),
     ] = 60,
+    task: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Task file, repeatable: its outcomes get onset hazards, from which forecast reads risks.",
+            rich_help_panel=ONSET,
+        ),
+    ] = None,
+    no_onset: Annotated[
+        bool,
+        typer.Option("--no-onset", help="Fit no onset hazards.", show_default="off", rich_help_panel=ONSET),
+    ] = False,
+    onset_epochs: Annotated[
+        float,
+        typer.Option(help="Passes over the train split's dates to fit onset hazards.", rich_help_panel=ONSET),
+    ] = 1.0,
+    onset_queries: Annotated[
+        int, typer.Option(help="Dates per subject to fit onset hazards on.", rich_help_panel=ONSET)
+    ] = 24,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -210,13 +229,15 @@ def command(
 
     Example: proband train tokens/ model/ --genome genome/ --fusion prefix --preset small --epochs 10
 
+    Example: proband train tokens/ model/ --task task.yaml --genome genome/
+
     Example: proband train tokens/ model_pcs/ --modality pcs=genome/pcs.parquet
 
     Example: torchrun --nproc-per-node 8 -m proband train tokens/ model/ --preset base --compile
     """
     from proband.core.config import validated
     from proband.train import train
-    from proband.train.config import TrainConfig
+    from proband.train.config import OnsetOptions, TrainConfig
 
     config = validated(
         TrainConfig,
@@ -248,6 +269,15 @@ def command(
         compile=compile_blocks,
         parallel=parallel,
         save_seconds=save_seconds,
+        onset=OnsetOptions(enabled=not no_onset, epochs=onset_epochs, queries=onset_queries),
     )
     modalities = modality_paths(modality)
-    train(tokens, out, genome=genome, modalities=modalities, config=config, overwrite=overwrite)
+    train(
+        tokens,
+        out,
+        genome=genome,
+        modalities=modalities,
+        tasks=task or [],
+        config=config,
+        overwrite=overwrite,
+    )

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from proband.core.errors import ConfigError
 from proband.train.config import Device
 
-Estimator = Literal["mc", "scope", "reach"]
+Estimator = Literal["closed_form", "mc", "scope", "reach"]
+CLOSED_FORM = "closed_form"
 _PRECISION = re.compile(r"(?P<number>[0-9.eE+-]+)\s*(?P<percent>%?)")
 
 
@@ -19,7 +20,10 @@ class ForecastConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    estimator: Estimator = Field("scope", description="mc, scope or reach.")
+    estimator: Estimator = Field(
+        CLOSED_FORM, description="closed_form, from onset hazards; or mc, scope, reach, from sampled paths."
+    )
+    raw: bool = Field(False, description="Leave out the calibration found on the tuning split.")
     paths: int = Field(64, ge=2, description="Sampled futures per prediction; with precision, the first.")
     precision: str = Field("", description="Largest standard error: 0.002, or 5% of the risk; '' for any.")
     max_paths: int = Field(1024, ge=2, description="Most futures per prediction, with precision.")

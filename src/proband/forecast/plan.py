@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from proband.core.errors import ConfigError
-from proband.core.units import MINUTES_PER_DAY, years_to_minutes
+from proband.core.progress import say
+from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
-from proband.forecast.config import ForecastConfig, precision_of
+from proband.forecast.config import CLOSED_FORM, ForecastConfig, precision_of
 from proband.forecast.estimators import Precision
 from proband.forecast.paths.question import Question, outcome_matrix
 from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
 from proband.forecast.shards import Job, opened
+from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.outcomes import outcome_tokens
 from proband.train.likelihood import say_absent
@@ -52,6 +56,10 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
     question = load_task(task)
     loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
     outcomes = outcome_tokens(store.vocabulary, question)
+    onset: dict[str, int] = {}
+    if config.estimator == CLOSED_FORM:
+        onset = _onset_tasks(loaded, outcomes, question, model)
+        outcomes = {name: outcomes[name] for name in onset}
     patterns = tuple(token_patterns(question, outcomes).values())
     horizons, asked = _question(store, outcomes, question, config)
     say_absent("forecast", loaded.config, files)
@@ -73,8 +81,45 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
         horizons_years=horizons,
         task_horizons=task_horizons,
         config=config,
+        tasks=tuple(onset.values()),
+        death_task=loaded.config.onset.index_of((store.vocabulary.death,)) if loaded.config.onset else None,
+        gap_years=question.gap_days / DAYS_PER_YEAR,
     )
     return Plan(job, points, question, counts, observed_shares(store, question))
+
+
+def _onset_tasks(
+    loaded: Proband, outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]], task: Task, where: Path
+) -> dict[str, int]:
+    """Number of the onset task that each outcome is; outcomes that may be absent and are none are left out.
+
+    Raises:
+        ConfigError: The model has no onset hazards, or an outcome is none of its tasks.
+    """
+    sampled = "take a sampled estimator: --estimator scope"
+    onset = loaded.config.onset
+    if onset is None:
+        remedy = f"train it with --task TASK, or {sampled}"
+        raise ConfigError("the model has no onset hazards to read risks from", where=where, remedy=remedy)
+    found: dict[str, int] = {}
+    missing = []
+    for name, steps in outcomes.items():
+        number = onset.index_of(np.flatnonzero(steps[0]).tolist()) if len(steps) == 1 else None
+        if number is not None:
+            found[name] = number
+        elif task.outcomes[name].may_be_absent:
+            say(f"forecast: {name} is no onset task of the model and is left out")
+        else:
+            missing.append(name)
+    if missing or not found:
+        raise ConfigError(
+            "an outcome is no onset task of the model",
+            where=f"outcome {', '.join(missing[:3] or outcomes)}",
+            found="other codes, a pattern of several events, or too few onsets in training",
+            expected=f"one of {', '.join(one.name for one in onset.tasks[:5])}, ...",
+            remedy=f"train with --task and this task file, leave it out, or {sampled}",
+        )
+    return found
 
 
 def _question(

@@ -16,7 +16,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from proband.core.schema import RISK
-from proband.forecast.config import ForecastConfig
+from proband.forecast.closed_form import cumulative_incidence
+from proband.forecast.config import CLOSED_FORM, ForecastConfig
 from proband.forecast.estimators import Precision, Risks, estimate, side_by_side, stacked
 from proband.forecast.paths.histories import Histories, history_lengths, read_histories
 from proband.forecast.paths.question import Finished, PathValues, Question, Trajectory
@@ -30,6 +31,9 @@ from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
 from proband.train.likelihood import tables_for
+from proband.train.onset.queries import read_queries
+
+_LEAST_ESCAPED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,9 @@ class Job:
         horizons_years: Horizons that are reported, ascending: the question's without a blanking gap.
         task_horizons: Those of them that the task names; the others are for curves.
         config: Settings.
+        tasks: For closed form, the number of each outcome's onset task.
+        death_task: And that of death.
+        gap_years: The blanking gap.
     """
 
     model: Path
@@ -61,6 +68,9 @@ class Job:
     horizons_years: tuple[float, ...]
     task_horizons: frozenset[float]
     config: ForecastConfig
+    tasks: tuple[int, ...] = ()
+    death_task: int | None = None
+    gap_years: float = 0.0
 
 
 class Opened(NamedTuple):
@@ -126,6 +136,9 @@ def forecast_shard(
     """
     files, points = shard
     model, store, tables = opened(job.model, job.tokens, job.files, device)
+    if job.config.estimator == CLOSED_FORM:
+        _write_closed_form(files, points, job, opened(job.model, job.tokens, job.files, device))
+        return
     context = model.config.context
     lengths = np.minimum(history_lengths(store, points.rows, points.start), context)
     order = np.argsort(-lengths, kind="stable")  # histories of like length are read together
@@ -150,6 +163,32 @@ def forecast_shard(
     if job.config.trajectories:
         futures = _futures(files, points, [paths[at] for at in range(len(order))], job)
         write_part(store, futures, files.trajectories, job.config.with_history)
+
+
+@torch.no_grad()
+def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opened) -> None:
+    """Write the risks of some points from onset hazards."""
+    model, store, tables = given
+    head = model.onset
+    assert head is not None
+    with one_thread():
+        linear = {name: tables[name] for name in head.modalities if name in tables}
+        queries = read_queries(model, store, tables, points.rows, points.start, linear)
+        device = head.task.device
+        query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
+        log_ratio = head(query) if job.config.raw else head.calibrated(query)
+        death = None if job.config.net else job.death_task
+        horizons = (job.gap_years, *job.horizons_years) if job.after_gap else job.horizons_years
+        risk = cumulative_incidence(
+            head, log_ratio, query.age, query.female, job.tasks, death, horizons
+        ).cpu()
+    if job.after_gap:
+        early = risk[..., :1]
+        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_ESCAPED)).clamp(0, 1)
+    exact = torch.zeros_like(risk)
+    _write_risks(
+        files, points, Risks(risk, exact, exact, risk, risk), np.zeros(len(points.rows), np.int64), job
+    )
 
 
 def _futures(files: ShardFiles, points: Points, paths: list[list[Trajectory]], job: Job) -> Futures:

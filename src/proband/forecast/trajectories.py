@@ -26,7 +26,7 @@ from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds import BIRTH, DATA, ENTRY, EVENTS, EXIT, SUBJECT_SPLITS
 from proband.ehr.outcomes import Task, save_task
 from proband.ehr.write import write_codes, write_table
-from proband.forecast.config import ForecastConfig
+from proband.forecast.config import CLOSED_FORM, ForecastConfig
 from proband.forecast.paths.question import Trajectory
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
@@ -89,11 +89,20 @@ def refuse_settings(config: ForecastConfig) -> None:
     """Refuse settings that do not go with trajectories, or not without them.
 
     Raises:
-        ConfigError: History without futures, or futures of a world without death.
+        ConfigError: History without futures, futures of a world without death, or sampling asked of
+            closed_form.
     """
     if config.with_history and not config.trajectories:
         remedy = "name a folder: --trajectories FOLDER"
         raise ConfigError("no futures to write history before", where="--with-history", remedy=remedy)
+    if config.trajectories and config.estimator == CLOSED_FORM:
+        remedy = "take a sampled estimator: --estimator scope"
+        raise ConfigError(
+            "futures are sampled, closed_form samples none", where="--trajectories", remedy=remedy
+        )
+    if config.precision and config.estimator == CLOSED_FORM:
+        remedy = "leave it out, or take a sampled estimator: --estimator scope"
+        raise ConfigError("closed_form has no sampling error", where="--precision", remedy=remedy)
     if config.net and config.trajectories:
         remedy = "leave one of them out"
         raise ConfigError(

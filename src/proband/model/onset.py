@@ -26,6 +26,8 @@ from torch.nn import functional as F
 from proband.core.incidence import OLDEST
 from proband.model.config import BIN_EDGES, ModelConfig
 
+CALIBRATION_YEARS = 10.0
+"""Cumulative hazards of so many years are calibrated."""
 NUM_BINS = len(BIN_EDGES)
 """Bins of the time ahead; the last has no end."""
 NUM_SEXES = 3
@@ -136,7 +138,7 @@ class OnsetHead(nn.Module):
         hazard over time.
         """
         log_ratio = self(query)
-        log_total = self.log_expected(query.age, query.female, log_ratio, _CALIBRATION_YEARS)
+        log_total = self.log_expected(query.age, query.female, log_ratio, CALIBRATION_YEARS)
         return log_ratio + (self.intercept + (self.slope - 1) * log_total)[:, :, None]
 
     def log_expected(
@@ -174,6 +176,12 @@ class OnsetHead(nn.Module):
         task = torch.arange(len(self.task), device=age.device)
         return self.log_rate[task, sex_rows(female)[:, None], year]
 
+    def linear_of(self, name: str) -> LinearModality:
+        """The linear term of a modality."""
+        found = self.modalities[name]
+        assert isinstance(found, LinearModality)
+        return found
+
     def standardise_with(self, features: tuple[Tensor, Tensor], state: tuple[Tensor, Tensor]) -> None:
         """Set mean and standard deviation of the inputs; a feature that does not vary counts nothing."""
         for name, (mean, sd) in (("feature", features), ("state", state)):
@@ -207,9 +215,9 @@ class OnsetHead(nn.Module):
 
     def _of_modalities(self, query: Query) -> Float[Tensor, "n tasks"]:
         total = query.age.new_zeros(len(query.age), len(self.task))
-        for name, linear in self.modalities.items():
+        for name in self.modalities:
             if name in query.modalities:
-                total = total + linear(query.modalities[name])
+                total = total + self.linear_of(name)(query.modalities[name])
         return total
 
 

@@ -22,6 +22,7 @@ from proband.tokens.modality import ModalityTable
 from proband.tokens.vocabulary import kind_of
 from proband.train.config import TrainConfig
 from proband.train.likelihood import Likelihood
+from proband.train.onset.stage import OnsetResult
 
 _HEAD = """---
 library_name: proband
@@ -69,6 +70,7 @@ def write_card(
     tables: Mapping[str, ModalityTable],
     config: TrainConfig,
     tuning: Likelihood,
+    onset: OnsetResult | None = None,
 ) -> None:
     """Write the card into a model folder.
 
@@ -79,6 +81,7 @@ def write_card(
         tables: The modalities it was trained with.
         config: Resolved settings.
         tuning: Its likelihood on the tuning split.
+        onset: How its onset hazards were fitted, if it has any.
     """
     sections = [
         _HEAD,
@@ -88,9 +91,26 @@ def write_card(
         _table(("setting", "value"), _setting_rows(model, config)),
         "\n## Likelihood\n\nNats per event of the tuning split, time in days; the split chose the weights.\n",
         _table(("part", "nats"), [(name, f"{value:.3f}") for name, value in tuning.per_event().items()]),
+        *_onset_section(model, onset),
         _TAIL,
     ]
     (folder / CARD).write_text("\n".join(sections), encoding="utf-8")
+
+
+def _onset_section(model: Proband, onset: OnsetResult | None) -> list[str]:
+    """Tasks, and the loss at each stage of the fit."""
+    if onset is None or model.config.onset is None:
+        return ["\n## Onset hazards\n\nNone: risks of this model are those of sampled paths.\n"]
+    shape = model.config.onset
+    names = ", ".join(task.name for task in shape.tasks[: shape.num_named])
+    others = len(shape.tasks) - shape.num_named
+    return [
+        f"\n## Onset hazards\n\nFirst occurrences of {names}; and of {others} codes and families. "
+        "Nats per date of the tuning split, which chose the weights:\n",
+        _table(
+            ("", "nats"), [(name.replace("_", " "), f"{value:.3f}") for name, value in onset.losses.items()]
+        ),
+    ]
 
 
 def _data_rows(store: TokenStore, tables: Mapping[str, ModalityTable]) -> list[tuple[str, ...]]:

@@ -47,8 +47,8 @@ class OnsetOptions(BaseModel):
 
     enabled: bool = Field(True, description="Whether the model gets onset hazards.")
     codes: bool = Field(True, description="Whether codes and families become tasks, beside outcomes.")
-    queries: int = Field(8, ge=1, description="Dates per subject, uniform over follow-up.")
-    epochs: float = Field(6, gt=0, description="Passes over the train split's dates.")
+    queries: int = Field(24, ge=1, description="Dates per subject, uniform over follow-up.")
+    epochs: float = Field(1.0, gt=0, description="Passes over the train split's dates.")
     batch_queries: int = Field(256, ge=1, description="Dates per step.")
     learning_rate: float = Field(7e-4, gt=0, description="Peak rate; linear terms learn at a fifth of it.")
     weight_decay: float = Field(1.0, ge=0, description="AdamW's decay of matrices.")

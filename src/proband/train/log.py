@@ -12,6 +12,7 @@ from jaxtyping import Float
 from proband.train.state import METRICS
 
 BOARD = "tensorboard"
+ONSET = "onset.jsonl"
 PARTS = ("when", "what", "censoring")
 
 
@@ -82,6 +83,23 @@ class MetricsLog:
             self._board.close()
 
 
+class OnsetLog:
+    """One JSON object a line for each evaluation of the onset head: ``epoch``, ``train``, ``tuning``.
+
+    Args:
+        folder: Where onset.jsonl lies; it begins anew.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ONSET
+        self.path.write_text("", encoding="utf-8")
+
+    def write(self, values: dict[str, float]) -> None:
+        """Append a line; numbers are cut to six digits."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({name: float(f"{value:.6g}") for name, value in values.items()}) + "\n")
+
+
 def _board(folder: Path, step: int) -> Any:
     """TensorBoard's writer, None where it is not installed."""
     try:
@@ -93,10 +111,13 @@ def _board(folder: Path, step: int) -> Any:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """All whole lines of metrics.jsonl; a line cut short by a crash is left out."""
-    path = folder / METRICS
+    return _read_lines(folder / METRICS)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
-    lines = []
+    lines: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             lines.append(json.loads(line))
@@ -106,22 +127,38 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def plot_losses(folder: Path) -> None:
-    """Draw train and tuning loss, and the tuning loss's parts, over steps into loss.png."""
+    """Draw loss.png: train and tuning loss and the tuning loss's parts over steps, and the onset head's."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    lines = read_metrics(folder)
-    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    onset = _read_lines(folder / ONSET)
+    columns = 2 if onset else 1
+    figure, axes = plt.subplots(1, columns, figsize=(6 * columns, 4), layout="constrained", squeeze=False)
+    _draw_likelihood(axes[0, 0], read_metrics(folder))
+    if onset:
+        _draw_onset(axes[0, 1], onset)
+    for axis in axes.flat:
+        axis.legend(frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "loss.png", dpi=120)
+    plt.close(figure)
+
+
+def _draw_likelihood(axis: Any, lines: list[dict[str, Any]]) -> None:
     train = [line for line in lines if "loss" in line]
     axis.plot([line["step"] for line in train], [line["loss"] for line in train], lw=0.8, label="train")
     tuning = [line for line in lines if "tuning" in line]
     for name in ("tuning", *(f"tuning_{part}" for part in PARTS)):
         values = [line[name] for line in tuning]
         axis.plot([line["step"] for line in tuning], values, marker=".", label=name.replace("_", ": "))
-    axis.set(xlabel="step", ylabel="nats per event")
-    axis.legend(frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder / "loss.png", dpi=120)
-    plt.close(figure)
+    axis.set(xlabel="step", ylabel="nats per event", title="next event")
+
+
+def _draw_onset(axis: Any, lines: list[dict[str, Any]]) -> None:
+    for name in ("train", "tuning"):
+        found = [line for line in lines if name in line]
+        axis.plot([line["epoch"] for line in found], [line[name] for line in found], marker=".", label=name)
+    axis.axhline(lines[0]["tuning"], color="grey", lw=0.8, ls=":", label="tuning: age and sex alone")
+    axis.set(xlabel="passes over the train split's dates", ylabel="nats per date", title="onset")

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,21 @@ import torch
 
 from proband.core.errors import CheckpointError, ConfigError
 from proband.core.progress import say
-from proband.core.provenance import StageRun, hash_input, is_finished, read_json, stage_output, write_json
+from proband.core.provenance import (
+    StageRun,
+    hash_file,
+    hash_input,
+    is_finished,
+    read_json,
+    stage_output,
+    write_json,
+)
 from proband.core.schema import SPLITS
+from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
 from proband.model.embedding import fold_families
 from proband.model.hub import VOCABULARY
+from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
 from proband.train.build import build_model
@@ -26,9 +36,11 @@ from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.distributed import Team, join_team
 from proband.train.likelihood import Likelihood
-from proband.train.log import plot_losses
+from proband.train.log import OnsetLog, plot_losses
 from proband.train.loop import Trainer
 from proband.train.machine import choose_device
+from proband.train.onset.stage import OnsetResult, fit_onset
+from proband.train.onset.tasks import Tasks, choose_tasks
 from proband.train.state import BEST, STATE
 
 RUN = "run.json"
@@ -40,11 +52,12 @@ def train(
     *,
     genome: Path | None = None,
     modalities: Mapping[str, Path] | None = None,
+    tasks: Sequence[Path] = (),
     config: TrainConfig | None = None,
     overwrite: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Fit a model to a tokens folder.
+    """Fit a model to a tokens folder: first the generative model, then onset hazards on it.
 
     Work in progress lives in ``OUT.partial`` and survives a crash; the same call continues it with the same
     weights, order and random numbers as if it had not stopped (bit-identical when training by epochs).
@@ -54,6 +67,7 @@ def train(
         out: Output folder.
         genome: A genome folder.
         modalities: Parquet files of further modalities by name (see :mod:`proband.tokens.modality`).
+        tasks: Task files, whose outcomes get onset hazards beside those of codes, families and death.
         config: Settings.
         overwrite: Start anew over a finished or interrupted output.
         clock: Seconds that ``minutes`` count; wall time unless told otherwise.
@@ -61,23 +75,32 @@ def train(
     Raises:
         ConfigError: Fusion without a modality or the reverse; the loss diverges.
         CheckpointError: An interrupted training of other settings or inputs is there.
-        DataError: A modality is not usable or shares no subject with the records; a split is empty.
+        DataError: A modality is not usable or shares no subject with the records; a split is empty; no
+            outcome of the task files has onsets enough.
     """
+    task_inputs = [file for task in tasks for file in task_files(task)]
     files = modality_files(genome, modalities)
-    config = (config or TrainConfig()).model_copy(update={"modalities": tuple(files)})
-    inputs = [tokens, *(genome if genome and name == GENOME else path for name, path in files.items())]
+    config = config or TrainConfig()
+    named = {"modalities": tuple(files), "tasks": tuple(hash_file(file) for file in task_inputs)}
+    config = config.model_copy(update=named)
+    inputs = [
+        tokens,
+        *task_inputs,
+        *(genome if genome and name == GENOME else path for name, path in files.items()),
+    ]
     with join_team(choose_device(config.device)) as team:
         if team.decide(lambda: is_finished(out, "train", config, overwrite, inputs)):
             return
         _check_fusion(config, files)
         store = TokenStore(tokens)
+        chosen = team.decide(lambda: _tasks(store, tasks, config))
         tables = {name: load_modality(name, path, store) for name, path in files.items()}
         work = team.decide(lambda: _work_folder(out, config, inputs, overwrite))
         with _output(team, out, work, config, inputs) as run:
             trainer = Trainer(build_model(store, tables, config), store, tables, config, work, team, clock)
             result = trainer.run()
-            if run:
-                _write_model(run, trainer, result, store, tables)
+            if run:  # the others wait: the head is small, and its queries are read once
+                _write_model(run, trainer, result, store, tables, chosen)
         if team.is_first:
             for name in (STATE, BEST, RUN):  # only now: until the model stands in its place, they are needed
                 (out / name).unlink(missing_ok=True)
@@ -110,12 +133,14 @@ def _write_model(
     result: Likelihood,
     store: TokenStore,
     tables: Mapping[str, ModalityTable],
+    tasks: Tasks | None,
 ) -> None:
     model = trainer.best_model()
     fold_families(model.embedding)
+    onset = _fit_onset(run, model, trainer, store, tables, tasks) if tasks else None
     save_model(model, run.folder, store.vocabulary.hash)
     shutil.copy(store.folder / VOCABULARY, run.folder / VOCABULARY)
-    write_card(run.folder, model, store, tables, trainer.config, result)
+    write_card(run.folder, model, store, tables, trainer.config, result, onset)
     plot_losses(run.folder)
     run.counts.update(
         num_weights=sum(parameter.numel() for parameter in model.parameters()),
@@ -132,6 +157,34 @@ def _write_model(
     run.notes["threads"] = torch.get_num_threads()
     run.notes["device"] = trainer.team.device.type
     run.notes["precision"] = str(trainer.precision).removeprefix("torch.")
+
+
+def _tasks(store: TokenStore, files: Sequence[Path], config: TrainConfig) -> Tasks | None:
+    if not config.onset.enabled:
+        if files:
+            raise ConfigError("--task and --no-onset", remedy="give one of them")
+        return None
+    return choose_tasks(store, files, config.onset.codes)
+
+
+def _fit_onset(
+    run: StageRun,
+    model: Proband,
+    trainer: Trainer,
+    store: TokenStore,
+    tables: Mapping[str, ModalityTable],
+    tasks: Tasks,
+) -> OnsetResult:
+    """Fit the onset head on the finished model, and note how it went."""
+    log = OnsetLog(run.folder)
+    result = fit_onset(model, store, tables, tasks, trainer.config, trainer.team.device, log.write)
+    model.cpu()
+    run.counts.update(num_tasks=len(tasks.tasks), num_named_tasks=tasks.num_named)
+    run.notes["tuning_onset_nats_per_date"] = result.losses
+    run.notes |= result.notes
+    losses = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in result.losses.items())
+    say(f"train: {len(tasks.tasks)} onset tasks; tuning loss in nats per date: {losses}")
+    return result
 
 
 def _check_fusion(config: TrainConfig, files: Mapping[str, Path]) -> None:

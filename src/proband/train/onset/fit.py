@@ -117,17 +117,10 @@ def _step(head: OnsetHead, optimizer: torch.optim.Optimizer, query: Query, follo
     head.train()
     optimizer.zero_grad(set_to_none=True)
     losses = negative_log_likelihood(head, query, head(query), followed) / len(query.age)
-    named = losses[: head.config.num_named].sum()
-    others = losses[head.config.num_named :]
-    (named + head_weight(head) * others.sum()).backward()
+    losses.sum().backward()
     torch.nn.utils.clip_grad_norm_(head.parameters(), _CLIP_NORM)
     optimizer.step()
-    return float(named.detach())
-
-
-def head_weight(head: OnsetHead) -> float:
-    """Weight of the loss of codes and families: all together count as much as the named tasks would alone."""
-    return 1.0
+    return float(losses[: head.config.num_named].sum().detach())
 
 
 @torch.no_grad()

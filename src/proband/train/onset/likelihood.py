@@ -56,6 +56,14 @@ class FollowUp:
         return Outcomes(torch.from_numpy(until).float(), torch.from_numpy(is_new & (first <= exit_)))
 
 
+def expected_and_happened(
+    head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n tasks bins"], followed: Outcomes
+) -> tuple[Float[Tensor, "n tasks"], Bool[Tensor, "n tasks"]]:
+    """Cumulative hazard over the follow-up of each date, and whether the onset came."""
+    expected = head.expected(query.age, query.female, followed.until)
+    return (expected * log_ratio.clamp(max=_MOST_LOG_RATIO).exp()).sum(dim=-1), followed.happened
+
+
 def negative_log_likelihood(
     head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n tasks bins"], followed: Outcomes
 ) -> Float[Tensor, " tasks"]:
@@ -64,9 +72,8 @@ def negative_log_likelihood(
     sum over bins of (cumulative rate exp(g)) − (log rate + g) at the onset; exposure ends at onset, death
     and the end of follow-up.
     """
+    total = expected_and_happened(head, query, log_ratio, followed)[0].sum(dim=0)
     log_ratio = log_ratio.clamp(max=_MOST_LOG_RATIO)
-    expected = head.expected(query.age, query.female, followed.until)
-    total = (expected * log_ratio.exp()).sum(dim=(0, 2))
     edges = torch.tensor(BIN_EDGES[1:], device=log_ratio.device)
     bins = torch.bucketize(followed.until, edges)  # an onset at an edge ends the bin before it
     at_onset = log_ratio.gather(2, bins[..., None])[..., 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,10 +15,26 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
 from proband.tokens.summary import SummaryLayout
 from proband.train.config import TrainConfig
-from proband.train.onset.fit import Part, fit_head, standardise
+from proband.train.onset.calibration import calibrate
+from proband.train.onset.fit import Part, fit_head, mean_loss, standardise, task_losses
+from proband.train.onset.linear import fit_linear
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
 from proband.train.onset.rates import log_rates
 from proband.train.onset.tasks import Tasks
+
+
+@dataclass(frozen=True)
+class OnsetResult:
+    """How the fit went.
+
+    Attributes:
+        losses: Tuning loss of the named tasks, nats per date: of the age-sex table (``age_sex``), of the
+            record (``record``), with the linear terms of modalities (``with_modalities``), and calibrated.
+        notes: What was chosen for the linear terms.
+    """
+
+    losses: dict[str, float]
+    notes: dict[str, float]
 
 
 def fit_onset(
@@ -28,15 +45,32 @@ def fit_onset(
     config: TrainConfig,
     device: torch.device,
     report: Callable[[dict[str, float]], None],
-) -> dict[str, float]:
-    """Add an onset head to ``model`` and fit it; the trunk is read and not changed."""
+) -> OnsetResult:
+    """Add an onset head to a pretrained model and fit it; the trunk is read and not changed.
+
+    Args:
+        model: Left on ``device`` in evaluation mode.
+        store: Tokens.
+        tables: Modalities by name.
+        tasks: Tasks.
+        config: Settings.
+        device: Where to compute.
+        report: Takes the values of each evaluation.
+    """
     torch.manual_seed(config.seed)
     head = attach_head(model, store, tables, tasks)
     model.to(device).eval()
     train, tuning = (read_part(model, store, tables, split, config) for split in ("train", "tuning"))
     standardise(head, train.queries)
-    fit_head(head, train, tuning, config.onset, config.seed, device, report)
-    return {}
+    losses = {"age_sex": mean_loss(head, tuning, device)}
+    losses["record"] = fit_head(head, train, tuning, config.onset, config.seed, device, report)
+    notes = fit_linear(head, train, tuning, device)
+    if notes:
+        losses["with_modalities"] = mean_loss(head, tuning, device)
+    calibrate(head, tuning, device)
+    named = task_losses(head, tuning, device, head.calibrated)[: tasks.num_named]
+    losses["calibrated"] = float(named.sum())
+    return OnsetResult(losses, notes)
 
 
 def attach_head(
