@@ -45,8 +45,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     entry = random.integers(first, last + 1, NUM) * MICROSECONDS_PER_DAY
     age = random.uniform(20, 80, NUM)
     birth = np.floor(entry / MICROSECONDS_PER_DAY - age * 365.25).astype(np.int64) * MICROSECONDS_PER_DAY
-    law, traits = table_law(), random.standard_normal((NUM, len(TRAITS)))
-    people = draw_people(law, random.random(NUM) < 0.5, traits, random.standard_normal(NUM), random)
+    law, (traits, unobserved) = table_law(), random.standard_normal((2, NUM, len(TRAITS)))
+    male, deprivation = random.random(NUM) < 0.5, random.standard_normal(NUM)
+    people = draw_people(law, male, traits, unobserved, deprivation, random)
     lives = live(people, birth, entry, law, config)
     records = make_records(lives, generator(17, "records"))
     folder = tmp_path_factory.mktemp("care")
@@ -309,6 +310,6 @@ def test_everyday_conditions_are_unrelated_to_every_trait_and_diseases_are_not(c
     first = first_conditions(cohort.omop)
     for name in ("type_2_diabetes", "coronary_artery_disease", "prostate_cancer"):
         ill = first[name] < NEVER
-        liability = traits[:, TRAIT_NAMES.index(name)]
-        score = (liability[ill].mean() - liability[~ill].mean()) * np.sqrt(ill.sum() * (~ill).mean())
+        genetic = traits[:, TRAIT_NAMES.index(name)]
+        score = (genetic[ill].mean() - genetic[~ill].mean()) * np.sqrt(ill.sum() * (~ill).mean())
         assert score > 5, name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,13 +14,11 @@ import pytest
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.liability import draw_liabilities
+from proband.synth.genomes.liability import liabilities
 from proband.synth.lives.calibrate import draw_cohort
-from proband.synth.lives.law import NUM_MARKERS, Law, access, log_rate_at, table_law
-from proband.synth.lives.lifecourse import Course, Drift
+from proband.synth.lives.law import Law, access, log_rate_at, read_effects, table_law
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, NEVER, Lives, live
-from proband.synth.lives.people import People, draw_deprivation
-from proband.synth.lives.state import State, healthy
+from proband.synth.lives.people import draw_deprivation
 from proband.synth.oracle import oracle
 from proband.synth.traits import (
     ADULT_AGE,
@@ -31,41 +29,18 @@ from proband.synth.traits import (
     MORTALITY,
     TRAITS,
 )
-from synthetic_lives import write_biobank
+from synthetic_lives import OLDEST, LivedCohort, lived_cohort, write_biobank
 
 pytestmark = pytest.mark.slow
-OLDEST = 95.0
 COHORT = 60_000
 
 
-@dataclass(frozen=True)
-class Cohort:
-    """Lives from 18 to 95 or death."""
-
-    people: People
-    state: State
-    ends: np.ndarray
-
-
-def lived_cohort(law: Law, count: int, seed: int) -> Cohort:
-    random = generator(seed, "cohort")
-    people = draw_cohort(law, count, random)
-    course = Course(law, people, healthy(count))
-    Drift(course.terms.x[:, :NUM_MARKERS], law.step_years).begin(random)
-    for step in range(round((OLDEST - ADULT_AGE) / law.step_years)):
-        start = np.full(count, ADULT_AGE + step * law.step_years)
-        hazards = course.hazards(np.full(count, step), start)
-        changed = course.happen(hazards, start, np.full(count, law.step_years), random)
-        course.settle(changed, count, random)
-    return Cohort(people, course.state, np.minimum(course.state.death, OLDEST))
-
-
 @pytest.fixture(scope="module")
-def cohort() -> Cohort:
+def cohort() -> LivedCohort:
     return lived_cohort(table_law(), COHORT, 11)
 
 
-def incidence_scores(cohort: Cohort) -> np.ndarray:
+def incidence_scores(cohort: LivedCohort) -> np.ndarray:
     """Standardised differences from the table's incidence, by hazard, sex and five years of age."""
     state, male = cohort.state, cohort.people.male
     rows = [(disease.incidence, INCIDENCE_AGES, state.onset[:, k]) for k, disease in enumerate(DISEASES)]
@@ -85,7 +60,7 @@ def incidence_scores(cohort: Cohort) -> np.ndarray:
     return np.array(scores)
 
 
-def test_age_sex_incidence_comes_back_as_the_table_with_every_modifier_on(cohort: Cohort) -> None:
+def test_age_sex_incidence_comes_back_as_the_table_with_every_modifier_on(cohort: LivedCohort) -> None:
     z = incidence_scores(cohort)
     assert len(z) > 500
     assert np.abs(z).max() < 4.5
@@ -99,7 +74,7 @@ def test_without_its_calibration_the_incidence_is_not_the_tables() -> None:
     assert np.abs(z).max() > 15
 
 
-def test_records_come_late_never_or_falsely_as_often_as_the_table_says(cohort: Cohort) -> None:
+def test_records_come_late_never_or_falsely_as_often_as_the_table_says(cohort: LivedCohort) -> None:
     """Occurrences against exposure: hazards of records integrated over the time at risk of them."""
     law, people, state = table_law(), cohort.people, cohort.state
     growth = np.log(ENVIRONMENT.access_age)
@@ -137,7 +112,7 @@ def test_records_come_late_never_or_falsely_as_often_as_the_table_says(cohort: C
 def test_a_liabilitys_genetic_share_is_its_heritability() -> None:
     random = generator(4)
     genetic = random.standard_normal((60_000, len(TRAITS)))
-    found = draw_liabilities(genetic, random)
+    found = liabilities(genetic, random.standard_normal(genetic.shape))
     explained = [np.corrcoef(genetic[:, k], found[:, k])[0, 1] ** 2 for k in range(len(TRAITS))]
     stable = [getattr(trait, "stable", 1.0) for trait in TRAITS]
     # A biomarker's stable part alone is drawn: its genetic share is of that part.
@@ -154,10 +129,12 @@ def cox(frame: pl.DataFrame) -> tuple[float, float]:
     return float(fitted.params_["x"]), float(fitted.standard_errors_["x"])
 
 
-def test_the_hazard_ratio_of_liability_is_found_by_an_independent_program() -> None:
-    """Other modifiers off, so that nothing unobserved dilutes the ratio; the control: permuted liability."""
+def test_the_hazard_ratio_of_the_genetic_value_is_found_by_an_independent_program() -> None:
+    """Other modifiers off, the effect constant with age: nothing dilutes the ratio. Control: permuted."""
     law = table_law()
-    plain = replace(law, weights=np.zeros_like(law.weights), deprivation=np.zeros_like(law.deprivation))
+    off = {name: np.zeros_like(getattr(law, name)) for name in ("weights", "deprivation", "unobserved")}
+    at_60 = read_effects().at_60
+    plain = replace(law, genetic=np.tile(at_60.astype(np.float32), (law.num_steps, 1)), **off)
     lives = lived_cohort(plain, 20_000, 5)
     for name in ("atrial_fibrillation", "glaucoma"):
         k = DISEASE_NAMES.index(name)
@@ -167,11 +144,11 @@ def test_the_hazard_ratio_of_liability_is_found_by_an_independent_program() -> N
                 "years": np.minimum(lives.state.onset[:, k], lives.ends) - ADULT_AGE,
                 "event": event,
                 "male": lives.people.male.astype(float),
-                "x": lives.people.liability[:, k],
+                "x": lives.people.genetic[:, k],
             }
         )
         ratio, error = cox(frame)
-        assert ratio == pytest.approx(DISEASES[k].log_ratio, abs=4 * error)
+        assert ratio == pytest.approx(at_60[k], abs=4 * error)
         ratio, error = cox(frame.with_columns(pl.col("x").shuffle(seed=1)))
         assert abs(ratio) < 4 * error
 
@@ -330,8 +307,8 @@ def test_the_incidence_an_independent_program_finds_in_the_output_is_the_mean_ri
             assert found == pytest.approx(mean, abs=4 * error)
 
 
-def test_only_the_right_persons_liability_predicts_beyond_age_and_sex(shards: list[Lives]) -> None:
-    """Negative control: permuted liabilities carry nothing, true ones much."""
+def test_only_the_right_persons_genes_predict_beyond_age_and_sex(shards: list[Lives]) -> None:
+    """Negative control: permuted genetic values carry nothing, true ones much."""
     for name in ("coronary_artery_disease", "type_2_diabetes"):
         k = DISEASE_NAMES.index(name)
         frames = []
@@ -345,7 +322,7 @@ def test_only_the_right_persons_liability_predicts_beyond_age_and_sex(shards: li
                         "event": lives.recorded[:, k] <= lives.exit,
                         "age": (lives.entry - lives.birth) / MICROSECONDS_PER_YEAR,
                         "male": lives.people.male.astype(float),
-                        "x": lives.people.liability[:, k],
+                        "x": lives.people.genetic[:, k],
                     }
                 ).filter(pl.Series(at_risk))
             )

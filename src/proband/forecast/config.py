@@ -11,7 +11,7 @@ from proband.core.errors import ConfigError
 from proband.train.config import Device
 
 Estimator = Literal["closed_form", "mc", "scope", "reach"]
-CLOSED_FORM = "closed_form"
+CLOSED_FORM: Literal["closed_form"] = "closed_form"
 _PRECISION = re.compile(r"(?P<number>[0-9.eE+-]+)\s*(?P<percent>%?)")
 
 

@@ -119,14 +119,15 @@ class SynthConfig(BaseModel):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
-        "subjects": 5000,
+        "subjects": 15_000,
         "variants": 20_000,
         "piece_megabases": 0.9,
-        "scores": 100,
+        "scores": 80,
         "causal_variants": 300,
         "discovery_panel": 1000,
         "discovery_sizes": (3000, 10_000, 50_000, 200_000),
         "shard_subjects": 2500,
+        "truth_replicates": 20,
     },
     "biobank": {},
 }

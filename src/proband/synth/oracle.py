@@ -21,7 +21,8 @@ from proband.core.progress import track
 from proband.core.provenance import is_finished, read_json, stage_output
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.synth.lives.files import LAW_FILE, ONSET_MODEL, RECORDED_MODEL
+from proband.synth.lives.begun import already_begun, join_already_begun
+from proband.synth.lives.files import ALREADY_BEGUN, LAW_FILE, ONSET_MODEL, RECORDED_MODEL
 from proband.synth.lives.law import NUM_MARKERS, Law, table_law
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, calendar
 from proband.synth.lives.people import People
@@ -72,6 +73,28 @@ def oracle(
         for rows in track(asked.partition_by("shard", maintain_order=True), "Shards")
     ]
     return schema.RISK.check(pl.concat(frames), "the oracle's risks")
+
+
+def already_begun_at(
+    biobank: Path, times: pl.DataFrame, horizons_years: Sequence[int | float]
+) -> pl.DataFrame:
+    """Later cases that had begun, unrecorded, by the prediction times; see :mod:`proband.synth.lives.begun`.
+
+    Args:
+        biobank: As for :func:`oracle`, like the next two, with the same errors.
+        times: See there.
+        horizons_years: See there.
+    """
+    horizons = tuple(float(horizon) for horizon in horizons_years)
+    _check_options(horizons, 2)
+    truth = biobank / "truth"
+    law_file = _read_law(truth)
+    parts = []
+    for rows in _asked(truth, times).partition_by("shard", maintain_order=True):
+        shard = _Shard.read(truth, rows["shard"][0], law_file)
+        row, _, age = _places(shard, rows)
+        parts.append(already_begun(shard.events.onset[row], shard.events.recorded[row], age, horizons))
+    return join_already_begun(parts)
 
 
 def _check_options(horizons: tuple[float, ...], replicates: int) -> None:
@@ -134,6 +157,8 @@ def oracle_stage(
 ) -> None:
     """Write :func:`oracle` of the times in a Parquet file as risk.parquet, a RiskTable like any model's.
 
+    Beside it, already_begun.parquet is :func:`already_begun_at` of the same times.
+
     Args:
         biobank: As for :func:`oracle`.
         times: Parquet with subject_id and prediction_time.
@@ -160,6 +185,8 @@ def oracle_stage(
         asked = schema.read_parquet(times)
         risk = oracle(biobank, asked, years, replicates=replicates, seed=seed, latent=latent)
         schema.RISK.write(risk, run.folder / "risk.parquet")
+        begun = already_begun_at(biobank, asked, years)
+        begun.write_parquet(run.folder / f"{ALREADY_BEGUN}.parquet", compression="zstd")
         run.counts["num_risks"] = risk.height
 
 
@@ -198,15 +225,21 @@ def _people(truth: Path, subjects: pl.DataFrame) -> People:
     ids = subjects["subject_id"]
     wanted = pl.col("subject_id").is_in(ids.implode())
     traits = pl.scan_parquet(truth / "liabilities.parquet").filter(wanted).collect()
-    by_trait = traits.pivot(on="trait", index="subject_id", values="liability")
-    liability = subjects.select("subject_id").join(
-        by_trait, on="subject_id", how="left", maintain_order="left"
+    liability, genetic, unobserved = (
+        subjects.select("subject_id").join(
+            traits.pivot(on="trait", index="subject_id", values=values),
+            on="subject_id",
+            how="left",
+            maintain_order="left",
+        )
+        for values in ("liability", "genetic", "unobserved")
     )
     flags = pl.scan_parquet(truth / "people.parquet").filter(wanted).collect()
     flags = subjects.select("subject_id").join(flags, on="subject_id", how="left", maintain_order="left")
     return People(
         male=subjects["male"].to_numpy(),
-        liability=liability.select(TRAIT_NAMES[NUM_MARKERS:]).to_numpy(),
+        genetic=genetic.select(DISEASE_NAMES).to_numpy(),
+        unobserved=unobserved.select(DISEASE_NAMES).to_numpy(),
         stable=liability.select(TRAIT_NAMES[:NUM_MARKERS]).to_numpy(),
         deprivation=subjects["deprivation"].to_numpy(),
         quit_age=subjects["quit_age"].to_numpy(),
@@ -243,10 +276,7 @@ def _of_shard(
     seed: int,
     latent: bool,
 ) -> pl.DataFrame:
-    row = _row_of(pl.Series(shard.subject_id), asked)
-    time = asked["prediction_time"].cast(pl.Int64).to_numpy()
-    age = (time - shard.birth[row]) / MICROSECONDS_PER_YEAR
-    _check_times(asked, (age < ADULT_AGE) | (time > shard.end) | (age >= shard.events.death[row]))
+    row, time, age = _places(shard, asked)
     end_age = (shard.end - shard.birth) / MICROSECONDS_PER_YEAR
     names = (shard.seed, shard.number)
     at = moments_of(law, shard.people, shard.events, shard.life, end_age, names, row, age)
@@ -258,6 +288,15 @@ def _of_shard(
     model = ONSET_MODEL if latent else RECORDED_MODEL
     ids, times = shard.subject_id[row], asked["prediction_time"]
     return risk_table(ids, times, happened, risk, error, horizons, model)
+
+
+def _places(shard: _Shard, asked: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row in the shard, time in microseconds and age in years of each question."""
+    row = _row_of(pl.Series(shard.subject_id), asked)
+    time = asked["prediction_time"].cast(pl.Int64).to_numpy()
+    age = (time - shard.birth[row]) / MICROSECONDS_PER_YEAR
+    _check_times(asked, (age < ADULT_AGE) | (time > shard.end) | (age >= shard.events.death[row]))
+    return row, time, age
 
 
 def _check_times(asked: pl.DataFrame, outside: np.ndarray) -> None:

@@ -14,12 +14,12 @@ from proband.core.seeds import generator
 from proband.synth.care.omop import write_omop_shard
 from proband.synth.care.records import make_records
 from proband.synth.config import FIRST_SUBJECT_ID, POPULATIONS, SynthConfig
-from proband.synth.genomes.liability import draw_liabilities
 from proband.synth.genomes.pedigree import Pedigree, subjects_of
 from proband.synth.lives.files import ShardSubjects, write_truth
 from proband.synth.lives.law import table_law
 from proband.synth.lives.lives import live
 from proband.synth.lives.people import draw_deprivation, draw_people
+from proband.synth.traits import TRAITS
 
 
 def num_shards(config: SynthConfig) -> int:
@@ -62,7 +62,7 @@ def live_shard(
             population=subjects.population[rows],
             family=subjects.family[rows],
             genetic=genetic[rows],
-            traits=draw_liabilities(genetic[rows], random("environment", shard)),
+            unobserved=random("environment", shard).standard_normal((len(rows), len(TRAITS))),
         )
         deprivation = draw_deprivation(
             who.family,
@@ -71,7 +71,9 @@ def live_shard(
             config.seed,
             random("deprivation", shard),
         )
-        people = draw_people(law, subjects.male[rows], who.traits, deprivation, random("people", shard))
+        people = draw_people(
+            law, subjects.male[rows], who.genetic, who.unobserved, deprivation, random("people", shard)
+        )
         lives = live(people, subjects.birth[rows], subjects.entry[rows], law, config, shard)
         records = make_records(lives, random("records", shard))
         write_omop_shard(folder / "omop", lives, who.subject_id, records, shard)

@@ -88,7 +88,9 @@ class Disease(Hazard):
     concept_id: int = Field(ge=0, description="OMOP concept of the condition.")
     heritability: Share = Field(description="Share of the liability's variance from common variants.")
     shared: dict[str, Correlation] = Field({}, description="Genetic correlation with earlier traits.")
-    log_ratio: float = Field(ge=0, le=3, description="Log hazard ratio per standard deviation of liability.")
+    score_ratio: Ratio = Field(description="Published hazard ratio per SD of the best score, in Europeans.")
+    age_slope: float = Field(ge=-1, le=1, description="Change of its logarithm per decade, over that at 60.")
+    unobserved_ratio: Ratio = Field(description="Ratio per SD of what neither genes nor covariates explain.")
     comorbidity: dict[str, Ratio] = Field({}, description="Ratio of having another disease.")
     shifts: dict[str, float] = Field({}, description="What it adds to a biomarker, in its unit.")
     death: Ratio = Field(1, description="Ratio on the hazard of death.")
@@ -143,6 +145,7 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     references: dict[str, Reference]
+    best_score_r2: float = Field(gt=0, le=1, description="R2 of the best score with the genetic value.")
     biomarkers: tuple[Biomarker, ...]
     ages: tuple[float, ...] = Field(min_length=2, description="Ages of the diseases' incidence.")
     diseases: tuple[Disease, ...]
@@ -304,6 +307,8 @@ MORTALITY: Mortality = _TABLE.mortality
 HAZARDS: tuple[Hazard, ...] = (*DISEASES, MORTALITY)
 """The diseases, then death: the order of every array over hazards."""
 ENVIRONMENT: Environment = _TABLE.environment
+BEST_SCORE_R2 = _TABLE.best_score_r2
+"""Share of the genetic value's variance in Europeans that the best score of a disease explains."""
 INCIDENCE_AGES = _TABLE.ages
 """Ages of the diseases' ``incidence``."""
 DISEASE_NAMES = tuple(disease.name for disease in DISEASES)

@@ -70,7 +70,7 @@ def changed(folder: Path, old: str, new: str) -> Path:
         ("ratios: hart2007", "ratios: heart2007", "did you mean hart2007"),
         ("delay_years: harris1992,", "", "without a source; in type_2_diabetes.sources; found delay_years"),
         ("biomarkers.crp: erfc2010crp", "biomarkers.tsh: erfc2010crp", "did you mean biomarkers."),
-        ("    log_ratio: 0.7\n", "    log_ration: 0.7\n", "did you mean log_ratio"),
+        ("    score_ratio: 1.9\n", "    score_ration: 1.9\n", "did you mean score_ratio"),
         ("    missed: 0.1\n", "    missed: 1.1\n", "diseases.type_2_diabetes.missed"),
         ("incidence: [[0.5, 1.5,", "incidence: [[1.5,", "found 7 rates"),
         ("heritability: 0.25, stable: 0.9", "heritability: 0.95, stable: 0.9", "above the stable share"),
@@ -88,5 +88,5 @@ def test_the_hash_follows_the_law_and_nothing_else(tmp_path: Path) -> None:
     assert table_hash(read_table()) == table_hash()
     worded = read_table(changed(tmp_path, "label: Gout", "label: Podagra"))
     assert table_hash(worded) == table_hash()
-    lived = read_table(changed(tmp_path, "log_ratio: 0.7", "log_ratio: 0.71"))
+    lived = read_table(changed(tmp_path, "score_ratio: 1.9", "score_ratio: 1.91"))
     assert table_hash(lived) != table_hash()

@@ -15,7 +15,7 @@ from proband.synth.config import SynthConfig
 
 YOUNGEST, OLDEST = 18.0, 80.0
 """Ages at enrolment, years."""
-_ENTRY_AGE_BETA = (2.2, 1.8)
+ENTRY_AGE_BETA = (2.2, 1.8)
 """Shape of ages at enrolment between the bounds: middle age most. Rounded choice of ours, as are the next."""
 _MOTHER_AGE = (28.0, 5.5, 16.0, 45.0)
 """Mean, standard deviation, least and most of a mother's age at a birth, years; the first birth draws it."""
@@ -156,7 +156,7 @@ def _attempt(
     entry = random.integers(first, last + 1, born.shape)
     subjects = np.flatnonzero([member.subject for member in members])
     anchor = (np.arange(count), random.choice(subjects, count))
-    age = YOUNGEST + (OLDEST - YOUNGEST) * random.beta(*_ENTRY_AGE_BETA, count)
+    age = YOUNGEST + (OLDEST - YOUNGEST) * random.beta(*ENTRY_AGE_BETA, count)
     shift = entry[anchor] / DAYS_PER_YEAR - age - born[anchor]
     birth = np.floor((born + shift[:, None]) * DAYS_PER_YEAR).astype(np.int64)
     ages = (entry - birth)[:, subjects] / DAYS_PER_YEAR

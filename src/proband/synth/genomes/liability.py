@@ -161,14 +161,14 @@ def liability_correlation() -> Float[np.ndarray, "traits traits"]:
     return matrix
 
 
-def draw_liabilities(
-    genetic: Float[np.ndarray, "subjects traits"], random: np.random.Generator
+def liabilities(
+    genetic: Float[np.ndarray, "subjects traits"], unobserved: Float[np.ndarray, "subjects traits"]
 ) -> Float[np.ndarray, "subjects traits"]:
-    """sqrt(h2) x genetic value + sqrt(1 - h2) x environment, in standard deviations of Europeans.
+    """sqrt(h2) x genetic value + sqrt(1 - h2) x the unobserved part, in standard deviations of Europeans.
 
-    For a biomarker only its stable part is drawn here (variance ``stable``); the rest drifts in life.
+    Of a biomarker this is only its stable part (variance ``stable``); the rest drifts in life. A disease's
+    liability is what its virtual GWAS measures; its hazard knows the two parts apart.
     """
     heritability = np.array([trait.heritability for trait in TRAITS])
     stable = np.array([trait.stable if isinstance(trait, Biomarker) else 1.0 for trait in TRAITS])
-    environment = random.standard_normal(genetic.shape)
-    return np.sqrt(heritability) * genetic + np.sqrt(stable - heritability) * environment
+    return np.sqrt(heritability) * genetic + np.sqrt(stable - heritability) * unobserved

@@ -19,6 +19,8 @@ from proband.core.provenance import write_json
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import SynthConfig
+from proband.synth.genomes.liability import liabilities
+from proband.synth.lives.begun import already_begun, join_already_begun
 from proband.synth.lives.law import Law
 from proband.synth.lives.lives import EVENTS, NEVER, Lives
 from proband.synth.lives.replay import enter_lives
@@ -35,6 +37,8 @@ TRUTH_TABLES = (
     "onset_risk",
     "hazards",
 )
+ALREADY_BEGUN = "already_begun"
+"""A table of counts: shards are added up, not joined."""
 LAW_FILE = "law.json"
 RECORDED_MODEL, ONSET_MODEL = "oracle", "oracle_onset"
 """Models of the true risks: of the diagnosis recorded first, and of latent onset."""
@@ -48,13 +52,13 @@ class ShardSubjects:
     population: np.ndarray
     family: Int64[np.ndarray, " subjects"]
     genetic: Float[np.ndarray, "subjects traits"]
-    traits: Float[np.ndarray, "subjects traits"]
+    unobserved: Float[np.ndarray, "subjects traits"]
 
 
 def write_truth(
     folder: Path, shard: int, subjects: ShardSubjects, lives: Lives, law: Law, config: SynthConfig
 ) -> dict[str, int]:
-    """Write a shard's truth, one Parquet file per table of :data:`TRUTH_TABLES`.
+    """Write a shard's truth, one Parquet file per table of :data:`TRUTH_TABLES`, and :data:`ALREADY_BEGUN`.
 
     Args:
         folder: Where; it exists.
@@ -67,13 +71,15 @@ def write_truth(
     Returns:
         Rows written, by table.
     """
+    at_landmark, begun = _at_landmark(subjects, lives, law, config, shard)
     frames = {
         "subjects": _subjects(subjects, lives, shard),
         "people": _people(subjects, lives),
         "liabilities": _liabilities(subjects),
         "events": _events(subjects, lives),
         "onsets": _onsets(subjects, lives),
-        **_at_landmark(subjects, lives, law, config, shard),
+        **at_landmark,
+        ALREADY_BEGUN: begun,
     }
     for name, frame in frames.items():
         frame.write_parquet(folder / f"{name}.parquet", compression="zstd")
@@ -85,6 +91,8 @@ def join_truth(folders: Sequence[Path], out: Path, config: SynthConfig) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in TRUTH_TABLES:
         schema.join_parquet([folder / f"{name}.parquet" for folder in folders], out / f"{name}.parquet")
+    begun = [pl.read_parquet(folder / f"{ALREADY_BEGUN}.parquet") for folder in folders]
+    join_already_begun(begun).write_parquet(out / f"{ALREADY_BEGUN}.parquet", compression="zstd")
     law = {"traits": table_hash(), "seed": config.seed, "step_years": config.step_years}
     write_json(out / LAW_FILE, law | {"end": config.end.isoformat()})
 
@@ -121,13 +129,15 @@ def _people(subjects: ShardSubjects, lives: Lives) -> pl.DataFrame:
 
 
 def _liabilities(subjects: ShardSubjects) -> pl.DataFrame:
-    subject, trait = (index.ravel() for index in np.indices(subjects.traits.shape))
+    traits = liabilities(subjects.genetic, subjects.unobserved)
+    subject, trait = (index.ravel() for index in np.indices(traits.shape))
     return pl.DataFrame(
         {
             "subject_id": subjects.subject_id[subject],
             "trait": np.array(TRAIT_NAMES)[trait],
-            "liability": subjects.traits.ravel(),
+            "liability": traits.ravel(),
             "genetic": subjects.genetic.ravel(),
+            "unobserved": subjects.unobserved.ravel(),
         }
     )
 
@@ -168,8 +178,8 @@ def _onsets(subjects: ShardSubjects, lives: Lives) -> pl.DataFrame:
 
 def _at_landmark(
     subjects: ShardSubjects, lives: Lives, law: Law, config: SynthConfig, shard: int
-) -> dict[str, pl.DataFrame]:
-    """True risks and hazards at the landmark of everyone in follow-up there."""
+) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    """True risks and hazards at the landmark of everyone in follow-up there; cases begun by then."""
     time = lives.entry + config.landmark_years * MICROSECONDS_PER_YEAR
     row = np.flatnonzero(lives.exit > time)
     time = time[row]
@@ -196,4 +206,7 @@ def _at_landmark(
             "recorded_per_year": risks.hazards[1].ravel(),
         }
     )
-    return frames
+    begun = already_begun(
+        lives.state.onset[row], lives.state.recorded[row], lives.age(row, time), config.horizons_years
+    )
+    return frames, begun

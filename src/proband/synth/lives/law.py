@@ -1,10 +1,13 @@
 """The table of traits as arrays, with the baseline hazards that give the population its incidence.
 
-    log hazard_d = log rate_d(sex, age) - centre_d(sex, age) + liability + deprivation + x W_d
+    log hazard_d = log rate_d(sex, age) - centre_d(sex, age) + beta_d(age) g_d + u_d + deprivation + x W_d
+    beta_d(age) = beta_d(60) max(0, 1 + k_d (age - 60) / 10)
 
 ``rate`` is the table's incidence, log-linear between its ages. ``centre`` is the log of the mean ratio
 E[exp(linear predictor)] among those alive and free of the disease at that age and sex, found by
 :mod:`proband.synth.lives.calibrate`, so that the population's incidence is the table's, all modifiers on.
+beta and k, of the genetic value g, are found there too, so that the hazard ratio that a study would fit for
+the best score is the published one; u is the unobserved part.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 
 from proband.core.errors import DataError
 from proband.synth.traits import (
@@ -40,7 +43,11 @@ TREATED = HAS + NUM_DISEASES
 NUM_COVARIATES = TREATED + NUM_TREATMENTS
 OLDEST = 120.0
 """Age at which the tables end, years; no one is simulated beyond it."""
+REFERENCE_AGE = 60.0
+"""Age to which ``age_slope`` relates, years."""
 CALIBRATION = Path(__file__).with_name("baseline.csv")
+EFFECTS = Path(__file__).with_name("genetic_effects.csv")
+"""Calibrated effects of the genetic values."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ class Law:
     Attributes:
         step_years: Length of a step, within which hazards are constant.
         log_rate: Log baseline hazard per year in each step, (women and men, steps, hazards).
-        liability: Log ratio per standard deviation of a disease's liability.
+        genetic: Log ratio per standard deviation of a disease's genetic value, in each step.
+        unobserved: Log ratio per standard deviation of its unobserved part.
         deprivation: Log ratio per standard deviation, of each hazard.
         weights: Log ratios of the covariates as the table gives them; biomarkers at their level.
         marker_shift: What (diseases, treatments) add to biomarkers, in their standard deviations.
@@ -65,7 +73,8 @@ class Law:
 
     step_years: float
     log_rate: Float[np.ndarray, "2 steps hazards"]
-    liability: Float[np.ndarray, " diseases"]
+    genetic: Float32[np.ndarray, "steps diseases"]
+    unobserved: Float[np.ndarray, " diseases"]
     deprivation: Float[np.ndarray, " hazards"]
     weights: Float[np.ndarray, "covariates hazards"]
     marker_shift: Float[np.ndarray, "causes markers"]
@@ -95,8 +104,9 @@ class Law:
 
     def neutral(self) -> Law:
         """The table's rates without any modifier of them."""
-        log_rate = table_rates(self.step_years)
-        zeros = {name: np.zeros_like(getattr(self, name)) for name in ("liability", "deprivation", "weights")}
+        log_rate = table_rates(self.step_years).astype(np.float32)
+        modifiers = ("genetic", "unobserved", "deprivation", "weights")
+        zeros = {name: np.zeros_like(getattr(self, name)) for name in modifiers}
         return replace(self, log_rate=log_rate, **zeros)
 
 
@@ -107,12 +117,28 @@ def table_law(step_years: float = 0.25) -> Law:
         DataError: The calibration was made with another table of traits.
     """
     centre = read_calibration()
-    middle = ADULT_AGE + step_years * (np.arange(_num_steps(step_years)) + 0.5)
-    year = np.clip((middle - ADULT_AGE).astype(int), 0, centre.shape[1] - 1)
-    return uncentred_law(step_years, centre[:, year])
+    year = np.clip((_middles(step_years) - ADULT_AGE).astype(int), 0, centre.shape[1] - 1)
+    return uncentred_law(step_years, read_effects(), centre[:, year])
 
 
-def uncentred_law(step_years: float, centre: np.ndarray | float = 0.0) -> Law:
+@dataclass(frozen=True)
+class GeneticEffects:
+    """Effects of the diseases' genetic values on their hazards.
+
+    Attributes:
+        at_60: Log ratio per standard deviation at age 60.
+        slope: Its change per decade of age, relative to ``at_60``.
+    """
+
+    at_60: Float[np.ndarray, " diseases"]
+    slope: Float[np.ndarray, " diseases"]
+
+    def at(self, age: Float[np.ndarray, " ages"]) -> Float[np.ndarray, "ages diseases"]:
+        """Log ratios at ages in years: linear in age, and nowhere below 0."""
+        return self.at_60 * np.maximum(0, 1 + self.slope * (age[:, None] - REFERENCE_AGE) / 10)
+
+
+def uncentred_law(step_years: float, effects: GeneticEffects, centre: np.ndarray | float = 0.0) -> Law:
     """The law with ``centre``, (2, steps, hazards), taken off its log rates."""
     delays = np.array([disease.delay_years for disease in DISEASES])
     with np.errstate(divide="ignore"):
@@ -120,7 +146,8 @@ def uncentred_law(step_years: float, centre: np.ndarray | float = 0.0) -> Law:
     return Law(
         step_years=step_years,
         log_rate=(table_rates(step_years) - centre).astype(np.float32),
-        liability=np.array([disease.log_ratio for disease in DISEASES]),
+        genetic=effects.at(_middles(step_years)).astype(np.float32),
+        unobserved=np.log([disease.unobserved_ratio for disease in DISEASES]),
         deprivation=np.log([hazard.deprivation for hazard in HAZARDS]),
         weights=_weights(),
         marker_shift=_marker_shift(),
@@ -134,13 +161,14 @@ def uncentred_law(step_years: float, centre: np.ndarray | float = 0.0) -> Law:
     )
 
 
-def _num_steps(step_years: float) -> int:
-    return int(np.ceil((OLDEST - ADULT_AGE) / step_years))
+def _middles(step_years: float) -> Float[np.ndarray, " steps"]:
+    """Ages in the middle of each step."""
+    return ADULT_AGE + step_years * (np.arange(int(np.ceil((OLDEST - ADULT_AGE) / step_years))) + 0.5)
 
 
 def table_rates(step_years: float) -> Float[np.ndarray, "2 steps hazards"]:
     """Log of the table's rates per year in the middle of each step; minus infinity where they are 0."""
-    middle = ADULT_AGE + step_years * (np.arange(_num_steps(step_years)) + 0.5)
+    middle = _middles(step_years)
     rows = [(disease.incidence, INCIDENCE_AGES) for disease in DISEASES]
     rows.append((MORTALITY.incidence, MORTALITY.ages))
     rates = [[log_rate_at(of_sex, ages, middle) for of_sex in incidence] for incidence, ages in rows]
@@ -163,11 +191,22 @@ def read_calibration(path: Path = CALIBRATION) -> Float[np.ndarray, "2 years haz
     Raises:
         DataError: They were made with another table of traits.
     """
-    return _calibration(path, table_hash())
+    frame = _calibrated(path, table_hash()).drop("sex", "age")
+    return frame.to_numpy().reshape(2, -1, NUM_DISEASES + 1)
+
+
+def read_effects(path: Path = EFFECTS) -> GeneticEffects:
+    """Calibrated effects of the genetic values.
+
+    Raises:
+        DataError: They were made with another table of traits.
+    """
+    frame = _calibrated(path, table_hash())
+    return GeneticEffects(frame["at_60"].to_numpy(), frame["slope"].to_numpy())
 
 
 @cache
-def _calibration(path: Path, expected: str) -> np.ndarray:
+def _calibrated(path: Path, expected: str) -> pl.DataFrame:
     first = path.read_text().partition("\n")[0]
     if first != f"# table {expected}":
         raise DataError(
@@ -177,8 +216,7 @@ def _calibration(path: Path, expected: str) -> np.ndarray:
             expected=f"# table {expected}",
             remedy="run python -m proband.synth.lives.calibrate",
         )
-    frame = pl.read_csv(path, comment_prefix="#").drop("sex", "age")
-    return frame.to_numpy().reshape(2, -1, NUM_DISEASES + 1)
+    return pl.read_csv(path, comment_prefix="#")
 
 
 def _weights() -> np.ndarray:

@@ -52,6 +52,7 @@ class Course:
         self.terms = Terms(law, people, state)
         self._effects = law.effects()
         self._male = people.male.astype(int)[::repeats]
+        self._genetic = people.genetic[::repeats].astype(np.float32)
         self._drift = Drift(self.terms.x[:, :NUM_MARKERS], law.step_years)
         self._buffer = np.empty((len(state.death), NUM_DISEASES + 1), dtype=np.float32)
 
@@ -67,7 +68,7 @@ class Course:
         terms.smoke(np.repeat(start, self.repeats) if self.repeats > 1 else start)
         onset = np.matmul(terms.x[:rows], self._effects, out=self._buffer[:rows])
         by_person = onset.reshape(len(step), self.repeats, NUM_DISEASES + 1)
-        by_person += self.law.log_rate[self._male[: len(step)], step][:, None]
+        by_person += self._of_person(step)[:, None]
         np.exp(onset, out=onset)
         onset *= terms.ratio[:rows]
         middle = ADULT_AGE + (step + 0.5) * self.law.step_years
@@ -75,6 +76,12 @@ class Course:
         total = onset.sum(axis=1) + factor * terms.record_sum[:rows] + terms.stop_sum[:rows]
         record = terms.record[:rows] * factor[:, None]
         return Hazards(onset, record, terms.at_onset[:rows], terms.stop[:rows], total)
+
+    def _of_person(self, step: Int64[np.ndarray, " people"]) -> Float32[np.ndarray, "people hazards"]:
+        """Log rate of age and sex with the effect of the genetic value at this age."""
+        log_rate = self.law.log_rate[self._male[: len(step)], step]
+        log_rate[:, :NUM_DISEASES] += self.law.genetic[step] * self._genetic[: len(step)]
+        return log_rate
 
     def happen(
         self,

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from scipy.special import ndtri
 
 from proband.core.seeds import uniforms
+from proband.synth.genomes.liability import liabilities
 from proband.synth.lives.law import NUM_MARKERS, Law
 from proband.synth.traits import ADULT_AGE, ENVIRONMENT
 
@@ -19,7 +20,8 @@ class People:
 
     Attributes:
         male: Sex.
-        liability: Liabilities to the diseases, standard deviations.
+        genetic: Genetic values of the diseases, standard deviations of Europeans.
+        unobserved: What neither genes nor covariates explain of each disease, standard deviations.
         stable: Stable part of the biomarkers' levels, standard deviations from the mean of age and sex.
         deprivation: Standard deviations of the population.
         quit_age: Age at which smoking ends: minus infinity for never smokers.
@@ -28,7 +30,8 @@ class People:
     """
 
     male: Bool[np.ndarray, " subjects"]
-    liability: Float[np.ndarray, "subjects diseases"]
+    genetic: Float[np.ndarray, "subjects diseases"]
+    unobserved: Float[np.ndarray, "subjects diseases"]
     stable: Float[np.ndarray, "subjects markers"]
     deprivation: Float[np.ndarray, " subjects"]
     quit_age: Float[np.ndarray, " subjects"]
@@ -63,7 +66,8 @@ def draw_deprivation(
 def draw_people(
     law: Law,
     male: Bool[np.ndarray, " subjects"],
-    traits: Float[np.ndarray, "subjects traits"],
+    genetic: Float[np.ndarray, "subjects traits"],
+    unobserved: Float[np.ndarray, "subjects traits"],
     deprivation: Float[np.ndarray, " subjects"],
     random: np.random.Generator,
 ) -> People:
@@ -72,7 +76,8 @@ def draw_people(
     Args:
         law: Shares.
         male: Sex.
-        traits: Liabilities, biomarkers first (their stable part), then diseases.
+        genetic: Genetic values, biomarkers first, then diseases.
+        unobserved: The other part of each, standard deviations.
         deprivation: Standard deviations; the deprived smoke more.
         random: Stream.
     """
@@ -83,8 +88,9 @@ def draw_people(
     quit_age = ADULT_AGE + random.exponential(1 / ENVIRONMENT.quit_per_year, count)
     return People(
         male=male,
-        liability=traits[:, NUM_MARKERS:],
-        stable=traits[:, :NUM_MARKERS],
+        genetic=genetic[:, NUM_MARKERS:],
+        unobserved=unobserved[:, NUM_MARKERS:],
+        stable=liabilities(genetic, unobserved)[:, :NUM_MARKERS],
         deprivation=deprivation,
         quit_age=np.where(ever, quit_age, -np.inf),
         willing=random.random((count, len(law.share))) < law.share,

@@ -79,7 +79,8 @@ class Terms:
 
     Attributes:
         x: Covariates; the first columns are the drift, which the step moves in place.
-        ratio: exp(liability + deprivation) where the hazard is open, 0 where not, (subjects, hazards).
+        ratio: Ratio of the unobserved part, deprivation and stable biomarkers; 0 where the hazard is shut,
+            (subjects, hazards). The genetic value is not in it: its effect changes with age.
         record: Hazard of being recorded at age 50, 0 where it is or cannot be.
         at_onset: 1 where an onset would be recorded at once.
         stop: Hazard of stopping each treatment taken.
@@ -91,7 +92,7 @@ class Terms:
         count = len(state.death)
         self.law, self.people, self.state = law, people, state
         log_ratio = np.outer(people.deprivation, law.deprivation)
-        log_ratio[:, :NUM_DISEASES] += people.liability * law.liability
+        log_ratio[:, :NUM_DISEASES] += people.unobserved * law.unobserved
         self._static = np.exp(log_ratio).astype(np.float32)
         self._access = access(people.deprivation).astype(np.float32)[:, None]
         self._diagnosis = law.record_rate.astype(np.float32) * ~people.missed

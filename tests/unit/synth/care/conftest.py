@@ -34,7 +34,8 @@ def made_lives(num: int, seed: int) -> Lives:
     started, stopped = _treatment(recorded, random)
     people = People(
         male=random.random(num) < 0.5,
-        liability=random.standard_normal((num, len(DISEASES))),
+        genetic=random.standard_normal((num, len(DISEASES))),
+        unobserved=random.standard_normal((num, len(DISEASES))),
         stable=random.standard_normal((num, len(BIOMARKERS))),
         deprivation=random.standard_normal(num),
         quit_age=np.where(random.random(num) < 0.4, 18 + random.exponential(28, num), -np.inf),

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.plans import DISCOVERIES, METHODS, plan_scores, score_table
+from proband.synth.genomes.plans import BEST, DISCOVERIES, METHODS, plan_scores, score_table
 from proband.synth.traits import TRAITS
 
 
@@ -29,6 +29,14 @@ def test_discoveries_have_their_shares_and_sizes() -> None:
         assert {plan.size for plan in chosen} == {round(kind.size * size) for size in config.discovery_sizes}
         assert sum(kind.mixture.values()) == pytest.approx(1)
     assert sum(kind.share for kind in DISCOVERIES.values()) == pytest.approx(1)
+
+
+def test_the_first_score_of_every_trait_is_the_best() -> None:
+    config = SynthConfig(scores=120)
+    first = {plan.trait: plan for plan in reversed(plan_scores(config)) if not plan.is_null}
+    assert set(first) == set(range(len(TRAITS)))
+    assert {(plan.discovery, plan.method) for plan in first.values()} == {BEST}
+    assert {plan.size for plan in first.values()} == {max(config.discovery_sizes)}
 
 
 def test_scores_of_one_study_differ_in_method() -> None:

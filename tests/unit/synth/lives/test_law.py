@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from proband.core.errors import DataError
-from proband.synth.lives.calibrate import mean_ratios, write_calibration
-from proband.synth.lives.law import CALIBRATION, NUM_DISEASES, Law, log_rate_at, read_calibration
+from proband.synth.lives.calibrate import find_effects, live_cohort, write_calibration
+from proband.synth.lives.law import (
+    CALIBRATION,
+    EFFECTS,
+    NUM_DISEASES,
+    GeneticEffects,
+    Law,
+    log_rate_at,
+    read_calibration,
+    read_effects,
+)
 from proband.synth.lives.lifecourse import Course
 from proband.synth.lives.state import healthy
 from proband.synth.traits import (
@@ -50,23 +59,25 @@ def test_without_modifiers_the_hazards_are_the_tables(law: Law, male: bool) -> N
 
 
 def test_each_modifier_has_its_declared_ratio(law: Law) -> None:
-    people, state = average_people(7), healthy(7)
+    people, state = average_people(8), healthy(8)
     people.quit_age[1] = 80.0
     people.quit_age[2] = 50.0
     people.stable[3, BIOMARKER_NAMES.index("sbp")] = 1.0
     people.deprivation[4] = 1.0
-    people.liability[5, STROKE] = 2.0
-    state.onset[6, DISEASE_NAMES.index("atrial_fibrillation")] = 50.0
+    people.genetic[5, STROKE] = 2.0
+    people.unobserved[6, STROKE] = 2.0
+    state.onset[7, DISEASE_NAMES.index("atrial_fibrillation")] = 50.0
     hazards = Course(law, people, state).hazards(
-        np.full(7, law.step_of(np.array([60.0]))[0]), np.full(7, 60.0)
+        np.full(8, law.step_of(np.array([60.0]))[0]), np.full(8, 60.0)
     )
-    stroke = DISEASES[STROKE]
+    stroke, effects = DISEASES[STROKE], read_effects()
     expected = [
         1,
         *stroke.smoking,
         stroke.biomarkers["sbp"],
         stroke.deprivation,
-        np.exp(2 * stroke.log_ratio),
+        np.exp(2 * effects.at_60[STROKE] * (1 + effects.slope[STROKE] * 0.0125)),
+        stroke.unobserved_ratio**2,
         stroke.comorbidity["atrial_fibrillation"],
     ]
     np.testing.assert_allclose(hazards.onset[:, STROKE] / hazards.onset[0, STROKE], expected, rtol=1e-4)
@@ -100,30 +111,38 @@ def test_access_scales_the_hazard_of_a_record(law: Law) -> None:
 
 
 def test_a_calibration_of_another_table_is_refused(tmp_path: Path) -> None:
-    stale = tmp_path / "baseline.csv"
-    stale.write_text(CALIBRATION.read_text().replace("# table ", "# table 0", 1))
-    with pytest.raises(DataError, match=r"belongs to another table of traits.*run python -m"):
-        read_calibration(stale)
+    for read, path in ((read_calibration, CALIBRATION), (read_effects, EFFECTS)):
+        stale = tmp_path / path.name
+        stale.write_text(path.read_text().replace("# table ", "# table 0", 1))
+        with pytest.raises(DataError, match=r"belongs to another table of traits.*run python -m"):
+            read(stale)
 
 
 def test_a_calibration_written_is_read_back(tmp_path: Path) -> None:
-    path = tmp_path / "baseline.csv"
-    write_calibration(path, 200)
-    found = read_calibration(path)
+    path, effects_path = tmp_path / "baseline.csv", tmp_path / "genetic_effects.csv"
+    write_calibration(path, effects_path, 400)
+    found, effects = read_calibration(path), read_effects(effects_path)
     assert found.shape == (2, 102, NUM_DISEASES + 1)
-    np.testing.assert_allclose(found, mean_ratios(200), atol=1e-4)
+    np.testing.assert_allclose(found, live_cohort(effects, 400).centre, atol=1e-4)
+    again = find_effects(400)
+    np.testing.assert_array_equal([effects.at_60, effects.slope], [again.at_60, again.slope])
 
 
 def test_the_calibration_in_the_package_is_of_this_table() -> None:
     assert read_calibration().shape == (2, 102, NUM_DISEASES + 1)
+    assert read_effects().at_60.shape == (NUM_DISEASES,)
+    assert (read_effects().slope <= 0).all()
 
 
 def test_at_18_the_mean_ratio_is_that_of_its_normal_predictor() -> None:
-    found = np.exp(mean_ratios(20_000, years=1))[:, 0]
+    effects = GeneticEffects(np.full(NUM_DISEASES, 0.5), np.full(NUM_DISEASES, -0.1))
+    found = np.exp(live_cohort(effects, 20_000, years=1).centre)[:, 0]
+    of_genes = 0.5 * (1 - 0.1 * (18.5 - 60) / 10)
     for name in ("glaucoma", "breast_cancer"):
         disease = DISEASES[DISEASE_NAMES.index(name)]
         (_marker, ratio), *_ = disease.biomarkers.items()
-        assert not disease.shared  # its liability is independent of the biomarker, so variances add
-        expected = np.exp((disease.log_ratio**2 + np.log(ratio) ** 2) / 2)
-        # The ratio's coefficient of variation is below 0.8 here, and 10,000 people of a sex are averaged.
-        np.testing.assert_allclose(found[:, DISEASE_NAMES.index(name)], expected, rtol=4 * 0.8 / 100)
+        assert not disease.shared  # its genes are independent of the biomarker, so variances add
+        spread = of_genes**2 + np.log(disease.unobserved_ratio) ** 2 + np.log(ratio) ** 2
+        expected = np.exp(spread / 2)
+        # The ratio's coefficient of variation is below 1 here, and 10,000 people of a sex are averaged.
+        np.testing.assert_allclose(found[:, DISEASE_NAMES.index(name)], expected, rtol=4 / 100)

@@ -37,7 +37,7 @@ def test_a_familys_deprivation_does_not_depend_on_the_shard() -> None:
 def test_people_come_with_the_shares_of_the_table(law: Law) -> None:
     male = np.arange(COUNT) % 2 == 0
     traits = np.zeros((COUNT, len(TRAITS)))
-    people = draw_people(law, male, traits, np.zeros(COUNT), generator(2))
+    people = draw_people(law, male, traits, traits, np.zeros(COUNT), generator(2))
     ever = np.isfinite(people.quit_age)
     assert ever[~male].mean() == pytest.approx(ENVIRONMENT.ever_smokers[0], abs=0.012)
     assert ever[male].mean() == pytest.approx(ENVIRONMENT.ever_smokers[1], abs=0.012)
@@ -53,7 +53,7 @@ def test_the_deprived_smoke_more(law: Law) -> None:
     shares = []
     for deprivation in (0.0, 1.0):
         people = draw_people(
-            law, np.zeros(COUNT, dtype=bool), traits, np.full(COUNT, deprivation), generator(3)
+            law, np.zeros(COUNT, dtype=bool), traits, traits, np.full(COUNT, deprivation), generator(3)
         )
         shares.append(np.isfinite(people.quit_age).mean())
     odds = [share / (1 - share) for share in shares]

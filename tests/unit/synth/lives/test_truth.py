@@ -86,14 +86,15 @@ def test_the_rest_of_the_step_keeps_the_covariates_of_its_start(law: Law) -> Non
     assert risks.onset[0, STROKE, 1] > 1.3 * risks.onset[1, STROKE, 1]
 
 
-def test_risk_reflects_liability_and_the_moments_are_not_changed(law: Law) -> None:
+def test_risk_reflects_the_genetic_value_and_the_moments_are_not_changed(law: Law) -> None:
     people = average_people(2)
-    people.liability[1] = 2.0
+    people.genetic[1] = 2.0
     at = moments(law, people, healthy(2), np.array([60.1, 60.1]))
     before = at.take(np.arange(2))
     risks = true_risks(law, at, (1, 5), 30, generator(2))
-    women = [k for k, disease in enumerate(DISEASES) if disease.incidence[0] and disease.log_ratio > 0.35]
-    assert (risks.onset[1, women] > 1.5 * risks.onset[0, women]).all()
+    women = [k for k, disease in enumerate(DISEASES) if disease.incidence[0] and disease.score_ratio > 1.4]
+    # Part of the effect on gout and osteoporosis runs through biomarkers, which are alike here.
+    assert (risks.onset[1, women] > 1.2 * risks.onset[0, women]).all()
     for kept, found in ((before.start, at.start), (before.now, at.now)):
         for name, values in vars(kept).items():
             np.testing.assert_array_equal(getattr(found, name), values)
@@ -102,8 +103,12 @@ def test_risk_reflects_liability_and_the_moments_are_not_changed(law: Law) -> No
 def test_a_standard_error_is_that_of_a_mean_of_futures(law: Law) -> None:
     at = at_age(law, 70.0, 40)
     few = np.stack([true_risks(law, at, (10,), 5, generator(3, k)).onset for k in range(40)])
-    error = true_risks(law, at, (10,), 400, generator(4)).onset_error
-    women = [k for k, disease in enumerate(DISEASES) if disease.incidence[0]]
+    many = true_risks(law, at, (10,), 400, generator(4))
+    error = many.onset_error
+    # A mean of five futures is cut at 1, which narrows it where onset is near certain.
+    likely = many.onset.mean(axis=(0, 2)) > 0.4
+    women = [k for k, disease in enumerate(DISEASES) if disease.incidence[0] and not likely[k]]
+    assert len(women) > 20
     # 40 means of 5 futures against the error of 400: their variance is 80 times larger.
     ratio = few.var(axis=0, ddof=1).mean(axis=0)[women] / (error**2).mean(axis=0)[women]
     np.testing.assert_allclose(ratio, 80, rtol=0.4)
