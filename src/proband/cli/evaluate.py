@@ -15,7 +15,14 @@ def command(
     meds: Annotated[Path, typer.Option(help="MEDS folder of the same subjects.")],
     out: Annotated[Path, typer.Option(help="Output folder.")],
     genome: Annotated[
-        Path | None, typer.Option(help="Genome folder: adds the PGS baseline and risk by PGS decile.")
+        Path | None, typer.Option(help="Genome folder: adds the PGS baselines and risk by PGS decile.")
+    ] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="Tokens folder of the same subjects: adds the LightGBM baseline.")
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Truth folder of a synthetic biobank; default that of a RiskTable file in it."),
     ] = None,
     task: Annotated[Path | None, typer.Option(help="Task file, needed for RiskTable files alone.")] = None,
     baselines: Annotated[bool, typer.Option(help="Judge baselines fitted on train beside.")] = True,
@@ -26,7 +33,7 @@ def command(
 ) -> None:
     """Judge risks against what happened: discrimination, calibration, utility, paired differences.
 
-    Example: proband evaluate risk/ --meds meds/ --genome genome/ --out results/
+    Example: proband evaluate risk/ --meds meds/ --tokens tokens/ --genome genome/ --out results/
     """
     from proband.evaluate import evaluate
 
@@ -35,6 +42,8 @@ def command(
         meds,
         out,
         genome=genome,
+        tokens=tokens,
+        truth=truth,
         baselines=baselines,
         bootstrap=bootstrap,
         split=split,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from proband.core.errors import ConfigError, ProbandError
-from proband.core.progress import track
+from proband.core.progress import be_worker, duration, heartbeat, track
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
@@ -51,7 +52,10 @@ def map_shards(
     [1, 2, 3]
     """
     if spark and shards:
-        return _map_on_spark(function, shards, spark)
+        start = time.monotonic()
+        what = f"{description} {len(shards)} shards on Spark"
+        with heartbeat(lambda: f"{what}, {duration(time.monotonic() - start)} elapsed"):
+            return _map_on_spark(function, shards, spark)
     workers = min(workers or available_cores(), max(1, len(shards)))
     if workers == 1:
         return [function(shard) for shard in track(shards, description, len(shards))]
@@ -60,7 +64,8 @@ def map_shards(
     from joblib import Parallel, delayed
 
     pool = Parallel(n_jobs=workers, backend="threading" if threads else "loky", return_as="generator")
-    results = pool(delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards)
+    run = _in_folder if threads else _in_worker
+    results = pool(delayed(run)(os.getcwd(), function, shard) for shard in shards)
     return list(track(results, description, len(shards)))
 
 
@@ -68,6 +73,12 @@ def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -
     """Work in the caller's folder: workers outlive a call, and relative paths must mean what they meant."""
     os.chdir(folder)
     return function(shard)
+
+
+def _in_worker(folder: str, function: Callable[[Shard], Result], shard: Shard) -> Result:
+    """The same in a process of its own."""
+    be_worker()
+    return _in_folder(folder, function, shard)
 
 
 def _map_on_spark(function: Callable[[Shard], Result], shards: Sequence[Shard], master: str) -> list[Result]:

@@ -1,7 +1,9 @@
 """evaluate: risks against what happened.
 
-Reads: RiskTables (risk.parquet + task.yaml), the MEDS folder for labels, sex and age, and genome/ if given.
-Writes: metrics, differences, calibration, roc, pr, decision, deciles, cohort, labels (.parquet), baselines/.
+Reads: RiskTables (risk.parquet + task.yaml), the MEDS folder for labels, sex and age; tokens/, genome/ and
+truth/ if given.
+Writes: metrics, differences, calibration, roc, pr, decision, deciles, cohort, already_begun and labels
+(.parquet), baselines/.
 Config: :class:`proband.evaluate.stage.EvaluateConfig`.
 Next: report.
 Not done here: any model; forecasting; subgroups; suppression of small counts (report does it).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -13,9 +14,10 @@ from proband.core.schema import RISK, SCORES
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
 from proband.ehr.outcomes import Task, load_task
+from proband.evaluate.results import ALREADY_BEGUN, BASELINES
 
 RISK_FILE, TASK_FILE = "risk.parquet", "task.yaml"
-BASELINE_NAMES = ("age_sex", "pgs_logistic")
+ALREADY_BEGUN_FILE = "already_begun.parquet"
 
 
 def read_task(risks: Sequence[Path], task: Path | None) -> Task:
@@ -65,7 +67,7 @@ def read_risks(risks: Sequence[Path], task: Task, baselines: bool) -> pl.DataFra
             raise DataError("RiskTable: no rows", where=path, remedy="forecast again")
         _check_outcomes(frame, task, path)
         for model in frame["model"].unique(maintain_order=True):
-            if model in taken or (baselines and model in BASELINE_NAMES):
+            if model in taken or (baselines and model in BASELINES):
                 where = f"{taken[model]} and {path}" if model in taken else path
                 remedy = "give each its own --name when forecasting"
                 raise ConfigError(f"the model name {model} is used twice", where=where, remedy=remedy)
@@ -100,12 +102,51 @@ def read_subjects(meds: Path) -> pl.DataFrame:
     return pl.concat(frames).select("subject_id", "split", "birth_time", "female").sort("subject_id")
 
 
-def read_scores(genome: Path) -> tuple[pl.DataFrame, dict[str, dict]]:
-    """The scores of a genome folder and what is known of each.
+@dataclass(frozen=True)
+class Scores:
+    """Polygenic scores.
 
-    Returns:
-        A frame of :data:`proband.core.schema.SCORES`, and pgs_id -> its entry in scores.json.
+    Attributes:
+        frame: A frame of :data:`proband.core.schema.SCORES`.
+        described: pgs_id -> its entry in scores.json.
     """
+
+    frame: pl.DataFrame
+    described: dict[str, dict]
+
+
+def read_scores(genome: Path) -> Scores:
+    """The scores of a genome folder and what is known of each."""
     described = read_json(genome / "scores.json")
     scores = SCORES.read(genome / "scores.parquet")
-    return scores, {name: described.get(name, {}) for name in scores.columns if name != "subject_id"}
+    return Scores(scores, {name: described.get(name, {}) for name in scores.columns if name != "subject_id"})
+
+
+def truth_file(risks: Sequence[Path], truth: Path | None) -> Path | None:
+    """Where a synthetic biobank tells how many cases had already begun.
+
+    Args:
+        risks: The inputs; beside the oracle's RiskTable file lies the biobank's truth.
+        truth: The biobank's truth folder, if it is given.
+
+    Raises:
+        DataError: The folder given has no such file.
+    """
+    if truth is not None:
+        if not (truth / ALREADY_BEGUN_FILE).is_file():
+            remedy = "give the truth folder of a biobank of this version of proband synth"
+            raise DataError("no truth", where=truth, expected=ALREADY_BEGUN_FILE, remedy=remedy)
+        return truth / ALREADY_BEGUN_FILE
+    beside = [path.with_name(ALREADY_BEGUN_FILE) for path in risks if path.is_file()]
+    return next((path for path in beside if path.is_file()), None)
+
+
+def read_already_begun(path: Path, task: Task) -> pl.DataFrame:
+    """The shares of the task's outcomes and horizons.
+
+    Returns:
+        A frame of :data:`proband.evaluate.results.ALREADY_BEGUN`.
+    """
+    frame = ALREADY_BEGUN.read(path).select(*ALREADY_BEGUN.columns)
+    horizons = [float(horizon) for horizon in task.horizons_years]
+    return frame.filter(pl.col("outcome").is_in(list(task.outcomes)), pl.col("horizon_years").is_in(horizons))

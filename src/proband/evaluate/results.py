@@ -118,6 +118,17 @@ COHORT = Table(
 )
 """Who is at risk at prediction, and what followed over all of follow-up (deaths: before the outcome)."""
 
+ALREADY_BEGUN = Table(
+    "already begun",
+    _KEY | {"num_cases": pl.Int64, "share_already_begun": pl.Float64},
+    nullable=frozenset({"share_already_begun"}),
+    bounds={"share_already_begun": (0.0, 1.0)},
+    optional={"num_at_risk": pl.Int64, "num_already_begun": pl.Int64},
+    unique=("outcome", "horizon_years"),
+)
+"""Of a synthetic biobank's cases, the share whose disease had begun, unrecorded, by the prediction time; null
+without a case. The oracle knows of them and no record does. Empty where no truth is given."""
+
 TABLES = {
     "metrics": METRICS,
     "differences": DIFFERENCES,
@@ -127,6 +138,7 @@ TABLES = {
     "decision": DECISION,
     "deciles": DECILES,
     "cohort": COHORT,
+    "already_begun": ALREADY_BEGUN,
 }
 """File stem in a results folder -> table."""
 
@@ -198,12 +210,37 @@ def _against_first(table: pl.DataFrame, differences: pl.DataFrame, metric: str) 
     )
 
 
+AGE_SEX = "age_sex"
+BASELINES = (AGE_SEX, "lightgbm", "lightgbm_pgs", "pgs_logistic")
+"""Names of the baselines, which no model may have."""
+
+
+def below_age_sex(auroc: pl.DataFrame, by: str) -> str:
+    """Which models do not order people better than age and sex, and in how many outcomes.
+
+    Args:
+        auroc: outcome, model and auroc (null where not estimable) at one horizon per outcome.
+        by: The horizon in words.
+
+    Returns:
+        A sentence; empty where every model is above the age-sex baseline throughout, or that was not fitted.
+    """
+    reference = auroc.filter(model=AGE_SEX).select("outcome", pl.col("auroc").alias("reference"))
+    both = auroc.join(reference, on="outcome").drop_nulls(["auroc", "reference"])
+    both = both.filter(~pl.col("model").is_in(BASELINES))
+    counts = both.group_by("model", maintain_order=True).agg(
+        (pl.col("auroc") <= pl.col("reference")).sum().alias("below"), pl.len().alias("all")
+    )
+    said = [f"{model} in {below} of {all_} outcomes" for model, below, all_ in counts.rows() if below]
+    return f"Not above age and sex in AUROC {by}: {', '.join(said)}." if said else ""
+
+
 def format_headline(table: pl.DataFrame, compared: Sequence[str] = ()) -> str:
     """The table of :func:`headline` as text for a terminal: per metric one row per outcome.
 
-    Columns are cases, cumulative incidence, every model's value, and each of ``compared`` (default the second
-    listed model) minus the first with its confidence interval. A dash stands for what too few cases do not
-    let be estimated.
+    If a model is not above age and sex, the first line says so. Columns are cases, cumulative incidence,
+    every model's value, and each of ``compared`` (default the second listed model) minus the first with its
+    confidence interval. A dash stands for what too few cases do not let be estimated.
     """
     if table.is_empty():
         return "no outcome to show"
@@ -213,7 +250,8 @@ def format_headline(table: pl.DataFrame, compared: Sequence[str] = ()) -> str:
         _block(table, models, compared or models[1:2], metric, f"{title} at {horizon:g} years")
         for metric, title in (("auroc", "AUROC"), ("auprc", "AUPRC"))
     ]
-    return "\n\n".join(blocks)
+    warning = below_age_sex(table, f"at {horizon:g} years")
+    return "\n\n".join([warning, *blocks] if warning else blocks)
 
 
 def _block(table: pl.DataFrame, models: list[str], compared: Sequence[str], metric: str, title: str) -> str:

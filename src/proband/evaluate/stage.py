@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,20 @@ from proband.core.schema import LABELS, RISK, SPLITS
 from proband.core.seeds import generator
 from proband.ehr.labels import labels as label_all
 from proband.ehr.outcomes import Task, save_task, task_files
-from proband.evaluate.baselines import age_sex, pgs_logistic
+from proband.evaluate.baselines.fit import fit_baselines
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.deciles import choose_score, decile_frame
 from proband.evaluate.frames import risk_set_frames
-from proband.evaluate.inputs import TASK_FILE, read_risks, read_scores, read_subjects, read_task
+from proband.evaluate.inputs import (
+    TASK_FILE,
+    Scores,
+    read_already_begun,
+    read_risks,
+    read_scores,
+    read_subjects,
+    read_task,
+    truth_file,
+)
 from proband.evaluate.metrics import RiskSet
 from proband.evaluate.results import TABLES
 
@@ -39,20 +48,14 @@ class EvaluateConfig(BaseModel):
         min_length=1, description="Forecast folders or RiskTable files, in order shown."
     )
     meds: str = Field(description="MEDS folder of the same subjects.")
-    genome: str | None = Field(None, description="Genome folder, for the PGS baseline and deciles.")
+    genome: str | None = Field(None, description="Genome folder, for the PGS baselines and deciles.")
+    tokens: str | None = Field(None, description="Tokens folder of the same subjects, for LightGBM.")
+    truth: str | None = Field(None, description="Truth folder of a synthetic biobank.")
     task: str | None = Field(None, description="Task file; default that of the forecast folders.")
     baselines: bool = Field(True, description="Fit the baselines on train and judge them beside.")
     bootstrap: int = Field(500, ge=0, le=100_000, description="Bootstrap replicates; 0 for no intervals.")
     split: str = Field("held_out", description="Split that is judged: train, tuning or held_out.")
     seed: int = Field(0, ge=0, description="Seed of resamples and folds.")
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """Scores and what is known of each; absent where no genome is given."""
-
-    frame: pl.DataFrame
-    described: dict[str, dict]
 
 
 def evaluate(
@@ -61,6 +64,8 @@ def evaluate(
     out: Path,
     *,
     genome: Path | None = None,
+    tokens: Path | None = None,
+    truth: Path | None = None,
     baselines: bool = True,
     bootstrap: int = 500,
     split: str = "held_out",
@@ -74,8 +79,12 @@ def evaluate(
         risks: Forecast folders, or RiskTable files (then with ``task``).
         meds: MEDS folder.
         out: Results folder.
-        genome: Genome folder; adds the PGS baseline and risk by PGS decile.
-        baselines: Fit age-sex incidence and (with a genome) PGS logistic regression on train.
+        genome: Genome folder; adds the PGS baselines and risk by PGS decile.
+        tokens: Tokens folder of the same subjects; adds gradient boosting on the record summary.
+        truth: Truth folder of a synthetic biobank; default the folder of a RiskTable file that has one. The
+            results then tell what share of the cases had already begun.
+        baselines: Fit age-sex incidence, (with tokens) gradient boosting on records and (with a genome) PGS
+            logistic regression on train.
         bootstrap: Bootstrap replicates over subjects.
         split: The split judged.
         seed: Seed of resamples and folds.
@@ -91,25 +100,28 @@ def evaluate(
         risks=tuple(map(str, risks)),
         meds=str(meds),
         genome=None if genome is None else str(genome),
+        tokens=None if tokens is None else str(tokens),
+        truth=None if truth is None else str(truth),
         task=None if task is None else str(task),
         baselines=baselines,
         bootstrap=bootstrap,
         split=_known_split(split),
         seed=seed,
     )
+    begun = truth_file(risks, truth)
     inputs = [
         *risks,
         meds,
-        *([] if genome is None else [genome]),
+        *(path for path in (genome, tokens, begun) if path is not None),
         *([] if task is None else task_files(task)),
     ]
     if is_finished(out, "evaluate", config, overwrite, inputs):
         return
     described = read_task(risks, task)
     given = read_risks(risks, described, baselines)
-    scores = None if genome is None else _Scores(*read_scores(genome))
+    scores = None if genome is None else read_scores(genome)
     with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=seed) as run:
-        _judge(run, config, described, given, meds, scores)
+        _judge(run, config, described, given, scores, begun)
 
 
 def _known_split(split: str) -> str:
@@ -121,9 +133,15 @@ def _known_split(split: str) -> str:
 
 
 def _judge(
-    run: StageRun, config: EvaluateConfig, task: Task, given: pl.DataFrame, meds: Path, scores: _Scores | None
+    run: StageRun,
+    config: EvaluateConfig,
+    task: Task,
+    given: pl.DataFrame,
+    scores: Scores | None,
+    begun: Path | None,
 ) -> None:
     """Write every file of the results folder."""
+    meds = Path(config.meds)
     labels = label_all(meds, task)
     judged = labels.filter(split=config.split)
     if judged.is_empty():
@@ -142,11 +160,12 @@ def _judge(
             remedy="forecast this split of these data with the same task",
         )
     models = given["model"].unique(maintain_order=True).to_list()
-    extra = _fit_baselines(run, config, task, rows, scores) if config.baselines else RISK.empty()
+    extra = _baselines(run, config, task, rows, scores) if config.baselines else RISK.empty()
     models += extra["model"].unique(maintain_order=True).to_list()
     frames = _frames(matched, extra, judged, models, config)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     frames["deciles"] += [] if scores is None else list(_deciles(labels, judged, scores, matched, config))
+    frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
     for name, table in TABLES.items():
         table.write(pl.concat([table.empty(), *frames[name]]), run.folder / f"{name}.parquet")
     LABELS.write(labels, run.folder / "labels.parquet")
@@ -160,27 +179,27 @@ def _judge(
     run.notes["models"] = models
 
 
-def _fit_baselines(
-    run: StageRun, config: EvaluateConfig, task: Task, rows: pl.DataFrame, scores: _Scores | None
+def _baselines(
+    run: StageRun, config: EvaluateConfig, task: Task, rows: pl.DataFrame, scores: Scores | None
 ) -> pl.DataFrame:
-    """Fit on train, predict the judged split, keep the RiskTables."""
-    train, wanted = rows.filter(split="train"), rows.filter(split=config.split)
-    if train.is_empty():
-        remedy = "pass --no-baselines or MEDS with a train split"
-        raise DataError("no train subject for the baselines", where=config.meds, remedy=remedy)
-    found = {age_sex.NAME: age_sex.age_sex(train, wanted, task.horizons_years)}
+    """Fit on train, predict the judged split, keep the RiskTables and the seconds of CPU that each took."""
+    wanted = rows.filter(split=config.split)
     if scores is not None:
         asked = wanted["subject_id"].unique()
         run.counts["num_subjects_without_genome"] = int(
             (~asked.is_in(scores.frame["subject_id"].to_list())).sum()
         )
-        found[pgs_logistic.NAME] = pgs_logistic.pgs_logistic(
-            train, wanted, task.horizons_years, scores.frame, config.seed
-        )
+    tokens = None if config.tokens is None else Path(config.tokens)
     (run.folder / "baselines").mkdir()
-    for name, frame in found.items():
+    found, seconds = [], {}
+    start = time.process_time()
+    for name, frame in fit_baselines(Path(config.meds), task, rows, wanted, tokens, scores, config.seed):
         RISK.write(frame, run.folder / "baselines" / f"{name}.parquet")
-    return pl.concat(found.values())
+        found.append(frame)
+        seconds[name] = round(time.process_time() - start, 1)
+        start = time.process_time()
+    run.notes["baseline_cpu_seconds"] = seconds
+    return pl.concat(found)
 
 
 def _frames(
@@ -232,7 +251,7 @@ def _risk_sets(
 
 
 def _deciles(
-    labels: pl.DataFrame, judged: pl.DataFrame, scores: _Scores, risks: pl.DataFrame, config: EvaluateConfig
+    labels: pl.DataFrame, judged: pl.DataFrame, scores: Scores, risks: pl.DataFrame, config: EvaluateConfig
 ) -> Iterator[pl.DataFrame]:
     """Observed risk by decile of each outcome's score."""
     for outcome in risks["outcome"].unique().sort():

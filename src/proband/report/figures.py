@@ -10,7 +10,12 @@ from typing import Any
 import polars as pl
 
 COLOURS = ("#0b5394", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be185d", "#4d7c0f")
-BASELINE_COLOURS = {"age_sex": "#9ca3af", "pgs_logistic": "#4b5563"}
+BASELINE_COLOURS = {
+    "age_sex": "#9ca3af",
+    "lightgbm": "#a8907c",
+    "lightgbm_pgs": "#6f5b4b",
+    "pgs_logistic": "#4b5563",
+}
 INK, GRID = "#374151", "#e5e7eb"
 _WHOLE_PERCENT_FROM = 0.05
 _SIZE_INCHES = (11.2, 2.75)
@@ -39,7 +44,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def model_colours(models: Sequence[str]) -> dict[str, str]:
-    """A colour per model, the same in every figure; baselines are grey."""
+    """A colour per model, the same in every figure; baselines are grey and brown."""
     own = [model for model in models if model not in BASELINE_COLOURS]
     given = {model: COLOURS[number % len(COLOURS)] for number, model in enumerate(own)}
     return given | {model: BASELINE_COLOURS[model] for model in models if model in BASELINE_COLOURS}

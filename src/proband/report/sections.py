@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from proband.core import suppress
-from proband.evaluate.results import TABLES, read_table
+from proband.evaluate.results import TABLES, below_age_sex, read_table
 from proband.report import tables
 from proband.report.figures import model_colours, outcome_figure
 from proband.report.tables import TextTable, plain
@@ -49,6 +49,8 @@ class OutcomeSection:
         caption: What the figure's last panel shows.
         others: Shorter horizons.
         hidden: Why horizons are missing; empty when none is.
+        begun: Of a synthetic biobank, how many cases had already begun; empty without truth.
+        horizon_years: Of ``main``.
     """
 
     title: str
@@ -58,6 +60,8 @@ class OutcomeSection:
     caption: str
     others: list[HorizonSection]
     hidden: str
+    begun: str
+    horizon_years: float | None
 
 
 def read_results(results: Path) -> dict[str, pl.DataFrame]:
@@ -91,7 +95,35 @@ def _outcome(name: str, number: int, found: Mapping[str, pl.DataFrame]) -> Outco
         caption,
         [sections[horizon] for horizon in shown[:-1]],
         _why_hidden(sorted(set(cases) - set(shown))),
+        "" if main is None else _begun(mine["already_begun"].filter(horizon_years=main)),
+        main,
     )
+
+
+def _begun(rows: pl.DataFrame) -> str:
+    """What the truth of a synthetic biobank says of the cases; empty where it says nothing."""
+    rows = rows.drop_nulls("share_already_begun")
+    if rows.is_empty():
+        return ""
+    horizon, share = rows["horizon_years"][0], tables.percent(rows["share_already_begun"][0])
+    years = f"{horizon:g} {'year' if horizon == 1 else 'years'}"
+    return (
+        f"Of the biobank's cases by {years}, {share} had begun before the prediction time without being "
+        "recorded. The oracle knows of them and no record does: its AUROC is a ceiling that no model of "
+        "records can reach."
+    )
+
+
+def warning(found: Mapping[str, pl.DataFrame], sections: list[OutcomeSection]) -> str:
+    """Which models are not above age and sex, over the outcomes and horizons shown first; else empty."""
+    names = found["metrics"]["outcome"].unique().sort()
+    shown = pl.DataFrame(
+        {"outcome": names, "horizon_years": [section.horizon_years for section in sections]},
+        schema_overrides={"horizon_years": pl.Float64},
+    )
+    auroc = found["metrics"].filter(metric="auroc").join(shown, on=["outcome", "horizon_years"])
+    auroc = auroc.select("outcome", "model", pl.col("value").alias("auroc"))
+    return below_age_sex(auroc, "at the longest horizon shown")
 
 
 def _why_hidden(horizons: list[float]) -> str:

@@ -41,6 +41,7 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
     page = render(
         {
             "title": "Risk model evaluation",
+            "warning": sections.warning(tables, outcomes),
             "outcomes": outcomes,
             "overview": sections.overview(tables, outcomes),
             "legend": sections.legend(tables),

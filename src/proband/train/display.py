@@ -1,14 +1,19 @@
-"""The line on the terminal while a model trains; silent where nobody watches."""
+"""News while a model trains: a line kept up to date on a terminal, elsewhere one every half minute."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from proband.core.progress import duration, heartbeat
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+_FIRST = "reading the first steps"
 
 
 def terminal() -> Console | None:
@@ -24,11 +29,15 @@ class Display:
     """Share done, step, speed, losses and time left, kept up to date while open.
 
     Args:
-        console: Where to show it; None for nowhere.
+        console: The terminal to show it on; None where there is none.
+        plain: Without a terminal, say it in a line every half minute.
     """
 
-    def __init__(self, console: Console | None) -> None:
+    def __init__(self, console: Console | None, plain: bool = False) -> None:
         self._bar = None
+        self._plain = plain and console is None
+        self._text = _FIRST
+        self._open = contextlib.ExitStack()
         if console is not None:
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -36,11 +45,13 @@ class Display:
             self._bar = Progress(
                 TextColumn("train"), BarColumn(bar_width=16), TaskProgressColumn(), news, console=console
             )
-            self._task = self._bar.add_task("reading the first steps", total=1.0)
+            self._task = self._bar.add_task(_FIRST, total=1.0)
 
     def __enter__(self) -> Display:
         if self._bar:
             self._bar.start()
+        elif self._plain:
+            self._open.enter_context(heartbeat(lambda: f"train: {self._text}"))
         return self
 
     def __exit__(
@@ -48,6 +59,7 @@ class Display:
     ) -> None:
         if self._bar:
             self._bar.stop()
+        self._open.close()
 
     def show(
         self, share: float, step: int, seconds: float, best_loss: float, values: dict[str, float]
@@ -61,12 +73,20 @@ class Display:
             best_loss: Lowest tuning loss so far, nats per event; infinite before the first.
             values: The latest line of the log (:meth:`proband.train.log.Meter.values`).
         """
-        if not self._bar or not values:
+        if not (self._bar or self._plain) or not values:
             return
-        tuning = f"tuning {best_loss:.3f}" if math.isfinite(best_loss) else "not evaluated yet"
-        minutes, rest = divmod(round(seconds * (1 / max(share, 1e-9) - 1)), 60)
-        text = (
-            f"step {step:,}  {values['events_per_second']:,.0f} events/s  when {values['loss_when']:.3f}  "
-            f"what {values['loss_what']:.3f}  {tuning}  {minutes}:{rest:02d} left"
-        )
-        self._bar.update(self._task, completed=share, description=text)
+        self._text = status(share, step, seconds, best_loss, values)
+        if self._bar:
+            self._bar.update(self._task, completed=share, description=self._text)
+        else:
+            self._text = f"{share:.0%} done, {self._text}"
+
+
+def status(share: float, step: int, seconds: float, best_loss: float, values: dict[str, float]) -> str:
+    """Where training stands, in words; the arguments are those of :meth:`Display.show`."""
+    tuning = f"tuning {best_loss:.3f}" if math.isfinite(best_loss) else "not evaluated yet"
+    left = duration(seconds * (1 / max(share, 1e-9) - 1))
+    return (
+        f"step {step:,}  {values['events_per_second']:,.0f} events/s  when {values['loss_when']:.3f}  "
+        f"what {values['loss_what']:.3f}  {tuning}  {left} left"
+    )

@@ -97,11 +97,15 @@ class Trainer:
             KeyboardInterrupt: After Ctrl-C, with the state saved.
             SystemExit: With status 0 after SIGTERM, with the state saved.
         """
+        is_first = self.team.is_first
+        with Display(terminal() if is_first else None, plain=is_first) as display:
+            return self._run(display)
+
+    def _run(self, display: Display) -> Likelihood:
         self._ticked, self._saved = self.clock(), time.monotonic()
         self._measure_start()
         stream = self.stream.steps(self.progress.epoch, self.progress.index)
-        display = Display(terminal() if self.team.is_first else None)
-        with self.interrupt, display, Ahead(stream) as ahead:
+        with self.interrupt, Ahead(stream) as ahead:
             steps = iter(ahead)
             while not self.finished:
                 *signals, is_save_due = self._step(next(steps), ahead.take_waited())

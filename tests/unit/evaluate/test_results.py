@@ -1,7 +1,9 @@
+import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.evaluate.results import format_headline, headline, read_table
+from proband.evaluate.baselines import age_sex, boosting, pgs_logistic
+from proband.evaluate.results import BASELINES, below_age_sex, format_headline, headline, read_table
 
 
 def test_headline_has_a_row_per_outcome_and_model(results):
@@ -34,9 +36,16 @@ def test_unknown_horizon(results):
         headline(results, 3.0)
 
 
+def without_warning(text):
+    """Lines of the tables: of two outcomes one has no cause, so some model is below age and sex there."""
+    warning, tables = text.split("\n\n", 1)
+    assert warning.startswith("Not above age and sex in AUROC at 5 years: ")
+    return tables.splitlines()
+
+
 def test_text_has_a_row_per_outcome_and_a_column_per_model(results):
     table = headline(results, 5.0)
-    lines = format_headline(table).splitlines()
+    lines = without_warning(format_headline(table))
     assert lines[0].split()[:4] == ["AUROC", "at", "5", "years"]
     assert "sharp − plain (95% CI)" in lines[0]
     outcomes = table["outcome"].unique(maintain_order=True).to_list()
@@ -50,7 +59,7 @@ def test_text_has_a_row_per_outcome_and_a_column_per_model(results):
 
 def test_text_compares_the_models_asked_for_with_the_first(results):
     table = headline(results, 5.0)
-    first = format_headline(table, ["sharp", "age_sex"]).splitlines()[0]
+    first = without_warning(format_headline(table, ["sharp", "age_sex"]))[0]
     assert first.index("sharp − plain (95% CI)") < first.index("age_sex − plain (95% CI)")
 
 
@@ -64,3 +73,35 @@ def test_text_shows_a_dash_where_cases_are_too_few(results):
 def test_missing_results(tmp_path):
     with pytest.raises(DataError, match="missing file"):
         headline(tmp_path)
+
+
+def test_names_of_the_baselines_are_reserved():
+    names = (age_sex.NAME, boosting.NAME, boosting.NAME_WITH_SCORES, pgs_logistic.NAME)
+    assert sorted(names) == sorted(BASELINES)
+
+
+def aurocs(**models):
+    rows = [
+        (outcome, model, value)
+        for model, values in models.items()
+        for outcome, value in zip("abc", values, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=["outcome", "model", "auroc"], orient="row")
+
+
+def test_models_not_above_age_and_sex_are_named_with_their_number_of_outcomes():
+    table = aurocs(poor=(0.6, 0.7, 0.5), tied=(0.9, 0.7, 0.9), good=(0.9, 0.8, None), age_sex=(0.7, 0.7, 0.6))
+    assert below_age_sex(table, "at 5 years") == (
+        "Not above age and sex in AUROC at 5 years: poor in 3 of 3 outcomes, tied in 1 of 3 outcomes."
+    )
+    baselines = aurocs(age_sex=(0.7, 0.7, 0.6), lightgbm=(0.5, 0.5, 0.5), good=(0.9, 0.8, 0.9))
+    assert below_age_sex(baselines, "at 5 years") == ""
+    assert below_age_sex(aurocs(poor=(0.1, 0.2, 0.3)), "at 5 years") == ""
+
+
+def test_the_first_line_says_which_model_is_not_above_age_and_sex(results):
+    table = headline(results, 5.0)
+    worse = pl.when(pl.col("model") == "plain").then(0.4).otherwise("auroc").alias("auroc")
+    lines = format_headline(table.with_columns(worse)).splitlines()
+    assert lines[0].startswith("Not above age and sex in AUROC at 5 years: plain in ")
+    assert lines[2].startswith("AUROC at 5 years")

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import ConfigError, DataError
+from proband.core.provenance import read_manifest
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
@@ -162,6 +163,81 @@ def test_baselines_ignore_what_followed_in_the_judged_split(results, world, tmp_
     for name in ("age_sex", "pgs_logistic"):
         ours = RISK.read(tmp_path / "out" / "baselines" / f"{name}.parquet")
         assert ours.equals(RISK.read(results / "baselines" / f"{name}.parquet"))
+
+
+def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_path, capsys):
+    risk = world.risk_folder("sharp")
+    evaluate([risk], world.meds, tmp_path / "out", genome=world.genome, tokens=tokens_folder, bootstrap=0)
+    assert "without --tokens" not in capsys.readouterr().err
+    models = ["sharp", "age_sex", "lightgbm", "lightgbm_pgs", "pgs_logistic"]
+    metrics = read_table(tmp_path / "out", "metrics").filter(outcome="type_2_diabetes", horizon_years=5.0)
+    assert metrics["model"].unique(maintain_order=True).to_list() == models
+    auroc = dict(metrics.filter(metric="auroc").select("model", "value").iter_rows())
+    assert auroc["lightgbm_pgs"] > auroc["lightgbm"] + 0.05  # the world's records tell nothing, its scores do
+    assert auroc["lightgbm"] == pytest.approx(auroc["age_sex"], abs=0.03)
+    seconds = read_manifest(tmp_path / "out")["notes"]["baseline_cpu_seconds"]
+    assert list(seconds) == models[1:]
+    assert seconds["lightgbm"] > 0
+
+
+def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
+    """At a rate that hardly changes within a year, a blanked quarter takes a quarter of its risk."""
+    gapped = world.task.model_copy(update={"gap_days": 90.0})
+    evaluate([world.risk_folder("gap", task=gapped)], world.meds, tmp_path / "out", bootstrap=0)
+    kind = {"outcome": "type_2_diabetes", "horizon_years": 1.0}
+    means = [
+        RISK.read(folder / "baselines" / "age_sex.parquet").filter(**kind)["risk"].mean()
+        for folder in (tmp_path / "out", results)
+    ]
+    assert means[0] / means[1] == pytest.approx(1 - 90 / 365.25, abs=0.04)
+
+
+def test_without_tokens_or_tuning_split_it_is_said(world, tokens_folder, tmp_path, capsys):
+    risk = world.risk_folder("sharp")
+    evaluate([risk], world.meds, tmp_path / "out", bootstrap=0)
+    assert "evaluate: without --tokens the LightGBM baseline is not fitted\n" in capsys.readouterr().err
+    shutil.copytree(world.meds, tmp_path / "meds")
+    shutil.rmtree(tmp_path / "meds" / "data" / "tuning")
+    evaluate([risk], tmp_path / "meds", tmp_path / "out_2", tokens=tokens_folder, bootstrap=0)
+    assert "evaluate: without a tuning split the LightGBM baseline" in capsys.readouterr().err
+    assert not (tmp_path / "out_2" / "baselines" / "lightgbm.parquet").exists()
+
+
+def begun_table(folder, **changes):
+    columns = {
+        "outcome": ["type_2_diabetes", "stroke", "asthma", "type_2_diabetes"],
+        "horizon_years": [5.0, 5.0, 5.0, 7.0],
+        "num_at_risk": [900, 900, 900, 900],
+        "num_cases": [100, 0, 50, 150],
+        "share_already_begun": [0.34, None, 0.1, 0.3],
+    }
+    folder.mkdir(exist_ok=True)
+    pl.DataFrame(columns | changes).write_parquet(folder / "already_begun.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_share_already_begun_comes_from_the_truth_folder_or_beside_the_oracle(world, tmp_path, given):
+    truth = begun_table(tmp_path / "truth")
+    RISK.write(world.risk_table("oracle"), truth / "risk.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    risks = [world.risk_folder("sharp")] if given else [truth / "risk.parquet"]
+    options = {"truth": truth} if given else {"task": tmp_path / "task.yaml"}
+    evaluate(risks, world.meds, tmp_path / "out", baselines=False, bootstrap=0, **options)
+    assert read_table(tmp_path / "out", "already_begun").rows() == [
+        ("type_2_diabetes", 5.0, 100, 0.34),
+        ("stroke", 5.0, 0, None),
+    ]
+
+
+def test_no_truth_no_share_and_a_wrong_folder_is_refused(results, world, tmp_path):
+    assert read_table(results, "already_begun").is_empty()
+    risk = world.risk_folder("sharp")
+    with pytest.raises(DataError, match=r"no truth.*already_begun.parquet"):
+        evaluate([risk], world.meds, tmp_path / "out", truth=tmp_path)
+    truth = begun_table(tmp_path / "truth", share_already_begun=[34.0, None, 0.1, 0.3])
+    with pytest.raises(DataError, match="share_already_begun out of range"):
+        evaluate([risk], world.meds, tmp_path / "out", truth=truth, baselines=False, bootstrap=0)
 
 
 def test_missing_column(world, tmp_path):

@@ -3,11 +3,12 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import polars as pl
 import pytest
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.suppress import HIDDEN
-from proband.evaluate.results import read_table
+from proband.evaluate.results import ALREADY_BEGUN, METRICS, read_table
 from proband.report import report
 
 
@@ -138,3 +139,35 @@ def test_damaged_results_leave_nothing(results, tmp_path):
     with pytest.raises(DataError, match="unreadable Parquet"):
         report(tmp_path / "results", tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_model_not_above_age_and_sex_is_said_first(results, page, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    file = tmp_path / "results" / "metrics.parquet"
+    worse = pl.when((pl.col("metric") == "auroc") & (pl.col("model") == "ehr & pgs")).then(0.4)
+    METRICS.write(METRICS.read(file).with_columns(worse.otherwise("value").alias("value")), file)
+    report(tmp_path / "results", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    [said] = re.findall(r'<p class="warning">(.*?)</p>', text)
+    assert said.startswith("Not above age and sex in AUROC at the longest horizon shown: ")
+    assert "ehr &amp; pgs in 1 of 1 outcomes" in said  # the other outcome is too rare to be shown
+    assert text.index("<h1>") < text.index(said) < text.index('<p class="lead">')
+    assert "ehr &amp; pgs in 1 of" not in page
+
+
+def test_share_already_begun_is_told_beside_the_outcome(results, page, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    begun = pl.DataFrame(
+        {
+            "outcome": ["type_2_diabetes", "stroke"],
+            "horizon_years": [5.0, 5.0],
+            "num_cases": [100, 3],
+            "share_already_begun": [0.34, 0.6666],
+        }
+    )
+    ALREADY_BEGUN.write(begun, tmp_path / "results" / "already_begun.parquet")
+    report(tmp_path / "results", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "cases by 5 years, 34.0% had begun before the prediction time" in text
+    assert "66.7%" not in text  # of an outcome too rare to be shown
+    assert "had begun" not in page

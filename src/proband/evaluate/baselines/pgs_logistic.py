@@ -11,11 +11,9 @@ from jaxtyping import Bool, Float, Int
 
 from proband.core.schema import RISK
 from proband.core.seeds import generator
-from proband.evaluate.baselines.table import risk_table
-from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
+from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, known_rows, risk_table
 
 NAME = "pgs_logistic"
-LEAST_TRAIN_CASES = 10
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse penalties tried (scikit-learn's C) on standardised scores."""
 
@@ -93,7 +91,7 @@ def pgs_logistic(
         subject = rows["subject_id"].to_numpy()
         chosen = None
         for horizon in sorted(horizons_years, reverse=True):
-            known, case, weights = _training(rows, horizon)
+            known, case, weights = known_rows(rows, horizon)
             if case.sum() < LEAST_TRAIN_CASES or case.all():
                 continue
             fold = _folds(subject[known], seed, outcome)
@@ -101,15 +99,6 @@ def pgs_logistic(
             risk = _fit(features[known], case, weights, chosen)(asked)
             parts.append(risk_table(ask, NAME, horizon, risk))
     return pl.concat(parts)
-
-
-def _training(rows: pl.DataFrame, horizon: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of known status, which of them are cases, their censoring weights."""
-    time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
-    status = horizon_status(time, event, horizon)
-    known = status != CENSORED
-    weights = censoring_weights(time, event, horizon, np.ones((1, len(time))))[0, known]
-    return known, status[known] == CASE, weights
 
 
 def _age_scaling(rows: pl.DataFrame) -> tuple[float, float]:

@@ -1,12 +1,17 @@
-"""A baseline's risks as a RiskTable."""
+"""Between tables and arrays: rows that a baseline is fitted on, and its risks as a RiskTable."""
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from proband.core.schema import RISK
+from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
+
+LEAST_TRAIN_CASES = 10
+"""A regression for an outcome and horizon with fewer train cases is not fitted."""
 
 
 def risk_table(
@@ -33,3 +38,19 @@ def risk_table(
         pl.lit(0.0).alias("standard_error"),
         pl.lit(0.0).alias("unresolved"),
     ).select(*RISK.columns)
+
+
+def floats(rows: pl.DataFrame, name: str) -> Float[ndarray, " rows"]:
+    """A column as float64, NaN for null."""
+    return rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def known_rows(
+    rows: pl.DataFrame, horizon_years: float
+) -> tuple[Bool[ndarray, " rows"], Bool[ndarray, " known"], Float[ndarray, " known"]]:
+    """Which rows' status at the horizon is known, which of those are cases, and their censoring weights."""
+    time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
+    status = horizon_status(time, event, horizon_years)
+    known = status != CENSORED
+    weights = censoring_weights(time, event, horizon_years, np.ones((1, len(time))))[0, known]
+    return known, status[known] == CASE, weights

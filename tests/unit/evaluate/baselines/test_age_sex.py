@@ -1,8 +1,11 @@
+from datetime import datetime
+
 import numpy as np
+import polars as pl
 import pytest
 
 from proband.core.incidence import OLDEST
-from proband.evaluate.baselines.age_sex import AgeSexRates, cumulative_incidence, fit_rates
+from proband.evaluate.baselines.age_sex import AgeSexRates, age_sex, cumulative_incidence, fit_rates
 
 
 def constant(outcome, death):
@@ -61,6 +64,64 @@ def test_sex_without_events_and_no_events_stay_finite():
     assert (fit_rates(age, female, time, np.zeros(200, np.int8)).outcome == 0).all()
 
 
-def test_nobody_of_known_sex():
-    rates = fit_rates(np.full(5, 50.0), np.full(5, np.nan), np.full(5, 2.0), np.ones(5, np.int8))
-    assert (rates.outcome == 0).all()
+def test_without_any_sex_rates_are_by_age_alone():
+    rng = np.random.default_rng(2)
+    age = rng.uniform(40, 70, 6000)
+    time = rng.exponential(1 / (0.02 * np.exp(0.06 * (age - 55))))
+    event = (time < 3).astype(np.int8)
+    rates = fit_rates(age, np.full(6000, np.nan), np.minimum(time, 3.0), event)
+    assert (rates.outcome[0] == rates.outcome[1]).all()
+    for year in (45, 55, 65):
+        assert rates.outcome[0, year] == pytest.approx(0.02 * np.exp(0.06 * (year - 55)), rel=0.2)
+    risk = cumulative_incidence(rates, age, np.full(6000, np.nan), 3.0)
+    assert event.sum() / risk.sum() == pytest.approx(1, abs=0.07)
+
+
+def label_rows(size, female):
+    rng = np.random.default_rng(3)
+    return pl.DataFrame(
+        {
+            "subject_id": np.arange(size),
+            "prediction_time": [datetime(2000, 1, 1)] * size,
+            "outcome": "gout",
+            "split": "train",
+            "time_years": rng.uniform(1, 5, size),
+            "event": rng.integers(0, 2, size).astype(np.int8),
+            "age_years": rng.uniform(40, 60, size),
+            "female": pl.Series([female] * size, dtype=pl.Float64),
+        }
+    )
+
+
+def test_age_alone_is_said_once_and_only_then(capsys):
+    rows = label_rows(200, None)
+    both = pl.concat([rows, rows.with_columns(pl.lit("flu").alias("outcome"))])
+    assert age_sex(both, both, [1.0, 5.0])["risk"].min() > 0
+    assert capsys.readouterr().err.splitlines() == [
+        "evaluate: no sex is recorded in train, so the baseline of age and sex is of age alone"
+    ]
+    age_sex(label_rows(200, 1.0), rows, [1.0])
+    assert capsys.readouterr().err == ""
+
+
+def test_constant_rates_with_a_blanking_gap_have_a_closed_form():
+    age, sex = np.array([50.0]), np.array([1.0])
+    risk = cumulative_incidence(constant(0.03, 0.02), age, sex, 10.0, gap_years=0.3)
+    assert risk == pytest.approx(np.exp(-0.02 * 0.3) * 0.6 * (1 - np.exp(-0.05 * 9.7)))
+    assert cumulative_incidence(constant(0.03, 0.02), age, sex, 0.25, gap_years=0.3)[0] == 0
+
+
+def test_with_a_blanking_gap_rates_and_risks_are_right():
+    """Whoever has the outcome within the gap leaves: as person-time the gap would dilute the rate."""
+    rng = np.random.default_rng(4)
+    onset, death = rng.exponential(1 / 0.2, 20_000), rng.exponential(1 / 0.05, 20_000)
+    gap = 0.25
+    stays = (onset > gap) | (death < onset)
+    time = np.minimum(np.minimum(onset, death), 1.0)[stays]
+    event = np.where(time >= 1, 0, np.where((onset < death)[stays], 1, 2)).astype(np.int8)
+    age, female = np.full(len(time), 50.0), (np.arange(len(time)) % 2).astype(float)
+    rates = fit_rates(age, female, time, event, gap)
+    assert rates.outcome[:, 50] == pytest.approx(0.2, rel=0.05)
+    assert rates.death[:, 50] == pytest.approx(0.05, rel=0.1)
+    risk = cumulative_incidence(rates, age, female, 1.0, gap)
+    assert (event == 1).sum() / risk.sum() == pytest.approx(1, abs=0.04)
