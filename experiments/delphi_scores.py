@@ -63,18 +63,22 @@ def _read_batch(model: Any, batch: Any) -> tuple[np.ndarray, ...]:
     import torch
 
     from proband.core.units import MINUTES_PER_DAY
-    from proband.model.heads import first_positions
+    from proband.model.clock import Moment
 
     hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
-    first = first_positions(batch.tokens, batch.seen_before, model.config.vocabulary_size)
+    first = model.first_positions(batch.tokens, batch.seen_before)
     rows, at = (batch.tokens > 0).nonzero(as_tuple=True)
     hidden, seen = hidden[rows, at], first[rows] <= at[:, None]
     mass = model.when(hidden).exp()
-    share, days = _bins_until(model.bins.edges.numpy(), RATE_HORIZON_DAYS)
+    share, days = _bins_until(edges, RATE_HORIZON_DAYS)
+    edges = model.bins.edges.numpy()
+    middles = np.r_[0, np.sqrt(edges[:-1] * (edges[1:] - 1))]  # of log time, in days
     whole, near = torch.zeros(len(rows), seen.shape[1]), torch.zeros(len(rows), seen.shape[1])
     for number in range(mass.shape[1]):
         bins = torch.full((len(rows),), number)
-        joint = mass[:, number, None] * model.log_codes(hidden, bins, seen).exp()
+        gaps = torch.full((len(rows),), int(middles[number] * MINUTES_PER_DAY))
+        moment = Moment(batch.ages[rows, at], batch.stamp_before[rows, at], gaps, batch.statics[rows])
+        joint = mass[:, number, None] * model.log_codes(hidden, bins, seen, moment).exp()
         whole += joint
         near += joint * share[number]
     rates = near / (mass @ torch.from_numpy(days).float())[:, None]

@@ -51,6 +51,11 @@ class TokenStore:
         return np.asarray(self.vocabulary.once, dtype=bool)
 
     @cached_property
+    def alike(self) -> Int[np.ndarray, " vocabulary"]:
+        """Per token, the lowest token of the same code whose value bins happen once among them."""
+        return self.vocabulary.alike()
+
+    @cached_property
     def female(self) -> Float[np.ndarray, " subjects"]:
         """1 female, 0 male, NaN not recorded, of each subject; read from the static codes."""
         said = [female_of(code) for code in self.vocabulary.statics]
@@ -77,6 +82,23 @@ class TokenStore:
         """Tokens and ages in minutes of one subject, birth first."""
         here = slice(self.offsets[row], self.offsets[row + 1])
         return self.tokens[here].astype(np.int64), self.minutes[here].astype(np.int64)
+
+    def stamps_before(
+        self, rows: Int[np.ndarray, " n"], positions: Int[np.ndarray, " n"]
+    ) -> Int[np.ndarray, " n"]:
+        """Minutes of the newest time stamp before that of the token at ``positions``; 0 if there is none.
+
+        Tokens less than a step of time apart have the same time stamp.
+        """
+        begin = self.offsets[rows]
+        at = begin + positions
+        while True:
+            before = np.maximum(at - 1, begin)
+            elapsed = self.minutes[at].astype(np.int64) - self.minutes[before]
+            goes_on = (at > begin) & (elapsed < self.vocabulary.resolution_minutes)
+            if not goes_on.any():
+                return np.where(at > begin, self.minutes[before], 0).astype(np.int64)
+            at = at - goes_on
 
     def codes_before(
         self, rows: Int[np.ndarray, " n"], positions: Int[np.ndarray, " n"]

@@ -20,6 +20,7 @@ from torch import Tensor
 from proband.forecast.paths.question import Question
 from proband.forecast.paths.sampler import draw_codes, path_uniforms
 from proband.forecast.paths.slots import MAIN, Slots
+from proband.model.clock import Moment
 from proband.model.transformer import Proband
 
 
@@ -65,7 +66,14 @@ class Events:
         until = bins.steps(self.horizons[-1] + slots.start[:rows] - slots.age[:rows])
         gaps = bins.draw_until(mass, self._uniforms("gap", slots, rows), slots.at_least[:rows], until)
         elapsed = slots.age[:rows] + gaps.steps * bins.resolution_minutes - slots.start[:rows]
-        log_codes = self.model.log_codes(slots.hidden[:rows], bins.bin_of(gaps.steps), slots.had[:rows])
+        moment = Moment(
+            slots.age[:rows],
+            slots.stamp_before[:rows],
+            gaps.steps * bins.resolution_minutes,
+            slots.statics[:rows],
+        )
+        bin_ = bins.bin_of(gaps.steps)
+        log_codes = self.model.log_codes(slots.hidden[:rows], bin_, slots.had[:rows], moment)
         probability = log_codes.exp()
         tokens = draw_codes(probability, self._uniforms("code", slots, rows))
         drawn = self.outcomes[:, tokens].T & gaps.inside[:, None] & slots.open[:rows]

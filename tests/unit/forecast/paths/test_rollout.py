@@ -19,6 +19,7 @@ from proband.forecast.paths.question import Finished, PathValues, Question
 from proband.forecast.paths.sampler import draw_codes, path_uniforms
 from proband.forecast.paths.slots import Slots
 from proband.model import attention
+from proband.model.clock import Moment
 from proband.model.pages import attend_gathered
 from proband.model.rotary import rotate
 from proband.model.transformer import Proband
@@ -75,6 +76,7 @@ def known_histories(states: np.ndarray, first_id: int = 0) -> Histories:
     return Histories(
         tokens=torch.from_numpy(np.stack([np.ones(n, dtype=np.int64), states], axis=1)),
         ages=torch.tensor([[0, 5000 * DAY]] * n),
+        stamp_before=torch.zeros(n, dtype=torch.int64),
         lengths=torch.full((n,), 2),
         statics=torch.zeros(n, 1, dtype=torch.int64),
         seen_before=torch.zeros(n, 1, dtype=torch.int64),
@@ -321,7 +323,13 @@ def naive_path(
             )
             had = torch.zeros(1, model.config.vocabulary_size, dtype=torch.bool)
             had[0, [*tokens, *histories.seen_before[s].tolist()]] = True
-            p = model.log_codes(hidden, model.bins.bin_of(draws.steps), had).exp()
+            moment = Moment(
+                torch.tensor(ages[-1:]),
+                torch.tensor([max([age for age in ages if age < ages[-1]], default=0)]),
+                draws.steps * DAY,
+                histories.statics[s : s + 1],
+            )
+            p = model.log_codes(hidden, model.bins.bin_of(draws.steps), had, moment).exp()
         time, inside = ages[-1] + int(draws.steps) * DAY, bool(draws.inside)
         code, share = int(draw_codes(p, uniform("code", step))), float(p[0, members].double().sum())
         hit = inside and bool(members[code])
