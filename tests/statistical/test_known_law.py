@@ -122,7 +122,11 @@ def next_death(folder: Path, store: TokenStore, state: int) -> float:
     moment = Moment(ages, ages, days * MINUTES_PER_DAY, torch.zeros(len(hidden), 1, dtype=torch.int64))
     seen = torch.zeros(len(hidden), len(store.vocabulary), dtype=torch.bool)
     with torch.no_grad():
-        return float(model.log_codes(hidden, model.bins.bin_of(days), seen, moment).exp()[:, store.vocabulary.death].mean())
+        return float(
+            model.log_codes(hidden, model.bins.bin_of(days), seen, moment)
+            .exp()[:, store.vocabulary.death]
+            .mean()
+        )
 
 
 @pytest.mark.parametrize(("name", "gaps"), [("world", Geometric), ("renewal", Renewal)])

@@ -95,7 +95,15 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
         config = ModelConfig.model_validate(content["model"])
         model = Proband(config, *_once_of(content["once"], config.vocabulary_size))
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (SafetensorError, OSError, RuntimeError, KeyError, IndexError, TypeError, ValidationError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValidationError,
+    ) as error:
         found = str(error).splitlines()[0]
         remedy = "copy the folder again, or train again"
         raise CheckpointError("unreadable model", where=folder, found=found, remedy=remedy) from None

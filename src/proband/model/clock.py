@@ -6,8 +6,15 @@ expected number since the last time stamp,
 
     log(rate_c(age, sex) Δ),
 
-rate_c the first occurrences of code c per person-year of the train split at the age of the next event, and Δ
-the years from the previous time stamp to the time stamp of the next event.
+rate_c the first occurrences of code c per person-year of the train split at the age of the next event, and
+Δ the years from the previous time stamp to the time stamp of the next event. Not every code goes by the
+years: a value of a laboratory test comes for the first time when the test is done. So each code learns a
+slope s_c,
+
+    log(rate_c(age, sex) Δ) + s_c (log Δ - log Δ_0),
+
+0 at first, Δ_0 the geometric mean of Δ in the train split: with s_c = 0 a code is new at a rate per year,
+with s_c = -1 at a rate per event.
 """
 
 from __future__ import annotations
@@ -53,17 +60,22 @@ class PersonClock(nn.Module):
         resolution_minutes: A step of time; Δ is at least one.
 
     Attributes:
+        slopes: s_c.
+        log_middle: log Δ_0 in years.
         log_rates: Log first occurrences per person-year, sex by sex and in each band by band, float32. 0
             until :meth:`set_rates`.
         sex_of_static: Sex that each static index says, ``UNKNOWN_SEX`` where it says none.
     """
 
     log_rates: Tensor
+    log_middle: Tensor
     sex_of_static: Tensor
 
     def __init__(self, vocabulary_size: int, num_statics: int, resolution_minutes: int) -> None:
         super().__init__()
         self.resolution_minutes = resolution_minutes
+        self.slopes = nn.Parameter(torch.zeros(vocabulary_size))
+        self.register_buffer("log_middle", torch.zeros(()))
         self.register_buffer("log_rates", torch.zeros(SEXES * NUM_BANDS, vocabulary_size))
         self.register_buffer("sex_of_static", torch.full((num_statics + 1,), UNKNOWN_SEX))
 
@@ -86,12 +98,16 @@ class PersonClock(nn.Module):
         first = (known != UNKNOWN_SEX).int().argmax(dim=1, keepdim=True)
         return known.gather(1, first).squeeze(1)
 
+    def log_years(self, moment: Moment) -> Float[Tensor, " n"]:
+        """log Δ, in years."""
+        return self.elapsed_minutes(moment).float().log() - math.log(MINUTES_PER_YEAR)
+
     def forward(self, moment: Moment) -> Float[Tensor, "n vocabulary"]:
-        """log(rate · Δ), float32; rate per year at the age of the next event, Δ in years."""
+        """log(rate · Δ) + slope (log Δ − log Δ_0), float32; rate per year at the age of the next event."""
         years = (moment.ages + moment.gaps).float() / MINUTES_PER_YEAR
         band = (years / BAND_YEARS - 0.5).clamp(0, NUM_BANDS - 1)
         lower = band.long().clamp(max=NUM_BANDS - 2)
         row = self.sex(moment.statics) * NUM_BANDS + lower
-        log_years = self.elapsed_minutes(moment).float().log() - math.log(MINUTES_PER_YEAR)
+        log_years = self.log_years(moment)[:, None]
         rates = torch.lerp(self.log_rates[row], self.log_rates[row + 1], (band - lower)[:, None])
-        return rates + log_years[:, None]
+        return rates + log_years + (log_years - self.log_middle) * self.slopes

@@ -142,9 +142,11 @@ def _members(
 ) -> Int[Tensor, "vocabulary members"]:
     """Per token the tokens that happen once among them, itself to fill up."""
     each = torch.arange(len(once))
+    if alike is None:
+        return each[:, None]
     groups: dict[int, list[int]] = {}
     for token in once.nonzero().squeeze(-1).tolist():
-        groups.setdefault(token if alike is None else int(alike[token]), []).append(token)
+        groups.setdefault(int(alike[token]), []).append(token)
     members = each[:, None].repeat(1, max([1, *map(len, groups.values())]))
     for group in groups.values():
         members[group, : len(group)] = each[group]

@@ -59,8 +59,9 @@ def log_rates(store: TokenStore) -> Float[Tensor, "sexes bands vocabulary"]:
     """Log first occurrences per person-year of train subjects: male, female, sex not known (their mean).
 
     At risk is who has not had the code, from entry to its first occurrence or the end of follow-up; who had
-    it at or before entry is not. Subjects of unknown sex are left out, unless it is known of nobody. A rate
-    is at least that of half an event in all years that the sex was followed.
+    it at or before entry is not. Subjects of unknown sex are left out, unless it is known of nobody. A sex
+    that nobody has takes the rates of the other. A rate is at least that of half an event in all years that
+    the sex was followed.
     """
     firsts = _first_occurrences(store)
     entry, leave, sex = firsts.people.T
@@ -74,6 +75,9 @@ def log_rates(store: TokenStore) -> Float[Tensor, "sexes bands vocabulary"]:
         count, lost = _counts(firsts.age[here], firsts.people[firsts.start[here]])
         rates = smooth_rates(count, np.maximum(followed - lost, 0.0)) if count.any() else np.zeros_like(count)
         table[:UNKNOWN_SEX, :, token] = np.maximum(rates, floor)[:, middle]
+    for sex, other in ((MALE, FEMALE), (FEMALE, MALE)):
+        if not followed[sex].any():
+            table[sex] = table[other]
     table[UNKNOWN_SEX] = table[:UNKNOWN_SEX].mean(axis=0)
     return torch.from_numpy(np.log(table)).float()
 
@@ -87,7 +91,9 @@ def _first_occurrences(store: TokenStore) -> FirstOccurrences:
     sex = store.female[rows]
     if np.isnan(sex).all():
         sex = np.zeros_like(sex)
-    people = np.stack([store.entry[rows] / MINUTES_PER_YEAR, store.exit[rows] / MINUTES_PER_YEAR, sex], axis=1)
+    people = np.stack(
+        [store.entry[rows] / MINUTES_PER_YEAR, store.exit[rows] / MINUTES_PER_YEAR, sex], axis=1
+    )
     order = np.argsort(tokens, kind="stable")
     return FirstOccurrences(
         tokens[order], start[order], store.minutes[index[order]] / MINUTES_PER_YEAR, people
@@ -134,8 +140,9 @@ def fit_new_ratio(
         repeat_rate: Share of events that are a code, after it was had.
     """
     size = len(store.vocabulary)
-    sample = _sampled_positions(store, head, context, min(_SAMPLE_EVENTS, _SAMPLE_LOGITS // size))
-    seen, clock = sample
+    num_sampled = min(_SAMPLE_EVENTS, _SAMPLE_LOGITS // size)
+    seen, clock, log_years = _sample(store, head, context, num_sampled)
+    head.clock.log_middle.copy_(log_years.mean())
     scale = num_events / max(1, len(seen))
     had = repeat_rate.float().log().masked_fill(head.blocked | head.once, -torch.inf)
     log_ratio = torch.zeros(size).masked_fill(head.blocked, -torch.inf)
@@ -147,24 +154,34 @@ def fit_new_ratio(
     return log_ratio.masked_fill(head.blocked, 0.0).exp()
 
 
-def _sampled_positions(
-    store: TokenStore, head: WhatHead, context: int, num_events: int
-) -> tuple[Bool[Tensor, "events vocabulary"], Float[Tensor, "events vocabulary"]]:
-    """Which codes were had at about so many scored events of train subjects, evenly spaced in the file, and
-    what the clock gives the others."""
-    seen, clock, number = [], [], 0
+class _Sample(NamedTuple):
+    """Scored train events, as the code head meets them.
+
+    Attributes:
+        seen: Which codes were had before.
+        clock: What the clock gives the others.
+        log_years: log Δ.
+    """
+
+    seen: Bool[Tensor, "events vocabulary"]
+    clock: Float[Tensor, "events vocabulary"]
+    log_years: Float[Tensor, " events"]
+
+
+def _sample(store: TokenStore, head: WhatHead, context: int, num_events: int) -> _Sample:
+    """About so many scored events of train subjects drawn at random."""
+    parts, number = [], 0
     for batch in _spread_batches(store, context, num_events):
         first = first_positions(batch.tokens, batch.seen_before, len(store.vocabulary), head.members)
-        rows, at = (batch.target == EVENT).nonzero(as_tuple=True)
-        seen.append(first[rows] <= at[:, None])
-        pick = rows, at
-        clock.append(
-            head.clock(Moment(batch.ages[pick], batch.stamp_before[pick], batch.gaps[pick], batch.statics[rows]))
-        )
+        at = (batch.target == EVENT).nonzero(as_tuple=True)
+        rows, positions = at
+        moment = Moment(batch.ages[at], batch.stamp_before[at], batch.gaps[at], batch.statics[rows])
+        seen = first[rows] <= positions[:, None]
+        parts.append(_Sample(seen, head.clock(moment), head.clock.log_years(moment)))
         number += len(rows)
         if number >= num_events:
             break
-    return torch.cat(seen)[:num_events], torch.cat(clock)[:num_events]
+    return _Sample(*(torch.cat(part)[:num_events] for part in zip(*parts, strict=True)))
 
 
 def _spread_batches(store: TokenStore, context: int, num_events: int) -> Iterator[Batch]:

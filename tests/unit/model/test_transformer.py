@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proband.core.batch import CENSORED, EVENT
 from proband.model import transformer
+from proband.model.clock import Moment
 from proband.model.heads import WhatHead
 from proband.model.transformer import Proband
 from small_world import AGES, DAY, HISTORY, TOKENS, batch_of, random_model, states
@@ -92,13 +93,33 @@ def gap_law(model: Proband, state: np.ndarray) -> np.ndarray:
     return np.concatenate([[mass[0]], cells])
 
 
-def code_law(model: Proband, state: np.ndarray, gap: int, seen: set[int], once: set[int]) -> np.ndarray:
+def new_codes(model: Proband, ages: list[int], gap: int, static: int) -> np.ndarray:
+    """log(rate · years) of every code with its slope, by hand; ages and gap in days."""
+    rates = model.what.clock.log_rates.double().numpy().reshape(3, 24, -1)[{0: 2, 1: 1, 2: 0}[static]]
+    middles = np.arange(24) * 5 + 2.5
+    age = (ages[-1] + gap) / 365.25
+    by_age = np.array([np.interp(age, middles, by_band) for by_band in rates.T])
+    days = gap or max(1, ages[-1] - max([age for age in ages if age < ages[-1]], default=0))
+    log_years, slopes = math.log(days / 365.25), model.what.clock.slopes.detach().numpy()
+    return by_age + log_years + slopes * (log_years + 1.5)
+
+
+def code_law(
+    model: Proband,
+    state: np.ndarray,
+    gap: int,
+    seen: set[int],
+    once: set[int],
+    new: np.ndarray,
+) -> np.ndarray:
     w = {name: value.double().numpy() for name, value in model.state_dict().items()}
     edges = model.bins.edges.numpy()
     x = state + w["what.gap.weight"][np.searchsorted(edges, min(gap, edges[-1] - 1), side="right")]
     x = x + swiglu(rms(x, w["what.mix_norm.weight"]), w["what.mix.up.weight"], w["what.mix.down.weight"])
     logits = w["embedding.tokens.weight"] @ rms(x, w["what.norm.weight"]) + w["what.bias"]
     logits[list(seen)] += w["what.repeat"][list(seen)]
+    unseen = [code for code in range(len(logits)) if code not in seen]
+    logits[unseen] += new[unseen]
     possible = [code for code in range(2, model.config.vocabulary_size) if code not in seen & once]
     p = np.zeros(model.config.vocabulary_size)
     p[possible] = np.exp(logits[possible] - logits[possible].max())
@@ -127,7 +148,8 @@ def test_the_loss_equals_a_computation_by_hand() -> None:
                 code = int(EVERYWHERE.next_tokens[row, p])
                 seen = set(TOKENS[row][: p + 1])
                 when -= math.log(law[gap] / unseen)
-                what -= math.log(code_law(model, hidden[p], gap, seen, {6, 7})[code])
+                new = new_codes(model, AGES[row][: p + 1], gap, static)
+                what -= math.log(code_law(model, hidden[p], gap, seen, {6, 7}, new)[code])
             elif EVERYWHERE.target[row, p] == CENSORED:
                 censoring -= math.log(law[gap + 1 :].sum() / unseen)
     assert float(terms.when.detach()) == pytest.approx(when, rel=1e-4)
@@ -135,6 +157,21 @@ def test_the_loss_equals_a_computation_by_hand() -> None:
     assert float(terms.censoring.detach()) == pytest.approx(censoring, rel=1e-4)
     assert terms.num_events == 7
     assert float(terms.mean.detach()) == pytest.approx((when + what + censoring) / 7, rel=1e-4)
+
+
+def test_what_is_trained_is_what_is_sampled_from() -> None:
+    model = random_model(once=[7], together=[5, 6])
+    terms = model(EVERYWHERE)
+    at = terms.rows, terms.positions
+    seen = model.first_positions(EVERYWHERE.tokens, EVERYWHERE.seen_before)[at[0]] <= at[1][:, None]
+    moment = Moment(
+        EVERYWHERE.ages[at], EVERYWHERE.stamp_before[at], EVERYWHERE.gaps[at], EVERYWHERE.statics[at[0]]
+    )
+    bins = model.bins.bin_of(model.bins.steps(EVERYWHERE.gaps[at]))
+    with torch.no_grad():
+        law = model.log_codes(states(model, EVERYWHERE)[at], bins, seen, moment)
+    found = law.gather(1, EVERYWHERE.next_tokens[at][:, None]).squeeze(1)
+    assert torch.allclose(-terms.event_what.detach(), found, atol=1e-5)
 
 
 @pytest.mark.parametrize("most", [8, 24, 57])

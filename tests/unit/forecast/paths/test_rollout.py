@@ -443,6 +443,24 @@ def test_codes_that_happen_once_never_recur() -> None:
         assert value[0].any()
 
 
+def test_of_the_bins_of_a_code_measured_once_one_happens_on_a_path() -> None:
+    model = random_model(2, together=[3, 4, 5], context=128)
+    apart = random_model(2, context=128)
+    for one in (model, apart):
+        with torch.no_grad():
+            one.what.bias[7] -= 6.0
+    _, histories = random_world(2, "none")  # subjects 0 and 2 had one of them, 1 none
+    outcomes = torch.stack([torch.arange(8) == code for code in (3, 4, 5)])
+    asked = Question(outcomes, torch.tensor([8000 * DAY]), "mc", 7, 32, 60, 0, record=True)
+    most = []
+    for world in (model, apart):
+        found = roll_out_all(world, histories, asked)
+        numbers = [[int(np.isin(path.tokens, [3, 4, 5]).sum()) for path in one.trajectories] for one in found]
+        most.append([max(paths) for paths in numbers])
+    assert most[0] == [0, 1, 0]
+    assert min(most[1]) > 1
+
+
 @pytest.mark.parametrize("fusion", ["none", "prefix", "adapter", "cross_attention"])
 def test_what_runs_beside_it_does_not_change_a_trained_models_path_by_a_bit(fusion: str) -> None:
     model, histories = random_world(2, fusion)
