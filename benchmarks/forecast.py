@@ -57,7 +57,7 @@ def make_histories(num_subjects: int, length: int, rng: np.random.Generator) -> 
     ages = torch.arange(length).expand(num_subjects, -1) * 30 * DAY
     none = torch.zeros(num_subjects, 1, dtype=torch.int64)
     lengths = torch.full((num_subjects,), length)
-    return Histories(tokens, ages, ages[:, -2], lengths, none, none, ages[:, -1], np.arange(num_subjects), {})
+    return Histories(tokens, ages, lengths, none, none, ages[:, -1], np.arange(num_subjects), {})
 
 
 def cached_seconds(model: Proband, histories: Histories, num_paths: int, num_events: int) -> float:

@@ -21,7 +21,6 @@ from proband.core.batch import EVENT
 from proband.core.errors import DataError, near_matches
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.checkpoint import load_model
-from proband.model.clock import Moment
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
@@ -39,7 +38,7 @@ def expected_and_observed(model: Proband, store: TokenStore, rows: np.ndarray, t
         hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
         first = model.first_positions(batch.tokens, batch.seen_before)
         at = row, position
-        moment = Moment(batch.ages[at], batch.stamp_before[at], batch.gaps[at], batch.statics[row])
+        moment = model.moment(hidden, batch, at)
         gaps = model.bins.bin_of(model.bins.steps(batch.gaps[row, position]))
         log_codes = model.log_codes(hidden[row, position], gaps, first[row] <= position[:, None], moment)
         ages = (batch.ages + batch.gaps)[row, position].numpy()

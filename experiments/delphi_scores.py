@@ -68,16 +68,19 @@ def _read_batch(model: Any, batch: Any) -> tuple[np.ndarray, ...]:
     hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
     first = model.first_positions(batch.tokens, batch.seen_before)
     rows, at = (batch.tokens > 0).nonzero(as_tuple=True)
+    own_stamp = model.stamp_log_waits(hidden, batch.ages)[rows, at]
     hidden, seen = hidden[rows, at], first[rows] <= at[:, None]
     mass = model.when(hidden).exp()
-    share, days = _bins_until(edges, RATE_HORIZON_DAYS)
-    edges = model.bins.edges.numpy()
-    middles = np.r_[0, np.sqrt(edges[:-1] * (edges[1:] - 1))]  # of log time, in days
+    edges = model.bins.edges
+    share, days = _bins_until(edges.numpy(), RATE_HORIZON_DAYS)
+    middles = torch.cat([edges.new_zeros(1), (edges[:-1] * (edges[1:] - 1)).double().sqrt().long()])
+    log_mass = mass.log()
     whole, near = torch.zeros(len(rows), seen.shape[1]), torch.zeros(len(rows), seen.shape[1])
     for number in range(mass.shape[1]):
         bins = torch.full((len(rows),), number)
-        gaps = torch.full((len(rows),), int(middles[number] * MINUTES_PER_DAY))
-        moment = Moment(batch.ages[rows, at], batch.stamp_before[rows, at], gaps, batch.statics[rows])
+        steps = middles[number].expand(len(rows))
+        log_wait = model.bins.log_wait(log_mass, steps) if number else own_stamp
+        moment = Moment(batch.ages[rows, at] + steps * MINUTES_PER_DAY, log_wait, batch.statics[rows])
         joint = mass[:, number, None] * model.log_codes(hidden, bins, seen, moment).exp()
         whole += joint
         near += joint * share[number]

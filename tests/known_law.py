@@ -71,6 +71,9 @@ class KnownLaw(Proband):
     def members(self) -> Tensor:
         return torch.arange(len(CODES))[:, None]
 
+    def stamp_log_waits(self, hidden: Tensor, ages: Tensor) -> Tensor:
+        return torch.zeros(ages.shape, dtype=torch.float64)
+
     def hidden(self, tokens: Tensor, ages: Tensor, statics: Tensor, modalities: dict) -> tuple:
         return nn.functional.one_hot(tokens, len(CODES)).double(), []
 

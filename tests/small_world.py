@@ -17,7 +17,6 @@ from proband.model.clock import FEMALE, MALE, NUM_BANDS, SEXES, UNKNOWN_SEX
 from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.loader import stamps_within
 from proband.tokens.vocabulary import Vocabulary
 
 DAY = 1440
@@ -177,12 +176,9 @@ def batch_of(tokens: list[list[int]], ages: list[list[int]], **fields: Any) -> B
             arrays[name] = torch.tensor(value)
         elif name != "modalities":
             arrays[name] = grid(value, DAY if name in days else 1)
-    minutes = grid(ages, DAY)
-    border = np.zeros(len(tokens), dtype=np.int64)
     return Batch(
         tokens=grid(tokens),
-        ages=minutes,
-        stamp_before=torch.from_numpy(stamps_within(minutes.numpy(), border, DAY)),
+        ages=grid(ages, DAY),
         rows=torch.arange(len(tokens)),
         modalities=fields.get("modalities", {}),
         **arrays,

@@ -119,9 +119,11 @@ def next_death(folder: Path, store: TokenStore, state: int) -> float:
     """The model's P(the next event is death) after ``state``, given that it comes after 60 days."""
     model, hidden, ages = after(folder, store, state)
     days = torch.full((len(hidden),), 60)
-    moment = Moment(ages, ages, days * MINUTES_PER_DAY, torch.zeros(len(hidden), 1, dtype=torch.int64))
+    statics = torch.zeros(len(hidden), 1, dtype=torch.int64)
     seen = torch.zeros(len(hidden), len(store.vocabulary), dtype=torch.bool)
     with torch.no_grad():
+        log_wait = model.bins.log_wait(model.when(hidden), days)
+        moment = Moment(ages + days * MINUTES_PER_DAY, log_wait, statics)
         return float(
             model.log_codes(hidden, model.bins.bin_of(days), seen, moment)
             .exp()[:, store.vocabulary.death]

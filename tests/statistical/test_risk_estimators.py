@@ -33,7 +33,6 @@ def histories(state: int, number: int) -> Histories:
     return Histories(
         tokens=torch.tensor([[1, state]]).expand(number, -1),
         ages=torch.tensor([[0, 5000 * DAY]]).expand(number, -1),
-        stamp_before=torch.zeros(number, dtype=torch.int64),
         lengths=torch.full((number,), 2),
         statics=torch.zeros(number, 1, dtype=torch.int64),
         seen_before=torch.zeros(number, 1, dtype=torch.int64),

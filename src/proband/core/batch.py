@@ -52,7 +52,6 @@ class Batch:
     Attributes:
         tokens: Vocabulary indices; 0 is padding.
         ages: Minutes since birth of each token.
-        stamp_before: Minutes since birth of the newest time stamp before each token's own; 0 if none.
         statics: Indices of static codes such as sex; 0 where a subject has fewer.
         seen_before: Tokens that happened before the window, each once; 0 for none.
         target: Per position NOT_SCORED, EVENT or CENSORED.
@@ -65,7 +64,6 @@ class Batch:
 
     tokens: Int[Tensor, "batch length"]
     ages: Int[Tensor, "batch length"]
-    stamp_before: Int[Tensor, "batch length"]
     statics: Int[Tensor, "batch statics"]
     seen_before: Int[Tensor, "batch codes"]
     target: Int[Tensor, "batch length"]

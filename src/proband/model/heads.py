@@ -38,9 +38,9 @@ class WhatHead(nn.Module):
     The gap enters as an embedding, so the realised gap informs the code without taking a position. Weights
     are shared with the token embedding. Every code has two output biases, one while it is new to the subject
     and one after it was had: most of a record repeats, and an onset is what does not. While it is new, the
-    expected number of it since the last time stamp is added (:class:`proband.model.clock.PersonClock`):
+    log of its rate per year over the hazard of events is added (:class:`proband.model.clock.PersonClock`):
 
-        logit_c = w_c · x + bias_c + log(rate_c(age, sex) Δ)    while code c is new to the subject
+        logit_c = w_c · x + bias_c + log(rate_c(age, sex) / h)  while code c is new to the subject
         logit_c = w_c · x + bias_c + repeat_c                   after it was had
 
     A code that happens once has no probability after it was had.
@@ -80,7 +80,7 @@ class WhatHead(nn.Module):
         self.register_buffer("blocked", blocked, persistent=False)
         self.register_buffer("once", once, persistent=False)
         self.register_buffer("members", _members(once, alike), persistent=False)
-        self.clock = PersonClock(config.vocabulary_size, config.num_statics, config.resolution_minutes)
+        self.clock = PersonClock(config.vocabulary_size, config.num_statics)
 
     def forward(
         self,

@@ -87,6 +87,34 @@ class Proband(nn.Module, HubFormat):
         """Position from which each code counts as had: -1 before the window, large if never."""
         return first_positions(tokens, seen_before, self.config.vocabulary_size, self.members)
 
+    def stamp_log_waits(
+        self, hidden: Float[Tensor, "batch length dim"], ages: Int[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length"]:
+        """Log expected years of waiting with which the time stamp of each position came: the inverse of the
+        model's hazard of an event, as the last position of the stamp before saw it. No gradient passes.
+
+        Positions of a row's first stamp, for which no such position is in the window, have the mean.
+        """
+        with torch.no_grad():
+            steps = self.bins.steps(torch.diff(ages, dim=1).clamp(min=0))
+            log_mass = self.when(hidden[:, :-1].flatten(0, 1))
+            log_wait = self.bins.log_wait(log_mass, steps.flatten()).reshape(steps.shape)
+            at = torch.arange(1, ages.shape[1], device=ages.device)
+            newest = torch.where(steps > 0, at, 0).cummax(dim=1).values
+            middle = self.what.clock.log_middle.to(log_wait.dtype).expand(len(ages), 1)
+            padded = torch.cat([middle, log_wait], dim=1)
+            return padded.gather(1, nn.functional.pad(newest, (1, 0)))
+
+    def moment(
+        self, hidden: Float[Tensor, "batch length dim"], batch: Batch, at: tuple[Tensor, Tensor]
+    ) -> Moment:
+        """The times of the events after positions ``at`` (rows, positions)."""
+        steps = self.bins.steps(batch.gaps[at])
+        with torch.no_grad():
+            own_stamp = self.stamp_log_waits(hidden, batch.ages)[at]
+            log_wait = torch.where(steps > 0, self.bins.log_wait(self.when(hidden[at]), steps), own_stamp)
+        return Moment(batch.ages[at] + batch.gaps[at], log_wait, batch.statics[at[0]])
+
     @property
     def members(self) -> Int[Tensor, "vocabulary members"]:
         """Per token, the tokens that count as had with it."""
@@ -186,7 +214,7 @@ class Proband(nn.Module, HubFormat):
         at_event = hidden[at]
         steps = self.bins.steps(batch.gaps[at])
         event_when = self._gap_nats(at_event, steps, batch.waited[at])[:num_events]
-        moment = Moment(batch.ages[at], batch.stamp_before[at], batch.gaps[at], batch.statics[at[0]])
+        moment = self.moment(hidden, batch, at)
         event_what = self._code_nats(
             at_event, self.bins.bin_of(steps), first, *at, target=batch.next_tokens[at], moment=moment
         )[:num_events]

@@ -83,23 +83,6 @@ class TokenStore:
         here = slice(self.offsets[row], self.offsets[row + 1])
         return self.tokens[here].astype(np.int64), self.minutes[here].astype(np.int64)
 
-    def stamps_before(
-        self, rows: Int[np.ndarray, " n"], positions: Int[np.ndarray, " n"]
-    ) -> Int[np.ndarray, " n"]:
-        """Minutes of the newest time stamp before that of the token at ``positions``; 0 if there is none.
-
-        Tokens less than a step of time apart have the same time stamp.
-        """
-        begin = self.offsets[rows]
-        at = begin + positions
-        while True:
-            before = np.maximum(at - 1, begin)
-            elapsed = self.minutes[at].astype(np.int64) - self.minutes[before]
-            goes_on = (at > begin) & (elapsed < self.vocabulary.resolution_minutes)
-            if not goes_on.any():
-                return np.where(at > begin, self.minutes[before], 0).astype(np.int64)
-            at = at - goes_on
-
     def codes_before(
         self, rows: Int[np.ndarray, " n"], positions: Int[np.ndarray, " n"]
     ) -> Int[np.ndarray, "n codes"]:

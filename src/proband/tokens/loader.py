@@ -120,7 +120,6 @@ def load_batch(
     arrays = {
         "tokens": np.where(real, tokens[:, :-1], 0),
         "ages": ages,
-        "stamp_before": np.where(real, _stamps_before(store, windows, minutes[:, :-1]), 0),
         "target": target,
         "next_tokens": np.where(target == EVENT, tokens[:, 1:], 0),
         "gaps": np.where(scored, until - ages, 0),
@@ -133,30 +132,6 @@ def load_batch(
         **{name: torch.from_numpy(array) for name, array in arrays.items()},
         modalities=modality_inputs(modalities or {}, windows.row, ages),
     )
-
-
-def _stamps_before(
-    store: TokenStore, windows: Windows, minutes: Int[np.ndarray, "batch length"]
-) -> Int[np.ndarray, "batch length"]:
-    """Of every token of the windows, the newest time stamp before its own, also where that lies before the
-    window."""
-    border = store.stamps_before(windows.row, windows.start)
-    return stamps_within(minutes, border, store.vocabulary.resolution_minutes)
-
-
-def stamps_within(
-    minutes: Int[np.ndarray, "batch length"], border: Int[np.ndarray, " batch"], resolution_minutes: int
-) -> Int[np.ndarray, "batch length"]:
-    """The newest time stamp before each token's own, given that of the first token of each row.
-
-    Tokens less than a step of time apart have the same time stamp.
-
-    >>> stamps_within(np.array([[5, 5, 9, 9, 20]]), np.array([2]), 1).tolist()
-    [[2, 2, 5, 5, 9]]
-    """
-    is_later = np.diff(minutes, axis=1) >= resolution_minutes
-    found = np.where(is_later, minutes[:, :-1], border[:, None])
-    return np.maximum.accumulate(np.concatenate([border[:, None], found], axis=1), axis=1)
 
 
 def _targets(

@@ -57,10 +57,10 @@ def set_heads(model: Proband, store: TokenStore) -> None:
     """Give the heads rates and output biases fitted on the train split."""
     model.what.clock.set_rates(log_rates(store), sexes_of_statics(store.vocabulary.statics))
     codes = code_rates(store)
-    new_ratio = fit_new_ratio(
-        store, model.what, model.config.context, codes.num_new, codes.num_events, codes.repeat
-    )
-    model.set_output_biases(count_gaps(store, model.bins), new_ratio, codes.repeat)
+    gap_counts = count_gaps(store, model.bins)
+    model.set_output_biases(gap_counts, codes.repeat, codes.repeat)  # the fit needs those of the gap
+    new_ratio = fit_new_ratio(store, model, codes.num_new, codes.num_events, codes.repeat)
+    model.set_output_biases(gap_counts, new_ratio, codes.repeat)
 
 
 def gap_edges(store: TokenStore) -> tuple[int, ...]:

@@ -19,8 +19,8 @@ from proband.core.batch import EVENT, Batch
 from proband.core.incidence import OLDEST, person_years, smooth_rates
 from proband.core.sex import female_of
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.clock import BAND_YEARS, FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX, Moment
-from proband.model.heads import WhatHead, first_positions
+from proband.model.clock import BAND_YEARS, FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
+from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
 
@@ -119,8 +119,7 @@ def _counts(
 @torch.no_grad()
 def fit_new_ratio(
     store: TokenStore,
-    head: WhatHead,
-    context: int,
+    model: Proband,
     num_new: Float[np.ndarray, " vocabulary"],
     num_events: int,
     repeat_rate: Float[Tensor, " vocabulary"],
@@ -133,16 +132,15 @@ def fit_new_ratio(
 
     Args:
         store: The tokens.
-        head: With its rates set.
-        context: Tokens of a window.
+        model: With its rates and the biases of the gap set.
         num_new: How often each code was the next event of a subject who had not had it.
         num_events: Scored train events.
         repeat_rate: Share of events that are a code, after it was had.
     """
-    size = len(store.vocabulary)
+    head, size = model.what, len(store.vocabulary)
     num_sampled = min(_SAMPLE_EVENTS, _SAMPLE_LOGITS // size)
-    seen, clock, log_years = _sample(store, head, context, num_sampled)
-    head.clock.log_middle.copy_(log_years.mean())
+    seen, clock, log_wait = _sample(store, model, num_sampled)
+    head.clock.log_middle.copy_(log_wait.mean())
     scale = num_events / max(1, len(seen))
     had = repeat_rate.float().log().masked_fill(head.blocked | head.once, -torch.inf)
     log_ratio = torch.zeros(size).masked_fill(head.blocked, -torch.inf)
@@ -160,24 +158,24 @@ class _Sample(NamedTuple):
     Attributes:
         seen: Which codes were had before.
         clock: What the clock gives the others.
-        log_years: log Δ.
+        log_wait: −log h.
     """
 
     seen: Bool[Tensor, "events vocabulary"]
     clock: Float[Tensor, "events vocabulary"]
-    log_years: Float[Tensor, " events"]
+    log_wait: Float[Tensor, " events"]
 
 
-def _sample(store: TokenStore, head: WhatHead, context: int, num_events: int) -> _Sample:
+def _sample(store: TokenStore, model: Proband, num_events: int) -> _Sample:
     """About so many scored events of train subjects drawn at random."""
     parts, number = [], 0
-    for batch in _spread_batches(store, context, num_events):
-        first = first_positions(batch.tokens, batch.seen_before, len(store.vocabulary), head.members)
+    for batch in _spread_batches(store, model.config.context, num_events):
+        first = model.first_positions(batch.tokens, batch.seen_before)
         at = (batch.target == EVENT).nonzero(as_tuple=True)
         rows, positions = at
-        moment = Moment(batch.ages[at], batch.stamp_before[at], batch.gaps[at], batch.statics[rows])
+        moment = model.moment(torch.zeros(*batch.tokens.shape, model.config.dim), batch, at)
         seen = first[rows] <= positions[:, None]
-        parts.append(_Sample(seen, head.clock(moment), head.clock.log_years(moment)))
+        parts.append(_Sample(seen, model.what.clock(moment), moment.log_wait))
         number += len(rows)
         if number >= num_events:
             break

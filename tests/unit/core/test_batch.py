@@ -10,7 +10,6 @@ def test_moving_keeps_everything() -> None:
     batch = Batch(
         tokens=grid,
         ages=grid,
-        stamp_before=grid,
         statics=grid[:, :1],
         seen_before=grid[:, :1],
         target=torch.tensor([[EVENT, NOT_SCORED, CENSORED]]),

@@ -137,7 +137,6 @@ def paths_values(last: int, num_subjects: int, estimator: str, days: tuple[int, 
         return Histories(
             tokens=torch.tensor([[1, last]] * len(index)),
             ages=torch.tensor([[0, born]] * len(index)),
-            stamp_before=torch.zeros(len(index), dtype=torch.int64),
             lengths=torch.full((len(index),), 2),
             statics=torch.zeros(len(index), 1, dtype=torch.int64),
             seen_before=torch.zeros(len(index), 1, dtype=torch.int64),

@@ -7,7 +7,7 @@ import torch
 
 from proband.model.clock import FEMALE, MALE, NUM_BANDS, SEXES, UNKNOWN_SEX, Moment, PersonClock
 from proband.model.heads import WhatHead, WhenHead, first_positions
-from small_world import DAY, model_config, random_model
+from small_world import model_config, random_model
 
 YEAR = 525_960
 
@@ -19,9 +19,9 @@ def flags(*tokens: int) -> torch.Tensor:
 
 
 def moment(number: int = 1) -> Moment:
-    """Two years after a visit at 40 without a visit before, sex not known."""
+    """An event at 40 that was two years' waiting away, sex not known."""
     ages = torch.full((number,), 40 * YEAR)
-    return Moment(ages, ages * 0, ages * 0 + 2 * YEAR, torch.zeros(number, 1, dtype=torch.int64))
+    return Moment(ages, torch.full((number,), math.log(2)), torch.zeros(number, 1, dtype=torch.int64))
 
 
 def seen_at(tokens: list[int], before: list[int], position: int) -> set[int]:
@@ -88,7 +88,7 @@ def test_the_when_head_starts_at_its_bias() -> None:
 def clock_of(**rates: list[float]) -> PersonClock:
     """A clock of daily steps and eight codes, whose rates per year are given for code 4 in its first bands,
     by sex; static codes 1 and 2 are female and male, 3 says nothing."""
-    clock = PersonClock(8, 3, DAY)
+    clock = PersonClock(8, 3)
     table = torch.ones(SEXES, NUM_BANDS, 8)
     for name, values in rates.items():
         table[{"male": MALE, "female": FEMALE, "unknown": UNKNOWN_SEX}[name], : len(values), 4] = (
@@ -98,28 +98,26 @@ def clock_of(**rates: list[float]) -> PersonClock:
     return clock
 
 
-def expected(
-    clock: PersonClock, age: float, before: float, gap: float, statics: tuple[int, ...] = (0, 0)
-) -> list[float]:
-    """Expected numbers of codes 4 and 5 since the last time stamp; times in years."""
-    minutes = [torch.tensor([round(years * YEAR)]) for years in (age, before, gap)]
-    return clock(Moment(*minutes, torch.tensor([statics])))[0, 4:6].exp().tolist()
+def expected(clock: PersonClock, age: float, wait: float, statics: tuple[int, ...] = (0, 0)) -> list[float]:
+    """Rates of codes 4 and 5 over the hazard of events; age and the hazard's inverse in years."""
+    at = torch.tensor([round(age * YEAR)])
+    return clock(Moment(at, torch.tensor([wait]).log(), torch.tensor([statics])))[0, 4:6].exp().tolist()
 
 
-def test_a_new_code_has_its_rate_at_the_next_events_age_times_the_gap() -> None:
+def test_a_new_code_has_its_rate_at_the_events_age_over_the_hazard_of_events() -> None:
     clock = clock_of(male=[0.1, 0.2, 0.4], female=[0.01, 0.02, 0.04], unknown=[0.3])
-    assert expected(clock, 7, 0, 0.5, (1, 0)) == pytest.approx([0.02 * 0.5, 0.5], rel=1e-5)
-    assert expected(clock, 7, 0, 0.5, (2, 0)) == pytest.approx([0.2 * 0.5, 0.5], rel=1e-5)
+    assert expected(clock, 7.5, 0.5, (1, 0)) == pytest.approx([0.02 * 0.5, 0.5], rel=1e-5)
+    assert expected(clock, 7.5, 0.5, (2, 0)) == pytest.approx([0.2 * 0.5, 0.5], rel=1e-5)
     between = 0.2 * math.sqrt(0.4 / 0.2)  # ten years lie half-way between the middles of two bands
-    assert expected(clock, 7, 0, 3, (2, 0)) == pytest.approx([between * 3, 3], rel=1e-5)
+    assert expected(clock, 10, 3, (2, 0)) == pytest.approx([between * 3, 3], rel=1e-5)
 
 
 def test_ages_beyond_the_outer_bands_have_their_rates() -> None:
     clock = clock_of(unknown=[0.3])
     clock.log_rates[:, 4].reshape(SEXES, NUM_BANDS)[UNKNOWN_SEX, -1] = math.log(0.7)
-    assert expected(clock, 1, 0, 1)[0] == pytest.approx(0.3, rel=1e-5)
-    assert expected(clock, 119, 0, 2)[0] == pytest.approx(1.4, rel=1e-5)
-    assert expected(clock, 130, 0, 1)[0] == pytest.approx(0.7, rel=1e-5)
+    assert expected(clock, 1, 1)[0] == pytest.approx(0.3, rel=1e-5)
+    assert expected(clock, 119, 2)[0] == pytest.approx(1.4, rel=1e-5)
+    assert expected(clock, 130, 1)[0] == pytest.approx(0.7, rel=1e-5)
 
 
 def test_sex_is_what_the_first_static_code_with_one_says() -> None:
@@ -127,7 +125,7 @@ def test_sex_is_what_the_first_static_code_with_one_says() -> None:
     statics = torch.tensor([[0, 0], [3, 0], [3, 1], [2, 1], [1, 2], [0, 2]])
     assert clock.sex(statics).tolist() == [UNKNOWN_SEX, UNKNOWN_SEX, FEMALE, MALE, FEMALE, MALE]
     different = clock_of(male=[0.1], female=[0.2], unknown=[0.15])
-    assert expected(different, 1, 0, 1, (3, 0))[0] == pytest.approx(0.15, rel=1e-5)
+    assert expected(different, 1, 1, (3, 0))[0] == pytest.approx(0.15, rel=1e-5)
 
 
 def test_a_slope_turns_a_rate_per_year_into_one_per_event() -> None:
@@ -135,19 +133,11 @@ def test_a_slope_turns_a_rate_per_year_into_one_per_event() -> None:
     with torch.no_grad():
         clock.slopes[4] = -1.0
         clock.log_middle.fill_(math.log(0.25))
-    assert expected(clock, 5, 4, 3)[0] == pytest.approx(0.3 * 0.25, rel=1e-5)
-    assert expected(clock, 5, 4, 0)[0] == pytest.approx(0.3 * 0.25, rel=1e-5)
+    assert expected(clock, 5, 3)[0] == pytest.approx(0.3 * 0.25, rel=1e-5)
+    assert expected(clock, 5, 0.01)[0] == pytest.approx(0.3 * 0.25, rel=1e-5)
     with torch.no_grad():
         clock.slopes[4] = 0.5
-    assert expected(clock, 5, 4, 1)[0] == pytest.approx(0.3 * 4**0.5, rel=1e-5)
-
-
-def test_at_the_same_time_stamp_the_time_since_the_stamp_before_counts() -> None:
-    clock, day = clock_of(), DAY / YEAR
-    assert expected(clock, 50, 48, 0)[1] == pytest.approx(2, rel=1e-5)
-    assert expected(clock, 50, 48, 0.9 * day)[1] == pytest.approx(2, rel=1e-5)  # less than a step
-    assert expected(clock, 50, 48, 3 * day)[1] == pytest.approx(3 * day, rel=1e-5)
-    assert expected(clock, 0, 0, 0)[1] == pytest.approx(day, rel=1e-5)  # at birth: at least a step
+    assert expected(clock, 5, 1)[0] == pytest.approx(0.3 * 4**0.5, rel=1e-5)
 
 
 def test_one_of_the_bins_of_a_code_measured_once_blocks_all() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -200,29 +199,3 @@ def test_little_is_padded_across_pools() -> None:
     assert lengths.sum() / padded > 0.95
     mixed = [np.arange(at, at + 8) for at in range(0, 20_000, 8)]
     assert lengths.sum() / sum(len(batch) * lengths[batch].max() for batch in mixed) < 0.7
-
-
-def test_the_time_stamp_before_each_token_by_hand() -> None:
-    store = HandStore([Record([2, 3, 4, 5, 6], [1440, 4320, 4320, 4320, 7200]), Record([2], [2880])])
-    batch = load_batch(store, make_windows(store, np.arange(2), 16))
-    assert batch.stamp_before.tolist() == [[0, 0, 1440, 1440, 1440, 4320], [0, 0, 0, 0, 0, 0]]
-
-
-@given(st.integers(1, 20), st.integers(1, 40), st.sampled_from([1, 1440]))
-@settings(max_examples=30, deadline=None)
-def test_the_time_stamp_before_a_window_is_known_in_it(begin: int, length: int, step: int) -> None:
-    rng = np.random.default_rng(begin)
-    days = np.sort(rng.integers(0, 15, 40)) * step
-    store = HandStore([Record([2] * 40, days.tolist())])
-    store.vocabulary = replace(store.vocabulary, resolution_minutes=step)
-    whole_record = load_batch(store, make_windows(store, np.array([0]), 64)).stamp_before[0]
-    stop = min(41, begin + length)
-    windows = Windows(np.array([0]), np.array([begin]), np.array([stop]), np.array([begin]))
-    assert load_batch(store, windows).stamp_before[0].tolist() == whole_record[begin:stop].tolist()
-
-
-def test_tokens_less_than_a_step_apart_have_one_time_stamp() -> None:
-    store = HandStore([Record([2, 3, 4, 5], [3000, 3500, 4800, 9000])])  # steps of a day
-    batch = load_batch(store, make_windows(store, np.array([0]), 16))
-    assert batch.stamp_before.tolist() == [[0, 0, 0, 0, 4800]]
-    assert store.stamps_before(np.array([0, 0, 0]), np.array([0, 3, 4])).tolist() == [0, 0, 4800]

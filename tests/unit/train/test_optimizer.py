@@ -82,7 +82,7 @@ def movement(dim: int, batch: Batch) -> tuple[float, float]:
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * group["scale"]
     gap, seen = torch.zeros(16, dtype=torch.int64), torch.zeros(16, 32, dtype=torch.bool)
-    moment = Moment(batch.ages[:, -1], batch.stamp_before[:, -1], gap, batch.statics)
+    moment = Moment(batch.ages[:, -1], torch.zeros(16), batch.statics)
 
     def look() -> tuple[torch.Tensor, torch.Tensor]:
         state = states(model, batch)

@@ -9,7 +9,7 @@ import torch
 from proband.core.batch import EVENT
 from proband.core.incidence import rates_by_age_and_sex
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.clock import FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX, Moment
+from proband.model.clock import FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
 from proband.train.build import build_model
@@ -97,9 +97,9 @@ def new_codes(store: TokenStore) -> tuple[np.ndarray, np.ndarray]:
     batch = load_batch(store, make_windows(store, store.rows_of("train"), 64))
     at = (batch.target == EVENT).nonzero(as_tuple=True)
     seen = model.first_positions(batch.tokens, batch.seen_before)[at[0]] <= at[1][:, None]
-    moment = Moment(batch.ages[at], batch.stamp_before[at], batch.gaps[at], batch.statics[at[0]])
     with torch.no_grad():
         hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, {})
+        moment = model.moment(hidden, batch, at)
         p = model.log_codes(
             hidden[at], model.bins.bin_of(model.bins.steps(batch.gaps[at])), seen, moment
         ).exp()

@@ -23,7 +23,6 @@ class Histories:
     Attributes:
         tokens: Right-padded, the newest ``context`` tokens at or before the prediction time.
         ages: Their ages in minutes.
-        stamp_before: Age at the newest time stamp before that of the last token, minutes.
         lengths: Real tokens per row.
         statics: Static codes.
         seen_before: Tokens that happened before the kept ones, each once; 0 for none.
@@ -34,7 +33,6 @@ class Histories:
 
     tokens: Int[Tensor, "subjects length"]
     ages: Int[Tensor, "subjects length"]
-    stamp_before: Int[Tensor, " subjects"]
     lengths: Int[Tensor, " subjects"]
     statics: Int[Tensor, "subjects statics"]
     seen_before: Int[Tensor, "subjects codes"]
@@ -59,7 +57,7 @@ class Histories:
 
     def to(self, device: torch.device | str) -> Histories:
         """The histories on ``device``."""
-        names = ("tokens", "ages", "stamp_before", "lengths", "statics", "seen_before", "start")
+        names = ("tokens", "ages", "lengths", "statics", "seen_before", "start")
         moved = {name: getattr(self, name).to(device) for name in names}
         modalities = {name: item.map(lambda part: part.to(device)) for name, item in self.modalities.items()}
         return replace(self, **moved, modalities=modalities)
@@ -98,7 +96,6 @@ def read_histories(
     return Histories(
         tokens=torch.from_numpy(tokens),
         ages=torch.from_numpy(ages),
-        stamp_before=torch.from_numpy(store.stamps_before(rows, lengths - 1)),
         lengths=torch.from_numpy(kept),
         statics=torch.from_numpy(store.statics[rows].astype(np.int64)),
         seen_before=torch.from_numpy(store.codes_before(rows, lengths - kept)),

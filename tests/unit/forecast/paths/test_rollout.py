@@ -76,7 +76,6 @@ def known_histories(states: np.ndarray, first_id: int = 0) -> Histories:
     return Histories(
         tokens=torch.from_numpy(np.stack([np.ones(n, dtype=np.int64), states], axis=1)),
         ages=torch.tensor([[0, 5000 * DAY]] * n),
-        stamp_before=torch.zeros(n, dtype=torch.int64),
         lengths=torch.full((n,), 2),
         statics=torch.zeros(n, 1, dtype=torch.int64),
         seen_before=torch.zeros(n, 1, dtype=torch.int64),
@@ -306,6 +305,9 @@ def naive_path(
     members, reach = asked.outcomes[o], asked.estimator == "reach"
     value, room, escape = [0.0] * len(asked.horizons), [0.0] * len(asked.horizons), 1.0
     at_least = max(0, (start - ages[-1]) // DAY + 1)
+    history = torch.tensor([tokens]), torch.tensor([ages]), histories.statics[s : s + 1], genome
+    with torch.no_grad():
+        log_wait = model.stamp_log_waits(model.hidden(*history)[0], history[1])[:, -1]
 
     def uniform(name: str, step: int) -> Tensor:
         return path_uniforms(
@@ -323,12 +325,9 @@ def naive_path(
             )
             had = torch.zeros(1, model.config.vocabulary_size, dtype=torch.bool)
             had[0, [*tokens, *histories.seen_before[s].tolist()]] = True
-            moment = Moment(
-                torch.tensor(ages[-1:]),
-                torch.tensor([max([age for age in ages if age < ages[-1]], default=0)]),
-                draws.steps * DAY,
-                histories.statics[s : s + 1],
-            )
+            if draws.steps > 0:
+                log_wait = model.bins.log_wait(mass.log(), draws.steps)
+            moment = Moment(torch.tensor(ages[-1:]) + draws.steps * DAY, log_wait.float(), arguments[2])
             p = model.log_codes(hidden, model.bins.bin_of(draws.steps), had, moment).exp()
         time, inside = ages[-1] + int(draws.steps) * DAY, bool(draws.inside)
         code, share = int(draw_codes(p, uniform("code", step))), float(p[0, members].double().sum())
