@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proband.core.batch import CENSORED, EVENT
 from proband.model import transformer
+from proband.model.clock import Moment
 from proband.model.heads import WhatHead
 from proband.model.transformer import Proband
 from small_world import AGES, DAY, HISTORY, TOKENS, batch_of, random_model, states
@@ -93,8 +94,8 @@ def gap_law(model: Proband, state: np.ndarray) -> np.ndarray:
 
 
 def log_wait(law: np.ndarray, gap: int) -> float:
-    """Log expected years until the next event at the hazard of an event after ``gap`` days."""
-    return math.log(law[gap:].sum() / law[gap] / 365.25)
+    """Log expected years until the next event at the hazard of an event after ``gap`` days, at most 120."""
+    return math.log(min(120, law[gap:].sum() / law[gap] / 365.25))
 
 
 def new_codes(model: Proband, age: float, log_wait: float, static: int) -> np.ndarray:
