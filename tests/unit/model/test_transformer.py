@@ -322,6 +322,6 @@ def test_a_code_at_a_rate_per_year_does_not_go_by_how_often_one_is_seen() -> Non
         waits = model.bins.log_wait(model.when(hidden), steps)
         moment = Moment(steps * DAY, waits, torch.zeros(4, 1, dtype=torch.int64))
         p = model.log_codes(hidden, model.bins.bin_of(steps), seen, moment)[:, 5].exp()
-    others = 6 * math.exp(2.0)  # of the softmax: six codes that were had
+    others = 5 * math.exp(2.0)  # of the softmax: five codes that were had
     assert (p / waits.exp() * others).tolist() == pytest.approx([1e-6] * 4, rel=1e-3)
     assert float(waits.max() - waits.min()) > 0.5
