@@ -28,7 +28,7 @@ _PRIOR_EVENTS = 0.5
 """Events that every code is held to have had at least, in each sex: so none that can happen is impossible."""
 _SAMPLE_EVENTS, _SAMPLE_LOGITS = 20_000, 1 << 25
 """Train events by which the start is fitted: so many, or so many times the vocabulary."""
-_ROUNDS = 6
+_ROUNDS = 20
 _BATCH_ROWS = 16
 
 

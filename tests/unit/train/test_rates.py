@@ -98,6 +98,7 @@ def new_codes(store: TokenStore) -> tuple[np.ndarray, np.ndarray]:
     at = (batch.target == EVENT).nonzero(as_tuple=True)
     seen = model.first_positions(batch.tokens, batch.seen_before)[at[0]] <= at[1][:, None]
     with torch.no_grad():
+        model.what.norm.weight.zero_()  # what the trunk says at random before the first step
         hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, {})
         moment = model.moment(hidden, batch, at)
         p = model.log_codes(
