@@ -171,9 +171,9 @@ def _sample(store: TokenStore, model: Proband, num_events: int) -> _Sample:
     parts, number = [], 0
     for batch in _spread_batches(store, model.config.context, num_events):
         first = model.first_positions(batch.tokens, batch.seen_before)
-        at = (batch.target == EVENT).nonzero(as_tuple=True)
-        rows, positions = at
-        moment = model.moment(torch.zeros(*batch.tokens.shape, model.config.dim), batch, at)
+        rows, positions = (batch.target == EVENT).nonzero(as_tuple=True)
+        no_state = torch.zeros(*batch.tokens.shape, model.config.dim)
+        moment = model.moment(no_state, batch, (rows, positions))
         seen = first[rows] <= positions[:, None]
         parts.append(_Sample(seen, model.what.clock(moment), moment.log_wait))
         number += len(rows)
