@@ -137,7 +137,7 @@ def random_model(
     torch.manual_seed(seed)
     model = Proband(config, flags, alike)
     sexes = torch.tensor([UNKNOWN_SEX, FEMALE, MALE] + [UNKNOWN_SEX] * config.num_statics)
-    rates = torch.randn(SEXES, NUM_BANDS, config.vocabulary_size) - 3
+    rates = 0.5 * torch.randn(SEXES, NUM_BANDS, config.vocabulary_size) + 2
     model.what.clock.set_rates(rates, sexes[: config.num_statics + 1])
     model.what.clock.log_middle.fill_(-1.5)
     with torch.no_grad():
