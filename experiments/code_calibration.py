@@ -21,7 +21,6 @@ from proband.core.batch import EVENT
 from proband.core.errors import DataError, near_matches
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.checkpoint import load_model
-from proband.model.heads import first_positions
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
@@ -37,9 +36,11 @@ def expected_and_observed(model: Proband, store: TokenStore, rows: np.ndarray, t
     for batch in sequential_batches(store, rows, model.config.context, BATCH_TOKENS):
         row, position = (batch.target == EVENT).nonzero(as_tuple=True)
         hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
-        first = first_positions(batch.tokens, batch.seen_before, model.config.vocabulary_size)
+        first = model.first_positions(batch.tokens, batch.seen_before)
+        at = row, position
+        moment = model.moment(hidden, batch, at)
         gaps = model.bins.bin_of(model.bins.steps(batch.gaps[row, position]))
-        log_codes = model.log_codes(hidden[row, position], gaps, first[row] <= position[:, None])
+        log_codes = model.log_codes(hidden[row, position], gaps, first[row] <= position[:, None], moment)
         ages = (batch.ages + batch.gaps)[row, position].numpy()
         parts.append(
             pl.DataFrame(

@@ -74,7 +74,7 @@ def _untied(old: Callable) -> Callable:
 
 
 def _own_weights(old: Callable) -> Callable:
-    return lambda self, hidden, gap_bins, shared, seen: old(self, hidden, gap_bins, self.own, seen)
+    return lambda self, hidden, gap_bins, shared, *rest: old(self, hidden, gap_bins, self.own, *rest)
 
 
 @contextmanager

@@ -63,18 +63,25 @@ def _read_batch(model: Any, batch: Any) -> tuple[np.ndarray, ...]:
     import torch
 
     from proband.core.units import MINUTES_PER_DAY
-    from proband.model.heads import first_positions
+    from proband.model.clock import Moment
 
     hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
-    first = first_positions(batch.tokens, batch.seen_before, model.config.vocabulary_size)
+    first = model.first_positions(batch.tokens, batch.seen_before)
     rows, at = (batch.tokens > 0).nonzero(as_tuple=True)
+    own_stamp = model.stamp_log_waits(hidden, batch.ages)[rows, at]
     hidden, seen = hidden[rows, at], first[rows] <= at[:, None]
     mass = model.when(hidden).exp()
-    share, days = _bins_until(model.bins.edges.numpy(), RATE_HORIZON_DAYS)
+    edges = model.bins.edges
+    share, days = _bins_until(edges.numpy(), RATE_HORIZON_DAYS)
+    middles = torch.cat([edges.new_zeros(1), (edges[:-1] * (edges[1:] - 1)).double().sqrt().long()])
+    log_mass = mass.log()
     whole, near = torch.zeros(len(rows), seen.shape[1]), torch.zeros(len(rows), seen.shape[1])
     for number in range(mass.shape[1]):
         bins = torch.full((len(rows),), number)
-        joint = mass[:, number, None] * model.log_codes(hidden, bins, seen).exp()
+        steps = middles[number].expand(len(rows))
+        log_wait = model.bins.log_wait(log_mass, steps) if number else own_stamp
+        moment = Moment(batch.ages[rows, at] + steps * MINUTES_PER_DAY, log_wait, batch.statics[rows])
+        joint = mass[:, number, None] * model.log_codes(hidden, bins, seen, moment).exp()
         whole += joint
         near += joint * share[number]
     rates = near / (mass @ torch.from_numpy(days).float())[:, None]

@@ -67,6 +67,13 @@ class KnownLaw(Proband):
             codes[state, D] *= share_of_d
         self.mass, self.codes = torch.from_numpy(mass), torch.from_numpy(codes)
 
+    @property
+    def members(self) -> Tensor:
+        return torch.arange(len(CODES))[:, None]
+
+    def stamp_log_waits(self, hidden: Tensor, ages: Tensor) -> Tensor:
+        return torch.zeros(ages.shape, dtype=torch.float64)
+
     def hidden(self, tokens: Tensor, ages: Tensor, statics: Tensor, modalities: dict) -> tuple:
         return nn.functional.one_hot(tokens, len(CODES)).double(), []
 
@@ -79,7 +86,7 @@ class KnownLaw(Proband):
     def when(self, hidden: Tensor) -> Tensor:
         return (hidden @ self.mass).log()
 
-    def log_codes(self, hidden: Tensor, gap_bins: Tensor, seen: Tensor) -> Tensor:
+    def log_codes(self, hidden: Tensor, gap_bins: Tensor, seen: Tensor, *_: object) -> Tensor:
         return (hidden @ self.codes).log()
 
     def gap_law(self, days: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import polars as pl
 import torch
 
 from proband.core.batch import Batch
+from proband.model.clock import FEMALE, MALE, NUM_BANDS, SEXES, UNKNOWN_SEX
 from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
@@ -121,16 +122,29 @@ PANEL = {"panel": ModalityConfig(width=1, hidden=4, timed=True, encoder="set", n
 GENOME = {"genome": ModalityConfig(width=3, hidden=8, names=("PGS1", "PGS2", "PGS3"))}
 
 
-def random_model(seed: int = 0, once: Sequence[int] = (), **changes: Any) -> Proband:
-    """A model of random weights throughout, heads and gates included, in evaluation mode."""
+def random_model(
+    seed: int = 0, once: Sequence[int] = (), together: Sequence[int] = (), **changes: Any
+) -> Proband:
+    """A model of random weights and rates throughout, heads and gates included, in evaluation mode.
+
+    Static code 1 is female, 2 male. Of the tokens ``together`` one happens, and once.
+    """
     config = model_config(**changes)
     flags = torch.zeros(config.vocabulary_size, dtype=torch.bool)
-    flags[list(once)] = True
+    flags[[*once, *together]] = True
+    alike = torch.arange(config.vocabulary_size)
+    alike[list(together)] = min(together, default=0)
     torch.manual_seed(seed)
-    model = Proband(config, flags)
+    model = Proband(config, flags, alike)
+    sexes = torch.tensor([UNKNOWN_SEX, FEMALE, MALE] + [UNKNOWN_SEX] * config.num_statics)
+    rates = 0.5 * torch.randn(SEXES, NUM_BANDS, config.vocabulary_size) + 2
+    model.what.clock.set_rates(rates, sexes[: config.num_statics + 1])
+    model.what.clock.log_middle.fill_(-1.5)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if (parameter.ndim >= 2 and "absent" not in name) or "bias" in name or "repeat" in name:
+            if (parameter.ndim >= 2 and "absent" not in name) or any(
+                part in name for part in ("bias", "repeat", "slopes")
+            ):
                 parameter.normal_(std=0.3)
             elif "absent" in name:
                 parameter.normal_(std=0.5)

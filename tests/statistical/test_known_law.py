@@ -14,9 +14,11 @@ import torch
 import known_law
 from known_law import CODES, NEXT, A, C, D, Geometric, KnownLaw, Renewal
 from proband.core.batch import CENSORED, EVENT
+from proband.core.units import MINUTES_PER_DAY
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import load_model
+from proband.model.clock import Moment
 from proband.model.transformer import Proband
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
@@ -96,18 +98,18 @@ def true_nats(store: TokenStore, gaps: known_law.GapLaw = Geometric) -> float:
     return total / events
 
 
-def after(folder: Path, store: TokenStore, state: int) -> tuple[Proband, torch.Tensor]:
-    """The model, and what it has read of held-out histories that end in ``state``."""
+def after(folder: Path, store: TokenStore, state: int) -> tuple[Proband, torch.Tensor, torch.Tensor]:
+    """The model, what it has read of held-out histories that end in ``state``, and the ages then."""
     model = load_model(folder)
     batch = load_batch(store, make_windows(store, store.rows_of("held_out"), 64))
     at = batch.tokens == store.vocabulary.index[CODES[state]]
     with torch.no_grad():
-        return model, model.hidden(batch.tokens, batch.ages, batch.statics, {})[0][at]
+        return model, model.hidden(batch.tokens, batch.ages, batch.statics, {})[0][at], batch.ages[at]
 
 
 def survival(folder: Path, store: TokenStore, state: int, days: int) -> float:
     """The model's P(gap > days) after ``state``, over held-out histories."""
-    model, hidden = after(folder, store, state)
+    model, hidden, _ = after(folder, store, state)
     with torch.no_grad():
         found = model.bins.log_survival(model.when(hidden), torch.full((len(hidden),), days + 1))
     return float(found.exp().mean())
@@ -115,11 +117,18 @@ def survival(folder: Path, store: TokenStore, state: int, days: int) -> float:
 
 def next_death(folder: Path, store: TokenStore, state: int) -> float:
     """The model's P(the next event is death) after ``state``, given that it comes after 60 days."""
-    model, hidden = after(folder, store, state)
-    bins = model.bins.bin_of(torch.full((len(hidden),), 60))
+    model, hidden, ages = after(folder, store, state)
+    days = torch.full((len(hidden),), 60)
+    statics = torch.zeros(len(hidden), 1, dtype=torch.int64)
     seen = torch.zeros(len(hidden), len(store.vocabulary), dtype=torch.bool)
     with torch.no_grad():
-        return float(model.log_codes(hidden, bins, seen).exp()[:, store.vocabulary.death].mean())
+        log_wait = model.bins.log_wait(model.when(hidden), days)
+        moment = Moment(ages + days * MINUTES_PER_DAY, log_wait, statics)
+        return float(
+            model.log_codes(hidden, model.bins.bin_of(days), seen, moment)
+            .exp()[:, store.vocabulary.death]
+            .mean()
+        )
 
 
 @pytest.mark.parametrize(("name", "gaps"), [("world", Geometric), ("renewal", Renewal)])

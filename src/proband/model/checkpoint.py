@@ -40,10 +40,25 @@ def save_model(model: Proband, folder: Path, vocabulary_hash: str) -> None:
     content = {
         "format_version": FORMAT_VERSION,
         "vocabulary_hash": vocabulary_hash,
-        "once": model.what.once.nonzero().squeeze(-1).tolist(),
+        "once": _groups(model),
         "model": model.config.model_dump(mode="json"),
     }
     write_json(folder / CONFIG, content)
+
+
+def _groups(model: Proband) -> list[list[int]]:
+    """The tokens that happen once, by groups of which only one happens."""
+    groups = {tuple(sorted(set(row))) for row in model.members[model.what.once].tolist()}
+    return [list(group) for group in sorted(groups)]
+
+
+def _once_of(groups: list[list[int]], vocabulary_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whether each token happens once, and the lowest of its group."""
+    once, alike = torch.zeros(vocabulary_size, dtype=torch.bool), torch.arange(vocabulary_size)
+    for group in groups:
+        once[group] = True
+        alike[group] = min(group)
+    return once, alike
 
 
 def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
@@ -78,11 +93,17 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
         )
     try:
         config = ModelConfig.model_validate(content["model"])
-        once = torch.zeros(config.vocabulary_size, dtype=torch.bool)
-        once[content["once"]] = True
-        model = Proband(config, once)
+        model = Proband(config, *_once_of(content["once"], config.vocabulary_size))
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (SafetensorError, OSError, RuntimeError, KeyError, IndexError, ValidationError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValidationError,
+    ) as error:
         found = str(error).splitlines()[0]
         remedy = "copy the folder again, or train again"
         raise CheckpointError("unreadable model", where=folder, found=found, remedy=remedy) from None

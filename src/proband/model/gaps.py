@@ -140,6 +140,15 @@ class GapBins(nn.Module):
         survival = (log_mass + share).logsumexp(-1)
         return torch.where(inside > 0, survival, torch.zeros_like(survival))
 
+    def log_wait(self, log_mass: Float[Tensor, "n bins"], steps: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Log expected years until the next event at the hazard of an event after ``steps`` > 0 steps.
+
+        The inverse of the hazard, P(gap >= steps) / P(gap = steps) steps; between a step and 120 years.
+        """
+        log_steps = self.log_survival(log_mass, steps) - self.log_probability(log_mass, steps)
+        log_step = math.log(self.resolution_minutes / MINUTES_PER_YEAR)
+        return (log_steps + log_step).clamp(log_step, math.log(LONGEST_GAP_YEARS))
+
     def draw_until(
         self,
         mass: Float[Tensor, "n bins"],

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
 from proband.model.block import Block
+from proband.model.clock import Moment
 from proband.model.config import ModelConfig, OnsetConfig
 from proband.model.embedding import Embedding
 from proband.model.fusion import Fusion, FusionLayer, Prepared
@@ -40,9 +41,15 @@ class Proband(nn.Module, HubFormat):
     Args:
         config: Its shape.
         once: Per token, whether it happens at most once in a life.
+        alike: Per token, the lowest of the tokens of which only one happens; default each its own.
     """
 
-    def __init__(self, config: ModelConfig, once: Bool[Tensor, " vocabulary"]) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        once: Bool[Tensor, " vocabulary"],
+        alike: Int[Tensor, " vocabulary"] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.bins = GapBins(config.gap_edges, config.resolution_minutes)
@@ -51,7 +58,7 @@ class Proband(nn.Module, HubFormat):
         self.rotary = Rotary(config.head_dim)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.when = WhenHead(config, self.bins.num_bins)
-        self.what = WhatHead(config, self.bins.num_bins, once)
+        self.what = WhatHead(config, self.bins.num_bins, once, alike)
         self.fusion = Fusion(
             config
         )  # after the trunk, so that its initial weights are the same for every fusion
@@ -66,20 +73,60 @@ class Proband(nn.Module, HubFormat):
     def set_output_biases(
         self,
         gap_counts: Float[Tensor, " bins"],
-        new_rate: Float[Tensor, " vocabulary"],
+        new_ratio: Float[Tensor, " vocabulary"],
         repeat_rate: Float[Tensor, " vocabulary"],
     ) -> None:
         """Start both heads at the log frequencies of the train split.
 
         Args:
             gap_counts: How often the gap fell into each bin (smoothed here by one).
-            new_rate: Share of positions followed by a code, among those of subjects who have not had it.
-            repeat_rate: The same among positions of subjects who have.
+            new_ratio: Per code new to the subject, by what its expected number since the last time stamp is
+                multiplied to give the share of positions followed by it.
+            repeat_rate: Share of positions followed by a code, among those of subjects who have had it.
         """
         with torch.no_grad():
             self.when.output.bias.copy_(((gap_counts + 1) / (gap_counts + 1).sum()).log())
-            self.what.bias.copy_(new_rate.log())
-            self.what.repeat.copy_((repeat_rate / new_rate).log())
+            self.what.bias.copy_(new_ratio.log())
+            self.what.repeat.copy_((repeat_rate / new_ratio).log())
+
+    def first_positions(
+        self, tokens: Int[Tensor, "batch length"], seen_before: Int[Tensor, "batch codes"]
+    ) -> Int[Tensor, "batch vocabulary"]:
+        """Position from which each code counts as had: -1 before the window, large if never."""
+        return first_positions(tokens, seen_before, self.config.vocabulary_size, self.members)
+
+    def stamp_log_waits(
+        self, hidden: Float[Tensor, "batch length dim"], ages: Int[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length"]:
+        """Log expected years of waiting with which the time stamp of each position came: the inverse of the
+        model's hazard of an event, as the last position of the stamp before saw it. No gradient passes.
+
+        Positions of a row's first stamp, for which no such position is in the window, have the mean.
+        """
+        with torch.no_grad():
+            steps = self.bins.steps(torch.diff(ages, dim=1).clamp(min=0))
+            log_mass = self.when(hidden[:, :-1].flatten(0, 1))
+            log_wait = self.bins.log_wait(log_mass, steps.flatten()).reshape(steps.shape)
+            at = torch.arange(1, ages.shape[1], device=ages.device)
+            newest = torch.where(steps > 0, at, 0).cummax(dim=1).values
+            middle = self.what.clock.log_middle.to(log_wait.dtype).expand(len(ages), 1)
+            padded = torch.cat([middle, log_wait], dim=1)
+            return padded.gather(1, nn.functional.pad(newest, (1, 0)))
+
+    def moment(
+        self, hidden: Float[Tensor, "batch length dim"], batch: Batch, at: tuple[Tensor, Tensor]
+    ) -> Moment:
+        """The times of the events after positions ``at`` (rows, positions)."""
+        steps = self.bins.steps(batch.gaps[at])
+        with torch.no_grad():
+            own_stamp = self.stamp_log_waits(hidden, batch.ages)[at]
+            log_wait = torch.where(steps > 0, self.bins.log_wait(self.when(hidden[at]), steps), own_stamp)
+        return Moment(batch.ages[at] + batch.gaps[at], log_wait, batch.statics[at[0]])
+
+    @property
+    def members(self) -> Int[Tensor, "vocabulary members"]:
+        """Per token, the tokens that count as had with it."""
+        return self.what.members
 
     def hidden(
         self,
@@ -156,13 +203,14 @@ class Proband(nn.Module, HubFormat):
         hidden: Float[Tensor, "n dim"],
         gap_bins: Int[Tensor, " n"],
         seen: Bool[Tensor, "n vocabulary"],
+        moment: Moment,
     ) -> Float[Tensor, "n vocabulary"]:
-        """log p(code | history, gap bin)."""
-        return self.what(hidden, gap_bins, self.embedding.tokens.weight, seen)
+        """log p(code | history, gap)."""
+        return self.what(hidden, gap_bins, self.embedding.tokens.weight, seen, moment)
 
     def forward(self, batch: Batch) -> LossTerms:
         """The likelihood of what followed every scored position."""
-        first = first_positions(batch.tokens, batch.seen_before, self.config.vocabulary_size)
+        first = self.first_positions(batch.tokens, batch.seen_before)
         # Which positions count depends on the batch alone, so that a device need not be waited for later.
         is_event = batch.target == EVENT
         impossible = is_event & self.what.impossible_next(batch.next_tokens, first)
@@ -174,8 +222,9 @@ class Proband(nn.Module, HubFormat):
         at_event = hidden[at]
         steps = self.bins.steps(batch.gaps[at])
         event_when = self._gap_nats(at_event, steps, batch.waited[at])[:num_events]
+        moment = self.moment(hidden, batch, at)
         event_what = self._code_nats(
-            at_event, self.bins.bin_of(steps), first, *at, target=batch.next_tokens[at]
+            at_event, self.bins.bin_of(steps), first, *at, target=batch.next_tokens[at], moment=moment
         )[:num_events]
         return LossTerms(
             when=event_when.sum(),
@@ -197,18 +246,22 @@ class Proband(nn.Module, HubFormat):
         rows: Int[Tensor, " n"],
         positions: Int[Tensor, " n"],
         target: Int[Tensor, " n"],
+        moment: Moment,
     ) -> Float[Tensor, " n"]:
-        """−log p(code | history, gap bin); beyond ``MOST_LOGITS``, part by part and computed again on the
+        """−log p(code | history, gap); beyond ``MOST_LOGITS``, part by part and computed again on the
         way back, so that memory does not grow with events times vocabulary."""
         vectors = self.embedding.tokens.weight
         given = (hidden, gap_bins, rows, positions, target)
         size = max(1, MOST_LOGITS // self.config.vocabulary_size)
         if len(hidden) <= size:
-            return self.what.nats(*given, first, vectors)
+            return self.what.nats(*given, moment, first, vectors)
         parts = zip(*(tensor.split(size) for tensor in given), strict=True)
-        return torch.cat(
-            [checkpoint(self.what.nats, *part, first, vectors, use_reentrant=False) for part in parts]
-        )
+        moments = (Moment(*part) for part in zip(*(tensor.split(size) for tensor in moment), strict=True))
+        nats = [
+            checkpoint(self.what.nats, *part, own, first, vectors, use_reentrant=False)
+            for part, own in zip(parts, moments, strict=True)
+        ]
+        return torch.cat(nats)
 
     def _gap_nats(
         self, hidden: Float[Tensor, "n dim"], steps: Int[Tensor, " n"], waited: Int[Tensor, " n"]

@@ -127,7 +127,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "discovery_panel": 1000,
         "discovery_sizes": (3000, 10_000, 50_000, 200_000),
         "shard_subjects": 2500,
-        "truth_replicates": 20,
+        "truth_replicates": 100,
     },
     "biobank": {},
 }

@@ -51,6 +51,11 @@ class TokenStore:
         return np.asarray(self.vocabulary.once, dtype=bool)
 
     @cached_property
+    def alike(self) -> Int[np.ndarray, " vocabulary"]:
+        """Per token, the lowest token of the same code whose value bins happen once among them."""
+        return self.vocabulary.alike()
+
+    @cached_property
     def female(self) -> Float[np.ndarray, " subjects"]:
         """1 female, 0 male, NaN not recorded, of each subject; read from the static codes."""
         said = [female_of(code) for code in self.vocabulary.statics]

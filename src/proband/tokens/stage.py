@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from jaxtyping import Int
 from pydantic import BaseModel, ConfigDict, Field
 
 from proband.core.engine import map_shards
@@ -161,10 +162,17 @@ def _tokenise_shard(
     number, shard = numbered
     part = tokenize_events(read_shard(shard.path), vocabulary, parents)
     write_part(part, str(shard.split), folder / f"{number:06d}")
-    max_repeats = np.zeros(len(vocabulary), dtype=np.int64)
-    repeats = part.rows.group_by("subject_id", "token").len().group_by("token").agg(pl.col("len").max())
-    max_repeats[repeats["token"].to_numpy()] = repeats["len"].to_numpy()
-    return _Tokenised(part.counts, max_repeats)
+    return _Tokenised(part.counts, _max_repeats(part.rows, vocabulary))
+
+
+def _max_repeats(rows: pl.DataFrame, vocabulary: Vocabulary) -> Int[np.ndarray, " vocabulary"]:
+    """Most times that a token occurred in one subject, any value bin of a code counting for all of them."""
+    numbers = np.unique(vocabulary.base_codes(), return_inverse=True)[1]
+    bases = rows.select("subject_id", base=pl.Series(numbers[rows["token"].to_numpy()]))
+    repeats = bases.group_by("subject_id", "base").len().group_by("base").agg(pl.col("len").max())
+    by_base = np.zeros(len(vocabulary), dtype=np.int64)
+    by_base[repeats["base"].to_numpy()] = repeats["len"].to_numpy()
+    return by_base[numbers]
 
 
 def _tokenise_all(

@@ -42,7 +42,7 @@ class Vocabulary:
         codes: Token index to its code; binned values end in ``//Qk``, k from 1.
         edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up).
         rolled: Rare code to the code (or unknown) that stands for it.
-        once: Per token, whether no train subject ever had it twice.
+        once: Per token, whether no train subject ever had it twice; of a code with value bins, all or none.
         statics: Static codes; static index k + 1 is ``statics[k]``, 0 is none.
         resolution_minutes: Finest time step of the train split: 1440 when all ages are whole days, else 1.
     """
@@ -100,18 +100,30 @@ class Vocabulary:
     def with_repeats(self, max_repeats: Int[np.ndarray, " vocabulary"]) -> Vocabulary:
         """The vocabulary with what tokenising the train split found.
 
-        A token happens once if it occurred and never twice in one subject. Unknown tokens and value bins
-        stand for many things, or for one state among several: that none was seen twice says nothing about
-        the next, so they are never flagged.
+        A token happens once if its code occurred and never twice in one subject, whatever the values: after
+        any bin of a code measured once, none of its bins comes again. Unknown tokens stand for many things:
+        that none was seen twice says nothing about the next, so they are never flagged.
 
         Args:
-            max_repeats: Most times each token occurred in one subject.
+            max_repeats: Most times each token occurred in one subject; of a token with a value bin, any
+                token of its code.
         """
         once = [
-            bool(repeats == 1) and not code.endswith(UNKNOWN) and self._without_bin(code) == code
+            bool(repeats == 1) and not code.endswith(UNKNOWN)
             for repeats, code in zip(max_repeats, self.codes, strict=True)
         ]
         return replace(self, once=tuple(once))
+
+    def alike(self) -> Int[np.ndarray, " vocabulary"]:
+        """Per token, the lowest token of those that happen once among them: of its code if that is flagged
+        ``once``, else itself.
+        """
+        bases = self.base_codes()
+        lowest: dict[str, int] = {}
+        for token, code in enumerate(bases):
+            lowest.setdefault(code, token)
+        tokens = enumerate(zip(bases, self.once, strict=True))
+        return np.array([lowest[code] if once else token for token, (code, once) in tokens], dtype=np.int64)
 
     def kinds(self) -> list[str]:
         """Per token, its kind: the part of the code before the first ``//``."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.embedding import share_families
@@ -14,6 +17,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.families import code_families
 from proband.tokens.modality import GENOME, ModalityTable
 from proband.train.config import EncoderOptions, TrainConfig
+from proband.train.rates import fit_new_ratio, log_rates, sexes_of_statics
 
 _HIDDEN = (16, 64)
 """Least and greatest default width of an encoder's hidden layer. Rounded choices of ours."""
@@ -39,14 +43,24 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
         modalities=modalities,
         **config.size._asdict(),
     )
-    model = Proband(shape, torch.from_numpy(store.once))
+    model = Proband(shape, torch.from_numpy(store.once), torch.from_numpy(store.alike))
     share_families(model.embedding, torch.from_numpy(code_families(store.vocabulary)))
-    model.set_output_biases(count_gaps(store, model.bins), *code_rates(store))
+    set_heads(model, store)
     for name, table in tables.items():
         encoder = model.fusion.encoders[name]
         assert isinstance(encoder, ModalityEncoder)
         encoder.standardise_with(*_train_moments(store, table))
     return model
+
+
+def set_heads(model: Proband, store: TokenStore) -> None:
+    """Give the heads rates and output biases fitted on the train split."""
+    model.what.clock.set_rates(log_rates(store), sexes_of_statics(store.vocabulary.statics))
+    codes = code_rates(store)
+    gap_counts = count_gaps(store, model.bins)
+    model.set_output_biases(gap_counts, codes.repeat, codes.repeat)  # the fit needs those of the gap
+    new_ratio = fit_new_ratio(store, model, codes.num_new, codes.num_events, codes.repeat)
+    model.set_output_biases(gap_counts, new_ratio, codes.repeat)
 
 
 def gap_edges(store: TokenStore) -> tuple[int, ...]:
@@ -88,13 +102,23 @@ def count_gaps(store: TokenStore, bins: GapBins) -> torch.Tensor:
     return counts
 
 
-def code_rates(store: TokenStore) -> tuple[torch.Tensor, torch.Tensor]:
+class CodeRates(NamedTuple):
     """How often a code comes next in scored train events: while new to the subject, and after it was had.
 
-    Returns:
-        Two float64 tensors (vocabulary,), both above 0. A rate of little evidence is shrunk: a new code's to
-        half an event, a repeat's to the new code's.
+    Attributes:
+        num_new: Times that it came while new.
+        num_events: Scored train events.
+        repeat: Share of the events after it was had that are the code, above 0; of little evidence it is
+            shrunk to the share while new.
     """
+
+    num_new: Float[np.ndarray, " vocabulary"]
+    num_events: int
+    repeat: Float[torch.Tensor, " vocabulary"]
+
+
+def code_rates(store: TokenStore) -> CodeRates:
+    """Count the codes of scored train events."""
     size = len(store.vocabulary)
     new, repeats, had = np.zeros(size), np.zeros(size), np.zeros(size)
     num_positions = 0
@@ -110,7 +134,7 @@ def code_rates(store: TokenStore) -> tuple[torch.Tensor, torch.Tensor]:
     repeats -= new
     new_rate = (new + 0.5) / (num_positions - had + 1)
     repeat_rate = (repeats + _PRIOR_POSITIONS * new_rate) / (had + _PRIOR_POSITIONS)
-    return torch.from_numpy(new_rate), torch.from_numpy(repeat_rate)
+    return CodeRates(new, num_positions, torch.from_numpy(repeat_rate))
 
 
 def _train_moments(store: TokenStore, table: ModalityTable) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proband.core.batch import CENSORED, EVENT
 from proband.model import transformer
+from proband.model.clock import Moment
 from proband.model.heads import WhatHead
 from proband.model.transformer import Proband
 from small_world import AGES, DAY, HISTORY, TOKENS, batch_of, random_model, states
@@ -92,13 +93,35 @@ def gap_law(model: Proband, state: np.ndarray) -> np.ndarray:
     return np.concatenate([[mass[0]], cells])
 
 
-def code_law(model: Proband, state: np.ndarray, gap: int, seen: set[int], once: set[int]) -> np.ndarray:
+def log_wait(law: np.ndarray, gap: int) -> float:
+    """Log expected years until the next event at the hazard of an event after ``gap`` days, at most 120."""
+    return math.log(min(120, law[gap:].sum() / law[gap] / 365.25))
+
+
+def new_codes(model: Proband, age: float, log_wait: float, static: int) -> np.ndarray:
+    """log(rate / hazard of events) of every code with its slope, by hand; age in years."""
+    clock = model.what.clock
+    rates = clock.log_rates.double().numpy().reshape(3, 24, -1)[{0: 2, 1: 1, 2: 0}[static]]
+    by_age = np.array([np.interp(age, np.arange(24) * 5 + 2.5, by_band) for by_band in rates.T])
+    return by_age + log_wait + clock.slopes.detach().numpy() * (log_wait + 1.5)
+
+
+def code_law(
+    model: Proband,
+    state: np.ndarray,
+    gap: int,
+    seen: set[int],
+    once: set[int],
+    new: np.ndarray,
+) -> np.ndarray:
     w = {name: value.double().numpy() for name, value in model.state_dict().items()}
     edges = model.bins.edges.numpy()
     x = state + w["what.gap.weight"][np.searchsorted(edges, min(gap, edges[-1] - 1), side="right")]
     x = x + swiglu(rms(x, w["what.mix_norm.weight"]), w["what.mix.up.weight"], w["what.mix.down.weight"])
     logits = w["embedding.tokens.weight"] @ rms(x, w["what.norm.weight"]) + w["what.bias"]
     logits[list(seen)] += w["what.repeat"][list(seen)]
+    unseen = [code for code in range(len(logits)) if code not in seen]
+    logits[unseen] += new[unseen]
     possible = [code for code in range(2, model.config.vocabulary_size) if code not in seen & once]
     p = np.zeros(model.config.vocabulary_size)
     p[possible] = np.exp(logits[possible] - logits[possible].max())
@@ -118,16 +141,20 @@ def test_the_loss_equals_a_computation_by_hand() -> None:
     terms = model(EVERYWHERE)
     when = what = censoring = 0.0
     for row, static in enumerate([1, 2]):
+        own_stamp = -1.5  # no stamp before the first
         hidden = numpy_states(model, TOKENS[row], AGES[row], static)
         for p in range(len(TOKENS[row])):
             law = gap_law(model, hidden[p])
             gap, waited = int(EVERYWHERE.gaps[row, p]) // DAY, int(EVERYWHERE.waited[row, p]) // DAY
             unseen = law[waited + 1 :].sum() if waited else 1.0
+            if (days := [*AGES[row], AGES[row][-1]][p + 1] - AGES[row][p]) > 0:
+                own_stamp = log_wait(law, days)
             if EVERYWHERE.target[row, p] == EVENT:
                 code = int(EVERYWHERE.next_tokens[row, p])
                 seen = set(TOKENS[row][: p + 1])
                 when -= math.log(law[gap] / unseen)
-                what -= math.log(code_law(model, hidden[p], gap, seen, {6, 7})[code])
+                new = new_codes(model, (AGES[row][p] + gap) / 365.25, own_stamp, static)
+                what -= math.log(code_law(model, hidden[p], gap, seen, {6, 7}, new)[code])
             elif EVERYWHERE.target[row, p] == CENSORED:
                 censoring -= math.log(law[gap + 1 :].sum() / unseen)
     assert float(terms.when.detach()) == pytest.approx(when, rel=1e-4)
@@ -135,6 +162,19 @@ def test_the_loss_equals_a_computation_by_hand() -> None:
     assert float(terms.censoring.detach()) == pytest.approx(censoring, rel=1e-4)
     assert terms.num_events == 7
     assert float(terms.mean.detach()) == pytest.approx((when + what + censoring) / 7, rel=1e-4)
+
+
+def test_what_is_trained_is_what_is_sampled_from() -> None:
+    model = random_model(once=[7], together=[5, 6])
+    terms = model(EVERYWHERE)
+    at = terms.rows, terms.positions
+    seen = model.first_positions(EVERYWHERE.tokens, EVERYWHERE.seen_before)[at[0]] <= at[1][:, None]
+    bins = model.bins.bin_of(model.bins.steps(EVERYWHERE.gaps[at]))
+    with torch.no_grad():
+        hidden = states(model, EVERYWHERE)
+        law = model.log_codes(hidden[at], bins, seen, model.moment(hidden, EVERYWHERE, at))
+    found = law.gather(1, EVERYWHERE.next_tokens[at][:, None]).squeeze(1)
+    assert torch.allclose(-terms.event_what.detach(), found, atol=1e-5)
 
 
 @pytest.mark.parametrize("most", [8, 24, 57])
@@ -250,3 +290,38 @@ def test_gradients_are_finite_at_the_extremes() -> None:
     terms.mean.backward()
     assert torch.isfinite(terms.mean)
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_a_time_stamp_keeps_the_hazard_that_brought_it() -> None:
+    model = random_model()
+    hidden = states(model, HISTORY)
+    found = model.stamp_log_waits(hidden, HISTORY.ages)
+    came = [None, 0, 0, 2, 3, 4]  # the second subject: every token has a stamp of its own
+    for row, before in enumerate([came, [None, 0, 1, 2]]):
+        for at, position in enumerate(before):
+            expected = -1.5  # no stamp before the first
+            if position is not None:
+                gap = AGES[row][position + 1] - AGES[row][position]
+                expected = log_wait(gap_law(model, hidden[row, position].double().numpy()), gap)
+            assert float(found[row, at]) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_a_code_at_a_rate_per_year_does_not_go_by_how_often_one_is_seen() -> None:
+    """Hazard of events times the probability of the code is its rate, whatever the hazard, if it is rare."""
+    model = random_model(seed=3)
+    with torch.no_grad():
+        model.what.clock.slopes.zero_()
+        model.what.clock.log_rates[:, 5] = math.log(1e-6)
+        for part in (model.what.bias, model.what.repeat, model.embedding.tokens.weight):
+            part.zero_()
+        model.what.repeat.fill_(2.0)
+    steps = torch.tensor([30, 30, 400, 400])
+    seen = (torch.arange(8) != 5).expand(4, -1)
+    hidden = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        waits = model.bins.log_wait(model.when(hidden), steps)
+        moment = Moment(steps * DAY, waits, torch.zeros(4, 1, dtype=torch.int64))
+        p = model.log_codes(hidden, model.bins.bin_of(steps), seen, moment)[:, 5].exp()
+    others = 5 * math.exp(2.0)  # of the softmax: five codes that were had
+    assert (p / waits.exp() * others).tolist() == pytest.approx([1e-6] * 4, rel=1e-3)
+    assert float(waits.max() - waits.min()) > 0.5

@@ -116,12 +116,23 @@ def test_the_values_of_each_bin() -> None:
     assert np.isnan(np.delete(bounds, [4, 5], axis=0)).all()
 
 
-def test_once_means_seen_and_never_twice_but_not_for_bins_and_unknowns() -> None:
-    repeats = np.array([0, 1, 1, 2, 1, 1, 1, 1])
+def test_once_means_seen_and_never_twice_but_not_for_unknowns() -> None:
+    repeats = np.array([0, 1, 1, 2, 2, 2, 1, 1])
     counted = VOCABULARY.with_repeats(repeats)
     once = {code for code, flag in zip(counted.codes, counted.once, strict=True) if flag}
     assert once == {"MEDS_BIRTH", "ICD10//Q21", "MEDS_DEATH"}
     assert counted.hash != VOCABULARY.hash
+    assert counted.alike().tolist() == list(range(8))
+
+
+def test_value_bins_of_a_code_measured_once_happen_once_among_them() -> None:
+    counted = VOCABULARY.with_repeats(np.array([0, 1, 1, 1, 1, 1, 1, 1]))
+    assert [counted.codes[token] for token in range(8) if counted.once[token]][2:5] == [
+        "LAB//1",
+        "LAB//1//Q1",
+        "LAB//1//Q2",
+    ]
+    assert counted.alike().tolist() == [0, 1, 2, 3, 3, 3, 6, 7]
 
 
 def test_save_and_load(tmp_path: Path) -> None:

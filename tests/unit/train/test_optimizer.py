@@ -7,6 +7,7 @@ import torch
 
 from proband.core.batch import EVENT, Batch
 from proband.model import width
+from proband.model.clock import Moment
 from proband.model.transformer import Proband
 from proband.train.config import TrainConfig
 from proband.train.optimizer import make_optimizer, rate_at
@@ -81,10 +82,11 @@ def movement(dim: int, batch: Batch) -> tuple[float, float]:
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * group["scale"]
     gap, seen = torch.zeros(16, dtype=torch.int64), torch.zeros(16, 32, dtype=torch.bool)
+    moment = Moment(batch.ages[:, -1], torch.zeros(16), batch.statics)
 
     def look() -> tuple[torch.Tensor, torch.Tensor]:
         state = states(model, batch)
-        return state, model.log_codes(state[:, -1], gap, seen).detach()[:, 2:]
+        return state, model.log_codes(state[:, -1], gap, seen, moment).detach()[:, 2:]
 
     before = look()
     for _ in range(6):

@@ -244,7 +244,7 @@ def test_a_new_model_knows_the_train_frequencies(world: Path, small: TrainConfig
 
 def test_code_rates_count_new_codes_and_repeats_apart(world: Path) -> None:
     store = TokenStore(world / "tokens")
-    new, repeat = code_rates(store)
+    rates = code_rates(store)
     token = int(np.argmax(np.bincount(store.tokens)[2:-1])) + 2
     first = again = before = after = 0
     for row in store.rows_of("train"):
@@ -254,9 +254,10 @@ def test_code_rates_count_new_codes_and_repeats_apart(world: Path) -> None:
             before, after = before + (not had), after + had
             first, again = first + (following == token and not had), again + (following == token and had)
     assert again > 0
-    assert float(new[token]) == pytest.approx((first + 0.5) / (before + 1))
-    assert float(repeat[token]) == pytest.approx((again + 10 * float(new[token])) / (after + 10))
-    assert bool((new > 0).all() and (repeat > 0).all())
+    new = (first + 0.5) / (before + 1)
+    assert (rates.num_new[token], rates.num_events) == (first, before + after)
+    assert float(rates.repeat[token]) == pytest.approx((again + 10 * new) / (after + 10))
+    assert bool((rates.repeat > 0).all())
 
 
 def test_training_by_minutes_ends_on_time(world: Path, small: TrainConfig, tmp_path: Path) -> None:

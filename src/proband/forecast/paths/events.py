@@ -20,6 +20,7 @@ from torch import Tensor
 from proband.forecast.paths.question import Question
 from proband.forecast.paths.sampler import draw_codes, path_uniforms
 from proband.forecast.paths.slots import MAIN, Slots
+from proband.model.clock import Moment
 from proband.model.transformer import Proband
 
 
@@ -31,6 +32,7 @@ class Drawn(NamedTuple):
         steps: Its gap in steps, given that it is within the last horizon.
         elapsed: Minutes from the prediction time.
         inside: Whether it happens within the last horizon; else the path is over.
+        log_wait: Log expected years of waiting with which its time stamp came.
         branches: (slot, outcome) of the branches that are asked for.
     """
 
@@ -38,6 +40,7 @@ class Drawn(NamedTuple):
     steps: Int[Tensor, " rows"]
     elapsed: Int[Tensor, " rows"]
     inside: Bool[Tensor, " rows"]
+    log_wait: Float[Tensor, " rows"]
     branches: list[tuple[int, int]]
 
 
@@ -61,11 +64,16 @@ class Events:
     def draw(self, slots: Slots, rows: int) -> Drawn:
         """Draw the next event of the first rows and let their sums grow."""
         bins = self.model.bins
-        mass = self.model.when(slots.hidden[:rows]).double().exp()
+        log_mass = self.model.when(slots.hidden[:rows])
+        mass = log_mass.double().exp()
         until = bins.steps(self.horizons[-1] + slots.start[:rows] - slots.age[:rows])
         gaps = bins.draw_until(mass, self._uniforms("gap", slots, rows), slots.at_least[:rows], until)
         elapsed = slots.age[:rows] + gaps.steps * bins.resolution_minutes - slots.start[:rows]
-        log_codes = self.model.log_codes(slots.hidden[:rows], bins.bin_of(gaps.steps), slots.had[:rows])
+        log_wait = torch.where(gaps.steps > 0, bins.log_wait(log_mass, gaps.steps), slots.log_wait[:rows])
+        ages = slots.age[:rows] + gaps.steps * bins.resolution_minutes
+        moment = Moment(ages, log_wait, slots.statics[:rows])
+        gap_bins = bins.bin_of(gaps.steps)
+        log_codes = self.model.log_codes(slots.hidden[:rows], gap_bins, slots.had[:rows], moment)
         probability = log_codes.exp()
         tokens = draw_codes(probability, self._uniforms("code", slots, rows))
         drawn = self.outcomes[:, tokens].T & gaps.inside[:, None] & slots.open[:rows]
@@ -77,7 +85,7 @@ class Events:
             branches = self._branch_off(slots, tokens, drawn[: slots.live], probability)
         else:
             slots.open[:rows] &= ~drawn
-        return Drawn(tokens, gaps.steps, elapsed, gaps.inside, branches)
+        return Drawn(tokens, gaps.steps, elapsed, gaps.inside, log_wait, branches)
 
     def _uniforms(self, name: str, slots: Slots, rows: int) -> Float[Tensor, " rows"]:
         step = slots.step[:rows].cpu().numpy()

@@ -22,7 +22,6 @@ from proband.forecast.paths.events import Events
 from proband.forecast.paths.histories import Histories
 from proband.forecast.paths.question import End, Finished, PathValues, Question
 from proband.forecast.paths.slots import MAIN, Slots, Started
-from proband.model.heads import first_positions
 from proband.model.transformer import Proband
 
 Reader = Callable[[Int[np.ndarray, " some"]], Histories]
@@ -149,8 +148,9 @@ class _Rollout:
         hidden, blocks = self.model.hidden(
             histories.tokens, histories.ages, histories.statics, histories.modalities
         )
+        log_waits = self.model.stamp_log_waits(hidden, histories.ages)
         prepared = self.model.prepare(histories.newest(), len(filled))
-        seen = first_positions(histories.tokens, histories.seen_before, self.question.outcomes.shape[1])
+        seen = self.model.first_positions(histories.tokens, histories.seen_before)
         last = histories.ages.gather(1, histories.lengths[:, None] - 1).squeeze(1)
         waited = self.model.bins.steps(histories.start - last) + 1  # the next event is after the prediction
         started = []
@@ -162,6 +162,7 @@ class _Rollout:
                     length=length,
                     hidden=hidden[row, length - 1].clone(),
                     age=int(last[row]),
+                    log_wait=log_waits[row, length - 1].clone(),
                     start=int(histories.start[row]),
                     at_least=max(0, int(waited[row])),
                     had=seen[row] < length,
@@ -195,7 +196,9 @@ class _Rollout:
         slots.step[:rows] += 1
         # Without death the wait for the next event goes on where it was drawn.
         slots.stays[:rows] = died & self.question.net
-        slots.move_on(rows, elapsed + slots.start[:rows], tokens, drawn.steps + 1)
+        slots.move_on(
+            rows, elapsed + slots.start[:rows], tokens, drawn.steps + 1, drawn.log_wait, self.model.members
+        )
         over = ~drawn.inside | (died & ~slots.stays[:rows]) | self._has_said_all(rows)
         cut = ~over & (slots.step[:rows] == self.question.max_events)
         ended = (over | cut)[: slots.live].nonzero().squeeze(-1)

@@ -27,6 +27,7 @@ class Started:
         length: Its tokens.
         hidden: State after its last token.
         age: Age at its last token, minutes.
+        log_wait: Log expected years of waiting with which the last token's time stamp came.
         start: Prediction time, minutes.
         at_least: Smallest gap of a path's first event, in steps.
         had: Codes the subject has had.
@@ -47,6 +48,7 @@ class Started:
     length: int
     hidden: Float[Tensor, " dim"]
     age: int
+    log_wait: Float[Tensor, ""]
     start: int
     at_least: int
     had: Bool[Tensor, " vocabulary"]
@@ -95,6 +97,7 @@ class Slots:
         statics: Static codes.
         prepared: Per block, what the fusion layer prepared.
         age, previous: Ages at the last token and the one before it, minutes.
+        log_wait: Log expected years of waiting with which the last token's time stamp came.
         token: The last token.
         position: Its position, leading positions counted.
         start: Prediction time.
@@ -125,6 +128,7 @@ class Slots:
         self.hidden, self.had, self.statics = empty(like.hidden), empty(like.had), empty(like.statics)
         self.prepared = [tuple(empty(item) for item in block) for block in like.prepared]
         self.age, self.previous, self.token, self.position = numbers(), numbers(), numbers(), numbers()
+        self.log_wait = empty(like.log_wait)
         self.start, self.step, self.at_least, self.branch = numbers(), numbers(), numbers(), numbers()
         self.stays = torch.zeros(num_slots, dtype=torch.bool, device=device)
         self.open = torch.zeros(outcomes, dtype=torch.bool, device=device)
@@ -146,7 +150,7 @@ class Slots:
     def begin(self, origin: Started, paths: list[tuple[int, int]], first_position: int) -> None:
         """Begin paths, given as (path, branch), in the next empty slots."""
         slots = slice(self.live, self.live + len(paths))
-        for name in ("hidden", "had", "statics", "age", "start", "at_least"):
+        for name in ("hidden", "had", "statics", "age", "log_wait", "start", "at_least"):
             getattr(self, name)[slots] = getattr(origin, name)
         for store, block in zip(self.prepared, origin.prepared, strict=True):
             for to, item in zip(store, block, strict=True):
@@ -174,15 +178,27 @@ class Slots:
         time: Int[Tensor, " rows"],
         tokens: Int[Tensor, " rows"],
         waited: Int[Tensor, " rows"],
+        log_wait: Float[Tensor, " rows"],
+        members: Int[Tensor, "vocabulary members"],
     ) -> None:
-        """Let the drawn events happen on the first rows; where a path stays, it goes on waiting instead."""
+        """Let the drawn events happen on the first rows; where a path stays, it goes on waiting instead.
+
+        Args:
+            rows: How many.
+            time: Ages at the events, minutes.
+            tokens: Their codes.
+            waited: Smallest gap in steps where a path stays.
+            log_wait: Log expected years of waiting with which their time stamps came.
+            members: Per token, the tokens that count as had with it.
+        """
         stays = self.stays[:rows]
+        self.log_wait[:rows] = torch.where(stays, self.log_wait[:rows], log_wait)
         self.previous[:rows] = torch.where(stays, self.previous[:rows], self.age[:rows])
         self.age[:rows] = torch.where(stays, self.age[:rows], time)
         self.token[:rows] = torch.where(stays, self.token[:rows], tokens)
         self.at_least[:rows] = torch.where(stays, waited, 0)
         self.position[:rows] += ~stays
-        self.had[torch.arange(rows, device=tokens.device), self.token[:rows]] = True
+        self.had[torch.arange(rows, device=tokens.device)[:, None], members[self.token[:rows]]] = True
 
     def trajectory(self, slot: int, end: End) -> Trajectory:
         """The recorded path in a slot."""

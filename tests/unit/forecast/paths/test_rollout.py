@@ -19,6 +19,7 @@ from proband.forecast.paths.question import Finished, PathValues, Question
 from proband.forecast.paths.sampler import draw_codes, path_uniforms
 from proband.forecast.paths.slots import Slots
 from proband.model import attention
+from proband.model.clock import Moment
 from proband.model.pages import attend_gathered
 from proband.model.rotary import rotate
 from proband.model.transformer import Proband
@@ -304,6 +305,9 @@ def naive_path(
     members, reach = asked.outcomes[o], asked.estimator == "reach"
     value, room, escape = [0.0] * len(asked.horizons), [0.0] * len(asked.horizons), 1.0
     at_least = max(0, (start - ages[-1]) // DAY + 1)
+    history = torch.tensor([tokens]), torch.tensor([ages]), histories.statics[s : s + 1], genome
+    with torch.no_grad():
+        log_wait = model.stamp_log_waits(model.hidden(*history)[0], history[1])[:, -1]
 
     def uniform(name: str, step: int) -> Tensor:
         return path_uniforms(
@@ -321,7 +325,10 @@ def naive_path(
             )
             had = torch.zeros(1, model.config.vocabulary_size, dtype=torch.bool)
             had[0, [*tokens, *histories.seen_before[s].tolist()]] = True
-            p = model.log_codes(hidden, model.bins.bin_of(draws.steps), had).exp()
+            if draws.steps > 0:
+                log_wait = model.bins.log_wait(mass.log(), draws.steps)
+            moment = Moment(torch.tensor(ages[-1:]) + draws.steps * DAY, log_wait.float(), arguments[2])
+            p = model.log_codes(hidden, model.bins.bin_of(draws.steps), had, moment).exp()
         time, inside = ages[-1] + int(draws.steps) * DAY, bool(draws.inside)
         code, share = int(draw_codes(p, uniform("code", step))), float(p[0, members].double().sum())
         hit = inside and bool(members[code])
@@ -433,6 +440,24 @@ def test_codes_that_happen_once_never_recur() -> None:
         value = roll_out(model, histories, asked).value
         assert not value[2].any()
         assert value[0].any()
+
+
+def test_of_the_bins_of_a_code_measured_once_one_happens_on_a_path() -> None:
+    model = random_model(2, together=[3, 4, 5], context=128)
+    apart = random_model(2, context=128)
+    for one in (model, apart):
+        with torch.no_grad():
+            one.what.bias[7] -= 6.0
+    _, histories = random_world(2, "none")  # subjects 0 and 2 had one of them, 1 none
+    outcomes = torch.stack([torch.arange(8) == code for code in (3, 4, 5)])
+    asked = Question(outcomes, torch.tensor([8000 * DAY]), "mc", 7, 32, 60, 0, record=True)
+    most = []
+    for world in (model, apart):
+        found = roll_out_all(world, histories, asked)
+        numbers = [[int(np.isin(path.tokens, [3, 4, 5]).sum()) for path in one.trajectories] for one in found]
+        most.append([max(paths) for paths in numbers])
+    assert most[0] == [0, 1, 0]
+    assert min(most[1]) > 1
 
 
 @pytest.mark.parametrize("fusion", ["none", "prefix", "adapter", "cross_attention"])
