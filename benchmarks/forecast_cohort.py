@@ -17,15 +17,14 @@ from torch import Tensor
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import Task
 from proband.forecast.config import Estimator
-from proband.forecast.paths.question import outcome_matrix
-from proband.tokens.outcomes import outcome_tokens
 from proband.forecast.paths.histories import Histories, history_lengths, read_histories
-from proband.forecast.paths.question import Question, Trajectory
+from proband.forecast.paths.question import Question, Trajectory, outcome_matrix
 from proband.forecast.paths.rollout import roll_out
 from proband.forecast.risk import prediction_points
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
+from proband.tokens.outcomes import outcome_tokens
 
 
 @dataclass(frozen=True)

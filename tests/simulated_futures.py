@@ -15,12 +15,12 @@ from proband.ehr.meds import EXIT
 from proband.ehr.outcomes import Task
 from proband.evaluate.simulated.futures import Futures as FlatFutures
 from proband.forecast.config import ForecastConfig
-from proband.tokens.outcomes import outcome_tokens
 from proband.forecast.paths.question import Trajectory
 from proband.forecast.risk import Points, prediction_points
 from proband.forecast.trajectories import Futures, write_dataset, write_part
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
+from proband.tokens.outcomes import outcome_tokens
 from proband.tokens.stage import TokensConfig
 
 TASK = Task.model_validate(

@@ -12,14 +12,13 @@ import torch
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import load_task
 from proband.forecast.estimators import Risks, estimate, stacked
-from proband.forecast.paths.question import outcome_matrix
-from proband.tokens.outcomes import outcome_tokens
 from proband.forecast.paths.histories import Histories, history_lengths, read_histories
-from proband.forecast.paths.question import Question
+from proband.forecast.paths.question import Question, outcome_matrix
 from proband.forecast.paths.rollout import roll_out
 from proband.forecast.risk import prediction_points
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
+from proband.tokens.outcomes import outcome_tokens
 
 pytestmark = pytest.mark.slow
 

@@ -321,7 +321,7 @@ def test_scores_explain_less_of_the_liability_than_heritability(
     europeans = found.filter(pl.col("population") == "EUR")
     share = np.array([trait.heritability / getattr(trait, "stable", 1.0) for trait in TRAITS])
     bound = share[europeans["target"].to_numpy()]
-    # In standard errors of a squared correlation in some 1,700 people; the best scores come close to the bound.
+    # In standard errors of a squared correlation in some 1,700 people; the best come close to the bound.
     error = 2 * np.sqrt(bound / europeans["n"].to_numpy())
     z = (europeans["r2"].to_numpy() - bound) / error
     assert z.max() < 4, europeans[int(z.argmax())].row(0)

@@ -206,8 +206,11 @@ def command(
     ] = False,
     onset_epochs: Annotated[
         float,
-        typer.Option(help="Passes over the train split's dates to fit onset hazards.", rich_help_panel=ONSET),
-    ] = 1.0,
+        typer.Option(
+            help="Passes over the train split's dates for each network of the onset hazards.",
+            rich_help_panel=ONSET,
+        ),
+    ] = 0.5,
     onset_queries: Annotated[
         int, typer.Option(help="Dates per subject to fit onset hazards on.", rich_help_panel=ONSET)
     ] = 24,

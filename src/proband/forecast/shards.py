@@ -174,7 +174,7 @@ def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opene
     with one_thread():
         linear = {name: tables[name] for name in head.modalities if name in tables}
         queries = read_queries(model, store, tables, points.rows, points.start, linear)
-        device = head.task.device
+        device = head.bias.device
         query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
         log_ratio = head(query) if job.config.raw else head.calibrated(query)
         death = None if job.config.net else job.death_task

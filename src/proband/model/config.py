@@ -69,6 +69,7 @@ class OnsetConfig(BaseModel):
     width: int = Field(96, ge=1, description="Width of the network of summary, state, age and sex.")
     hidden: int = Field(128, ge=1, description="Width of its first layer.")
     rank: int = Field(48, ge=1, description="Size of a task's vector.")
+    num_networks: int = Field(1, ge=1, description="Networks whose log ratios are averaged.")
     linear: dict[str, int] = Field(
         default_factory=dict, description="Modalities with a linear term, and the number of their values."
     )

@@ -4,11 +4,13 @@ At a query (any date t within follow-up, the history read up to it) and for ever
 of a set of tokens, in bins b of the time ahead:
 
     log hazard_d(t + u) = log rate_d(age at t + u, sex) + g_{d,b(u)}
-    g_{d,b} = bias_{d,b} + <task_d, time_b(z)> + w_d x + sum over modalities of beta_d (standardised values)
+    g_{d,b} = bias_{d,b} + decay_b (w_d x + mean over networks of <task_d, time_b(z)>)
+              + sum over modalities of beta_d (standardised values)
 
 ``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's
-state, standardised; z a small network of x, age and sex. All but the rate starts at 0, so that the untrained
-head is the age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores.
+state, standardised; z a small network of x, age and sex; decay says how the record's effects fade with the
+time ahead, where those of scores stay. All but the rate starts at 0, so that the untrained head is the
+age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores.
 After MOTOR (Steinberg et al. 2024, arXiv 2301.03150); the offset and the linear modalities are ours.
 """
 
@@ -24,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from proband.core.incidence import OLDEST
-from proband.model.config import BIN_EDGES, ModelConfig
+from proband.model.config import BIN_EDGES, ModelConfig, OnsetConfig
 
 CALIBRATION_YEARS = 10.0
 """Cumulative hazards of so many years are calibrated."""
@@ -87,6 +89,10 @@ class OnsetHead(nn.Module):
     feature_sd: Tensor
     state_mean: Tensor
     state_sd: Tensor
+    linear: Tensor
+    state_linear: Tensor
+    bias: Tensor
+    decay: Tensor
     intercept: Tensor
     slope: Tensor
 
@@ -96,28 +102,22 @@ class OnsetHead(nn.Module):
         shape = config.onset
         self.config = shape
         tasks, features = len(shape.tasks), shape.num_features
-        self.inputs = nn.Parameter(torch.empty(features, shape.hidden).normal_(std=features**-0.5))
-        self.linear = nn.Parameter(torch.zeros(features, shape.num_named))
-        self.state_inputs = nn.Linear(config.dim, shape.hidden)
-        self.state_linear = nn.Linear(config.dim, shape.num_named, bias=False)
-        self.times = nn.Linear(_NUM_TIMES, shape.width)
-        self.join = nn.Linear(shape.hidden, shape.width)
-        self.norm = nn.RMSNorm(shape.width)
-        self.mlp = nn.Sequential(
-            nn.Linear(shape.width, 2 * shape.width), nn.SiLU(), nn.Linear(2 * shape.width, shape.width)
-        )
-        self.out_norm = nn.RMSNorm(shape.width)
-        self.time = nn.Linear(shape.width, NUM_BINS * shape.rank)
-        self.task = nn.Parameter(torch.zeros(tasks, shape.rank))
-        self.bias = nn.Parameter(torch.zeros(tasks, NUM_BINS))
-        nn.init.zeros_(self.state_linear.weight)
-        self.register_buffer("log_rate", torch.zeros(tasks, NUM_SEXES, OLDEST))
-        self.register_buffer("feature_mean", torch.zeros(features))
-        self.register_buffer("feature_sd", torch.ones(features))
-        self.register_buffer("state_mean", torch.zeros(config.dim))
-        self.register_buffer("state_sd", torch.ones(config.dim))
-        self.register_buffer("intercept", torch.zeros(tasks))
-        self.register_buffer("slope", torch.ones(tasks))
+        zeros, ones = torch.zeros, torch.ones
+        for name, value in {
+            "log_rate": zeros(tasks, NUM_SEXES, OLDEST),
+            "feature_mean": zeros(features),
+            "feature_sd": ones(features),
+            "state_mean": zeros(config.dim),
+            "state_sd": ones(config.dim),
+            "linear": zeros(features, shape.num_named),
+            "state_linear": zeros(config.dim, shape.num_named),
+            "bias": zeros(tasks, NUM_BINS),
+            "decay": ones(NUM_BINS),
+            "intercept": zeros(tasks),
+            "slope": ones(tasks),
+        }.items():
+            self.register_buffer(name, value)
+        self.networks = nn.ModuleList(OnsetNetwork(config.dim, shape) for _ in range(shape.num_networks))
         self.modalities = nn.ModuleDict({name: LinearModality(w, tasks) for name, w in shape.linear.items()})
 
     def forward(self, query: Query) -> Float[Tensor, "n tasks bins"]:
@@ -126,10 +126,41 @@ class OnsetHead(nn.Module):
         Args:
             query: What is known of each subject at its date.
         """
-        record, z = self._read(query)
-        log_ratio = self.bias + torch.einsum("nbr,tr->ntb", self._times(z), self.task)
-        flat = record + self._of_modalities(query)
-        return log_ratio + flat[:, :, None]
+        return self.bias + self.decay * self.of_record(query) + self.of_modalities(query)[:, :, None]
+
+    def of_record(self, query: Query) -> Float[Tensor, "n tasks bins"]:
+        """What record and state say, before it fades: linear terms and the mean of the networks."""
+        inputs = self.inputs(query)
+        of_networks = torch.stack([network(inputs, query) for network in self.networks])
+        return self.linear_terms(inputs)[:, :, None] + of_networks.mean(dim=0)
+
+    def inputs(self, query: Query) -> Inputs:
+        """The record summary and the state, standardised."""
+        state = F.rms_norm(query.state, query.state.shape[-1:])
+        state = ((state - self.state_mean) / self.state_sd).clamp(-_CLIP, _CLIP)
+        at_zero = (-self.feature_mean / self.feature_sd).clamp(-_CLIP, _CLIP)
+        mean, sd = self.feature_mean[query.features], self.feature_sd[query.features]
+        differ = ((query.values - mean) / sd).clamp(-_CLIP, _CLIP) - at_zero[query.features]
+        return Inputs(query.bounds, query.features, differ, at_zero, state)
+
+    def linear_terms(self, inputs: Inputs) -> Float[Tensor, "n tasks"]:
+        """The linear terms of the record; 0 for tasks without."""
+        linear = inputs.times(self.linear) + inputs.state @ self.state_linear
+        return F.pad(linear, (0, len(self.bias) - linear.shape[1]))
+
+    def of_modalities(self, query: Query) -> Float[Tensor, "n tasks"]:
+        """The linear terms of modalities; a modality that is not given gives 0."""
+        total = query.age.new_zeros(len(query.age), len(self.bias))
+        for name in self.modalities:
+            if name in query.modalities:
+                total = total + self.linear_of(name)(query.modalities[name])
+        return total
+
+    def linear_of(self, name: str) -> LinearModality:
+        """The linear term of a modality."""
+        found = self.modalities[name]
+        assert isinstance(found, LinearModality)
+        return found
 
     def calibrated(self, query: Query) -> Float[Tensor, "n tasks bins"]:
         """The log ratios after the calibration found on the tuning split.
@@ -145,42 +176,36 @@ class OnsetHead(nn.Module):
         self,
         age: Float[Tensor, " n"],
         female: Float[Tensor, " n"],
-        log_ratio: Float[Tensor, "n tasks bins"],
+        log_ratio: Float[Tensor, "n some bins"],
         years: float,
-    ) -> Float[Tensor, "n tasks"]:
-        """Log cumulative hazard over ``years`` from each date on, without death."""
-        until = torch.full((len(age), len(self.task)), years, dtype=age.dtype, device=age.device)
+    ) -> Float[Tensor, "n some"]:
+        """Log cumulative hazard of the first tasks over ``years`` from each date on, without death."""
+        until = torch.full(log_ratio.shape[:2], years, dtype=age.dtype, device=age.device)
         expected = self.expected(age, female, until)
         return (expected * log_ratio.exp()).sum(dim=-1).clamp(min=1e-12).log()
 
     def expected(
-        self, age: Float[Tensor, " n"], female: Float[Tensor, " n"], until: Float[Tensor, "n tasks"]
-    ) -> Float[Tensor, "n tasks bins"]:
-        """Cumulative incidence rate of age and sex in each bin of the time ahead, up to ``until`` years."""
+        self, age: Float[Tensor, " n"], female: Float[Tensor, " n"], until: Float[Tensor, "n some"]
+    ) -> Float[Tensor, "n some bins"]:
+        """Incidence of age and sex added up over each bin, up to ``until`` years, for the first tasks."""
         edges = torch.tensor([*BIN_EDGES, math.inf], dtype=torch.float64, device=age.device)
         at = age.double()[:, None, None] + torch.minimum(edges, until.double()[..., None].clamp(min=0))
         at = at.clamp(0, OLDEST - 1e-9)
         year = at.floor().long()
         rate = self.log_rate.double().exp()
         before = F.pad(rate.cumsum(-1), (1, 0))[..., :-1]
-        task = torch.arange(len(self.task), device=age.device)[:, None]
+        task = torch.arange(until.shape[1], device=age.device)[:, None]
         sex = sex_rows(female)[:, None, None]
         lived = before[task, sex, year] + (at - year) * rate[task, sex, year]
         return lived.diff(dim=-1).float()
 
     def log_rate_at(
-        self, age: Float[Tensor, "n tasks"], female: Float[Tensor, " n"]
-    ) -> Float[Tensor, "n tasks"]:
-        """Log incidence per year of each task at ages of its own."""
+        self, age: Float[Tensor, "n some"], female: Float[Tensor, " n"]
+    ) -> Float[Tensor, "n some"]:
+        """Log incidence per year of the first tasks, each at ages of its own."""
         year = age.double().clamp(0, OLDEST - 1e-9).long()
-        task = torch.arange(len(self.task), device=age.device)
+        task = torch.arange(age.shape[1], device=age.device)
         return self.log_rate[task, sex_rows(female)[:, None], year]
-
-    def linear_of(self, name: str) -> LinearModality:
-        """The linear term of a modality."""
-        found = self.modalities[name]
-        assert isinstance(found, LinearModality)
-        return found
 
     def standardise_with(self, features: tuple[Tensor, Tensor], state: tuple[Tensor, Tensor]) -> None:
         """Set mean and standard deviation of the inputs; a feature that does not vary counts nothing."""
@@ -188,37 +213,69 @@ class OnsetHead(nn.Module):
             getattr(self, f"{name}_mean").copy_(mean)
             getattr(self, f"{name}_sd").copy_(torch.where(sd > 0, sd.clamp(min=_LEAST_SD), torch.inf))
 
-    def _read(self, query: Query) -> tuple[Float[Tensor, "n tasks"], Float[Tensor, "n width"]]:
-        """The linear terms of the record, 0 for tasks without, and the network's state."""
-        state = F.rms_norm(query.state, query.state.shape[-1:])
-        state = ((state - self.state_mean) / self.state_sd).clamp(-_CLIP, _CLIP)
-        linear = self._features(query, self.linear) + self.state_linear(state)
+
+@dataclass(frozen=True)
+class Inputs:
+    """Standardised inputs of n queries; features are sparse.
+
+    Attributes:
+        bounds, features: As in :class:`Query`.
+        differ: What each feature that is not 0 differs from its standardised value at 0.
+        at_zero: Standardised values of features that are 0.
+        state: Standardised state.
+    """
+
+    bounds: Int[Tensor, " n_and_one"]
+    features: Int[Tensor, " entries"]
+    differ: Float[Tensor, " entries"]
+    at_zero: Float[Tensor, " features"]
+    state: Float[Tensor, "n dim"]
+
+    def times(
+        self, weights: Float[Tensor, "features columns"], drop: float = 0.0
+    ) -> Float[Tensor, "n columns"]:
+        """Features times weights, a share ``drop`` of the entries left out at random."""
+        differ = F.dropout(self.differ, drop) if drop else self.differ
+        return _sparse_product(self.bounds, self.features, differ, weights) + self.at_zero @ weights
+
+    def dense(self) -> Float[Tensor, "n features"]:
+        """All features."""
+        return _dense(self.bounds, self.features, self.differ, len(self.at_zero)) + self.at_zero
+
+
+class OnsetNetwork(nn.Module):
+    """What the linear terms miss: a small network of summary, state, age and sex, 0 before it is trained.
+
+    Args:
+        dim: Width of the state.
+        shape: Shape of the head.
+    """
+
+    def __init__(self, dim: int, shape: OnsetConfig) -> None:
+        super().__init__()
+        self.rank = shape.rank
+        features = torch.empty(shape.num_features, shape.hidden).normal_(std=shape.num_features**-0.5)
+        self.features = nn.Parameter(features)
+        self.state = nn.Linear(dim, shape.hidden)
+        self.times = nn.Linear(_NUM_TIMES, shape.width)
+        self.join = nn.Linear(shape.hidden, shape.width)
+        self.norm = nn.RMSNorm(shape.width)
+        self.mlp = nn.Sequential(
+            nn.Linear(shape.width, 2 * shape.width), nn.SiLU(), nn.Linear(2 * shape.width, shape.width)
+        )
+        self.out_norm = nn.RMSNorm(shape.width)
+        self.time = nn.Linear(shape.width, NUM_BINS * shape.rank)
+        self.task = nn.Parameter(torch.zeros(len(shape.tasks), shape.rank))
+        self.bias = nn.Parameter(torch.zeros(len(shape.tasks), NUM_BINS))
+
+    def forward(self, inputs: Inputs, query: Query) -> Float[Tensor, "n tasks bins"]:
+        """Its part of the log ratios."""
         drop = _DROP_INPUT if self.training else 0.0
-        first = self._features(query, self.inputs, drop) + self.state_inputs(F.dropout(state, drop))
+        first = inputs.times(self.features, drop) + self.state(F.dropout(inputs.state, drop))
         z = self.join(F.silu(first)) + self.times(_time_inputs(query))
         z = self.out_norm(z + self.mlp(self.norm(z)))
-        return F.pad(linear, (0, len(self.task) - linear.shape[1])), z
-
-    def _times(self, z: Float[Tensor, "n width"]) -> Float[Tensor, "n bins rank"]:
-        return self.time(z).unflatten(-1, (NUM_BINS, self.config.rank))
-
-    def _features(
-        self, query: Query, weights: Float[Tensor, "features columns"], drop: float = 0.0
-    ) -> Float[Tensor, "n columns"]:
-        """Standardised features times weights: what features of 0 give, and what the others differ by."""
-        at_zero = (-self.feature_mean / self.feature_sd).clamp(-_CLIP, _CLIP)
-        mean, sd = self.feature_mean[query.features], self.feature_sd[query.features]
-        differ = ((query.values - mean) / sd).clamp(-_CLIP, _CLIP) - at_zero[query.features]
-        if drop:
-            differ = F.dropout(differ, drop)
-        return _sparse_product(query.bounds, query.features, differ, weights) + at_zero @ weights
-
-    def _of_modalities(self, query: Query) -> Float[Tensor, "n tasks"]:
-        total = query.age.new_zeros(len(query.age), len(self.task))
-        for name in self.modalities:
-            if name in query.modalities:
-                total = total + self.linear_of(name)(query.modalities[name])
-        return total
+        times = self.time(z).unflatten(-1, (NUM_BINS, self.rank))
+        return self.bias + torch.einsum("nbr,tr->ntb", times, self.task)
 
 
 class LinearModality(nn.Module):
@@ -279,8 +336,17 @@ def _sparse_product(
     """Sparse rows times a matrix."""
     if len(weights) > _DENSE_FEATURES:
         return F.embedding_bag(features, weights, bounds[:-1], mode="sum", per_sample_weights=values)
+    return _dense(bounds, features, values, len(weights)) @ weights
+
+
+def _dense(
+    bounds: Int[Tensor, " n_and_one"],
+    features: Int[Tensor, " entries"],
+    values: Float[Tensor, " entries"],
+    num_features: int,
+) -> Float[Tensor, "n features"]:
+    """Sparse rows with their zeros."""
     sizes = bounds.diff()
     row = torch.repeat_interleave(torch.arange(len(sizes), device=features.device), sizes)
-    dense = values.new_zeros(len(sizes) * len(weights))
-    dense = dense.index_add(0, row * len(weights) + features, values)
-    return dense.view(len(sizes), -1) @ weights
+    found = values.new_zeros(len(sizes) * num_features)
+    return found.index_add(0, row * num_features + features, values).view(len(sizes), -1)

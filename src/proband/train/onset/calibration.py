@@ -29,14 +29,13 @@ def calibrate(head: OnsetHead, tuning: Part, device: torch.device) -> None:
     for begin in range(0, len(tuning), _JUDGED_AT_ONCE):
         chosen = torch.arange(begin, min(begin + _JUDGED_AT_ONCE, len(tuning))).numpy()
         query, followed = tuning.batch(chosen, device)
-        log_ratio = head(query)
-        found = expected_and_happened(head, query, log_ratio, followed)
-        log_total.append(head.log_expected(query.age, query.female, log_ratio, CALIBRATION_YEARS)[:, :named])
-        expected.append(found[0][:, :named])
-        happened.append(found[1][:, :named].float())
-    per_subject = len(tuning) / len(set(tuning.queries.rows.tolist()))
+        log_ratio = head(query)[:, :named]
+        found = expected_and_happened(head, query, log_ratio, followed.first(named))
+        log_total.append(head.log_expected(query.age, query.female, log_ratio, CALIBRATION_YEARS))
+        expected.append(found[0])
+        happened.append(found[1].float())
     total, mean, onsets = (torch.cat(parts).double().cpu() for parts in (log_total, expected, happened))
-    intercept, slope = fit_calibration(total, mean, onsets, per_subject)
+    intercept, slope = fit_calibration(total, mean, onsets, tuning.per_subject)
     head.intercept[:named] = intercept.to(head.intercept)
     head.slope[:named] = slope.to(head.slope)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Int
+from torch import Tensor, nn
 
+from proband.core.progress import track
 from proband.core.seeds import generator, name_key
 from proband.model.onset import OnsetHead, Query
 from proband.train.config import OnsetOptions
@@ -22,10 +24,8 @@ _BETAS = (0.9, 0.98)
 _FINAL_SHARE = 0.05
 _WARM_UP = 0.03
 _CLIP_NORM = 1.0
-_LINEAR_RATE = 0.2
-"""Linear terms learn at this share of the rate: each moves few risks and is seldom asked."""
 _JUDGED_AT_ONCE = 2048
-_EVALUATIONS_PER_PASS = 2
+_EVALUATIONS = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.queries)
+
+    @property
+    def per_subject(self) -> float:
+        """Dates per subject in the mean: each counts as one over it, so that priors meet subjects."""
+        return len(self) / len(self.followed.first)
 
     def batch(self, index: Int[np.ndarray, " some"], device: torch.device) -> tuple[Query, Outcomes]:
         """Some of them, on ``device``."""
@@ -61,7 +66,7 @@ def standardise(head: OnsetHead, queries: Queries) -> None:
     head.standardise_with(summary, (state.mean(dim=0), state.std(dim=0, correction=0)))
 
 
-def fit_head(
+def fit_networks(
     head: OnsetHead,
     train: Part,
     tuning: Part,
@@ -70,32 +75,57 @@ def fit_head(
     device: torch.device,
     report: Callable[[dict[str, float]], None],
 ) -> float:
-    """Fit the head; it is left with the weights of the best tuning loss.
+    """Fit the networks one after another, each beside the linear terms alone, with draws of its own.
 
     Args:
-        head: Standardised, untrained.
+        head: Standardised, its linear terms fitted. Left with each network's weights of the best tuning loss.
         train, tuning: Queries.
         options: Recipe.
         seed: Of order and dropout.
         device: Where the head is.
-        report: Takes the values of each evaluation: ``epoch``, ``train``, ``tuning`` (nats per query).
+        report: Takes the values of each evaluation: ``network``, ``epoch``, ``train``, ``tuning`` (nats per
+            date).
 
     Returns:
-        The best tuning loss, nats per query.
+        The tuning loss of all networks together, nats per date.
     """
-    optimizer = _optimizer(head, options)
-    best, best_loss = copy.deepcopy(head.state_dict()), mean_loss(head, tuning, device)
+    networks = head.networks
+    for number, network in enumerate(networks):
+        head.networks = nn.ModuleList([network])
+        say = functools.partial(_report, report, number)
+        _fit_network(head, train, tuning, options, name_key("onset network", seed, number), device, say)
+    head.networks = networks
+    return mean_loss(head, tuning, device)
+
+
+def _report(report: Callable[[dict[str, float]], None], number: int, values: dict[str, float]) -> None:
+    report({"network": float(number)} | values)
+
+
+def _fit_network(
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    options: OnsetOptions,
+    seed: int,
+    device: torch.device,
+    report: Callable[[dict[str, float]], None],
+) -> None:
+    """AdamW on the network of ``head``, its only one, by the loss of all tasks."""
+    network = head.networks[0]
+    optimizer = _optimizer(network, options)
+    best, best_loss = copy.deepcopy(network.state_dict()), mean_loss(head, tuning, device)
     report({"epoch": 0.0, "tuning": best_loss})
     steps = max(1, math.ceil(len(train) / options.batch_queries))
     last = math.ceil(options.epochs * steps)
-    every, seen, num_worse = max(1, steps // _EVALUATIONS_PER_PASS), [0.0, 0], 0
+    every, seen, num_worse = max(1, last // _EVALUATIONS), [0.0, 0], 0
     order = np.zeros(0, dtype=np.int64)
-    for step in range(last):
+    for step in track(range(last), "Fitting onset hazards", last):
         if step % steps == 0:
             order = generator(seed, "onset order", step // steps).permutation(len(train))
         chosen = np.sort(order[(step % steps) * options.batch_queries :][: options.batch_queries])
         for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * group["scale"] * _schedule(step / last)
+            group["lr"] = options.learning_rate * _schedule(step / last)
         torch.manual_seed(name_key("onset dropout", seed, step))
         seen[0] += _step(head, optimizer, *train.batch(chosen, device))
         seen[1] += 1
@@ -105,57 +135,47 @@ def fit_head(
             seen = [0.0, 0]
             num_worse = 0 if loss < best_loss else num_worse + 1
             if loss < best_loss:
-                best, best_loss = copy.deepcopy(head.state_dict()), loss
+                best, best_loss = copy.deepcopy(network.state_dict()), loss
             elif num_worse >= options.patience:
                 break
-    head.load_state_dict(best)
-    return best_loss
+    network.load_state_dict(best)
 
 
 def _step(head: OnsetHead, optimizer: torch.optim.Optimizer, query: Query, followed: Outcomes) -> float:
-    """One step; returns the loss of the named tasks, nats per query."""
+    """One step; returns the loss of the named tasks, nats per date."""
     head.train()
     optimizer.zero_grad(set_to_none=True)
     losses = negative_log_likelihood(head, query, head(query), followed) / len(query.age)
     losses.sum().backward()
-    torch.nn.utils.clip_grad_norm_(head.parameters(), _CLIP_NORM)
+    torch.nn.utils.clip_grad_norm_(head.networks.parameters(), _CLIP_NORM)
     optimizer.step()
     return float(losses[: head.config.num_named].sum().detach())
 
 
 @torch.no_grad()
-def mean_loss(head: OnsetHead, part: Part, device: torch.device) -> float:
-    """Loss of the named tasks, nats per query; the head is left in evaluation mode."""
-    return float(task_losses(head, part, device)[: head.config.num_named].sum())
-
-
-@torch.no_grad()
-def task_losses(
+def mean_loss(
     head: OnsetHead,
     part: Part,
     device: torch.device,
     log_ratios: Callable[[Query], Tensor] | None = None,
-) -> Float[Tensor, " tasks"]:
-    """Loss of every task, nats per query, of the head's log ratios or of others made of a query."""
+) -> float:
+    """Loss of the named tasks, nats per date, of the head's log ratios or of others made of a query.
+
+    The head is left in evaluation mode.
+    """
     head.eval()
-    total = torch.zeros(len(head.task), dtype=torch.float64)
+    named, total = head.config.num_named, 0.0
     for query, followed in part.batches(_JUDGED_AT_ONCE, device):
-        found = negative_log_likelihood(head, query, (log_ratios or head)(query), followed)
-        total += found.double().cpu()
+        log_ratio = (log_ratios or head)(query)[:, :named]
+        total += float(negative_log_likelihood(head, query, log_ratio, followed.first(named)).sum())
     return total / len(part)
 
 
-def _optimizer(head: OnsetHead, options: OnsetOptions) -> torch.optim.AdamW:
-    linear = {"linear", "state_linear.weight"}
-    named = dict(head.named_parameters())
-    flat = [item for name, item in named.items() if name in linear]
-    wide = [item for name, item in named.items() if name not in linear and item.ndim >= 2]
-    rest = [item for name, item in named.items() if name not in linear and item.ndim < 2]
-    decay = options.weight_decay
+def _optimizer(network: nn.Module, options: OnsetOptions) -> torch.optim.AdamW:
+    parameters = list(network.parameters())
     groups = [
-        {"params": flat, "scale": _LINEAR_RATE, "weight_decay": decay},
-        {"params": wide, "scale": 1.0, "weight_decay": decay},
-        {"params": rest, "scale": 1.0, "weight_decay": 0.0},
+        {"params": [item for item in parameters if item.ndim >= 2], "weight_decay": options.weight_decay},
+        {"params": [item for item in parameters if item.ndim < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=options.learning_rate, betas=_BETAS)
 

@@ -29,6 +29,10 @@ class Outcomes(NamedTuple):
     until: Float[Tensor, "n tasks"]
     happened: Bool[Tensor, "n tasks"]
 
+    def first(self, number: int) -> Outcomes:
+        """Of the first tasks alone."""
+        return Outcomes(self.until[:, :number], self.happened[:, :number])
+
 
 @dataclass(frozen=True)
 class FollowUp:
@@ -57,25 +61,33 @@ class FollowUp:
 
 
 def expected_and_happened(
-    head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n tasks bins"], followed: Outcomes
-) -> tuple[Float[Tensor, "n tasks"], Bool[Tensor, "n tasks"]]:
-    """Cumulative hazard over the follow-up of each date, and whether the onset came."""
-    expected = head.expected(query.age, query.female, followed.until)
-    return (expected * log_ratio.clamp(max=_MOST_LOG_RATIO).exp()).sum(dim=-1), followed.happened
+    head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n some bins"], followed: Outcomes
+) -> tuple[Float[Tensor, "n some"], Bool[Tensor, "n some"]]:
+    """Cumulative hazard over the follow-up of each date, and whether the onset came, for the first tasks."""
+    return _expected(head, query, log_ratio, followed).sum(dim=-1), followed.happened
+
+
+def _expected(
+    head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n some bins"], followed: Outcomes
+) -> Float[Tensor, "n some bins"]:
+    ratio = log_ratio.clamp(max=_MOST_LOG_RATIO).exp()
+    return head.expected(query.age, query.female, followed.until) * ratio
+
+
+def bins_of(followed: Outcomes) -> Int[Tensor, "n some"]:
+    """Bin of the end of each follow-up; an onset at an edge ends the bin before it."""
+    return torch.bucketize(followed.until.contiguous(), torch.tensor(BIN_EDGES[1:], device=followed.until.device))
 
 
 def negative_log_likelihood(
-    head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n tasks bins"], followed: Outcomes
+    head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n some bins"], followed: Outcomes
 ) -> Float[Tensor, " tasks"]:
     """−log likelihood of each task, summed over dates, in nats; time in years.
 
     sum over bins of (cumulative rate exp(g)) − (log rate + g) at the onset; exposure ends at onset, death
     and the end of follow-up.
     """
-    total = expected_and_happened(head, query, log_ratio, followed)[0].sum(dim=0)
-    log_ratio = log_ratio.clamp(max=_MOST_LOG_RATIO)
-    edges = torch.tensor(BIN_EDGES[1:], device=log_ratio.device)
-    bins = torch.bucketize(followed.until, edges)  # an onset at an edge ends the bin before it
-    at_onset = log_ratio.gather(2, bins[..., None])[..., 0]
+    total = _expected(head, query, log_ratio, followed).sum(dim=(0, 2))
+    at_onset = log_ratio.clamp(max=_MOST_LOG_RATIO).gather(2, bins_of(followed)[..., None])[..., 0]
     rate = head.log_rate_at(query.age[:, None] + followed.until, query.female)
     return total - ((at_onset + rate) * followed.happened).sum(dim=0)

@@ -57,7 +57,7 @@ def _standardise(head: OnsetHead, train: Part) -> None:
 
 @torch.no_grad()
 def _counts(head: OnsetHead, part: Part, device: torch.device) -> Counts:
-    """Onsets and exposures of subjects, means over their dates, by the measurements that these read."""
+    """Onsets and exposures of subjects, added up over their dates, by the measurements that these read."""
     queries = part.queries
     index = np.stack(
         [measurements_at(table, queries.rows, queries.minutes) for table in queries.tables.values()]
@@ -65,14 +65,14 @@ def _counts(head: OnsetHead, part: Part, device: torch.device) -> Counts:
     keys = np.vstack([queries.rows, index])
     _, first, own = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     own = own.reshape(-1)
-    weight = 1 / np.bincount(queries.rows)[queries.rows]
-    num_tasks = len(head.task)
+    share = 1 / part.per_subject
+    num_tasks = len(head.bias)
     onsets, exposure = (torch.zeros(len(first), num_tasks, dtype=torch.float64) for _ in range(2))
     for begin in range(0, len(part), _JUDGED_AT_ONCE):
         chosen = np.arange(begin, min(begin + _JUDGED_AT_ONCE, len(part)))
         query, followed = part.batch(chosen, device)
         expected, happened = expected_and_happened(head, query, head(query), followed)
-        rows, share = torch.from_numpy(own[chosen]), torch.from_numpy(weight[chosen])[:, None]
+        rows = torch.from_numpy(own[chosen])
         onsets.index_add_(0, rows, happened.cpu().double() * share)
         exposure.index_add_(0, rows, expected.cpu().double() * share)
     parts = [_inputs(head, part, name, first) for name in head.modalities]
@@ -81,4 +81,4 @@ def _counts(head: OnsetHead, part: Part, device: torch.device) -> Counts:
 
 def _inputs(head: OnsetHead, part: Part, name: str, index: np.ndarray) -> Float[Tensor, "n width"]:
     values = part.queries.batch(index).modalities[name]
-    return head.linear_of(name).standardised(values.to(head.task.device)).cpu()
+    return head.linear_of(name).standardised(values.to(head.bias.device)).cpu()

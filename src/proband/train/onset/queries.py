@@ -74,18 +74,32 @@ class Queries:
 def draw_dates(
     store: TokenStore, rows: Int64[np.ndarray, " rows"], per_subject: int, seed: int, name: str
 ) -> tuple[Int64[np.ndarray, " queries"], Int64[np.ndarray, " queries"]]:
-    """Dates uniform over each subject's follow-up; who has none is left out.
+    """Dates uniform over the person-time of all subjects' follow-up.
 
-    Drawn at events instead, people would be asked about when they fall ill, and risks come out too low.
+    As many for each subject instead would count the person-time of those who die or leave early more than
+    once: deaths then come out far too frequent. Drawn at events, people would be asked about when they fall
+    ill, and risks come out too low.
+
+    Args:
+        store: The records.
+        rows: Subjects; who has no follow-up gets no date.
+        per_subject: Dates per subject in the mean.
+        seed: Seed of the draws.
+        name: Name of their stream.
 
     Returns:
         Rows of the store and ages in minutes, a subject's together.
     """
-    rows = rows[store.exit[rows] > store.entry[rows]]
-    share = generator(seed, "onset queries", name).random((len(rows), per_subject))
+    rows = rows[store.exit[rows] > store.entry[rows]].astype(np.int64)
     entry, exit_ = store.entry[rows].astype(np.int64), store.exit[rows].astype(np.int64)
-    minutes = entry[:, None] + (share * (exit_ - entry)[:, None]).astype(np.int64)
-    return np.repeat(rows, per_subject).astype(np.int64), minutes.reshape(-1)
+    ends = np.cumsum(exit_ - entry)
+    if not len(rows):
+        return rows, rows
+    number = per_subject * len(rows)
+    share = (np.arange(number) + generator(seed, "onset queries", name).random(number)) / number
+    at = np.minimum((share * ends[-1]).astype(np.int64), ends[-1] - 1)
+    own = np.searchsorted(ends, at, side="right")
+    return rows[own], exit_[own] - (ends[own] - at)
 
 
 def read_queries(

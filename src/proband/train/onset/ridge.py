@@ -18,9 +18,9 @@ _MEMORY = 10
 _GRADIENT = 1e-3
 _MOST = 20.0
 """Linear predictors are cut here, so that a bad trial step stays finite."""
-_WIDTHS = (0.01, 0.02, 0.04, 0.08, 0.16)
+_WIDTHS = (0.01, 0.02, 0.04)
 """Standard deviations of the ridge's coefficients that are tried, log hazard ratios."""
-_PENALTIES = (0.1, 0.3, 1.0, 3.0)
+_PENALTIES = (0.3, 0.6, 1.2)
 _ROUNDS = 3
 _LEAST_EFFECT = 0.005
 """Effects well below this count as none: the penalty stops rising."""

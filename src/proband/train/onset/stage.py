@@ -16,10 +16,12 @@ from proband.tokens.modality import ModalityTable
 from proband.tokens.summary import SummaryLayout
 from proband.train.config import TrainConfig
 from proband.train.onset.calibration import calibrate
-from proband.train.onset.fit import Part, fit_head, mean_loss, standardise, task_losses
+from proband.train.onset.decay import fit_decay
+from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
 from proband.train.onset.linear import fit_linear
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
 from proband.train.onset.rates import log_rates
+from proband.train.onset.record import fit_record
 from proband.train.onset.tasks import Tasks
 
 
@@ -28,8 +30,9 @@ class OnsetResult:
     """How the fit went.
 
     Attributes:
-        losses: Tuning loss of the named tasks, nats per date: of the age-sex table (``age_sex``), of the
-            record (``record``), with the linear terms of modalities (``with_modalities``), and calibrated.
+        losses: Tuning loss of the named tasks, nats per date, after each step: ``age_sex`` the table alone,
+            ``linear`` the record's linear terms, ``networks``, ``decay`` of both with the time ahead,
+            ``modalities`` their linear terms, and ``calibrated``.
         notes: What was chosen for the linear terms.
     """
 
@@ -58,29 +61,37 @@ def fit_onset(
         report: Takes the values of each evaluation.
     """
     torch.manual_seed(config.seed)
-    head = attach_head(model, store, tables, tasks)
+    head = attach_head(model, store, tables, tasks, config.onset.networks)
     model.to(device).eval()
     train, tuning = (read_part(model, store, tables, split, config) for split in ("train", "tuning"))
     standardise(head, train.queries)
     losses = {"age_sex": mean_loss(head, tuning, device)}
-    losses["record"] = fit_head(head, train, tuning, config.onset, config.seed, device, report)
-    notes = fit_linear(head, train, tuning, device)
-    if notes:
-        losses["with_modalities"] = mean_loss(head, tuning, device)
+    notes = fit_record(head, train, tuning, device)
+    losses["linear"] = mean_loss(head, tuning, device)
+    losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
+    fit_decay(head, train, tuning, device)
+    losses["decay"] = mean_loss(head, tuning, device)
+    if tables:
+        notes |= fit_linear(head, train, tuning, device)
+        losses["modalities"] = mean_loss(head, tuning, device)
     calibrate(head, tuning, device)
-    named = task_losses(head, tuning, device, head.calibrated)[: tasks.num_named]
-    losses["calibrated"] = float(named.sum())
+    losses["calibrated"] = mean_loss(head, tuning, device, head.calibrated)
     return OnsetResult(losses, notes)
 
 
 def attach_head(
-    model: Proband, store: TokenStore, tables: Mapping[str, ModalityTable], tasks: Tasks
+    model: Proband,
+    store: TokenStore,
+    tables: Mapping[str, ModalityTable],
+    tasks: Tasks,
+    num_networks: int = 1,
 ) -> OnsetHead:
     """A head that is the age-sex table of the train split."""
     shape = OnsetConfig(
         tasks=tasks.tasks,
         num_named=tasks.num_named,
         num_features=SummaryLayout.of(store.vocabulary).num_features,
+        num_networks=num_networks,
         linear={name: table.values.shape[1] for name, table in tables.items()},
     )
     head = model.attach_onset(shape)
