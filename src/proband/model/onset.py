@@ -8,9 +8,9 @@ of a set of tokens, in bins b of the time ahead:
               + sum over modalities of beta_d (standardised values)
 
 ``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's
-state, standardised; z a small network of x, age and sex; decay says how the record's effects fade with the
-time ahead, where those of scores stay. All but the rate starts at 0, so that the untrained head is the
-age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores.
+state, standardised; z a small network of the summary, age and sex; decay says how the record's effects fade
+with the time ahead, where those of scores stay. All but the rate starts at 0, so that the untrained head is
+the age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores.
 After MOTOR (Steinberg et al. 2024, arXiv 2301.03150); the offset and the linear modalities are ours.
 """
 
@@ -117,7 +117,7 @@ class OnsetHead(nn.Module):
             "slope": ones(tasks),
         }.items():
             self.register_buffer(name, value)
-        self.networks = nn.ModuleList(OnsetNetwork(config.dim, shape) for _ in range(shape.num_networks))
+        self.networks = nn.ModuleList(OnsetNetwork(shape) for _ in range(shape.num_networks))
         self.modalities = nn.ModuleDict({name: LinearModality(w, tasks) for name, w in shape.linear.items()})
 
     def forward(self, query: Query) -> Float[Tensor, "n tasks bins"]:
@@ -244,19 +244,20 @@ class Inputs:
 
 
 class OnsetNetwork(nn.Module):
-    """What the linear terms miss: a small network of summary, state, age and sex, 0 before it is trained.
+    """What the linear terms miss: a small network of summary, age and sex, 0 before it is trained.
+
+    It does not read the trunk's state, by which it would know train subjects one by one.
 
     Args:
-        dim: Width of the state.
         shape: Shape of the head.
     """
 
-    def __init__(self, dim: int, shape: OnsetConfig) -> None:
+    def __init__(self, shape: OnsetConfig) -> None:
         super().__init__()
         self.rank = shape.rank
         features = torch.empty(shape.num_features, shape.hidden).normal_(std=shape.num_features**-0.5)
         self.features = nn.Parameter(features)
-        self.state = nn.Linear(dim, shape.hidden)
+        self.first_bias = nn.Parameter(torch.zeros(shape.hidden))
         self.times = nn.Linear(_NUM_TIMES, shape.width)
         self.join = nn.Linear(shape.hidden, shape.width)
         self.norm = nn.RMSNorm(shape.width)
@@ -271,8 +272,9 @@ class OnsetNetwork(nn.Module):
     def forward(self, inputs: Inputs, query: Query) -> Float[Tensor, "n tasks bins"]:
         """Its part of the log ratios."""
         drop = _DROP_INPUT if self.training else 0.0
-        first = inputs.times(self.features, drop) + self.state(F.dropout(inputs.state, drop))
-        z = self.join(F.silu(first)) + self.times(_time_inputs(query))
+        z = self.join(F.silu(inputs.times(self.features, drop) + self.first_bias)) + self.times(
+            _time_inputs(query)
+        )
         z = self.out_norm(z + self.mlp(self.norm(z)))
         times = self.time(z).unflatten(-1, (NUM_BINS, self.rank))
         return self.bias + torch.einsum("nbr,tr->ntb", times, self.task)

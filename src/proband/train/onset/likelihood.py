@@ -76,7 +76,9 @@ def _expected(
 
 def bins_of(followed: Outcomes) -> Int[Tensor, "n some"]:
     """Bin of the end of each follow-up; an onset at an edge ends the bin before it."""
-    return torch.bucketize(followed.until.contiguous(), torch.tensor(BIN_EDGES[1:], device=followed.until.device))
+    return torch.bucketize(
+        followed.until.contiguous(), torch.tensor(BIN_EDGES[1:], device=followed.until.device)
+    )
 
 
 def negative_log_likelihood(
