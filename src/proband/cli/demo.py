@@ -108,6 +108,7 @@ def _model(out: Path, name: str, fusion: str, minutes: float, paths: int, seed: 
         out / "tokens",
         out / f"model_{folder}",
         genome=scores,
+        tasks=[out / "biobank" / "task.yaml"],
         config=validated(TrainConfig, fusion=fusion, minutes=minutes, batch_tokens=BATCH_TOKENS, seed=seed),
         overwrite=overwrite,
     )
