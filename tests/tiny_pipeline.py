@@ -46,9 +46,7 @@ def build(root: Path) -> None:
     (root / "task.yaml").write_text(TASK, encoding="utf-8")
     onset = OnsetOptions(queries=8, networks=1)
     small = TrainConfig(depth=1, dim=32, num_heads=2, epochs=0.5, context=128, fusion="prefix", onset=onset)
-    train(
-        root / "tokens", root / "model", genome=root / "genome", tasks=[root / "task.yaml"], config=small
-    )
+    train(root / "tokens", root / "model", genome=root / "genome", tasks=[root / "task.yaml"], config=small)
     forecast(
         root / "model",
         root / "tokens",
