@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -115,8 +117,7 @@ def test_expected_is_the_integral_of_the_rate() -> None:
             lived = start + ahead < OLDEST  # beyond, nobody is
             rate = rates[task, side, np.minimum((start + ahead).astype(int), OLDEST - 1)] * lived
             expected = [
-                rate[(ahead >= low) & (ahead < high)].sum() * step
-                for low, high in zip(edges[:-1], edges[1:], strict=True)
+                rate[(ahead >= low) & (ahead < high)].sum() * step for low, high in itertools.pairwise(edges)
             ]
             assert found[row, task] == pytest.approx(expected, abs=1e-4)
 
