@@ -28,8 +28,8 @@ from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
 from proband.ehr import ehr
 from proband.evaluate import evaluate
-from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
-from proband.evaluate.discrimination import auroc_and_auprc, rank
+from proband.evaluate.censoring import CASE
+from proband.evaluate.gain import PairedRisks
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.genome import AncestryConfig, AncestryInputs, genome
@@ -126,16 +126,14 @@ class Judged:
 
     Attributes:
         metrics: As `proband evaluate` writes them.
-        rows: Per outcome a frame of the labels with a column of risks for each model, and visits.
-        replicates: Bootstrap weights of subjects, the sample itself first.
-        subjects: Subject of each column of ``replicates``.
-        seconds: Training time of each model.
+        paired: Risks of all models for the same people.
+        fifths: Fifth of visits in the year before the prediction, by subject.
+        seconds: CPU seconds of training of each model.
     """
 
     metrics: pl.DataFrame
-    rows: dict[str, pl.DataFrame]
-    replicates: np.ndarray
-    subjects: np.ndarray
+    paired: PairedRisks
+    fifths: pl.DataFrame
     seconds: dict[str, float]
 
     @classmethod
@@ -143,38 +141,17 @@ class Judged:
         """Join risks, labels and visits."""
         results = folder / "results"
         metrics = pl.read_parquet(results / "metrics.parquet").filter(pl.col("horizon_years") == HORIZON)
-        files = [*(path / "risk.parquet" for path in risks), truth, *_baselines(results)]
-        key = ["subject_id", "prediction_time", "outcome"]
-        table = pl.concat(
-            pl.read_parquet(file, columns=[*key, "horizon_years", "model", "risk"]).filter(
-                pl.col("horizon_years") == HORIZON
-            )
-            for file in files
-        )
-        wide = table.pivot(on="model", index=key, values="risk")
-        labels = pl.read_parquet(results / "labels.parquet").filter(pl.col("split") == "held_out")
-        joined = labels.join(wide, on=key, how="inner").join(
-            visits(folder / "tokens", labels), on=["subject_id", "prediction_time"]
-        )
-        rows = {str(name[0]): part for name, part in joined.partition_by("outcome", as_dict=True).items()}
-        subjects = joined["subject_id"].unique().sort().to_numpy()
-        random = generator(seed, "headline bootstrap")
-        drawn = random.multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), bootstrap)
-        replicates = np.vstack([np.ones(len(subjects)), drawn])
+        files = [*(path / "risk.parquet" for path in risks), truth]
+        paired = PairedRisks.read(results, files, HORIZON, bootstrap, seed)
         seconds = {
             path.stem.removeprefix("seconds_"): pl.read_json(path)["train_cpu_seconds"][0]
             for path in folder.glob("seconds_*.json")
         }
-        return cls(metrics, rows, replicates, subjects, seconds)
+        return cls(metrics, paired, fifths_of_visits(folder / "tokens", paired), seconds)
 
     def chosen(self, least: int) -> list[str]:
-        """Outcomes with so many cases by the horizon that every model has risks of, most cases first."""
-        wanted = [EHR, PGS, PERMUTED, AGE_SEX, BOOSTING, BOOSTING_PGS]
-        number = {}
-        for name, rows in self.rows.items():
-            if all(model in rows.columns and not rows[model].null_count() for model in wanted):
-                number[name] = int((self._status(rows) == CASE).sum())
-        return [name for name in sorted(number, key=lambda one: -number[one]) if number[name] >= least]
+        """Outcomes with so many cases that every model has risks of, most cases first."""
+        return self.paired.with_cases(least, [EHR, PGS, PERMUTED, AGE_SEX, BOOSTING, BOOSTING_PGS])
 
     def outcomes(self) -> pl.DataFrame:
         """AUROC, O/E and slope of every model by outcome, with censoring weights."""
@@ -194,7 +171,7 @@ class Judged:
             self._gain("mean AUROC, EHR+PGS - EHR", chosen, PGS, EHR, 0.0, strict=True),
             self._gain("mean AUROC, EHR+PGS - LightGBM with PGS", chosen, PGS, BOOSTING_PGS, None),
             self._gain("AUROC of type 2 diabetes, EHR+PGS - EHR", [T2D], PGS, EHR, 0.02),
-            self._gain("AUPRC of type 2 diabetes, EHR+PGS - EHR", [T2D], PGS, EHR, None, of=1),
+            self._gain("AUPRC of type 2 diabetes, EHR+PGS - EHR", [T2D], PGS, EHR, None, metric="auprc"),
             self._gain("mean AUROC, EHR+permuted PGS - EHR", chosen, PERMUTED, EHR, None, null=True),
         ]
         for model in (EHR, PGS):
@@ -213,21 +190,19 @@ class Judged:
 
     def _gain(
         self, name: str, outcomes: Sequence[str], model: str, other: str, aim: float | None,
-        *, of: int = 0, strict: bool = False, null: bool = False,
+        *, metric: str = "auroc", strict: bool = False, null: bool = False,
     ) -> dict[str, object]:  # fmt: skip
-        """Mean difference over outcomes with its bootstrap interval; ``of`` 0 is AUROC, 1 AUPRC."""
-        by_outcome = [self._areas(one, model)[of] - self._areas(one, other)[of] for one in outcomes]
-        gain = np.mean(by_outcome, axis=0)
-        low, high = np.nanquantile(gain[1:], [0.025, 0.975])
+        """Mean difference over outcomes with its bootstrap interval."""
+        value, low, high, _ = self.paired.gain(outcomes, model, other, metric)
         if null:
-            return _bar(name, gain[0], (low, high), "interval holds 0", low <= 0 <= high)
+            return _bar(name, value, (low, high), "interval holds 0", low <= 0 <= high)
         if aim is None:
-            return _bar(name, gain[0], (low, high), "", None)
+            return _bar(name, value, (low, high), "", None)
         text = "> 0, interval above 0" if strict else f">= {aim:+.3f}"
-        return _bar(name, gain[0], (low, high), text, bool(low > 0) if strict else bool(gain[0] >= aim))
+        return _bar(name, value, (low, high), text, low > 0 if strict else value >= aim)
 
     def _worst(self, outcomes: Sequence[str]) -> dict[str, object]:
-        gains = {one: self._areas(one, EHR)[0][0] - self._areas(one, BOOSTING)[0][0] for one in outcomes}
+        gains = {one: self.paired.gain([one], EHR, BOOSTING).value for one in outcomes}
         worst = min(gains, key=lambda one: gains[one])
         name = f"lowest of EHR - LightGBM among the {COMMONEST} commonest ({worst})"
         return _bar(name, gains[worst], None, ">= -0.010", gains[worst] >= -0.01)
@@ -243,62 +218,33 @@ class Judged:
 
     def _by_visits(self, model: str, outcomes: Sequence[str]) -> dict[str, object]:
         """O/E within fifths of visits in the last year, cases and risks of all outcomes added up."""
-        fifths = self._fifths()
         observed, expected = np.zeros(5), np.zeros(5)
         for one in outcomes:
-            rows = self.rows[one]
-            status, weight = self._status(rows), self._weights(rows, np.ones((1, rows.height)))[0]
-            group = rows.select("subject_id").join(fifths, on="subject_id", how="left")["fifth"].to_numpy()
-            np.add.at(observed, group, weight * (status == CASE))
-            np.add.at(expected, group, rows[model].to_numpy())
+            rows = self.paired.rows[one]
+            weight = self.paired.censoring(rows, np.ones((1, rows.height)))[0]
+            group = rows.join(self.fifths, on="subject_id", how="left", maintain_order="left")["fifth"]
+            np.add.at(observed, group.to_numpy(), weight * (self.paired.status(rows) == CASE))
+            np.add.at(expected, group.to_numpy(), rows[model].to_numpy())
         ratio = observed / expected
         text = " ".join(f"{value:.2f}" for value in ratio)
         name = f"{model}: O/E by fifth of visits ({text}), farthest from 1"
         far = float(ratio[np.abs(np.log(ratio)).argmax()])
         return _bar(name, far, None, "0.85-1.15", bool(((ratio >= 0.85) & (ratio <= 1.15)).all()))
 
-    def _fifths(self) -> pl.DataFrame:
-        one = pl.concat(part.select("subject_id", "visits") for part in self.rows.values()).unique()
-        order = one["visits"].rank("ordinal") - 1
-        fifth = (order * 5 // one.height).cast(pl.Int64)
-        return one.with_columns(fifth=fifth).group_by("subject_id").agg(pl.col("fifth").first())
 
-    def _areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
-        """AUROC and AUPRC of every replicate, with censoring weights."""
-        rows = self.rows[outcome]
-        place = np.searchsorted(self.subjects, rows["subject_id"].to_numpy())
-        weights = self.replicates[:, place]
-        weights = weights * self._weights(rows, weights)
-        return auroc_and_auprc(rank(rows[model].to_numpy(), self._status(rows) == CASE), weights)
-
-    @staticmethod
-    def _status(rows: pl.DataFrame) -> np.ndarray:
-        return horizon_status(rows["time_years"].to_numpy(), rows["event"].to_numpy(), HORIZON)
-
-    def _weights(self, rows: pl.DataFrame, weights: np.ndarray) -> np.ndarray:
-        time_years, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
-        return censoring_weights(time_years, event, HORIZON, weights) * (self._status(rows) != CENSORED)
-
-
-def _baselines(results: Path) -> list[Path]:
-    return sorted((results / "baselines").rglob("*.parquet"))
-
-
-def visits(folder: Path, labels: pl.DataFrame) -> pl.DataFrame:
-    """Time stamps in the year before each prediction."""
+def fifths_of_visits(folder: Path, paired: PairedRisks) -> pl.DataFrame:
+    """Fifth, 0 to 4, of the number of time stamps in the year before the prediction, by subject."""
     store = TokenStore(folder)
     place = pl.DataFrame({"subject_id": store.subject_ids, "birth_time": store.subjects["birth_time"]})
-    asked = (
-        labels.select("subject_id", "prediction_time")
-        .unique()
-        .join(place.with_row_index("row"), on="subject_id")
-    )
+    points = pl.concat(rows.select("subject_id", "prediction_time") for rows in paired.rows.values())
+    asked = points.unique().sort("subject_id").join(place.with_row_index("row"), on="subject_id")
     age = (asked["prediction_time"] - asked["birth_time"]).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
     number = []
     for row, now in zip(asked["row"], age, strict=True):
         minutes = store.record(int(row))[1]
         number.append(len(np.unique(minutes[(minutes <= now) & (minutes > now - MINUTES_PER_YEAR)])))
-    return asked.select("subject_id", "prediction_time", visits=pl.Series(number))
+    order = pl.Series(number).rank("ordinal") - 1
+    return asked.select("subject_id", fifth=(order * 5 // asked.height).cast(pl.Int64))
 
 
 def _bar(
