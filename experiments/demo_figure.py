@@ -1,4 +1,4 @@
-"""The README's picture: AUROC of every model by disease, from a demo's results.
+"""The README's picture: AUROC of every model by disease, and what the genome adds, from a demo's results.
 
 python experiments/demo_figure.py demo/results docs/demo.png
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import polars as pl
@@ -14,51 +15,62 @@ import polars as pl
 from proband.evaluate.results import headline
 
 matplotlib.use("Agg")
-COLOURS = {
-    "age_sex": "#b8b8b8",
-    "pgs_logistic": "#8fa8c8",
-    "EHR": "#e0a458",
-    "EHR+PGS prefix": "#c8553d",
-    "EHR+PGS cross": "#7b3f61",
-    "oracle": "#2d2d2d",
-}
-_STEP = 0.13
+RECORDS, WITH_SCORES, CEILING = "EHR", "EHR+PGS", "oracle"
+COLOURS = {"age_sex": "#a9a9a9", "lightgbm": "#6f9bc8", RECORDS: "#e0a458", WITH_SCORES: "#c8553d"}
+LABELS = {"age_sex": "age and sex", "lightgbm": "LightGBM on records"}
+_STEP = 0.17
 """Height between the dots of a disease, in rows."""
-LABELS = {
-    "age_sex": "age and sex",
-    "pgs_logistic": "PGS + age + sex (logistic)",
-    "oracle": "oracle (true hazards)",
-}
 
 
 def draw(table: pl.DataFrame, out: Path) -> None:
-    """One row per disease, one dot with its interval per model."""
+    """One row per disease, by gain of the genome: AUROC of each model on the left, the gain on the right."""
     from matplotlib import pyplot as plt
 
-    outcomes = table.filter(model="oracle").sort("auroc")["outcome"].to_list()
-    figure, axis = plt.subplots(figsize=(8, 0.62 * len(outcomes) + 1.2), layout="constrained")
-    for place, (model, colour) in enumerate(COLOURS.items()):
-        rows = {row["outcome"]: row for row in table.filter(model=model).iter_rows(named=True)}
-        shown = [(at, rows[name]) for at, name in enumerate(outcomes) if name in rows]
-        shown = [(at, row) for at, row in shown if row["auroc"] is not None]
-        heights = [at + _STEP * (place - (len(COLOURS) - 1) / 2) for at, _ in shown]
-        values = [row["auroc"] for _, row in shown]
-        spread = [
-            [value - row["auroc_low"] for value, (_, row) in zip(values, shown, strict=True)],
-            [row["auroc_high"] - value for value, (_, row) in zip(values, shown, strict=True)],
-        ]
-        axis.errorbar(
-            values, heights, xerr=spread, fmt="o", ms=5, lw=1.2, color=colour, label=LABELS.get(model, model)
-        )
-    names = [
-        f"{name.replace('_', ' ')}\n{table.filter(outcome=name)['num_cases'][0]} cases" for name in outcomes
-    ]
-    axis.set_yticks(range(len(outcomes)), names)
-    axis.set_xlabel(f"AUROC of {table['horizon_years'][0]:g}-year risk (95% bootstrap interval)")
-    axis.axvline(0.5, color="#dddddd", lw=1, zorder=0)
-    axis.spines[["top", "right", "left"]].set_visible(False)
-    axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    gains = table.filter(model=WITH_SCORES).drop_nulls("auroc_difference").sort("auroc_difference")
+    outcomes = gains["outcome"].to_list()
+    figure, (left, right) = plt.subplots(
+        1,
+        2,
+        figsize=(10, 0.5 * len(outcomes) + 1.4),
+        layout="constrained",
+        sharey=True,
+        width_ratios=[1.7, 1],
+    )
+    for place, model in enumerate(COLOURS):
+        _dots(left, table.filter(model=model), outcomes, model, _STEP * (place - (len(COLOURS) - 1) / 2))
+    ceiling = dict(table.filter(model=CEILING).select("outcome", "auroc").iter_rows())
+    for at, name in enumerate(outcomes):
+        if ceiling.get(name) is not None:
+            label = "oracle: the ceiling" if at == 0 else None
+            left.plot([ceiling[name]] * 2, [at - 0.38, at + 0.38], color="#2d2d2d", lw=2, label=label)
+    for at, row in enumerate(gains.iter_rows(named=True)):
+        ends = [[row["auroc_difference"] - row["auroc_difference_low"]]]
+        ends += [[row["auroc_difference_high"] - row["auroc_difference"]]]
+        right.errorbar([row["auroc_difference"]], [at], xerr=ends, fmt="o", ms=5, lw=1.4, color="#c8553d")
+    cases = dict(gains.select("outcome", "num_cases").iter_rows())
+    left.set_yticks(range(len(outcomes)), [f"{name.replace('_', ' ')} ({cases[name]})" for name in outcomes])
+    left.set_xlabel(f"AUROC of {table['horizon_years'][0]:g}-year risk (95% bootstrap interval)")
+    left.axvline(0.5, color="#dddddd", lw=1, zorder=0)
+    right.axvline(0, color="#888888", lw=1, zorder=0)
+    right.set_xlabel("gain of the genome: EHR+PGS less EHR")
+    for axis in (left, right):
+        axis.spines[["top", "right", "left"]].set_visible(False)
+    left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     figure.savefig(out, dpi=130)
+
+
+def _dots(axis: Any, rows: pl.DataFrame, outcomes: list[str], model: str, shift: float) -> None:
+    by_outcome = {row["outcome"]: row for row in rows.iter_rows(named=True)}
+    shown = [(at, by_outcome[name]) for at, name in enumerate(outcomes) if name in by_outcome]
+    shown = [(at, row) for at, row in shown if row["auroc"] is not None and row["auroc_low"] is not None]
+    values = [row["auroc"] for _, row in shown]
+    ends = [
+        [row["auroc"] - row["auroc_low"] for _, row in shown],
+        [row["auroc_high"] - row["auroc"] for _, row in shown],
+    ]
+    heights = [at + shift for at, _ in shown]
+    label = LABELS.get(model, model)
+    axis.errorbar(values, heights, xerr=ends, fmt="o", ms=4, lw=1, color=COLOURS[model], label=label)
 
 
 def main() -> None:

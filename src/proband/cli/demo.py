@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,62 +10,71 @@ import typer
 
 HEADLINE_HORIZON_YEARS = 10.0
 """The longest: at demo size, the one with cases enough to see something."""
+LEAST_CASES = 30
+"""Cases that an outcome needs to count in what the genome added."""
 BATCH_TOKENS = 1024
 """Small batches: in minutes of training, more steps lower the tuning loss more than larger ones do."""
-MODELS = {"EHR": "none", "EHR+PGS prefix": "prefix", "EHR+PGS cross": "cross_attention"}
-"""Name of each model and how the genome reaches its trunk; all have the same training time."""
+BOOTSTRAP = 200
 SPLITS = (0.65, 0.1, 0.25)
 """A larger held-out share than a real cohort needs: at demo size, cases are few."""
+RECORDS, WITH_SCORES = "EHR", "EHR+PGS"
 
 
 def command(
     out: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")],
-    subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 5000,
-    minutes: Annotated[
-        float, typer.Option(help="Wall-clock minutes to train each of the three models.")
-    ] = 0.9,
-    paths: Annotated[int, typer.Option(help="Sampled futures per prediction.")] = 4,
+    subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 10_000,
+    minutes: Annotated[float, typer.Option(help="Wall-clock minutes to pretrain each model.")] = 0.4,
+    fusions: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How scores reach the trunk, repeatable: prefix, cross_attention, adapter; a model each.",
+            show_default="prefix",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
 ) -> None:
     """From nothing to risks with and without the genome, in a report that opens in a browser.
 
     Makes a synthetic biobank (OMOP tables, genotypes, scoring files, truth), reads it as a real one, trains
-    a model on records alone and two on records and polygenic scores, which reach the trunk as leading
-    positions (prefix) or by cross-attention, forecasts, compares all with baselines and with the oracle,
-    and writes OUT/report.html. Ten minutes on two cores; a second call goes
-    on where the first stopped.
+    a model on records alone and one on records and polygenic scores, reads risks off their onset hazards,
+    compares both with baselines (age and sex, gradient boosting) and with the oracle, and writes
+    OUT/report.html. Ten minutes on two cores; a second call goes on where the first stopped.
 
     Example: proband demo demo/
 
-    Example: proband demo quick/ --subjects 500 --minutes 0.2
+    Example: proband demo quick/ --subjects 1500 --minutes 0.1
+
+    Example: proband demo demo/ --fusions prefix --fusions cross_attention
     """
-    demo(out, subjects=subjects, minutes=minutes, paths=paths, seed=seed, overwrite=overwrite)
+    demo(
+        out, subjects=subjects, minutes=minutes, fusions=fusions or ["prefix"], seed=seed, overwrite=overwrite
+    )
 
 
 def demo(
     out: Path,
     *,
-    subjects: int = 5000,
-    minutes: float = 0.9,
-    paths: int = 4,
+    subjects: int = 10_000,
+    minutes: float = 0.4,
+    fusions: Sequence[str] = ("prefix",),
     seed: int = 0,
     overwrite: bool = False,
 ) -> None:
-    """Run all stages into ``out`` and print the headline table and the report's path.
+    """Run all stages into ``out``; print the headline table, what the genome added, and the report's path.
 
     Args:
         out: Folder for everything.
         subjects: Subjects of the biobank.
-        minutes: Training time of each of the three models.
-        paths: Sampled futures per prediction.
+        minutes: Time of pretraining each model.
+        fusions: How scores reach the trunk, a model each.
         seed: Seed of everything.
         overwrite: Make finished stages anew.
     """
     from proband.ehr import ehr
     from proband.evaluate import evaluate
     from proband.evaluate.results import format_headline, headline
-    from proband.genome import genome
+    from proband.genome import AncestryConfig, AncestryInputs, genome
     from proband.report import report
     from proband.synth import synth
     from proband.synth.config import preset
@@ -75,24 +85,54 @@ def demo(
     synth(biobank, config=preset("demo", subjects=subjects, seed=seed), overwrite=overwrite)
     kinship = biobank / "kinship.tsv"
     ehr(biobank / "omop", out / "meds", splits=SPLITS, kinship=kinship, seed=seed, overwrite=overwrite)
-    genome(biobank / "genotypes", biobank / "scorefiles", out / "genome", overwrite=overwrite)
+    genome(
+        biobank / "genotypes",
+        biobank / "scorefiles",
+        out / "genome",
+        ancestry=AncestryConfig(adjust=("Z_norm2",), relatives="none"),
+        ancestry_inputs=AncestryInputs(reference=biobank / "reference", splits=out / "meds"),
+        overwrite=overwrite,
+    )
     tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=2), overwrite=overwrite)
-    risks = [_model(out, name, fusion, minutes, paths, seed, overwrite) for name, fusion in MODELS.items()]
+    models = _models(fusions)
+    risks = [_model(out, name, fusion, minutes, seed, overwrite) for name, fusion in models.items()]
     evaluate(
         [*risks, biobank / "truth" / "risk.parquet"],
         out / "meds",
         out / "results",
         genome=out / "genome",
+        tokens=out / "tokens",
+        bootstrap=BOOTSTRAP,
         seed=seed,
         overwrite=overwrite,
     )
     page = out / "report.html"
     report(out / "results", page, overwrite=True)
-    print(format_headline(headline(out / "results", HEADLINE_HORIZON_YEARS), list(MODELS)[1:]))
+    print(format_headline(headline(out / "results", HEADLINE_HORIZON_YEARS), list(models)[1:]))
+    for name in list(models)[1:]:
+        print(f"\n{_what_genome_added(out, risks, name, len(models) > 2, seed)}")
     print(f"\nThe report: {page.resolve()}")
 
 
-def _model(out: Path, name: str, fusion: str, minutes: float, paths: int, seed: int, overwrite: bool) -> Path:
+def _models(fusions: Sequence[str]) -> dict[str, str]:
+    """Name of each model and how scores reach its trunk."""
+    names = [WITH_SCORES] if len(fusions) == 1 else [f"{WITH_SCORES} {fusion}" for fusion in fusions]
+    return {RECORDS: "none"} | dict(zip(names, fusions, strict=True))
+
+
+def _what_genome_added(out: Path, risks: Sequence[Path], name: str, named: bool, seed: int) -> str:
+    from proband.evaluate.gain import PairedRisks, genome_sentence
+
+    files = [folder / "risk.parquet" for folder in risks]
+    paired = PairedRisks.read(out / "results", files, HEADLINE_HORIZON_YEARS, BOOTSTRAP, seed)
+    outcomes = paired.with_cases(LEAST_CASES, [RECORDS, name])
+    if not outcomes:
+        return f"No outcome has {LEAST_CASES} cases, too few to say what the genome added."
+    said = genome_sentence(paired.gain(outcomes, name, RECORDS), HEADLINE_HORIZON_YEARS)
+    return f"{name}: {said}" if named else said
+
+
+def _model(out: Path, name: str, fusion: str, minutes: float, seed: int, overwrite: bool) -> Path:
     """Train one model and forecast with it; returns the folder of its risks."""
     from proband.core.config import validated
     from proband.core.progress import say
@@ -103,12 +143,13 @@ def _model(out: Path, name: str, fusion: str, minutes: float, paths: int, seed: 
 
     folder = name.lower().replace("+", "_").replace(" ", "_")
     scores = out / "genome" if fusion != "none" else None
-    say(f"demo: training {name} for {minutes:g} minutes")
+    task = out / "biobank" / "task.yaml"
+    say(f"demo: training {name}: {minutes:g} minutes on the next event, then onset hazards")
     train(
         out / "tokens",
         out / f"model_{folder}",
         genome=scores,
-        tasks=[out / "biobank" / "task.yaml"],
+        tasks=[task],
         config=validated(TrainConfig, fusion=fusion, minutes=minutes, batch_tokens=BATCH_TOKENS, seed=seed),
         overwrite=overwrite,
     )
@@ -116,9 +157,9 @@ def _model(out: Path, name: str, fusion: str, minutes: float, paths: int, seed: 
         out / f"model_{folder}",
         out / "tokens",
         out / f"risk_{folder}",
-        task=out / "biobank" / "task.yaml",
+        task=task,
         genome=scores,
-        config=ForecastConfig(paths=paths, name=name, seed=seed),
+        config=ForecastConfig(name=name, seed=seed),
         overwrite=overwrite,
     )
     return out / f"risk_{folder}"

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from proband.core.progress import track
+
 _STEPS = 40
 _MEMORY = 10
 _GRADIENT = 1e-3
@@ -94,14 +96,14 @@ def fit_adaptive_ridge(
     shape = train.x.shape[1], train.onsets.shape[1]
     zero = torch.zeros(shape, dtype=train.x.dtype, device=train.x.device)
     best, chosen, least = zero, {"width": 0.0, "penalty": 0.0}, 0.0
-    start = zero
-    for width in _WIDTHS:
-        start = fit_ridge(train, torch.full_like(zero, width**-2), start)
-        loss = float(tuning.loss(start)[:num_judged].sum())
+    ridge = zero
+    for width in track(_WIDTHS, "Fitting linear terms", len(_WIDTHS)):
+        ridge = fit_ridge(train, torch.full_like(zero, width**-2), ridge)
+        loss = float(tuning.loss(ridge)[:num_judged].sum())
         if loss < least:
-            best, chosen, least = start, {"width": width, "penalty": 0.0}, loss
+            best, chosen, least = ridge, {"width": width, "penalty": 0.0}, loss
     ridge, width = best, chosen["width"]
-    for penalty in _PENALTIES if width else ():
+    for penalty in track(_PENALTIES, "Leaving out weak terms", len(_PENALTIES)) if width else ():
         beta = ridge
         for _ in range(_ROUNDS):
             beta = fit_ridge(train, penalty / (beta.square() + _LEAST_EFFECT**2), beta)

@@ -1,0 +1,293 @@
+"""Are the predictions worth having: the bars, on a synthetic biobank whose truth is known.
+
+For each seed a biobank is made and read as a real one. Three models are trained: on records alone (EHR), on
+records and polygenic scores (EHR+PGS), and on records and scores that were shuffled among people, which must
+gain nothing (EHR+permuted PGS). Their closed-form risks of held-out people are judged beside the age-sex
+table, LightGBM on the record summary with and without scores, and the oracle.
+
+Example: python experiments/headline.py OUT --seeds 0 1 2 --subjects 20000
+
+A second call goes on where the first stopped. Writes OUT/headline.md, OUT/outcomes.csv and OUT/bars.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from proband.core.provenance import write_json
+from proband.core.seeds import generator
+from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
+from proband.ehr import ehr
+from proband.evaluate import evaluate
+from proband.evaluate.censoring import CASE
+from proband.evaluate.gain import PairedRisks
+from proband.forecast import forecast
+from proband.forecast.config import ForecastConfig
+from proband.genome import AncestryConfig, AncestryInputs, genome
+from proband.synth import synth
+from proband.synth.config import preset
+from proband.tokens import tokens
+from proband.tokens.dataset import TokenStore
+from proband.train import train
+from proband.train.config import TrainConfig
+
+SPLITS = (0.65, 0.05, 0.3)
+HORIZON = 10.0
+LEAST_CASES, MANY_CASES = 50, 100
+COMMONEST = 8
+EHR, PGS, PERMUTED = "EHR", "EHR+PGS", "EHR+permuted PGS"
+AGE_SEX, BOOSTING, BOOSTING_PGS, ORACLE = "age_sex", "lightgbm", "lightgbm_pgs", "oracle"
+T2D = "type_2_diabetes"
+
+
+def main() -> None:
+    """Run, or go on."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--subjects", type=int, default=20_000)
+    parser.add_argument("--minutes", type=float, default=1.0, help="CPU time of pretraining each model")
+    parser.add_argument("--bootstrap", type=int, default=300)
+    options = parser.parse_args()
+    bars, outcomes = [], []
+    for seed in options.seeds:
+        folder = options.out / f"seed{seed}"
+        make_data(folder, options.subjects, seed)
+        risks = [
+            make_model(folder, name, scores, seed, options.minutes)
+            for name, scores in ((EHR, None), (PGS, "genome"), (PERMUTED, "permuted"))
+        ]
+        truth = folder / "biobank" / "truth" / "risk.parquet"
+        evaluate(
+            [*risks, truth], folder / "meds", folder / "results",
+            genome=folder / "genome", tokens=folder / "tokens", bootstrap=options.bootstrap, seed=seed,
+        )  # fmt: skip
+        judged = Judged.read(folder, risks, truth, options.bootstrap, seed)
+        bars += [{"seed": seed} | row for row in judged.bars()]
+        outcomes.append(judged.outcomes().with_columns(seed=pl.lit(seed)))
+        print(f"headline: seed {seed} done", flush=True)
+    write(options.out, pl.DataFrame(bars), pl.concat(outcomes))
+
+
+def make_data(folder: Path, subjects: int, seed: int) -> None:
+    """Biobank, events, scores adjusted for ancestry, tokens; and the scores shuffled among people."""
+    biobank = folder / "biobank"
+    synth(biobank, config=preset("demo", subjects=subjects, seed=seed))
+    ehr(biobank / "omop", folder / "meds", splits=SPLITS, kinship=biobank / "kinship.tsv", seed=seed)
+    panel = AncestryInputs(reference=biobank / "reference", splits=folder / "meds")
+    genome(
+        biobank / "genotypes", biobank / "scorefiles", folder / "genome",
+        ancestry=AncestryConfig(adjust=("Z_norm2",), relatives="none"), ancestry_inputs=panel,
+    )  # fmt: skip
+    tokens(folder / "meds", folder / "tokens")
+    shuffled = folder / "permuted" / "scores.parquet"
+    if not shuffled.is_file():
+        scores = pl.read_parquet(folder / "genome" / "adjusted" / "Z_norm2.parquet")
+        order = generator(seed, "permuted genomes").permutation(scores.height)
+        shuffled.parent.mkdir(parents=True, exist_ok=True)
+        scores.with_columns(scores["subject_id"].gather(order)).sort("subject_id").write_parquet(shuffled)
+        write_json(shuffled.parent / "manifest.json", {"stage": "permuted", "seed": seed})
+
+
+def make_model(folder: Path, name: str, scores: str | None, seed: int, minutes: float) -> Path:
+    """Train one model and forecast with it; returns the folder of its risks."""
+    slug = name.lower().replace("+", "_").replace(" ", "_")
+    task, source = folder / "biobank" / "task.yaml", folder / scores if scores else None
+    config = TrainConfig(fusion="prefix" if scores else "none", minutes=minutes, batch_tokens=1024, seed=seed)
+    began = time.process_time()
+    fresh = not (folder / f"model_{slug}").is_dir()
+    train(
+        folder / "tokens", folder / f"model_{slug}",
+        genome=source, tasks=[task], config=config, clock=time.process_time,
+    )  # fmt: skip
+    if fresh:
+        write_json(folder / f"seconds_{slug}.json", {"train_cpu_seconds": time.process_time() - began})
+    forecast(
+        folder / f"model_{slug}", folder / "tokens", folder / f"risk_{slug}",
+        task=task, genome=source, config=ForecastConfig(name=name, seed=seed),
+    )  # fmt: skip
+    return folder / f"risk_{slug}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One seed's risks beside what happened, at the headline horizon.
+
+    Attributes:
+        metrics: As `proband evaluate` writes them.
+        paired: Risks of all models for the same people.
+        fifths: Fifth of visits in the year before the prediction, by subject.
+        seconds: CPU seconds of training of each model.
+    """
+
+    metrics: pl.DataFrame
+    paired: PairedRisks
+    fifths: pl.DataFrame
+    seconds: dict[str, float]
+
+    @classmethod
+    def read(cls, folder: Path, risks: Sequence[Path], truth: Path, bootstrap: int, seed: int) -> Judged:
+        """Join risks, labels and visits."""
+        results = folder / "results"
+        metrics = pl.read_parquet(results / "metrics.parquet").filter(pl.col("horizon_years") == HORIZON)
+        files = [*(path / "risk.parquet" for path in risks), truth]
+        paired = PairedRisks.read(results, files, HORIZON, bootstrap, seed)
+        seconds = {
+            path.stem.removeprefix("seconds_"): pl.read_json(path)["train_cpu_seconds"][0]
+            for path in folder.glob("seconds_*.json")
+        }
+        return cls(metrics, paired, fifths_of_visits(folder / "tokens", paired), seconds)
+
+    def chosen(self, least: int) -> list[str]:
+        """Outcomes with so many cases that every model has risks of, most cases first."""
+        return self.paired.with_cases(least, [EHR, PGS, PERMUTED, AGE_SEX, BOOSTING, BOOSTING_PGS])
+
+    def outcomes(self) -> pl.DataFrame:
+        """AUROC, O/E and slope of every model by outcome, with censoring weights."""
+        keep = ["auroc", "auprc", "observed_expected", "calibration_slope"]
+        table = self.metrics.filter(
+            pl.col("metric").is_in(keep) & pl.col("outcome").is_in(self.chosen(LEAST_CASES))
+        )
+        return table.select("outcome", "num_cases", "model", "metric", "value", "low", "high")
+
+    def bars(self) -> list[dict[str, object]]:
+        """One row a bar: value, interval, aim, whether it is met."""
+        many, chosen = self.chosen(MANY_CASES), self.chosen(LEAST_CASES)
+        rows = [
+            self._gain("mean AUROC, EHR - age and sex", chosen, EHR, AGE_SEX, 0.025),
+            self._gain("mean AUROC, EHR - LightGBM", chosen, EHR, BOOSTING, 0.005),
+            self._worst(chosen[:COMMONEST]),
+            self._gain("mean AUROC, EHR+PGS - EHR", chosen, PGS, EHR, 0.0, strict=True),
+            self._gain("mean AUROC, EHR+PGS - LightGBM with PGS", chosen, PGS, BOOSTING_PGS, None),
+            self._gain("AUROC of type 2 diabetes, EHR+PGS - EHR", [T2D], PGS, EHR, 0.02),
+            self._gain("AUPRC of type 2 diabetes, EHR+PGS - EHR", [T2D], PGS, EHR, None, metric="auprc"),
+            self._gain("mean AUROC, EHR+permuted PGS - EHR", chosen, PERMUTED, EHR, None, null=True),
+        ]
+        for model in (EHR, PGS):
+            rows.append(
+                self._share(f"{model}: outcomes with O/E in 0.9-1.1", many, model, "observed_expected")
+            )
+            rows.append(
+                self._share(f"{model}: outcomes with slope in 0.9-1.1", many, model, "calibration_slope")
+            )
+            rows.append(self._by_visits(model, chosen))
+        longest = max(self.seconds.values(), default=float("nan"))
+        rows.append(
+            _bar("training of the slowest model, CPU minutes", longest / 60, None, "<= 6", longest <= 360)
+        )
+        return rows
+
+    def _gain(
+        self, name: str, outcomes: Sequence[str], model: str, other: str, aim: float | None,
+        *, metric: str = "auroc", strict: bool = False, null: bool = False,
+    ) -> dict[str, object]:  # fmt: skip
+        """Mean difference over outcomes with its bootstrap interval."""
+        value, low, high, _ = self.paired.gain(outcomes, model, other, metric)
+        if null:
+            return _bar(name, value, (low, high), "interval holds 0", low <= 0 <= high)
+        if aim is None:
+            return _bar(name, value, (low, high), "", None)
+        text = "> 0, interval above 0" if strict else f">= {aim:+.3f}"
+        return _bar(name, value, (low, high), text, low > 0 if strict else value >= aim)
+
+    def _worst(self, outcomes: Sequence[str]) -> dict[str, object]:
+        gains = {one: self.paired.gain([one], EHR, BOOSTING).value for one in outcomes}
+        worst = min(gains, key=lambda one: gains[one])
+        name = f"lowest of EHR - LightGBM among the {COMMONEST} commonest ({worst})"
+        return _bar(name, gains[worst], None, ">= -0.010", gains[worst] >= -0.01)
+
+    def _share(self, name: str, outcomes: Sequence[str], model: str, metric: str) -> dict[str, object]:
+        table = self.metrics.filter(
+            (pl.col("model") == model)
+            & (pl.col("metric") == metric)
+            & pl.col("outcome").is_in(list(outcomes))
+        )
+        share = float(table["value"].is_between(0.9, 1.1).mean() or 0)
+        return _bar(f"{name} ({table.height} with {MANY_CASES} cases)", share, None, ">= 0.80", share >= 0.8)
+
+    def _by_visits(self, model: str, outcomes: Sequence[str]) -> dict[str, object]:
+        """O/E within fifths of visits in the last year, cases and risks of all outcomes added up."""
+        observed, expected = np.zeros(5), np.zeros(5)
+        for one in outcomes:
+            rows = self.paired.rows[one]
+            weight = self.paired.censoring(rows, np.ones((1, rows.height)))[0]
+            group = rows.join(self.fifths, on="subject_id", how="left", maintain_order="left")["fifth"]
+            np.add.at(observed, group.to_numpy(), weight * (self.paired.status(rows) == CASE))
+            np.add.at(expected, group.to_numpy(), rows[model].to_numpy())
+        ratio = observed / expected
+        text = " ".join(f"{value:.2f}" for value in ratio)
+        name = f"{model}: O/E by fifth of visits ({text}), farthest from 1"
+        far = float(ratio[np.abs(np.log(ratio)).argmax()])
+        return _bar(name, far, None, "0.85-1.15", bool(((ratio >= 0.85) & (ratio <= 1.15)).all()))
+
+
+def fifths_of_visits(folder: Path, paired: PairedRisks) -> pl.DataFrame:
+    """Fifth, 0 to 4, of the number of time stamps in the year before the prediction, by subject."""
+    store = TokenStore(folder)
+    place = pl.DataFrame({"subject_id": store.subject_ids, "birth_time": store.subjects["birth_time"]})
+    points = pl.concat(rows.select("subject_id", "prediction_time") for rows in paired.rows.values())
+    asked = points.unique().sort("subject_id").join(place.with_row_index("row"), on="subject_id")
+    age = (asked["prediction_time"] - asked["birth_time"]).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
+    number = []
+    for row, now in zip(asked["row"], age, strict=True):
+        minutes = store.record(int(row))[1]
+        number.append(len(np.unique(minutes[(minutes <= now) & (minutes > now - MINUTES_PER_YEAR)])))
+    order = pl.Series(number).rank("ordinal") - 1
+    return asked.select("subject_id", fifth=(order * 5 // asked.height).cast(pl.Int64))
+
+
+def _bar(
+    name: str, value: float, interval: tuple[float, float] | None, aim: str, met: bool | None
+) -> dict[str, object]:
+    low, high = interval or (None, None)
+    return {"bar": name, "value": float(value), "low": low, "high": high, "aim": aim, "met": met}
+
+
+def write(out: Path, bars: pl.DataFrame, outcomes: pl.DataFrame) -> None:
+    """The tables as CSV, and as Markdown with command, commit and hardware."""
+    bars.write_csv(out / "bars.csv")
+    outcomes.write_csv(out / "outcomes.csv")
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    lines = [f"Commit {commit}; {platform.machine()}, {platform.python_version()}.", ""]
+    lines += ["| bar | aim | " + " | ".join(f"seed {seed}" for seed in bars["seed"].unique().sort()) + " |"]
+    lines += ["|---|---|" + "---|" * bars["seed"].n_unique()]
+    names = bars.with_columns(key=pl.col("bar").str.replace(r" \(.*\)", "")).partition_by(
+        "key", maintain_order=True
+    )
+    for part in names:
+        cells = [_cell(row) for row in part.sort("seed").iter_rows(named=True)]
+        lines.append(f"| {part['key'][0]} | {part['aim'][0]} | " + " | ".join(cells) + " |")
+    wide = outcomes.filter(metric="auroc").group_by("outcome", "model").agg(pl.col("value").mean())
+    table = wide.pivot(on="model", index="outcome", values="value").sort("outcome")
+    models = [name for name in (AGE_SEX, BOOSTING, EHR, PGS, BOOSTING_PGS, PERMUTED, ORACLE) if name in table]
+    lines += ["", "AUROC at 10 years, mean over seeds:", "", "| outcome | " + " | ".join(models) + " |"]
+    lines += ["|---|" + "---|" * len(models)]
+    for row in table.iter_rows(named=True):
+        cells = [f"{row[name]:.3f}" if row[name] is not None else "" for name in models]
+        lines.append(f"| {row['outcome'].replace('_', ' ')} | " + " | ".join(cells) + " |")
+    (out / "headline.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def _cell(row: dict[str, object]) -> str:
+    value = f"{row['value']:.3f}"
+    if row["low"] is not None:
+        value += f" ({row['low']:.3f} to {row['high']:.3f})"
+    return value + {True: ", met", False: ", **missed**", None: ""}[row["met"]]  # type: ignore[index]
+
+
+if __name__ == "__main__":
+    main()

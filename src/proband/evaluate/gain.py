@@ -1,0 +1,127 @@
+"""What one model gains on another over all outcomes together: paired on people, with one interval.
+
+Every replicate draws people with replacement, the same for all outcomes and models, so that the interval of a
+mean over outcomes knows that the same people stand in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int
+
+from proband.core.seeds import generator
+from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
+from proband.evaluate.compare import interval
+from proband.evaluate.discrimination import auroc_and_auprc, rank
+
+_KEY = ["subject_id", "prediction_time", "outcome"]
+
+
+class Gain(NamedTuple):
+    """Mean difference over outcomes with its 95% interval, and how many outcomes."""
+
+    value: float
+    low: float
+    high: float
+    num_outcomes: int
+
+
+@dataclass(frozen=True)
+class PairedRisks:
+    """Risks of several models for the same people, beside what happened.
+
+    Attributes:
+        rows: Per outcome the labels with a column of risks for each model.
+        horizon_years: Of the risks.
+        replicates: Weights of subjects in each replicate, the sample itself first.
+        subjects: Subject of each column of ``replicates``, ascending.
+    """
+
+    rows: Mapping[str, pl.DataFrame]
+    horizon_years: float
+    replicates: Float[np.ndarray, "replicates subjects"]
+    subjects: Int[np.ndarray, " subjects"]
+
+    @classmethod
+    def read(
+        cls, results: Path, risks: Sequence[Path], horizon_years: float, replicates: int, seed: int
+    ) -> PairedRisks:
+        """Join RiskTables with the labels of a results folder.
+
+        Args:
+            results: Folder of ``proband evaluate``; its baselines are read too.
+            risks: RiskTable files.
+            horizon_years: Horizon.
+            replicates: Bootstrap replicates.
+            seed: Seed of the draws.
+        """
+        files = [*risks, *sorted((results / "baselines").glob("*.parquet"))]
+        columns = [*_KEY, "horizon_years", "model", "risk"]
+        parts = [
+            pl.read_parquet(file, columns=columns).filter(pl.col("horizon_years") == horizon_years)
+            for file in files
+        ]
+        wide = pl.concat(parts).pivot(on="model", index=_KEY, values="risk")
+        labels = pl.read_parquet(results / "labels.parquet")
+        joined = labels.join(wide, on=_KEY, how="inner", maintain_order="left")
+        rows = {str(name[0]): part for name, part in joined.partition_by("outcome", as_dict=True).items()}
+        subjects = joined["subject_id"].unique().sort().to_numpy()
+        chances = np.full(len(subjects), 1 / len(subjects))
+        drawn = generator(seed, "gain").multinomial(len(subjects), chances, replicates)
+        return cls(rows, horizon_years, np.vstack([np.ones(len(subjects)), drawn]), subjects)
+
+    def with_cases(self, least: int, models: Sequence[str]) -> list[str]:
+        """Outcomes with so many cases by the horizon that all models have risks of, most cases first."""
+        number = {
+            name: int((self.status(rows) == CASE).sum())
+            for name, rows in self.rows.items()
+            if all(model in rows.columns and not rows[model].null_count() for model in models)
+        }
+        return [name for name in sorted(number, key=lambda one: (-number[one], one)) if number[name] >= least]
+
+    def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
+        """AUROC and AUPRC of every replicate, weighted for censoring."""
+        rows = self.rows[outcome]
+        weights = self.replicates[:, np.searchsorted(self.subjects, rows["subject_id"].to_numpy())]
+        weights = weights * self.censoring(rows, weights)
+        return auroc_and_auprc(rank(rows[model].to_numpy(), self.status(rows) == CASE), weights)
+
+    def gain(self, outcomes: Sequence[str], model: str, other: str, metric: str = "auroc") -> Gain:
+        """Mean over outcomes of the metric (auroc or auprc) of ``model`` less that of ``other``."""
+        place = ("auroc", "auprc").index(metric)
+        each = [self.areas(one, model)[place] - self.areas(one, other)[place] for one in outcomes]
+        mean = np.mean(each, axis=0)
+        return Gain(float(mean[0]), *interval(mean[1:]), len(outcomes))
+
+    def status(self, rows: pl.DataFrame) -> np.ndarray:
+        """What is known of each row at the horizon."""
+        return horizon_status(rows["time_years"].to_numpy(), rows["event"].to_numpy(), self.horizon_years)
+
+    def censoring(self, rows: pl.DataFrame, weights: np.ndarray) -> np.ndarray:
+        """Inverse probability of censoring weights, 0 for the censored."""
+        time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
+        found = censoring_weights(time, event, self.horizon_years, weights)
+        return found * (self.status(rows) != CENSORED)
+
+
+def genome_sentence(gain: Gain, horizon_years: float) -> str:
+    """What the genome added, in words.
+
+    >>> genome_sentence(Gain(0.02, 0.01, 0.03, 9), 10.0)
+    'The genome added 0.020 to the AUROC of 10-year risk, mean over 9 outcomes (95% interval 0.010 to 0.030).'
+    """
+    where = (
+        f"the AUROC of {horizon_years:g}-year risk, mean over {gain.num_outcomes} outcomes "
+        f"(95% interval {gain.low:.3f} to {gain.high:.3f})."
+    )
+    if gain.low > 0:
+        return f"The genome added {gain.value:.3f} to {where}"
+    if gain.high < 0:
+        return f"The genome took {-gain.value:.3f} from {where}"
+    return f"The genome added nothing that can be told from chance: {gain.value:+.3f} to {where}"
