@@ -173,7 +173,8 @@ def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opene
     assert head is not None
     with one_thread():
         linear = {name: tables[name] for name in head.modalities if name in tables}
-        queries = read_queries(model, store, tables, points.rows, points.start, linear)
+        # As in the fit, modalities come in by their linear terms alone.
+        queries = read_queries(model, store, {}, points.rows, points.start, linear)
         device = head.bias.device
         query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
         log_ratio = head(query) if job.config.raw else head.calibrated(query)
