@@ -10,7 +10,7 @@ SUBJECTS = 400
 TASK = """
 outcomes:
   hypertension: {codes: [SNOMED//59621000]}
-  chronic_kidney_disease: {codes: [SNOMED//709044004]}
+  chronic_kidney_disease: {codes: [SNOMED//709044004], may_be_absent: true}
 prediction: {years_after_entry: 2}
 horizons_years: [1, 5, 10]
 """
@@ -27,7 +27,7 @@ def build(root: Path) -> None:
     from proband.synth.config import SynthConfig
     from proband.tokens import tokens
     from proband.train import train
-    from proband.train.config import TrainConfig
+    from proband.train.config import OnsetOptions, TrainConfig
 
     config = SynthConfig(
         subjects=SUBJECTS,
@@ -43,16 +43,17 @@ def build(root: Path) -> None:
     ehr(root / "biobank" / "omop", root / "meds", splits=(0.6, 0.1, 0.3), workers=1)
     genome(root / "biobank" / "genotypes", root / "biobank" / "scorefiles", root / "genome")
     tokens(root / "meds", root / "tokens", workers=1)
-    small = TrainConfig(depth=1, dim=32, num_heads=2, epochs=0.5, context=128, fusion="prefix")
-    train(root / "tokens", root / "model", genome=root / "genome", config=small)
     (root / "task.yaml").write_text(TASK, encoding="utf-8")
+    onset = OnsetOptions(queries=8, networks=1)
+    small = TrainConfig(depth=1, dim=32, num_heads=2, epochs=0.5, context=128, fusion="prefix", onset=onset)
+    train(root / "tokens", root / "model", genome=root / "genome", tasks=[root / "task.yaml"], config=small)
     forecast(
         root / "model",
         root / "tokens",
         root / "risk",
         task=root / "task.yaml",
         genome=root / "genome",
-        config=ForecastConfig(paths=4, max_events=100),
+        config=ForecastConfig(estimator="scope", paths=4, max_events=100),
     )
     evaluate([root / "risk"], root / "meds", root / "results", genome=root / "genome", bootstrap=50)
 

@@ -36,7 +36,7 @@ def test_from_zip_to_five_year_risk(tmp_path: Path) -> None:
     config = TokensConfig(min_subjects=2)  # 17 train subjects: the default 5 would roll most codes up
     tokens(tmp_path / "meds", tmp_path / "tokens", config=config, workers=1)
     train(tmp_path / "tokens", tmp_path / "model", config=TrainConfig(minutes=0.1))
-    sampling = ForecastConfig(paths=8, split="train", max_events=200)
+    sampling = ForecastConfig(estimator="scope", paths=8, split="train", max_events=200)
     forecast(
         tmp_path / "model",
         tmp_path / "tokens",

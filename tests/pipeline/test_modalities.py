@@ -25,7 +25,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
 from proband.tokens.stage import TokensConfig
 from proband.train import likelihood, train
-from proband.train.config import EncoderOptions, TrainConfig
+from proband.train.config import EncoderOptions, OnsetOptions, TrainConfig
 from proband.train.likelihood import tables_for
 from small_world import PANEL, random_model
 
@@ -38,7 +38,16 @@ outcomes: {death: {codes: MEDS_DEATH}}
 prediction: {age_years: [AGE]}
 horizons_years: [2]
 """
-SMALL = TrainConfig(depth=1, dim=16, num_heads=2, context=32, token_budget=512, epochs=1, fusion="prefix")
+SMALL = TrainConfig(
+    depth=1,
+    dim=16,
+    num_heads=2,
+    context=32,
+    token_budget=512,
+    epochs=1,
+    fusion="prefix",
+    onset=OnsetOptions(enabled=False),
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +99,7 @@ def terms(model: Path, store: TokenStore, panel: Path) -> tuple[np.ndarray, np.n
 def risks(model: Path, world: Path, panel: Path, out: Path, age: float) -> pl.DataFrame:
     task = out.with_suffix(".yaml")
     task.write_text(TASK.replace("AGE", str(age)))
-    config = ForecastConfig(paths=4, max_events=30, split="train")
+    config = ForecastConfig(estimator="scope", paths=4, max_events=30, split="train")
     forecast(model, world / "tokens", out, task=task, modalities={"panel": panel}, config=config, workers=1)
     return RISK.read(out / "risk.parquet")
 
@@ -216,7 +225,7 @@ def test_every_modality_counts_and_an_absent_one_is_told(
         tmp_path / "risk",
         task=tmp_path / "t.yaml",
         modalities={"panel": trained["files"]["panel"]},
-        config=ForecastConfig(paths=4, max_events=5),
+        config=ForecastConfig(estimator="scope", paths=4, max_events=5),
         workers=1,
     )
     counts = read_manifest(tmp_path / "risk")["counts"]

@@ -24,11 +24,19 @@ from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
 from proband.train import likelihood, train
-from proband.train.config import TrainConfig
+from proband.train.config import OnsetOptions, TrainConfig
 
 YEARS = 2.0  # short, so that many a silence is cut by the end of follow-up
 CONFIG = TrainConfig(
-    depth=1, dim=32, num_heads=2, context=64, epochs=25, dropout=0.0, batch_tokens=512, learning_rate=2e-3
+    depth=1,
+    dim=32,
+    num_heads=2,
+    context=64,
+    epochs=25,
+    dropout=0.0,
+    batch_tokens=512,
+    learning_rate=2e-3,
+    onset=OnsetOptions(enabled=False),
 )
 START, END = "OBSERVATION_PERIOD//START", "OBSERVATION_PERIOD//END"
 

@@ -22,7 +22,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
 from proband.tokens.stage import TokensConfig
 from proband.train import train
-from proband.train.config import TrainConfig
+from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.likelihood import tables_for
 from small_world import write_splits
 
@@ -50,6 +50,7 @@ CONFIG = TrainConfig(
     epochs=15,
     dropout=0.0,
     drop_modality=0.05,
+    onset=OnsetOptions(enabled=False),
 )
 
 

@@ -28,6 +28,10 @@ def indifferent(**changes: float) -> Proband:
     model = random_model(**changes)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
+    clock = model.what.clock  # new codes too: one rate per event for all
+    torch.nn.init.constant_(clock.slopes, -1)
+    clock.log_rates.zero_()
+    clock.log_middle.zero_()
     return model
 
 

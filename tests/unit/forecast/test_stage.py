@@ -24,7 +24,7 @@ from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
 from proband.tokens.stage import TokensConfig
 
-CONFIG = ForecastConfig(paths=6, max_events=40)
+CONFIG = ForecastConfig(estimator="scope", paths=6, max_events=40)
 
 
 @pytest.fixture

@@ -40,6 +40,6 @@ def test_folding_changes_nothing_but_the_names() -> None:
         fold_families(model.embedding)
         assert torch.equal(model(BATCH).mean, before)
         assert not torch.equal(plain(BATCH).mean, before)
-    assert set(model.state_dict()) == set(plain.state_dict())
-    fold_families(model.embedding)  # a model without families stays as it is
-    assert torch.equal(model(BATCH).mean, before)
+        assert set(model.state_dict()) == set(plain.state_dict())
+        fold_families(model.embedding)  # a model without families stays as it is
+        assert torch.equal(model(BATCH).mean, before)  # with gradients, attention rounds otherwise

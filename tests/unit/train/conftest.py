@@ -12,7 +12,7 @@ from proband.core.schema import SCORES
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
 from proband.tokens.stage import TokensConfig
-from proband.train.config import TrainConfig
+from proband.train.config import OnsetOptions, TrainConfig
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +31,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small() -> TrainConfig:
     return TrainConfig(
-        depth=1, dim=16, num_heads=2, context=16, batch_tokens=256, epochs=5, save_seconds=1e-6, hidden=8
+        depth=1,
+        dim=16,
+        num_heads=2,
+        context=16,
+        batch_tokens=256,
+        epochs=5,
+        save_seconds=1e-6,
+        hidden=8,
+        onset=OnsetOptions(enabled=False),
     )

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from proband.core.batch import EVENT
 from proband.tokens.dataset import TokenStore
 from proband.train import train
-from proband.train.config import TrainConfig
+from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.distributed import Team
 from proband.train.feed import StepStream
 from proband.train.log import read_metrics
@@ -22,7 +22,8 @@ from proband.train.log import read_metrics
 SETTINGS = {"depth": 2, "context": 16, "batch_tokens": 256, "token_budget": 64, "epochs": 2.0} | {
     "evaluate_steps": 5
 }
-OPTIONS = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
+OFF = OnsetOptions(enabled=False)
+OPTIONS = ["--no-onset", *(f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items())]
 FAULTY = """
 import os, sys
 from proband.cli.main import main
@@ -60,7 +61,7 @@ def faulty(folder: Path, world: Path, fault: str, *options: str) -> subprocess.C
 @pytest.fixture(scope="module")
 def alone(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("alone") / "m"
-    train(world / "tokens", out, config=TrainConfig(**SETTINGS))
+    train(world / "tokens", out, config=TrainConfig(**SETTINGS, onset=OFF))
     return out
 
 
@@ -120,7 +121,7 @@ def test_a_training_goes_on_in_another_team(
     assert (tmp_path / "m.partial" / "state.safetensors").is_file()
     arguments = ["train", str(world / "tokens"), str(tmp_path / "m"), *OPTIONS]
     if kinds[1] == "alone":
-        train(world / "tokens", tmp_path / "m", config=TrainConfig(**SETTINGS))
+        train(world / "tokens", tmp_path / "m", config=TrainConfig(**SETTINGS, onset=OFF))
     else:
         again = start(["-m", "proband", *arguments, f"--parallel={kinds[1]}"])
         assert again.returncode == 0, again.stderr

@@ -1,0 +1,87 @@
+"""Onset hazards through the train stage on a small known world."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import known_law
+from proband.core.errors import ConfigError
+from proband.core.provenance import read_manifest
+from proband.model.checkpoint import load_model
+from proband.tokens import tokens
+from proband.tokens.stage import TokensConfig
+from proband.train import train
+from proband.train.config import OnsetOptions, TrainConfig
+
+TASK = """
+outcomes:
+  b: {codes: X//B}
+  d: {codes: X//D}
+prediction: {years_after_entry: 4}
+horizons_years: [5]
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("onset_stage")
+    known_law.write_meds(known_law.simulate(200, 0), root / "meds")
+    tokens(root / "meds", root / "tokens", config=TokensConfig(min_subjects=1), workers=1)
+    (root / "task.yaml").write_text(TASK)
+    return root
+
+
+@pytest.fixture(scope="module")
+def config(small: TrainConfig) -> TrainConfig:
+    return small.model_copy(update={"epochs": 1.0, "onset": OnsetOptions(queries=6)})
+
+
+@pytest.fixture(scope="module")
+def model(files: Path, config: TrainConfig) -> Path:
+    train(files / "tokens", files / "model", tasks=[files / "task.yaml"], config=config)
+    return files / "model"
+
+
+def test_a_model_folder_with_onset_hazards(model: Path) -> None:
+    loaded = load_model(model)
+    assert loaded.config.onset is not None
+    assert loaded.onset is not None
+    named = loaded.config.onset.tasks[: loaded.config.onset.num_named]
+    assert [task.name for task in named] == ["b", "d", "MEDS_DEATH"]
+    manifest = read_manifest(model)
+    assert manifest["counts"]["num_named_tasks"] == 3
+    assert manifest["counts"]["num_tasks"] == len(loaded.config.onset.tasks) > 3
+    losses = manifest["notes"]["tuning_onset_nats_per_date"]
+    assert list(losses) == ["age_sex", "linear", "networks", "decay", "calibrated"]
+    assert losses["linear"] <= losses["age_sex"] + 1e-6  # nothing is among the choices
+    lines = [json.loads(line) for line in (model / "onset.jsonl").read_text().splitlines()]
+    assert {line["network"] for line in lines} == {0.0, 1.0}
+    assert all("tuning" in line for line in lines)
+
+
+def test_the_same_seed_gives_the_same_head_and_the_trunk_is_not_changed(
+    model: Path, files: Path, config: TrainConfig, tmp_path: Path
+) -> None:
+    whole = load_file(model / "model.safetensors")
+    train(files / "tokens", tmp_path / "again", tasks=[files / "task.yaml"], config=config)
+    again = load_file(tmp_path / "again" / "model.safetensors")
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    without = config.model_copy(update={"onset": OnsetOptions(enabled=False)})
+    train(files / "tokens", tmp_path / "without", config=without)
+    trunk = load_file(tmp_path / "without" / "model.safetensors")
+    assert all(torch.equal(value, whole[name]) for name, value in trunk.items())
+    assert whole.keys() - trunk.keys() == {name for name in whole if name.startswith("onset.")}
+    assert load_model(tmp_path / "without").onset is None
+
+
+def test_tasks_and_no_onset_hazards_do_not_fit(files: Path, config: TrainConfig, tmp_path: Path) -> None:
+    without = config.model_copy(update={"onset": OnsetOptions(enabled=False)})
+    with pytest.raises(ConfigError, match="--task and --no-onset"):
+        train(files / "tokens", tmp_path / "m", tasks=[files / "task.yaml"], config=without)
+    assert list(tmp_path.iterdir()) == []
