@@ -110,7 +110,7 @@ def command(
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
 ) -> None:
-    """Risks by horizon with standard errors, death competing.
+    """Risks by horizon, death competing: in closed form, or from sampled futures with standard errors.
 
     Example: proband forecast model/ tokens/ risk/ --task task.yaml --genome genome/
 

@@ -213,7 +213,8 @@ def command(
         ),
     ] = 0.5,
     onset_queries: Annotated[
-        int, typer.Option(help="Dates per subject to fit onset hazards on.", rich_help_panel=ONSET)
+        int,
+        typer.Option(help="Dates per subject, in the mean, to fit onset hazards on.", rich_help_panel=ONSET),
     ] = 24,
     overwrite: Annotated[
         bool,

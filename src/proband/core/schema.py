@@ -248,3 +248,9 @@ SUBJECTS = Table(
     unique=("subject_id",),
 )
 """One row per subject of a tokens folder, in the arrays' order; ages in minutes since birth."""
+
+
+def scores_file(genome: Path) -> Path:
+    """The scores of a genome folder: those adjusted for ancestry (Z_norm2) where it has them."""
+    adjusted = genome / "adjusted" / "Z_norm2.parquet"
+    return adjusted if adjusted.is_file() else genome / "scores.parquet"

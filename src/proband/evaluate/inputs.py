@@ -10,7 +10,7 @@ import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.provenance import read_json
-from proband.core.schema import RISK, SCORES
+from proband.core.schema import RISK, SCORES, scores_file
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
 from proband.ehr.outcomes import Task, load_task
@@ -118,7 +118,7 @@ class Scores:
 def read_scores(genome: Path) -> Scores:
     """The scores of a genome folder and what is known of each."""
     described = read_json(genome / "scores.json")
-    scores = SCORES.read(genome / "scores.parquet")
+    scores = SCORES.read(scores_file(genome))
     return Scores(scores, {name: described.get(name, {}) for name in scores.columns if name != "subject_id"})
 
 

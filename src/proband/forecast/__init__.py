@@ -1,4 +1,4 @@
-"""forecast: absolute risks from sampled futures.
+"""forecast: absolute risks, from onset hazards in closed form or from sampled futures.
 
 Reads: a model folder, a tokens folder, a task file and, where the model uses them, a genome folder and files
 of other modalities. Writes: risk.parquet (schema.RISK), task.yaml, and futures as MEDS if asked. Config:

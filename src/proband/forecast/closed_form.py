@@ -39,7 +39,8 @@ def cumulative_incidence(
         age: Ages at the prediction time, years; they count in whole months.
         female: 1, 0, or NaN for unknown.
         tasks: Numbers of the tasks asked about.
-        death: Number of the task that is death; None for risks without death competing.
+        death: Number of the task that is death; None for risks without death competing. It does not compete
+            with an outcome that it is part of.
         horizons_years: Horizons, ascending.
 
     Returns:
@@ -52,7 +53,9 @@ def cumulative_incidence(
         other = torch.zeros_like(hazard[:, :1])
     else:
         one = torch.tensor([death], device=age.device)
-        other = _hazards(head, log_ratio, age, female, one, months) * (chosen != death)[:, None]
+        competes = [not _holds(head, task, death) for task in tasks]
+        other = _hazards(head, log_ratio, age, female, one, months)
+        other = other * torch.tensor(competes, device=age.device)[:, None]
     total = hazard + other
     width = 1 / MONTHS
     before = torch.exp(-(total.cumsum(dim=-1) - total) * width)
@@ -66,6 +69,11 @@ def cumulative_incidence(
         part = before[..., month] * share[..., month] * -torch.expm1(-total[..., month] * rest)
         found.append(by_month[..., month] + part)
     return torch.stack(found, dim=-1).clamp(0, 1)
+
+
+def _holds(head: OnsetHead, task: int, death: int) -> bool:
+    """Whether a task's tokens hold those of death."""
+    return set(head.config.tasks[death].tokens) <= set(head.config.tasks[task].tokens)
 
 
 def _hazards(

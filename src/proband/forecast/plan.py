@@ -60,6 +60,7 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
     if config.estimator == CLOSED_FORM:
         onset = _onset_tasks(loaded, outcomes, question, model)
         outcomes = {name: outcomes[name] for name in onset}
+        _say_undying(loaded, store.vocabulary.death, config)
     patterns = tuple(token_patterns(question, outcomes).values())
     horizons, asked = _question(store, outcomes, question, config)
     say_absent("forecast", loaded.config, files)
@@ -120,6 +121,12 @@ def _onset_tasks(
             remedy=f"train with --task and this task file, leave it out, or {sampled}",
         )
     return found
+
+
+def _say_undying(loaded: Proband, death: int, config: ForecastConfig) -> None:
+    assert loaded.config.onset is not None
+    if not config.net and loaded.config.onset.index_of((death,)) is None:
+        say("forecast: the model saw too few deaths for a hazard of death; none competes with the outcomes")
 
 
 def _question(

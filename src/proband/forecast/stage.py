@@ -45,7 +45,7 @@ def forecast(
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Estimate risks by sampled futures.
+    """Estimate risks from onset hazards in closed form, or by sampled futures.
 
     Under torchrun the subjects are shared among its processes, each with a GPU of its own where there are
     some; all must see the same files.

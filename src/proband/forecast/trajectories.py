@@ -100,6 +100,9 @@ def refuse_settings(config: ForecastConfig) -> None:
         raise ConfigError(
             "futures are sampled, closed_form samples none", where="--trajectories", remedy=remedy
         )
+    if config.raw and config.estimator != CLOSED_FORM:
+        remedy = "leave one of them out"
+        raise ConfigError("sampled risks have no calibration to leave out", where="--raw", remedy=remedy)
     if config.precision and config.estimator == CLOSED_FORM:
         remedy = "leave it out, or take a sampled estimator: --estimator scope"
         raise ConfigError("closed_form has no sampling error", where="--precision", remedy=remedy)

@@ -66,7 +66,7 @@ class OnsetConfig(BaseModel):
     tasks: tuple[OnsetTask, ...] = Field(min_length=1, description="Tasks; those of task files come first.")
     num_named: int = Field(ge=1, description="Tasks that have linear terms: death and those of task files.")
     num_features: int = Field(ge=1, description="Features of the record summary.")
-    width: int = Field(96, ge=1, description="Width of the network of summary, state, age and sex.")
+    width: int = Field(96, ge=1, description="Width of the networks of summary, age and sex.")
     hidden: int = Field(128, ge=1, description="Width of its first layer.")
     rank: int = Field(48, ge=1, description="Size of a task's vector.")
     num_networks: int = Field(1, ge=1, description="Networks whose log ratios are averaged.")

@@ -4,7 +4,7 @@ At a query (any date t within follow-up, the history read up to it) and for ever
 of a set of tokens, in bins b of the time ahead:
 
     log hazard_d(t + u) = log rate_d(age at t + u, sex) + g_{d,b(u)}
-    g_{d,b} = bias_{d,b} + decay_b (w_d x + mean over networks of <task_d, time_b(z)>)
+    g_{d,b} = bias_{d,b} + decay_b (w_d x + mean over networks of (<task_d, time_b(z)> + its bias_{d,b}))
               + sum over modalities of beta_d (standardised values)
 
 ``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from proband.core.batch import ModalityInput
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.progress import say
-from proband.core.schema import SCORES, read_parquet
+from proband.core.schema import SCORES, read_parquet, scores_file
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY, MINUTES_PER_YEAR
 from proband.tokens.dataset import TokenStore
 
@@ -115,7 +115,7 @@ def modality_files(genome: Path | None, files: Mapping[str, Path] | None = None)
         raise DataError(
             "no such folder", where=f"--genome {genome}", remedy="give the output of proband genome"
         )
-    found = {GENOME: genome_file(genome)} if genome else {}
+    found = {GENOME: scores_file(genome)} if genome else {}
     for name, path in sorted((files or {}).items()):
         if name == GENOME:
             raise ConfigError("the name genome is taken", found=path, remedy="give the folder by --genome")
@@ -124,12 +124,6 @@ def modality_files(genome: Path | None, files: Mapping[str, Path] | None = None)
             raise ConfigError("unusable name of a modality", found=name, expected=expected)
         found[name] = path
     return found
-
-
-def genome_file(genome: Path) -> Path:
-    """The scores of a genome folder: those adjusted for ancestry (Z_norm2) where it has them."""
-    adjusted = genome / "adjusted" / "Z_norm2.parquet"
-    return adjusted if adjusted.is_file() else genome / "scores.parquet"
 
 
 def load_modality(

@@ -1,4 +1,4 @@
-"""First occurrences: when each subject first had any of a set of tokens. The one rule for an onset."""
+"""First occurrences: when each subject first had any of a set of tokens."""
 
 from __future__ import annotations
 

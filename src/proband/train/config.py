@@ -47,13 +47,12 @@ class OnsetOptions(BaseModel):
 
     enabled: bool = Field(True, description="Whether the model gets onset hazards.")
     codes: bool = Field(True, description="Whether codes and families become tasks, beside outcomes.")
-    queries: int = Field(24, ge=1, description="Dates per subject, uniform over follow-up.")
+    queries: int = Field(24, ge=1, description="Dates per subject in the mean, uniform over person-time.")
     networks: int = Field(2, ge=1, description="Networks whose log hazard ratios are averaged.")
     epochs: float = Field(0.5, gt=0, description="Passes over the train split's dates for each network.")
     batch_queries: int = Field(256, ge=1, description="Dates per step.")
     learning_rate: float = Field(7e-4, gt=0, description="Peak rate of the networks.")
     weight_decay: float = Field(1.0, ge=0, description="AdamW's decay of matrices.")
-    patience: int = Field(6, ge=1, description="Tuning evaluations without gain before stopping early.")
 
 
 class TrainConfig(BaseModel):

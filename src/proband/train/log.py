@@ -84,7 +84,9 @@ class MetricsLog:
 
 
 class OnsetLog:
-    """One JSON object a line for each evaluation of the onset head: ``epoch``, ``train``, ``tuning``.
+    """One JSON object a line for each evaluation of a network of the onset head.
+
+    Fields: ``network``, ``epoch``, ``tuning`` and, but for the first of each, ``train``.
 
     Args:
         folder: Where onset.jsonl lies; it begins anew.
@@ -157,8 +159,12 @@ def _draw_likelihood(axis: Any, lines: list[dict[str, Any]]) -> None:
 
 
 def _draw_onset(axis: Any, lines: list[dict[str, Any]]) -> None:
-    for name in ("train", "tuning"):
-        found = [line for line in lines if name in line]
-        axis.plot([line["epoch"] for line in found], [line[name] for line in found], marker=".", label=name)
-    axis.axhline(lines[0]["tuning"], color="grey", lw=0.8, ls=":", label="tuning: age and sex alone")
+    for number in sorted({line["network"] for line in lines}):
+        own = [line for line in lines if line["network"] == number]
+        for name, colour in (("train", "tab:blue"), ("tuning", "tab:orange")):
+            found = [line for line in own if name in line]
+            label = name if number == 0 else None
+            epochs = [line["epoch"] for line in found]
+            axis.plot(epochs, [line[name] for line in found], marker=".", color=colour, label=label)
+    axis.axhline(lines[0]["tuning"], color="grey", lw=0.8, ls=":", label="tuning: linear terms alone")
     axis.set(xlabel="passes over the train split's dates", ylabel="nats per date", title="onset")

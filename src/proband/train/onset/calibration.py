@@ -16,7 +16,7 @@ from proband.train.onset.fit import Part
 from proband.train.onset.likelihood import expected_and_happened
 
 PRIOR_SD = (0.1, 0.1)
-"""Of intercept and of slope less 1. Rounded choices of ours: a tenth is what one hopes to mend at most."""
+"""Of the correction at the mean of log H, and of slope less 1. Rounded choices of ours."""
 _STEPS = 30
 _JUDGED_AT_ONCE = 2048
 

@@ -118,7 +118,7 @@ def _fit_network(
     report({"epoch": 0.0, "tuning": best_loss})
     steps = max(1, math.ceil(len(train) / options.batch_queries))
     last = math.ceil(options.epochs * steps)
-    every, seen, num_worse = max(1, last // _EVALUATIONS), [0.0, 0], 0
+    every, seen = max(1, last // _EVALUATIONS), [0.0, 0]
     order = np.zeros(0, dtype=np.int64)
     for step in track(range(last), "Fitting onset hazards", last):
         if step % steps == 0:
@@ -133,11 +133,8 @@ def _fit_network(
             loss = mean_loss(head, tuning, device)
             report({"epoch": (step + 1) / steps, "train": seen[0] / seen[1], "tuning": loss})
             seen = [0.0, 0]
-            num_worse = 0 if loss < best_loss else num_worse + 1
             if loss < best_loss:
                 best, best_loss = copy.deepcopy(network.state_dict()), loss
-            elif num_worse >= options.patience:
-                break
     network.load_state_dict(best)
 
 
