@@ -50,9 +50,10 @@ def draw(table: pl.DataFrame, out: Path) -> None:
     cases = dict(gains.select("outcome", "num_cases").iter_rows())
     left.set_yticks(range(len(outcomes)), [f"{name.replace('_', ' ')} ({cases[name]})" for name in outcomes])
     left.set_xlabel(f"AUROC of {table['horizon_years'][0]:g}-year risk (95% bootstrap interval)")
+    left.set_ylim(-0.6, len(outcomes) - 0.4)
     left.axvline(0.5, color="#dddddd", lw=1, zorder=0)
     right.axvline(0, color="#888888", lw=1, zorder=0)
-    right.set_xlabel("gain of the genome: EHR+PGS less EHR")
+    right.set_xlabel("gain: EHR+PGS less EHR")
     for axis in (left, right):
         axis.spines[["top", "right", "left"]].set_visible(False)
     left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)

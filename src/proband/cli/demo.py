@@ -22,7 +22,7 @@ RECORDS, WITH_SCORES = "EHR", "EHR+PGS"
 
 def command(
     out: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")],
-    subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 10_000,
+    subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 7000,
     minutes: Annotated[float, typer.Option(help="Wall-clock minutes to pretrain each model.")] = 0.4,
     fusions: Annotated[
         list[str] | None,
@@ -55,7 +55,7 @@ def command(
 def demo(
     out: Path,
     *,
-    subjects: int = 10_000,
+    subjects: int = 7000,
     minutes: float = 0.4,
     fusions: Sequence[str] = ("prefix",),
     seed: int = 0,
