@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
+from proband.core.errors import DataError
 from proband.core.seeds import generator
 from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
 from proband.evaluate.compare import interval
@@ -56,7 +57,7 @@ class PairedRisks:
 
         Args:
             results: Folder of ``proband evaluate``; its baselines are read too.
-            risks: RiskTable files.
+            risks: RiskTable files; the first says which people and outcomes are compared.
             horizon_years: Horizon.
             replicates: Bootstrap replicates.
             seed: Seed of the draws.
@@ -67,7 +68,8 @@ class PairedRisks:
             pl.read_parquet(file, columns=columns).filter(pl.col("horizon_years") == horizon_years)
             for file in files
         ]
-        wide = pl.concat(parts).pivot(on="model", index=_KEY, values="risk")
+        asked = parts[0].select(_KEY).unique()  # an oracle answers for people of every split
+        wide = pl.concat(parts).join(asked, on=_KEY, how="semi").pivot(on="model", index=_KEY, values="risk")
         labels = pl.read_parquet(results / "labels.parquet")
         joined = labels.join(wide, on=_KEY, how="inner", maintain_order="left")
         rows = {str(name[0]): part for name, part in joined.partition_by("outcome", as_dict=True).items()}
@@ -93,7 +95,13 @@ class PairedRisks:
         return auroc_and_auprc(rank(rows[model].to_numpy(), self.status(rows) == CASE), weights)
 
     def gain(self, outcomes: Sequence[str], model: str, other: str, metric: str = "auroc") -> Gain:
-        """Mean over outcomes of the metric (auroc or auprc) of ``model`` less that of ``other``."""
+        """Mean over outcomes of the metric (auroc or auprc) of ``model`` less that of ``other``.
+
+        Raises:
+            DataError: There is no outcome.
+        """
+        if not outcomes:
+            raise DataError("no outcome to compare models on", found=f"{model} and {other}")
         place = ("auroc", "auprc").index(metric)
         each = [self.areas(one, model)[place] - self.areas(one, other)[place] for one in outcomes]
         mean = np.mean(each, axis=0)

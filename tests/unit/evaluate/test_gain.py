@@ -1,0 +1,58 @@
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from proband.core.errors import DataError
+from proband.core.schema import RISK
+from proband.evaluate.gain import PairedRisks
+
+NUM = 400
+
+
+def table(path: Path, model: str, risk: np.ndarray, subjects: np.ndarray) -> Path:
+    frame = pl.DataFrame({"subject_id": subjects, "risk": risk}).with_columns(
+        pl.lit(datetime(2010, 1, 1)).cast(RISK.columns["prediction_time"]).alias("prediction_time"),
+        outcome=pl.lit("gout"), horizon_years=pl.lit(10.0), model=pl.lit(model),
+        standard_error=pl.lit(0.0), unresolved=pl.lit(0.0),
+    )  # fmt: skip
+    RISK.write(frame.select(*RISK.columns), path)
+    return path
+
+
+@pytest.fixture
+def paired(tmp_path: Path) -> PairedRisks:
+    rng = np.random.default_rng(0)
+    subjects = np.arange(2 * NUM)  # the second half is of another split
+    case = rng.random(2 * NUM) < 0.3
+    good = 1 / (1 + np.exp(-case - rng.normal(size=2 * NUM)))
+    files = [
+        table(tmp_path / "good.parquet", "good", good[:NUM], subjects[:NUM]),
+        table(tmp_path / "noise.parquet", "noise", rng.random(NUM), subjects[:NUM]),
+        table(tmp_path / "oracle.parquet", "oracle", case.astype(float), subjects),
+    ]
+    labels = pl.read_parquet(files[2], columns=["subject_id", "prediction_time", "outcome"])
+    event = pl.Series("event", case.astype(np.int8))
+    labels = labels.with_columns(event, split=pl.lit("held_out"), time_years=pl.lit(11.0))
+    labels = labels.with_columns(time_years=pl.when(event == 1).then(5.0).otherwise(11.0))
+    labels.write_parquet(tmp_path / "labels.parquet")
+    return PairedRisks.read(tmp_path, files, 10.0, 200, 0)
+
+
+def test_people_of_other_splits_whom_only_the_oracle_knows_are_left_out(paired: PairedRisks) -> None:
+    assert paired.rows["gout"].height == NUM
+    assert paired.with_cases(50, ["good", "noise", "oracle"]) == ["gout"]
+    assert paired.with_cases(NUM, ["good"]) == []
+
+
+def test_a_better_model_gains_and_a_model_gains_nothing_on_itself(paired: PairedRisks) -> None:
+    gain = paired.gain(["gout"], "good", "noise")
+    assert 0 < gain.low < gain.value < gain.high
+    assert paired.gain(["gout"], "noise", "noise")[:3] == (0.0, 0.0, 0.0)
+
+
+def test_no_outcome_is_an_error(paired: PairedRisks) -> None:
+    with pytest.raises(DataError, match="no outcome to compare"):
+        paired.gain([], "good", "noise")
