@@ -27,16 +27,18 @@ def paired(tmp_path: Path) -> PairedRisks:
     rng = np.random.default_rng(0)
     subjects = np.arange(2 * NUM)  # the second half is of another split
     case = rng.random(2 * NUM) < 0.3
-    good = 1 / (1 + np.exp(-case - rng.normal(size=2 * NUM)))
+    good = 1 / (1 + np.exp(-1.0 * case - rng.normal(size=2 * NUM)))
     files = [
         table(tmp_path / "good.parquet", "good", good[:NUM], subjects[:NUM]),
         table(tmp_path / "noise.parquet", "noise", rng.random(NUM), subjects[:NUM]),
         table(tmp_path / "oracle.parquet", "oracle", case.astype(float), subjects),
     ]
     labels = pl.read_parquet(files[2], columns=["subject_id", "prediction_time", "outcome"])
-    event = pl.Series("event", case.astype(np.int8))
-    labels = labels.with_columns(event, split=pl.lit("held_out"), time_years=pl.lit(11.0))
-    labels = labels.with_columns(time_years=pl.when(event == 1).then(5.0).otherwise(11.0))
+    labels = labels.with_columns(
+        pl.Series("event", case.astype(np.int8)),
+        split=pl.lit("held_out"),
+        time_years=pl.Series(np.where(case, 5.0, 11.0)),
+    )
     labels.write_parquet(tmp_path / "labels.parquet")
     return PairedRisks.read(tmp_path, files, 10.0, 200, 0)
 
