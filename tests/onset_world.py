@@ -10,7 +10,8 @@ import torch
 
 from proband.core.incidence import OLDEST
 from proband.model.config import OnsetConfig, OnsetTask
-from proband.model.onset import OnsetHead, Query
+from proband.model.onset import OnsetHead
+from proband.model.onset_inputs import Query
 from proband.tokens.dataset import TokenStore
 from proband.tokens.summary import SummaryLayout, summarise
 from proband.train.onset.fit import Part
@@ -41,7 +42,7 @@ def randomise(head: OnsetHead, scale: float = 0.3) -> OnsetHead:
     """Give the head random weights."""
     torch.manual_seed(1)
     with torch.no_grad():
-        for weights in (head.linear, head.state_linear, head.bias):
+        for weights in (head.linear, head.state_linear, head.interactions.weights, head.bias):
             weights.normal_(std=scale)
         for parameter in head.networks.parameters():
             parameter.normal_(std=scale)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from proband.core.errors import ConfigError
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 Fusion = Literal["none", "prefix", "adapter", "cross_attention"]
 GATED = ("adapter", "cross_attention")
 """Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""
@@ -66,6 +66,8 @@ class OnsetConfig(BaseModel):
     tasks: tuple[OnsetTask, ...] = Field(min_length=1, description="Tasks; those of task files come first.")
     num_named: int = Field(ge=1, description="Tasks that have linear terms: death and those of task files.")
     num_features: int = Field(ge=1, description="Features of the record summary.")
+    first_value: int = Field(0, ge=0, description="First mean value among the features; last values follow.")
+    num_valued: int = Field(0, ge=0, description="Codes that have a mean and a last value.")
     width: int = Field(96, ge=1, description="Width of the networks of summary, age and sex.")
     hidden: int = Field(128, ge=1, description="Width of its first layer.")
     rank: int = Field(48, ge=1, description="Size of a task's vector.")

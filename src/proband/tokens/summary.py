@@ -104,7 +104,12 @@ class SummaryLayout:
     @property
     def num_features(self) -> int:
         """Features there are."""
-        return len(_PER_CODE) * len(self.codes) + len(_PER_VALUED) * self.num_valued + self.num_bins
+        return self.first_value + len(_PER_VALUED) * self.num_valued + self.num_bins
+
+    @property
+    def first_value(self) -> int:
+        """First of the mean values; the last values follow them."""
+        return len(_PER_CODE) * len(self.codes)
 
     @property
     def num_valued(self) -> int:

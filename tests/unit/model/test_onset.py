@@ -11,9 +11,11 @@ from proband.core.incidence import OLDEST
 from proband.evaluate.baselines import age_sex
 from proband.evaluate.baselines.age_sex import AgeSexRates
 from proband.forecast.closed_form import cumulative_incidence
-from proband.model import onset
+from proband.model import onset_inputs
 from proband.model.config import BIN_EDGES
-from proband.model.onset import CALIBRATION_YEARS, OnsetHead, Query
+from proband.model.onset import CALIBRATION_YEARS, OnsetHead
+from proband.model.onset_inputs import Query
+from proband.model.onset_terms import Interactions
 
 HORIZONS = (1.0, 2.25, 5.0, 10.0)
 DEATH = 2
@@ -65,9 +67,27 @@ def test_dense_and_sparse_products_agree(monkeypatch: pytest.MonkeyPatch) -> Non
         assert head.inputs(query).dense() @ head.linear == pytest.approx(
             head.inputs(query).times(head.linear), abs=1e-5
         )
-        monkeypatch.setattr(onset, "_DENSE_FEATURES", 0)
+        monkeypatch.setattr(onset_inputs, "_DENSE_FEATURES", 0)
         assert torch.allclose(head(query), dense, atol=1e-5)
     assert dense.std() > 0.1
+
+
+def test_columns_are_a_part_of_the_dense_features() -> None:
+    head = randomise(head_of([2]))
+    head.feature_mean.uniform_(-1, 1)
+    inputs = head.inputs(query_of(np.linspace(20, 80, 12).tolist(), [0.0] * 12))
+    assert torch.equal(inputs.columns(1, 4), inputs.dense()[:, 1:4])
+    assert inputs.columns(2, 2).shape == (12, 0)
+
+
+def test_columns_of_interactions() -> None:
+    terms = Interactions(num_valued=2, num_named=1)
+    query = query_of([70.0, 40.0], [0.0, np.nan])
+    values = torch.tensor([[2.0, -1.0, 3.0, 0.5], [1.0, 0.0, 0.0, 0.0]])
+    first = [2, -1, 3, 0.5, -2, 1, 4, 1, 1.5, 0, 0, 0.5, 1, 1, -1, -1]
+    second = [-1, 0, 0, 0, 0, 0, 1, 0, 0.5, 0, 0, 0, -1, 1, 0, 0]
+    assert terms.columns(values, query).tolist() == [pytest.approx(first), pytest.approx(second)]
+    assert terms.columns_of(torch.tensor([1])).tolist() == [1, 3, 5, 7, 9, 11, 12, 13, 14, 15]
 
 
 def test_a_feature_that_does_not_vary_counts_nothing() -> None:

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proband.model.onset import NUM_BINS, OnsetHead
+from proband.model.onset import OnsetHead
+from proband.model.onset_terms import NUM_BINS
 from proband.train.onset.fit import Part
 from proband.train.onset.likelihood import bins_of
 

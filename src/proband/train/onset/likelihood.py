@@ -12,7 +12,8 @@ from torch import Tensor
 
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import BIN_EDGES
-from proband.model.onset import OnsetHead, Query
+from proband.model.onset import OnsetHead
+from proband.model.onset_inputs import Query
 
 _MOST_LOG_RATIO = 15.0
 """Log hazard ratios are cut here in the likelihood, so that a bad step stays finite."""

@@ -13,7 +13,7 @@ from proband.core.progress import track
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import OnsetTask
-from proband.model.onset import Query
+from proband.model.onset_inputs import Query
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows, plan_batches

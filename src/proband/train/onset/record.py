@@ -1,6 +1,8 @@
-"""Linear terms of the record: a regression of onsets on the record summary and the trunk's state."""
+"""Terms of the record: regressions of onsets on the record summary and the trunk's state."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from proband.core.progress import say
 from proband.model.onset import OnsetHead
+from proband.model.onset_inputs import Query
 from proband.train.onset.fit import Part
 from proband.train.onset.likelihood import expected_and_happened
 from proband.train.onset.ridge import Counts, fit_adaptive_ridge
@@ -31,15 +34,78 @@ def fit_record(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
         What was chosen (:func:`~proband.train.onset.ridge.fit_adaptive_ridge`).
     """
     chosen = _chosen_features(head, train)
-    width = len(chosen) + len(head.state_mean)
-    dates = _some_dates(train, max(1, _MOST_NUMBERS // width))
-    named = head.config.num_named
-    known = _counts(head, train, dates, chosen, device)
-    judged = _counts(head, tuning, np.arange(len(tuning)), chosen, device)
-    beta, notes = fit_adaptive_ridge(known, judged, named)
-    head.linear[torch.from_numpy(chosen)] = beta[: len(chosen)].to(head.linear)
+    columns = torch.from_numpy(chosen).to(device)
+
+    def inputs(query: Query) -> Tensor:
+        read = head.inputs(query)
+        return torch.cat([read.dense()[:, columns], read.state], dim=1)
+
+    beta, notes = _fit(head, train, tuning, device, inputs, len(chosen) + len(head.state_mean))
+    head.linear[columns] = beta[: len(chosen)].to(head.linear)
     head.state_linear.copy_(beta[len(chosen) :])
     return {f"record_{name}": value for name, value in notes.items()}
+
+
+def fit_interactions(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> dict[str, float]:
+    """Fit the interactions of the named tasks beside the linear terms, which stay.
+
+    Returns:
+        What was chosen.
+    """
+    terms = head.interactions
+    _standardise_interactions(head, train, device)
+    chosen = _chosen_columns(head, train).to(device)
+
+    def inputs(query: Query) -> Tensor:
+        return terms.standardised(head.values_of(head.inputs(query)), query)[:, chosen]
+
+    beta, notes = _fit(head, train, tuning, device, inputs, len(chosen))
+    terms.weights[chosen] = beta.to(terms.weights)
+    return {f"interactions_{name}": value for name, value in notes.items()}
+
+
+def _fit(
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    device: torch.device,
+    inputs: Callable[[Query], Tensor],
+    width: int,
+) -> tuple[Tensor, dict[str, float]]:
+    """Coefficients of ``inputs``, so many columns, beside what the head already says."""
+    dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
+    known = _counts(head, train, dates, inputs, device)
+    judged = _counts(head, tuning, np.arange(len(tuning)), inputs, device)
+    return fit_adaptive_ridge(known, judged, head.config.num_named)
+
+
+@torch.no_grad()
+def _standardise_interactions(head: OnsetHead, train: Part, device: torch.device) -> None:
+    """Mean and standard deviation of the columns over train dates."""
+    terms = head.interactions
+    dates = _some_dates(train, max(1, _MOST_NUMBERS // len(terms.mean)))
+    total, squares = (torch.zeros_like(terms.mean, dtype=torch.float64) for _ in range(2))
+    for begin in range(0, len(dates), _READ_AT_ONCE):
+        query, _ = train.batch(dates[begin : begin + _READ_AT_ONCE], device)
+        columns = terms.columns(head.values_of(head.inputs(query)), query).double()
+        total += columns.sum(dim=0)
+        squares += columns.square().sum(dim=0)
+    mean = total / len(dates)
+    terms.standardise_with(mean, (squares / len(dates) - mean.square()).clamp(min=0).sqrt())
+
+
+def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
+    """Columns that vary, of the codes whose values most dates have."""
+    shape, terms = head.config, head.interactions
+    number = np.bincount(train.queries.features.indices, minlength=shape.num_features)
+    number = number[shape.first_value :][: shape.num_valued]
+    most = MOST_FEATURES // terms.per_code
+    codes = np.sort(np.argsort(-number, kind="stable")[:most])
+    codes = codes[number[codes] >= _LEAST_DATES]
+    if len(codes) < (number >= _LEAST_DATES).sum():
+        say(f"train: values of the {len(codes)} codes measured most get interactions")
+    columns = terms.columns_of(torch.from_numpy(codes))
+    return columns[torch.isfinite(terms.sd.cpu()[columns])]
 
 
 def _chosen_features(head: OnsetHead, train: Part) -> Int[np.ndarray, " chosen"]:
@@ -65,21 +131,19 @@ def _counts(
     head: OnsetHead,
     part: Part,
     dates: Int[np.ndarray, " dates"],
-    features: Int[np.ndarray, " chosen"],
+    inputs: Callable[[Query], Tensor],
     device: torch.device,
 ) -> Counts:
     """Inputs, onsets and exposures of dates; in the mean a subject's dates count together as one."""
     weight = len(part.followed.first) / len(dates)
     named = head.config.num_named
-    inputs, onsets, exposure = [], [], []
-    columns = torch.from_numpy(features).to(device)
+    read, onsets, exposure = [], [], []
     for begin in range(0, len(dates), _READ_AT_ONCE):
         query, followed = part.batch(dates[begin : begin + _READ_AT_ONCE], device)
         log_ratio = head(query)[:, :named]
         expected, happened = expected_and_happened(head, query, log_ratio, followed.first(named))
-        read = head.inputs(query)
-        inputs.append(torch.cat([read.dense()[:, columns], read.state], dim=1))
+        read.append(inputs(query))
         onsets.append(happened.float())
         exposure.append(expected)
-    parts: list[Tensor] = [torch.cat(found) for found in (inputs, onsets, exposure)]
+    parts: list[Tensor] = [torch.cat(found) for found in (read, onsets, exposure)]
     return Counts(parts[0], parts[1] * weight, parts[2] * weight)

@@ -21,7 +21,7 @@ from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
 from proband.train.onset.linear import fit_linear
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
 from proband.train.onset.rates import log_rates
-from proband.train.onset.record import fit_record
+from proband.train.onset.record import fit_interactions, fit_record
 from proband.train.onset.tasks import Tasks
 
 
@@ -31,9 +31,9 @@ class OnsetResult:
 
     Attributes:
         losses: Tuning loss of the named tasks, nats per date, after each step: ``age_sex`` the table alone,
-            ``linear`` the record's linear terms, ``networks``, ``decay`` of both with the time ahead,
-            ``modalities`` their linear terms, and ``calibrated``.
-        notes: What was chosen for the linear terms.
+            ``linear`` the record's linear terms, ``interactions``, ``networks``, ``decay`` of all these with
+            the time ahead, ``modalities`` their linear terms, and ``calibrated``.
+        notes: What was chosen for the terms of record and modalities.
     """
 
     losses: dict[str, float]
@@ -68,6 +68,8 @@ def fit_onset(
     losses = {"age_sex": mean_loss(head, tuning, device)}
     notes = fit_record(head, train, tuning, device)
     losses["linear"] = mean_loss(head, tuning, device)
+    notes |= fit_interactions(head, train, tuning, device)
+    losses["interactions"] = mean_loss(head, tuning, device)
     losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
     fit_decay(head, train, tuning, device)
     losses["decay"] = mean_loss(head, tuning, device)
@@ -87,10 +89,13 @@ def attach_head(
     num_networks: int = 1,
 ) -> OnsetHead:
     """A head that is the age-sex table of the train split."""
+    layout = SummaryLayout.of(store.vocabulary)
     shape = OnsetConfig(
         tasks=tasks.tasks,
         num_named=tasks.num_named,
-        num_features=SummaryLayout.of(store.vocabulary).num_features,
+        num_features=layout.num_features,
+        first_value=layout.first_value,
+        num_valued=layout.num_valued,
         num_networks=num_networks,
         linear={name: table.values.shape[1] for name, table in tables.items()},
     )

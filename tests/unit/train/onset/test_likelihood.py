@@ -8,7 +8,8 @@ import torch
 
 from onset_world import head_of, part_of
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.onset import OnsetHead, Query
+from proband.model.onset import OnsetHead
+from proband.model.onset_inputs import Query
 from proband.train.onset.likelihood import Outcomes, expected_and_happened, negative_log_likelihood
 from small_world import HandStore, Record
 

@@ -57,7 +57,7 @@ def test_a_model_folder_with_onset_hazards(model: Path) -> None:
     assert manifest["counts"]["num_named_tasks"] == 3
     assert manifest["counts"]["num_tasks"] == len(loaded.config.onset.tasks) > 3
     losses = manifest["notes"]["tuning_onset_nats_per_date"]
-    assert list(losses) == ["age_sex", "linear", "networks", "decay", "calibrated"]
+    assert list(losses) == ["age_sex", "linear", "interactions", "networks", "decay", "calibrated"]
     assert losses["linear"] <= losses["age_sex"] + 1e-6  # nothing is among the choices
     lines = [json.loads(line) for line in (model / "onset.jsonl").read_text().splitlines()]
     assert {line["network"] for line in lines} == {0.0, 1.0}
