@@ -8,7 +8,8 @@ budgets, beside an age-sex table fitted on the same train and tuning subjects:
   had masked;
 - type NLL: of the type alone given history, without the gap;
 - disease AUC: within sex and 5-year age band, no gap (see delphi_scores.disease_aucs), over diseases with at
-  least 25 held-out cases.
+  least 25 held-out cases. With --onset also by closed-form five-year hazards of an onset head that is then
+  fitted on the best weights, with every such disease as a task.
 
     python experiments/delphi.py OUT --data FOLDER --seconds 250 500 750 1000
 
@@ -32,7 +33,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from delphi_scores import MIN_CASES, Positions, disease_aucs, model_positions
+from delphi_scores import MIN_CASES, Positions, closed_form_positions, disease_aucs, model_positions
 from delphi_table import AgeSexTable
 
 BIRTH = datetime(1950, 1, 1)  # the data give ages only; any birth date does
@@ -148,6 +149,25 @@ class Contest:
             "num_events": joint.num_events,
         }
 
+    def score_closed_form(self, model: Any, config: Any, out: Path) -> dict[str, Any]:
+        """Disease AUC by closed-form hazards of a head fitted on the model, and its tuning losses."""
+        import torch
+
+        from proband.train.onset.stage import fit_onset
+        from proband.train.onset.tasks import choose_tasks
+
+        task = out / "task.yaml"
+        lines = "".join(f"  {name.replace('/', '_')}: {{codes: {name}}}\n" for name in self.diseases)
+        task.write_text(f"outcomes:\n{lines}prediction: {{every_years: 5}}\nhorizons_years: [5]\n")
+        tasks = choose_tasks(self.store, [task], with_codes=True)
+        log = (out / "onset.jsonl").open("w", encoding="utf-8")
+        fitted = fit_onset(
+            model, self.store, {}, tasks, config, torch.device("cpu"),
+            lambda values: print(json.dumps(values), file=log, flush=True),
+        )  # fmt: skip
+        positions = closed_form_positions(model, self.store, self.rows)
+        return {**self.aucs(positions, self.store.vocabulary.index), "onset_losses": fitted.losses}
+
 
 def train_on(store: Any, work: Path, config: Any) -> tuple[Any, float, int]:
     """Train (or go on training) until the budget of ``config``; the best model, seconds and steps spent."""
@@ -196,6 +216,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--batch-tokens", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--onset", action="store_true", help="fit onset hazards and score them too")
     return parser
 
 
@@ -224,6 +245,12 @@ def main() -> None:
         gain = contest.table["joint"] - scores["joint"]
         rows.append({"seconds": round(spent, 1), "steps": steps, "model": "proband", **scores, "gain": gain})
         print(json.dumps(rows[-1]), flush=True)
+    if options.onset:
+        began = time.process_time()
+        scores = contest.score_closed_form(model, settings(options, minutes=1.0), out)
+        print(json.dumps(scores | {"seconds": round(time.process_time() - began, 1)}), flush=True)
+        del scores["onset_losses"]
+        rows.append({"seconds": time.process_time() - began, "model": "closed form", **scores})
     report(out, rows, contest)
 
 

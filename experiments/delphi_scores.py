@@ -59,6 +59,45 @@ def model_positions(model: Any, store: Any, rows: np.ndarray, context: int) -> P
     return Positions(subject, sex, day, following, following_day, rates, nats)
 
 
+def closed_form_positions(model: Any, store: Any, rows: np.ndarray) -> Positions:
+    """Read onset hazards: cumulative hazards over five years at every position, in place of rates.
+
+    Codes that are no task have 0; nats per event are not asked.
+    """
+    import torch
+
+    from proband.core.units import MINUTES_PER_DAY
+    from proband.train.onset.queries import read_queries
+
+    sizes = np.diff(store.offsets)[rows]
+    own = np.repeat(rows, sizes).astype(np.int64)
+    at = np.concatenate([np.arange(store.offsets[row], store.offsets[row + 1]) for row in rows])
+    minutes = np.asarray(store.minutes)[at].astype(np.int64)
+    tokens = np.asarray(store.tokens)[at].astype(np.int64)
+    last = np.r_[own[1:] != own[:-1], True]
+    queries = read_queries(model, store, {}, own, minutes, {})
+    tasks = [task.tokens for task in model.onset.config.tasks]
+    rates = np.zeros((len(at), len(store.vocabulary.codes)), dtype=np.float32)
+    columns = [(number, token) for number, (token, *others) in enumerate(tasks) if not others]
+    numbers, codes = map(list, zip(*columns, strict=True))
+    with torch.no_grad():
+        for begin in range(0, len(at), 1024):
+            some = np.arange(begin, min(begin + 1024, len(at)))
+            query = queries.batch(some)
+            log_ratio = model.onset.calibrated(query)
+            total = model.onset.log_expected(query.age, query.female, log_ratio, BAND_YEARS)
+            rates[np.ix_(some, codes)] = total[:, numbers].exp().numpy()
+    return Positions(
+        subject=own,
+        sex=np.asarray(store.statics)[own].max(axis=1),
+        day=minutes // MINUTES_PER_DAY,
+        following=np.where(last, -1, np.roll(tokens, -1)),
+        following_day=np.roll(minutes, -1) // MINUTES_PER_DAY,
+        rates=rates,
+        nats=np.full(len(at), np.nan),
+    )
+
+
 def _read_batch(model: Any, batch: Any) -> tuple[np.ndarray, ...]:
     import torch
 
