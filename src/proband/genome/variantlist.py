@@ -15,7 +15,8 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.genome.builds import build_name
 from proband.genome.scorefile import ID_COLUMNS
-from proband.genome.scoretext import ScoreText, empty, header_field, open_score_text
+from proband.genome.scoretext import empty, header_field, open_score_text
+from proband.genome.texttable import TextTable, whole_numbers
 
 _PLACE = r"^(?:chr)?([0-9XYMTxymt]+):(\d+):([ACGTacgt]+):([ACGTacgt]+)$"
 
@@ -65,8 +66,8 @@ def read_variant_list(path: Path) -> VariantList:
     return VariantList(path, rows, build_name(fields.get("HmPOS_build") or fields.get("genome_build")))
 
 
-def _names(text: ScoreText) -> pl.DataFrame:
-    names = text.read(["name"], {})["name"].drop_nulls().str.strip_chars()
+def _names(text: TextTable) -> pl.DataFrame:
+    names = text.read(["name"], {})["name"].drop_nulls()
     given = names.to_frame().with_columns(pl.col("name").str.extract_groups(_PLACE).alias("place"))
     chrom, pos, other, effect = (pl.col("place").struct.field(str(number)) for number in range(1, 5))
     return given.select(
@@ -79,7 +80,7 @@ def _names(text: ScoreText) -> pl.DataFrame:
     )
 
 
-def _table(text: ScoreText) -> pl.DataFrame:
+def _table(text: TextTable) -> pl.DataFrame:
     place = ("hm_chr", "hm_pos") if "hm_chr" in text.columns else ("chr_name", "chr_position")
     names = [*ID_COLUMNS, *place, "effect_allele", "other_allele"]
     frame = text.read([name for name in names if name in text.columns], {})
@@ -87,7 +88,7 @@ def _table(text: ScoreText) -> pl.DataFrame:
     rows = frame.select(
         id=pl.coalesce(*(columns[name] for name in ID_COLUMNS)),
         chrom=columns[place[0]],
-        pos=columns[place[1]].cast(pl.Int64, strict=False),
+        pos=columns[place[1]].map_batches(whole_numbers, return_dtype=pl.Int64),
         effect_allele="effect_allele",
         other_allele=columns["other_allele"],
     )

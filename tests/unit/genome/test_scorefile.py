@@ -269,7 +269,7 @@ def test_gzip_by_content_whatever_the_name(tmp_path):
 def test_a_position_that_is_no_number_is_none(scores):
     rows = [["1", 5, "A", "G", 1], ["1", "five", "A", "G", 1], ["1", "7.0", "A", "G", " 2 "]]
     item = read_scorefile(only(scores("a.txt", rows)))
-    assert places(item.rows) == [("1", 5), (None, None), (None, None)]
+    assert places(item.rows) == [("1", 5), (None, None), ("1", 7)]
     assert item.rows.at[1].tolist() == [1, 1, 2]
 
 

@@ -1,0 +1,262 @@
+"""Tables of text as other programs write them: header lines, separators, quotes, blanks and numbers.
+
+What separates is decided by the line of column names: a tab where it has one, else a comma, else blanks, of
+which a run counts as one. Quotes and blanks around a value are no part of it (RFC 4180 quotes, R's
+``write.table``, columns padded with blanks); lines without any value are no rows. Every value is text unless
+a type is given.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from proband.core.errors import DataError
+from proband.core.schema import PolarsType
+
+NO_VALUE = ("", "NA", "None", ".")
+"""What stands for no value."""
+
+_AROUND = ' \t\r\n"\u00a0\ufeff'
+_GZIP = b"\x1f\x8b"
+_WORD = re.compile(r'"[^"]*"|\S+')
+_EXACT_FLOAT = 2**53
+_INTEGER, _FRACTION, _EXPONENT = r"^[+-]?\d+(\.0*)?$", r"\.0*$", r"^[+-]?\d+(\.\d*)?[eE][+-]?\d+$"
+READ_ERRORS = (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error)
+"""What reading a damaged file raises."""
+
+
+def clean_text(text: str) -> str:
+    """A value without the quotes and blanks around it.
+
+    >>> clean_text(' "A" ')
+    'A'
+    """
+    return text.strip(_AROUND)
+
+
+def clean(values: pl.Series, no_value: Sequence[str] = NO_VALUE) -> pl.Series:
+    """The same for a column; null where nothing or one of ``no_value`` is left.
+
+    >>> clean(pl.Series(['"A"', " 1", ". ", None])).to_list()
+    ['A', '1', None, None]
+    """
+    if values.dtype != pl.String or not values.str.contains(r'[\s"\x{feff}]').any():
+        return values
+    stripped = values.str.strip_chars(_AROUND).to_frame()
+    kept = pl.when(~pl.first().is_in(["", *no_value])).then(pl.first()).alias(values.name)
+    return stripped.select(kept).to_series()
+
+
+def whole_numbers(values: pl.Series) -> pl.Series:
+    """Text as Int64, null where it is no whole number; ``100000.0`` and ``1e+05`` are whole numbers.
+
+    Exponents are read up to 2**53, beyond which a float does not tell whole numbers apart.
+
+    >>> whole_numbers(pl.Series(["7", "100000.0", "1e+05", "9223298823261397041", "1.5", "x"])).to_list()
+    [7, 100000, 100000, 9223298823261397041, None, None]
+    """
+    if values.dtype != pl.String:
+        return values.cast(pl.Int64, strict=False)
+    plain = values.cast(pl.Int64, strict=False)
+    if plain.null_count() == values.null_count():
+        return plain
+    name = pl.col("text")
+    number = name.cast(pl.Float64, strict=False)
+    is_exact = name.str.contains(_EXPONENT) & (number == number.floor()) & (number.abs() <= _EXACT_FLOAT)
+    text = values.str.strip_chars(_AROUND).alias("text").to_frame()
+    found = text.select(
+        pl.when(name.str.contains(_INTEGER))
+        .then(name.str.replace(_FRACTION, "").cast(pl.Int64, strict=False))
+        .when(is_exact)
+        .then(pl.when(is_exact).then(number).cast(pl.Int64, strict=False))
+    )
+    return found.to_series().alias(values.name)
+
+
+def open_text(path: Path) -> io.TextIOWrapper:
+    """A plain or gzip file as text, by its first bytes; a byte order mark is passed over."""
+    with open(path, "rb") as raw:
+        is_packed = raw.read(len(_GZIP)) == _GZIP or path.name.endswith(".gz")
+    opened = gzip.open if is_packed else open
+    return opened(path, "rt", encoding="utf-8-sig", newline="\n")  # type: ignore[operator, return-value]
+
+
+def separator_of(line: str) -> str:
+    """What separates the values of a table by its line of column names: tab, comma or (runs of) blanks."""
+    return next((mark for mark in "\t," if mark in line.strip()), " ")
+
+
+def split_line(line: str, separator: str) -> list[str]:
+    """The values of one line, cleaned.
+
+    >>> split_line('"1", "a, b",  x', ","), split_line("  1  2 ", " ")
+    (['1', 'a, b', 'x'], ['1', '2'])
+    """
+    line = line.rstrip("\r\n")
+    if separator == ",":
+        cells = next(csv.reader([line], skipinitialspace=True), [""])
+    else:
+        cells = _WORD.findall(line) if separator == " " else line.split(separator)
+    return [clean_text(cell) for cell in cells]
+
+
+def read_lines(path: Path, comment: str = "##") -> Iterator[tuple[int, list[str]]]:
+    """Number and values of every line that has any, the line of column names first.
+
+    For lists and tables of people, which fit in memory; :class:`TextTable` is for those of variants.
+    """
+    separator = None
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip(_AROUND + ",") or line.startswith(comment):
+                continue
+            separator = separator or separator_of(line)
+            yield number, split_line(line, separator)
+
+
+def read_people(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
+    """Column names, line numbers and values of a table of people; lines that begin with ``##`` are none.
+
+    A name of the row that the header lacks, as R writes it, is passed over; rows may be uneven.
+
+    Raises:
+        OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error: It cannot be read (``READ_ERRORS``).
+    """
+    lines = list(read_lines(path))
+    header, rows = (lines[0][1], lines[1:]) if lines else ([], [])
+    has_names = bool(rows) and all(len(row) == len(header) + 1 and row[0] for _, row in rows)
+    return header, [number for number, _ in rows], [row[has_names:] for _, row in rows]
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A file, where its table begins, and what its columns are called.
+
+    Attributes:
+        path: The file, plain or gzip.
+        num_header: Lines before the rows, the column names' included.
+        separator: Tab, comma, or a blank for runs of them.
+        columns: Names of the columns.
+        num_row_names: 1 where each row begins with a name that the header lacks, as R writes them; else 0.
+        wrong: Makes the error of a file that is damaged from what was found.
+        no_value: What is null, beside an empty value.
+    """
+
+    path: Path
+    num_header: int
+    separator: str
+    columns: list[str]
+    num_row_names: int
+    wrong: Callable[[str], DataError]
+    no_value: tuple[str, ...] = NO_VALUE
+
+    def read(self, names: list[str], types: dict[str, PolarsType], most: int | None = None) -> pl.DataFrame:
+        """The columns called ``names``, null where empty; every column that has no type as text.
+
+        Raises:
+            DataError: A row has too many values, or of blank-separated ones another number.
+            polars.exceptions.ComputeError: A value is not of the type given.
+        """
+        frame = self._all_lines(names, types, most)
+        if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
+            frame = frame.filter(self._is_row.head(frame.height))
+        return frame
+
+    @property
+    def num_blank(self) -> int:
+        """Lines without any value that :meth:`read` has left out."""
+        return int((~self._is_row).sum()) if "_is_row" in self.__dict__ else 0
+
+    @functools.cached_property
+    def _is_row(self) -> pl.Series:
+        """Which lines hold any value in any column."""
+        lines = self._all_lines([name for name in self.columns if name], {}, None)
+        return lines.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+
+    def _all_lines(self, names: list[str], types: dict[str, PolarsType], most: int | None) -> pl.DataFrame:
+        at = sorted(self.columns.index(name) for name in names)
+        is_blank_separated = self.separator == " "
+        try:
+            frame = pl.read_csv(
+                self._single_spaced if is_blank_separated else self.path,  # plain or gzip, by its first bytes
+                separator="\t" if is_blank_separated else self.separator,
+                skip_lines=0 if is_blank_separated else self.num_header,
+                has_header=False,
+                columns=[number + self.num_row_names for number in at],
+                new_columns=[self.columns[n] for n in at],
+                schema_overrides={self.columns[n]: types.get(self.columns[n], pl.String) for n in at},
+                infer_schema=False,
+                quote_char='"' if self.separator == "," else None,
+                null_values=list(self.no_value) or None,
+                n_rows=most,
+            )
+        except pl.exceptions.NoDataError:
+            return pl.DataFrame(schema={self.columns[n]: pl.String for n in at})
+        text = [column for column in frame if column.dtype == pl.String]
+        return frame.with_columns(clean(column, self.no_value) for column in text)
+
+    @functools.cached_property
+    def _single_spaced(self) -> bytes:
+        """The rows of a blank-separated table with one tab between values.
+
+        A run of blanks is one separator, unless every row has as many values as the header where each blank
+        is one: then an empty value is meant.
+        """
+        with open_text(self.path) as file:
+            lines = [line.rstrip("\r\n") for number, line in enumerate(file) if number >= self.num_header]
+        lines = [line for line in lines if line.strip(_AROUND)]
+        width = len(self.columns) + self.num_row_names
+        rows = [line.split(" ") for line in lines] if not any('"' in line for line in lines) else []
+        if not rows or any(len(row) != width for row in rows):
+            rows = [split_line(line, " ") for line in lines]
+        uneven = next((number for number, row in enumerate(rows) if len(row) != width), None)
+        if uneven is not None:
+            found = f"{len(rows[uneven])} values in row {uneven + 1}, separated by blanks"
+            raise self.wrong(f"{found}, under {len(self.columns)} column names")
+        return "\n".join("\t".join(cell.replace("\t", " ") for cell in row) for row in rows).encode()
+
+
+def open_table(
+    path: Path, comment: str, wrong: Callable[[str], DataError], empty: Callable[[], DataError]
+) -> tuple[list[str], TextTable]:
+    """The lines before the column names, and the table below them.
+
+    Args:
+        path: The file, plain or gzip.
+        comment: What a line before the column names begins with.
+        wrong: Makes the error of an unreadable file from what was found.
+        empty: Makes the error of a file of comments only.
+    """
+    header: list[str] = []
+    try:
+        with open_text(path) as lines:
+            for line in lines:
+                if not line.startswith(comment) and line.strip(_AROUND):
+                    separator = separator_of(line)
+                    columns = split_line(line, separator)
+                    below = next((row for row in lines if row.strip(_AROUND)), "")
+                    extra = _num_row_names(below, separator, columns)
+                    return header, TextTable(path, len(header) + 1, separator, columns, extra, wrong)
+                header.append(line.rstrip("\r\n"))
+    except READ_ERRORS as error:
+        raise wrong(_first_line(error)) from None
+    raise empty()
+
+
+def _num_row_names(line: str, separator: str, columns: list[str]) -> int:
+    cells = split_line(line, separator)
+    return int(len(cells) == len(columns) + 1 and bool(cells[0]) and bool(cells[-1]))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
