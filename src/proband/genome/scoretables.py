@@ -240,7 +240,9 @@ def _numbers(frame: pl.DataFrame, path: Path, num_before: int) -> Float32[np.nda
             if can
             else pl.Series([None] * len(values), dtype=pl.Float64)
         )
-        is_wrong = (numbers.is_null() & values.is_not_null()) | numbers.cast(pl.Float32).is_infinite().fill_null(False)
+        is_wrong = (numbers.is_null() & values.is_not_null()) | numbers.cast(
+            pl.Float32
+        ).is_infinite().fill_null(False)
         if is_wrong.any():
             row = int(is_wrong.arg_max() or 0)
             raise DataError(

@@ -182,8 +182,8 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
 
         run.counts |= run_ancestry(
             source, who, scores, run.folder, task.config.ancestry, **asdict(task.ancestry),
-            scorefiles=task.scorefiles, min_match_rate=task.config.min_match_rate,
-            keep_ambiguous=keep_ambiguous, workers=task.workers,
+            scorefiles=task.scorefiles, scored=collected.weights.variants,
+            min_match_rate=task.config.min_match_rate, keep_ambiguous=keep_ambiguous, workers=task.workers,
         )  # fmt: skip
 
 
