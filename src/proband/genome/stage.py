@@ -182,7 +182,8 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
 
         run.counts |= run_ancestry(
             source, who, scores, run.folder, task.config.ancestry, **asdict(task.ancestry),
-            scorefiles=task.scorefiles, scored=collected.weights.variants,
+            scorefiles=task.scorefiles if task.config.match_by == "position" else [],
+            scored=collected.weights.variants,
             min_match_rate=task.config.min_match_rate, keep_ambiguous=keep_ambiguous, workers=task.workers,
         )  # fmt: skip
 
