@@ -185,36 +185,52 @@ class TextTable:
 
     def _all_lines(self, names: list[str], types: dict[str, PolarsType], most: int | None) -> pl.DataFrame:
         at = sorted(self.columns.index(name) for name in names)
-        is_blank_separated = self.separator == " "
+        num_columns = len(self.columns) + self.num_row_names
+        schema: dict[str, PolarsType] = {f"column {number}": pl.String for number in range(num_columns)}
+        for number in at:
+            schema[f"column {number + self.num_row_names}"] = types.get(self.columns[number], pl.String)
+        is_rewritten = self._rewritten is not None
         try:
             frame = pl.read_csv(
-                self._single_spaced if is_blank_separated else self.path,  # plain or gzip, by its first bytes
-                separator="\t" if is_blank_separated else self.separator,
-                skip_lines=0 if is_blank_separated else self.num_header,
+                self._rewritten if self._rewritten is not None else self.path,  # gzip by its first bytes
+                separator="\t" if is_rewritten else self.separator,
+                skip_lines=0 if is_rewritten else self.num_header,
                 has_header=False,
                 columns=[number + self.num_row_names for number in at],
-                new_columns=[self.columns[n] for n in at],
-                schema_overrides={self.columns[n]: types.get(self.columns[n], pl.String) for n in at},
-                infer_schema=False,
-                quote_char='"' if self.separator == "," else None,
+                schema=schema,
+                quote_char=None,
                 null_values=list(self.no_value) or None,
                 n_rows=most,
             )
         except pl.exceptions.NoDataError:
-            return pl.DataFrame(schema={self.columns[n]: pl.String for n in at})
+            frame = pl.DataFrame(schema={f"column {number + self.num_row_names}": pl.String for number in at})
+        frame.columns = [self.columns[number] for number in at]
         text = [column for column in frame if column.dtype == pl.String]
         return frame.with_columns(clean(column, self.no_value) for column in text)
 
     @functools.cached_property
-    def _single_spaced(self) -> bytes:
-        """The rows of a blank-separated table with one tab between values.
+    def _rewritten(self) -> bytes | None:
+        """The rows with one tab between values, of a table separated by blanks or with quotes and commas."""
+        if self.separator == "\t":
+            return None
+        try:
+            with open_text(self.path) as file:
+                lines = [line.rstrip("\r\n") for number, line in enumerate(file) if number >= self.num_header]
+            if self.separator == "," and not any('"' in line for line in lines):
+                return None
+            if self.separator == ",":
+                rows = [split_line(line, ",") for line in lines]
+            else:
+                rows = self._split_at_blanks([line for line in lines if line.strip(_AROUND)])
+        except READ_ERRORS as error:
+            raise self.wrong(_first_line(error)) from None
+        return "\n".join("\t".join(cell.replace("\t", " ") for cell in row) for row in rows).encode()
 
-        A run of blanks is one separator, unless every row has as many values as the header where each blank
-        is one: then an empty value is meant.
+    def _split_at_blanks(self, lines: list[str]) -> list[list[str]]:
+        """The values of every row; a run of blanks is one separator.
+
+        Unless every row has as many values as the header where each blank is one: then some are empty.
         """
-        with open_text(self.path) as file:
-            lines = [line.rstrip("\r\n") for number, line in enumerate(file) if number >= self.num_header]
-        lines = [line for line in lines if line.strip(_AROUND)]
         width = len(self.columns) + self.num_row_names
         rows = [line.split(" ") for line in lines] if not any('"' in line for line in lines) else []
         if not rows or any(len(row) != width for row in rows):
@@ -223,7 +239,7 @@ class TextTable:
         if uneven is not None:
             found = f"{len(rows[uneven])} values in row {uneven + 1}, separated by blanks"
             raise self.wrong(f"{found}, under {len(self.columns)} column names")
-        return "\n".join("\t".join(cell.replace("\t", " ") for cell in row) for row in rows).encode()
+        return rows
 
 
 def open_table(
