@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bed_files import write_bed_of
 from proband.core.errors import DataError
 from proband.genome.plink import open_plink, read_samples, read_variants
 
@@ -12,18 +13,7 @@ CALLS = np.array([[0, 1, 2, -9, 0], [2, 2, 1, 0, 0], [1, -9, -9, 0, 2]])
 
 
 def write_bed(stem: Path, calls: np.ndarray) -> Path:
-    """Write SITES as .bed, .bim, .fam: two bits a call, 00 two A1 (ALT), 01 missing, 10 one, 11 none."""
-    bits = {2: 0, -9: 1, 1: 2, 0: 3}
-    rows = [[bits[int(call)] for call in row] + [0] * (-len(row) % 4) for row in calls]
-    packed = [sum(row[at + n] << 2 * n for n in range(4)) for row in rows for at in range(0, len(row), 4)]
-    Path(f"{stem}.bed").write_bytes(bytes([0x6C, 0x1B, 0x01, *packed]))
-    Path(f"{stem}.bim").write_text(
-        "".join(f"{chrom}\tv\t0\t{pos}\t{alt}\t{ref}\n" for chrom, pos, ref, alt in SITES)
-    )
-    Path(f"{stem}.fam").write_text(
-        "".join(f"f {name} 0 0 {1 + name % 2} -9\n" for name in range(calls.shape[1]))
-    )
-    return Path(f"{stem}.bed")
+    return write_bed_of(stem, SITES, calls)
 
 
 def all_of(genotypes):
