@@ -17,7 +17,7 @@ from jaxtyping import Bool, UInt64
 from proband.core.errors import DataError
 from proband.genome.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes import Genotypes, Part, per_allele
-from proband.genome.texttable import TextTable, clean, separator_of, split_line, whole_numbers
+from proband.genome.texttable import NO_VALUE, TextTable, separator_of, split_line, whole_numbers
 
 _MALE = ("1", "M", "m")
 _BED_MAGIC_BYTES = 3
@@ -105,8 +105,8 @@ def read_variants(path: Path, *, with_ids: bool = False) -> tuple[pl.DataFrame, 
         path, TextTable(path, len(header), separator, names, 0, _unreadable(path), ()), wanted
     )
     rows = rows.rename(str.lower)
-    positions = whole_numbers(clean(rows["pos"]))
-    is_wrong = positions.is_null() & clean(rows["pos"]).is_not_null()
+    positions = whole_numbers(rows["pos"])
+    is_wrong = positions.is_null() & rows["pos"].is_not_null() & ~rows["pos"].is_in(NO_VALUE)
     if is_wrong.any():
         line = int(is_wrong.arg_max() or 0)
         found, remedy = f"{rows['pos'][line]!r} on line {len(header) + 1 + line}", "make the file again"

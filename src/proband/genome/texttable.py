@@ -47,6 +47,8 @@ def clean_text(text: str) -> str:
 def clean(values: pl.Series, no_value: Sequence[str] = NO_VALUE) -> pl.Series:
     """The same for a column; null where nothing or one of ``no_value`` is left.
 
+    A column without any quote or blank is returned as it is: its reader has made nulls.
+
     >>> clean(pl.Series(['"A"', " 1", ". ", None])).to_list()
     ['A', '1', None, None]
     """
