@@ -185,7 +185,7 @@ def test_names_stay_text(read, tmp_path, out):
     [
         ("T2D.v1.best", "FID IID In_Regression PRS\nf 1 Yes 0.5\nf 2 No 1e-3\n", ["T2D.v1"]),
         ("a.best", "FID IID In_Regression Base Set1\nf 1 Yes 0.5 1\nf 2 No 1e-3 2\n", ["Base", "Set1"]),
-        ("b.profile", " FID  IID PHENO CNT CNT2 SCORE\n  f   1   -9  8  3   0.5\n  f  2 -9 8 2 1e-3\n", ["b"]),
+        ("b.profile", " FID  IID PHENO CNT CNT2 SCORE\n  f  1  -9  8  3   0.5\n  f  2 -9 8 2 1e-3\n", ["b"]),
         ("c.profile", "FID IID PHENO CNT CNT2 SCORESUM\nf 1 -9 8 3 0.5\nf 2 -9 8 2 0.001\n", ["c"]),
         ("d.all_score", "FID IID Pt_5e-08 Pt_1\nf 1 0.5 1\nf 2 0.001 2\n", ["Pt_5e-08", "Pt_1"]),
         ("e.sscore", "#FID\tIID\tCNT\tx_SUM\nf\t1\t8\t0.5\nf\t2\t8\t0.001\n", ["x"]),
