@@ -59,6 +59,7 @@ def identify(
         say(
             f"genome: {is_unknown.sum()} of {len(sample_ids)} samples have no subject_id ({why}, first row"
             f" {(is_unknown.arg_max() or 0) + 1}); they get negative numbers that join to no record"
+            f"{'' if mapping else '; name their subjects with --samples'}"
         )
     negative = pl.Series(-1 - np.arange(len(sample_ids)))
     samples = samples.with_columns(pl.col("subject_id").fill_null(negative))

@@ -24,13 +24,13 @@ from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.schema import read_parquet
 from proband.genome.leftout import LeftOut
-from proband.genome.texttable import NO_VALUE, READ_ERRORS, clean, separator_of, split_line
+from proband.genome.texttable import NO_VALUE, READ_ERRORS, check_names, clean, separator_of, split_line
 
 _IDS = ("#IID", "IID", "sample_id", "subject_id")
 _ROW_NAME = "row name"
 _NO_SCORES = {
     "#FID", "FID", "PHENO", "PHENO1", "ALLELE_CT", "DENOM", "NAMED_ALLELE_DOSAGE_SUM", "CNT", "CNT2",
-    "In_Regression", "Has_Phenotype", _ROW_NAME,
+    "In_Regression", "Has_Phenotype",
 }  # fmt: skip
 _SUM, _AVG = "_SUM", "_AVG"
 _ONE_SCORE = ("PRS", "SCORE", "SCORESUM")
@@ -105,9 +105,8 @@ def _layout(path: Path) -> _Layout:
     columns, cells = split_line(line, separator), split_line(first, separator)
     if len(cells) == len(columns) + 1 and cells[0] and cells[-1]:  # R names rows without naming the column
         columns = [_ROW_NAME, *columns]
-    if len(set(columns)) < len(columns):
-        repeated = next(name for name in columns if columns.count(name) > 1)
-        raise DataError("column names come more than once", where=path, found=repr(repeated))
+    check_names(columns, path)
+    columns = [name or f"{_ROW_NAME} {number}" for number, name in enumerate(columns, 1)]
     return _Layout(num_header + 1, separator, columns)
 
 
@@ -127,7 +126,7 @@ def batches(path: Path, names: list[str]) -> Iterator[pl.DataFrame]:
     try:
         for batch in read(path, layout, names):
             yield batch.select(clean(batch[name], _MISSING) for name in names)
-    except (*READ_ERRORS, pa.ArrowException, KeyError) as error:
+    except (*READ_ERRORS, pa.ArrowException, pl.exceptions.PolarsError, KeyError) as error:
         raise unreadable(path, error) from None
 
 
@@ -209,7 +208,7 @@ def read_table(path: Path, left_out: LeftOut) -> ScoreTable:
 def _score_columns(path: Path, columns: list[str]) -> list[str]:
     """Columns of scores: of a .sscore its sums, else all but those known to hold something else."""
     if not any(name.endswith((_SUM, _AVG)) and name not in _NO_SCORES for name in columns):
-        return [name for name in columns if name not in _NO_SCORES and name]
+        return [name for name in columns if name not in _NO_SCORES and not name.startswith(_ROW_NAME)]
     names = [name for name in columns if name.endswith(_SUM) and name not in _NO_SCORES]
     if not names:
         raise DataError(

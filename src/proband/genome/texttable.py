@@ -128,10 +128,24 @@ def read_lines(path: Path, comment: str = "##") -> Iterator[tuple[int, list[str]
     separator = None
     with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip(_AROUND + ",") or line.startswith(comment):
+            if line.startswith(comment):
                 continue
-            separator = separator or separator_of(line)
-            yield number, split_line(line, separator)
+            cells = split_line(line, separator or separator_of(line))
+            if any(cells):
+                separator = separator or separator_of(line)
+                yield number, cells
+
+
+def check_names(columns: list[str], where: Path) -> None:
+    """Refuse a table with two columns of one name; columns without a name may be several.
+
+    Raises:
+        DataError: A name comes more than once.
+    """
+    repeated = next((name for name in columns if name and columns.count(name) > 1), None)
+    if repeated is not None:
+        found = f"{repeated!r} among the columns {' '.join(columns[:12])}"
+        raise DataError("column names come more than once", where=where, found=found)
 
 
 def read_people(path: Path) -> tuple[list[str], list[int], list[list[str]]]:

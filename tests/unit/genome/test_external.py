@@ -192,6 +192,8 @@ def test_names_stay_text(read, tmp_path, out):
         ("f.txt", '"IID"\t"PGS1"\n"1"\t0.5\n"2"\t0.001\n', ["PGS1"]),
         ("g.csv", "IID, PGS1\n1, 0.5\n2, 0.001\n", ["PGS1"]),
         ("h.txt", '"PGS1"\n"1" 0.5\n"2" 0.001\n', ["PGS1"]),
+        ("j.csv", ",IID,PGS1\n0,1,0.5\n1,2,0.001\n", ["PGS1"]),
+        ("k.csv", ",PGS1\n1,0.5\n2,0.001\n", ["PGS1"]),
         ("i.tsv", "\ufeffIID\tPGS1\r\n1\t0.5\r\n\r\n2\t0.001\r\n\r\n", ["PGS1"]),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64
 
 from proband.core.errors import DataError, near_matches
 from proband.core.schema import read_parquet
-from proband.genome.texttable import READ_ERRORS, read_people, whole_numbers
+from proband.genome.texttable import READ_ERRORS, check_names, read_people, whole_numbers
 
 _SAMPLE_COLUMNS = ("IID", "SAMPLE_ID", "ID_2", "SAMPLE", "ID")
 _POPULATION_COLUMNS = ("SUPERPOP", "SUPER_POP", "SUPERPOPULATION", "ANCESTRY_PRED", "POPULATION", "POP")
@@ -39,6 +39,8 @@ def read_table(path: Path) -> pl.DataFrame:
     if not names:
         raise DataError("empty table", where=path, expected="a header and one row per sample")
     header = [name.lstrip("#").upper() for name in names]
+    check_names(header, path)
+    header = [name or f"COLUMN {number}" for number, name in enumerate(header, 1)]
     if header[0] == "ID_1" and rows and rows[0][0] == "0":
         lines, rows = lines[1:], rows[1:]
     short = next((line for line, row in zip(lines, rows, strict=True) if len(row) != len(header)), None)
@@ -73,8 +75,8 @@ def read_pcs(path: Path, samples: pl.DataFrame, num_pcs: int) -> Float64[np.ndar
         )
     names = samples["subject_id"].cast(pl.String) if by_subject else samples["sample_id"]
     if by_subject:
-        number = pl.col(key).map_batches(whole_numbers, return_dtype=pl.Int64)
-        table = table.with_columns(pl.coalesce(number.cast(pl.String), key).alias(key))
+        number = whole_numbers(table[key]).cast(pl.String)
+        table = table.with_columns(pl.coalesce(number, key).alias(key))
     joined = _joined(table, key, names, wanted, path)
     values = joined.select(pl.col(wanted).cast(pl.Float64, strict=False)).fill_null(float("nan")).to_numpy()
     wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
