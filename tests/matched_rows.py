@@ -5,8 +5,9 @@ import polars as pl
 
 from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes import per_allele
-from proband.genome.match import REASONS, Sites, match_rows
+from proband.genome.match import REASONS, match_rows
 from proband.genome.scorerows import Rows
+from proband.genome.sites import Sites
 
 VARIANTS = [
     ("1", 10, "A", "G"),

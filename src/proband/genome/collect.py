@@ -15,10 +15,11 @@ from proband.genome.alleles import NO_SITE, OTHER_SITE, variant_sites
 from proband.genome.diagnose import left_out as left_out_line
 from proband.genome.diagnose import nothing_left, with_remedies
 from proband.genome.genotypes import Genotypes
-from proband.genome.match import MATCHED, REASONS, Matched, Sites, is_kept, match_rows, report, tally
+from proband.genome.match import MATCHED, REASONS, Matched, is_kept, match_rows, report, tally
 from proband.genome.repeated import refuse_repeated, say_unusable
 from proband.genome.scorefile import Scorefile, read_scorefile
 from proband.genome.scorerows import Rows
+from proband.genome.sites import Sites
 from proband.genome.weights import Weights, WeightStore
 
 

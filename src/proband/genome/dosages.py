@@ -22,18 +22,10 @@ from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes import MISSING, Genotypes
-from proband.genome.match import (
-    AMBIGUOUS,
-    DUPLICATED,
-    MATCHED,
-    MULTIALLELIC,
-    NO_VARIANT,
-    REASONS,
-    Sites,
-    match_rows,
-)
+from proband.genome.match import AMBIGUOUS, DUPLICATED, MATCHED, MULTIALLELIC, NO_VARIANT, REASONS, match_rows
 from proband.genome.repeated import refuse_repeated
 from proband.genome.scorerows import Rows
+from proband.genome.sites import Sites
 from proband.genome.variantlist import VariantList
 
 DOSAGES, REPORT = "dosages.parquet", "variants.tsv"

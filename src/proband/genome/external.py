@@ -49,7 +49,7 @@ def genome_from_scores(
             .best, text of any separator, Parquet) with the sample in ``IID``, ``sample_id`` or
             ``subject_id``, else in the first column.
         out: Output folder, as of :func:`proband.genome.genome`.
-        samples: Tab-separated file of ``sample_id, subject_id``.
+        samples: Table of ``sample_id, subject_id``.
         ancestry: Settings of the ancestry step, which then needs components given; None to leave it out.
         ancestry_inputs: Files it reads.
         overwrite: Make the output anew.

@@ -8,7 +8,8 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.genome.genotypes import Genotypes
-from proband.genome.match import MATCHED, Matched, Sites
+from proband.genome.match import MATCHED, Matched
+from proband.genome.sites import Sites
 
 
 def say_unusable(sites: Sites, source: Genotypes) -> None:

@@ -14,7 +14,8 @@ from proband.core.progress import say
 from proband.core.schema import SAMPLES
 from proband.genome.genotypes import Genotypes
 from proband.genome.leftout import LeftOut
-from proband.genome.texttable import NO_VALUE, READ_ERRORS, read_lines, read_people, whole_numbers
+from proband.genome.texttable import READ_ERRORS, read_lines, read_people
+from proband.genome.textvalues import NO_VALUE, whole_numbers
 
 _KEEP_COLUMNS = 2  # FID and IID
 

@@ -24,7 +24,8 @@ from proband.genome.alleles import row_sites
 from proband.genome.builds import build_name
 from proband.genome.scorerows import DOSAGE_WEIGHTS, FLAGS, Rows, to_rows
 from proband.genome.scoretext import empty, header_field, open_score_text, unreadable
-from proband.genome.texttable import TextTable, check_names, whole_numbers
+from proband.genome.texttable import TextTable, check_names
+from proband.genome.textvalues import whole_numbers
 from proband.genome.weighttype import is_ratio
 
 _SUFFIXES = tuple(f".{kind}{packed}" for kind in ("txt", "tsv", "csv") for packed in ("", ".gz"))

@@ -24,7 +24,8 @@ from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.schema import read_parquet
 from proband.genome.leftout import LeftOut
-from proband.genome.texttable import NO_VALUE, READ_ERRORS, check_names, clean, separator_of, split_line
+from proband.genome.texttable import READ_ERRORS, check_names, separator_of, split_line
+from proband.genome.textvalues import NO_VALUE, clean
 
 _IDS = ("#IID", "IID", "sample_id", "subject_id")
 _ROW_NAME = "row name"

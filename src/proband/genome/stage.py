@@ -80,7 +80,7 @@ def genome(
         min_match_rate: Leave out scores matched below this share of their rows, 0 to 1.
         keep_ambiguous: Use strand-ambiguous (A/T, C/G) variants.
         match_by: ``position``, or ``id`` for scoring files that have identifiers only.
-        samples: Tab-separated file of ``sample_id, subject_id``, for sample names that are no subjects.
+        samples: Table of ``sample_id, subject_id``, for sample names that are no subjects.
         keep: List of the samples to score, one name or ``FID IID`` a line.
         variants: List of variants (see :mod:`proband.genome.variantlist`) whose dosages to write beside the
             scores: dosages.parquet and variants.tsv.

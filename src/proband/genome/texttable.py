@@ -14,7 +14,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,75 +22,12 @@ import polars as pl
 
 from proband.core.errors import DataError
 from proband.core.schema import PolarsType
+from proband.genome.textvalues import AROUND, NO_VALUE, clean, clean_text
 
-NO_VALUE = ("", "NA", "None", ".")
-"""What stands for no value."""
-
-_AROUND = ' \t\r\n"\u00a0\ufeff'
 _GZIP = b"\x1f\x8b"
 _WORD = re.compile(r'"[^"]*"|\S+')
-_EXACT_FLOAT = 2**53
-_INTEGER, _FRACTION, _EXPONENT = r"^[+-]?\d+(\.0*)?$", r"\.0*$", r"^[+-]?\d+(\.\d*)?[eE][+-]?\d+$"
 READ_ERRORS = (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error)
 """What reading a damaged file raises."""
-
-
-def clean_text(text: str) -> str:
-    """A value without the quotes and blanks around it.
-
-    >>> clean_text(' "A" ')
-    'A'
-    """
-    return text.strip(_AROUND)
-
-
-def clean(values: pl.Series, no_value: Sequence[str] = NO_VALUE) -> pl.Series:
-    """The same for a column; null where nothing or one of ``no_value`` is left.
-
-    A column without any quote or blank is returned as it is: its reader has made nulls.
-
-    >>> clean(pl.Series(['"A"', " 1", ". ", None])).to_list()
-    ['A', '1', None, None]
-    """
-    if values.dtype != pl.String or not _has_margins(values):
-        return values
-    stripped = values.str.strip_chars(_AROUND).to_frame()
-    kept = pl.when(~pl.first().is_in(["", *no_value])).then(pl.first()).alias(values.name)
-    return stripped.select(kept).to_series()
-
-
-def _has_margins(values: pl.Series) -> bool:
-    """Whether any value may have quotes or blanks around it; values of one letter, the usual, go fast."""
-    if (values < "#").any():  # begins with a blank or a quote
-        return True
-    longer = values.filter(values.str.len_bytes() > 1)
-    return bool(longer.str.contains(r'[\s"\x{feff}]').any())
-
-
-def whole_numbers(values: pl.Series) -> pl.Series:
-    """Text as Int64, null where it is no whole number; ``100000.0`` and ``1e+05`` are whole numbers.
-
-    Exponents are read up to 2**53, beyond which a float does not tell whole numbers apart.
-
-    >>> whole_numbers(pl.Series(["7", "100000.0", "1e+05", "9223298823261397041", "1.5", "x"])).to_list()
-    [7, 100000, 100000, 9223298823261397041, None, None]
-    """
-    if values.dtype != pl.String:
-        return values.cast(pl.Int64, strict=False)
-    plain = values.cast(pl.Int64, strict=False)
-    if plain.null_count() == values.null_count():
-        return plain
-    name = pl.col("text")
-    number = name.cast(pl.Float64, strict=False)
-    is_exact = name.str.contains(_EXPONENT) & (number == number.floor()) & (number.abs() <= _EXACT_FLOAT)
-    text = values.str.strip_chars(_AROUND).alias("text").to_frame()
-    found = text.select(
-        pl.when(name.str.contains(_INTEGER))
-        .then(name.str.replace(_FRACTION, "").cast(pl.Int64, strict=False))
-        .when(is_exact)
-        .then(pl.when(is_exact).then(number).cast(pl.Int64, strict=False))
-    )
-    return found.to_series().alias(values.name)
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
@@ -245,7 +182,7 @@ class TextTable:
             if self.separator == ",":
                 rows = [split_line(line, ",") for line in lines]
             else:
-                rows = self._split_at_blanks([line for line in lines if line.strip(_AROUND)])
+                rows = self._split_at_blanks([line for line in lines if line.strip(AROUND)])
         except READ_ERRORS as error:
             raise self.wrong(_first_line(error)) from None
         return "\n".join("\t".join(cell.replace("\t", " ") for cell in row) for row in rows).encode()
@@ -281,10 +218,10 @@ def open_table(
     try:
         with open_text(path) as lines:
             for line in lines:
-                if not line.startswith(comment) and line.strip(_AROUND):
+                if not line.startswith(comment) and line.strip(AROUND):
                     separator = separator_of(line)
                     columns = split_line(line, separator)
-                    below = next((row for row in lines if row.strip(_AROUND)), "")
+                    below = next((row for row in lines if row.strip(AROUND)), "")
                     extra = _num_row_names(below, separator, columns)
                     return header, TextTable(path, len(header) + 1, separator, columns, extra, wrong)
                 header.append(line.rstrip("\r\n"))

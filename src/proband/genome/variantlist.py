@@ -16,7 +16,8 @@ from proband.core.errors import DataError
 from proband.genome.builds import build_name
 from proband.genome.scorefile import ID_COLUMNS
 from proband.genome.scoretext import empty, header_field, open_score_text, unreadable
-from proband.genome.texttable import TextTable, check_names, whole_numbers
+from proband.genome.texttable import TextTable, check_names
+from proband.genome.textvalues import whole_numbers
 
 _PLACE = r"^(?:chr)?([0-9XYMTxymt]+):(\d+):([ACGTacgt]+):([ACGTacgt]+)$"
 

@@ -20,9 +20,10 @@ from proband.core.progress import say
 from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.collect import collect
 from proband.genome.genotypes import Genotypes
-from proband.genome.match import MATCHED, Sites, match_rows
+from proband.genome.match import MATCHED, match_rows
 from proband.genome.score import mean_dosages_of, write_scores
 from proband.genome.scorerows import Rows
+from proband.genome.sites import Sites
 
 
 def scored_variants(
