@@ -203,21 +203,19 @@ def test_apply_to_other_files_of_the_same_people(world, own, tmp_path):
 
 
 @pytest.mark.parametrize("given", ["panel", "model"])
-def test_a_subject_does_not_depend_on_who_else_is_in_the_batch(world, whole_genome, tmp_path, given):
+def test_a_subject_does_not_depend_on_who_else_is_in_the_batch(world, tmp_path, given):
     """Half of the subjects alone: equal labels, components and adjusted scores, missing calls and all."""
     folder = world["folder"]
+    (tmp_path / "half.txt").write_text("\n".join(world["samples"]["sample_id"].to_list()[1::2]))
+    score = functools.partial(genome, folder / "cohort.pgen", folder / "scorefiles", ancestry=CONFIG)
+    whole, splits, populations = tmp_path / "whole", folder / "splits.parquet", folder / "populations.tsv"
     inputs = AncestryInputs(reference=folder / "panel.pgen")
     if given == "model":
-        inputs = AncestryInputs(model=whole_genome)
-    (tmp_path / "half.txt").write_text("\n".join(world["samples"]["sample_id"].to_list()[1::2]))
-    score = functools.partial(
-        genome, folder / "cohort.pgen", folder / "scorefiles", ancestry=CONFIG, ancestry_inputs=inputs
-    )
-    whole = whole_genome
-    if given == "model":
-        whole = tmp_path / "whole"
-        score(whole)
-    score(tmp_path / "half", keep=tmp_path / "half.txt")
+        score(whole, ancestry_inputs=AncestryInputs(splits=splits, reference_populations=populations))
+        inputs = AncestryInputs(model=whole)
+    else:
+        score(whole, ancestry_inputs=inputs)
+    score(tmp_path / "half", ancestry_inputs=inputs, keep=tmp_path / "half.txt")
     pcs, ancestry, adjusted = tables(whole)
     half_pcs, half_ancestry, half_adjusted = tables(tmp_path / "half")
     assert half_ancestry.height == NUM_PEOPLE // 2
@@ -230,16 +228,6 @@ def test_a_subject_does_not_depend_on_who_else_is_in_the_batch(world, whole_geno
         both = half.join(all_of, on="subject_id", maintain_order="left")
         whole_values = both.select(f"{name}_right" for name in names).to_numpy()
         np.testing.assert_allclose(both.select(names).to_numpy(), whole_values, rtol=0, atol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def whole_genome(world, tmp_path_factory):
-    """The whole cohort scored and adjusted beside the panel."""
-    out = tmp_path_factory.mktemp("whole") / "out"
-    folder = world["folder"]
-    inputs = AncestryInputs(reference=folder / "panel.pgen")
-    genome(folder / "cohort.pgen", folder / "scorefiles", out, ancestry=CONFIG, ancestry_inputs=inputs)
-    return out
 
 
 def test_same_inputs_same_bytes(world, own, tmp_path):
