@@ -28,7 +28,7 @@ def command(
         str, typer.Option(help="position, or id for scoring files of rsIDs without positions.")
     ] = "position",
     samples: Annotated[
-        Path | None, typer.Option(help="TSV of sample_id, subject_id; default: the sample names.")
+        Path | None, typer.Option(help="Table of sample_id, subject_id; default: the sample names.")
     ] = None,
     keep: Annotated[
         Path | None, typer.Option(help="List of samples to score: a name, or FID and IID, a line.")
@@ -43,7 +43,8 @@ def command(
     from_scores: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Take scores computed elsewhere: pgsc_calc's aggregated file, .sscore, or a table."
+            help="Take scores computed elsewhere: pgsc_calc's aggregated file, plink's .sscore or .profile, "
+            "PRSice's .best, or a table."
         ),
     ] = None,
     ancestry: Annotated[

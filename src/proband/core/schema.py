@@ -220,6 +220,7 @@ MATCH = Table(
         "num_multiallelic": pl.Int64,
         "num_duplicated": pl.Int64,
         "num_flipped": pl.Int64,
+        "num_homozygous_reference": pl.Int64,
         "match_rate": pl.Float64,
         "kept": pl.Boolean,
         "remedy": pl.String,
@@ -228,8 +229,8 @@ MATCH = Table(
     unique=("pgs_id",),
 )
 """Why each scoring-file row was or was not used; the reasons are exclusive and add up to ``num_rows``
-(``num_flipped`` is a part of ``num_matched``). ``remedy`` says what to do about a score left out; it is empty
-for one kept."""
+(``num_flipped``, by the other strand, and ``num_homozygous_reference``, at sites where nobody varies, are
+parts of ``num_matched``). ``remedy`` says what to do about a score left out; it is empty for one kept."""
 
 SPLITS = ("train", "tuning", "held_out")
 

@@ -17,6 +17,9 @@ from jaxtyping import Bool, Int64, UInt64
 from proband.genome.builds import chromosome_number
 
 NO_ALLELE = 0
+ABSENT_ALLELES = (".", "0", "<*>", "<NON_REF>")
+"""What VCF, PLINK and gVCF files write for an allele that nobody has."""
+
 NO_SITE = -1
 """Site of a row without position; other contigs than 1-22, X, Y and MT get numbers that match nothing."""
 
@@ -89,6 +92,16 @@ def is_nucleotides(codes: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows
     return (codes > 0) | ((codes < 0) & ((-1 - codes) & 3 != _NO_SEQUENCE))
 
 
+def num_letters(codes: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+    """Letters of alleles of up to 31 letters A, C, G, T; 0 for all others.
+
+    >>> num_letters(allele_codes(pl.Series(["A", "T", "CAT", "<DEL>", None]))).tolist()
+    [1, 1, 3, 0, 0]
+    """
+    bits = np.frexp(np.maximum(codes, 0).astype(np.float64))[1].astype(np.int64)
+    return np.maximum(bits - 1, 0) // 2
+
+
 def complement_codes(codes: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
     """The other strand's letters; ``NO_ALLELE`` for what is not made of A, C, G and T.
 
@@ -103,11 +116,17 @@ def complement_codes(codes: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " r
 
 
 def row_sites(chrom: pl.Series, pos: pl.Series) -> Int64[np.ndarray, " rows"]:
-    """Chromosome (of any spelling) and position as one number; ``NO_SITE`` where either is missing."""
+    """Chromosome (of any spelling) and position as one number; ``NO_SITE`` where either is missing.
+
+    A position of 0 or less is a missing one, as of an array's unplaced probes.
+    """
     numbers, lengths = _runs(chrom)
     bases = np.where(numbers > 0, numbers << _POSITION_BITS, OTHER_SITE)
-    is_missing = _nulls(chrom) | _nulls(pos) if chrom.null_count() or pos.null_count() else None
-    places = pos.to_numpy() if is_missing is None else pos.fill_null(0).to_numpy()
+    is_missing = _nulls(chrom) if chrom.null_count() else None
+    places = pos.fill_null(0).to_numpy() if pos.null_count() else pos.to_numpy()
+    is_unplaced = places <= 0
+    if is_unplaced.any():
+        is_missing = is_unplaced if is_missing is None else is_missing | is_unplaced
     sites = np.repeat(bases, lengths)
     is_out = (places >> _POSITION_BITS) != 0
     if (numbers == 0).any() or is_out.any():

@@ -20,6 +20,7 @@ from proband.core.errors import DataError
 from proband.core.progress import track
 from proband.genome.builds import plain_chromosomes
 from proband.genome.genotypes import MISSING, Genotypes, Part, per_allele
+from proband.genome.texttable import split_line
 
 _DIPLOID = 2
 _ERRORS = (ValueError, OSError, IndexError, RuntimeError, sqlite3.Error)
@@ -171,8 +172,8 @@ def _sample_path(path: Path, has_names: bool) -> Path | None:
 def _read_samples(path: Path) -> tuple[list[str], Bool[np.ndarray, " samples"]]:
     """ID_2 and recorded sex from a .sample file (https://www.cog-genomics.org/plink/2.0/formats#sample)."""
     rows = [
-        line.split()
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        split_line(line, " ")
+        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         if line.strip()
     ]
     head, people = (rows[0] if rows else []), rows[_SAMPLE_HEADER_LINES:]

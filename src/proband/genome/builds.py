@@ -86,10 +86,13 @@ def build_of_positions(
 def plain_chromosome(name: str) -> str:
     """A chromosome's name without ``chr`` and leading zeros, with X, Y and MT as letters.
 
-    >>> [plain_chromosome(name) for name in ("chr1", "23", "chrM", "x", "02", "HLA-A")]
-    ['1', 'X', 'MT', 'X', '2', 'HLA-A']
+    A data frame of floats writes ``1.0`` for 1.
+
+    >>> [plain_chromosome(name) for name in ("chr1", "23", "chrM", "x", "02", "1.0", "HLA-A")]
+    ['1', 'X', 'MT', 'X', '2', '1', 'HLA-A']
     """
     plain = name.upper().removeprefix("CHR").lstrip("0")
+    plain = plain.removesuffix(".0") if plain.removesuffix(".0").isdigit() else plain
     return _CHROMOSOMES.get(plain, plain)
 
 

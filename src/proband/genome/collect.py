@@ -12,11 +12,14 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.progress import say, track
 from proband.genome.alleles import NO_SITE, OTHER_SITE, variant_sites
-from proband.genome.diagnose import left_out, nothing_left, with_remedies
+from proband.genome.diagnose import left_out as left_out_line
+from proband.genome.diagnose import nothing_left, with_remedies
 from proband.genome.genotypes import Genotypes
-from proband.genome.match import MATCHED, Matched, Sites, is_kept, match_rows, report, tally
+from proband.genome.match import MATCHED, REASONS, Matched, is_kept, match_rows, report, tally
+from proband.genome.repeated import refuse_repeated, say_unusable
 from proband.genome.scorefile import Scorefile, read_scorefile
 from proband.genome.scorerows import Rows
+from proband.genome.sites import Sites
 from proband.genome.weights import Weights, WeightStore
 
 
@@ -28,11 +31,15 @@ class Collected:
         match: The match report, of :data:`proband.core.schema.MATCH`, in the order of the files.
         metadata: ``pgs_id`` to what the scoring file says of itself.
         weights: Weights of the scores kept, in the report's order.
+        rows_left_out: Rows of all scores left out, by reason, for the manifest.
+        counts: Of variants that nothing matches or that come more than once, for the manifest.
     """
 
     match: pl.DataFrame
     metadata: dict[str, dict[str, str | None]]
     weights: Weights
+    rows_left_out: list[dict[str, str | int]]
+    counts: dict[str, int]
 
     @property
     def kept(self) -> list[str]:
@@ -57,8 +64,9 @@ def collect(
             score reaches ``min_match_rate``.
     """
     sites = Sites.of(source.variants)
+    say_unusable(sites, source)
     places = _places(source) if by_id else None
-    store, tallies = WeightStore(), []
+    store, tallies, left_out = WeightStore(), [], _RowsLeftOut()
     metadata: dict[str, dict[str, str | None]] = {}
     for path in track(files, "Matching scores", len(files)):
         item = read_scorefile(path, by_id=by_id)
@@ -67,7 +75,9 @@ def collect(
         metadata[item.pgs_id] = _describe(item)
         matched = match_rows(item.rows, sites, keep_ambiguous=keep_ambiguous)
         tallies.append(tally(matched))
+        left_out.add(item, matched)
         if is_kept(tallies[-1], min_match_rate):
+            refuse_repeated(matched, sites, source, item.pgs_id)
             _add(store, item.rows, matched, sites)
     match = report(list(metadata), tallies, min_match_rate)
     paths = dict(zip(metadata, files, strict=True))
@@ -75,8 +85,56 @@ def collect(
     if not match["kept"].any():
         raise nothing_left(match, metadata, source, min_match_rate)
     for row in match.filter(~pl.col("kept")).iter_rows(named=True):
-        say(f"genome: {left_out(row, min_match_rate)}")
-    return Collected(match, metadata, store.weights(source.num_variants))
+        say(f"genome: {left_out_line(row, min_match_rate)}")
+    counts = {
+        "num_variants_unplaced": sites.num_unplaced,
+        "num_variants_repeated": int(sites.is_repeated.sum()),
+        "num_scores_logarithm_taken": _say_logarithms(metadata),
+    }
+    return Collected(match, metadata, store.weights(source.num_variants), left_out.counted(), counts)
+
+
+class _RowsLeftOut:
+    """Rows of scoring files by what became of them, with the first of each kind."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._first: dict[str, str] = {}
+
+    def add(self, item: Scorefile, matched: Matched) -> None:
+        """Count the rows of one file."""
+        numbers = np.bincount(matched.reasons, minlength=len(REASONS))
+        for number, words in enumerate(REASONS.values()):
+            if number != MATCHED and numbers[number]:
+                row = int(np.argmax(matched.reasons == number)) + 1
+                self._add(words, int(numbers[number]), f"row {row} of {item.path.name}")
+        if item.num_blank:
+            self._add("blank line", item.num_blank, item.path.name)
+
+    def _add(self, words: str, number: int, where: str) -> None:
+        self._counts[words] = self._counts.get(words, 0) + number
+        self._first.setdefault(words, where)
+
+    def counted(self) -> list[dict[str, str | int]]:
+        """One entry per reason, for the manifest; each is said."""
+        for words, number in self._counts.items():
+            say(f"genome: {number} rows of scoring files not used: {words} (first: {self._first[words]})")
+        return [
+            {"file": "scoring files", "reason": words, "num_rows": number, "first": self._first[words]}
+            for words, number in self._counts.items()
+        ]
+
+
+def _say_logarithms(metadata: dict[str, dict[str, str | None]]) -> int:
+    """Say how many scores have ratios as weights, and return it."""
+    names = [name for name, item in metadata.items() if item["logarithm_of"]]
+    if names:
+        kind = metadata[names[0]]["logarithm_of"]
+        say(
+            f"genome: the weights of {len(names)} scores are ratios, of which the logarithm is taken"
+            f" (first: {names[0]}, weight_type {kind})"
+        )
+    return len(names)
 
 
 def _places(source: Genotypes) -> pl.DataFrame:
@@ -109,7 +167,11 @@ def _add(store: WeightStore, rows: Rows, matched: Matched, sites: Sites) -> None
 
 def _check(item: Scorefile, metadata: dict[str, dict[str, str | None]], build: str | None) -> None:
     if item.pgs_id in metadata:
-        found, remedy = f"{item.pgs_id} a second time", "keep one file per score, of one genome build"
+        found = f"{item.pgs_id}, as in {metadata[item.pgs_id]['file']}"
+        remedy = (
+            "keep one file per score, of one genome build, or name the scores by #pgs_id; without it a score "
+            "is called as its file"
+        )
         raise DataError("two scoring files of one score", where=item.path, found=found, remedy=remedy)
     if build and item.build and build != item.build:
         remedy = f"use scoring files harmonised to {build}, or genotypes of {item.build}"
@@ -128,6 +190,7 @@ def _describe(item: Scorefile) -> dict[str, str | None]:
         "publication": told.get("pgp_id"),
         "license": told.get("license"),
         "weight_type": told.get("weight_type"),
+        "logarithm_of": item.log_of,
         "genome_build": item.build,
         "file": item.path.name,
     }

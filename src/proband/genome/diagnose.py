@@ -14,8 +14,9 @@ from proband.core.errors import DataError
 from proband.genome.alleles import split_sites
 from proband.genome.builds import CHROMOSOMES
 from proband.genome.genotypes import Genotypes
-from proband.genome.match import REASONS, Sites
+from proband.genome.match import REASONS
 from proband.genome.scorefile import read_sites
+from proband.genome.sites import Sites
 
 _ROWS_LOOKED_AT = 20_000
 """Rows of a badly matched score read again: enough to tell builds apart. Rounded choice of ours."""

@@ -22,17 +22,10 @@ from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes import MISSING, Genotypes
-from proband.genome.match import (
-    AMBIGUOUS,
-    DUPLICATED,
-    MATCHED,
-    MULTIALLELIC,
-    NO_VARIANT,
-    REASONS,
-    Sites,
-    match_rows,
-)
+from proband.genome.match import AMBIGUOUS, DUPLICATED, MATCHED, MULTIALLELIC, NO_VARIANT, REASONS, match_rows
+from proband.genome.repeated import refuse_repeated
 from proband.genome.scorerows import Rows
+from proband.genome.sites import Sites
 from proband.genome.variantlist import VariantList
 
 DOSAGES, REPORT = "dosages.parquet", "variants.tsv"
@@ -83,10 +76,11 @@ def find_variants(asked: VariantList, source: Genotypes, *, keep_ambiguous: bool
     place, nothing = row_sites(rows["chrom"], rows["pos"]), np.zeros((3, rows.height))
     as_score = Rows(place, effect, other, nothing, is_nucleotides(effect))
     matched = match_rows(as_score, sites, keep_ambiguous=True)
+    refuse_repeated(matched, sites, source, asked.path.name)
     reasons, named = matched.reasons.astype(np.int64), rows["is_named"].to_numpy()
     reasons[reasons == DUPLICATED] = MATCHED
     if not keep_ambiguous:
-        reasons[(reasons == MATCHED) & sites.is_ambiguous[matched.variants] & ~named] = AMBIGUOUS
+        reasons[(reasons == MATCHED) & matched.is_ambiguous & ~named] = AMBIGUOUS
     reasons[rows["is_several"].to_numpy()] = MULTIALLELIC
     reasons[(rows["id"].is_not_null() & rows["pos"].is_null()).to_numpy()] = NO_VARIANT
     if not (reasons == MATCHED).any():

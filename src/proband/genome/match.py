@@ -1,9 +1,11 @@
 """Match scoring-file rows to genotyped variants by chromosome, position and alleles.
 
 A row takes the first rule that fits: effect/other = REF/ALT, ALT/REF, either of them on the other strand;
-where no other allele is given, effect = REF, ALT, or either on the other strand. Of several equal matches
-the first in the file is kept. Then excluded, in this order: strand-ambiguous variants, variants with several
-ALT alleles, and all rows of a score that hit one variant together.
+where no other allele is given, effect = REF, ALT, or either on the other strand. Last come sites where nobody
+varies (ALT ``.``), whose one allele is to be either of the row's, a base for a base: the row's other one is
+then the allele that nobody has. Of several equal matches the first in the file is kept. Then excluded, in
+this order: strand-ambiguous variants, variants with several ALT alleles, and all rows of a score that hit
+one variant together.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ import polars as pl
 from jaxtyping import Bool, Int8, Int64
 
 from proband.core.schema import MATCH
-from proband.genome.alleles import NO_ALLELE, NO_SITE, allele_codes, complement_codes, variant_sites
-from proband.genome.builds import HAPLOID
+from proband.genome.alleles import NO_ALLELE, NO_SITE, complement_codes, is_nucleotides, num_letters
 from proband.genome.scorerows import Rows
+from proband.genome.sites import Sites
 
 REASONS = {
     "matched": "matched",
@@ -37,56 +39,12 @@ MATCHED, NOT_SCORABLE, NO_POSITION, NO_VARIANT, ALLELE_MISMATCH, AMBIGUOUS, MULT
 )
 """Numbers of the reasons."""
 
-_REF_ALT, _ALT_REF, _REF_ALT_FLIP, _ALT_REF_FLIP, _REF, _ALT, _REF_FLIP, _ALT_FLIP, _NO_RULE = range(9)
-_FLIPS = np.isin(np.arange(9), [_REF_ALT_FLIP, _ALT_REF_FLIP, _REF_FLIP, _ALT_FLIP])
-_REVERSED = np.isin(np.arange(9), [_REF_ALT, _REF_ALT_FLIP, _REF, _REF_FLIP])
-
-
-@dataclass(frozen=True)
-class Sites:
-    """Genotyped variants in the order of their sites, for looking up.
-
-    Attributes:
-        sites: Chromosome and position as one number, ascending; equal ones in the file's order.
-        ends: End of the run of equal sites that begins here.
-        ref, alt: Codes of the alleles.
-        index: Row of the data set.
-        is_ambiguous, is_multiallelic, is_haploid: Of the variant.
-    """
-
-    sites: Int64[np.ndarray, " variants"]
-    ends: Int64[np.ndarray, " variants"]
-    ref: Int64[np.ndarray, " variants"]
-    alt: Int64[np.ndarray, " variants"]
-    index: Int64[np.ndarray, " variants"]
-    is_ambiguous: Bool[np.ndarray, " variants"]
-    is_multiallelic: Bool[np.ndarray, " variants"]
-    is_haploid: Bool[np.ndarray, " variants"]
-
-    @classmethod
-    def of(cls, variants: pl.DataFrame) -> Sites:
-        """Sort :attr:`Genotypes.variants`."""
-        sites = variant_sites(variants["chrom"], variants["pos"])
-        order = np.argsort(sites, kind="stable")
-        sites = sites[order]
-        columns = {name: variants[name].to_numpy()[order] for name in ("is_ambiguous", "is_multiallelic")}
-        return cls(
-            sites=sites,
-            ends=np.searchsorted(sites, sites, side="right"),
-            ref=allele_codes(variants["ref"])[order],
-            alt=allele_codes(variants["alt"])[order],
-            index=variants["index"].to_numpy()[order].astype(np.int64),
-            is_haploid=variants["chrom"].is_in(HAPLOID).to_numpy()[order],
-            **columns,
-        )
-
-    def find(self, sites: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
-        """First variant at each site, -1 where there is none."""
-        if not len(self.sites):
-            return np.full(len(sites), -1)
-        at = np.searchsorted(self.sites, sites)
-        at[at == len(self.sites)] = 0
-        return np.where(self.sites[at] == sites, at, -1)
+_REF_ALT, _ALT_REF, _REF_ALT_FLIP, _ALT_REF_FLIP, _REF, _ALT, _REF_FLIP, _ALT_FLIP = range(8)
+# Sites where nobody varies: the effect allele is the one that all have, or the one that nobody has.
+_ALL, _NONE, _ALL_FLIP, _NONE_FLIP, _NO_RULE = range(8, 13)
+_RULES = np.arange(_NO_RULE + 1)
+_FLIPS = np.isin(_RULES, [_REF_ALT_FLIP, _ALT_REF_FLIP, _REF_FLIP, _ALT_FLIP, _ALL_FLIP, _NONE_FLIP])
+_REVERSED = np.isin(_RULES, [_REF_ALT, _REF_ALT_FLIP, _REF, _REF_FLIP, _ALL, _ALL_FLIP])
 
 
 @dataclass(frozen=True)
@@ -98,12 +56,16 @@ class Matched:
         reasons: Number of the key of :data:`REASONS`.
         is_reversed: The effect allele is REF.
         is_flipped: Matched on the other strand.
+        is_constant: Matched to a site where nobody varies.
+        is_ambiguous: The alleles, of the row or of the variant that fits, are each other's other strand.
     """
 
     variants: Int64[np.ndarray, " rows"]
     reasons: Int8[np.ndarray, " rows"]
     is_reversed: Bool[np.ndarray, " rows"]
     is_flipped: Bool[np.ndarray, " rows"]
+    is_constant: Bool[np.ndarray, " rows"]
+    is_ambiguous: Bool[np.ndarray, " rows"]
 
 
 def match_rows(rows: Rows, sites: Sites, *, keep_ambiguous: bool = False) -> Matched:
@@ -122,13 +84,26 @@ def match_rows(rows: Rows, sites: Sites, *, keep_ambiguous: bool = False) -> Mat
     reasons = np.full(len(rows), MATCHED, np.int8)
     reasons[fits & _duplicated(np.where(fits, variants, -1))] = DUPLICATED
     reasons[fits & sites.is_multiallelic[variants]] = MULTIALLELIC
+    is_constant = (rules >= _ALL) & fits
+    is_ambiguous = fits & sites.is_ambiguous[variants]
+    is_ambiguous |= is_constant & _fits_both_strands(rows, sites, variants)
     if not keep_ambiguous:
-        reasons[fits & sites.is_ambiguous[variants]] = AMBIGUOUS
+        reasons[is_ambiguous] = AMBIGUOUS
     reasons[~fits] = ALLELE_MISMATCH
     reasons[first < 0] = NO_VARIANT
     reasons[rows.sites == NO_SITE] = NO_POSITION
     reasons[~rows.is_scorable] = NOT_SCORABLE
-    return Matched(np.where(fits, variants, -1), reasons, _REVERSED[rules], _FLIPS[rules])
+    return Matched(
+        np.where(fits, variants, -1), reasons, _REVERSED[rules], _FLIPS[rules], is_constant, is_ambiguous
+    )
+
+
+def _fits_both_strands(
+    rows: Rows, sites: Sites, variants: Int64[np.ndarray, " rows"]
+) -> Bool[np.ndarray, " rows"]:
+    """Rows of A/T or C/G; without other allele, those whose effect allele is REF on the other strand."""
+    turned = complement_codes(rows.effect)
+    return (rows.other == turned) | ((rows.other == NO_ALLELE) & (turned == sites.ref[variants]))
 
 
 def _best(
@@ -139,7 +114,11 @@ def _best(
     chosen, nth = np.flatnonzero(first >= 0), 0
     while len(chosen):
         candidate = first[chosen] + nth
-        rule = _rule(rows.effect[chosen], rows.other[chosen], sites.ref[candidate], sites.alt[candidate])
+        effect, other = rows.effect[chosen], rows.other[chosen]
+        rule = _rule(effect, other, sites.ref[candidate], sites.alt[candidate])
+        alone = np.flatnonzero(sites.is_constant[candidate])
+        if len(alone):
+            rule[alone] = _rule_of_constant(effect[alone], other[alone], sites.ref[candidate[alone]])
         if nth:
             better = rule < rules[chosen]
             rules[chosen[better]], variants[chosen[better]] = rule[better], candidate[better]
@@ -179,6 +158,25 @@ def _rule(
     return rules
 
 
+def _rule_of_constant(
+    effect: Int64[np.ndarray, " rows"], other: Int64[np.ndarray, " rows"], ref: Int64[np.ndarray, " rows"]
+) -> Int8[np.ndarray, " rows"]:
+    """Number of the first rule that fits at a site where nobody varies.
+
+    Alleles of other lengths than the site's do not fit: which bases an indel changes is not told there.
+    """
+    length, unnamed = num_letters(ref), other == NO_ALLELE
+    can = is_nucleotides(effect) & (num_letters(effect) == length) & (length > 0)
+    can &= unnamed | (is_nucleotides(other) & (num_letters(other) == length) & (other != effect))
+    rules = np.full(len(effect), _NO_RULE, np.int8)
+    turned_effect, turned_other = complement_codes(effect), complement_codes(other)
+    rules[can & (turned_other == ref)] = _NONE_FLIP
+    rules[can & (turned_effect == ref)] = _ALL_FLIP
+    rules[can & (unnamed | (other == ref))] = _NONE
+    rules[can & (effect == ref)] = _ALL
+    return rules
+
+
 def _duplicated(variants: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
     """Rows whose variant (-1: none) another row has too."""
     used = variants[variants >= 0]
@@ -189,14 +187,15 @@ def _duplicated(variants: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows
 
 
 def tally(matched: Matched) -> Int64[np.ndarray, " counts"]:
-    """Rows by reason, and after these the matched ones that are flipped."""
-    flipped = (matched.is_flipped & (matched.reasons == MATCHED)).sum()
-    return np.append(np.bincount(matched.reasons, minlength=len(REASONS)), flipped).astype(np.int64)
+    """Rows by reason, and after these the matched ones that are flipped and those where nobody varies."""
+    used = matched.reasons == MATCHED
+    parts = [(matched.is_flipped & used).sum(), (matched.is_constant & used).sum()]
+    return np.append(np.bincount(matched.reasons, minlength=len(REASONS)), parts).astype(np.int64)
 
 
 def is_kept(counts: Int64[np.ndarray, " counts"], min_match_rate: float) -> bool:
     """Whether a score has any matched row, and at least this share of them."""
-    return bool(counts[MATCHED] > 0 and counts[MATCHED] / counts[:-1].sum() >= min_match_rate)
+    return bool(counts[MATCHED] > 0 and counts[MATCHED] / counts[: len(REASONS)].sum() >= min_match_rate)
 
 
 def report(
@@ -213,12 +212,13 @@ def report(
         One row per score, of :data:`proband.core.schema.MATCH`, ``remedy`` empty.
     """
     counts = np.array(tallies)
-    num_rows = counts[:, :-1].sum(axis=1)
+    num_rows = counts[:, : len(REASONS)].sum(axis=1)
     table = {
         "pgs_id": pl.Series(pgs_ids, dtype=pl.String),
         "num_rows": num_rows,
         **{f"num_{name}": counts[:, number] for number, name in enumerate(REASONS)},
-        "num_flipped": counts[:, -1],
+        "num_flipped": counts[:, -2],
+        "num_homozygous_reference": counts[:, -1],
         "match_rate": counts[:, MATCHED] / num_rows,
         "kept": [is_kept(row, min_match_rate) for row in counts],
         "remedy": pl.repeat("", len(pgs_ids), dtype=pl.String, eager=True),

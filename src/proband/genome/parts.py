@@ -1,6 +1,6 @@
 """Data sets of several files, such as one per chromosome: find them by a pattern and join them.
 
-Every file must hold the same samples in the same order, and no variant may come twice.
+Every file must hold the same samples in the same order.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def join_parts(sets: Sequence[Genotypes]) -> Genotypes:
     """One data set of several, rows one after the other.
 
     Raises:
-        DataError: Samples or genome builds differ between files, or a variant comes twice.
+        DataError: Samples or genome builds differ between files.
     """
     for first, other in pairwise(sets):
         _check_samples(first, other)
@@ -110,9 +110,7 @@ def join_parts(sets: Sequence[Genotypes]) -> Genotypes:
         is_male=np.logical_or.reduce([item.is_male for item in sets]),
         build=_one_build(sets),
     )
-    joined = dataclasses.replace(joined, build=_confirmed_build(joined))
-    _check_variants(joined)
-    return joined
+    return dataclasses.replace(joined, build=_confirmed_build(joined))
 
 
 def _check_samples(first: Genotypes, other: Genotypes) -> None:
@@ -162,22 +160,3 @@ def _confirmed_build(genotypes: Genotypes) -> str | None:
             remedy="mend the header or the positions",
         )
     return genotypes.build or found
-
-
-def _check_variants(genotypes: Genotypes) -> None:
-    """Refuse the same chromosome, position, REF and ALT twice, by which a score would match either."""
-    variants = genotypes.variants
-    crowded = variants.filter(pl.struct("chrom", "pos").is_duplicated())
-    repeated = crowded.filter(pl.struct("chrom", "pos", "ref", "alt").is_duplicated())
-    if repeated.is_empty():
-        return
-    row = repeated.row(0, named=True)
-    part = next(part for part in reversed(genotypes.parts) if part.first <= row["index"])
-    raise DataError(
-        "duplicate variants",
-        where=part.paths[0],
-        found=f"{repeated.height} rows of variants that come more than once, first "
-        f"{row['chrom']}:{row['pos']}:{row['ref']}:{row['alt']}",
-        expected="each chromosome, position, REF and ALT once",
-        remedy="keep one of them (plink2 --set-all-var-ids '@:#:$r:$a' --rm-dup force-first)",
-    )

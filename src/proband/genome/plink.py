@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -17,6 +17,8 @@ from jaxtyping import Bool, UInt64
 from proband.core.errors import DataError
 from proband.genome.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes import Genotypes, Part, per_allele
+from proband.genome.texttable import TextTable, separator_of, split_line
+from proband.genome.textvalues import NO_VALUE, whole_numbers
 
 _MALE = ("1", "M", "m")
 _BED_MAGIC_BYTES = 3
@@ -84,37 +86,34 @@ def read_variants(path: Path, *, with_ids: bool = False) -> tuple[pl.DataFrame, 
 
     Returns:
         ``chrom, pos, ref, alt`` (several ALT joined by commas), and ``id`` if asked for, in the file's order,
-        and the genome build its header tells.
+        and the genome build its header tells. A variant without chromosome or position is at ``0`` and 0,
+        where nothing is matched.
 
     Raises:
-        DataError: The file is unreadable, lacks a column, or holds a position that is no integer.
+        DataError: The file is unreadable, lacks a column or an allele, or holds a position that is no whole
+            number.
     """
     header = _header_lines(path)
-    names = (
-        header[-1].lstrip("#").rstrip("\r\n").split("\t")
-        if header and header[-1].startswith("#CHROM")
-        else None
+    named = bool(header) and header[-1].startswith("#CHROM")
+    first = next(iter(_first_lines(path, len(header) + 1)[len(header) :]), "")
+    separator = separator_of(header[-1] if named else first)
+    names = split_line(header[-1].lstrip("#"), separator) if named else _headerless_names(path, first)
+    wanted = ["CHROM", "POS", "REF", "ALT"]
+    if not set(wanted) <= set(names):
+        raise DataError("missing column", where=path, found=" ".join(names), expected=" ".join(wanted))
+    wanted += ["ID"] if with_ids and "ID" in names else []
+    rows = _read_columns(
+        path, TextTable(path, len(header), separator, names, 0, _unreadable(path), ()), wanted
     )
-    if names is None:
-        columns = _headerless_columns(path, len(header)) | ({"id": 1} if with_ids else {})
-    elif {"CHROM", "POS", "REF", "ALT"} <= set(names):
-        wanted = ("CHROM", "POS", "REF", "ALT", *(["ID"] if with_ids and "ID" in names else []))
-        columns = {name.lower(): names.index(name) for name in wanted}
-    else:
-        raise DataError("missing column", where=path, found=" ".join(names), expected="CHROM POS REF ALT")
-    first_data_line = _first_lines(path, len(header) + 1)[len(header) :]
-    separator = "\t" if not first_data_line or "\t" in first_data_line[0] else " "
-    rows = _read_columns(path, columns, len(header), separator)
-    positions = rows["pos"].cast(pl.Int64, strict=False)
-    if positions.null_count():
-        line = len(header) + 1 + int(positions.is_null().arg_max() or 0)
-        found = f"{rows['pos'][line - len(header) - 1]!r} on line {line}"
-        raise DataError(
-            "position is no integer", where=path, found=found, remedy="the file is damaged: make it again"
-        )
-    rows = rows.with_columns(plain_chromosomes(rows["chrom"]), positions)
-    named = ["id"] if "id" in columns else []
-    return rows.select("chrom", "pos", "ref", "alt", *named), build_of_header(header)
+    rows = rows.rename(str.lower)
+    positions = whole_numbers(rows["pos"])
+    is_wrong = positions.is_null() & rows["pos"].is_not_null() & ~rows["pos"].is_in(NO_VALUE)
+    if is_wrong.any():
+        line = int(is_wrong.arg_max() or 0)
+        found, remedy = f"{rows['pos'][line]!r} on line {len(header) + 1 + line}", "make the file again"
+        raise DataError("position is no integer", where=path, found=found, remedy=remedy)
+    rows = rows.with_columns(plain_chromosomes(rows["chrom"].fill_null("0")), positions.fill_null(0))
+    return rows.select("chrom", "pos", "ref", "alt", *wanted[4:] and ["id"]), build_of_header(header)
 
 
 def _first_lines(path: Path, most: int) -> list[str]:
@@ -142,34 +141,32 @@ def _open_text(path: Path) -> Iterator[TextIO]:
         raise DataError("unreadable file", where=path, found=error, remedy="copy or make it again") from None
 
 
-def _headerless_columns(path: Path, num_header: int) -> dict[str, int]:
-    first = _first_lines(path, num_header + 1)[num_header:]
-    width = len(first[0].split()) if first else 0
+def _headerless_names(path: Path, first: str) -> list[str]:
+    """Names of the columns of a .bim, by its first line."""
+    width = len(split_line(first, separator_of(first))) if first else 0
     if width not in (5, 6):
         expected = "CHROM ID [CM] POS ALT REF in 5 or 6 columns"
         raise DataError("not a table of variants", where=path, found=f"{width} columns", expected=expected)
-    return {"chrom": 0, "pos": width - 3, "alt": width - 2, "ref": width - 1}
+    return ["CHROM", "ID", *(["CM"] if width == 6 else []), "POS", "ALT", "REF"]
 
 
-def _read_columns(path: Path, columns: dict[str, int], skip: int, separator: str) -> pl.DataFrame:
+def _unreadable(path: Path) -> Callable[[object], DataError]:
+    def error(found: object) -> DataError:
+        text = str(found).splitlines()[0] if str(found) else "no rows"
+        return DataError("unreadable table of variants", where=path, found=text, remedy="make it again")
+
+    return error
+
+
+def _read_columns(path: Path, table: TextTable, names: list[str]) -> pl.DataFrame:
     try:
-        rows = pl.read_csv(
-            path,
-            separator=separator,
-            has_header=False,
-            skip_lines=skip,
-            columns=sorted(columns.values()),
-            infer_schema=False,
-            quote_char=None,
-        )
+        rows = table.read(names, {})
     except (pl.exceptions.PolarsError, OSError) as error:
-        found = str(error).splitlines()[0]
-        raise DataError(
-            "unreadable table of variants", where=path, found=found, remedy="make it again"
-        ) from None
-    rows.columns = sorted(columns, key=lambda name: columns[name])
-    if any(rows.null_count().row(0)):
-        raise DataError("empty values", where=path, expected="chromosome, position and alleles in every row")
+        raise _unreadable(path)(error) from None
+    if rows.is_empty():
+        raise _unreadable(path)("no rows")
+    if rows["REF"].null_count() or rows["ALT"].null_count():
+        raise DataError("empty values", where=path, expected="alleles in every row")
     return rows
 
 
@@ -180,7 +177,7 @@ def read_samples(path: Path) -> tuple[list[str], Bool[np.ndarray, " samples"]]:
         DataError: There is no IID column, or a row lacks it.
     """
     with _open_text(path) as file:
-        rows = [line.split() for line in file if line.strip() and not line.startswith("##")]
+        rows = [split_line(line, " ") for line in file if line.strip() and not line.startswith("##")]
     names = ["FID", "IID", "PAT", "MAT", "SEX"]
     if rows and rows[0][0].startswith("#"):
         names = [name.lstrip("#") for name in rows.pop(0)]

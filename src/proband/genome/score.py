@@ -19,11 +19,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt32
 
 from proband.core.engine import map_shards
 from proband.core.errors import ConfigError
-from proband.genome.genotypes import Genotypes
+from proband.genome.genotypes import Genotypes, Part
 from proband.genome.restart import Work, fingerprint
 from proband.genome.slices import MeansJob, SliceJob, find_means, score_slice
 from proband.genome.weights import Weights, save_weights
@@ -46,6 +46,7 @@ def score_samples(
     workers: int = 1,
     spark: str | None = None,
     work: Path | None = None,
+    means: Float32[np.ndarray, " variants"] | None = None,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "scores samples"]]]:
     """Raw score sums, some samples at a time.
 
@@ -59,6 +60,8 @@ def score_samples(
         work: Folder that keeps progress, on Spark one that all machines see. A later call with the same
             data, weights and memory goes on from what is there; the caller removes it when done with it.
             None for a temporary one.
+        means: Mean ALT dosage that a missing call counts, per row of the data set; None for those of the data
+            set itself.
 
     Yields:
         The first sample's row, and the sums of it and the samples after it.
@@ -77,8 +80,11 @@ def score_samples(
         ordered = weights.ordered(by_size)
         jobs = _jobs(genotypes, ordered, folder, memory_mb, workers, bool(spark))
         keep = Work(folder)
-        keep.claim(_key(genotypes, ordered, jobs) if work else "temporary")
-        jobs = _with_means(jobs, ordered, memory_mb, workers, spark)
+        keep.claim(_key(genotypes, ordered, jobs, means) if work else "temporary")
+        if means is not None:
+            jobs = [replace(job, means=means[ordered.variants]) for job in jobs]
+        else:
+            jobs = _with_means(jobs, ordered, memory_mb, workers, spark)
         if spark:
             save_weights(ordered, keep)
             results = map_shards(score_slice, jobs, description="Scoring", spark=spark)
@@ -104,6 +110,7 @@ def write_scores(
     workers: int = 1,
     spark: str | None = None,
     work: Path | None = None,
+    means: Float32[np.ndarray, " variants"] | None = None,
 ) -> None:
     """Score all samples and write them as :data:`proband.core.schema.SCORES`, whole or not at all.
 
@@ -117,6 +124,7 @@ def write_scores(
         workers: Threads, or least number of Spark tasks.
         spark: Master URL of a Spark cluster.
         work: Folder that keeps progress.
+        means: What missing calls count, as in :func:`score_samples`.
 
     Raises:
         ConfigError: A Spark cluster is named without ``work``.
@@ -129,7 +137,9 @@ def write_scores(
         if work is None and spark is None:  # results may outgrow the system's folder for temporary files
             scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
             work = Path(stack.enter_context(scratch))
-        slices = score_samples(source, weights, memory_mb=memory_mb, workers=workers, spark=spark, work=work)
+        slices = score_samples(
+            source, weights, memory_mb=memory_mb, workers=workers, spark=spark, work=work, means=means
+        )
         # Sums hardly ever repeat: a dictionary of them would only cost time.
         with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer:
             for start, sums in slices:
@@ -144,16 +154,40 @@ def _jobs(
     num_samples = len(genotypes.sample_ids)
     threads, least = (1, workers) if on_spark else (workers, 1)
     step, width = plan(num_samples, len(weights.constants), memory_mb, least)
-    copies = np.full((num_samples, 2), 2, np.float32)
-    copies[genotypes.is_male, 1] = 1
-    parts = tuple(
-        replace(part, paths=tuple(path.absolute() for path in part.paths)) for part in genotypes.parts
-    )
+    parts, copies = _absolute(genotypes), _copies(genotypes)
     is_x = _is_x(genotypes)[weights.variants]
     return [
         SliceJob(parts, folder, start, min(start + width, num_samples), step, threads, copies, is_x)
         for start in range(0, num_samples, width)
     ]
+
+
+def _absolute(genotypes: Genotypes) -> tuple[Part, ...]:
+    """The files by paths that hold in other processes."""
+    return tuple(
+        replace(part, paths=tuple(path.absolute() for path in part.paths)) for part in genotypes.parts
+    )
+
+
+def _copies(genotypes: Genotypes) -> Float32[np.ndarray, "samples 2"]:
+    """What each sample weighs in a frequency, off X and on it."""
+    copies = np.full((len(genotypes.sample_ids), 2), 2, np.float32)
+    copies[genotypes.is_male, 1] = 1
+    return copies
+
+
+def mean_dosages_of(
+    genotypes: Genotypes,
+    variants: UInt32[np.ndarray, " rows"],
+    *,
+    memory_mb: int = MEMORY_MB,
+    workers: int = 1,
+) -> Float32[np.ndarray, " rows"]:
+    """Mean ALT dosage (0 to 2) of the called samples, 1 where none is, of chosen rows of a data set."""
+    is_x = _is_x(genotypes)[variants]
+    return _find_means(
+        _absolute(genotypes), variants, _copies(genotypes), is_x, memory_mb, workers=workers, spark=None
+    )
 
 
 def plan(num_samples: int, num_scores: int, memory_mb: int, least_slices: int = 1) -> tuple[int, int]:
@@ -180,9 +214,15 @@ def _is_x(genotypes: Genotypes) -> Bool[np.ndarray, " variants"]:
     return is_x
 
 
-def _key(genotypes: Genotypes, weights: Weights, jobs: list[SliceJob]) -> str:
+def _key(
+    genotypes: Genotypes,
+    weights: Weights,
+    jobs: list[SliceJob],
+    means: Float32[np.ndarray, " variants"] | None,
+) -> str:
     subsets = [part.subset for part in genotypes.parts if part.subset is not None]
     arrays = [*weights.arrays().values(), jobs[0].copies, jobs[0].is_x, *subsets]
+    arrays += [] if means is None else [means]
     return fingerprint(genotypes.files, arrays, [jobs[0].step, *(job.stop for job in jobs)])
 
 
@@ -194,23 +234,37 @@ def _with_means(
         return jobs
     path = Work(jobs[0].folder).path("means-2f")
     if not path.is_file():
-        step = int(
-            np.clip(memory_mb * 2**20 // workers // (_CALL_BYTES * len(jobs[0].copies)), 1, _MOST_BLOCK_ROWS)
+        found = _find_means(
+            jobs[0].parts,
+            weights.variants,
+            jobs[0].copies,
+            jobs[0].is_x,
+            memory_mb,
+            workers=workers,
+            spark=spark,
         )
-        size = max(step, -(-len(weights.variants) // _MEANS_JOBS))
-        shards = [
-            MeansJob(
-                jobs[0].parts,
-                weights.variants[first : first + size],
-                jobs[0].copies,
-                jobs[0].is_x[first : first + size],
-                step,
-            )
-            for first in range(0, len(weights.variants), size)
-        ]
-        found = map_shards(
-            find_means, shards, description="Frequencies", workers=workers, spark=spark, threads=True
-        )
-        Work(jobs[0].folder).save("means-2f", np.concatenate([np.empty(0, np.float32), *found]))
+        Work(jobs[0].folder).save("means-2f", found)
     means = np.load(path)
     return [replace(job, means=means) for job in jobs]
+
+
+def _find_means(
+    parts: tuple[Part, ...],
+    variants: UInt32[np.ndarray, " rows"],
+    copies: Float32[np.ndarray, "samples 2"],
+    is_x: Bool[np.ndarray, " rows"],
+    memory_mb: int,
+    *,
+    workers: int,
+    spark: str | None,
+) -> Float32[np.ndarray, " rows"]:
+    step = int(np.clip(memory_mb * 2**20 // workers // (_CALL_BYTES * len(copies)), 1, _MOST_BLOCK_ROWS))
+    size = max(step, -(-len(variants) // _MEANS_JOBS))
+    shards = [
+        MeansJob(parts, variants[first : first + size], copies, is_x[first : first + size], step)
+        for first in range(0, len(variants), size)
+    ]
+    found = map_shards(
+        find_means, shards, description="Frequencies", workers=workers, spark=spark, threads=True
+    )
+    return np.concatenate([np.empty(0, np.float32), *found])

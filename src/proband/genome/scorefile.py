@@ -1,8 +1,9 @@
 """PGS Catalog scoring files, the author's and harmonised, formats 1 and 2, and own files of the same columns.
 
 Format: https://www.pgscatalog.org/downloads/#scoring_files (doi:10.1038/s41588-021-00783-5); plain or gzip,
-separated by tabs, commas or spaces, with or without the header lines that begin with ``#``. In a harmonised
-file ``hm_chr`` and ``hm_pos`` always win; where they are empty the row has no position.
+separated by tabs, commas or blanks, with or without the header lines that begin with ``#``. In a harmonised
+file ``hm_chr`` and ``hm_pos`` always win; where they are empty the row has no position. Weights that
+``#weight_type`` calls odds or hazard ratios are read as their logarithms.
 
 Each row becomes what it adds to the score at 0, 1 and 2 effect alleles (``at_0, at_1, at_2``): additive
 (0, w, 2w), dominant (0, w, w), recessive (0, 0, w), or the file's three dosage weights.
@@ -22,7 +23,10 @@ from proband.core.schema import PolarsType
 from proband.genome.alleles import row_sites
 from proband.genome.builds import build_name
 from proband.genome.scorerows import DOSAGE_WEIGHTS, FLAGS, Rows, to_rows
-from proband.genome.scoretext import ScoreText, empty, header_field, open_score_text, unreadable
+from proband.genome.scoretext import empty, header_field, open_score_text, unreadable
+from proband.genome.texttable import TextTable, check_names
+from proband.genome.textvalues import whole_numbers
+from proband.genome.weighttype import is_ratio
 
 _SUFFIXES = tuple(f".{kind}{packed}" for kind in ("txt", "tsv", "csv") for packed in ("", ".gz"))
 ID_COLUMNS = ("hm_rsID", "rsID", "variant_id")
@@ -37,10 +41,12 @@ class Scorefile:
 
     Attributes:
         path: Where it was read.
-        pgs_id: Its identifier; the file's name where the header has none.
+        pgs_id: Its identifier; the file's name without its ending where the header has none.
         metadata: Header fields, by their names of format 2, to text.
         build: GRCh37 or GRCh38 of the positions used, None if the file does not tell.
         rows: Its rows.
+        num_blank: Lines without any value, which are no rows.
+        log_of: The kind of ratio whose logarithm the weights are; None where they are taken as they stand.
         ids: The rows' identifiers (null where empty), where they were asked for.
     """
 
@@ -49,6 +55,8 @@ class Scorefile:
     metadata: dict[str, str]
     build: str | None
     rows: Rows
+    num_blank: int = 0
+    log_of: str | None = None
     ids: pl.Series | None = None
 
 
@@ -89,14 +97,28 @@ def read_scorefile(path: Path, *, by_id: bool = False) -> Scorefile:
     frame = _read_rows(text, () if by_id else place)
     if frame.is_empty():
         raise empty(path)
+    kind = metadata.get("weight_type")
+    log_of = kind if is_ratio(kind) else None
     return Scorefile(
         path=path,
-        pgs_id=metadata.get("pgs_id") or path.name.split(".")[0],
+        pgs_id=metadata.get("pgs_id") or name_of(path),
         metadata=metadata,
         build=build_name(metadata.get("HmPOS_build") if is_harmonised else metadata.get("genome_build")),
-        rows=to_rows(frame, text, None if by_id else place),
+        rows=to_rows(frame, text, None if by_id else place, log_of),
+        num_blank=text.num_blank,
+        log_of=log_of,
         ids=next((frame[name] for name in ID_COLUMNS if by_id and name in frame.columns), None),
     )
+
+
+def name_of(path: Path) -> str:
+    """A file's name without the ending of a scoring file; further dots are part of the name.
+
+    >>> name_of(Path("T2D_a1_b0.5_phi1e-02.txt.gz"))
+    'T2D_a1_b0.5_phi1e-02'
+    """
+    ending = max((suffix for suffix in _SUFFIXES if path.name.endswith(suffix)), key=len, default="")
+    return path.name.removesuffix(ending)
 
 
 def read_sites(path: Path, most: int) -> list[Int64[np.ndarray, " rows"]]:
@@ -111,18 +133,17 @@ def read_sites(path: Path, most: int) -> list[Int64[np.ndarray, " rows"]]:
     for chrom, pos in (("hm_chr", "hm_pos"), ("chr_name", "chr_position")):
         if {chrom, pos} <= set(text.columns):
             frame = text.read([chrom, pos], {}, most)
-            found.append(row_sites(frame[chrom], frame[pos].cast(pl.Int64, strict=False)))
+            found.append(row_sites(frame[chrom], whole_numbers(frame[pos])))
     return found
 
 
-def _check_columns(text: ScoreText, is_harmonised: bool, by_id: bool) -> None:
+def _check_columns(text: TextTable, is_harmonised: bool, by_id: bool) -> None:
     columns = set(text.columns)
     found = "columns " + " ".join(text.columns[:12])
     if "effect_allele" not in columns:
         expected = "a PGS Catalog scoring file with effect_allele"
         raise DataError("no effect_allele column", where=text.path, found=found, expected=expected)
-    if len(columns) < len(text.columns):
-        raise DataError("column names come more than once", where=text.path, found=found)
+    check_names(text.columns, text.path)
     if by_id and not columns & set(ID_COLUMNS):
         raise DataError(
             "scoring file without identifiers", where=text.path, found=found, expected=" or ".join(ID_COLUMNS)
@@ -137,10 +158,11 @@ def _check_columns(text: ScoreText, is_harmonised: bool, by_id: bool) -> None:
         )
     if "effect_weight" not in columns and not set(DOSAGE_WEIGHTS) <= columns:
         expected = f"effect_weight, or {', '.join(DOSAGE_WEIGHTS)}"
-        raise DataError("no weights", where=text.path, found=found, expected=expected)
+        remedy = "call the column of weights effect_weight; of odds ratios, below a line #weight_type=OR"
+        raise DataError("no weights", where=text.path, found=found, expected=expected, remedy=remedy)
 
 
-def _read_rows(text: ScoreText, place: tuple[str, ...]) -> pl.DataFrame:
+def _read_rows(text: TextTable, place: tuple[str, ...]) -> pl.DataFrame:
     """The columns that this file needs, positions and weights as numbers where all of them are."""
     wanted = {*place, *FLAGS, "effect_allele", "other_allele", "effect_weight"} & set(text.columns)
     wanted |= set() if place else {next(name for name in ID_COLUMNS if name in text.columns)}
@@ -161,13 +183,13 @@ def _read_rows(text: ScoreText, place: tuple[str, ...]) -> pl.DataFrame:
     return frame
 
 
-def _read_typed(text: ScoreText, names: list[str]) -> pl.DataFrame:
+def _read_typed(text: TextTable, names: list[str]) -> pl.DataFrame:
     try:
         return text.read(names, _TYPES)
     except pl.exceptions.ComputeError:  # some number is none: read it as text and look closer
         return text.read(names, {})
 
 
-def _with_columns_of(frame: pl.DataFrame, text: ScoreText, names: set[str]) -> pl.DataFrame:
+def _with_columns_of(frame: pl.DataFrame, text: TextTable, names: set[str]) -> pl.DataFrame:
     """``frame`` with further columns, if the file has all of them."""
     return frame.hstack(text.read(sorted(names), {})) if names <= set(text.columns) else frame

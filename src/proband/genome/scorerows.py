@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from proband.core.errors import DataError
 from proband.genome.alleles import NO_ALLELE, NO_SITE, allele_codes, is_nucleotides, row_sites
-from proband.genome.scoretext import ScoreText
+from proband.genome.texttable import TextTable
+from proband.genome.textvalues import whole_numbers
 
 DOSAGE_WEIGHTS = ("dosage_0_weight", "dosage_1_weight", "dosage_2_weight")
 _COMPLEX = ("is_haplotype", "is_diplotype", "is_interaction")
@@ -39,16 +40,19 @@ class Rows:
         return len(self.sites)
 
 
-def to_rows(frame: pl.DataFrame, text: ScoreText, place: tuple[str, str] | None) -> Rows:
+def to_rows(
+    frame: pl.DataFrame, text: TextTable, place: tuple[str, str] | None, log_of: str | None = None
+) -> Rows:
     """A table of text as numbers.
 
     Args:
         frame: The columns that the file needs.
         text: The file, for messages.
         place: Columns of chromosome and position; None where identifiers take their place.
+        log_of: The kind of ratio that the weights are, of which the logarithm is taken; None for none.
 
     Raises:
-        DataError: A weight is no finite number.
+        DataError: A weight is no finite number, or a ratio not above 0.
     """
     effect = allele_codes(frame["effect_allele"])
     flags = {name: _flag(frame, name) for name in FLAGS if name in frame.columns}
@@ -59,9 +63,8 @@ def to_rows(frame: pl.DataFrame, text: ScoreText, place: tuple[str, str] | None)
         is_scorable &= ~flags[name]
     sites = np.full(frame.height, NO_SITE, np.int64)
     if place:
-        chrom, pos = frame[place[0]], frame[place[1]]
-        sites = row_sites(chrom, pos.cast(pl.Int64, strict=False) if pos.dtype == pl.String else pos)
-    at = _weights_by_count(frame, text, dominant, recessive)
+        sites = row_sites(frame[place[0]], whole_numbers(frame[place[1]]))
+    at = _weights_by_count(frame, text, dominant, recessive, log_of)
     return Rows(sites, effect, _other_alleles(frame), at, is_scorable)
 
 
@@ -85,9 +88,10 @@ def _other_alleles(frame: pl.DataFrame) -> Int64[np.ndarray, " rows"]:
 
 def _weights_by_count(
     frame: pl.DataFrame,
-    text: ScoreText,
+    text: TextTable,
     dominant: Bool[np.ndarray, " rows"],
     recessive: Bool[np.ndarray, " rows"],
+    log_of: str | None,
 ) -> Float64[np.ndarray, "3 rows"]:
     dosages = [frame[name] for name in DOSAGE_WEIGHTS if name in frame.columns]
     has_dosages = len(dosages) == len(DOSAGE_WEIGHTS) and any(
@@ -95,25 +99,33 @@ def _weights_by_count(
     )
     # Where a file has both, the three weights are a second coding of the same row; effect_weight is agreed.
     if has_dosages and ("effect_weight" not in frame.columns or not frame["effect_weight"].count()):
-        return np.stack([_finite(series, text) for series in dosages])
-    weight = _finite(frame["effect_weight"], text)
+        return np.stack([_weights(series, text, log_of) for series in dosages])
+    weight = _weights(frame["effect_weight"], text, log_of)
     at = np.stack([np.zeros_like(weight), weight, 2 * weight])
     at[1, recessive] = 0
     at[2, dominant | recessive] /= 2
     return at
 
 
-def _finite(column: pl.Series, text: ScoreText) -> Float64[np.ndarray, " rows"]:
+def _weights(column: pl.Series, text: TextTable, log_of: str | None) -> Float64[np.ndarray, " rows"]:
+    """A column of weights as numbers, of ratios their logarithms."""
     values = column.str.strip_chars().cast(pl.Float64, strict=False) if column.dtype == pl.String else column
     numbers = values.to_numpy()
-    is_finite = np.isfinite(numbers)  # a null is NaN here
-    if is_finite.all():
+    is_usable = np.isfinite(numbers)  # a null is NaN here
+    if not is_usable.all():
+        what, remedy = "weight is no finite number", "mend the row or download the file again"
+        raise _unusable(what, column, int(np.argmin(is_usable)), text, remedy)
+    if log_of is None:
         return numbers
-    row = int(np.argmin(is_finite))
+    is_usable = numbers > 0
+    if not is_usable.all():
+        remedy = "mend the row, or the header's weight_type if these are logarithms or betas"
+        what = f"weight of type {log_of} is not above 0"
+        raise _unusable(what, column, int(np.argmin(is_usable)), text, remedy)
+    return np.log(numbers)
+
+
+def _unusable(what: str, column: pl.Series, row: int, text: TextTable, remedy: str) -> DataError:
     given = text.read([column.name], {})[column.name][row]
-    raise DataError(
-        "weight is no finite number",
-        where=text.path,
-        found=f"{'nothing' if given is None else repr(given)} in {column.name} of row {row + 1}",
-        remedy="mend the row or download the file again",
-    )
+    found = f"{'nothing' if given is None else repr(given)} in {column.name} of row {row + 1}"
+    return DataError(what, where=text.path, found=found, remedy=remedy)

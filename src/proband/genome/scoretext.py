@@ -1,19 +1,13 @@
-"""The text of a scoring file: its header, its columns, and chosen columns as a table."""
+"""The text of a scoring file: its header fields, and its columns under their names of format 2."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
 
-import polars as pl
-
 from proband.core.errors import DataError
-from proband.core.schema import PolarsType
+from proband.genome.texttable import TextTable, open_table
 
-_NO_VALUE = ["", "NA", "None", "."]
-_GZIP = b"\x1f\x8b"
 # Names of format 1 beside those of format 2.
 _OLD_COLUMNS = {"reference_allele": "other_allele"}
 _OLD_FIELDS = {
@@ -25,38 +19,11 @@ _OLD_FIELDS = {
 }
 
 
-@dataclass(frozen=True)
-class ScoreText:
-    """A file, where its table begins, and what its columns are called."""
-
-    path: Path
-    num_header: int
-    separator: str
-    columns: list[str]
-
-    def read(self, names: list[str], types: dict[str, PolarsType], most: int | None = None) -> pl.DataFrame:
-        """The columns called ``names``, null where empty; every column that has no type as text."""
-        at = sorted(self.columns.index(name) for name in names)
-        return pl.read_csv(
-            self.path,  # plain or gzip, by its first bytes
-            separator=self.separator,
-            skip_lines=self.num_header + 1,
-            has_header=False,
-            columns=at,
-            new_columns=[self.columns[n] for n in at],
-            schema_overrides={self.columns[n]: types.get(self.columns[n], pl.String) for n in at},
-            infer_schema=False,
-            quote_char='"' if self.separator == "," else None,
-            null_values=_NO_VALUE,
-            n_rows=most,
-        )
-
-
-def unreadable(path: Path, error: Exception) -> DataError:
+def unreadable(path: Path, found: object) -> DataError:
     """The error of a file that cannot be read to its end."""
-    found = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = str(found).splitlines()[0] if str(found) else type(found).__name__
     remedy = "the file is truncated or no scoring file: download it again"
-    return DataError("unreadable scoring file", where=path, found=found, remedy=remedy)
+    return DataError("unreadable scoring file", where=path, found=text, remedy=remedy)
 
 
 def empty(path: Path) -> DataError:
@@ -64,27 +31,15 @@ def empty(path: Path) -> DataError:
     return DataError("scoring file without rows", where=path, remedy="download it again")
 
 
-def open_score_text(path: Path) -> tuple[list[str], ScoreText]:
+def open_score_text(path: Path) -> tuple[list[str], TextTable]:
     """The lines before the column names, and the table below them.
 
     Raises:
         DataError: The file is unreadable or holds header lines only.
     """
-    header: list[str] = []
-    try:
-        with open(path, "rb") as raw:
-            is_packed = raw.read(len(_GZIP)) == _GZIP or path.name.endswith(".gz")
-        with (gzip.open if is_packed else open)(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
-            for line in lines:
-                if not line.startswith("#"):
-                    separator = next((mark for mark in "\t, " if mark in line), "\t")
-                    names = [name.strip().strip('"') for name in line.rstrip("\r\n").split(separator)]
-                    columns = [_OLD_COLUMNS.get(name, name) for name in names]
-                    return header, ScoreText(path, len(header), separator, columns)
-                header.append(line.rstrip("\r\n"))
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise unreadable(path, error) from None
-    raise empty(path)
+    header, text = open_table(path, "#", lambda found: unreadable(path, found), lambda: empty(path))
+    columns = [_OLD_COLUMNS.get(name, name) for name in text.columns]
+    return header, dataclasses.replace(text, columns=columns)
 
 
 def header_field(line: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from proband.genome.config import AncestryInputs, GenomeConfig
 from proband.genome.dosages import find_variants, write_dosages
 from proband.genome.figures import plot_match
 from proband.genome.genotypes import Genotypes, open_genotypes
+from proband.genome.leftout import LeftOut
 from proband.genome.parts import find_genotypes
 from proband.genome.restart import Work
 from proband.genome.samples import identify
@@ -79,7 +80,7 @@ def genome(
         min_match_rate: Leave out scores matched below this share of their rows, 0 to 1.
         keep_ambiguous: Use strand-ambiguous (A/T, C/G) variants.
         match_by: ``position``, or ``id`` for scoring files that have identifiers only.
-        samples: Tab-separated file of ``sample_id, subject_id``, for sample names that are no subjects.
+        samples: Table of ``sample_id, subject_id``, for sample names that are no subjects.
         keep: List of the samples to score, one name or ``FID IID`` a line.
         variants: List of variants (see :mod:`proband.genome.variantlist`) whose dosages to write beside the
             scores: dosages.parquet and variants.tsv.
@@ -145,7 +146,8 @@ def _drop_progress(out: Path) -> None:
 
 
 def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
-    who = identify(source.sample_ids, task.samples, source.files[-1])
+    left_out = LeftOut()
+    who = identify(source.sample_ids, task.samples, source.files[-1], left_out)
     keep_ambiguous = task.config.keep_ambiguous
     # Before scoring, so that a list of no use is told at once.
     listed = find_variants(task.variants, source, keep_ambiguous=keep_ambiguous) if task.variants else None
@@ -163,13 +165,15 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
         memory_mb=task.memory_mb, workers=task.workers, spark=task.spark, work=progress / "scores",
     )  # fmt: skip
     _say_constant(scores, kept)
-    run.counts |= {
+    run.notes["rows_left_out"] = [*left_out.rows, *collected.rows_left_out]
+    run.counts |= collected.counts | {
         "num_subjects": who.height,
         "num_variants": source.num_variants,
         "num_variants_used": len(np.unique(collected.weights.variants)),
         "num_scores": len(kept),
         "num_scores_left_out": match.height - len(kept),
         "num_rows_matched": int(match.filter("kept")["num_matched"].sum()),
+        "num_rows_homozygous_reference": int(match.filter("kept")["num_homozygous_reference"].sum()),
     }
     if listed:
         run.counts |= write_dosages(source, listed, who["subject_id"], run.folder, memory_mb=task.memory_mb)
@@ -178,8 +182,9 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
 
         run.counts |= run_ancestry(
             source, who, scores, run.folder, task.config.ancestry, **asdict(task.ancestry),
-            scorefiles=task.scorefiles, min_match_rate=task.config.min_match_rate,
-            keep_ambiguous=keep_ambiguous, workers=task.workers,
+            scorefiles=task.scorefiles if task.config.match_by == "position" else [],
+            scored=collected.weights.variants,
+            min_match_rate=task.config.min_match_rate, keep_ambiguous=keep_ambiguous, workers=task.workers,
         )  # fmt: skip
 
 
@@ -207,7 +212,9 @@ def _matched(task: _Task, source: Genotypes, folder: Path) -> Collected:
     done = folder / "metadata.json"
     work = Work(folder)
     if done.is_file():
-        return Collected(MATCH.read(folder / "match.parquet"), read_json(done), load_weights(work))
+        kept = read_json(done)
+        match = MATCH.read(folder / "match.parquet")
+        return Collected(match, kept["metadata"], load_weights(work), kept["rows_left_out"], kept["counts"])
     config = task.config
     collected = collect(
         source,
@@ -219,5 +226,6 @@ def _matched(task: _Task, source: Genotypes, folder: Path) -> Collected:
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(collected.weights, work)
     MATCH.write(collected.match, folder / "match.parquet")
-    write_json(done, collected.metadata)  # last: it says that the rest is whole
+    kept = {name: getattr(collected, name) for name in ("metadata", "rows_left_out", "counts")}
+    write_json(done, kept)  # last: it says that the rest is whole
     return collected

@@ -15,7 +15,9 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.genome.builds import build_name
 from proband.genome.scorefile import ID_COLUMNS
-from proband.genome.scoretext import ScoreText, empty, header_field, open_score_text
+from proband.genome.scoretext import empty, header_field, open_score_text, unreadable
+from proband.genome.texttable import TextTable, check_names
+from proband.genome.textvalues import whole_numbers
 
 _PLACE = r"^(?:chr)?([0-9XYMTxymt]+):(\d+):([ACGTacgt]+):([ACGTacgt]+)$"
 
@@ -49,13 +51,11 @@ def read_variant_list(path: Path) -> VariantList:
             names a variant twice.
     """
     header, text = open_score_text(path)
-    if "effect_allele" in text.columns:
-        rows = _table(text)
-    elif len(text.columns) == 1:
-        rows = _names(dataclasses.replace(text, num_header=text.num_header - 1, columns=["name"]))
-    else:
-        found, expected = " ".join(text.columns[:6]), "one name a line, or columns with effect_allele"
-        raise DataError("no list of variants", where=path, found=found, expected=expected)
+    check_names(text.columns, path)
+    try:
+        rows = _rows(text)
+    except pl.exceptions.PolarsError as error:
+        raise unreadable(path, error) from None
     if rows.is_empty():
         raise empty(path)
     if rows["name"].is_duplicated().any():
@@ -65,8 +65,17 @@ def read_variant_list(path: Path) -> VariantList:
     return VariantList(path, rows, build_name(fields.get("HmPOS_build") or fields.get("genome_build")))
 
 
-def _names(text: ScoreText) -> pl.DataFrame:
-    names = text.read(["name"], {})["name"].drop_nulls().str.strip_chars()
+def _rows(text: TextTable) -> pl.DataFrame:
+    if "effect_allele" in text.columns:
+        return _table(text)
+    if len(text.columns) == 1:
+        return _names(dataclasses.replace(text, num_header=text.num_header - 1, columns=["name"]))
+    found, expected = " ".join(text.columns[:6]), "one name a line, or columns with effect_allele"
+    raise DataError("no list of variants", where=text.path, found=found, expected=expected)
+
+
+def _names(text: TextTable) -> pl.DataFrame:
+    names = text.read(["name"], {})["name"].drop_nulls()
     given = names.to_frame().with_columns(pl.col("name").str.extract_groups(_PLACE).alias("place"))
     chrom, pos, other, effect = (pl.col("place").struct.field(str(number)) for number in range(1, 5))
     return given.select(
@@ -79,15 +88,17 @@ def _names(text: ScoreText) -> pl.DataFrame:
     )
 
 
-def _table(text: ScoreText) -> pl.DataFrame:
+def _table(text: TextTable) -> pl.DataFrame:
     place = ("hm_chr", "hm_pos") if "hm_chr" in text.columns else ("chr_name", "chr_position")
     names = [*ID_COLUMNS, *place, "effect_allele", "other_allele"]
     frame = text.read([name for name in names if name in text.columns], {})
+    if place[1] in frame.columns:
+        frame = frame.with_columns(whole_numbers(frame[place[1]]))
     columns = {name: pl.col(name) if name in frame.columns else pl.lit(None, pl.String) for name in names}
     rows = frame.select(
         id=pl.coalesce(*(columns[name] for name in ID_COLUMNS)),
         chrom=columns[place[0]],
-        pos=columns[place[1]].cast(pl.Int64, strict=False),
+        pos=columns[place[1]].cast(pl.Int64),
         effect_allele="effect_allele",
         other_allele=columns["other_allele"],
     )

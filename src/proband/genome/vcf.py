@@ -17,7 +17,7 @@ import polars as pl
 from jaxtyping import Float32, Int16, UInt16, UInt32
 
 from proband.core.errors import DataError
-from proband.core.progress import track
+from proband.core.progress import say, track
 from proband.genome.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes import MISSING, Genotypes, Part, per_allele
 
@@ -59,7 +59,7 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
     """Read a VCF or BCF file whole and keep its dosages in ``scratch``; perhaps with identifiers.
 
     Raises:
-        DataError: The file is no VCF, truncated, empty, or has a record with neither GT nor DS.
+        DataError: The file is no VCF, truncated, empty, or no record has GT or DS.
     """
     from cyvcf2 import VCF
 
@@ -70,9 +70,7 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
         vcf = VCF(str(path))
         header, sample_ids = vcf.raw_header.splitlines(), list(vcf.samples)
         with open(dosage_path, "wb") as file:
-            rows = [_keep(record, file, path) for record in track(vcf, f"Reading {path.name}")]
-    except DataError:
-        raise
+            rows = [_keep(record, file, len(sample_ids)) for record in track(vcf, f"Reading {path.name}")]
     except Exception as error:  # cyvcf2 raises bare Exception on a damaged file
         found = str(error).splitlines()[0]
         remedy = "the file is truncated or no VCF: copy or make it again"
@@ -81,8 +79,9 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
         found = f"{len(rows)} variants of {len(sample_ids)} samples"
         raise DataError("empty genotype file", where=path, found=found, expected="variants and samples")
     schema = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String, "id": pl.String}
-    table = pl.DataFrame(rows, schema=schema, orient="row")
-    table = table if with_ids else table.drop("id")
+    table = pl.DataFrame(rows, schema=schema | {"bare": pl.String}, orient="row")
+    _check_called(table, path)
+    table = table.drop("bare") if with_ids else table.drop("id", "bare")
     part = Part((path, dosage_path), "vcf", num_variants=len(rows), num_samples=len(sample_ids))
     variants = per_allele(table.with_columns(plain_chromosomes(table["chrom"])))
     return Genotypes((part,), variants, sample_ids, np.zeros(len(sample_ids), bool), build_of_header(header))
@@ -115,19 +114,44 @@ def _check_end(path: Path) -> None:
             )
 
 
-def _keep(record: Any, file: BinaryIO, path: Path) -> tuple[str, int, str, str, str | None]:
-    """Append a record's dosages to ``file`` and return its chromosome, position, REF, ALT and identifier."""
+def _check_called(table: pl.DataFrame, path: Path) -> None:
+    """Say how many records hold neither GT nor DS; their calls are missing.
+
+    Raises:
+        DataError: None holds any.
+    """
+    bare = table.filter(pl.col("bare").is_not_null())
+    if not bare.height:
+        return
+    first = f"{bare['chrom'][0]}:{bare['pos'][0]}"
+    if bare.height == table.height:
+        where = f"{path} at {first}"
+        raise DataError(
+            "no genotypes", where=where, found=bare["bare"][0] or "no FORMAT", expected="GT or DS"
+        )
+    say(
+        f"genome: {bare.height} of {table.height} records of {path.name} have neither GT nor DS and count as"
+        f" not called (first: {first})"
+    )
+
+
+def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str, str, str | None, str | None]:
+    """Append a record's dosages to ``file``.
+
+    Returns:
+        Chromosome, position, REF, ALT and identifier; and, if it has neither GT nor DS, what it has.
+    """
+    dosages = record.format("DS") if "GT" not in record.FORMAT and "DS" in record.FORMAT else None
     if "GT" in record.FORMAT:
         units = call_units(record.genotype.array())
-    elif "DS" in record.FORMAT:
-        units = dosage_units(record.format("DS")[:, 0])
+    elif dosages is not None and dosages.ndim > 1 and dosages.shape[1]:
+        units = dosage_units(dosages[:, 0])
     else:
-        where = f"{path} at {record.CHROM}:{record.POS}"
-        raise DataError(
-            "no genotypes", where=where, found=" ".join(record.FORMAT) or "no FORMAT", expected="GT or DS"
-        )
+        units = np.full(num_samples, _MISSING_UNITS)
     file.write(units.tobytes())
-    return record.CHROM, record.POS, record.REF, ",".join(record.ALT) or ".", record.ID
+    alt = ",".join(record.ALT) or "."
+    is_bare = not {"GT", "DS"} & set(record.FORMAT)
+    return record.CHROM, record.POS, record.REF, alt, record.ID, " ".join(record.FORMAT) if is_bare else None
 
 
 def call_units(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> UInt16[np.ndarray, " samples"]:

@@ -60,7 +60,14 @@ def test_slices_of_a_column():
 
 @pytest.mark.parametrize(
     ("chrom", "pos", "kind"),
-    [("1", None, "none"), (None, 5, "none"), ("HLA", 5, "other"), ("1", -5, "other"), ("1", 2**40, "other")],
+    [
+        ("1", None, "none"),
+        (None, 5, "none"),
+        ("HLA", 5, "other"),
+        ("1", -5, "none"),
+        ("1", 0, "none"),
+        ("1", 2**40, "other"),
+    ],
 )
 def test_sites_that_match_nothing(chrom, pos, kind):
     columns = pl.Series([chrom], dtype=pl.String), pl.Series([pos], dtype=pl.Int64)

@@ -51,9 +51,9 @@ def test_aggregated_file_of_pgsc_calc(read, out, capsys, name):
 
 
 def test_a_long_file_in_many_batches(read, monkeypatch):
-    from proband.genome import external
+    from proband.genome import scoretables
 
-    monkeypatch.setattr(external, "_BATCH_BYTES", 4000)
+    monkeypatch.setattr(scoretables, "_BATCH_BYTES", 4000)
     rng = np.random.default_rng(0)
     rows = [(who, f"PGS{score}", round(rng.normal(), 4)) for who in range(200) for score in range(7)]
     rng.shuffle(rows)
@@ -75,13 +75,13 @@ def test_sums_that_are_absent_are_nan(read, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (LONG + long_of(ROWS) + long_of(ROWS[:1]), "repeated or empty sums.*5 rows for 4 pairs"),
-        (LONG + "mine\t1\tPGS1\t\t10\t1\n", "repeated or empty sums.*1 rows for 0 pairs"),
+        (LONG + long_of(ROWS) + long_of(ROWS[:1]), "repeated sums.*5 rows for 4 pairs"),
+        (LONG + "mine\t1\tPGS1\t\t10\t1\n", "without a sum"),
         (LONG + long_of(ROWS) + long_of(ROWS, "yours"), "not one sample set.*mine, yours"),
-        (LONG + "mine\t1\tPGS1\tabc\t10\t1\n", "unreadable score table.*a0.txt"),
+        (LONG + "mine\t1\tPGS1\tabc\t10\t1\n", "SUM is no finite number.*'abc' in row 1"),
         (LONG, "without rows|not one sample set"),
         ("", "unreadable score table"),
-        ("\x00\x01", "unreadable score table|not a table"),
+        ("\x00\x01", "unreadable score table|not a table|without rows"),
         ("IID\tPGS1\n1\tx\n", "not a table of scores.*PGS1 of type String"),
         ("IID\n1\n", "not a table of scores.*no column of scores"),
         ("IID\tPGS1\n1\t2\n1\t3\n", "duplicate sample IDs"),
@@ -171,3 +171,78 @@ def test_finished_output_is_left_alone(read, capsys):
     assert "already finished" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="other inputs"):
         read("IID\tA\n1\t3\n")
+
+
+def test_names_stay_text(read, tmp_path, out):
+    (tmp_path / "map.tsv").write_text("sample_id\tsubject_id\n0011\t5011\n0012\t5012\n")
+    found = read("IID\tPGS1\n0011\t1\n0012\t2\n", samples=tmp_path / "map.tsv")
+    assert found.rows() == [(5011, 1), (5012, 2)]
+    assert SAMPLES.read(out / "samples.parquet")["sample_id"].to_list() == ["0011", "0012"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "scores"),
+    [
+        ("T2D.v1.best", "FID IID In_Regression PRS\nf 1 Yes 0.5\nf 2 No 1e-3\n", ["T2D.v1"]),
+        ("a.best", "FID IID In_Regression Base Set1\nf 1 Yes 0.5 1\nf 2 No 1e-3 2\n", ["Base", "Set1"]),
+        ("b.profile", " FID  IID PHENO CNT CNT2 SCORE\n  f  1  -9  8  3   0.5\n  f  2 -9 8 2 1e-3\n", ["b"]),
+        ("c.profile", "FID IID PHENO CNT CNT2 SCORESUM\nf 1 -9 8 3 0.5\nf 2 -9 8 2 0.001\n", ["c"]),
+        ("d.all_score", "FID IID Pt_5e-08 Pt_1\nf 1 0.5 1\nf 2 0.001 2\n", ["Pt_5e-08", "Pt_1"]),
+        ("e.sscore", "#FID\tIID\tCNT\tx_SUM\nf\t1\t8\t0.5\nf\t2\t8\t0.001\n", ["x"]),
+        ("f.txt", '"IID"\t"PGS1"\n"1"\t0.5\n"2"\t0.001\n', ["PGS1"]),
+        ("g.csv", "IID, PGS1\n1, 0.5\n2, 0.001\n", ["PGS1"]),
+        ("h.txt", '"PGS1"\n"1" 0.5\n"2" 0.001\n', ["PGS1"]),
+        ("j.csv", ",IID,PGS1\n0,1,0.5\n1,2,0.001\n", ["PGS1"]),
+        ("k.csv", ",PGS1\n1,0.5\n2,0.001\n", ["PGS1"]),
+        ("i.tsv", "\ufeffIID\tPGS1\r\n1\t0.5\r\n\r\n2\t0.001\r\n\r\n", ["PGS1"]),
+    ],
+)  # fmt: skip
+def test_tables_as_other_programs_write_them(tmp_path, out, name, text, scores):
+    (tmp_path / name).write_bytes(text.encode())
+    genome_from_scores([tmp_path / name], out)
+    found = SCORES.read(out / "scores.parquet")
+    assert found.columns == ["subject_id", *scores]
+    assert found["subject_id"].to_list() == [1, 2]
+    np.testing.assert_allclose(found[scores[0]].to_numpy(), [0.5, 0.001], rtol=1e-6)
+
+
+def test_an_average_is_said_to_be_one(read, capsys):
+    read("FID IID PHENO CNT CNT2 SCORE\nf 1 -9 8 3 0.5\n", name="b{}.profile")
+    assert (
+        "SCORE of b0.profile (an average per allele, taken as it is) is the score b0"
+        in capsys.readouterr().err
+    )
+
+
+def test_every_row_is_used_or_counted(read, out, capsys):
+    found = read("IID\tPGS1\n1\t0.5\n\t7\n2\tNA\nNA\t8\n3\t1\n")
+    assert found["subject_id"].to_list() == [1, 2, 3]
+    assert np.isnan(found["PGS1"][1])
+    left_out = json.loads((out / "manifest.json").read_text())["notes"]["rows_left_out"]
+    assert left_out == [{"file": "scores0.sscore", "reason": "no IID", "num_rows": 2, "first": "row 2"}]
+    assert found.height + 2 == 5
+
+
+def test_every_row_of_a_long_file_is_used_or_counted(read, out):
+    rows = [(1, "PGS1", 1.0), (2, "PGS1", 2.0)]
+    odd = "mine\t\tPGS1\t1\t10\t1\nmine\t3\tPGS1\tNA\t10\t1\n"
+    found = read(LONG + long_of(rows[:1]) + odd + long_of(rows[1:]))
+    assert found["subject_id"].to_list() == [1, 3, 2]
+    left_out = json.loads((out / "manifest.json").read_text())["notes"]["rows_left_out"]
+    assert [(row["reason"], row["num_rows"], row["first"]) for row in left_out] == [
+        ("no sampleset, IID or PGS", 1, "row 2"),
+        ("no SUM", 1, "row 3"),
+    ]
+    assert int(np.isfinite(found["PGS1"].to_numpy()).sum()) + 2 == 4
+
+
+def test_sums_beyond_float32(read):
+    with pytest.raises(DataError, match=r"not a table of scores.*PGS1.*'1e300' in row 2.*finite"):
+        read("IID\tPGS1\n1\t1\n2\t1e300\n")
+
+
+def test_rows_of_other_widths(read):
+    with pytest.raises(DataError, match=r"unreadable score table.*3 values on line 3 for 2 columns"):
+        read("IID PGS1\n1 1\n2 1 5\n")
+    with pytest.raises(DataError, match="unreadable score table"):
+        read("IID\tPGS1\n1\t1\n2\t1\t5\n")

@@ -1,3 +1,4 @@
+import json
 import pickle
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pgenlib
 import pytest
 
 from proband.core.errors import DataError
+from proband.genome import genome
 from proband.genome.genotypes import open_genotypes
 from proband.genome.parts import find_genotypes
 
@@ -149,15 +151,24 @@ def test_other_samples(write, tmp_path, sample_ids, message):
 
 
 @pytest.mark.parametrize("files", [("c1", "c2"), ("c1", "c1")])
-def test_duplicate_variants(write, tmp_path, files):
-    sites = [("1", 5, "A", "G"), ("1", 5, "A", "C")]
+def test_duplicate_variants_stop_a_run_only_where_a_score_needs_one(write, tmp_path, scores, capsys, files):
+    sites = [("1", 5, "A", "G"), ("1", 5, "A", "C"), ("1", 7, "A", "G")]
     if files[0] == files[1]:
-        folder = write("c1", [*sites, ("chr1", 5, "a", "g")], [[0, 0, 0]] * 3)
+        folder = write("c1", [*sites, ("chr1", 5, "a", "g")], [[0, 1, 2]] * 4)
     else:
-        write("c1", sites, [[0, 0, 0]] * 2)
-        folder = write("c2", [("1", 5, "A", "G")], [[0, 0, 0]])
-    with pytest.raises(DataError, match=r"duplicate variants.*2 rows.*1:5:A:G.*--rm-dup"):
-        open_genotypes(folder, tmp_path)
+        write("c1", sites, [[0, 1, 2]] * 3)
+        folder = write("c2", [("1", 5, "A", "G")], [[0, 1, 2]])
+    out = tmp_path / "out"
+    genome(folder, scores("S.txt", [["1", 5, "C", "A", 1], ["1", 7, "G", "A", 1]]), out)
+    assert "2 of 4 variants come more than once" in capsys.readouterr().err
+    counts = json.loads((out / "manifest.json").read_text())["counts"]
+    assert counts["num_variants_repeated"] == 2
+    with pytest.raises(
+        DataError, match=r"duplicate variants.*2 rows.*T needs 1, first 1:5:A:G.*--rm-dup"
+    ) as caught:
+        genome(folder, scores("T.txt", [["1", 5, "G", "A", 1]]), tmp_path / "other")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "other").exists()
 
 
 def test_mixed_builds(write, tmp_path):

@@ -1,10 +1,14 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from bed_files import write_bed_of
 from proband.core.errors import DataError
+from proband.core.schema import SCORES
+from proband.genome import genome
 from proband.genome.plink import open_plink, read_samples, read_variants
 
 SITES = [("chr1", 10, "A", "G"), ("1", 20, "C", "T"), ("23", 30, "G", "A")]
@@ -12,18 +16,7 @@ CALLS = np.array([[0, 1, 2, -9, 0], [2, 2, 1, 0, 0], [1, -9, -9, 0, 2]])
 
 
 def write_bed(stem: Path, calls: np.ndarray) -> Path:
-    """Write SITES as .bed, .bim, .fam: two bits a call, 00 two A1 (ALT), 01 missing, 10 one, 11 none."""
-    bits = {2: 0, -9: 1, 1: 2, 0: 3}
-    rows = [[bits[int(call)] for call in row] + [0] * (-len(row) % 4) for row in calls]
-    packed = [sum(row[at + n] << 2 * n for n in range(4)) for row in rows for at in range(0, len(row), 4)]
-    Path(f"{stem}.bed").write_bytes(bytes([0x6C, 0x1B, 0x01, *packed]))
-    Path(f"{stem}.bim").write_text(
-        "".join(f"{chrom}\tv\t0\t{pos}\t{alt}\t{ref}\n" for chrom, pos, ref, alt in SITES)
-    )
-    Path(f"{stem}.fam").write_text(
-        "".join(f"f {name} 0 0 {1 + name % 2} -9\n" for name in range(calls.shape[1]))
-    )
-    return Path(f"{stem}.bed")
+    return write_bed_of(stem, SITES, calls)
 
 
 def all_of(genotypes):
@@ -205,3 +198,50 @@ def test_truncated_pgen(pgen):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(DataError, match=r"unreadable genotype file.*toy\.pgen"):
         all_of(open_plink(path))
+
+
+CALLS_OF_SIX = np.array([[0, 1, 2, -9, 0], [2, 2, 1, 0, 0], [1, -9, -9, 0, 2]] * 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{chrom}\t{id}\t0\t{pos}\t{alt}\t{ref}",
+        " {chrom}   {id}  0  {pos}.0  {alt}   {ref} ",
+        '"{chrom}"\t"{id}"\t0\t{pos}.0\t"{alt}"\t"{ref}"',
+        '"{chrom}" "{id}" 0 {pos:.6e} "{alt}" "{ref}"',
+        "{chrom} {id} {pos:.0e} {alt} {ref}",
+    ],
+    ids=["tabs", "padded", "quoted", "quoted, blanks", "exponents, no centimorgans"],
+)
+def test_however_a_bim_is_spelt(tmp_path, line):
+    path = write_bed(tmp_path / "toy", CALLS)
+    rows = [line.format(chrom=c, id=f"v{pos}", pos=pos, alt=a, ref=r) for c, pos, r, a in SITES]
+    (tmp_path / "toy.bim").write_text("\n".join(rows) + "\n\n")
+    (tmp_path / "toy.fam").write_text("".join(f'"f"  "00{n}" 0 0 1 -9\n' for n in range(5)) + "\n")
+    found = open_plink(path, with_ids=True)
+    assert found.variants.select("chrom", "pos", "ref", "alt", "id").rows() == [
+        ("1", 10, "A", "G", "v10"), ("1", 20, "C", "T", "v20"), ("X", 30, "G", "A", "v30"),
+    ]  # fmt: skip
+    assert found.sample_ids == [f"00{n}" for n in range(5)]
+    np.testing.assert_array_equal(all_of(found), CALLS)
+
+
+@pytest.mark.parametrize("place", ["0\t0", "0\t5", "1\t0", "1\t-5", "1\tNA", ".\t.", "chrUn_1\t7"])
+def test_unplaced_probes_stop_nothing(tmp_path, scores, capsys, place):
+    """Three probes of the same two alleles and no place: rows of the .bed that nothing matches."""
+    chrom, pos = place.split("\t")
+    unplaced = [f"{chrom}\tkgp{number}\t0\t{pos}\tA\tG" for number in range(3)]
+    path = write_bed_of(tmp_path / "toy", [*SITES, *SITES], CALLS_OF_SIX)
+    lines = (tmp_path / "toy.bim").read_text().splitlines()[:3]
+    (tmp_path / "toy.bim").write_text("\n".join(unplaced + lines) + "\n")
+    rows = [["1", 10, "G", "A", 1], ["0", 0, "A", "G", 7], ["1", 0, "A", "G", 9], ["1", 20, "T", "C", 0]]
+    genome(path, scores("S.txt", rows), tmp_path / "out", min_match_rate=0.5)
+    found = SCORES.read(tmp_path / "out" / "scores.parquet")["S"].to_list()
+    assert found == [0, 1, 2, 0.75, 0]  # the missing call counts the mean of 0, 1, 2, 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["counts"]["num_variants_unplaced"] == 3
+    assert manifest["counts"]["num_variants"] == 6
+    said = capsys.readouterr().err
+    assert "3 of 6 variants have no position on 1 to 22, X, Y or MT; nothing matches them" in said
+    assert [row["num_rows"] for row in manifest["notes"]["rows_left_out"]] == [2]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from proband.core.errors import DataError
 from proband.genome.alleles import NO_ALLELE, NO_SITE, allele_codes, split_sites
 from proband.genome.builds import CHROMOSOMES
-from proband.genome.scorefile import list_scorefiles, read_scorefile
+from proband.genome.scorefile import list_scorefiles, name_of, read_scorefile
 
 AUTHOR = ["rsID", "chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
 HARMONISED = [*AUTHOR, "hm_chr", "hm_pos", "hm_inferOtherAllele"]
@@ -269,7 +269,7 @@ def test_gzip_by_content_whatever_the_name(tmp_path):
 def test_a_position_that_is_no_number_is_none(scores):
     rows = [["1", 5, "A", "G", 1], ["1", "five", "A", "G", 1], ["1", "7.0", "A", "G", " 2 "]]
     item = read_scorefile(only(scores("a.txt", rows)))
-    assert places(item.rows) == [("1", 5), (None, None), (None, None)]
+    assert places(item.rows) == [("1", 5), (None, None), ("1", 7)]
     assert item.rows.at[1].tolist() == [1, 1, 2]
 
 
@@ -332,3 +332,46 @@ def test_any_table_is_read_or_refused(tmp_path_factory, header, columns, rows, s
         return
     assert len(read.rows) > 0
     assert np.isfinite(read.rows.at).all()
+
+
+OWN = ["chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
+
+
+@pytest.mark.parametrize("kind", ["OR", "HR", "OR/HR", "Odds ratio", "Hazard Ratio (HR)", "odds_ratio"])
+def test_of_ratios_the_logarithm_is_taken(scores, kind):
+    rows = [["1", 5, "A", "G", 2], ["1", 6, "A", "G", "0.5"], ["1", 7, "A", "G", 1]]
+    item = read_scorefile(only(scores("a.txt", rows, OWN, weight_type=kind)))
+    assert item.log_of == kind
+    np.testing.assert_allclose(item.rows.at[1], [np.log(2), -np.log(2), 0])
+    np.testing.assert_allclose(item.rows.at[2], 2 * item.rows.at[1])
+
+
+@pytest.mark.parametrize(
+    "kind", ["log(OR)", "logOR", "ln(HR)", "beta", "NR", "", "Log Odds Ratio", "inverse"]
+)
+def test_other_weights_are_taken_as_they_stand(scores, kind):
+    item = read_scorefile(only(scores("a.txt", [["1", 5, "A", "G", -2]], OWN, weight_type=kind)))
+    assert (item.log_of, item.rows.at[1].tolist()) == (None, [-2])
+
+
+@pytest.mark.parametrize("weight", [0, -0.1])
+def test_a_ratio_not_above_0(scores, weight):
+    folder = scores("a.txt", [["1", 5, "A", "G", 2], ["1", 6, "A", "G", weight]], OWN, weight_type="OR")
+    with pytest.raises(
+        DataError, match=r"type OR is not above 0.*a\.txt.*in effect_weight of row 2.*weight_type"
+    ) as caught:
+        read_scorefile(only(folder))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "pgs_id"),
+    [
+        ("lipids_b0.5_phi1e-02.txt", "lipids_b0.5_phi1e-02"),
+        ("PGS1_hmPOS_GRCh38.txt.gz", "PGS1_hmPOS_GRCh38"),
+        ("a.b.csv", "a.b"),
+        ("weights.v2", "weights.v2"),
+    ],
+)
+def test_a_file_without_name_is_called_as_the_file_up_to_its_ending(tmp_path, name, pgs_id):
+    assert name_of(tmp_path / name) == pgs_id

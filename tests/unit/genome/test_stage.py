@@ -98,7 +98,9 @@ def test_a_badly_matched_score_is_left_out_by_name_with_reasons(pgen, scores, ou
     assert said == [
         "genome: BAD left out: 1 of 4 rows matched (25.0%, below 75%); "
         "2 no variant at the position, 1 strand-ambiguous; "
-        "remedy: the genotypes hold no chromosome 3: give all files, as a pattern such as 'chr{chrom}.pgen'"
+        "remedy: the genotypes hold no chromosome 3: give all files, as a pattern such as 'chr{chrom}.pgen'",
+        "genome: 2 rows of scoring files not used: no variant at the position (first: row 3 of BAD.txt)",
+        "genome: 1 rows of scoring files not used: strand-ambiguous (first: row 2 of BAD.txt)",
     ]
     assert list(json.loads((out / "scores.json").read_text())) == ["GOOD"]
 

@@ -7,6 +7,7 @@ import pytest
 from cyvcf2 import VCF, Writer
 
 from proband.core.errors import DataError
+from proband.genome.genotypes import MISSING
 from proband.genome.vcf import call_units, dosage_units, open_vcf
 
 
@@ -129,3 +130,14 @@ def test_neither_calls_nor_dosages(vcf, tmp_path):
     path = vcf(["1 5 A G GP 0 0 0"], header='##FORMAT=<ID=GP,Number=1,Type=Float,Description="P">')
     with pytest.raises(DataError, match=r"no genotypes.*at 1:5.*found GP.*expected GT or DS"):
         open_vcf(path, tmp_path)
+
+
+def test_a_record_without_calls_is_judged_by_itself(vcf, tmp_path, capsys):
+    """A structural variant with a copy number only, among calls, and dosages without an ALT to count."""
+    header = '##FORMAT=<ID=CN,Number=1,Type=Integer,Description="Copies">'
+    path = vcf(["1 5 A G GT 0/0 0/1 1/1", "1 6 A <DEL> CN 2 1 2", "1 7 A . DS . . ."], header=header)
+    found = open_vcf(path, tmp_path)
+    dosages = found.reader.read(np.arange(3, dtype=np.uint32), 0, 3)
+    assert dosages.tolist() == [[0, 1, 2], [MISSING] * 3, [MISSING] * 3]
+    said = capsys.readouterr().err
+    assert "1 of 3 records of toy.vcf have neither GT nor DS and count as not called (first: 1:6)" in said

@@ -41,6 +41,8 @@ class Basis:
         target_scores: File of the samples' scores summed over the same variants.
         names: Scores to adjust.
         has_panel: The people fitted are a reference panel's.
+        scored: Variants behind the scores and what missing calls count; None where genotypes or scoring files
+            are not given.
     """
 
     axes: Axes | None
@@ -53,6 +55,7 @@ class Basis:
     target_scores: Path
     names: list[str]
     has_panel: bool
+    scored: pl.DataFrame | None = None
 
 
 def own_basis(
@@ -64,6 +67,7 @@ def own_basis(
     kinship: Path | None,
     given: Float64[np.ndarray, "samples pcs"] | None,
     populations: Path | None,
+    scored: pl.DataFrame | None,
 ) -> Basis:
     """The unrelated among the samples of the split train, by their own or by given components."""
     may_fit = train_samples(splits, samples)
@@ -87,7 +91,7 @@ def own_basis(
     rows = _score_rows(scores, samples["subject_id"].gather(people))
     return Basis(
         axes, target, is_fitted, target[people], [labels[person] for person in people],
-        scores, rows, scores, score_names(scores), has_panel=False,
+        scores, rows, scores, score_names(scores), has_panel=False, scored=scored,
     )  # fmt: skip
 
 
@@ -113,10 +117,10 @@ def panel_basis(
     panel_pcs = place(reference.panel, fit.axes, config)[fit.people]
     # A sample of the target may bear a panel member's name without being them.
     axes = dataclasses.replace(fit.axes, fitted=fit.axes.fitted[:0])
-    scores, target_scores = None, work
+    scores, target_scores, scored = None, work, None
     names: list[str] = []
     if scorefiles:
-        scores, target_scores, names = score_shared(
+        scores, target_scores, names, scored = score_shared(
             reference, scorefiles, samples["subject_id"], work,
             min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=config.memory_mb,
             workers=workers,
@@ -124,7 +128,7 @@ def panel_basis(
     return Basis(
         axes, place(reference.target, axes, config), np.zeros(samples.height, bool), panel_pcs,
         [reference.labels[person] for person in fit.people], scores, fit.people, target_scores, names,
-        has_panel=True,
+        has_panel=True, scored=scored,
     )  # fmt: skip
 
 

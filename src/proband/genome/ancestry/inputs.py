@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float64
 
 from proband.core.errors import DataError, near_matches
 from proband.core.schema import read_parquet
+from proband.genome.texttable import READ_ERRORS, check_names, read_people
+from proband.genome.textvalues import whole_numbers
 
 _SAMPLE_COLUMNS = ("IID", "SAMPLE_ID", "ID_2", "SAMPLE", "ID")
 _POPULATION_COLUMNS = ("SUPERPOP", "SUPER_POP", "SUPERPOPULATION", "ANCESTRY_PRED", "POPULATION", "POP")
@@ -19,7 +21,7 @@ _TRAIN = "train"
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """A table of strings from Parquet, or from tab-, comma- or space-separated text with a header.
+    """A table of strings from Parquet, or from text separated by tabs, commas or blanks, with a header.
 
     Names lose a leading ``#`` and are in capitals; the second line of an Oxford .sample file, which gives
     types, is no row.
@@ -31,22 +33,18 @@ def read_table(path: Path) -> pl.DataFrame:
         frame = read_parquet(path)
         return frame.select(pl.col(name).cast(pl.String).alias(name.upper()) for name in frame.columns)
     try:
-        lines = [
-            line
-            for line in path.read_text(encoding="utf-8").splitlines()
-            if line and not line.startswith("##")
-        ]
-    except (OSError, UnicodeDecodeError) as error:
+        names, lines, rows = read_people(path)
+    except READ_ERRORS as error:
         remedy = "give a text table with a header, or Parquet"
         raise DataError("unreadable table", where=path, found=error, remedy=remedy) from None
-    if not lines:
+    if not names:
         raise DataError("empty table", where=path, expected="a header and one row per sample")
-    separator = next((mark for mark in ("\t", ",") if mark in lines[0]), None)
-    rows = [[cell.strip() for cell in line.split(separator)] for line in lines]
-    header = [name.lstrip("#").upper() for name in rows.pop(0)]
+    header = [name.lstrip("#").upper() for name in names]
+    check_names(header, path)
+    header = [name or f"COLUMN {number}" for number, name in enumerate(header, 1)]
     if header[0] == "ID_1" and rows and rows[0][0] == "0":
-        rows.pop(0)
-    short = next((number for number, row in enumerate(rows, 2) if len(row) != len(header)), None)
+        lines, rows = lines[1:], rows[1:]
+    short = next((line for line, row in zip(lines, rows, strict=True) if len(row) != len(header)), None)
     if short:
         raise DataError("uneven table", where=path, found=f"row {short}", expected=f"{len(header)} columns")
     columns = zip(*rows, strict=True) if rows else [()] * len(header)
@@ -77,6 +75,9 @@ def read_pcs(path: Path, samples: pl.DataFrame, num_pcs: int) -> Float64[np.ndar
             "missing components", where=path, found=found, remedy="lower --num-pcs, or give a table with more"
         )
     names = samples["subject_id"].cast(pl.String) if by_subject else samples["sample_id"]
+    if by_subject:
+        number = whole_numbers(table[key]).cast(pl.String)
+        table = table.with_columns(pl.coalesce(number, key).alias(key))
     joined = _joined(table, key, names, wanted, path)
     values = joined.select(pl.col(wanted).cast(pl.Float64, strict=False)).fill_null(float("nan")).to_numpy()
     wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))

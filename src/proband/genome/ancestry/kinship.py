@@ -20,8 +20,9 @@ from jaxtyping import Float32, Float64, Int8, Int64
 from scipy import sparse
 
 from proband.core.errors import DataError
-from proband.core.progress import track
+from proband.core.progress import say, track
 from proband.genome.ancestry.panel import Panel
+from proband.genome.texttable import READ_ERRORS, read_people
 
 MOST_PEOPLE = 50_000
 """Beyond, pairs are too many to compare here; biobanks hand out a table. Rounded choice of ours."""
@@ -34,6 +35,7 @@ _TILE = 1024
 _MISSING = -1
 _ID_COLUMNS = (("IID1", "IID2"), ("ID1", "ID2"), ("SAMPLE_ID_1", "SAMPLE_ID_2"), ("I.S", "J.S"))
 _KINSHIP_COLUMNS = ("KINSHIP", "KIN")
+_NO_KINSHIP = ("", "NA", "NAN", "-NAN", ".")
 
 
 def read_kinship(path: Path) -> pl.DataFrame:
@@ -47,23 +49,29 @@ def read_kinship(path: Path) -> pl.DataFrame:
     """
     remedy = "give a table with the columns IID1, IID2 and KINSHIP, as plink2 --make-king-table writes it"
     try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        names, numbers_of, rows = read_people(path)
+    except READ_ERRORS as error:
         raise DataError("unreadable kinship table", where=path, found=error, remedy=remedy) from None
-    header = [name.lstrip("#").upper() for name in lines[0]] if lines else []
+    header = [name.lstrip("#").upper() for name in names]
     ids = next((pair for pair in _ID_COLUMNS if set(pair) <= set(header)), None)
     value = next((name for name in _KINSHIP_COLUMNS if name in header), None)
     if ids is None or value is None:
         raise DataError("no kinship table", where=path, found=" ".join(header[:12]), remedy=remedy)
-    short = next((number for number, line in enumerate(lines, 1) if len(line) != len(header)), None)
-    if short:
-        found = f"{len(lines[short - 1])} columns on line {short}"
+    uneven = next((number for number, row in enumerate(rows) if len(row) != len(header)), None)
+    if uneven is not None:
+        found = f"{len(rows[uneven])} columns on line {numbers_of[uneven]}"
         raise DataError("uneven kinship table", where=path, found=found, expected=len(header), remedy=remedy)
     chosen = [header.index(name) for name in (*ids, value)]
     table = pl.DataFrame(
-        [[line[column] for line in lines[1:]] for column in chosen],
+        [[row[column] for row in rows] for column in chosen],
         schema={"one": pl.String, "other": pl.String, "kinship": pl.String},
     )
+    is_missing = pl.col("kinship").str.to_uppercase().is_in(_NO_KINSHIP)
+    missing = table.with_row_index().filter(is_missing)
+    if 0 < missing.height < table.height:
+        first = numbers_of[missing["index"][0]]
+        say(f"genome: {missing.height} pairs of {path.name} have no kinship and are left out (line {first})")
+    table = table.filter(~is_missing) if missing.height < table.height else table
     numbers = table["kinship"].cast(pl.Float64, strict=False)
     if numbers.null_count() or not numbers.is_finite().all():
         wrong = table["kinship"].filter(~numbers.is_finite().fill_null(False))[0]

@@ -6,6 +6,7 @@ and stays where they may be.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from dataclasses import dataclass, fields
@@ -90,6 +91,8 @@ class AncestryModel:
         pc_sd: Their standard deviation (ddof 0).
         similarity: Labelled people; None where populations are unknown.
         adjustment: Coefficients; None where no score was adjusted.
+        scored: Variants behind the adjusted scores and their mean ALT dosage, of
+            :func:`proband.genome.ancestry.scored.scored_variants`; None where scores were given.
     """
 
     config: AncestryConfig
@@ -98,6 +101,7 @@ class AncestryModel:
     pc_sd: Float64[np.ndarray, " pcs"]
     similarity: Similarity | None
     adjustment: Adjustment | None
+    scored: pl.DataFrame | None = None
 
     def standardised(self, pcs: Float64[np.ndarray, "people pcs"]) -> Float64[np.ndarray, "people pcs"]:
         """Components in standard deviations of the people fitted."""
@@ -129,6 +133,10 @@ def save_model(model: AncestryModel, path: Path) -> None:
     if model.adjustment:
         for field in fields(Adjustment):
             arrays[f"adjust_{field.name}"] = np.array(getattr(model.adjustment, field.name))
+    if model.scored is not None:
+        packed = io.BytesIO()
+        model.scored.write_ipc(packed)
+        arrays["scored"] = np.frombuffer(packed.getvalue(), np.uint8)
     np.savez_compressed(path, meta=np.array(json.dumps(meta)), **arrays)
 
 
@@ -151,7 +159,7 @@ def load_model(path: Path) -> AncestryModel:
                 "another version's ancestry model", where=file, expected=f"format {_FORMAT}"
             )
         return _model(arrays, meta)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pl.exceptions.PolarsError) as error:
         found = f"{type(error).__name__} {error}"
         raise CheckpointError("unreadable ancestry model", where=file, found=found, remedy=remedy) from None
 
@@ -169,5 +177,6 @@ def _model(arrays: dict[str, Any], meta: dict[str, Any]) -> AncestryModel:
         values = {field.name: arrays[f"adjust_{field.name}"] for field in fields(Adjustment)}
         values |= {name: values[name].tolist() for name in ("names", "populations")}
         adjustment = Adjustment(**values)
+    scored = pl.read_ipc(io.BytesIO(arrays["scored"].tobytes())) if "scored" in arrays else None
     config = AncestryConfig(**meta["config"])
-    return AncestryModel(config, axes, arrays["pc_mean"], arrays["pc_sd"], similarity, adjustment)
+    return AncestryModel(config, axes, arrays["pc_mean"], arrays["pc_sd"], similarity, adjustment, scored)

@@ -16,6 +16,7 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.genome.ancestry.inputs import read_populations
+from proband.genome.ancestry.scored import score_bounded, scored_variants
 from proband.genome.ancestry.shared import shared_variants
 from proband.genome.collect import collect
 from proband.genome.genotypes import Genotypes, open_genotypes
@@ -102,8 +103,8 @@ def score_shared(
     keep_ambiguous: bool,
     memory_mb: int,
     workers: int,
-) -> tuple[Path, Path, list[str]]:
-    """Score panel and target over the shared variants.
+) -> tuple[Path, Path, list[str], pl.DataFrame]:
+    """Score panel and target over the shared variants, missing calls of both at the panel's means.
 
     Args:
         reference: The two data sets.
@@ -116,28 +117,19 @@ def score_shared(
         workers: Threads.
 
     Returns:
-        Parquet files of the panel's scores (``subject_id`` its row) and the target's, and the scores matched
-        well enough by the shared variants.
+        Parquet files of the panel's scores (``subject_id`` its row) and the target's, the scores matched well
+        enough by the shared variants, and the variants they use, of
+        :func:`proband.genome.ancestry.scored.scored_variants`.
     """
     folder.mkdir(exist_ok=True)
-    rows = pl.Series("subject_id", np.arange(len(reference.panel.sample_ids)), dtype=pl.Int64)
-    paths, kept = [], []
-    for name, source, subjects in (
-        ("reference", reference.panel, rows),
-        ("target", reference.target, subject_ids),
-    ):
-        collected = collect(
-            source, list(scorefiles), min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous
-        )
-        kept.append(collected.kept)
-        paths.append(folder / f"{name}.parquet")
-        write_scores(
-            source,
-            collected.weights,
-            collected.kept,
-            subjects,
-            paths[-1],
-            memory_mb=memory_mb,
-            workers=workers,
-        )
-    return paths[0], paths[1], [name for name in kept[0] if name in set(kept[1])]
+    panel = reference.panel
+    rows = pl.Series("subject_id", np.arange(len(panel.sample_ids)), dtype=pl.Int64)
+    collected = collect(panel, list(scorefiles), min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous)
+    theirs, ours = folder / "reference.parquet", folder / "target.parquet"
+    write_scores(panel, collected.weights, collected.kept, rows, theirs, memory_mb=memory_mb, workers=workers)
+    scored = scored_variants(panel, collected.weights.variants, memory_mb=memory_mb, workers=workers)
+    kept = score_bounded(
+        reference.target, scored, scorefiles, subject_ids, ours,
+        min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=memory_mb, workers=workers,
+    )  # fmt: skip
+    return theirs, ours, [name for name in collected.kept if name in set(kept)], scored

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, UInt32
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.progress import say
@@ -22,6 +22,7 @@ from proband.genome.ancestry.figures import plot_components
 from proband.genome.ancestry.inputs import read_pcs
 from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, load_model, sample_key, save_model
 from proband.genome.ancestry.population import Similarity, assign, check_populations
+from proband.genome.ancestry.scored import score_bounded, scored_variants
 from proband.genome.genotypes import Genotypes
 
 
@@ -39,6 +40,7 @@ def run_ancestry(
     reference_populations: Path | None = None,
     model: Path | None = None,
     scorefiles: Sequence[Path] = (),
+    scored: UInt32[np.ndarray, " rows"] | None = None,
     min_match_rate: float = 0.75,
     keep_ambiguous: bool = False,
     workers: int = 1,
@@ -61,7 +63,8 @@ def run_ancestry(
         reference_populations: Table of the panel's populations (default its .psam); without a panel, of the
             samples' own.
         model: An earlier fit (its file or folder), to apply.
-        scorefiles: Scoring files, with which a panel is scored.
+        scorefiles: Scoring files, by which panel and samples are scored over the same variants.
+        scored: Rows of the genotypes that the raw scores use; None where scores are given.
         min_match_rate: Least share of a score's rows matched in panel and genotypes alike.
         keep_ambiguous: As the scores were made.
         workers: Threads that score panel and genotypes.
@@ -79,7 +82,21 @@ def run_ancestry(
     num_pcs = config.num_pcs if earlier is None else earlier.config.num_pcs
     given = None if pcs is None else read_pcs(pcs, samples, num_pcs)
     if earlier is not None:
-        return _apply(earlier, source, samples, scores_path, out, config, given)
+        if earlier.scored is not None and source is not None and scorefiles:
+            scores_path = _rescored(
+                earlier.scored,
+                source,
+                samples,
+                out,
+                scorefiles,
+                min_match_rate,
+                keep_ambiguous,
+                config,
+                workers,
+            )
+        counts = _apply(earlier, source, samples, scores_path, out, config, given)
+        shutil.rmtree(out / SHARED_SCORES, ignore_errors=True)
+        return counts
     if splits is None and reference is None:
         say("genome: no splits given, so ancestry is fitted on all unrelated subjects")
     if reference is not None:
@@ -88,7 +105,12 @@ def run_ancestry(
             min_match_rate, keep_ambiguous, workers,
         )  # fmt: skip
     else:
-        basis = own_basis(source, samples, scores_path, config, splits, kinship, given, reference_populations)
+        variants = None
+        if source is not None and scored is not None:
+            variants = scored_variants(source, scored, memory_mb=config.memory_mb, workers=workers)
+        basis = own_basis(
+            source, samples, scores_path, config, splits, kinship, given, reference_populations, variants
+        )
     fitted = _fit(basis, config, reference_populations or reference)
     save_model(fitted, out / MODEL_FILE)
     counts = _write(fitted, basis, samples, out, config)
@@ -131,8 +153,32 @@ def _fit(basis: Basis, config: AncestryConfig, where: object) -> AncestryModel:
         model = dataclasses.replace(model, similarity=Similarity(own, labels, config.similarity, config.seed))
     if basis.scores is not None and basis.names:
         people = Fitted(basis.scores, basis.score_rows, pcs[:, : config.adjust_pcs], basis.labels)
-        model = dataclasses.replace(model, adjustment=fit_adjustment(people, basis.names))
+        model = dataclasses.replace(
+            model, adjustment=fit_adjustment(people, basis.names), scored=basis.scored
+        )
     return model
+
+
+def _rescored(
+    scored: pl.DataFrame,
+    source: Genotypes,
+    samples: pl.DataFrame,
+    out: Path,
+    scorefiles: Sequence[Path],
+    min_match_rate: float,
+    keep_ambiguous: bool,
+    config: AncestryConfig,
+    workers: int,
+) -> Path:
+    """Scores over the variants of an earlier fit, so that they do not depend on who else is in the file."""
+    (out / SHARED_SCORES).mkdir(exist_ok=True)
+    path = out / SHARED_SCORES / "target.parquet"
+    score_bounded(
+        source, scored, scorefiles, samples["subject_id"], path,
+        min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=config.memory_mb,
+        workers=workers,
+    )  # fmt: skip
+    return path
 
 
 def _write(

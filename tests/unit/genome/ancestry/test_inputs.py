@@ -110,3 +110,24 @@ def test_unusable_splits(tmp_path, columns, message):
     pl.DataFrame(columns).write_parquet(tmp_path / "splits.parquet")
     with pytest.raises(DataError, match=message):
         train_samples(tmp_path / "splits.parquet", SAMPLES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"IID"\t"PC1"\t"PC2"\n"c"\t5\t6\n"a"\t1\t2\n"b"\t3\t4\n',
+        "IID, PC1, PC2\nc, 5, 6\na, 1, 2\nb, 3, 4\n\n",
+        "\ufeff IID  PC1  PC2\r\n   c    5    6\r\n   a    1    2\r\n   b    3    4\r\n\r\n",
+        '"IID" "PC1" "PC2"\n"1" "c" 5 6\n"2" "a" 1 2\n"3" "b" 3 4\n',
+        "subject_id,PC1,PC2\n9.0,5,6\n7.0,1,2\n8e0,3,4\n",
+    ],
+    ids=["quoted", "comma and blank", "padded", "row names of R", "subjects as floats"],
+)
+def test_however_a_table_is_spelt(tmp_path, text):
+    (tmp_path / "pcs").write_bytes(text.encode())
+    assert read_pcs(tmp_path / "pcs", SAMPLES, 2).tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_names_of_samples_are_text(tmp_path):
+    (tmp_path / "labels.csv").write_text('"IID", "SuperPop"\n"011", "EUR"\n"11", "AFR"\n')
+    assert read_populations(tmp_path / "labels.csv", ["11", "011", "0011"], None) == ["AFR", "EUR", None]

@@ -188,3 +188,9 @@ def test_a_missing_table(tmp_path):
 def test_a_pair_of_a_person_with_themselves_is_none():
     table = pl.DataFrame({"one": ["a"], "other": ["a"], "kinship": [0.5]})
     assert pairs_of(table, ["a"], 0.1).tolist() == []
+
+
+def test_a_pair_without_kinship_is_left_out_and_counted(tmp_path, capsys):
+    (tmp_path / "pairs").write_text('"ID1" "ID2" "Kinship"\n"01" "1" 0.25\n"b" "c" nan\n"d" "e" 0.5\n\n')
+    assert read_kinship(tmp_path / "pairs").rows() == [("01", "1", 0.25), ("d", "e", 0.5)]
+    assert "1 pairs of pairs have no kinship and are left out (line 3)" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.schema import ANCESTRY, PCS, SCORES
+from proband.genome import AncestryInputs, genome
 from proband.genome.ancestry import AncestryConfig, run_ancestry
+from proband.genome.ancestry.config import ADJUSTMENTS
 from proband.genome.ancestry.model import load_model
 from proband.genome.plink import open_plink
 from structured_genotypes import child, draw_calls, population_frequencies, sites, with_missing, write_pgen
@@ -199,6 +202,34 @@ def test_apply_to_other_files_of_the_same_people(world, own, tmp_path):
         np.testing.assert_allclose(table.drop("subject_id"), expected.drop("subject_id"), atol=1e-5)
 
 
+@pytest.mark.parametrize("given", ["panel", "model"])
+def test_a_subject_does_not_depend_on_who_else_is_in_the_batch(world, tmp_path, given):
+    """Half of the subjects alone: equal labels, components and adjusted scores, missing calls and all."""
+    folder = world["folder"]
+    (tmp_path / "half.txt").write_text("\n".join(world["samples"]["sample_id"].to_list()[1::2]))
+    score = functools.partial(genome, folder / "cohort.pgen", folder / "scorefiles", ancestry=CONFIG)
+    whole, splits, populations = tmp_path / "whole", folder / "splits.parquet", folder / "populations.tsv"
+    inputs = AncestryInputs(reference=folder / "panel.pgen")
+    if given == "model":
+        score(whole, ancestry_inputs=AncestryInputs(splits=splits, reference_populations=populations))
+        inputs = AncestryInputs(model=whole)
+    else:
+        score(whole, ancestry_inputs=inputs)
+    score(tmp_path / "half", ancestry_inputs=inputs, keep=tmp_path / "half.txt")
+    pcs, ancestry, adjusted = tables(whole)
+    half_pcs, half_ancestry, half_adjusted = tables(tmp_path / "half")
+    assert half_ancestry.height == NUM_PEOPLE // 2
+    both = half_ancestry.join(ancestry, on="subject_id")
+    for column in ("most_similar_population", "low_confidence"):
+        assert (both[column] == both[f"{column}_right"]).all()
+    pairs = [(half_pcs, pcs), *((half_adjusted[kind], adjusted[kind]) for kind in ADJUSTMENTS)]
+    for half, all_of in pairs:
+        names = [name for name in half.columns if half.schema[name].is_float()]
+        both = half.join(all_of, on="subject_id", maintain_order="left")
+        whole_values = both.select(f"{name}_right" for name in names).to_numpy()
+        np.testing.assert_allclose(both.select(names).to_numpy(), whole_values, rtol=0, atol=1e-6)
+
+
 def test_same_inputs_same_bytes(world, own, tmp_path):
     folder = world["folder"]
     run(
@@ -211,18 +242,24 @@ def test_same_inputs_same_bytes(world, own, tmp_path):
         assert path.read_bytes() == (tmp_path / "out" / path.relative_to(own[0])).read_bytes(), path.name
 
 
-def raw_sums(source, table, variants):
-    """Sums of one scoring file over the given places, missing calls at their mean, in float64."""
+def raw_sums(source, table, panel):
+    """Sums of one scoring file over the panel's places, missing calls at the panel's mean, in float64."""
+    (weights, calls), (_, others) = (effect_calls(item, table, panel.variants) for item in (source, panel))
+    return weights @ np.where(np.isnan(calls), np.nanmean(others, axis=1)[:, None], calls)
+
+
+def effect_calls(source, table, variants):
+    """Weights and calls of the effect allele at the given places, NaN where missing."""
     where = source.variants.join(variants, on=["chrom", "pos"], how="semi")
     where = where.join(table, left_on=["chrom", "pos"], right_on=["chr_name", "chr_position"])
+    where = where.sort("chrom", "pos")
     calls = source.reader.read(where["index"].to_numpy(), 0, len(source.sample_ids)).astype(float)
     calls[calls < 0] = np.nan
-    calls = np.where(np.isnan(calls), np.nanmean(calls, axis=1)[:, None], calls)
     # The effect allele is ALT, in the panel on either strand or as REF.
     is_alt = np.array(
         [alt in (effect, FLIP[effect]) for alt, effect in where.select("alt", "effect_allele").rows()]
     )
-    return where["effect_weight"].to_numpy() @ np.where(is_alt[:, None], calls, 2 - calls)
+    return where["effect_weight"].to_numpy(), np.where(is_alt[:, None], calls, 2 - calls)
 
 
 def test_beside_a_panel_scores_are_those_of_shared_variants(world, beside_panel):
@@ -240,7 +277,7 @@ def test_beside_a_panel_scores_are_those_of_shared_variants(world, beside_panel)
     for path in sorted((world["folder"] / "scorefiles").iterdir()):
         types = {"chr_name": pl.String}
         table = pl.read_csv(path, separator="\t", comment_prefix="#", schema_overrides=types)
-        panel_sums, sums = (raw_sums(source, table, panel.variants) for source in (panel, cohort))
+        panel_sums, sums = (raw_sums(source, table, panel) for source in (panel, cohort))
         slopes = np.linalg.lstsq(terms, panel_sums, rcond=None)[0]
         spread = (panel_sums - terms @ slopes).std()
         expected = (sums - np.column_stack([np.ones(NUM_PEOPLE), own]) @ slopes) / spread

@@ -1,0 +1,267 @@
+"""Tables of scores computed elsewhere, as the programs that make them write them.
+
+plink2's .sscore, plink 1.9's .profile, PRSice's .best and .all_score, and any table of one row per sample and
+one column per score (tabs, commas or runs of blanks; or Parquet). Names of samples are text, leading zeros
+and all; a value that is no number stops the reading, an empty one is NaN.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from jaxtyping import Float32
+
+from proband.core.errors import DataError
+from proband.core.progress import say
+from proband.core.schema import read_parquet
+from proband.genome.leftout import LeftOut
+from proband.genome.texttable import READ_ERRORS, check_names, separator_of, split_line
+from proband.genome.textvalues import NO_VALUE, clean
+
+_IDS = ("#IID", "IID", "sample_id", "subject_id")
+_ROW_NAME = "row name"
+_NO_SCORES = {
+    "#FID", "FID", "PHENO", "PHENO1", "ALLELE_CT", "DENOM", "NAMED_ALLELE_DOSAGE_SUM", "CNT", "CNT2",
+    "In_Regression", "Has_Phenotype",
+}  # fmt: skip
+_SUM, _AVG = "_SUM", "_AVG"
+_ONE_SCORE = ("PRS", "SCORE", "SCORESUM")
+"""Names of the only score of PRSice's .best and plink 1.9's .profile, which tell nothing."""
+_AVERAGES = ("PRS", "SCORE")
+_ENDINGS = (".gz", ".best", ".profile", ".sscore", ".all_score", ".txt", ".tsv", ".csv", ".parquet")
+_MISSING = (*NO_VALUE, "nan", "NaN", "NAN", "-nan", "null", "NULL", "N/A", "n/a", "#N/A")
+_BATCH_BYTES, _BATCH_LINES = 2**24, 2**16
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of some samples.
+
+    Attributes:
+        sample_ids: Names of the samples.
+        names: Names of the scores.
+        sums: The scores; NaN where missing.
+    """
+
+    sample_ids: list[str]
+    names: list[str]
+    sums: Float32[np.ndarray, "_scores _samples"]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where a text table begins, what separates its values, and what its columns are called."""
+
+    num_header: int
+    separator: str
+    columns: list[str]
+
+
+def unreadable(path: Path, error: object) -> DataError:
+    """The error of a file that cannot be read to its end."""
+    found = str(error).splitlines()[0] if str(error) else type(error).__name__
+    remedy = "the file is truncated or no table: copy or make it again"
+    return DataError("unreadable score table", where=path, found=found, remedy=remedy)
+
+
+def columns_of(path: Path) -> list[str]:
+    """Names of a table's columns.
+
+    Raises:
+        DataError: The file is unreadable or empty.
+    """
+    if path.suffix != ".parquet":
+        return _layout(path).columns
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(path, error) from None
+
+
+def _layout(path: Path) -> _Layout:
+    try:
+        with _open(path) as lines:
+            num_header = 0
+            for line in lines:
+                if line.strip() and not line.startswith("##"):
+                    break
+                num_header += 1
+            else:
+                raise unreadable(path, "an empty file")
+            first = next((row for row in lines if row.strip()), "")
+    except (*READ_ERRORS, pa.ArrowException) as error:
+        raise unreadable(path, error) from None
+    if not first:
+        raise DataError("score table without rows", where=path, remedy="make it again")
+    separator = separator_of(line)
+    columns, cells = split_line(line, separator), split_line(first, separator)
+    if len(cells) == len(columns) + 1 and cells[0] and cells[-1]:  # R names rows without naming the column
+        columns = [_ROW_NAME, *columns]
+    check_names(columns, path)
+    columns = [name or f"{_ROW_NAME} {number}" for number, name in enumerate(columns, 1)]
+    return _Layout(num_header + 1, separator, columns)
+
+
+def _open(path: Path) -> io.TextIOWrapper:
+    stream = pa.input_stream(path, compression="detect")
+    return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="\n")
+
+
+def batches(path: Path, names: list[str]) -> Iterator[pl.DataFrame]:
+    """The columns called ``names`` of a text table as text, some thousand rows at a time; null where missing.
+
+    Raises:
+        DataError: The file cannot be read to its end, or a row has another number of values.
+    """
+    layout = _layout(path)
+    read = _by_blanks if layout.separator == " " else _by_marks
+    try:
+        for batch in read(path, layout, names):
+            yield batch.select(clean(batch[name], _MISSING) for name in names)
+    except (*READ_ERRORS, pa.ArrowException, pl.exceptions.PolarsError, KeyError) as error:
+        raise unreadable(path, error) from None
+
+
+def _by_marks(path: Path, layout: _Layout, names: list[str]) -> Iterator[pl.DataFrame]:
+    is_comma = layout.separator == ","
+    with pa.input_stream(path, compression="detect") as stream:
+        reader = pa.csv.open_csv(
+            stream,
+            read_options=pa.csv.ReadOptions(
+                block_size=_BATCH_BYTES,
+                use_threads=False,
+                skip_rows=layout.num_header,
+                column_names=layout.columns,
+            ),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=layout.separator, quote_char='"' if is_comma else False
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=names,
+                column_types=dict.fromkeys(layout.columns, pa.string()),
+                null_values=list(_MISSING),
+                strings_can_be_null=True,
+            ),
+        )
+        for batch in reader:
+            yield pl.DataFrame(batch)
+
+
+def _by_blanks(path: Path, layout: _Layout, names: list[str]) -> Iterator[pl.DataFrame]:
+    at = [layout.columns.index(name) for name in names]
+    with _open(path) as lines:
+        rows = islice(enumerate(lines, 1), layout.num_header, None)
+        filled = ((number, split_line(line, " ")) for number, line in rows if line.strip())
+        while batch := list(islice(filled, _BATCH_LINES)):
+            for number, row in batch:
+                if len(row) != len(layout.columns):
+                    found = f"{len(row)} values on line {number} for {len(layout.columns)} columns"
+                    raise unreadable(path, found)
+            cells = [[row[place] for place in at] for _, row in batch]
+            frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
+            yield frame.select(pl.when(~pl.all().is_in(_MISSING)).then(pl.all()))
+
+
+def read_table(path: Path, left_out: LeftOut) -> ScoreTable:
+    """A table of one row per sample.
+
+    Args:
+        path: The file.
+        left_out: Notes rows without a sample's name.
+
+    Raises:
+        DataError: It is unreadable or empty, holds no scores, averages of plink2 alone, or a value that is no
+            finite number.
+    """
+    columns = columns_of(path)
+    names = _score_columns(path, columns)
+    identifier = next((name for name in _IDS if name in columns), columns[0])
+    names = [name for name in names if name != identifier]
+    if not names:
+        found, expected = "no column of scores", "one row per sample: its name, then numbers"
+        raise DataError("not a table of scores", where=path, found=found, expected=expected)
+    wanted = [identifier, *names]
+    frames = [read_parquet(path, wanted)] if path.suffix == ".parquet" else batches(path, wanted)
+    sample_ids: list[str] = []
+    parts, num_read, unnamed = [], 0, []
+    for frame in frames:
+        who = _names(frame[identifier])
+        values = _numbers(frame.select(names), path, num_read)
+        unnamed += [num_read + row + 1 for row in np.flatnonzero(who.is_null().to_numpy()).tolist()]
+        parts.append(values[:, who.is_not_null().to_numpy()])
+        sample_ids += who.drop_nulls().to_list()
+        num_read += frame.height
+    left_out.add(path, f"no {identifier}", len(unnamed), f"row {unnamed[0]}" if unnamed else "")
+    if not sample_ids:
+        raise DataError("score table without rows", where=path, remedy="make it again")
+    return ScoreTable(sample_ids, _told_names(path, names), np.concatenate(parts, axis=1))
+
+
+def _score_columns(path: Path, columns: list[str]) -> list[str]:
+    """Columns of scores: of a .sscore its sums, else all but those known to hold something else."""
+    if not any(name.endswith((_SUM, _AVG)) and name not in _NO_SCORES for name in columns):
+        return [name for name in columns if name not in _NO_SCORES and not name.startswith(_ROW_NAME)]
+    names = [name for name in columns if name.endswith(_SUM) and name not in _NO_SCORES]
+    if not names:
+        raise DataError(
+            "averages in place of sums",
+            where=path,
+            found=next(name for name in columns if name.endswith(_AVG)),
+            expected=f"columns that end in {_SUM}",
+            remedy="plink2 divides all scores of a file by one number of alleles, so averages cannot be "
+            "compared: run it with cols=+scoresums",
+        )
+    return names
+
+
+def _names(values: pl.Series) -> pl.Series:
+    """Names of samples as text; whole floats, as pandas makes of integers, without their fraction."""
+    if values.dtype.is_float():
+        whole = values.cast(pl.Int64, strict=False)
+        return whole.cast(pl.String) if (whole.cast(values.dtype) == values).all() else values.cast(pl.String)
+    return values.cast(pl.String)
+
+
+def _numbers(frame: pl.DataFrame, path: Path, num_before: int) -> Float32[np.ndarray, "scores samples"]:
+    columns = []
+    for values in frame:
+        can = values.dtype == pl.String or values.dtype.is_numeric()
+        numbers = (
+            values.cast(pl.Float64, strict=False)
+            if can
+            else pl.Series([None] * len(values), dtype=pl.Float64)
+        )
+        is_wrong = (numbers.is_null() & values.is_not_null()) | numbers.cast(
+            pl.Float32
+        ).is_infinite().fill_null(False)
+        if is_wrong.any():
+            row = int(is_wrong.arg_max() or 0)
+            raise DataError(
+                "not a table of scores",
+                where=path,
+                found=f"{values.name} of type {values.dtype}, {values[row]!r} in row {num_before + row + 1}",
+                expected="one row per sample: its name, then finite numbers",
+            )
+        columns.append(numbers.cast(pl.Float32).to_numpy())
+    return np.stack(columns)
+
+
+def _told_names(path: Path, names: list[str]) -> list[str]:
+    """Names of the scores: a .sscore's without ``_SUM``; the one of a .best or .profile as its file."""
+    if len(names) > 1 or names[0] not in _ONE_SCORE:
+        return [name.removesuffix(_SUM) for name in names]
+    told = path.name
+    while ending := next((ending for ending in _ENDINGS if told.endswith(ending) and told != ending), ""):
+        told = told.removesuffix(ending)
+    average = " (an average per allele, taken as it is)" if names[0] in _AVERAGES else ""
+    say(f"genome: {names[0]} of {path.name}{average} is the score {told}")
+    return [told]
