@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +21,14 @@ BIRTH = "MEDS_BIRTH"
 DEATH = "MEDS_DEATH"
 ENTRY = "OBSERVATION_PERIOD//START"
 EXIT = "OBSERVATION_PERIOD//END"
+DISCHARGE = "DISCHARGE//"
+"""Before the code of a visit: its end."""
+
+EARLIEST = datetime(1800, 1, 1)
+"""What is dated earlier is a mistake, and left out."""
+
+LATEST_YEAR = 2200
+"""What is dated later is a mistake, and left out, unless the records' dates were shifted on purpose."""
 
 MEDS_VERSION = "0.4.1"
 DATA = "data"

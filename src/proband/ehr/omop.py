@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from proband.core.errors import DataError
 from proband.ehr.columns import number, text, time_of, timestamp, whole
 from proband.ehr.concepts import GENDER_CODES, concept_names, event_code
-from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT
+from proband.ehr.meds import BIRTH, DEATH, DISCHARGE, EARLIEST, ENTRY, EXIT, LATEST_YEAR
+from proband.ehr.sources import ASKED_TABLES
 
 if TYPE_CHECKING:
     import ibis
     import ibis.expr.types as ir
 
 _LAST_SECOND_OF_DAY = 86_399
+_BIRTH_PARTS = ("year_of_birth", "month_of_birth", "day_of_birth")
 _EVENT_TYPES = {
     "subject_id": "int64",
     "time": "timestamp(6)",
@@ -37,12 +39,18 @@ class Domain:
         prefix: Of the columns {prefix}_concept_id and {prefix}_source_value.
         time: Of the columns {time}_datetime and {time}_date.
         has_value: Whether value_as_number and a unit may be there.
+        end: Like ``time``, of an end that makes an event of its own if its day is later; None without.
+        end_code: Before the row's code, the code of that event.
+        before_code: Before the code of the row, for tables that repeat others in another form.
     """
 
     name: str
     prefix: str
     time: str
     has_value: bool = False
+    end: str | None = None
+    end_code: str = ""
+    before_code: str = ""
 
 
 DOMAINS = {
@@ -51,8 +59,51 @@ DOMAINS = {
     "procedure_occurrence": Domain("PROCEDURE", "procedure", "procedure"),
     "measurement": Domain("MEASUREMENT", "measurement", "measurement", has_value=True),
     "observation": Domain("OBSERVATION", "observation", "observation", has_value=True),
-    "visit_occurrence": Domain("VISIT", "visit", "visit_start"),
+    "visit_occurrence": Domain("VISIT", "visit", "visit_start", end="visit_end", end_code=DISCHARGE),
+    "visit_detail": Domain("VISIT", "visit_detail", "visit_detail_start", before_code="VISIT_DETAIL//"),
+    "drug_era": Domain("DRUG", "drug", "drug_era_start", before_code="DRUG_ERA//"),
+    "condition_era": Domain("CONDITION", "condition", "condition_era_start", before_code="CONDITION_ERA//"),
 }
+INPATIENT = (9201, 262)
+"""OMOP's visits to a ward, straight and by way of an emergency room; they end even on their first day."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table whose rows must make events, as :mod:`proband.ehr.accounts` counts them.
+
+    Attributes:
+        table: The table.
+        times: Stems of the columns {stem}_datetime and {stem}_date, one for each event of a row.
+        ends: Stems of times that a row may lack.
+        ids: Columns of whole numbers.
+        value: Column of measured values, if the table may have one.
+    """
+
+    table: str
+    times: tuple[str, ...]
+    ends: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    value: str | None = None
+
+
+def sources(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list[Source]:
+    """Those of the tables that are read, ``asked`` being those read only where asked for; person first."""
+    period = "observation_period"
+    declared = [Source("person", (), ("birth",), ("person_id", "gender_concept_id", *_BIRTH_PARTS))]
+    declared += [
+        Source(
+            table,
+            (domain.time,),
+            () if domain.end is None else (domain.end,),
+            (f"{domain.prefix}_concept_id", *(("unit_concept_id",) if domain.has_value else ())),
+            "value_as_number" if domain.has_value else None,
+        )
+        for table, domain in DOMAINS.items()
+        if table not in ASKED_TABLES or table in asked
+    ]
+    declared += [Source("death", ("death",)), Source(period, (f"{period}_start", f"{period}_end"))]
+    return [source for source in declared if source.table in tables]
 
 
 @dataclass(frozen=True)
@@ -70,8 +121,12 @@ class Part:
     is_static: bool = False
 
 
-def convert(tables: Mapping[str, ibis.Table]) -> list[Part]:
+def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list[Part]:
     """Every OMOP table's rows as MEDS events.
+
+    Args:
+        tables: The OMOP tables.
+        asked: Those of :data:`proband.ehr.sources.ASKED_TABLES` to read.
 
     Raises:
         DataError: A table lacks a column or has one of an unusable type.
@@ -80,11 +135,9 @@ def convert(tables: Mapping[str, ibis.Table]) -> list[Part]:
 
     names = concept_names(tables)
     parts = _person_events(tables["person"], names)
-    parts += [
-        Part(table, _domain_events(tables[table], table, domain, names))
-        for table, domain in DOMAINS.items()
-        if table in tables
-    ]
+    for table, domain in DOMAINS.items():
+        if table in tables and (table not in ASKED_TABLES or table in asked):
+            parts += _domain_parts(tables[table], table, domain, names)
     if "death" in tables:
         death = tables["death"]
         parts.append(Part("death", _special(death, "death", DEATH, time_of(death, "death", "death"))))
@@ -108,38 +161,6 @@ def events(parts: Sequence[Part], person: ibis.Table) -> ibis.Table:
         .semi_join(known, "subject_id")
         .order_by("subject_id", ibis.asc("time", nulls_first=True))
     )
-
-
-def left_out(tables: Mapping[str, ibis.Table]) -> dict[str, dict[str, int]]:
-    """Rows of each table, and what of them makes no event: persons not in person, else without a date.
-
-    A row of observation_period makes two events, so it can be without a date twice.
-    """
-    import ibis
-
-    known = tables["person"].select(known_id=whole(tables["person"], "person", "person_id"))
-    stems = [(name, domain.time) for name, domain in DOMAINS.items()] + [("death", "death")]
-    stems += [("observation_period", f"observation_period_{side}") for side in ("start", "end")]
-    counted = []
-    for name, stem in stems:
-        if name in tables:
-            table = tables[name]
-            rows = table.select(id=whole(table, name, "person_id"), time=time_of(table, name, stem))
-            joined = rows.left_join(known, rows.id == known.known_id)
-            no_person, no_date = joined.known_id.isnull(), joined.time.isnull()
-            one = joined.aggregate(
-                num_rows=joined.count(),
-                num_unknown_person=no_person.cast("int64").sum().fill_null(0),
-                num_no_date=(~no_person & no_date).cast("int64").sum().fill_null(0),
-            )
-            counted.append(one.mutate(table=ibis.literal(name)))
-    counts: dict[str, dict[str, int]] = {}
-    for row in ibis.union(*counted).to_pyarrow().to_pylist():
-        found = counts.setdefault(row["table"], {"num_unknown_person": 0, "num_no_date": 0})
-        found["num_rows"] = int(row["num_rows"])
-        for reason in ("num_unknown_person", "num_no_date"):
-            found[reason] += int(row[reason])
-    return counts
 
 
 def check_keys(tables: Mapping[str, ibis.Table]) -> None:
@@ -179,39 +200,76 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
 
 
 def _birth_time(person: ibis.Table) -> ir.TimestampColumn:
-    """birth_datetime, else the date of year, month and day, of which the last two may lack and are then 1."""
+    """birth_datetime if it is of this age, else the date of year, month and day.
+
+    A month or day that lacks or that no calendar has is taken as 1; a year before 1800 or after 2200 is none.
+    """
     import ibis
 
     by_parts = ibis.null("timestamp(6)")
     if "year_of_birth" in person.columns:
-        year = whole(person, "person", "year_of_birth")
-        month, day = (
-            whole(person, "person", name).fill_null(1) if name in person.columns else ibis.literal(1, "int64")
-            for name in ("month_of_birth", "day_of_birth")
-        )
-        by_parts = ibis.ifelse(year.isnull(), None, ibis.date(year.fill_null(1), month, day)).cast(
-            "timestamp(6)"
-        )
+        year, month, day = _birth_parts(person)
+        of_year = year.between(EARLIEST.year, LATEST_YEAR)
+        first = ibis.date(of_year.ifelse(year, EARLIEST.year), _is_month(month).ifelse(month, 1), 1)
+        within = day.between(1, (first + ibis.interval(months=1) - ibis.interval(days=1)).day())
+        later = within.fill_null(False).ifelse(day, 1) - 1
+        exact = first.cast("timestamp(6)") + later.as_interval("D")
+        by_parts = ibis.ifelse(of_year.fill_null(False), exact, None)
     elif "birth_datetime" not in person.columns:
         raise DataError("missing column year_of_birth", where="table person")
     if "birth_datetime" not in person.columns:
         return by_parts
-    return ibis.coalesce(timestamp(person, "person", "birth_datetime"), by_parts)
+    exact = timestamp(person, "person", "birth_datetime")
+    of_this_age = exact.year().between(EARLIEST.year, LATEST_YEAR).fill_null(False)
+    return ibis.coalesce(ibis.ifelse(of_this_age, exact, None), by_parts)
 
 
-def _domain_events(table: ibis.Table, name: str, domain: Domain, names: ibis.Table | None) -> ibis.Table:
-    """The events of a clinical table, with value and unit where the domain has them."""
+def _birth_parts(person: ibis.Table) -> list[ir.IntegerColumn]:
+    return [whole(person, "person", part, required=False) for part in _BIRTH_PARTS]
+
+
+def _is_month(month: ir.IntegerColumn) -> ir.BooleanColumn:
+    return month.between(1, 12).fill_null(False)
+
+
+def impossible_births(person: ibis.Table) -> int:
+    """Persons whose date of birth had to be mended: a year, month or day of it is in no calendar."""
+    if "year_of_birth" not in person.columns:
+        return 0
+    year, month, day = _birth_parts(person)
+    born = _birth_time(person)
+    odd = ~year.between(EARLIEST.year, LATEST_YEAR) | ~month.between(1, 12) | ~day.between(1, 31)
+    rolled = (day > 1) & _is_month(month) & (born.month() == month) & (born.day() != day)
+    if "birth_datetime" in person.columns:
+        rolled &= timestamp(person, "person", "birth_datetime").isnull()
+    rows = person.select(odd=odd.fill_null(False) | rolled.fill_null(False))
+    return int(rows.odd.cast("int64").sum().to_pyarrow().as_py() or 0)
+
+
+def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Table | None) -> list[Part]:
+    """The events of a clinical table, with value and unit where the domain has them, and of its ends."""
+    import ibis
+
     more = {"time": time_of(table, name, domain.time)}
     if domain.has_value:
-        more["numeric_value"] = number(table, "value_as_number")
+        more["numeric_value"] = number(table, name, "value_as_number")
         more["unit_source"] = text(table, "unit_source_value")
         more["unit_id"] = whole(table, name, "unit_concept_id", required=False)
+    ends = domain.end is not None and {f"{domain.end}_date", f"{domain.end}_datetime"} & set(table.columns)
+    if domain.end is not None and ends:
+        more["end"] = time_of(table, name, domain.end)
     coded = _coded(table, name, domain.prefix, names, **more)
     if domain.has_value:
         coded = _with_unit(coded, names)
-    return _finished(
-        coded.mutate(code=event_code(coded.concept_id, coded.known, domain.name, coded.source)),
-    )
+    code = event_code(coded.concept_id, coded.known, domain.name, coded.source)
+    coded = coded.mutate(code=ibis.literal(domain.before_code) + code)
+    parts = [Part(name, _finished(coded))]
+    if ends:
+        later = coded.end.truncate("D") > coded.time.truncate("D")
+        ended = coded.filter(later | ((coded.end >= coded.time) & coded.concept_id.isin(INPATIENT)))
+        code = ibis.literal(domain.end_code) + ended.code
+        parts.append(Part(name, _finished(ended.mutate(code=code, time=ended.end))))
+    return parts
 
 
 def _coded(

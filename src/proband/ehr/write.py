@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,34 @@ import polars as pl
 
 from proband.core.engine import map_shards
 from proband.core.errors import DataError
+from proband.core.progress import say
 from proband.core.provenance import StageRun, write_json
 from proband.core.schema import SPLITS
 from proband.ehr.config import EhrConfig
+from proband.ehr.follow_up_end import (
+    LONGEST_SILENCE,
+    add_ends,
+    cut_ends,
+    last_second,
+    last_times,
+    unsupported_after,
+)
 from proband.ehr.kinship import Families
-from proband.ehr.meds import CODES, DATA, DATASET, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
+from proband.ehr.meds import CODES, DATA, DATASET, EXIT, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
 from proband.ehr.splits import assign_splits
 from proband.ehr.tidy import Early, refuse_early, repeated, tidy
+
+REASONS = {
+    "num_unknown_person": "rows left out: no such person",
+    "num_no_date": "rows left out: no date",
+    "num_impossible_date": "rows left out: a date in no calendar, before 1800 or too late (--latest-year)",
+    "num_unreadable_value": "values left out: no number",
+    "num_impossible_birth": "dates of birth mended: a year, month or day in no calendar",
+    "num_repeated_death": "rows left out: a further death of a subject",
+    "num_events_no_birth": "rows left out: subjects without a birth (--assume-birth)",
+    "num_before_birth": "rows left out: before the day of birth",
+}
+"""What is counted and said where it occurs."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,8 @@ class _Piece:
     files: list[Shard]
     counts: Counter[str]
     early: Early | None
+    examples: dict[str, str]
+    last: tuple[datetime | None, datetime | None]
 
 
 def write_events(
@@ -43,10 +68,11 @@ def write_events(
     run: StageRun,
     workers: int | None,
     families: Families | None = None,
+    examples: Mapping[str, str] | None = None,
 ) -> tuple[list[str], pl.DataFrame]:
     """Write data/ and the splits, and fill in the counts.
 
-    ``source`` is what messages call the data.
+    ``source`` is what messages call the data; ``examples`` are of rows left out before.
 
     Returns:
         The codes that occur, and subject_id and split of every subject.
@@ -64,6 +90,7 @@ def write_events(
     early = [piece.early for piece in pieces if piece.early]
     if early and not config.drop_before_birth:
         refuse_early(early, counts["num_before_birth"], source)
+    _cut_unsupported_ends(pieces, counts, run)
     _number_files([file for piece in pieces for file in piece.files], run.folder / DATA)
     subjects = pl.DataFrame(
         {
@@ -76,10 +103,12 @@ def write_events(
         raise DataError("no subject is left", where=source, found=dict(counts), remedy=remedy)
     (run.folder / SUBJECT_SPLITS).parent.mkdir()
     write_table(subjects, run.folder / SUBJECT_SPLITS)
-    run.counts.update(sorted(counts.items()))
+    for name, count in sorted(counts.items()):
+        run.counts[name] = run.counts.get(name, 0) + count
     run.counts["num_subjects"] = subjects.height
     for split in SPLITS:
         run.counts[f"num_subjects_{split}"] = int((subjects["split"] == split).sum())
+    _say_what_was_left_out(pieces, examples or {}, config, run)
     codes = sorted(set().union(*(piece.codes for piece in pieces)))
     run.counts["num_codes"] = len(codes)
     return codes, subjects
@@ -109,7 +138,11 @@ def _write_piece(
     folder: Path,
     families: Families | None,
 ) -> _Piece:
-    frame, counts, early = tidy(raw, config.assume_birth)
+    frame, counts, early, examples = tidy(raw, config.assume_birth, config.latest_year)
+    if config.follow_up_end is not None:
+        end = last_second(config.follow_up_end)
+        frame = add_ends(cut_ends(frame, end, timedelta(0), counts), end, counts)
+    counts["num_no_period"] = frame["subject_id"].n_unique() - _num_with(frame, EXIT)
     counts.update({"num_events_in": raw.height, "num_events": frame.height})
     subject_ids = frame["subject_id"].unique(maintain_order=True)
     splits = _splits_of(subject_ids, split, given, config, counts, families)
@@ -126,7 +159,53 @@ def _write_piece(
             files.append(Shard(path, each))
     codes = set(frame["code"].unique())
     seen = raw["subject_id"].unique().to_numpy()
-    return _Piece(seen, subject_ids.to_numpy(), splits, codes, files, counts, early)
+    last = last_times(frame)
+    return _Piece(seen, subject_ids.to_numpy(), splits, codes, files, counts, early, examples, last)
+
+
+def _num_with(frame: pl.DataFrame, code: str) -> int:
+    return frame.filter(pl.col("code") == code)["subject_id"].n_unique()
+
+
+def _cut_unsupported_ends(pieces: list[_Piece], counts: Counter[str], run: StageRun) -> None:
+    """Cut ends of follow-up that are more than a year after the last record of anybody, and say so."""
+    records, ends = zip(*(piece.last for piece in pieces), strict=True)
+    record = max((one for one in records if one is not None), default=None)
+    at = unsupported_after(record, max((one for one in ends if one is not None), default=None))
+    if record is None or at is None:
+        return
+    tolerance = record + LONGEST_SILENCE - at
+    for piece in pieces:
+        if piece.last[1] is not None and piece.last[1] > at + tolerance:
+            for file in piece.files:
+                write_table(cut_ends(pl.read_parquet(file.path), at, tolerance, counts), file.path)
+    run.notes["follow_up_cut_at"] = at.date().isoformat()
+    say(
+        f"ehr: {counts['num_ends_cut']:,} observation periods end more than a year beyond the last record of "
+        f"anybody, in {at:%Y-%m}; cut there (--follow-up-end DATE sets the end)"
+    )
+
+
+def _say_what_was_left_out(
+    pieces: list[_Piece], before: Mapping[str, str], config: EhrConfig, run: StageRun
+) -> None:
+    """One line for each reason, and what later stages will miss; examples go to the manifest."""
+    examples = dict(before)
+    for piece in pieces:
+        examples = piece.examples | examples
+    run.notes["first_left_out"] = examples
+    for reason, meaning in REASONS.items():
+        if run.counts.get(reason):
+            where = f", first in {before[reason].split(',')[0]}" if reason in before else ""
+            say(f"ehr: {run.counts[reason]:,} {meaning}{where} ({reason}; see manifest.json)")
+    if not run.counts.get("num_subjects_with_sex"):
+        say("ehr: no subject has a sex; expected codes such as Gender//F, SEX//MALE or OMOP's 8507, 8532")
+    if config.follow_up_end is None and 2 * run.counts["num_no_period"] > run.counts["num_subjects"]:
+        say(
+            f"ehr: {run.counts['num_no_period']:,} of {run.counts['num_subjects']:,} subjects have no "
+            "observation period: their follow-up ends with their last event, which overstates risks; give "
+            "the date up to which records are complete as --follow-up-end DATE"
+        )
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
