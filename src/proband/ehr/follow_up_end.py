@@ -9,8 +9,10 @@ import polars as pl
 
 from proband.ehr.meds import BIRTH, ENTRY, EVENTS, EXIT
 
-LONGEST_SILENCE = timedelta(days=366)
+YEAR = timedelta(days=366)
 """By how much an end of follow-up may be later than the last record of anybody."""
+
+_MOST_YEARS = 5
 
 
 def last_second(day: date) -> datetime:
@@ -18,18 +20,30 @@ def last_second(day: date) -> datetime:
     return datetime.combine(day, time(23, 59, 59))
 
 
-def last_times(events: pl.DataFrame) -> tuple[datetime | None, datetime | None]:
-    """The latest record, birth and periods aside, and the latest end of a period; each None where absent."""
-    moment, code = pl.col("time"), pl.col("code")
-    record = ~code.is_in([BIRTH, ENTRY, EXIT])
-    return events.select(moment.filter(record).max(), end=moment.filter(code == EXIT).max()).row(0)
+def record_days(events: pl.DataFrame) -> pl.DataFrame:
+    """How many records each day has, births and periods aside: day and len."""
+    dated = pl.col("time").is_not_null() & ~pl.col("code").is_in([BIRTH, ENTRY, EXIT])
+    return events.filter(dated).group_by(pl.col("time").dt.date().alias("day")).len()
 
 
-def unsupported_after(record: datetime | None, end: datetime | None) -> datetime | None:
-    """Where ends are to be cut if the latest of them is more than a year after the last record; else None."""
-    if record is None or end is None or end - record <= LONGEST_SILENCE:
-        return None
-    return last_second(record.date())
+def last_end(events: pl.DataFrame) -> datetime | None:
+    """The latest end of a period; None where there is none."""
+    return events.select(pl.col("time").filter(pl.col("code") == EXIT).max()).item()
+
+
+def longest_tail(days: pl.DataFrame) -> timedelta:
+    """How long after its last record a source may still have followed anybody.
+
+    A year; in a source so sparse that it was silent for longer before, twice its longest silence since the
+    median of its records, but no more than five years.
+
+    Args:
+        days: Of the whole source, as :func:`record_days` gives, one row per day.
+    """
+    ordered = days.sort("day")
+    late = ordered.filter(pl.col("len").cum_sum() * 2 >= pl.col("len").sum())
+    silence = late["day"].diff().max() or timedelta(0)
+    return min(max(YEAR, 2 * silence), _MOST_YEARS * YEAR)
 
 
 def cut_ends(events: pl.DataFrame, at: datetime, tolerance: timedelta, counts: Counter[str]) -> pl.DataFrame:

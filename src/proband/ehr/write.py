@@ -20,12 +20,13 @@ from proband.core.provenance import StageRun, write_json
 from proband.core.schema import SPLITS
 from proband.ehr.config import EhrConfig
 from proband.ehr.follow_up_end import (
-    LONGEST_SILENCE,
+    YEAR,
     add_ends,
     cut_ends,
+    last_end,
     last_second,
-    last_times,
-    unsupported_after,
+    longest_tail,
+    record_days,
 )
 from proband.ehr.kinship import Families
 from proband.ehr.meds import CODES, DATA, DATASET, EXIT, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
@@ -57,7 +58,8 @@ class _Piece:
     counts: Counter[str]
     early: Early | None
     examples: dict[str, str]
-    last: tuple[datetime | None, datetime | None]
+    days: pl.DataFrame
+    last_end: datetime | None
 
 
 def write_events(
@@ -159,8 +161,8 @@ def _write_piece(
             files.append(Shard(path, each))
     codes = set(frame["code"].unique())
     seen = raw["subject_id"].unique().to_numpy()
-    last = last_times(frame)
-    return _Piece(seen, subject_ids.to_numpy(), splits, codes, files, counts, early, examples, last)
+    days, end = record_days(frame), last_end(frame)
+    return _Piece(seen, subject_ids.to_numpy(), splits, codes, files, counts, early, examples, days, end)
 
 
 def _num_with(frame: pl.DataFrame, code: str) -> int:
@@ -168,22 +170,27 @@ def _num_with(frame: pl.DataFrame, code: str) -> int:
 
 
 def _cut_unsupported_ends(pieces: list[_Piece], counts: Counter[str], run: StageRun) -> None:
-    """Cut ends of follow-up that are more than a year after the last record of anybody, and say so."""
-    records, ends = zip(*(piece.last for piece in pieces), strict=True)
-    record = max((one for one in records if one is not None), default=None)
-    at = unsupported_after(record, max((one for one in ends if one is not None), default=None))
-    if record is None or at is None:
+    """Cut ends of follow-up that are too long after the last record of anybody, and say so."""
+    days = pl.concat([piece.days for piece in pieces]).group_by("day").agg(pl.col("len").sum())
+    latest = max((piece.last_end for piece in pieces if piece.last_end is not None), default=None)
+    if days.is_empty() or latest is None:
         return
-    tolerance = record + LONGEST_SILENCE - at
+    last, tail = days["day"].max(), longest_tail(days)
+    at = last_second(last)
+    if latest - at <= YEAR:
+        return
+    beyond = f"observation periods beyond the last record of anybody, in {last:%Y-%m}"
+    if latest - at <= tail:
+        say(f"ehr: {beyond}, by up to {(latest - at).days / 365.25:.1f} years; kept, as the source is sparse")
+        return
     for piece in pieces:
-        if piece.last[1] is not None and piece.last[1] > at + tolerance:
+        if piece.last_end is not None and piece.last_end > at + tail:
             for file in piece.files:
-                write_table(cut_ends(pl.read_parquet(file.path), at, tolerance, counts), file.path)
-    run.notes["follow_up_cut_at"] = at.date().isoformat()
-    say(
-        f"ehr: {counts['num_ends_cut']:,} observation periods end more than a year beyond the last record of "
-        f"anybody, in {at:%Y-%m}; cut there (--follow-up-end DATE sets the end)"
-    )
+                write_table(cut_ends(pl.read_parquet(file.path), at, tail, counts), file.path)
+    run.notes["follow_up_cut_at"] = last.isoformat()
+    longer = f"{tail.days / 365.25:.0f} years" if tail > YEAR else "a year"
+    num = counts["num_ends_cut"]
+    say(f"ehr: {num:,} {beyond}, by more than {longer}; cut there (--follow-up-end DATE sets the end)")
 
 
 def _say_what_was_left_out(

@@ -211,9 +211,11 @@ def test_far_times(events: Callable, meds: Callable, read_out: Callable, tmp_pat
 
 
 def followed(events: Callable, *ends: datetime) -> pl.DataFrame:
-    """A subject for each end of a period; the last record of anybody is of June 2018."""
+    """A subject for each end of a period; records half a year apart, the last of anybody of June 2018."""
+    half_years = [datetime(year, month, 1) for year in range(2000, 2018) for month in (1, 7)]
     rows = [
-        [(i, BORN, BIRTH), (i, T, "A"), (i, T, ENTRY), (i, end, EXIT)] for i, end in enumerate(ends, start=1)
+        [(i, BORN, BIRTH), *((i, time, "A") for time in half_years), (i, T, ENTRY), (i, end, EXIT)]
+        for i, end in enumerate(ends, start=1)
     ]
     return events(*(row for one in rows for row in one), (9, BORN, BIRTH), (9, datetime(2018, 6, 5, 10), "A"))
 
@@ -227,8 +229,21 @@ def test_ends_that_no_record_supports_are_cut_and_said(
     ends = read_out(out).filter(code=EXIT)["time"].to_list()
     assert ends == [near, *[datetime(2018, 6, 5, 23, 59, 59)] * 2]
     assert counts(out)["num_ends_cut"] == 2
-    assert "2 observation periods end more than a year beyond the last record" in capsys.readouterr().err
+    assert (
+        "2 observation periods beyond the last record of anybody, in 2018-06, by more than"
+        in capsys.readouterr().err
+    )
     assert json.loads((out / "manifest.json").read_text())["notes"]["follow_up_cut_at"] == "2018-06-05"
+
+
+def test_a_sparse_source_is_believed_longer_and_it_is_said(
+    events: Callable, meds: Callable, read_out: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    records = [(1, datetime(year, 1, 1), "A") for year in (1960, 2004, 2006)]
+    end = datetime(2010, 1, 1)
+    out = convert(meds({"0": events((1, BORN, BIRTH), *records, (1, end, EXIT))}), tmp_path / "out")
+    assert read_out(out)["time"].max() == end
+    assert "by up to 4.0 years; kept, as the source is sparse" in capsys.readouterr().err
 
 
 def test_the_end_of_follow_up_may_be_given(
