@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ibis
     import ibis.expr.types as ir
 
-    from proband.ehr.omop import Source
+    from proband.ehr.domains import Source
 
 REASONS = ("num_unknown_person", "num_no_date", "num_impossible_date")
 """Why rows make no event: a person whom person does not hold, no date, a day that no calendar has. Each row

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
-from proband.ehr.columns import number, text, time_of, timestamp, whole
+from proband.ehr.births import birth_time
+from proband.ehr.columns import number, text, time_of, whole
 from proband.ehr.concepts import GENDER_CODES, concept_names, event_code
-from proband.ehr.meds import BIRTH, DEATH, DISCHARGE, EARLIEST, ENTRY, EXIT, LATEST_YEAR
+from proband.ehr.domains import DOMAINS, INPATIENT, Domain
+from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT
 from proband.ehr.sources import ASKED_TABLES
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 _LAST_SECOND_OF_DAY = 86_399
-_BIRTH_PARTS = ("year_of_birth", "month_of_birth", "day_of_birth")
 _EVENT_TYPES = {
     "subject_id": "int64",
     "time": "timestamp(6)",
@@ -28,82 +29,6 @@ _EVENT_TYPES = {
     "numeric_value": "float64",
     "unit": "string",
 }
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Where an event table keeps what an event needs.
-
-    Attributes:
-        name: Vocabulary of codes that no standard concept stands for.
-        prefix: Of the columns {prefix}_concept_id and {prefix}_source_value.
-        time: Of the columns {time}_datetime and {time}_date.
-        has_value: Whether value_as_number and a unit may be there.
-        end: Like ``time``, of an end that makes an event of its own if its day is later; None without.
-        end_code: Before the row's code, the code of that event.
-        before_code: Before the code of the row, for tables that repeat others in another form.
-    """
-
-    name: str
-    prefix: str
-    time: str
-    has_value: bool = False
-    end: str | None = None
-    end_code: str = ""
-    before_code: str = ""
-
-
-DOMAINS = {
-    "condition_occurrence": Domain("CONDITION", "condition", "condition_start"),
-    "drug_exposure": Domain("DRUG", "drug", "drug_exposure_start"),
-    "procedure_occurrence": Domain("PROCEDURE", "procedure", "procedure"),
-    "measurement": Domain("MEASUREMENT", "measurement", "measurement", has_value=True),
-    "observation": Domain("OBSERVATION", "observation", "observation", has_value=True),
-    "visit_occurrence": Domain("VISIT", "visit", "visit_start", end="visit_end", end_code=DISCHARGE),
-    "visit_detail": Domain("VISIT", "visit_detail", "visit_detail_start", before_code="VISIT_DETAIL//"),
-    "drug_era": Domain("DRUG", "drug", "drug_era_start", before_code="DRUG_ERA//"),
-    "condition_era": Domain("CONDITION", "condition", "condition_era_start", before_code="CONDITION_ERA//"),
-}
-INPATIENT = (9201, 262)
-"""OMOP's visits to a ward, straight and by way of an emergency room; they end even on their first day."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A table whose rows must make events, as :mod:`proband.ehr.accounts` counts them.
-
-    Attributes:
-        table: The table.
-        times: Stems of the columns {stem}_datetime and {stem}_date, one for each event of a row.
-        ends: Stems of times that a row may lack.
-        ids: Columns of whole numbers.
-        value: Column of measured values, if the table may have one.
-    """
-
-    table: str
-    times: tuple[str, ...]
-    ends: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    value: str | None = None
-
-
-def sources(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list[Source]:
-    """Those of the tables that are read, ``asked`` being those read only where asked for; person first."""
-    period = "observation_period"
-    declared = [Source("person", (), ("birth",), ("person_id", "gender_concept_id", *_BIRTH_PARTS))]
-    declared += [
-        Source(
-            table,
-            (domain.time,),
-            () if domain.end is None else (domain.end,),
-            (f"{domain.prefix}_concept_id", *(("unit_concept_id",) if domain.has_value else ())),
-            "value_as_number" if domain.has_value else None,
-        )
-        for table, domain in DOMAINS.items()
-        if table not in ASKED_TABLES or table in asked
-    ]
-    declared += [Source("death", ("death",)), Source(period, (f"{period}_start", f"{period}_end"))]
-    return [source for source in declared if source.table in tables]
 
 
 @dataclass(frozen=True)
@@ -186,7 +111,7 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
     """Birth, and sex as a static code; a person without either has no such row."""
     import ibis
 
-    birth = _special(person, "person", BIRTH, _birth_time(person)).filter(lambda t: t.time.notnull())
+    birth = _special(person, "person", BIRTH, birth_time(person)).filter(lambda t: t.time.notnull())
     sexed = _coded(person, "person", "gender", names)
     sex = sexed.mutate(
         code=ibis.cases(
@@ -197,53 +122,6 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
     )
     recorded = (sexed.concept_id.fill_null(0) != 0) | (sexed.source.fill_null("") != "")
     return [Part("person", birth), Part("person", _finished(sex.filter(recorded)), is_static=True)]
-
-
-def _birth_time(person: ibis.Table) -> ir.TimestampColumn:
-    """birth_datetime if it is of this age, else the date of year, month and day.
-
-    A month or day that lacks or that no calendar has is taken as 1; a year before 1800 or after 2200 is none.
-    """
-    import ibis
-
-    by_parts = ibis.null("timestamp(6)")
-    if "year_of_birth" in person.columns:
-        year, month, day = _birth_parts(person)
-        of_year = year.between(EARLIEST.year, LATEST_YEAR)
-        first = ibis.date(of_year.ifelse(year, EARLIEST.year), _is_month(month).ifelse(month, 1), 1)
-        within = day.between(1, (first + ibis.interval(months=1) - ibis.interval(days=1)).day())
-        later = within.fill_null(False).ifelse(day, 1) - 1
-        exact = first.cast("timestamp(6)") + later.as_interval("D")
-        by_parts = ibis.ifelse(of_year.fill_null(False), exact, None)
-    elif "birth_datetime" not in person.columns:
-        raise DataError("missing column year_of_birth", where="table person")
-    if "birth_datetime" not in person.columns:
-        return by_parts
-    exact = timestamp(person, "person", "birth_datetime")
-    of_this_age = exact.year().between(EARLIEST.year, LATEST_YEAR).fill_null(False)
-    return ibis.coalesce(ibis.ifelse(of_this_age, exact, None), by_parts)
-
-
-def _birth_parts(person: ibis.Table) -> list[ir.IntegerColumn]:
-    return [whole(person, "person", part, required=False) for part in _BIRTH_PARTS]
-
-
-def _is_month(month: ir.IntegerColumn) -> ir.BooleanColumn:
-    return month.between(1, 12).fill_null(False)
-
-
-def impossible_births(person: ibis.Table) -> int:
-    """Persons whose date of birth had to be mended: a year, month or day of it is in no calendar."""
-    if "year_of_birth" not in person.columns:
-        return 0
-    year, month, day = _birth_parts(person)
-    born = _birth_time(person)
-    odd = ~year.between(EARLIEST.year, LATEST_YEAR) | ~month.between(1, 12) | ~day.between(1, 31)
-    rolled = (day > 1) & _is_month(month) & (born.month() == month) & (born.day() != day)
-    if "birth_datetime" in person.columns:
-        rolled &= timestamp(person, "person", "birth_datetime").isnull()
-    rows = person.select(odd=odd.fill_null(False) | rolled.fill_null(False))
-    return int(rows.odd.cast("int64").sum().to_pyarrow().as_py() or 0)
 
 
 def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Table | None) -> list[Part]:

@@ -113,8 +113,10 @@ def _from_omop(
 
     from proband.ehr.accounts import REASONS as ROW_REASONS
     from proband.ehr.accounts import accounts
+    from proband.ehr.births import impossible_births
     from proband.ehr.concepts import describe
-    from proband.ehr.omop import check_keys, convert, events, impossible_births, sources
+    from proband.ehr.domains import sources
+    from proband.ehr.omop import check_keys, convert, events
 
     raw = run.folder / _WORK / "events.parquet"
     try:

@@ -15,35 +15,23 @@ import polars as pl
 
 from proband.core.engine import map_shards
 from proband.core.errors import DataError
-from proband.core.progress import say
 from proband.core.provenance import StageRun, write_json
 from proband.core.schema import SPLITS
 from proband.ehr.config import EhrConfig
 from proband.ehr.follow_up_end import (
-    YEAR,
+    Ends,
     add_ends,
     cut_ends,
+    cut_unsupported,
     last_end,
     last_second,
-    longest_tail,
     record_days,
 )
 from proband.ehr.kinship import Families
+from proband.ehr.left_out import say_what_was_left_out
 from proband.ehr.meds import CODES, DATA, DATASET, EXIT, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
 from proband.ehr.splits import assign_splits
 from proband.ehr.tidy import Early, refuse_early, repeated, tidy
-
-REASONS = {
-    "num_unknown_person": "rows left out: no such person",
-    "num_no_date": "rows left out: no date",
-    "num_impossible_date": "rows left out: a date in no calendar, before 1800 or too late (--latest-year)",
-    "num_unreadable_value": "values left out: no number",
-    "num_impossible_birth": "dates of birth mended: a year, month or day in no calendar",
-    "num_repeated_death": "rows left out: a further death of a subject",
-    "num_events_no_birth": "rows left out: subjects without a birth (--assume-birth)",
-    "num_before_birth": "rows left out: before the day of birth",
-}
-"""What is counted and said where it occurs."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +80,10 @@ def write_events(
     early = [piece.early for piece in pieces if piece.early]
     if early and not config.drop_before_birth:
         refuse_early(early, counts["num_before_birth"], source)
-    _cut_unsupported_ends(pieces, counts, run)
+    ends = [Ends(piece.days, piece.last_end, [file.path for file in piece.files]) for piece in pieces]
+    cut_at = cut_unsupported(ends, counts, write_table)
+    if cut_at is not None:
+        run.notes["follow_up_cut_at"] = cut_at.isoformat()
     _number_files([file for piece in pieces for file in piece.files], run.folder / DATA)
     subjects = pl.DataFrame(
         {
@@ -110,7 +101,9 @@ def write_events(
     run.counts["num_subjects"] = subjects.height
     for split in SPLITS:
         run.counts[f"num_subjects_{split}"] = int((subjects["split"] == split).sum())
-    _say_what_was_left_out(pieces, examples or {}, config, run)
+    later = {reason: one for piece in reversed(pieces) for reason, one in piece.examples.items()}
+    run.notes["first_left_out"] = later | dict(examples or {})
+    say_what_was_left_out(run.counts, examples or {}, followed_to=config.follow_up_end)
     codes = sorted(set().union(*(piece.codes for piece in pieces)))
     run.counts["num_codes"] = len(codes)
     return codes, subjects
@@ -142,8 +135,8 @@ def _write_piece(
 ) -> _Piece:
     frame, counts, early, examples = tidy(raw, config.assume_birth, config.latest_year)
     if config.follow_up_end is not None:
-        end = last_second(config.follow_up_end)
-        frame = add_ends(cut_ends(frame, end, timedelta(0), counts), end, counts)
+        until = last_second(config.follow_up_end)
+        frame = add_ends(cut_ends(frame, until, timedelta(0), counts), until, counts)
     counts["num_no_period"] = frame["subject_id"].n_unique() - _num_with(frame, EXIT)
     counts.update({"num_events_in": raw.height, "num_events": frame.height})
     subject_ids = frame["subject_id"].unique(maintain_order=True)
@@ -167,52 +160,6 @@ def _write_piece(
 
 def _num_with(frame: pl.DataFrame, code: str) -> int:
     return frame.filter(pl.col("code") == code)["subject_id"].n_unique()
-
-
-def _cut_unsupported_ends(pieces: list[_Piece], counts: Counter[str], run: StageRun) -> None:
-    """Cut ends of follow-up that are too long after the last record of anybody, and say so."""
-    days = pl.concat([piece.days for piece in pieces]).group_by("day").agg(pl.col("len").sum())
-    latest = max((piece.last_end for piece in pieces if piece.last_end is not None), default=None)
-    if days.is_empty() or latest is None:
-        return
-    last, tail = days["day"].max(), longest_tail(days)
-    at = last_second(last)
-    if latest - at <= YEAR:
-        return
-    beyond = f"observation periods beyond the last record of anybody, in {last:%Y-%m}"
-    if latest - at <= tail:
-        say(f"ehr: {beyond}, by up to {(latest - at).days / 365.25:.1f} years; kept, as the source is sparse")
-        return
-    for piece in pieces:
-        if piece.last_end is not None and piece.last_end > at + tail:
-            for file in piece.files:
-                write_table(cut_ends(pl.read_parquet(file.path), at, tail, counts), file.path)
-    run.notes["follow_up_cut_at"] = last.isoformat()
-    longer = f"{tail.days / 365.25:.0f} years" if tail > YEAR else "a year"
-    num = counts["num_ends_cut"]
-    say(f"ehr: {num:,} {beyond}, by more than {longer}; cut there (--follow-up-end DATE sets the end)")
-
-
-def _say_what_was_left_out(
-    pieces: list[_Piece], before: Mapping[str, str], config: EhrConfig, run: StageRun
-) -> None:
-    """One line for each reason, and what later stages will miss; examples go to the manifest."""
-    examples = dict(before)
-    for piece in pieces:
-        examples = piece.examples | examples
-    run.notes["first_left_out"] = examples
-    for reason, meaning in REASONS.items():
-        if run.counts.get(reason):
-            where = f", first in {before[reason].split(',')[0]}" if reason in before else ""
-            say(f"ehr: {run.counts[reason]:,} {meaning}{where} ({reason}; see manifest.json)")
-    if not run.counts.get("num_subjects_with_sex"):
-        say("ehr: no subject has a sex; expected codes such as Gender//F, SEX//MALE or OMOP's 8507, 8532")
-    if config.follow_up_end is None and 2 * run.counts["num_no_period"] > run.counts["num_subjects"]:
-        say(
-            f"ehr: {run.counts['num_no_period']:,} of {run.counts['num_subjects']:,} subjects have no "
-            "observation period: their follow-up ends with their last event, which overstates risks; give "
-            "the date up to which records are complete as --follow-up-end DATE"
-        )
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
