@@ -56,7 +56,10 @@ def dialect_of(path: Path) -> Dialect:
         raise DataError("no header", where=path, expected="a first line of column names")
     delimiter = next((character for character in line if character in _DELIMITERS), ",")
     quote = '"' if delimiter != "\t" or '"' in line else ""
-    fields = next(csv.reader([line], delimiter=delimiter)) if quote else line.split(delimiter)
+    try:
+        fields = next(csv.reader([line], delimiter=delimiter)) if quote else line.split(delimiter)
+    except csv.Error as error:
+        raise DataError("unreadable header", where=path, found=error) from None
     columns = tuple(field.strip().strip('"').strip().lower() or f"_{i}" for i, field in enumerate(fields))
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:

@@ -484,3 +484,25 @@ def test_the_expression_is_not_tied_to_one_database(
     parts = conversion.convert(unbound)
     sql = str(ibis.to_sql(conversion.events(parts, unbound["person"]), dialect=dialect))
     assert sql.upper().count("UNION ALL") == len(parts) - 1
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("1,201826", "Expected Number of Columns: 3 Found: 2"),
+        ("1,201826,2001-01-01,9", "Expected Number of Columns: 3 Found: 4"),
+        ('1,201826,"2001-01-01', "unterminated quote"),
+    ],
+)
+def test_a_broken_line_of_a_file_is_named(
+    tables: Tables, omop: Callable, tmp_path: Path, row: str, complaint: str
+) -> None:
+    source = omop(tables, "csv")
+    good = "1,201826,2001-01-01\n" * 3
+    path = source / "condition_occurrence.csv"
+    path.write_text(f"person_id,condition_concept_id,condition_start_date\n{good}{row}\n{good}")
+    with pytest.raises(DataError, match=r"unreadable OMOP source; in .*condition_occurrence\.csv") as caught:
+        ehr(source, tmp_path / "out", workers=1)
+    assert "Line: 5" in str(caught.value)
+    assert complaint in str(caught.value)
+    assert not (tmp_path / "out").exists()
