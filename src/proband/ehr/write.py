@@ -15,6 +15,7 @@ import polars as pl
 
 from proband.core.engine import map_shards
 from proband.core.errors import DataError
+from proband.core.progress import say
 from proband.core.provenance import StageRun, write_json
 from proband.core.schema import SPLITS
 from proband.ehr.config import EhrConfig
@@ -32,6 +33,7 @@ from proband.ehr.left_out import say_what_was_left_out
 from proband.ehr.meds import CODES, DATA, DATASET, EXIT, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
 from proband.ehr.splits import assign_splits
 from proband.ehr.tidy import Early, refuse_early, repeated, tidy
+from proband.ehr.units_of_codes import codes_of_several_units, units_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Piece:
     examples: dict[str, str]
     days: pl.DataFrame
     last_end: datetime | None
+    units: pl.DataFrame
 
 
 def write_events(
@@ -103,6 +106,13 @@ def write_events(
         run.counts[f"num_subjects_{split}"] = int((subjects["split"] == split).sum())
     later = {reason: one for piece in reversed(pieces) for reason, one in piece.examples.items()}
     run.notes["first_left_out"] = later | dict(examples or {})
+    run.notes["codes_of_several_units"] = several = codes_of_several_units([piece.units for piece in pieces])
+    if several:
+        first, units = next(iter(several.items()))
+        say(
+            f"ehr: {len(several)} codes have values in several units, first {first} ({', '.join(units)}); "
+            "their value bins and bounds mix them: convert them to one unit (all are in manifest.json)"
+        )
     say_what_was_left_out(run.counts, examples or {}, followed_to=config.follow_up_end)
     codes = sorted(set().union(*(piece.codes for piece in pieces)))
     run.counts["num_codes"] = len(codes)
@@ -154,8 +164,19 @@ def _write_piece(
             files.append(Shard(path, each))
     codes = set(frame["code"].unique())
     seen = raw["subject_id"].unique().to_numpy()
-    days, end = record_days(frame), last_end(frame)
-    return _Piece(seen, subject_ids.to_numpy(), splits, codes, files, counts, early, examples, days, end)
+    return _Piece(
+        seen=seen,
+        subject_ids=subject_ids.to_numpy(),
+        splits=splits,
+        codes=codes,
+        files=files,
+        counts=counts,
+        early=early,
+        examples=examples,
+        days=record_days(frame),
+        last_end=last_end(frame),
+        units=units_of(frame),
+    )
 
 
 def _num_with(frame: pl.DataFrame, code: str) -> int:

@@ -312,3 +312,16 @@ def test_command_line(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> Non
     assert result.exit_code == 0, result.output
     assert counts(tmp_path / "out")["num_subjects_held_out"] == 0
     assert "Example: proband ehr" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_codes_of_several_units_are_named(
+    events: Callable, meds: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    units = ["mg/dL", " MG/DL ", "mmol/L", None, "", "%"]
+    codes = ["GLU", "GLU", "GLU", "GLU", "GLU", "A1C"]
+    rows = [(1, T, code, float(i)) for i, code in enumerate(codes)]
+    frame = events((1, BORN, BIRTH), *rows).with_columns(unit=pl.Series([None, *units]))
+    out = convert(meds({"0": frame}), tmp_path / "out", sort=True)
+    notes = json.loads((out / "manifest.json").read_text())["notes"]
+    assert notes["codes_of_several_units"] == {"GLU": {"mg/dl": 2, "mmol/l": 1}}
+    assert "1 codes have values in several units, first GLU (mg/dl, mmol/l)" in capsys.readouterr().err
