@@ -325,3 +325,16 @@ def test_codes_of_several_units_are_named(
     notes = json.loads((out / "manifest.json").read_text())["notes"]
     assert notes["codes_of_several_units"] == {"GLU": {"mg/dl": 2, "mmol/l": 1}}
     assert "1 codes have values in several units, first GLU (mg/dl, mmol/l)" in capsys.readouterr().err
+
+
+def test_metadata_that_are_empty_throughout_are_absent_ones(
+    many: pl.DataFrame, meds: Callable, tmp_path: Path
+) -> None:
+    source = meds({"0": many.with_columns(pl.lit(None).alias("unit"))})
+    (source / "metadata").mkdir()
+    codes = pl.DataFrame({"code": ["A//1"], "description": [None], "parent_codes": [None]})
+    assert codes.schema["parent_codes"] == pl.Null
+    codes.write_parquet(source / "metadata" / "codes.parquet")
+    found = pl.read_parquet(convert(source, tmp_path / "out") / "metadata" / "codes.parquet")
+    assert found.schema["parent_codes"] == pl.List(pl.String)
+    assert found["parent_codes"].null_count() == found.height
