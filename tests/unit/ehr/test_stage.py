@@ -247,7 +247,7 @@ def test_a_sparse_source_is_believed_longer_and_it_is_said(
 
 
 def test_the_end_of_follow_up_may_be_given(
-    events: Callable, meds: Callable, read_out: Callable, tmp_path: Path
+    events: Callable, meds: Callable, read_out: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     early = datetime(2010, 5, 31)
     source = meds({"0": followed(events, early, datetime(2099, 12, 31))})
@@ -256,6 +256,7 @@ def test_the_end_of_follow_up_may_be_given(
     found = read_out(out).filter(code=EXIT).select("subject_id", "time").rows()
     assert found == [(1, early), (2, given), (9, given)]
     assert (counts(out)["num_ends_cut"], counts(out)["num_ends_added"]) == (1, 1)
+    assert "follow-up to 2016-12-31: 1 later ends cut there, 1 subjects without" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_said(
