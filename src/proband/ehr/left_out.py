@@ -38,9 +38,8 @@ def say_what_was_left_out(
         say("ehr: no subject has a sex; expected codes such as Gender//F, SEX//MALE or OMOP's 8507, 8532")
     if followed_to is not None:
         cut, added = counts.get("num_ends_cut", 0), counts.get("num_ends_added", 0)
-        say(
-            f"ehr: follow-up to {followed_to}: {cut:,} later ends cut there, {added:,} subjects without one get it"
-        )
+        said = f"{cut:,} later ends cut there, {added:,} subjects without one get it"
+        say(f"ehr: follow-up to {followed_to}: {said}")
     lacking, subjects = counts["num_no_period"], counts["num_subjects"]
     if followed_to is None and 2 * lacking > subjects:
         say(
