@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,18 @@ def command(
     kinship_threshold: Annotated[
         float, typer.Option(help="Kinship from which two subjects are relatives; 0.0442 is third degree.")
     ] = 0.0442,
+    follow_up_end: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Last day of follow-up; default cuts ends a year and more after the last record.",
+        ),
+    ] = None,
+    latest_year: Annotated[int, typer.Option(help="What is dated in a later year is left out.")] = 2200,
+    more_tables: Annotated[
+        list[str] | None,
+        typer.Option(help="OMOP table to read beside the others: visit_detail, drug_era or condition_era."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make the output anew.")] = False,
 ) -> None:
@@ -54,6 +67,9 @@ def command(
         sort=sort,
         kinship=kinship,
         kinship_threshold=kinship_threshold,
+        follow_up_end=follow_up_end.date() if follow_up_end else None,
+        latest_year=latest_year,
+        more_tables=more_tables or (),
         workers=workers,
         overwrite=overwrite,
     )

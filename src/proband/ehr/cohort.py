@@ -14,20 +14,26 @@ from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT, SUBJECT_SPLITS, list_shards, read_shard
 from proband.ehr.outcomes import Task
 
+DEATH_GRACE_DAYS = 30
+"""Days after the last end of observation within which a death still ends follow-up: registries write the end
+of a period at the last contact, which death follows."""
+
 
 def follow_up(events: pl.DataFrame) -> pl.DataFrame:
     """When each subject's record begins and ends.
 
-    entry is the first OBSERVATION_PERIOD//START or else the first dated event after birth is set aside;
-    exit is the death of those who died, else the last OBSERVATION_PERIOD//END, else the last dated event.
-    Subjects without a birth are left out. With a birth alone, entry = exit = birth: no follow-up.
+    entry is the first OBSERVATION_PERIOD//START or else the first dated event after birth is set aside, and
+    exit the last OBSERVATION_PERIOD//END or else the last dated event; death ends follow-up earlier. A death
+    more than :data:`DEATH_GRACE_DAYS` after the last end of observation is no event of follow-up: of those
+    who lived on nothing is known after it either, so counting it would overstate deaths. Subjects without a
+    birth are left out. With a birth alone, entry = exit = birth: no follow-up.
 
     Args:
         events: Whole subjects' events, columns subject_id, time, code.
 
     Returns:
-        subject_id, birth_time, entry_time, exit_time and death_time (null for the living), sorted by
-        subject_id.
+        subject_id, birth_time, entry_time, exit_time and death_time (null for who was alive at exit), sorted
+        by subject_id.
     """
     time, code = pl.col("time"), pl.col("code")
     spans = (
@@ -43,14 +49,19 @@ def follow_up(events: pl.DataFrame) -> pl.DataFrame:
             time.max().alias("last_event"),
         )
     )
+    death, last_exit = pl.col("death_time"), pl.col("last_exit")
+    within = last_exit.is_null() | (death <= last_exit + pl.duration(days=DEATH_GRACE_DAYS))
+    death = pl.when(within).then(death)
+    leaves = pl.coalesce(death, "last_exit", "last_event")
+    enters = pl.coalesce("first_entry", "first_event", "birth_time")
     return (
         spans.filter(pl.col("birth_time").is_not_null())
         .select(
             "subject_id",
             "birth_time",
-            pl.coalesce("first_entry", "first_event", "birth_time").alias("entry_time"),
-            pl.coalesce("death_time", "last_exit", "last_event").alias("exit_time"),
-            "death_time",
+            pl.min_horizontal(enters, leaves).alias("entry_time"),
+            leaves.alias("exit_time"),
+            death.alias("death_time"),
         )
         .sort("subject_id")
         .collect()

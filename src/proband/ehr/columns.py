@@ -1,6 +1,8 @@
 """Columns of OMOP tables in the types that MEDS needs, whatever a file or database made of them.
 
-Text (of CSV files) is trimmed, and empty text is null.
+Blanks and quotes around text go, and empty text is null; so are the words for nothing that databases export
+where a number or a date is due. A value that cannot be read is null here: :mod:`proband.ehr.accounts` refuses
+or counts it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     import ibis
     import ibis.expr.types as ir
 
+ISO_8601 = (
+    r"(?i)^(\d{4})(?:-(\d{2})-|(\d{2}))(\d{2})"
+    r"(?:[T ]+(\d{2}):?(\d{2})(?::?(\d{2}(?:[.,]\d+)?))? ?(?:Z|UTC|GMT|([+-]\d{2})(?::?(\d{2}))?)?)?$"
+)
+"""A date, or a date and time with or without an offset from UTC (https://www.iso.org/standard/70907.html)."""
+
+_SPELLED = r"\1-\2\3-\4 \5:\6:\7@\8:\9"
+_NOTHING = r"(?i)^(NULL|\\N|NA|NAN|NONE)$"
+
 
 def time_of(table: ibis.Table, name: str, stem: str) -> ir.TimestampColumn:
     """{stem}_datetime where there is one and it is not null, else {stem}_date.
@@ -22,15 +33,26 @@ def time_of(table: ibis.Table, name: str, stem: str) -> ir.TimestampColumn:
     """
     import ibis
 
+    return ibis.coalesce(*(timestamp(table, name, column) for column in time_columns(table, name, stem)))
+
+
+def time_columns(table: ibis.Table, name: str, stem: str) -> list[str]:
+    """Those of {stem}_datetime and {stem}_date that the table has.
+
+    Raises:
+        DataError: It has neither.
+    """
     present = [column for column in (f"{stem}_datetime", f"{stem}_date") if column in table.columns]
     if not present:
         expected = f"{stem}_date or {stem}_datetime"
         raise DataError("missing column", where=f"table {name}", expected=expected)
-    return ibis.coalesce(*(timestamp(table, name, column) for column in present))
+    return present
 
 
 def timestamp(table: ibis.Table, name: str, column: str) -> ir.TimestampColumn:
     """A date, timestamp or text column as microseconds without a time zone (UTC where it had one).
+
+    Text is read as ISO 8601; a day that is in no calendar, such as 30 February, is null.
 
     Raises:
         DataError: The column is of another type.
@@ -38,15 +60,29 @@ def timestamp(table: ibis.Table, name: str, column: str) -> ir.TimestampColumn:
     values = table[column]
     kind = values.type()
     if kind.is_string():
-        values = values.strip().nullif("")
-    elif not (kind.is_timestamp() or kind.is_date() or kind.is_null()):
+        return _utc(said(values))
+    if not (kind.is_timestamp() or kind.is_date()):
         expected = "a date or timestamp"
         raise DataError(f"wrong type of {column}", where=f"table {name}", found=kind, expected=expected)
     return values.cast("timestamp(6)")
 
 
+def _utc(values: ir.StringColumn) -> ir.TimestampColumn:
+    """ISO 8601 text as a time in UTC; null where its day or hour is in no calendar.
+
+    The text is spelled in the one way that databases read, in steps of which each uses the one before once:
+    an expression that repeated its parts would grow beyond what a database can plan.
+    """
+    spelled = values.re_replace(ISO_8601, _SPELLED)
+    timed = spelled.replace(" ::@", " 00:00:00@").replace(":@", ":00@").replace(",", ".")
+    zoned = timed.replace("@:", "@+00:").re_replace(":$", ":00").replace("@", "")
+    return zoned.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
+
+
 def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> ir.IntegerColumn:
-    """A column of ids or years as 64-bit integers.
+    """A column of ids or years as 64-bit integers, null where a value is no whole number.
+
+    A whole number may be written as ``100000.0`` or ``1e+05``.
 
     Raises:
         DataError: The column is required and missing, or neither numeric nor text.
@@ -57,24 +93,38 @@ def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> i
         if required:
             raise DataError(f"missing column {column}", where=f"table {name}")
         return ibis.null("int64")
-    values = table[column]
+    values = _numeric(table, name, column, "integer")
+    if values.type().is_integer():
+        return values.cast("int64")
     if values.type().is_string():
-        values = values.strip().nullif("")
-    elif not (values.type().is_numeric() or values.type().is_null()):
-        raise DataError(
-            f"wrong type of {column}", where=f"table {name}", found=values.type(), expected="integer"
-        )
-    return values.cast("int64")
+        # Without a part after the point that is not 0, which a cast would round.
+        exact = values.re_replace(r"\.0*$", "").re_replace(r"(?i)^([^e]*\.[^e]*|.*e-.*)$", "")
+        return exact.try_cast("int64")
+    return ibis.ifelse(values == values.floor(), values.try_cast("int64"), None)
 
 
-def number(table: ibis.Table, column: str) -> ir.FloatingColumn:
-    """A column of measured values; null where the table has no such column."""
+def number(table: ibis.Table, name: str, column: str) -> ir.FloatingColumn:
+    """A column of measured values; null where the table has no such column or a value is no number.
+
+    Raises:
+        DataError: The column is neither numeric nor text.
+    """
     import ibis
 
     if column not in table.columns:
         return ibis.null("float64")
+    return _numeric(table, name, column, "a number").try_cast("float64")
+
+
+def _numeric(table: ibis.Table, name: str, column: str, expected: str) -> ir.Column:
+    """A column of numbers, or of the text of numbers."""
     values = table[column]
-    return (values.strip().nullif("") if values.type().is_string() else values).cast("float64")
+    kind = values.type()
+    if kind.is_string():
+        return said(values)
+    if not kind.is_numeric():
+        raise DataError(f"wrong type of {column}", where=f"table {name}", found=kind, expected=expected)
+    return values
 
 
 def text(table: ibis.Table, column: str) -> ir.StringColumn:
@@ -83,4 +133,14 @@ def text(table: ibis.Table, column: str) -> ir.StringColumn:
 
     if column not in table.columns:
         return ibis.null("string")
-    return table[column].cast("string").strip().nullif("")
+    return trimmed(table[column].cast("string"))
+
+
+def trimmed(values: ir.StringColumn) -> ir.StringColumn:
+    """Text without blanks and a pair of quotes around it; null where nothing is left."""
+    return values.strip().re_replace(r'(?s)^"(.*)"$', r"\1").strip().nullif("").nullif("\\N")
+
+
+def said(values: ir.StringColumn) -> ir.StringColumn:
+    """Text of a number or a date; null where it is empty or a word for nothing."""
+    return trimmed(values).re_replace(_NOTHING, "").nullif("")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from proband.ehr.meds import LATEST_YEAR
 
 _ROWS_AT_A_TIME = 1_000_000
 
@@ -29,6 +34,18 @@ class EhrConfig(BaseModel):
     )
     rows_per_shard: int = Field(
         default=_ROWS_AT_A_TIME, ge=1, description="Rows of a shard, unless one subject alone has more."
+    )
+
+    follow_up_end: date | None = Field(
+        default=None,
+        description="Last day of follow-up; by default an end of an observation period is cut only if it is "
+        "more than a year after the last record of anybody.",
+    )
+    latest_year: int = Field(
+        default=LATEST_YEAR, ge=1900, le=9999, description="What is dated in a later year is left out."
+    )
+    more_tables: tuple[Literal["visit_detail", "drug_era", "condition_era"], ...] = Field(
+        default=(), description="OMOP tables that are read only where they are asked for."
     )
 
     @model_validator(mode="after")

@@ -14,11 +14,14 @@ from proband.ehr.cohort import prediction_times, read_shards
 from proband.ehr.meds import read_codes
 from proband.ehr.outcomes import Task, require_known
 from proband.ehr.patterns import completions
+from proband.ehr.selection import Selection
 
 OUTCOME, DIED, CENSORED = 1, 2, 0
 
 
-def labels(meds: Path, task: Task, splits: Collection[str] | None = None) -> pl.DataFrame:
+def labels(
+    meds: Path, task: Task, splits: Collection[str] | None = None, *, report: bool = True
+) -> pl.DataFrame:
     """Label every subject at every prediction time of the task, for each outcome.
 
     New onset only: who has a code of the outcome at or before the prediction time is not at risk and gets
@@ -28,6 +31,7 @@ def labels(meds: Path, task: Task, splits: Collection[str] | None = None) -> pl.
         meds: A MEDS folder, as ``proband ehr`` writes it.
         task: The task.
         splits: Splits wanted; default all.
+        report: Say how many codes and subjects each line of an outcome selects.
 
     Returns:
         A frame of :data:`proband.core.schema.LABELS`, sorted by subject_id, prediction_time, outcome.
@@ -39,7 +43,13 @@ def labels(meds: Path, task: Task, splits: Collection[str] | None = None) -> pl.
     known = read_codes(meds)
     require_known(task, known)
     codes = {name: [step.select(known) for step in outcome.steps] for name, outcome in task.outcomes.items()}
-    frames = [label_events(events, spans, task, codes) for events, spans in read_shards(meds, splits)]
+    selection, frames = Selection(task, known), []
+    for events, spans in read_shards(meds, splits):
+        if report:
+            selection.add(events, spans["subject_id"])
+        frames.append(label_events(events, spans, task, codes))
+    if report:
+        selection.say()
     return LABELS.check(pl.concat(frames).sort("subject_id", "prediction_time", "outcome"), meds)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +21,14 @@ BIRTH = "MEDS_BIRTH"
 DEATH = "MEDS_DEATH"
 ENTRY = "OBSERVATION_PERIOD//START"
 EXIT = "OBSERVATION_PERIOD//END"
+DISCHARGE = "DISCHARGE//"
+"""Before the code of a visit: its end."""
+
+EARLIEST = datetime(1800, 1, 1)
+"""What is dated earlier is a mistake, and left out."""
+
+LATEST_YEAR = 2200
+"""What is dated later is a mistake, and left out, unless the records' dates were shifted on purpose."""
 
 MEDS_VERSION = "0.4.1"
 DATA = "data"
@@ -95,8 +104,8 @@ def read_shard(path: Path) -> pl.DataFrame:
 def conform(frame: pl.DataFrame, where: object) -> pl.DataFrame:
     """The columns of :data:`EVENTS` in their types; absent optional ones null, further ones left out.
 
-    Narrower integers, other floats and decimals, other time units and categorical strings are converted;
-    a time zone, text or numbers where another kind is due are refused.
+    Narrower integers, other floats and decimals, other time units and categorical strings are
+    converted, and a time in a time zone becomes UTC; text or numbers where another kind is due are refused.
 
     Raises:
         DataError: A required column is missing, one has a wrong type, or a subject_id or code is null.
@@ -112,6 +121,9 @@ def conform(frame: pl.DataFrame, where: object) -> pl.DataFrame:
         elif not _convertible(name, frame.schema[name]):
             found = f"{frame.schema[name]}"
             raise DataError(f"wrong type of {name}", where=where, found=found, expected=str(EVENTS[name]))
+    if isinstance(zoned := frame.schema["time"], pl.Datetime) and zoned.time_zone is not None:
+        utc = pl.col("time").dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        frame = frame.with_columns(utc.alias("time"))
     try:
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in EVENTS.items())
     except pl.exceptions.PolarsError as error:
@@ -128,7 +140,7 @@ def _convertible(name: str, dtype: PolarsType) -> bool:
     if name == "subject_id":
         return dtype.is_integer()
     if name == "time":
-        return (isinstance(dtype, pl.Datetime) and dtype.time_zone is None) or dtype == pl.Null
+        return isinstance(dtype, pl.Datetime) or dtype == pl.Null
     if name == "numeric_value":
         return dtype.is_numeric() or dtype == pl.Null
     return isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or (name == "unit" and dtype == pl.Null)

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
-from proband.ehr.columns import number, text, time_of, timestamp, whole
+from proband.ehr.births import birth_time
+from proband.ehr.columns import number, text, time_of, whole
 from proband.ehr.concepts import GENDER_CODES, concept_names, event_code
+from proband.ehr.domains import DOMAINS, INPATIENT, Domain
 from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT
+from proband.ehr.sources import ASKED_TABLES
 
 if TYPE_CHECKING:
     import ibis
@@ -25,33 +28,6 @@ _EVENT_TYPES = {
     "code": "string",
     "numeric_value": "float64",
     "unit": "string",
-}
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Where an event table keeps what an event needs.
-
-    Attributes:
-        name: Vocabulary of codes that no standard concept stands for.
-        prefix: Of the columns {prefix}_concept_id and {prefix}_source_value.
-        time: Of the columns {time}_datetime and {time}_date.
-        has_value: Whether value_as_number and a unit may be there.
-    """
-
-    name: str
-    prefix: str
-    time: str
-    has_value: bool = False
-
-
-DOMAINS = {
-    "condition_occurrence": Domain("CONDITION", "condition", "condition_start"),
-    "drug_exposure": Domain("DRUG", "drug", "drug_exposure_start"),
-    "procedure_occurrence": Domain("PROCEDURE", "procedure", "procedure"),
-    "measurement": Domain("MEASUREMENT", "measurement", "measurement", has_value=True),
-    "observation": Domain("OBSERVATION", "observation", "observation", has_value=True),
-    "visit_occurrence": Domain("VISIT", "visit", "visit_start"),
 }
 
 
@@ -70,8 +46,12 @@ class Part:
     is_static: bool = False
 
 
-def convert(tables: Mapping[str, ibis.Table]) -> list[Part]:
+def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list[Part]:
     """Every OMOP table's rows as MEDS events.
+
+    Args:
+        tables: The OMOP tables.
+        asked: Those of :data:`proband.ehr.sources.ASKED_TABLES` to read.
 
     Raises:
         DataError: A table lacks a column or has one of an unusable type.
@@ -80,11 +60,9 @@ def convert(tables: Mapping[str, ibis.Table]) -> list[Part]:
 
     names = concept_names(tables)
     parts = _person_events(tables["person"], names)
-    parts += [
-        Part(table, _domain_events(tables[table], table, domain, names))
-        for table, domain in DOMAINS.items()
-        if table in tables
-    ]
+    for table, domain in DOMAINS.items():
+        if table in tables and (table not in ASKED_TABLES or table in asked):
+            parts += _domain_parts(tables[table], table, domain, names)
     if "death" in tables:
         death = tables["death"]
         parts.append(Part("death", _special(death, "death", DEATH, time_of(death, "death", "death"))))
@@ -110,38 +88,6 @@ def events(parts: Sequence[Part], person: ibis.Table) -> ibis.Table:
     )
 
 
-def left_out(tables: Mapping[str, ibis.Table]) -> dict[str, dict[str, int]]:
-    """Rows of each table, and what of them makes no event: persons not in person, else without a date.
-
-    A row of observation_period makes two events, so it can be without a date twice.
-    """
-    import ibis
-
-    known = tables["person"].select(known_id=whole(tables["person"], "person", "person_id"))
-    stems = [(name, domain.time) for name, domain in DOMAINS.items()] + [("death", "death")]
-    stems += [("observation_period", f"observation_period_{side}") for side in ("start", "end")]
-    counted = []
-    for name, stem in stems:
-        if name in tables:
-            table = tables[name]
-            rows = table.select(id=whole(table, name, "person_id"), time=time_of(table, name, stem))
-            joined = rows.left_join(known, rows.id == known.known_id)
-            no_person, no_date = joined.known_id.isnull(), joined.time.isnull()
-            one = joined.aggregate(
-                num_rows=joined.count(),
-                num_unknown_person=no_person.cast("int64").sum().fill_null(0),
-                num_no_date=(~no_person & no_date).cast("int64").sum().fill_null(0),
-            )
-            counted.append(one.mutate(table=ibis.literal(name)))
-    counts: dict[str, dict[str, int]] = {}
-    for row in ibis.union(*counted).to_pyarrow().to_pylist():
-        found = counts.setdefault(row["table"], {"num_unknown_person": 0, "num_no_date": 0})
-        found["num_rows"] = int(row["num_rows"])
-        for reason in ("num_unknown_person", "num_no_date"):
-            found[reason] += int(row[reason])
-    return counts
-
-
 def check_keys(tables: Mapping[str, ibis.Table]) -> None:
     """Refuse a person or a concept that is there twice or has no id: each would repeat events or lose them.
 
@@ -165,7 +111,7 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
     """Birth, and sex as a static code; a person without either has no such row."""
     import ibis
 
-    birth = _special(person, "person", BIRTH, _birth_time(person)).filter(lambda t: t.time.notnull())
+    birth = _special(person, "person", BIRTH, birth_time(person)).filter(lambda t: t.time.notnull())
     sexed = _coded(person, "person", "gender", names)
     sex = sexed.mutate(
         code=ibis.cases(
@@ -178,40 +124,30 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
     return [Part("person", birth), Part("person", _finished(sex.filter(recorded)), is_static=True)]
 
 
-def _birth_time(person: ibis.Table) -> ir.TimestampColumn:
-    """birth_datetime, else the date of year, month and day, of which the last two may lack and are then 1."""
+def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Table | None) -> list[Part]:
+    """The events of a clinical table, with value and unit where the domain has them, and of its ends."""
     import ibis
 
-    by_parts = ibis.null("timestamp(6)")
-    if "year_of_birth" in person.columns:
-        year = whole(person, "person", "year_of_birth")
-        month, day = (
-            whole(person, "person", name).fill_null(1) if name in person.columns else ibis.literal(1, "int64")
-            for name in ("month_of_birth", "day_of_birth")
-        )
-        by_parts = ibis.ifelse(year.isnull(), None, ibis.date(year.fill_null(1), month, day)).cast(
-            "timestamp(6)"
-        )
-    elif "birth_datetime" not in person.columns:
-        raise DataError("missing column year_of_birth", where="table person")
-    if "birth_datetime" not in person.columns:
-        return by_parts
-    return ibis.coalesce(timestamp(person, "person", "birth_datetime"), by_parts)
-
-
-def _domain_events(table: ibis.Table, name: str, domain: Domain, names: ibis.Table | None) -> ibis.Table:
-    """The events of a clinical table, with value and unit where the domain has them."""
     more = {"time": time_of(table, name, domain.time)}
     if domain.has_value:
-        more["numeric_value"] = number(table, "value_as_number")
+        more["numeric_value"] = number(table, name, "value_as_number")
         more["unit_source"] = text(table, "unit_source_value")
         more["unit_id"] = whole(table, name, "unit_concept_id", required=False)
+    ends = domain.end is not None and {f"{domain.end}_date", f"{domain.end}_datetime"} & set(table.columns)
+    if domain.end is not None and ends:
+        more["end"] = time_of(table, name, domain.end)
     coded = _coded(table, name, domain.prefix, names, **more)
     if domain.has_value:
         coded = _with_unit(coded, names)
-    return _finished(
-        coded.mutate(code=event_code(coded.concept_id, coded.known, domain.name, coded.source)),
-    )
+    code = event_code(coded.concept_id, coded.known, domain.name, coded.source)
+    coded = coded.mutate(code=ibis.literal(domain.before_code) + code)
+    parts = [Part(name, _finished(coded))]
+    if ends:
+        later = coded.end.truncate("D") > coded.time.truncate("D")
+        ended = coded.filter(later | ((coded.end >= coded.time) & coded.concept_id.isin(INPATIENT)))
+        code = ibis.literal(domain.end_code) + ended.code
+        parts.append(Part(name, _finished(ended.mutate(code=code, time=ended.end))))
+    return parts
 
 
 def _coded(

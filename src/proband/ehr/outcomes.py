@@ -144,23 +144,27 @@ def save_task(task: Task, path: Path) -> None:
 
 
 def require_known(task: Task, codes: Iterable[str]) -> None:
-    """Refuse an outcome none of whose codes the data hold, so that a typing error is no empty outcome.
+    """Refuse an outcome a line of which selects no code of the data, so that a typing error is no lost case.
 
-    A code list may be wider than the data: what is absent beside codes that are present is only said.
+    Each prefix and each regex must match; of listed codes one must be there, as a code list may be wider than
+    the data: what is absent beside codes that are present is only said. So is all that may be absent.
 
     Raises:
-        ConfigError: No code, prefix or regex of an outcome, or of a step of it, matches (unless it may be
-            absent); with near matches of the first, and the names of the others.
+        ConfigError: A line of an outcome selects nothing, with near matches of the first, and the names of
+            the other outcomes.
     """
     known = list(codes)
     present = set(known)
     unknown: dict[str, list[str]] = {}
     for name, outcome in task.outcomes.items():
-        empty = [step for step in outcome.steps if not step.select(known)]
-        if empty and outcome.may_be_absent:
+        lines = [line for step in outcome.steps for line in step.lines.values()]
+        empty = [line for line in lines if not line.select(known)]
+        if outcome.may_be_absent and not all(step.select(known) for step in outcome.steps):
             say(f"task: no event has a code of outcome {name}; nobody counts as having it")
+        elif outcome.may_be_absent and empty:
+            say(f"task: outcome {name} names {len(empty)} lines that no event has, first {empty[0].asked[0]}")
         elif empty:
-            unknown[name] = empty[0].asked
+            unknown[name] = [entry for line in empty for entry in line.asked]
         else:
             listed = {code for step in outcome.steps for code in step.codes}
             absent = sorted(listed - present)
@@ -177,5 +181,18 @@ def _unknown_codes(unknown: dict[str, list[str]], known: list[str]) -> ConfigErr
         f"unknown codes of outcome {name}",
         where="the task",
         found=f"{len(asked)} that no event has, first {asked[0]}{also if others else ''}",
-        remedy=near_matches(asked[0], known) or "look in metadata/codes.parquet for the codes there are",
+        remedy=_remedy(asked[0], known),
+    )
+
+
+def _remedy(entry: str, known: list[str]) -> str:
+    """What to write instead of a code, prefix or regex that matches nothing."""
+    plain = entry.rstrip("*%")
+    if plain != entry and plain and any(code.startswith(plain) for code in known):
+        return f"write prefixes without a wildcard: prefixes: [{plain}]"
+    anywhere = "look in metadata/codes.parquet for the codes there are, or set may_be_absent: true"
+    return (
+        near_matches(plain or entry, known)
+        or near_matches(plain, {code[: len(plain)] for code in known})
+        or anywhere
     )

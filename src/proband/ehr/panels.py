@@ -33,10 +33,13 @@ def read_panel(path: Path) -> dict[str, dict]:
     outcomes: dict[str, dict] = {}
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, delimiter=_SEPARATORS[path.suffix.lower()], strict=True)
+            separator = _SEPARATORS[path.suffix.lower()]
+            rows = csv.DictReader(file, delimiter=separator, strict=True, skipinitialspace=True)
+            rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
             _check_columns(rows.fieldnames, path)
             for row in rows:
-                _add(outcomes, row, f"{path} line {rows.line_num}")
+                if any(value and (not isinstance(value, str) or value.strip()) for value in row.values()):
+                    _add(outcomes, row, f"{path} line {rows.line_num}")
     except FileNotFoundError:
         remedy = "name it relative to the task file"
         raise ConfigError("missing panel of outcomes", where=path, remedy=remedy) from None

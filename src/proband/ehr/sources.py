@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
 from proband.ehr.meds import DATA
+from proband.ehr.textfiles import read_text
 
 if TYPE_CHECKING:
     import ibis
@@ -23,8 +24,11 @@ EVENT_TABLES = (
     "observation",
     "visit_occurrence",
 )
+ASKED_TABLES = ("visit_detail", "drug_era", "condition_era")
+"""Tables that repeat others in another form, and are read only where they are asked for."""
+
 VOCABULARY_TABLES = ("concept", "concept_ancestor", "concept_relationship")
-KNOWN_TABLES = ("person", "death", "observation_period", *EVENT_TABLES, *VOCABULARY_TABLES)
+KNOWN_TABLES = ("person", "death", "observation_period", *EVENT_TABLES, *ASKED_TABLES, *VOCABULARY_TABLES)
 _MEANT_FOR_MACS = "__MACOSX"
 _SUPPORTED = "a folder or .zip of OMOP tables (Parquet or CSV), a .duckdb file, or a MEDS folder"
 
@@ -72,7 +76,13 @@ def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str,
     if missing:
         found = f"tables {', '.join(sorted(tables))}" if tables else "no OMOP table"
         raise DataError("missing table", where=source, found=found, expected=" and ".join(missing))
-    return {name: table.rename(str.lower) for name, table in tables.items()}
+    return {name: _typed(table.rename(str.lower)) for name, table in tables.items()}
+
+
+def _typed(table: ibis.Table) -> ibis.Table:
+    """The table without columns of the null type, which writers give to what is empty throughout."""
+    untyped = [name for name, kind in table.schema().items() if kind.is_null() or '"NULL"' in str(kind)]
+    return table.drop(*untyped)
 
 
 def _connect(database: Path | None, work: Path, threads: int | None) -> ibis.BaseBackend:
@@ -90,9 +100,15 @@ def _connect(database: Path | None, work: Path, threads: int | None) -> ibis.Bas
 
 
 def unreadable(error: Exception, where: object) -> DataError:
-    """The database's complaint about its input, as one line."""
-    found = str(error).strip().split("\n")[0]
-    return DataError("unreadable OMOP source", where=where, found=found, remedy="export the table again")
+    """The database's complaint about its input, as one line that names the file where it is known."""
+    lines = str(error).strip().split("\n")
+    file = next((line.partition("=")[2].strip() for line in lines if line.strip().startswith("file = ")), "")
+    known = [line.strip() for line in lines if line.startswith(("Expected Number", "Value with unterm"))]
+    found = ". ".join([lines[0].removeprefix("Invalid Input Error: "), *known])
+    remedy = "export the table again, as CSV with one kind of line end and quotes doubled within quotes"
+    if not file:
+        remedy = "export the table again"
+    return DataError("unreadable OMOP source", where=file or where, found=found, remedy=remedy)
 
 
 def _tables_in(folder: Path, names: Iterable[str]) -> dict[str, list[Path]]:
@@ -122,11 +138,11 @@ def _file_tables(connection: ibis.BaseBackend, files: dict[str, list[Path]]) -> 
     tables = {}
     for name, paths in files.items():
         if paths[0].name.lower().endswith(".parquet"):
-            tables[name] = connection.read_parquet([str(path) for path in paths], table_name=name)
+            listed = [str(path) for path in paths]
+            tables[name] = connection.read_parquet(listed, table_name=name, union_by_name=True)
         else:
             # Text only: types are declared where a column is used, never guessed from the first rows.
-            listed = [str(path) for path in paths]
-            tables[name] = connection.read_csv(listed, table_name=name, all_varchar=True, header=True)
+            tables[name] = read_text(connection, name, paths)
     return tables
 
 

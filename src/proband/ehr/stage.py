@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from proband.core.config import validated
+from proband.core.errors import DataError
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
 from proband.ehr.kinship import THIRD_DEGREE, Families, family_counts, read_families
-from proband.ehr.meds import CODES, DATA, Shard, list_shards
+from proband.ehr.meds import BIRTH, CODES, DATA, DISCHARGE, LATEST_YEAR, Shard, list_shards
 from proband.ehr.sources import is_meds, open_omop, unreadable
 from proband.ehr.splits import folder_splits, read_splits
 from proband.ehr.write import conform_codes, write_codes, write_events
@@ -31,6 +34,9 @@ def ehr(
     sort: bool = False,
     kinship: Path | None = None,
     kinship_threshold: float = THIRD_DEGREE,
+    follow_up_end: date | None = None,
+    latest_year: int = LATEST_YEAR,
+    more_tables: Sequence[str] = (),
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -46,6 +52,10 @@ def ehr(
         sort: Sort unsorted MEDS shards, else they are an error.
         kinship: Table of related pairs, see :mod:`proband.ehr.kinship`; relatives then share a split.
         kinship_threshold: Kinship from which two subjects are relatives.
+        follow_up_end: Last day of follow-up: later ends of observation periods are cut there, and subjects
+            without one are followed to it. Default cuts ends more than a year after the last record.
+        latest_year: What is dated later is left out.
+        more_tables: OMOP tables to read beside the others, of visit_detail, drug_era and condition_era.
         workers: Processes; default one per core.
         overwrite: Make the output anew.
 
@@ -62,6 +72,9 @@ def ehr(
         drop_before_birth=drop_before_birth,
         sort=sort,
         kinship_threshold=None if kinship is None else kinship_threshold,
+        follow_up_end=follow_up_end,
+        latest_year=latest_year,
+        more_tables=tuple(more_tables),
     )
     inputs = [source] if kinship is None else [source, Path(kinship)]
     if is_finished(out, "ehr", config, overwrite, inputs):
@@ -98,24 +111,50 @@ def _from_omop(
 ) -> pl.DataFrame:
     import duckdb
 
+    from proband.ehr.accounts import REASONS as ROW_REASONS
+    from proband.ehr.accounts import accounts
+    from proband.ehr.births import impossible_births
     from proband.ehr.concepts import describe
-    from proband.ehr.omop import check_keys, convert, events, left_out
+    from proband.ehr.domains import sources
+    from proband.ehr.omop import check_keys, convert, events
 
     raw = run.folder / _WORK / "events.parquet"
     try:
         tables = open_omop(source, run.folder / _WORK, workers)
+        _require_asked(tables, config.more_tables, source)
+        counted, examples = accounts(tables, sources(tables, config.more_tables))
         check_keys(tables)
-        parts = convert(tables)
+        parts = convert(tables, config.more_tables)
         events(parts, tables["person"]).to_parquet(raw)
-        missing = left_out(tables)
         run.counts["num_person"] = int(tables["person"].count().to_pyarrow().as_py())
-        run.counts |= {f"num_{name}": counts.pop("num_rows") for name, counts in missing.items()}
-        for reason in ("num_unknown_person", "num_no_date"):
-            run.counts[reason] = sum(counts[reason] for counts in missing.values())
+        run.counts |= _counts_by_code(raw)
+        run.counts["num_impossible_birth"] = impossible_births(tables["person"])
+        run.counts |= {f"num_{name}": counts["num_rows"] for name, counts in counted.items()}
+        for reason in (*ROW_REASONS, "num_unreadable_value"):
+            run.counts[reason] = sum(counts.get(reason, 0) for counts in counted.values())
         shards = [Shard(raw, None)]
-        codes, subjects = write_events(source, shards, None, config, run, workers=1, families=families)
+        codes, subjects = write_events(
+            source, shards, None, config, run, workers=1, families=families, examples=examples
+        )
         write_codes(describe(tables, codes), codes, run.folder)
     except duckdb.Error as error:
         raise unreadable(error, source) from None
-    run.notes |= {"source": "OMOP", "tables": sorted(tables), "left_out": missing}
+    run.notes |= {"source": "OMOP", "tables": sorted(tables), "left_out": counted}
     return subjects
+
+
+def _counts_by_code(raw: Path) -> dict[str, int]:
+    """Events that are made beside those of each row: of person, and of the ends of visits."""
+    code, of_person = pl.col("code"), (pl.col("code") == BIRTH) | pl.col("time").is_null()
+    counted = pl.scan_parquet(raw).select(
+        of_person.sum().alias("num_person_events"),
+        code.str.starts_with(DISCHARGE).sum().alias("num_discharges"),
+    )
+    return counted.collect().row(0, named=True)
+
+
+def _require_asked(tables: Mapping[str, object], asked: Sequence[str], source: Path) -> None:
+    for name in asked:
+        if name not in tables:
+            found = f"tables {', '.join(sorted(tables))}"
+            raise DataError(f"missing table {name}", where=source, found=found, remedy="do not ask for it")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,25 @@ import polars as pl
 
 from proband.core.engine import map_shards
 from proband.core.errors import DataError
+from proband.core.progress import say
 from proband.core.provenance import StageRun, write_json
 from proband.core.schema import SPLITS
 from proband.ehr.config import EhrConfig
+from proband.ehr.follow_up_end import (
+    Ends,
+    add_ends,
+    cut_ends,
+    cut_unsupported,
+    last_end,
+    last_second,
+    record_days,
+)
 from proband.ehr.kinship import Families
-from proband.ehr.meds import CODES, DATA, DATASET, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
+from proband.ehr.left_out import say_what_was_left_out
+from proband.ehr.meds import CODES, DATA, DATASET, EXIT, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
 from proband.ehr.splits import assign_splits
 from proband.ehr.tidy import Early, refuse_early, repeated, tidy
+from proband.ehr.units_of_codes import codes_of_several_units, units_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,10 @@ class _Piece:
     files: list[Shard]
     counts: Counter[str]
     early: Early | None
+    examples: dict[str, str]
+    days: pl.DataFrame
+    last_end: datetime | None
+    units: pl.DataFrame
 
 
 def write_events(
@@ -43,10 +61,11 @@ def write_events(
     run: StageRun,
     workers: int | None,
     families: Families | None = None,
+    examples: Mapping[str, str] | None = None,
 ) -> tuple[list[str], pl.DataFrame]:
     """Write data/ and the splits, and fill in the counts.
 
-    ``source`` is what messages call the data.
+    ``source`` is what messages call the data; ``examples`` are of rows left out before.
 
     Returns:
         The codes that occur, and subject_id and split of every subject.
@@ -64,6 +83,10 @@ def write_events(
     early = [piece.early for piece in pieces if piece.early]
     if early and not config.drop_before_birth:
         refuse_early(early, counts["num_before_birth"], source)
+    ends = [Ends(piece.days, piece.last_end, [file.path for file in piece.files]) for piece in pieces]
+    cut_at = cut_unsupported(ends, counts, write_table)
+    if cut_at is not None:
+        run.notes["follow_up_cut_at"] = cut_at.isoformat()
     _number_files([file for piece in pieces for file in piece.files], run.folder / DATA)
     subjects = pl.DataFrame(
         {
@@ -76,10 +99,21 @@ def write_events(
         raise DataError("no subject is left", where=source, found=dict(counts), remedy=remedy)
     (run.folder / SUBJECT_SPLITS).parent.mkdir()
     write_table(subjects, run.folder / SUBJECT_SPLITS)
-    run.counts.update(sorted(counts.items()))
+    for name, count in sorted(counts.items()):
+        run.counts[name] = run.counts.get(name, 0) + count
     run.counts["num_subjects"] = subjects.height
     for split in SPLITS:
         run.counts[f"num_subjects_{split}"] = int((subjects["split"] == split).sum())
+    later = {reason: one for piece in reversed(pieces) for reason, one in piece.examples.items()}
+    run.notes["first_left_out"] = later | dict(examples or {})
+    run.notes["codes_of_several_units"] = several = codes_of_several_units([piece.units for piece in pieces])
+    if several:
+        first, units = next(iter(several.items()))
+        say(
+            f"ehr: {len(several)} codes have values in several units, first {first} ({', '.join(units)}); "
+            "their value bins and bounds mix them: convert them to one unit (all are in manifest.json)"
+        )
+    say_what_was_left_out(run.counts, examples or {}, followed_to=config.follow_up_end)
     codes = sorted(set().union(*(piece.codes for piece in pieces)))
     run.counts["num_codes"] = len(codes)
     return codes, subjects
@@ -109,7 +143,11 @@ def _write_piece(
     folder: Path,
     families: Families | None,
 ) -> _Piece:
-    frame, counts, early = tidy(raw, config.assume_birth)
+    frame, counts, early, examples = tidy(raw, config.assume_birth, config.latest_year)
+    if config.follow_up_end is not None:
+        until = last_second(config.follow_up_end)
+        frame = add_ends(cut_ends(frame, until, timedelta(0), counts), until, counts)
+    counts["num_no_period"] = frame["subject_id"].n_unique() - _num_with(frame, EXIT)
     counts.update({"num_events_in": raw.height, "num_events": frame.height})
     subject_ids = frame["subject_id"].unique(maintain_order=True)
     splits = _splits_of(subject_ids, split, given, config, counts, families)
@@ -126,7 +164,23 @@ def _write_piece(
             files.append(Shard(path, each))
     codes = set(frame["code"].unique())
     seen = raw["subject_id"].unique().to_numpy()
-    return _Piece(seen, subject_ids.to_numpy(), splits, codes, files, counts, early)
+    return _Piece(
+        seen=seen,
+        subject_ids=subject_ids.to_numpy(),
+        splits=splits,
+        codes=codes,
+        files=files,
+        counts=counts,
+        early=early,
+        examples=examples,
+        days=record_days(frame),
+        last_end=last_end(frame),
+        units=units_of(frame),
+    )
+
+
+def _num_with(frame: pl.DataFrame, code: str) -> int:
+    return frame.filter(pl.col("code") == code)["subject_id"].n_unique()
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:

@@ -210,13 +210,13 @@ def _against_first(table: pl.DataFrame, differences: pl.DataFrame, metric: str) 
     )
 
 
-AGE_SEX = "age_sex"
-BASELINES = (AGE_SEX, "lightgbm", "lightgbm_pgs", "pgs_logistic")
+AGE_SEX, AGE = "age_sex", "age"
+BASELINES = (AGE_SEX, AGE, "lightgbm", "lightgbm_pgs", "pgs_logistic")
 """Names of the baselines, which no model may have."""
 
 
 def below_age_sex(auroc: pl.DataFrame, by: str) -> str:
-    """Which models do not order people better than age and sex, and in how many outcomes.
+    """Which models do not order people better than age and sex, or age where no sex is known, and how often.
 
     Args:
         auroc: outcome, model and auroc (null where not estimable) at one horizon per outcome.
@@ -225,14 +225,17 @@ def below_age_sex(auroc: pl.DataFrame, by: str) -> str:
     Returns:
         A sentence; empty where every model is above the age-sex baseline throughout, or that was not fitted.
     """
-    reference = auroc.filter(model=AGE_SEX).select("outcome", pl.col("auroc").alias("reference"))
+    is_age = AGE_SEX not in auroc["model"]
+    reference = auroc.filter(model=AGE if is_age else AGE_SEX).select(
+        "outcome", pl.col("auroc").alias("reference")
+    )
     both = auroc.join(reference, on="outcome").drop_nulls(["auroc", "reference"])
     both = both.filter(~pl.col("model").is_in(BASELINES))
     counts = both.group_by("model", maintain_order=True).agg(
         (pl.col("auroc") <= pl.col("reference")).sum().alias("below"), pl.len().alias("all")
     )
     said = [f"{model} in {below} of {all_} outcomes" for model, below, all_ in counts.rows() if below]
-    return f"Not above age and sex in AUROC {by}: {', '.join(said)}." if said else ""
+    return f"Not above {'age' if is_age else 'age and sex'} in AUROC {by}: {', '.join(said)}." if said else ""
 
 
 def format_headline(table: pl.DataFrame, compared: Sequence[str] = ()) -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
-from proband.core.progress import track
+from proband.core.progress import say, track
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK, SPLITS
 from proband.core.seeds import generator
@@ -150,7 +150,10 @@ def _judge(
             where=meds,
             remedy="name another --split, or a task that predicts within follow-up",
         )
-    rows = with_age_and_sex(labels, read_subjects(meds))
+    subjects = read_subjects(meds)
+    num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
+    say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
+    rows = with_age_and_sex(labels, subjects)
     matched = given.join(judged.select(_ROW), on=_ROW, how="semi")
     if matched.is_empty():
         raise DataError(

@@ -12,6 +12,7 @@ import polars as pl
 COLOURS = ("#0b5394", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be185d", "#4d7c0f")
 BASELINE_COLOURS = {
     "age_sex": "#9ca3af",
+    "age": "#9ca3af",
     "lightgbm": "#a8907c",
     "lightgbm_pgs": "#6f5b4b",
     "pgs_logistic": "#4b5563",

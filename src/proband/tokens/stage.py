@@ -19,13 +19,14 @@ from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import read_parquet
+from proband.core.sex import SEX_PREFIXES
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.cohort import follow_up
 from proband.ehr.meds import Shard, list_shards, read_shard
 from proband.tokens.pack import merge_parts, write_part
 from proband.tokens.tokenize import dated_events, is_static, tokenize_events, whole_days
 from proband.tokens.values import fit_edges
-from proband.tokens.vocabulary import Vocabulary, assemble_codes, kind_of, roll_up
+from proband.tokens.vocabulary import Vocabulary, assemble_codes, roll_up, unknown_of
 
 
 class TokensConfig(BaseModel):
@@ -37,7 +38,8 @@ class TokensConfig(BaseModel):
     min_values: int = Field(100, ge=2, description="Train values a code needs to get bins.")
     min_subjects: int = Field(5, ge=1, description="Train subjects below which a code rolls up.")
     static_prefixes: tuple[str, ...] = Field(
-        ("Gender//", "GENDER//", "Sex//", "SEX//"), description="Codes without a time that become statics."
+        SEX_PREFIXES,
+        description="Beginnings, in any case, of codes without a time that become statics; sex always does.",
     )
     vocabulary: str | None = Field(
         None, description="Hash of the frozen vocabulary in use, if one was given."
@@ -93,6 +95,8 @@ def tokens(
     with stage_output(out, stage="tokens", config=config, inputs=inputs) as run:
         fitted = frozen or fit_vocabulary(shards, parents, config, workers)
         _tokenise_all(shards, fitted, parents, run, workers, freeze=frozen is None)
+    if not run.counts["num_subjects_with_sex"]:
+        say("tokens: no subject has a sex; expected codes without a time such as Gender//F, SEX//MALE")
     say(f"tokens: {run.counts['num_tokens']:,} tokens of {run.counts['num_subjects']:,} subjects in {out}")
 
 
@@ -104,8 +108,22 @@ def read_parents(meds: Path) -> dict[str, list[str]]:
     codes = read_parquet(path)
     if "parent_codes" not in codes.columns:
         return {}
-    known = codes.filter(pl.col("parent_codes").list.len() > 0)
-    return dict(zip(known["code"].to_list(), known["parent_codes"].to_list(), strict=True))
+    try:
+        known = codes.with_columns(pl.col("parent_codes").cast(pl.List(pl.String)))
+    except pl.exceptions.PolarsError:
+        found = str(codes.schema["parent_codes"])
+        raise DataError("wrong type of parent_codes", where=path, found=found, expected="lists") from None
+    known = known.filter(pl.col("parent_codes").list.len() > 0).sort("code")
+    spelled = {_one_slash(code): code for code in codes["code"].sort(descending=True).to_list()}
+    return {
+        code: [spelled.get(_one_slash(parent), parent) for parent in parents if parent is not None]
+        for code, parents in known.select("code", "parent_codes").rows()
+    }
+
+
+def _one_slash(code: str) -> str:
+    """A code as those spell it who write one slash for two."""
+    return code.replace("//", "/")
 
 
 def fit_vocabulary(
@@ -126,8 +144,8 @@ def fit_vocabulary(
     rolled = roll_up(pairs, parents, config.min_subjects)
     edges = {code: inner for code, inner in edges.items() if code not in rolled}
     common = [code for code in pairs["code"].unique().to_list() if code not in rolled]
-    kinds = {kind_of(code) for code in pairs["code"].unique().to_list()}
-    codes = assemble_codes([*common, *rolled.values()], edges, kinds)
+    unknown = {unknown_of(code) for code in pairs["code"].unique().to_list()}
+    codes = assemble_codes([*common, *rolled.values()], edges, unknown)
     return Vocabulary(
         codes=tuple(codes),
         edges=edges,

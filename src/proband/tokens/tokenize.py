@@ -7,17 +7,20 @@ stay, as history that is never scored. Entry and exit themselves never become to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from proband.core.errors import DataError
+from proband.core.sex import SEX_PATTERN, female_of
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY
 from proband.ehr.cohort import follow_up
 from proband.ehr.meds import BIRTH, ENTRY, EXIT
 from proband.tokens.values import bin_codes
-from proband.tokens.vocabulary import BIRTH_TOKEN, UNKNOWN, Vocabulary, kind_of, parent_of
+from proband.tokens.vocabulary import BIRTH_TOKEN, UNKNOWN, Vocabulary, parent_of, unknown_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def dated_events(events: pl.DataFrame, span: pl.DataFrame) -> pl.DataFrame:
     Returns:
         subject_id, minutes, code, numeric_value; only subjects in ``span``.
     """
+    _refuse_ages_beyond_counting(events, span)
     age = (pl.col("time") - pl.col("birth_time")).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
     return (
         events.filter(pl.col("time").is_not_null() & ~pl.col("code").is_in([BIRTH, ENTRY, EXIT]))
@@ -56,10 +60,35 @@ def dated_events(events: pl.DataFrame, span: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _refuse_ages_beyond_counting(events: pl.DataFrame, span: pl.DataFrame) -> None:
+    """Refuse a subject with a date so far from birth that minutes of age leave their 32 bits.
+
+    Raises:
+        DataError: Names the first such subject.
+    """
+    elapsed = pl.col("time").to_physical().cast(pl.Float64) - pl.col("birth_time").to_physical()
+    beyond = elapsed.abs() / MICROSECONDS_PER_MINUTE >= np.iinfo(np.int32).max
+    births = span.select("subject_id", "birth_time")
+    wrong = events.select("subject_id", "time", "code").join(births, on="subject_id").filter(beyond)
+    if wrong.height:
+        first = wrong.select("subject_id", "code").row(0, named=True)
+        raise DataError(
+            "a date thousands of years from birth",
+            where=f"the events of subject {first['subject_id']}",
+            found=f"{wrong.height} rows, first {first['code']} at {wrong['time'].cast(pl.String)[0]}",
+            expected="dates of one life",
+            remedy="run proband ehr on the folder, which leaves such rows out",
+        )
+
+
 def is_static(prefixes: Iterable[str]) -> pl.Expr:
-    """Rows without a time whose code starts with one of ``prefixes``."""
-    starts = pl.any_horizontal([pl.col("code").str.starts_with(prefix) for prefix in prefixes])
-    return pl.col("time").is_null() & starts
+    """Rows without a time whose code starts with one of ``prefixes``, in any case, or says a sex.
+
+    A prefix that ends in slashes is met by one slash or two.
+    """
+    spelled = [re.escape(prefix.rstrip("/")) + ("/" if prefix.endswith("/") else "") for prefix in prefixes]
+    named = pl.col("code").str.contains(f"(?i)^(?:{'|'.join([*spelled, SEX_PATTERN])})")
+    return pl.col("time").is_null() & named
 
 
 def whole_days(minutes: pl.Series) -> bool:
@@ -87,7 +116,7 @@ def _resolve(code: str, vocabulary: Vocabulary, parents: Mapping[str, Sequence[s
         if known is not None:
             return known
         candidate = parent_of(candidate, parents)
-    return vocabulary.index.get(f"{kind_of(code)}//{UNKNOWN}", vocabulary.index[UNKNOWN])
+    return vocabulary.index.get(unknown_of(code), vocabulary.index[UNKNOWN])
 
 
 def tokenize_events(
@@ -112,6 +141,9 @@ def tokenize_events(
     rows = pl.concat([births, clinical.drop("code")]).sort("subject_id", "minutes", "token")
     statics = _static_rows(events, vocabulary, span)
     counts = _counts(events, dated, clinical, vocabulary, span)
+    sexes = [index for index, code in enumerate(vocabulary.statics, 1) if female_of(code) is not None]
+    sexed = statics.filter(pl.col("static").is_in(sexes))
+    counts["num_subjects_with_sex"] = sexed["subject_id"].n_unique()
     return TokenRows(rows, _subject_rows(span), statics, counts)
 
 
@@ -132,8 +164,14 @@ def _subject_rows(span: pl.DataFrame) -> pl.DataFrame:
 
 
 def _static_rows(events: pl.DataFrame, vocabulary: Vocabulary, span: pl.DataFrame) -> pl.DataFrame:
+    """Statics of the vocabulary; a sex that it spells in another way is that of the same sex."""
     known = {code: index + 1 for index, code in enumerate(vocabulary.statics)}
-    statics = events.filter(pl.col("time").is_null() & pl.col("code").is_in(list(known)))
+    by_sex = {female_of(code): index for code, index in reversed(known.items())}
+    undated = events.filter(pl.col("time").is_null())
+    for code in undated["code"].unique().to_list():
+        if (sex := female_of(code)) is not None and sex in by_sex:
+            known.setdefault(code, by_sex[sex])
+    statics = undated.filter(pl.col("code").is_in(list(known)))
     return (
         statics.join(span.select("subject_id"), on="subject_id")
         .select("subject_id", pl.col("code").replace_strict(known, return_dtype=pl.Int32).alias("static"))

@@ -29,7 +29,10 @@ BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
 UNKNOWN = "UNKNOWN"
 FORMAT_VERSION = 2
 _BIN_SUFFIX = re.compile(r"//Q\d+$")
-_HIERARCHICAL = re.compile(r"^(ICD|ATC)", re.IGNORECASE)
+_KIND = re.compile(r"([^/]+)/{1,2}[^/]")
+_HIERARCHICAL = re.compile(
+    r"(?P<head>(?:.+/)?(?:ICD|ATC)[^/]*/{1,2}(?:\d+/{1,2})?)(?P<tail>[^/]+)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -164,29 +167,46 @@ class Vocabulary:
 
 
 def kind_of(code: str) -> str:
-    """The part of a code before the first ``//``.
+    """The vocabulary of a code: what stands before the first slash or two; without any the code itself.
 
-    >>> kind_of("LOINC//4548-4//Q3"), kind_of("MEDS_DEATH")
-    ('LOINC', 'MEDS_DEATH')
+    >>> kind_of("LOINC//4548-4//Q3"), kind_of("SNOMED/123"), kind_of("MEDS_DEATH")
+    ('LOINC', 'SNOMED', 'MEDS_DEATH')
     """
-    return code.split("//", 1)[0]
+    found = _KIND.match(code)
+    return found[1] if found else code
+
+
+def unknown_of(code: str) -> str:
+    """The unknown token of a code's vocabulary; of codes without one it is the general unknown token.
+
+    >>> unknown_of("SNOMED/123"), unknown_of("SNOMED//123"), unknown_of("fever")
+    ('SNOMED//UNKNOWN', 'SNOMED//UNKNOWN', 'UNKNOWN')
+    """
+    kind = kind_of(code)
+    return UNKNOWN if kind == code else f"{kind}//{UNKNOWN}"
+
+
+def is_unknown(code: str) -> bool:
+    """Whether a code is an unknown token."""
+    return code == UNKNOWN or code.endswith(f"//{UNKNOWN}")
 
 
 def parent_of(code: str, parents: Mapping[str, Sequence[str]]) -> str | None:
     """The code a rare ``code`` rolls up to, or None.
 
-    The first of its ``parent_codes``; without any, an ICD or ATC code loses its last character (and a dot).
+    The first of its ``parent_codes``; without any, an ICD or ATC code loses its last character (and a dot),
+    whether slashes stand one by one or in pairs and whatever stands before the vocabulary.
 
-    >>> parent_of("ICD10CM//E11.65", {}), parent_of("SNOMED//1", {"SNOMED//1": ["SNOMED//2"]})
-    ('ICD10CM//E11.6', 'SNOMED//2')
-    >>> parent_of("ICD10CM//E11", {}), parent_of("LOINC//1", {})
-    ('ICD10CM//E1', None)
+    >>> parent_of("ICD10CM/E11.65", {}), parent_of("SNOMED//1", {"SNOMED//1": ["SNOMED//2"]})
+    ('ICD10CM/E11.6', 'SNOMED//2')
+    >>> parent_of("DIAGNOSIS//ICD//10//E119", {}), parent_of("LOINC//1", {})
+    ('DIAGNOSIS//ICD//10//E11', None)
     """
     if parents.get(code):
         return parents[code][0]
-    kind, _, tail = code.partition("//")
-    if _HIERARCHICAL.match(kind) and len(tail) > 1:
-        return f"{kind}//{tail[:-1].rstrip('.')}"
+    found = _HIERARCHICAL.fullmatch(code)
+    if found and len(found["tail"]) > 1:
+        return found["head"] + found["tail"][:-1].rstrip(".")
     return None
 
 
@@ -220,29 +240,28 @@ def roll_up(
     for depth in range(max(depths.values(), default=0), -1, -1):
         counts = current.unique().group_by("code").len().filter(pl.col("len") < min_subjects)
         step = {}
-        for code in counts["code"].to_list():
-            if code == DEATH_CODE or code.endswith(f"//{UNKNOWN}") or depths[code] != depth:
+        for code in counts["code"].sort().to_list():
+            if code == DEATH_CODE or is_unknown(code) or depths[code] != depth:
                 continue
             parent = parent_of(code, parents)
             if parent is None or depths.setdefault(parent, _depth(parent, parents)) != depth - 1:
-                parent = f"{kind_of(code)}//{UNKNOWN}"
+                parent = unknown_of(code)
             step[code] = parent
         rolled = {code: step.get(target, target) for code, target in rolled.items()} | step
         current = current.with_columns(pl.col("code").replace(step))
-    return rolled
+    return dict(sorted(rolled.items()))
 
 
 def assemble_codes(
-    plain: Iterable[str], edges: Mapping[str, Sequence[float]], kinds: Iterable[str]
+    plain: Iterable[str], edges: Mapping[str, Sequence[float]], unknown: Iterable[str]
 ) -> list[str]:
     """All token codes in their fixed order.
 
     Args:
         plain: Codes that occur without a usable value.
         edges: Codes with value bins and their inner edges.
-        kinds: Kinds that get an unknown token (all kinds seen).
+        unknown: Unknown tokens of all vocabularies seen.
     """
     binned = [f"{code}//Q{k}" for code, inner in edges.items() for k in range(1, len(inner) + 2)]
-    unknown = [f"{kind}//{UNKNOWN}" for kind in kinds] + [UNKNOWN]
-    body = (set(plain) | set(binned) | set(unknown)) - {PADDING_CODE, BIRTH_CODE, DEATH_CODE}
+    body = (set(plain) | set(binned) | set(unknown) | {UNKNOWN}) - {PADDING_CODE, BIRTH_CODE, DEATH_CODE}
     return [PADDING_CODE, BIRTH_CODE, *sorted(body), DEATH_CODE]

@@ -189,3 +189,18 @@ def test_observed_share_of_the_person_time_within_a_horizon() -> None:
     assert person_time(frame, wanted, 2) == pytest.approx((1, 11))
     nobody = person_time(frame, task({"years_after_entry": 20}), 10)
     assert all(value != value for value in nobody)
+
+
+@pytest.mark.parametrize(("died", "counts"), [(day(2008, 1, 31), True), (day(2008, 2, 1), False)])
+def test_a_death_long_after_the_last_end_of_observation_is_no_event(
+    events: Callable, died: datetime, counts: bool
+) -> None:
+    row = only(
+        follow_up(events((1, BORN, BIRTH), (1, day(2000), ENTRY), (1, day(2008), EXIT), (1, died, DEATH)))
+    )
+    assert (row["exit_time"], row["death_time"]) == ((died, died) if counts else (day(2008), None))
+
+
+def test_who_comes_after_the_end_of_follow_up_has_none(events: Callable) -> None:
+    row = only(follow_up(events((1, BORN, BIRTH), (1, day(2009), "A"), (1, day(2008), EXIT))))
+    assert row["entry_time"] == row["exit_time"] == day(2008)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proband.core.errors import ConfigError
 from proband.core.schema import LABELS
-from proband.ehr.cohort import follow_up
+from proband.ehr.cohort import DEATH_GRACE_DAYS, follow_up
 from proband.ehr.labels import label_events, labels
 from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT
 from proband.ehr.outcomes import Task
@@ -150,6 +150,8 @@ def test_against_a_plain_reading_of_the_rules(onset: int | None, death: int | No
     spans = follow_up(frame).with_columns(pl.lit("train").alias("split"))
     found = label_events(frame, spans, task(gap_days=gap_days), {"x": [["X"]]})
 
+    if death is not None and death > end + DEATH_GRACE_DAYS * 1440:
+        death = None  # beyond the record nobody is followed
     exit_at = end if death is None else death
     at_risk = exit_at > 0 and (onset is None or onset > gap_days * 1440)
     assert found.height == at_risk

@@ -57,7 +57,6 @@ def test_a_shard_is_read_in_declared_types(tmp_path: Path) -> None:
         ({"subject_id": pl.Float64}, "wrong type of subject_id"),
         ({"time": pl.String}, "wrong type of time"),
         ({"time": pl.Date}, "wrong type of time"),
-        ({"time": pl.Datetime("us", "UTC")}, "wrong type of time"),
         ({"numeric_value": pl.String}, "wrong type of numeric_value"),
         ({"code": pl.Int64}, "wrong type of code"),
     ],
@@ -158,3 +157,12 @@ def test_codes_from_the_shards_or_the_metadata(events: Callable, meds: Callable)
     (folder / "metadata").mkdir()
     pl.DataFrame({"code": ["Z", "A"]}).write_parquet(folder / "metadata" / "codes.parquet")
     assert read_codes(folder) == ["A", "Z"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_time_in_a_zone_becomes_utc(zone: str) -> None:
+    utc = pl.Series("time", [datetime(2012, 7, 1, 4, 30), None]).dt.cast_time_unit("ns")
+    zoned = utc.dt.replace_time_zone("UTC")
+    zoned = zoned.dt.convert_time_zone(zone)
+    frame = pl.DataFrame({"subject_id": [1, 1], "time": zoned, "code": ["A", "A"]})
+    assert conform(frame, "here")["time"].to_list() == utc.to_list()

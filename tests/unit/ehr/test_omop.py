@@ -175,9 +175,10 @@ def test_what_is_left_out_is_counted(tables: Tables, convert: Callable, new_cond
     )
     events, counts, out = convert(tables)
     left_out = json.loads((out / "manifest.json").read_text())["notes"]["left_out"]
-    assert left_out["condition_occurrence"] == {"num_unknown_person": 3, "num_no_date": 1}
-    assert left_out["death"] == {"num_unknown_person": 1, "num_no_date": 0}
-    assert left_out["observation_period"] == {"num_unknown_person": 0, "num_no_date": 1}
+    reasons = ("num_rows", "num_unknown_person", "num_no_date", "num_events")
+    assert [left_out["condition_occurrence"][name] for name in reasons] == [6, 3, 1, 2]
+    assert [left_out["death"][name] for name in reasons] == [2, 1, 0, 1]
+    assert [left_out["observation_period"][name] for name in reasons] == [3, 0, 1, 5]
     assert (counts["num_unknown_person"], counts["num_no_date"]) == (4, 2)
     assert events.height == len(EXPECTED) + 1
     assert counts["num_condition_occurrence"] == 6
@@ -287,26 +288,174 @@ def test_a_concept_twice(tables: Tables, convert: Callable) -> None:
         convert(tables)
 
 
+def as_text(rows: list[dict]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [{name: None if cell is None else str(cell) for name, cell in row.items()} for row in rows]
+    )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
 @pytest.mark.parametrize(
-    ("table", "column", "value", "message"),
+    ("table", "column", "value"),
     [
-        ("condition_occurrence", "condition_start_date", "soon", "unreadable OMOP source"),
-        ("measurement", "value_as_number", "high", "unreadable OMOP source"),
-        ("visit_occurrence", "person_id", "p1", "unreadable OMOP source"),
-        ("person", "month_of_birth", 13, "unreadable OMOP source"),
+        ("condition_occurrence", "condition_start_date", "3/5/2012"),
+        ("condition_occurrence", "condition_start_datetime", "5.3.2012 10:30"),
+        ("visit_occurrence", "visit_start_date", "2012-3-5"),
+        ("measurement", "measurement_concept_id", "3004410.5"),
+        ("person", "person_id", "p1"),
+        ("person", "year_of_birth", "1950/1951"),
     ],
 )
-def test_values_of_another_kind(
-    tables: Tables, convert: Callable, table: str, column: str, value: Any, message: str
+def test_another_form_is_refused_by_table_column_and_value(
+    tables: Tables, convert: Callable, kind: str, table: str, column: str, value: str
 ) -> None:
     tables[table][-1][column] = value
-    frame = pl.DataFrame(
-        [{name: None if cell is None else str(cell) for name, cell in row.items()} for row in tables[table]]
-    )
-    tables[table] = frame
-    with pytest.raises(DataError, match=message) as caught:
-        convert(tables, "csv")
+    tables[table] = as_text(tables[table])
+    with pytest.raises(DataError, match=f"unreadable {column}; in table {table}; found '{value}'") as caught:
+        convert(tables, kind)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
+def test_what_is_wrong_with_one_row_leaves_the_others(tables: Tables, convert: Callable, kind: str) -> None:
+    tables["measurement"][0]["value_as_number"] = ">200"
+    tables["condition_occurrence"] += [
+        tables["condition_occurrence"][1] | {"condition_start_date": "2010-02-30"}
+    ]
+    tables["visit_occurrence"] += [tables["visit_occurrence"][0] | {"person_id": "p1"}]
+    tables["person"][0] |= {"birth_datetime": None, "month_of_birth": 0}
+    tables["person"][1] |= {"month_of_birth": 2, "day_of_birth": 30}
+    names = ("measurement", "condition_occurrence", "visit_occurrence", "person")
+    events, counts, out = convert(tables | {name: as_text(tables[name]) for name in names}, kind)
+    births = events.filter(code="MEDS_BIRTH")["time"].to_list()
+    assert births == [datetime(1950, 1, 1), datetime(1960, 2, 1)]
+    odd = {
+        "num_unreadable_value": 1,
+        "num_impossible_date": 1,
+        "num_unknown_person": 1,
+        "num_impossible_birth": 2,
+    }
+    assert {name: counts[name] for name in odd} == odd
+    assert events.height == counts["num_events"] == len(EXPECTED)
+    assert "value_as_number '>200'" in str(json.loads((out / "manifest.json").read_text())["notes"])
+
+
+TIMES = [
+    ("2012-03-05", datetime(2012, 3, 5)),
+    ("20120305", datetime(2012, 3, 5)),
+    (' "2012-03-05" ', datetime(2012, 3, 5)),
+    ("2012-03-05T23:30:00-05:00", datetime(2012, 3, 6, 4, 30)),
+    ("2012-03-05 23:30:00.123456789+0530", datetime(2012, 3, 5, 18, 0, 0, 123456)),
+    ("2012-03-05 23:30:00 UTC", datetime(2012, 3, 5, 23, 30)),
+    ("20120305T233000Z", datetime(2012, 3, 5, 23, 30)),
+    ("2012-03-05T23:30", datetime(2012, 3, 5, 23, 30)),
+    ("1912-03-05 00:30+01", datetime(1912, 3, 4, 23, 30)),
+]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
+def test_iso_8601_is_read_the_same_from_every_source(
+    tables: Tables, convert: Callable, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    rows = [{"person_id": 1, "procedure_concept_id": 4000, "procedure_datetime": text} for text, _ in TIMES]
+    tables["person"][0]["birth_datetime"] = datetime(1900, 1, 1)
+    events, _, _ = convert(tables | {"procedure_occurrence": pl.DataFrame(rows)}, kind)
+    found = events.filter(code="SNOMED//86273004")["time"].to_list()
+    assert found == sorted(time for _, time in TIMES)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_whole_numbers_may_be_written_as_others_are(tables: Tables, convert: Callable, kind: str) -> None:
+    tables["condition_occurrence"] = pl.DataFrame(
+        {
+            "person_id": ["1.0", "1e0", "2", "9007199254740993"],
+            "condition_concept_id": ["201826.0", "2.01826e5", "0", ""],
+            "condition_start_date": ["2001-01-01"] * 4,
+            "condition_source_value": ["a", "b", "c", "d"],
+        }
+    )
+    tables["person"].append(tables["person"][1] | {"person_id": 9007199254740993})
+    events, _, _ = convert(tables, kind)
+    found = events.filter(pl.col("time") == datetime(2001, 1, 1)).filter(
+        ~pl.col("code").str.contains("SNOMED//[78]")
+    )
+    assert found.select("subject_id", "code").rows() == [
+        (1, "SNOMED//44054006"),
+        (1, "SNOMED//44054006"),
+        (2, "CONDITION//c"),
+        (9007199254740993, "CONDITION//d"),
+    ]
+
+
+@pytest.mark.parametrize(("table", "column"), [("person", "birth_datetime"), ("death", "death_datetime")])
+def test_a_column_of_the_null_type_is_an_absent_one(
+    tables: Tables, convert: Callable, table: str, column: str
+) -> None:
+    if table == "person":
+        tables["person"][0] |= {"birth_datetime": None, "month_of_birth": 6, "day_of_birth": 15}
+    frame = pl.DataFrame(tables[table]).with_columns(pl.lit(None).alias(column))
+    assert frame.schema[column] == pl.Null
+    events = convert(tables | {table: frame})[0]
+    assert events.height == len(EXPECTED)
+
+
+def test_ends_of_visits_are_discharges(tables: Tables, convert: Callable) -> None:
+    def visit(concept: int, start: date, end: date | None) -> dict:
+        return {"person_id": 1, "visit_concept_id": concept, "visit_start_date": start, "visit_end_date": end}
+
+    first, last = date(2005, 3, 1), date(2005, 3, 9)
+    visits = [
+        (9201, first, last),
+        (9201, last, last),
+        (9202, last, last),
+        (9202, first, None),
+        (9203, last, first),
+    ]
+    tables["visit_occurrence"] = [visit(*one) for one in visits]
+    events, counts, _ = convert(tables)
+    ends = events.filter(pl.col("code").str.starts_with("DISCHARGE//")).select("time", "code").rows()
+    assert ends == [(datetime(2005, 3, 9), "DISCHARGE//OMOP//9201")] * 2
+    assert counts["num_discharges"] == 2
+
+
+def test_tables_that_repeat_others_are_read_where_asked(tables: Tables, convert: Callable) -> None:
+    tables["drug_era"] = [
+        {"person_id": 1, "drug_concept_id": 1503297, "drug_era_start_date": date(2005, 3, 2)},
+    ]
+    assert convert(tables)[0].height == len(EXPECTED)
+    events, _, _ = convert(tables, more_tables=["drug_era"])
+    assert codes_of(events, 1, 2005).count("DRUG_ERA//RxNorm//6809") == 1
+    with pytest.raises(DataError, match="missing table visit_detail"):
+        convert(tables, more_tables=["visit_detail"])
+
+
+def test_rows_in_are_events_out_and_rows_left_out(
+    tables: Tables, convert: Callable, new_condition: Callable
+) -> None:
+    tables["condition_occurrence"] += [
+        new_condition(1, 201826, date(2001, 1, day) if day else None) for day in range(3)
+    ]
+    tables["condition_occurrence"] += [
+        new_condition(7, 0, date(2001, 1, 1)),
+        new_condition(1, 0, date(1700, 1, 1)),
+    ]
+    tables["death"] += tables["death"] * 2
+    tables["person"].append(
+        tables["person"][0] | {"person_id": 3, "year_of_birth": None, "birth_datetime": None}
+    )
+    _, counts, out = convert(tables)
+    notes = json.loads((out / "manifest.json").read_text())["notes"]
+    made = sum(table["num_events"] for table in notes["left_out"].values())
+    assert counts["num_events_in"] == made + counts["num_discharges"] + counts["num_person_events"]
+    left = ("num_impossible_date", "num_repeated_death", "num_events_no_birth", "num_repeated_birth")
+    assert [counts[name] for name in left] == [1, 2, 1, 0]
+    assert counts["num_events"] == counts["num_events_in"] - sum(counts[name] for name in left)
+    for name, table in notes["left_out"].items():
+        times = 2 if name == "observation_period" else 1
+        reasons = ("num_unknown_person", "num_no_date", "num_impossible_date")
+        assert table["num_events"] == times * table["num_rows"] - sum(table[reason] for reason in reasons)
+    assert notes["first_left_out"]["num_no_date"] == "table condition_occurrence, person_id 1"
 
 
 def test_a_date_that_is_a_number(tables: Tables, convert: Callable) -> None:
@@ -335,3 +484,25 @@ def test_the_expression_is_not_tied_to_one_database(
     parts = conversion.convert(unbound)
     sql = str(ibis.to_sql(conversion.events(parts, unbound["person"]), dialect=dialect))
     assert sql.upper().count("UNION ALL") == len(parts) - 1
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("1,201826", "Expected Number of Columns: 3 Found: 2"),
+        ("1,201826,2001-01-01,9", "Expected Number of Columns: 3 Found: 4"),
+        ('1,201826,"2001-01-01', "unterminated quote"),
+    ],
+)
+def test_a_broken_line_of_a_file_is_named(
+    tables: Tables, omop: Callable, tmp_path: Path, row: str, complaint: str
+) -> None:
+    source = omop(tables, "csv")
+    good = "1,201826,2001-01-01\n" * 3
+    path = source / "condition_occurrence.csv"
+    path.write_text(f"person_id,condition_concept_id,condition_start_date\n{good}{row}\n{good}")
+    with pytest.raises(DataError, match=r"unreadable OMOP source; in .*condition_occurrence\.csv") as caught:
+        ehr(source, tmp_path / "out", workers=1)
+    assert "Line: 5" in str(caught.value)
+    assert complaint in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -216,3 +216,47 @@ def test_a_rare_outcome_may_be_absent_and_is_said(capsys: pytest.CaptureFixture[
     )
     require_known(task, ["A//1"])
     assert "no event has a code of outcome rare" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        (
+            {"prefixes": ["ICD10CM//E11", "ICD10CM//E13*"]},
+            r"first ICD10CM//E13\*; .*prefixes: \[ICD10CM//E13\]",
+        ),
+        ({"prefixes": ["ICD10CM//E11", "ICD10//E13"]}, "first ICD10//E13; remedy: did you mean ICD10CM//E1"),
+        ({"codes": ["ICD10CM//E11.9"], "regex": "^icd"}, r"first \^icd; remedy: .*may_be_absent"),
+        (
+            {"codes": ["ICD10CM//E1.9"], "prefixes": ["ICD10CM//E11"]},
+            "first ICD10CM//E1.9; remedy: did you mean",
+        ),
+    ],
+)
+def test_every_line_of_an_outcome_must_select_something(line: dict, named: str) -> None:
+    task = Task(outcomes={"x": line}, prediction={"age_years": 50}, horizons_years=[1])
+    with pytest.raises(
+        ConfigError, match=f"unknown codes of outcome x; .*found 1 that no event has, {named}"
+    ):
+        require_known(task, ["ICD10CM//E11.9", "ICD10CM//E13.9", "LOINC//1"])
+
+
+def test_a_line_that_may_be_absent_is_said(capsys: pytest.CaptureFixture) -> None:
+    line = {"prefixes": ["A//", "B//"], "may_be_absent": True}
+    require_known(Task(outcomes={"x": line}, prediction={"age_years": 50}, horizons_years=[1]), ["A//1"])
+    assert "outcome x names 1 lines that no event has, first B//" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("regex", "complaint"), [("(?=a)", "look-around"), (r"(a)\1", "backreferences"), ("(", "unclosed group")]
+)
+def test_a_regex_that_no_linear_time_engine_runs_is_refused(
+    tmp_path: Path, regex: str, complaint: str
+) -> None:
+    path = tmp_path / "task.yaml"
+    path.write_text(
+        f"outcomes: {{x: {{regex: '{regex}'}}}}\nprediction: {{age_years: 50}}\nhorizons_years: 1"
+    )
+    with pytest.raises(ConfigError, match=f"bad regex .*{complaint}") as caught:
+        load_task(path)
+    assert "\n" not in str(caught.value)

@@ -66,3 +66,15 @@ def test_missing_other_kinds_and_no_text(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_bytes(b"outcome,code\n\xff,\xfe\n")
     with pytest.raises(ConfigError, match="unreadable panel of outcomes"):
         read_panel(tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_blanks_and_empty_lines_change_nothing(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"panel{suffix}"
+    text = 'outcome , code, prefix\r\n "a", "X//1",\r\n\r\nb,, Y// \r\n,,\r\n\r\n'
+    path.write_text(text if suffix == ".csv" else text.replace(",", "\t"), newline="")
+    found = read_panel(path)
+    assert {name: (one["codes"], one["prefixes"]) for name, one in found.items()} == {
+        "a": (["X//1"], []),
+        "b": ([], ["Y//"]),
+    }

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import meds as meds_standard
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from proband.core.errors import ConfigError, DataError
 from proband.ehr import ehr
-from proband.ehr.meds import BIRTH, DEATH
+from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT
 
 BORN = datetime(1950, 1, 1)
 T = datetime(2000, 1, 1)
@@ -203,10 +203,72 @@ def test_empty_shards(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> Non
 
 
 def test_far_times(events: Callable, meds: Callable, read_out: Callable, tmp_path: Path) -> None:
-    times = [datetime(1700, 1, 1), datetime(1969, 12, 31, 23), datetime(2300, 1, 1)]
+    times = [datetime(1801, 1, 1), datetime(1969, 12, 31, 23), datetime(2209, 1, 1)]
     rows = [(1, time, code) for time, code in zip(times, (BIRTH, "A", DEATH), strict=True)]
-    out = convert(meds({"0": events(*rows)}), tmp_path / "out")
-    assert read_out(out)["time"].to_list() == times
+    source = meds({"0": events(*rows)})
+    assert read_out(convert(source, tmp_path / "out"))["time"].to_list() == times[:2]
+    assert read_out(convert(source, tmp_path / "late", latest_year=2210))["time"].to_list() == times
+
+
+def followed(events: Callable, *ends: datetime) -> pl.DataFrame:
+    """A subject for each end of a period; records half a year apart, the last of anybody of June 2018."""
+    half_years = [datetime(year, month, 1) for year in range(2000, 2018) for month in (1, 7)]
+    rows = [
+        [(i, BORN, BIRTH), *((i, time, "A") for time in half_years), (i, T, ENTRY), (i, end, EXIT)]
+        for i, end in enumerate(ends, start=1)
+    ]
+    return events(*(row for one in rows for row in one), (9, BORN, BIRTH), (9, datetime(2018, 6, 5, 10), "A"))
+
+
+def test_ends_that_no_record_supports_are_cut_and_said(
+    events: Callable, meds: Callable, read_out: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    near, far = datetime(2019, 5, 31, 23, 59, 59), datetime(2099, 12, 31, 23, 59, 59)
+    source = meds({"0": followed(events, near, far, datetime(9999, 12, 31))})
+    out = convert(source, tmp_path / "out", sort=True)
+    ends = read_out(out).filter(code=EXIT)["time"].to_list()
+    assert ends == [near, *[datetime(2018, 6, 5, 23, 59, 59)] * 2]
+    assert counts(out)["num_ends_cut"] == 2
+    assert (
+        "2 observation periods beyond the last record of anybody, in 2018-06, by more than"
+        in capsys.readouterr().err
+    )
+    assert json.loads((out / "manifest.json").read_text())["notes"]["follow_up_cut_at"] == "2018-06-05"
+
+
+def test_a_sparse_source_is_believed_longer_and_it_is_said(
+    events: Callable, meds: Callable, read_out: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    records = [(1, datetime(year, 1, 1), "A") for year in (1960, 2004, 2006)]
+    end = datetime(2010, 1, 1)
+    out = convert(meds({"0": events((1, BORN, BIRTH), *records, (1, end, EXIT))}), tmp_path / "out")
+    assert read_out(out)["time"].max() == end
+    assert "by up to 4.0 years; kept, as the source is sparse" in capsys.readouterr().err
+
+
+def test_the_end_of_follow_up_may_be_given(
+    events: Callable, meds: Callable, read_out: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    early = datetime(2010, 5, 31)
+    source = meds({"0": followed(events, early, datetime(2099, 12, 31))})
+    out = convert(source, tmp_path / "out", sort=True, follow_up_end=date(2016, 12, 31))
+    given = datetime(2016, 12, 31, 23, 59, 59)
+    found = read_out(out).filter(code=EXIT).select("subject_id", "time").rows()
+    assert found == [(1, early), (2, given), (9, given)]
+    assert (counts(out)["num_ends_cut"], counts(out)["num_ends_added"]) == (1, 1)
+    assert "follow-up to 2016-12-31: 1 later ends cut there, 1 subjects without" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said(
+    events: Callable, meds: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    convert(
+        meds({"0": events((1, BORN, BIRTH), (1, T, "A"), (1, T, DEATH), (1, T, DEATH))}), tmp_path / "out"
+    )
+    said = capsys.readouterr().err
+    assert "no subject has a sex" in said
+    assert "1 of 1 subjects have no observation period" in said
+    assert "1 rows left out: a further death of a subject" in said
 
 
 @pytest.mark.parametrize("splits", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1)])
@@ -251,3 +313,29 @@ def test_command_line(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> Non
     assert result.exit_code == 0, result.output
     assert counts(tmp_path / "out")["num_subjects_held_out"] == 0
     assert "Example: proband ehr" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_codes_of_several_units_are_named(
+    events: Callable, meds: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    units = ["mg/dL", " MG/DL ", "mmol/L", None, "", "%"]
+    codes = ["GLU", "GLU", "GLU", "GLU", "GLU", "A1C"]
+    rows = [(1, T, code, float(i)) for i, code in enumerate(codes)]
+    frame = events((1, BORN, BIRTH), *rows).with_columns(unit=pl.Series([None, *units]))
+    out = convert(meds({"0": frame}), tmp_path / "out", sort=True)
+    notes = json.loads((out / "manifest.json").read_text())["notes"]
+    assert notes["codes_of_several_units"] == {"GLU": {"mg/dl": 2, "mmol/l": 1}}
+    assert "1 codes have values in several units, first GLU (mg/dl, mmol/l)" in capsys.readouterr().err
+
+
+def test_metadata_that_are_empty_throughout_are_absent_ones(
+    many: pl.DataFrame, meds: Callable, tmp_path: Path
+) -> None:
+    source = meds({"0": many.with_columns(pl.lit(None).alias("unit"))})
+    (source / "metadata").mkdir()
+    codes = pl.DataFrame({"code": ["A//1"], "description": [None], "parent_codes": [None]})
+    assert codes.schema["parent_codes"] == pl.Null
+    codes.write_parquet(source / "metadata" / "codes.parquet")
+    found = pl.read_parquet(convert(source, tmp_path / "out") / "metadata" / "codes.parquet")
+    assert found.schema["parent_codes"] == pl.List(pl.String)
+    assert found["parent_codes"].null_count() == found.height

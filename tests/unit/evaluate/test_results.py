@@ -76,7 +76,13 @@ def test_missing_results(tmp_path):
 
 
 def test_names_of_the_baselines_are_reserved():
-    names = (age_sex.NAME, boosting.NAME, boosting.NAME_WITH_SCORES, pgs_logistic.NAME)
+    names = (
+        age_sex.NAME,
+        age_sex.NAME_WITHOUT_SEX,
+        boosting.NAME,
+        boosting.NAME_WITH_SCORES,
+        pgs_logistic.NAME,
+    )
     assert sorted(names) == sorted(BASELINES)
 
 
@@ -94,6 +100,8 @@ def test_models_not_above_age_and_sex_are_named_with_their_number_of_outcomes():
     assert below_age_sex(table, "at 5 years") == (
         "Not above age and sex in AUROC at 5 years: poor in 3 of 3 outcomes, tied in 1 of 3 outcomes."
     )
+    alone = aurocs(poor=(0.6, 0.7, 0.5), age=(0.7, 0.7, 0.6))
+    assert below_age_sex(alone, "at 5 years") == "Not above age in AUROC at 5 years: poor in 3 of 3 outcomes."
     baselines = aurocs(age_sex=(0.7, 0.7, 0.6), lightgbm=(0.5, 0.5, 0.5), good=(0.9, 0.8, 0.9))
     assert below_age_sex(baselines, "at 5 years") == ""
     assert below_age_sex(aurocs(poor=(0.1, 0.2, 0.3)), "at 5 years") == ""

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proband.core.errors import DataError
+from proband.core.sex import SEX_PREFIXES
 from proband.ehr.cohort import follow_up
-from proband.tokens.tokenize import dated_events, resolve_codes, tokenize_events, whole_days
+from proband.tokens.tokenize import dated_events, is_static, resolve_codes, tokenize_events, whole_days
 from proband.tokens.vocabulary import Vocabulary
 from small_world import DAY, ENTRY, EXIT, frame
 
@@ -124,6 +128,7 @@ def test_every_row_is_accounted_for() -> None:
         "num_subjects": 1,
         "num_subjects_without_birth": 1,
         "num_tokens": 4,
+        "num_subjects_with_sex": 1,
     }
     left_out = ("static_or_marker", "subject_without_birth", "outside_life_or_follow_up")
     kept = counts["num_tokens"] - counts["num_subjects"]  # birth tokens are made, not read
@@ -160,3 +165,39 @@ def test_dated_events_speak_of_subjects_in_the_span_alone() -> None:
         "code": ["A//1"],
         "numeric_value": [None],
     }
+
+
+def test_sex_of_another_spelling_is_the_sex_of_the_vocabulary() -> None:
+    born = datetime(1950, 1, 1)
+    events = pl.DataFrame(
+        [(1, None, "SEX/female"), (1, born, "MEDS_BIRTH"), (2, None, "SEX/x"), (2, born, "MEDS_BIRTH")],
+        schema={"subject_id": pl.Int64, "time": pl.Datetime("us"), "code": pl.String},
+        orient="row",
+    ).with_columns(numeric_value=pl.lit(None, pl.Float32))
+    codes = ("PADDING", "MEDS_BIRTH", "UNKNOWN", "MEDS_DEATH")
+    vocabulary = Vocabulary(codes, {}, {}, (False,) * 4, ("Gender//F", "Gender//M"), 1)
+    found = tokenize_events(events, vocabulary, {})
+    assert found.statics.rows() == [(1, 1)]
+    assert found.counts["num_subjects_with_sex"] == 1
+    names = ["Gender//F", "GENDER/m", "sex//X", "OMOP//8532", "OMOP//85321", "GENDERED//F"]
+    known = pl.DataFrame({"code": names, "time": [None] * len(names)})
+    assert known.filter(is_static(SEX_PREFIXES))["code"].to_list() == names[:4]
+
+
+@pytest.mark.parametrize("year", [-200_000, 1, 9999, 200_000])
+def test_a_date_beyond_counting_is_refused_with_its_subject(year: int) -> None:
+    microseconds = (year - 1970) * 31_556_952 * 10**6
+    frame = pl.DataFrame(
+        {
+            "subject_id": [7, 7],
+            "time": pl.Series([-(10**15), microseconds]).cast(pl.Datetime("us")),
+            "code": ["MEDS_BIRTH", "OBSERVATION_PERIOD//END" if year > 0 else "A"],
+            "numeric_value": pl.Series([None, None], dtype=pl.Float32),
+        }
+    )
+    vocabulary = Vocabulary(("PADDING", "MEDS_BIRTH", "UNKNOWN", "MEDS_DEATH"), {}, {}, (False,) * 4, (), 1)
+    if abs(year) < 4000:
+        assert tokenize_events(frame, vocabulary, {}).subjects.height == 1
+        return
+    with pytest.raises(DataError, match="thousands of years from birth; in the events of subject 7; found 1"):
+        tokenize_events(frame, vocabulary, {})

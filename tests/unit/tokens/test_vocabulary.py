@@ -87,7 +87,9 @@ def test_parents_by_prefix(code: str, parent: str | None) -> None:
 
 
 def test_token_order_is_fixed() -> None:
-    codes = assemble_codes(["Z//1", "A//1", "MEDS_DEATH", "LAB//1"], {"LAB//1": (4.5,)}, {"Z", "A"})
+    codes = assemble_codes(
+        ["Z//1", "A//1", "MEDS_DEATH", "LAB//1"], {"LAB//1": (4.5,)}, {"Z//UNKNOWN", "A//UNKNOWN"}
+    )
     assert codes == [
         "PADDING",
         "MEDS_BIRTH",
@@ -167,3 +169,35 @@ def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(plain | {"format_version": 99}))
     with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 2"):
         Vocabulary.load(path)
+
+
+def test_rare_codes_of_a_vocabulary_share_one_unknown_however_it_is_spelled() -> None:
+    codes = ["SNOMED/1", "SNOMED//2", "Visit/ER", "fever", "chills", "ICD10CM/E11.9", "ICD10CM/E11.65"]
+    people = pl.DataFrame({"subject_id": range(len(codes)), "code": codes})
+    rolled = roll_up(people, {}, 2)
+    assert list(rolled) == sorted([*codes, "ICD10CM/E11.6"])
+    assert rolled == {
+        "SNOMED/1": "SNOMED//UNKNOWN",
+        "SNOMED//2": "SNOMED//UNKNOWN",
+        "Visit/ER": "Visit//UNKNOWN",
+        "fever": "UNKNOWN",
+        "chills": "UNKNOWN",
+        "ICD10CM/E11.9": "ICD10CM/E11",
+        "ICD10CM/E11.65": "ICD10CM/E11",
+        "ICD10CM/E11.6": "ICD10CM/E11",
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "parent"),
+    [
+        ("ICD10CM/E11.9", "ICD10CM/E11"),
+        ("ATC//A10BA02", "ATC//A10BA0"),
+        ("DIAGNOSIS//ICD//9//25000", "DIAGNOSIS//ICD//9//2500"),
+        ("ICD10CM//E", None),
+        ("SNOMED/123", None),
+        ("LAB//50912//mg/dL", None),
+    ],
+)
+def test_parents_of_codes_of_other_pipelines(code: str, parent: str | None) -> None:
+    assert parent_of(code, {}) == parent

@@ -14,7 +14,7 @@ from proband.core.incidence import MONTHS, OLDEST, rates_by_age_and_sex, years_o
 from proband.core.progress import say
 from proband.evaluate.baselines.table import floats, risk_table
 
-NAME = "age_sex"
+NAME, NAME_WITHOUT_SEX = "age_sex", "age"
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,15 @@ def rates_of(rows: pl.DataFrame, gap_years: float = 0.0) -> AgeSexRates:
     return fit_rates(age, female, time, first["event"].to_numpy(), gap_years)
 
 
+def name_of(train: pl.DataFrame) -> str:
+    """``age_sex``, or ``age`` where no train subject's sex is known: it is named for what it reads."""
+    return NAME_WITHOUT_SEX if train["female"].null_count() == train.height else NAME
+
+
 def age_sex(
     train: pl.DataFrame, wanted: pl.DataFrame, horizons_years: Sequence[float], gap_years: float = 0.0
 ) -> pl.DataFrame:
-    """The baseline's RiskTable; by age alone, which it says, where no train subject's sex is known.
+    """The baseline's RiskTable; by age alone, named ``age``, where no train subject's sex is known.
 
     Args:
         train: Train labels with age_years and female, all outcomes; a subject's first prediction counts.
@@ -126,8 +131,11 @@ def age_sex(
     Returns:
         A frame of :data:`proband.core.schema.RISK`.
     """
-    if train["female"].null_count() == train.height:
-        say("evaluate: no sex is recorded in train, so the baseline of age and sex is of age alone")
+    name = name_of(train)
+    if name == NAME_WITHOUT_SEX:
+        say(
+            "evaluate: no sex is recorded in train, so the baseline of age and sex is of age alone, named age"
+        )
     parts = []
     for outcome in wanted["outcome"].unique(maintain_order=True):
         rates = rates_of(train.filter(outcome=outcome), gap_years)
@@ -135,5 +143,5 @@ def age_sex(
         age, female = floats(ask, "age_years"), floats(ask, "female")
         for horizon in horizons_years:
             risk = cumulative_incidence(rates, age, female, horizon, gap_years)
-            parts.append(risk_table(ask, NAME, horizon, risk))
+            parts.append(risk_table(ask, name, horizon, risk))
     return pl.concat(parts)

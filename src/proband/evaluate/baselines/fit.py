@@ -46,7 +46,7 @@ def fit_baselines(
     if train.is_empty():
         remedy = "pass --no-baselines or MEDS with a train split"
         raise DataError("no train subject for the baselines", where=meds, remedy=remedy)
-    yield age_sex.NAME, age_sex.age_sex(train, wanted, task.horizons_years, gap)
+    yield age_sex.name_of(train), age_sex.age_sex(train, wanted, task.horizons_years, gap)
     if tokens is None:
         say("evaluate: without --tokens the LightGBM baseline is not fitted")
     elif rows.filter(split="tuning").is_empty():

@@ -96,9 +96,11 @@ def label_rows(size, female):
 def test_age_alone_is_said_once_and_only_then(capsys):
     rows = label_rows(200, None)
     both = pl.concat([rows, rows.with_columns(pl.lit("flu").alias("outcome"))])
-    assert age_sex(both, both, [1.0, 5.0])["risk"].min() > 0
+    found = age_sex(both, both, [1.0, 5.0])
+    assert found["risk"].min() > 0
+    assert found["model"].unique().to_list() == ["age"]
     assert capsys.readouterr().err.splitlines() == [
-        "evaluate: no sex is recorded in train, so the baseline of age and sex is of age alone"
+        "evaluate: no sex is recorded in train, so the baseline of age and sex is of age alone, named age"
     ]
     age_sex(label_rows(200, 1.0), rows, [1.0])
     assert capsys.readouterr().err == ""

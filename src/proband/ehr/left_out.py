@@ -1,0 +1,49 @@
+"""What was left out of the events, and what they lack, said in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from proband.core.progress import say
+
+REASONS = {
+    "num_unknown_person": "rows left out: no such person",
+    "num_no_date": "rows left out: no date",
+    "num_impossible_date": "rows left out: a date in no calendar, before 1800 or too late (--latest-year)",
+    "num_unreadable_value": "values left out: no number",
+    "num_impossible_birth": "dates of birth mended: a year, month or day in no calendar",
+    "num_repeated_death": "rows left out: a further death of a subject",
+    "num_events_no_birth": "rows left out: subjects without a birth (--assume-birth)",
+    "num_before_birth": "rows left out: before the day of birth",
+}
+"""What is counted and said where it occurs."""
+
+
+def say_what_was_left_out(
+    counts: Mapping[str, int], examples: Mapping[str, str], followed_to: date | None
+) -> None:
+    """Say every reason that occurred, whether no subject has a sex, and whether most have no period.
+
+    Args:
+        counts: The stage's counts.
+        examples: Reason -> its first example, of which a line names the table and not the person.
+        followed_to: The end of follow-up that was asked for, if any.
+    """
+    for reason, meaning in REASONS.items():
+        if counts.get(reason):
+            where = f", first in {examples[reason].split(',')[0]}" if reason in examples else ""
+            say(f"ehr: {counts[reason]:,} {meaning}{where} ({reason}; see manifest.json)")
+    if not counts.get("num_subjects_with_sex"):
+        say("ehr: no subject has a sex; expected codes such as Gender//F, SEX//MALE or OMOP's 8507, 8532")
+    if followed_to is not None:
+        cut, added = counts.get("num_ends_cut", 0), counts.get("num_ends_added", 0)
+        said = f"{cut:,} later ends cut there, {added:,} subjects without one get it"
+        say(f"ehr: follow-up to {followed_to}: {said}")
+    lacking, subjects = counts["num_no_period"], counts["num_subjects"]
+    if followed_to is None and 2 * lacking > subjects:
+        say(
+            f"ehr: {lacking:,} of {subjects:,} subjects have no observation period: their follow-up ends "
+            "with their last event, which overstates risks; give the date up to which records are "
+            "complete as --follow-up-end DATE"
+        )

@@ -1,0 +1,102 @@
+"""CSV files as tables of text, read by rules and never by a guess from the first rows.
+
+The delimiter is what stands between the names of the header line. Quotes follow RFC 4180; in a file of tabs
+whose header has no quotes they are plain text, as OHDSI Athena writes it. Files are UTF-8.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proband.core.errors import DataError
+
+if TYPE_CHECKING:
+    import ibis
+
+_DELIMITERS = "\t,;|"
+_LONGEST_HEADER = 1_000_000
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is written.
+
+    Attributes:
+        columns: Names of the header in lower case, without quotes and blanks around them.
+        delimiter: Between values.
+        quote: Around values; empty where quotes are plain text.
+    """
+
+    columns: tuple[str, ...]
+    delimiter: str
+    quote: str
+
+
+def dialect_of(path: Path) -> Dialect:
+    """Read the header line of a CSV file, plain or gzipped.
+
+    Raises:
+        DataError: The file is unreadable, not UTF-8 or has no header, or a name is there twice.
+    """
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig") as file:
+            line = file.readline(_LONGEST_HEADER).rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise DataError("no text in UTF-8", where=path, remedy="export the table in UTF-8") from None
+    except (OSError, EOFError) as error:
+        remedy = "the file is truncated or locked: copy it again"
+        raise DataError("unreadable file", where=path, found=error, remedy=remedy) from None
+    if not line.strip():
+        raise DataError("no header", where=path, expected="a first line of column names")
+    delimiter = next((character for character in line if character in _DELIMITERS), ",")
+    quote = '"' if delimiter != "\t" or '"' in line else ""
+    try:
+        fields = next(csv.reader([line], delimiter=delimiter)) if quote else line.split(delimiter)
+    except csv.Error as error:
+        raise DataError("unreadable header", where=path, found=error) from None
+    columns = tuple(field.strip().strip('"').strip().lower() or f"_{i}" for i, field in enumerate(fields))
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        raise DataError(f"column {repeated[0]} is there twice", where=path, remedy="keep one")
+    return Dialect(columns, delimiter, quote)
+
+
+def read_text(connection: ibis.BaseBackend, name: str, paths: Sequence[Path]) -> ibis.Table:
+    """The parts of a table as one table of text columns.
+
+    Parts may differ in delimiter and in columns, which meet by name; what a part lacks is null in it.
+    """
+    import ibis
+
+    parts: dict[Dialect, list[str]] = {}
+    for path in paths:
+        parts.setdefault(dialect_of(path), []).append(str(path))
+    tables = [
+        connection.read_csv(
+            files,
+            table_name=f"{name}_{number}",
+            header=True,
+            auto_detect=False,
+            columns=dict.fromkeys(dialect.columns, "VARCHAR"),
+            delim=dialect.delimiter,
+            quote=dialect.quote,
+            escape=dialect.quote,
+            strict_mode=True,
+        )
+        for number, (dialect, files) in enumerate(parts.items())
+    ]
+    if len(tables) == 1:
+        return tables[0]
+    columns = dict.fromkeys(column for dialect in parts for column in dialect.columns)
+    absent = ibis.null("string")
+    same = [
+        table.select(**{column: table[column] if column in table.columns else absent for column in columns})
+        for table in tables
+    ]
+    return ibis.union(*same)
