@@ -84,6 +84,11 @@ def be_worker() -> None:
     _is_worker = True
 
 
+def is_worker() -> bool:
+    """Whether this process is one of a pool."""
+    return _is_worker
+
+
 def progress_line(description: str, done: int, total: int | None, seconds: float) -> str:
     """How far work is, in words.
 

@@ -246,8 +246,9 @@ SUBJECTS = Table(
         "died": pl.Boolean,
     },
     unique=("subject_id",),
+    optional={"row": pl.Int64},
 )
-"""One row per subject of a tokens folder, in the arrays' order; ages in minutes since birth."""
+"""One row per subject of a tokens folder; ages in minutes since birth. ``row`` is its place in the arrays."""
 
 
 def scores_file(genome: Path) -> Path:

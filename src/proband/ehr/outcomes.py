@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
 from proband.ehr.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
@@ -140,7 +141,8 @@ def _as_config_error(error: ValidationError, path: Path) -> ConfigError:
 def save_task(task: Task, path: Path) -> None:
     """Write ``task`` so that :func:`load_task` gives it back."""
     content = task.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def require_known(task: Task, codes: Iterable[str]) -> None:

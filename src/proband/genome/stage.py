@@ -150,6 +150,7 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
     # Before scoring, so that a list of no use is told at once.
     listed = find_variants(task.variants, source, keep_ambiguous=keep_ambiguous) if task.variants else None
     progress = run.folder / _PROGRESS
+    run.passed_over.add(_PROGRESS)
     collected = _matched(task, source, progress / "matched")
     match, kept = collected.match, collected.kept
     MATCH.write(match, run.folder / "match.parquet")

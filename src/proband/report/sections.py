@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from proband.core import suppress
+from proband.core.provenance import without_path
 from proband.evaluate.results import TABLES, below_age_sex, read_table
 from proband.report import tables
 from proband.report.figures import model_colours, outcome_figure
@@ -244,16 +245,3 @@ def how_made(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "num_risks_without_label" in counts:
         lines.append(("Risks without a label, not used", suppress.count(counts["num_risks_without_label"])))
     return lines
-
-
-def without_path(word: object) -> str:
-    """The last part of a path; other words as they are.
-
-    >>> without_path("/home/me/risk/"), without_path("--seed"), without_path("--out=/x/y")
-    ('risk', '--seed', '--out=y')
-    """
-    text = str(word).replace("\\", "/")
-    option, equals, value = text.partition("=")
-    if equals and option.startswith("-"):
-        return f"{option}={without_path(value)}"
-    return text.rstrip("/").rsplit("/", 1)[-1] if "/" in text else text

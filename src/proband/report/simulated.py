@@ -11,11 +11,9 @@ import numpy as np
 import polars as pl
 
 from proband.core import suppress
-from proband.core.errors import DataError
-from proband.core.provenance import read_manifest
+from proband.core.provenance import open_output, read_manifest, without_path
 from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
 from proband.evaluate.simulated.realism import REALISM, summarise
-from proband.report.sections import without_path
 from proband.report.simulated_figures import nearness_figure, realism_figure
 from proband.report.tables import TextTable, number, p_value, percent
 
@@ -66,14 +64,7 @@ def simulated_section(folder: Path) -> SimulatedSection:
     Raises:
         DataError: The folder is another stage's, unfinished or damaged.
     """
-    manifest = read_manifest(folder)
-    if manifest.get("stage") != "realism":
-        raise DataError(
-            "no comparison of futures",
-            where=folder,
-            found=f"the output of stage {manifest.get('stage')}",
-            expected="a folder of proband realism",
-        )
+    manifest = open_output(folder, "realism")
     found = REALISM.read(folder / "realism.parquet")
     copies = MEMORISATION.read(folder / "memorisation.parquet")
     shown = may_show(found)

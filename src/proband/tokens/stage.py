@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from proband.core.engine import map_shards
 from proband.core.errors import DataError
 from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.provenance import StageRun, check_input, check_stage, is_finished, stage_output
 from proband.core.schema import read_parquet
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.cohort import follow_up
@@ -78,6 +78,9 @@ def tokens(
         CheckpointError: The given vocabulary is damaged or of another version.
     """
     config = config or TokensConfig()
+    if vocabulary:
+        check_stage(vocabulary, ("tokens", "train"))
+        check_input(vocabulary / "vocabulary.json")
     frozen = Vocabulary.load(vocabulary / "vocabulary.json") if vocabulary else None
     config = config.model_copy(update={"vocabulary": frozen.hash if frozen else None})
     inputs = [meds, *([vocabulary / "vocabulary.json"] if vocabulary else [])]

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from proband.core import suppress
+from proband.core.atomic import whole_file
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.hub import CARD
 from proband.model.transformer import Proband
@@ -94,7 +95,8 @@ def write_card(
         *_onset_section(model, onset),
         _TAIL,
     ]
-    (folder / CARD).write_text("\n".join(sections), encoding="utf-8")
+    with whole_file(folder / CARD) as temporary:
+        temporary.write_text("\n".join(sections), encoding="utf-8")
 
 
 def _onset_section(model: Proband, onset: OnsetResult | None) -> list[str]:
