@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ PADDING, BIRTH_TOKEN = 0, 1
 PADDING_CODE = "PADDING"
 BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
 UNKNOWN = "UNKNOWN"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _BIN_SUFFIX = re.compile(r"//Q\d+$")
 _HIERARCHICAL = re.compile(r"^(ICD|ATC)", re.IGNORECASE)
 
@@ -36,15 +36,18 @@ _HIERARCHICAL = re.compile(r"^(ICD|ATC)", re.IGNORECASE)
 class Vocabulary:
     """Token codes and everything needed to tokenise new subjects the same way.
 
-    It goes with a model wherever that goes, so it holds no counts.
+    It goes with a model wherever that goes (:meth:`for_model`), so it holds no counts, and names no code that
+    fewer than ``min_subjects`` train subjects had.
 
     Attributes:
         codes: Token index to its code; binned values end in ``//Qk``, k from 1.
         edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up).
-        rolled: Rare code to the code (or unknown) that stands for it.
+        rolled: Rare code to the code (or unknown) that stands for it. Empty in a model, which must not name
+            what few people had; :func:`proband.tokens.tokenize.resolve_codes` then climbs the hierarchy.
         once: Per token, whether no train subject ever had it twice; of a code with value bins, all or none.
         statics: Static codes; static index k + 1 is ``statics[k]``, 0 is none.
         resolution_minutes: Finest time step of the train split: 1440 when all ages are whole days, else 1.
+        min_subjects: Train subjects that had each code, bin and static code named here, at least.
     """
 
     codes: tuple[str, ...]
@@ -53,6 +56,7 @@ class Vocabulary:
     once: tuple[bool, ...]
     statics: tuple[str, ...]
     resolution_minutes: int
+    min_subjects: int = 1
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -69,8 +73,14 @@ class Vocabulary:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the content: two vocabularies are the same exactly when their hashes are."""
-        return hashlib.sha256(json.dumps(self._plain(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all that decides which token is which (not of ``rolled``, which a model leaves out)."""
+        plain = self._plain()
+        del plain["rolled"]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    def for_model(self) -> Vocabulary:
+        """The same without the names of rare codes."""
+        return replace(self, rolled={})
 
     def _plain(self) -> dict:
         plain = json.loads(json.dumps(asdict(self)))
@@ -156,6 +166,7 @@ class Vocabulary:
             once=tuple(plain["once"]),
             statics=tuple(plain["statics"]),
             resolution_minutes=int(plain["resolution_minutes"]),
+            min_subjects=int(plain["min_subjects"]),
         )
         if plain.get("hash") != vocabulary.hash:
             remedy = "take vocabulary.json from the original model or tokens folder"
@@ -230,6 +241,25 @@ def roll_up(
         rolled = {code: step.get(target, target) for code, target in rolled.items()} | step
         current = current.with_columns(pl.col("code").replace(step))
     return rolled
+
+
+def common_kinds(subject_codes: pl.DataFrame, min_subjects: int) -> set[str]:
+    """Kinds of which enough subjects had a code; the name of another may be a rare code itself.
+
+    Args:
+        subject_codes: As of :func:`roll_up`.
+        min_subjects: Subjects a kind needs.
+    """
+    names = subject_codes["code"].unique()
+    kinds = pl.DataFrame({"code": names, "kind": pl.Series(map(kind_of, names), dtype=pl.String)})
+    pairs = subject_codes.join(kinds, on="code").select("subject_id", "kind").unique()
+    counts = pairs.group_by("kind").len().filter(pl.col("len") >= min_subjects)
+    return set(counts["kind"].to_list())
+
+
+def is_named(code: str, kinds: Collection[str]) -> bool:
+    """Whether a code may stand in the vocabulary: it is no unknown token, or one of ``kinds`` or of all."""
+    return code == UNKNOWN or not code.endswith(f"//{UNKNOWN}") or code[: -len(f"//{UNKNOWN}")] in kinds
 
 
 def assemble_codes(

@@ -140,7 +140,7 @@ def _write_model(
     model = trainer.best_model()
     fold_families(model.embedding)
     onset = _fit_onset(run, model, trainer, store, tables, tasks) if tasks else None
-    shutil.copy(store.folder / VOCABULARY, run.folder / VOCABULARY)
+    store.vocabulary.for_model().save(run.folder / VOCABULARY)
     save_model(model, run.folder, store.vocabulary.hash)
     write_card(run.folder, model, store, tables, trainer.config, result, onset)
     plot_losses(run.folder)

@@ -50,7 +50,7 @@ def test_a_small_folder_end_to_end(meds: Path, tmp_path: Path) -> None:
     vocabulary = store.vocabulary
     assert "A//1" in vocabulary.index
     assert vocabulary.edges == {"LAB//1": (1.5,)}
-    assert vocabulary.rolled == {"RARE//1": "RARE//UNKNOWN"}
+    assert vocabulary.rolled == {"RARE//1": "UNKNOWN"}  # its kind is as rare
     assert vocabulary.resolution_minutes == DAY
     assert vocabulary.statics == ("Gender//F",)
     once = {code for code, flag in zip(vocabulary.codes, vocabulary.once, strict=True) if flag}

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import CheckpointError
-from proband.tokens.vocabulary import Vocabulary, assemble_codes, parent_of, roll_up
+from proband.tokens.vocabulary import Vocabulary, assemble_codes, common_kinds, is_named, parent_of, roll_up
 
 VOCABULARY = Vocabulary(
     codes=(
@@ -147,7 +147,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     [
         {"codes": (*VOCABULARY.codes[:-2], "OTHER", "MEDS_DEATH")},
         {"edges": {"LAB//1": (4.6,)}},
-        {"rolled": {}},
+        {"min_subjects": 7},
         {"once": (False,) * 8},
         {"statics": ()},
         {"resolution_minutes": 1},
@@ -155,6 +155,22 @@ def test_save_and_load(tmp_path: Path) -> None:
 )
 def test_the_hash_covers_every_field(change: dict) -> None:
     assert replace(VOCABULARY, **change).hash != VOCABULARY.hash
+
+
+def test_a_models_vocabulary_is_the_same_without_the_names_of_rare_codes() -> None:
+    assert VOCABULARY.rolled
+    assert VOCABULARY.for_model().rolled == {}
+    assert VOCABULARY.for_model().hash == VOCABULARY.hash
+
+
+def test_a_kind_of_few_subjects_has_no_unknown_of_its_own() -> None:
+    seen = pl.DataFrame({"subject_id": [1, 2, 3, 1], "code": ["LAB//1", "LAB//2", "RARE", "LAB//1"]})
+    kinds = common_kinds(seen, 2)
+    assert kinds == {"LAB"}
+    assert is_named("LAB//UNKNOWN", kinds)
+    assert is_named("UNKNOWN", kinds)
+    assert is_named("RARE//1", kinds)
+    assert not is_named("RARE//UNKNOWN", kinds)
 
 
 def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
@@ -165,5 +181,5 @@ def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"changed after it was frozen.*v\.json"):
         Vocabulary.load(path)
     path.write_text(json.dumps(plain | {"format_version": 99}))
-    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 2"):
+    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 3"):
         Vocabulary.load(path)
