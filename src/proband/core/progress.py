@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from proband.core.errors import printable
+
 Item = TypeVar("Item")
 
 INTERVAL_SECONDS = 30.0
@@ -18,7 +20,7 @@ INTERVAL_SECONDS = 30.0
 
 def say(message: str) -> None:
     """Print one line of news for the person at the terminal, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def track(

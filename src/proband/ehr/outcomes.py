@@ -35,7 +35,7 @@ class PredictionTimes(BaseModel):
     )
     every_years: float | None = Field(
         default=None,
-        gt=0,
+        ge=0.01,
         le=150,
         allow_inf_nan=False,
         description="Again and again from entry and washout to exit, so many years apart.",
@@ -116,7 +116,10 @@ def _read_yaml(path: Path) -> dict:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError("missing task file", where=path) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        found = "lists or keys nested too deeply"
+        raise ConfigError("unreadable task file", where=path, found=found, expected="YAML") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a date of month 13, a number of 5,000 digits
         raise ConfigError("unreadable task file", where=path, found=error, expected="YAML") from None
     if not isinstance(content, dict):
         expected = ", ".join(Task.model_fields)

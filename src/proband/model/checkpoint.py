@@ -71,6 +71,21 @@ def _check_files(folder: Path, files: Any) -> None:
         raise CheckpointError(str(error)) from None
 
 
+def _check_size(config: ModelConfig, path: Path) -> None:
+    """Refuse a shape whose largest matrices alone are more than the file: building it would take the memory.
+
+    Raises:
+        ValueError: It is.
+    """
+    numbers = config.vocabulary_size * config.dim + config.depth * config.dim**2
+    if config.onset:
+        numbers += config.onset.num_features * config.onset.width * config.onset.num_networks
+    if numbers > path.stat().st_size:
+        raise ValueError(
+            f"a shape of {numbers:,} weights and more, and {path.stat().st_size:,} bytes of them"
+        )
+
+
 def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
     """Load a model, ready to predict.
 
@@ -104,6 +119,7 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
     _check_files(folder, content.get("files", {}))
     try:
         config = ModelConfig.model_validate(content["model"])
+        _check_size(config, folder / WEIGHTS)
         model = Proband(config, *_once_of(content["once"], config.vocabulary_size))
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (
@@ -113,6 +129,7 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
         KeyError,
         IndexError,
         TypeError,
+        ValueError,
         ValidationError,
     ) as error:
         found = str(error).splitlines()[0]
@@ -120,7 +137,11 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
         raise CheckpointError("unreadable model", where=folder, found=found, remedy=remedy) from None
     model.vocabulary_hash = content.get("vocabulary_hash")
     texts = {name: folder / name for name in (VOCABULARY, CARD)}
-    model.companions = {
-        name: path.read_text(encoding="utf-8") for name, path in texts.items() if path.is_file()
-    }
+    try:
+        model.companions = {
+            name: path.read_text(encoding="utf-8") for name, path in texts.items() if path.is_file()
+        }
+    except ValueError as error:
+        remedy = "copy the folder again, or train again"
+        raise CheckpointError("a text that is no UTF-8", where=folder, found=error, remedy=remedy) from None
     return model.eval()

@@ -21,7 +21,7 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.core.errors import CheckpointError
-from proband.core.provenance import read_json, write_json
+from proband.core.provenance import read_object, write_json
 
 PADDING, BIRTH_TOKEN = 0, 1
 PADDING_CODE = "PADDING"
@@ -150,7 +150,7 @@ class Vocabulary:
         Raises:
             CheckpointError: Another format version, or the content does not fit its hash.
         """
-        plain = read_json(path)
+        plain = read_object(path)
         if plain.get("format_version") != FORMAT_VERSION:
             raise CheckpointError(
                 "unknown vocabulary version",
@@ -159,15 +159,20 @@ class Vocabulary:
                 expected=FORMAT_VERSION,
                 remedy="use the proband version that wrote it, or tokenise again",
             )
-        vocabulary = cls(
-            codes=tuple(plain["codes"]),
-            edges={code: tuple(edges) for code, edges in plain["edges"].items()},
-            rolled=dict(plain["rolled"]),
-            once=tuple(plain["once"]),
-            statics=tuple(plain["statics"]),
-            resolution_minutes=int(plain["resolution_minutes"]),
-            min_subjects=int(plain["min_subjects"]),
-        )
+        try:
+            vocabulary = cls(
+                codes=tuple(plain["codes"]),
+                edges={code: tuple(edges) for code, edges in plain["edges"].items()},
+                rolled=dict(plain["rolled"]),
+                once=tuple(plain["once"]),
+                statics=tuple(plain["statics"]),
+                resolution_minutes=int(plain["resolution_minutes"]),
+                min_subjects=int(plain["min_subjects"]),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            remedy = "take vocabulary.json from the original model or tokens folder"
+            found = f"{type(error).__name__} {error}"
+            raise CheckpointError("unusable vocabulary", where=path, found=found, remedy=remedy) from None
         if plain.get("hash") != vocabulary.hash:
             remedy = "take vocabulary.json from the original model or tokens folder"
             raise CheckpointError("vocabulary changed after it was frozen", where=path, remedy=remedy)

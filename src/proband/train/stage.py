@@ -19,7 +19,7 @@ from proband.core.provenance import (
     StageRun,
     hash_input,
     is_finished,
-    read_json,
+    read_object,
     stage_output,
     write_json,
 )
@@ -208,7 +208,7 @@ def _work_folder(out: Path, config: TrainConfig, inputs: list[Path], overwrite: 
     if overwrite or not (work / STATE).is_file():
         start_anew(work, (RUN, STATE, METRICS))
     else:
-        _check_same(work, read_json(work / RUN), now)
+        _check_same(work, read_object(work / RUN, ["config", "inputs"]), now)
     write_json(work / RUN, now)
     return work
 

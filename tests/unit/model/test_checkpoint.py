@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -96,4 +97,24 @@ def test_a_folder_without_a_model(tmp_path: Path, folder: Path) -> None:
         load_model(tmp_path / "none")
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"missing.*model\.safetensors"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [{"depth": 10**9}, {"dim": 10**9}, {"vocabulary_size": 10**12}, {"depth": 900, "dim": 960}]
+)
+def test_a_shape_that_no_file_holds_is_refused_before_it_is_built(folder: Path, change: dict) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    content["model"] |= change
+    (folder / "config.json").write_text(json.dumps(content))
+    start = time.monotonic()
+    with pytest.raises(CheckpointError, match="unreadable model") as caught:
+        load_model(folder)
+    assert time.monotonic() - start < 1
+    assert "\n" not in str(caught.value)
+
+
+def test_a_card_that_is_no_text_is_one_line(folder: Path) -> None:
+    (folder / "README.md").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CheckpointError, match="no UTF-8"):
         load_model(folder)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.core.errors import CheckpointError
+from proband.core.errors import CheckpointError, ProbandError
 from proband.tokens.vocabulary import Vocabulary, assemble_codes, common_kinds, is_named, parent_of, roll_up
 
 VOCABULARY = Vocabulary(
@@ -183,3 +183,23 @@ def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(plain | {"format_version": 99}))
     with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 3"):
         Vocabulary.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"codes": 3}, {"edges": []}, {"edges": {"A": 1}}, {"rolled": 1}, {"resolution_minutes": "x"}, None, []],
+)
+def test_a_vocabulary_of_something_else_is_one_line(tmp_path: Path, change: dict | list | None) -> None:
+    path = tmp_path / "v.json"
+    VOCABULARY.save(path)
+    plain = json.loads(path.read_text())
+    if isinstance(change, dict):
+        plain |= change
+    elif change is None:
+        del plain["statics"]
+    else:
+        plain = change
+    path.write_text(json.dumps(plain))
+    with pytest.raises(ProbandError, match=r"v\.json") as caught:
+        Vocabulary.load(path)
+    assert "\n" not in str(caught.value)
