@@ -28,7 +28,7 @@ from proband.core.schema import SPLITS
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
 from proband.model.embedding import fold_families
-from proband.model.hub import VOCABULARY
+from proband.model.hub import FILES, VOCABULARY
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
@@ -120,7 +120,13 @@ def _output(
         return
     try:
         with stage_output(
-            out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work
+            out,
+            stage="train",
+            config=config,
+            inputs=inputs,
+            seed=config.seed,
+            work=work,
+            may_leave=f"{', '.join(FILES)} alone, under the rules of the data; this file stays where they are",
         ) as run:
             yield run
     except BaseException:

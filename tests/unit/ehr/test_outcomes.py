@@ -89,7 +89,11 @@ def test_a_saved_task_is_read_back(tmp_path: Path, prediction: str) -> None:
         ("{years_after_entry: 2}", "{}", "exactly one of .*, found none"),
         ("{years_after_entry: 2}", "{age_years: []}", "prediction.age_years"),
         ("{years_after_entry: 2}", "{date: soon}", "prediction.date"),
-        ("{years_after_entry: 2}", "{every_years: 0}", "prediction.every_years: .*greater than or equal to 0.01.*found 0"),
+        (
+            "{years_after_entry: 2}",
+            "{every_years: 0}",
+            "prediction.every_years: .*greater than or equal to 0.01.*found 0",
+        ),
         ("gap_days: 30", "gap_days: -1", "gap_days: .*found -1"),
         ("prediction: {years_after_entry: 2}", "", "prediction: Field required"),
     ],
