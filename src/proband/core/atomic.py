@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
-_SUFFIX = ".writing"
+WRITING, REPLACED = ".writing", ".replaced-"
+"""In names of files and folders not yet whole, and of outputs moved aside until the new one stands."""
 
 
 @contextlib.contextmanager
@@ -34,7 +35,7 @@ def whole_file(path: Path, *, private: bool = True) -> Iterator[Path]:
     >>> [file.name for file in folder.iterdir()]
     ['a.txt']
     """
-    temporary = path.with_name(f".{path.name}{_SUFFIX}")
+    temporary = path.with_name(f".{path.name}{WRITING}")
     temporary.unlink(missing_ok=True)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
     try:
@@ -70,7 +71,7 @@ def flush(path: Path) -> None:
 def temporary_folder(out: Path) -> Path:
     """A new folder beside ``out``, mode 0700, to fill and :func:`publish`."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    return Path(tempfile.mkdtemp(prefix=f".{out.name}{WRITING}-", dir=out.parent))
 
 
 def make_private(folder: Path) -> None:
@@ -79,7 +80,7 @@ def make_private(folder: Path) -> None:
     for item in folder.rglob("*"):
         if item.is_symlink():
             continue
-        if item.name.startswith(".") and item.name.endswith(_SUFFIX):
+        if item.name.startswith(".") and item.name.endswith(WRITING):
             item.unlink()
         else:
             item.chmod(PRIVATE_FOLDER if item.is_dir() else PRIVATE_FILE)
@@ -91,7 +92,7 @@ def publish(folder: Path, out: Path) -> None:
         if not item.is_symlink():
             flush(item)
     if out.exists():
-        old = temporary_folder(out)
+        old = Path(tempfile.mkdtemp(prefix=f".{out.name}{REPLACED}", dir=out.parent))
         os.replace(out, old / out.name)
         try:
             os.replace(folder, out)

@@ -27,10 +27,13 @@ from pydantic import BaseModel
 from proband.core.atomic import PRIVATE_FOLDER, make_private, publish, temporary_folder, whole_file
 from proband.core.digests import check_digests, digests_of, files_below, hash_file
 from proband.core.errors import ConfigError, DataError
+from proband.core.lock import only_writer
 from proband.core.progress import is_worker, say
 
 MANIFEST = "manifest.json"
 STAYS_IN = "no: it holds rows of people, or counts of 1 to 20; keep it where the data are"
+_COMMANDS = {"trajectories": "forecast --trajectories"}
+"""Commands of the stages that are not called as their command is."""
 _VERSIONS_OF = ("proband", "numpy", "polars", "torch", "meds", "pgenlib", "msprime")
 _MOST_JSON_BYTES = 2**30
 
@@ -129,7 +132,7 @@ def read_manifest(folder: Path, stage: str | Collection[str] = ()) -> dict[str, 
     if "digest" in manifest and manifest["digest"] != _digest(manifest):
         raise DataError("a file is not as it was written", where=folder / MANIFEST, remedy=_again(found))
     if stages and found not in stages:
-        remedy = " or ".join(f"the output of `proband {name}`" for name in stages)
+        remedy = " or ".join(f"the output of `proband {_COMMANDS.get(name, name)}`" for name in stages)
         raise DataError(
             "the output of another stage",
             where=folder,
@@ -164,7 +167,8 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _again(stage: object) -> str:
-    return f"copy the folder again from where it was made, or run `proband {stage}` again"
+    command = _COMMANDS.get(str(stage), stage)
+    return f"copy the folder again from where it was made, or run `proband {command}` again"
 
 
 def open_output(
@@ -344,7 +348,7 @@ def stage_output(
 
     Raises:
         ConfigError: ``out`` is, or holds, one of the inputs, which replacing it would destroy; or it holds
-            something else than this stage's output.
+            something else than this stage's output; or another process is writing it.
     """
     started = time.time()
     out = real_folder(out)
@@ -354,21 +358,22 @@ def stage_output(
             raise ConfigError(
                 "the output folder would replace an input", where=out, found=path, remedy=remedy
             )
-    refuse_foreign(out, stage)
-    folder = work or temporary_folder(out)
-    folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-    run = StageRun(folder)
-    try:
-        yield run
-        make_private(folder)
-        manifest = _manifest(stage, config, inputs, seed, run, started, may_leave)
-        write_json(folder / MANIFEST, manifest | {"digest": _digest(manifest)})
+    with only_writer(out):
         refuse_foreign(out, stage)
-        publish(folder, out)
-    except BaseException:
-        if work is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+        folder = work or temporary_folder(out)
+        folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        run = StageRun(folder)
+        try:
+            yield run
+            make_private(folder)
+            manifest = _manifest(stage, config, inputs, seed, run, started, may_leave)
+            write_json(folder / MANIFEST, manifest | {"digest": _digest(manifest)})
+            refuse_foreign(out, stage)
+            publish(folder, out)
+        except BaseException:
+            if work is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def _manifest(

@@ -20,6 +20,7 @@ import proband
 from proband.core.atomic import PRIVATE_FOLDER
 from proband.core.engine import map_shards
 from proband.core.errors import ConfigError, DataError, ProbandError
+from proband.core.lock import only_writer
 from proband.core.progress import say
 from proband.core.provenance import config_dict, read_json, real_folder, write_json
 
@@ -49,8 +50,9 @@ def resumable(
         overwrite: Start anew in any case.
 
     Raises:
-        ConfigError: ``OUT.partial`` is there and is no work of proband.
+        ConfigError: ``OUT.partial`` is there and is no work of proband, or another process is at it.
     """
+    out = real_folder(out)
     work = partial_folder(out)
     now = {
         "stage": stage,
@@ -58,16 +60,17 @@ def resumable(
         "config": config_dict(config),
         "inputs": [_stamp(path) for path in inputs],
     }
-    if work.exists() and not overwrite and _same_run(work / RUN, now):
-        say(f"{stage}: going on with the interrupted run in {work}")
-    else:
-        start_anew(work, (RUN,))
-        write_json(work / RUN, now)
-    try:
-        yield work
-    except ProbandError:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+    with only_writer(out):
+        if work.exists() and not overwrite and _same_run(work / RUN, now):
+            say(f"{stage}: going on with the interrupted run in {work}")
+        else:
+            start_anew(work, (RUN,))
+            write_json(work / RUN, now)
+        try:
+            yield work
+        except ProbandError:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 def partial_folder(out: Path) -> Path:

@@ -14,12 +14,14 @@ import torch
 
 from proband.core.digests import hash_file
 from proband.core.errors import CheckpointError, ConfigError
+from proband.core.lock import only_writer
 from proband.core.progress import say
 from proband.core.provenance import (
     StageRun,
     hash_input,
     is_finished,
     read_object,
+    real_folder,
     stage_output,
     write_json,
 )
@@ -46,6 +48,7 @@ from proband.train.state import BEST, METRICS, STATE
 
 RUN = "run.json"
 _STATES = (STATE, BEST, RUN)
+_MAY_LEAVE = f"{', '.join(FILES)} alone, under the rules of the data; this file stays where they are"
 
 
 def train(
@@ -92,6 +95,7 @@ def train(
     ]
     with join_team(choose_device(config.device)) as team:
         if team.decide(lambda: is_finished(out, "train", config, overwrite, inputs)):
+            _drop_states(out, team)  # if it was killed between its last two steps
             return
         _check_fusion(config, files)
         store = TokenStore(tokens)
@@ -103,11 +107,16 @@ def train(
             result = trainer.run()
             if run:  # the others wait: the head is small, and its queries are read once
                 _write_model(run, trainer, result, store, tables, chosen)
+        _drop_states(out, team)  # only now: until the model stands in its place, they are needed
         if team.is_first:
-            for name in _STATES:  # only now: until the model stands in its place, they are needed
-                (out / name).unlink(missing_ok=True)
             steps = f"{trainer.progress.step:,} steps"
             say(f"train: {steps}, tuning loss {result.total:.4f} nats per event; model in {out}")
+
+
+def _drop_states(out: Path, team: Team) -> None:
+    if team.is_first:
+        for name in _STATES:
+            (out / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -126,7 +135,7 @@ def _output(
             inputs=inputs,
             seed=config.seed,
             work=work,
-            may_leave=f"{', '.join(FILES)} alone, under the rules of the data; this file stays where they are",
+            may_leave=_MAY_LEAVE,
         ) as run:
             yield run
     except BaseException:
@@ -209,7 +218,11 @@ def _check_fusion(config: TrainConfig, files: Mapping[str, Path]) -> None:
 
 def _work_folder(out: Path, config: TrainConfig, inputs: list[Path], overwrite: bool) -> Path:
     """The folder to train in: a new one, or that of an interrupted training of the same kind."""
-    work = partial_folder(out)
+    with only_writer(real_folder(out)):
+        return _claim(partial_folder(out), config, inputs, overwrite)
+
+
+def _claim(work: Path, config: TrainConfig, inputs: list[Path], overwrite: bool) -> Path:
     now = {"config": config.model_dump(mode="json"), "inputs": [hash_input(path) for path in inputs]}
     if overwrite or not (work / STATE).is_file():
         start_anew(work, (RUN, STATE, METRICS))

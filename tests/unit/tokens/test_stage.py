@@ -209,3 +209,31 @@ def test_parents_come_from_the_metadata(tmp_path: Path) -> None:
     assert read_parents(tmp_path) == {}
     pl.DataFrame({"code": ["A", "B", "C"], "parent_codes": [["P", "Q"], [], None]}).write_parquet(path)
     assert read_parents(tmp_path) == {"A": ["P", "Q"]}
+
+
+def test_the_same_bytes_whatever_the_processes(meds: Path, tmp_path: Path) -> None:
+    shard = next((meds / "data" / "train").glob("*.parquet"))
+    frame = pl.read_parquet(shard)
+    dated = frame.filter(pl.col("code") == "A//1").head(1)
+    rare = [dated.with_columns(code=pl.lit(f"RARE{number % 7}//{number}")) for number in range(300)]
+    order = frame["subject_id"].unique(maintain_order=True).to_list()
+    frame = pl.concat([frame, *rare])
+    frame = frame.sort(
+        pl.col("subject_id").replace_strict(dict(zip(order, range(len(order)), strict=True))),
+        "time",
+        nulls_last=False,
+        maintain_order=True,
+    )
+    frame.write_parquet(shard)
+    for name, workers in (("a", 1), ("b", 2), ("c", 1)):
+        tokens(meds, tmp_path / name, config=CONFIG, workers=workers)
+    for name in FILES:
+        assert len({(tmp_path / out / name).read_bytes() for out in "abc"}) == 1, name
+
+
+def test_static_codes_of_few_subjects_are_left_out(
+    meds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens(meds, tmp_path / "t", config=CONFIG.model_copy(update={"min_subjects": 100}), workers=1)
+    assert TokenStore(tmp_path / "t").vocabulary.statics == ()
+    assert "1 static codes of fewer than 100 train subjects are left out" in capsys.readouterr().err
