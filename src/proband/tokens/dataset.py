@@ -124,8 +124,10 @@ def _map(path: Path, dimensions: int, limit: int) -> np.ndarray:
             part = array[at : at + _CHECKED_AT_ONCE]
             low, high = int(part.min(initial=0)), int(part.max(initial=0))
             if low < 0 or high >= limit:
-                found = low if low < 0 else high
-                raise DataError("unusable array", where=path, found=found, expected=expected, remedy=_REMEDY)
+                outside = low if low < 0 else high
+                raise DataError(
+                    "unusable array", where=path, found=outside, expected=expected, remedy=_REMEDY
+                )
     return array
 
 
