@@ -97,7 +97,6 @@ def make_data(folder: Path, subjects: int, seed: int) -> None:
         order = generator(seed, "permuted genomes").permutation(scores.height)
         shuffled.parent.mkdir(parents=True, exist_ok=True)
         scores.with_columns(scores["subject_id"].gather(order)).sort("subject_id").write_parquet(shuffled)
-        write_json(shuffled.parent / "manifest.json", {"stage": "permuted", "seed": seed})
 
 
 def make_model(folder: Path, name: str, scores: str | None, seed: int, minutes: float) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from manifests import forget_digests
 from proband.cli.main import main
 from proband.core import provenance
 
@@ -22,6 +23,8 @@ def world(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A private copy of the tiny run, as the working folder."""
     folder = tmp_path / "world"
     shutil.copytree(tiny, folder)
+    for manifest in folder.glob("*/manifest.json"):
+        forget_digests(manifest.parent)  # damage is to be found by what it is, not by its digest
     monkeypatch.chdir(folder)
     return folder
 
@@ -154,6 +157,48 @@ CASES = [
     (other_vocabulary, FORECAST, "different vocabularies"),
     (risk_out_of_range, "evaluate risk --meds meds --out out", "risk out of range"),
 ]
+
+
+DAMAGED = [
+    ("biobank/omop/person.parquet", "ehr biobank/omop out"),
+    ("biobank/genotypes/biobank_chr7.pgen", GENOME),
+    ("meds/data/train/0.parquet", "tokens meds out"),
+    ("tokens/minutes.npy", "train tokens out --genome genome"),
+    ("tokens/subjects.parquet", FORECAST),
+    ("genome/scores.parquet", FORECAST),
+    ("model/model.safetensors", FORECAST),
+    ("model/vocabulary.json", FORECAST),
+    ("model/vocabulary.json", "tokens meds out --vocabulary model"),
+    ("model/README.md", FORECAST),
+    ("risk/risk.parquet", "evaluate risk --meds meds --out out"),
+    ("results/metrics.parquet", "report results out"),
+]
+
+
+@pytest.mark.parametrize(("name", "command"), DAMAGED)
+def test_one_flipped_bit_of_any_output_is_named_and_nothing_written(
+    name: str,
+    command: str,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in tiny.iterdir():  # links but for the one folder: what is not damaged need not be copied
+        top = name.split("/")[0]
+        shutil.copytree(path, path.name) if path.name == top else os.symlink(path, path.name)
+    content = bytearray(Path(name).read_bytes())
+    content[len(content) // 2] ^= 16
+    Path(name).write_bytes(content)
+    before = sorted(os.listdir("."))
+    assert proband(monkeypatch, command) == 2
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("proband:")]
+    assert len(lines) == 1
+    assert "not as it was written" in lines[0]
+    assert Path(name).name in lines[0]
+    assert "remedy: copy the folder again" in lines[0]
+    assert sorted(os.listdir(".")) == before
 
 
 @pytest.mark.parametrize(

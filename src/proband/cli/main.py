@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import signal
 import sys
+import threading
+from types import FrameType
 
 import typer
 
@@ -23,9 +27,11 @@ from proband.cli import (
     train,
 )
 from proband.cli.options import GroupedCommand
-from proband.core.errors import ProbandError
+from proband.core.errors import ProbandError, printable
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+_FULL_DISK = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
 EPILOG = "Start with:  proband demo out/    Every sub-command has --help with examples."
 
 app = typer.Typer(
@@ -61,30 +67,51 @@ def _root() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 2 unusable input, 130 interrupted."""
+    """Run the command line and exit: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except ProbandError as error:
         sys.exit(_fail(str(error)))
     except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
-        if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
+        code = ending.code if isinstance(ending, SystemExit) else INTERRUPTED
+        if code not in (INTERRUPTED, TERMINATED):
             raise
         news = "no partial output was left in place; a resumable stage keeps OUT.partial"
-        print(f"proband: interrupted; {news}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        print(f"proband: {'terminated' if code == TERMINATED else 'interrupted'}; {news}", file=sys.stderr)
+        sys.exit(code)
+    except MemoryError as error:
+        found = str(error).split("\n")[0] or "no memory left"
+        sys.exit(_fail(f"not enough memory; found {found}; remedy: fewer --workers, or a larger machine"))
+    except Exception as error:
+        why = _cannot_write(error)
+        if not why:
             raise
-        sys.exit(
-            _fail(
-                f"cannot write; in {error.filename or 'the output'}; found {os.strerror(error.errno)}; "
-                "remedy: free space or choose another output folder"
-            )
-        )
+        where = getattr(error, "filename", None) or "the output"
+        remedy = "free space or choose another output folder"
+        sys.exit(_fail(f"cannot write; in {where}; found {why}; remedy: {remedy}"))
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """End as on an error, so that temporary folders are removed; batch queues send this first."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # they send more than one
+    raise SystemExit(TERMINATED)
+
+
+def _cannot_write(error: Exception) -> str:
+    """Why nothing can be written, in words; empty for another error.
+
+    Polars, DuckDB and Arrow put it into a message; NumPy tells of fewer bytes written than were asked for.
+    """
+    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+        return os.strerror(error.errno)
+    found = _FULL_DISK.search(str(error))
+    return os.strerror(errno.ENOSPC) if found else ""
 
 
 def _fail(message: str) -> int:
-    print(f"proband: {message}", file=sys.stderr)
+    print(f"proband: {printable(message)}", file=sys.stderr)
     return 2
 
 

@@ -15,7 +15,9 @@ def command(
         Path | None, typer.Option(help="Model or tokens folder whose frozen vocabulary to use.")
     ] = None,
     num_bins: Annotated[int, typer.Option(help="Quantile bins per numeric code.")] = 10,
-    min_subjects: Annotated[int, typer.Option(help="Train subjects below which a code rolls up.")] = 5,
+    min_subjects: Annotated[
+        int, typer.Option(help="Train subjects that a code, a value bin and a static code need.")
+    ] = 21,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
 ) -> None:

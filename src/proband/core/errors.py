@@ -7,7 +7,44 @@ prints it and exits with status 2; library users catch :class:`ProbandError`.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+_MOST_CHARACTERS = 600
+_KEPT = "\n\t"
+_TURNS = range(0x2066, 0x206A)
+"""Characters that turn the direction of text, beside those from U+202A to U+202E."""
+
+
+def printable(text: str) -> str:
+    """Text as it may go to a terminal, a log or a page: control characters are written as escapes.
+
+    Line breaks and tabs stay. Escaped are the others of Unicode's class Cc (ESC and NUL among them), those
+    that turn the direction of text, and lone surrogates.
+
+    >>> print(printable("\\x1b[31mred\\x00"))
+    \\x1b[31mred\\x00
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if _is_safe(character) else _escaped(character) for character in text)
+
+
+def _is_safe(character: str) -> bool:
+    if character in _KEPT:
+        return True
+    turns = 0x202A <= ord(character) <= 0x202E or ord(character) in _TURNS
+    return not turns and unicodedata.category(character) not in ("Cc", "Cs")
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _shortened(text: str) -> str:
+    """Both ends of a long text."""
+    half = _MOST_CHARACTERS // 2
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:half]} … {text[-half:]}"
 
 
 class ProbandError(Exception):
@@ -38,7 +75,7 @@ class ProbandError(Exception):
         parts += [f"found {found}"] if str(found) else []
         parts += [f"expected {expected}"] if str(expected) else []
         parts += [f"remedy: {remedy}"] if remedy else []
-        super().__init__("; ".join(" ".join(str(part).split()) for part in parts))
+        super().__init__("; ".join(printable(_shortened(" ".join(str(part).split()))) for part in parts))
 
 
 class DataError(ProbandError):

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from proband.core.errors import printable
+
 Item = TypeVar("Item")
 
 INTERVAL_SECONDS = 30.0
@@ -18,7 +20,7 @@ INTERVAL_SECONDS = 30.0
 
 def say(message: str) -> None:
     """Print one line of news for the person at the terminal, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def track(
@@ -82,6 +84,11 @@ def be_worker() -> None:
     """This process is one of a pool, whose parent tells how far they all are: its own work is silent."""
     global _is_worker
     _is_worker = True
+
+
+def is_worker() -> bool:
+    """Whether this process is one of a pool."""
+    return _is_worker
 
 
 def progress_line(description: str, done: int, total: int | None, seconds: float) -> str:

@@ -17,10 +17,12 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 import proband
+from proband.core.atomic import PRIVATE_FOLDER
 from proband.core.engine import map_shards
-from proband.core.errors import DataError, ProbandError
+from proband.core.errors import ConfigError, DataError, ProbandError
+from proband.core.lock import only_writer
 from proband.core.progress import say
-from proband.core.provenance import config_dict, read_json, write_json
+from proband.core.provenance import config_dict, read_json, real_folder, write_json
 
 RUN = ".run.json"
 MARKERS = ".finished"
@@ -46,25 +48,62 @@ def resumable(
         config: Resolved configuration.
         inputs: Files read; they count as the same by path, size and time, since reading them would take long.
         overwrite: Start anew in any case.
+
+    Raises:
+        ConfigError: ``OUT.partial`` is there and is no work of proband, or another process is at it.
     """
-    work = out.with_name(f"{out.name}.partial")
+    out = real_folder(out)
+    work = partial_folder(out)
     now = {
         "stage": stage,
         "version": proband.__version__,
         "config": config_dict(config),
         "inputs": [_stamp(path) for path in inputs],
     }
-    if work.exists() and not overwrite and _same_run(work / RUN, now):
-        say(f"{stage}: going on with the interrupted run in {work}")
-    else:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        write_json(work / RUN, now)
-    try:
-        yield work
-    except ProbandError:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+    with only_writer(out):
+        if work.exists() and not overwrite and _same_run(work / RUN, now):
+            say(f"{stage}: going on with the interrupted run in {work}")
+        else:
+            start_anew(work, (RUN,))
+            write_json(work / RUN, now)
+        try:
+            yield work
+        except ProbandError:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+
+
+def partial_folder(out: Path) -> Path:
+    """Where an output grows until it is whole."""
+    out = real_folder(out)
+    return out.with_name(f"{out.name}.partial")
+
+
+def start_anew(work: Path, marks: Collection[str]) -> None:
+    """Make ``work`` an empty folder, mode 0700.
+
+    Args:
+        work: Of :func:`partial_folder`.
+        marks: Files of which a folder that a stopped run left has at least one.
+
+    Raises:
+        ConfigError: It is something else, which would be lost.
+    """
+    if work.exists() and not (work.is_dir() and _is_ours(work, marks)):
+        remedy = "move it elsewhere, or choose another output folder"
+        raise ConfigError(
+            "the place for work in progress is in use", where=work, found="no work of proband", remedy=remedy
+        )
+    shutil.rmtree(work, ignore_errors=True)
+    work.parent.mkdir(parents=True, exist_ok=True)
+    work.mkdir(mode=PRIVATE_FOLDER)
+
+
+def _is_ours(work: Path, marks: Collection[str]) -> bool:
+    """Whether it has a mark, or nothing but what was being written when the run was killed."""
+    return any((work / name).exists() for name in marks) or all(
+        item.name.startswith(".") for item in work.iterdir()
+    )
 
 
 def _stamp(path: Path) -> list[str | int]:

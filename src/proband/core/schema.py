@@ -115,6 +115,17 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
         raise DataError("unreadable Parquet file", where=path, found=found, remedy=remedy) from None
 
 
+def write_tsv(frame: pl.DataFrame, path: Path) -> None:
+    """Write a table for reading in a spreadsheet, which must not take a name for a formula.
+
+    Text that begins with =, +, @, a tab or a carriage return, or with a minus before anything but a digit,
+    gets an apostrophe in front.
+    """
+    is_formula = pl.col(pl.String).str.contains(r"^(?:[=+@\t\r]|-\D)")
+    safe = pl.when(is_formula).then(pl.lit("'") + pl.col(pl.String)).otherwise(pl.col(pl.String))
+    frame.with_columns(safe.name.keep()).write_csv(path, separator="\t", float_precision=4)
+
+
 def join_parquet(parts: Sequence[Path], path: Path) -> int:
     """Write Parquet files of one schema as one, row group by row group; returns its rows."""
     import pyarrow.parquet as pq
@@ -247,8 +258,9 @@ SUBJECTS = Table(
         "died": pl.Boolean,
     },
     unique=("subject_id",),
+    optional={"row": pl.Int64},
 )
-"""One row per subject of a tokens folder, in the arrays' order; ages in minutes since birth."""
+"""One row per subject of a tokens folder; ages in minutes since birth. ``row`` is its place in the arrays."""
 
 
 def scores_file(genome: Path) -> Path:

@@ -1,9 +1,11 @@
 """Which numbers may leave: no count of 1 to 20, nor numbers from which one follows.
 
-Four rules, for All of Us and others who forbid small counts: counts of 1 to 20 are shown as "≤20" and larger
+Five rules, for All of Us and others who forbid small counts: counts of 1 to 20 are shown as "≤20" and larger
 ones rounded up to tens, so that subtracting two of them tells no exact count; of horizons nested in each
 other only those are shown whose cases differ by none or by more than 20; curve points and groups are merged
-until each holds more than 20 subjects with and more than 20 without the outcome.
+until each holds more than 20 subjects with and more than 20 without the outcome; a share of n is rounded to
+a step of at least 1 / n, which shares of any other number of that size or more round to as well, so that no
+fraction tells its denominator.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ LEAST = 21
 HIDDEN = "≤20"
 WITHHELD = "withheld"
 _ROUND_TO = 10
+_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+"""Shares are multiples of these; even the widest is no less than 1 / 21."""
 
 
 def count(number: int | None) -> str:
@@ -32,6 +36,32 @@ def count(number: int | None) -> str:
     if 0 < number < LEAST:
         return HIDDEN
     return f"{math.ceil(number / _ROUND_TO) * _ROUND_TO:,}"
+
+
+def step(number: int) -> float:
+    """The step to which shares of ``number`` subjects are rounded.
+
+    >>> step(5000), step(999), step(118), step(21)
+    (0.001, 0.002, 0.01, 0.05)
+    """
+    return next((width for width in _STEPS if width * number >= 1), _STEPS[-1])
+
+
+def share(value: float, number: int) -> float:
+    """A share of ``number`` subjects, 0 to 1, as it may be shown.
+
+    >>> share(7 / 1187, 1187), share(28 / 118, 118), share(10 / 47, 47)
+    (0.006, 0.24, 0.2)
+    """
+    width = step(number)
+    return round(round(value / width) * width, 3)
+
+
+def shares(values: pl.Series, numbers: pl.Series) -> pl.Series:
+    """:func:`share` of each value with its number; null stays null."""
+    pairs = zip(values, numbers, strict=True)
+    rounded = [None if value is None else share(value, number) for value, number in pairs]
+    return pl.Series(values.name, rounded, dtype=pl.Float64)
 
 
 def parts(numbers: Sequence[int]) -> list[str]:
@@ -71,18 +101,23 @@ def shown_horizons(cases: Mapping[float, int], num_subjects: int) -> list[float]
     return kept[::-1]
 
 
-def safe_points(curve: pl.DataFrame, num_subjects: int, num_cases: int) -> pl.DataFrame:
+def safe_points(
+    curve: pl.DataFrame, num_subjects: int, num_cases: int, boundaries: Sequence[int] = ()
+) -> pl.DataFrame:
     """The points of a curve between which more than 20 cases and more than 20 others lie.
 
-    A point without cases before it or after it goes too: it would tell the rank of a single case.
+    A point without cases before it or after it goes too: it would tell the rank of a single case. So does
+    one that is 1 to 20 subjects away from a boundary of groups shown on the same page: their difference
+    would be a group of so few.
 
     Args:
         curve: One model's points with num_flagged and num_flagged_cases, rising.
         num_subjects: All rows whose status is known.
         num_cases: All cases.
+        boundaries: Subjects of higher risk than each boundary between groups in the same order of risk.
 
     Returns:
-        The rows that may be drawn.
+        The rows that may be drawn, their shares still unrounded.
     """
     last_cases, last_others = 0, 0
     keep = []
@@ -90,7 +125,8 @@ def safe_points(curve: pl.DataFrame, num_subjects: int, num_cases: int) -> pl.Da
         others = flagged - cases
         steps = (cases - last_cases, others - last_others)
         rest = (num_cases - cases, num_subjects - num_cases - others)
-        good = min(*steps, *rest) >= LEAST
+        apart = all(may_show(abs(flagged - boundary)) for boundary in boundaries)
+        good = min(*steps, *rest) >= LEAST and apart
         keep.append(good)
         if good:
             last_cases, last_others = cases, others
@@ -105,8 +141,9 @@ def merge_groups(groups: pl.DataFrame, averaged: Sequence[str]) -> pl.DataFrame:
         averaged: Further columns to average, weighted by subjects.
 
     Returns:
-        first and last (numbers of the groups merged), num_subjects, observed, low, high and ``averaged``;
-        intervals of merged groups by the normal approximation. Empty when not even the whole is enough.
+        first and last (numbers of the groups merged), num_subjects, observed, low, high and ``averaged``, all
+        rounded as :func:`share` does; intervals of merged groups by the normal approximation. Empty when not
+        even the whole is enough.
     """
     pools: list[list[dict]] = [[]]
     for number, row in enumerate(groups.iter_rows(named=True), start=1):
@@ -118,6 +155,13 @@ def merge_groups(groups: pl.DataFrame, averaged: Sequence[str]) -> pl.DataFrame:
         pools[-1] += rest
     merged = [_merge(pool, averaged) for pool in pools if pool and _enough(pool)]
     return pl.DataFrame(merged)
+
+
+def boundaries(merged: pl.DataFrame) -> list[int]:
+    """How many subjects lie above each boundary between groups that ascend."""
+    if merged.is_empty():
+        return []
+    return merged["num_subjects"].reverse().cum_sum().to_list()[:-1]
 
 
 def _enough(pool: Sequence[Mapping]) -> bool:
@@ -136,7 +180,8 @@ def _merge(pool: Sequence[Mapping], averaged: Sequence[str]) -> dict:
         half = error / (2 * total)
         low, high = max(0.0, means["observed"] - half), min(1.0, means["observed"] + half)
     numbers = {"first": pool[0]["number"], "last": pool[-1]["number"], "num_subjects": total}
-    return numbers | means | {"low": low, "high": high}
+    found = means | {"low": low, "high": high}
+    return numbers | {name: None if value is None else share(value, total) for name, value in found.items()}
 
 
 def merge_bins(bins: pl.DataFrame, counts: Sequence[str]) -> pl.DataFrame:

@@ -21,6 +21,7 @@ class Codes(BaseModel):
     prefixes: tuple[str, ...] = Field(default=(), description="Beginnings of codes, such as ICD10CM//E11.")
     regex: str | None = Field(
         default=None,
+        max_length=1000,
         description="Regular expression, found anywhere in a code; in Rust's syntax, without look-around and "
         "backreferences, so that it takes linear time.",
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
+from proband.core.provenance import check_stage
 from proband.core.schema import TIME, PolarsType, read_parquet
 
 BIRTH = "MEDS_BIRTH"
@@ -69,6 +70,7 @@ def list_shards(folder: Path) -> list[Shard]:
     Raises:
         DataError: There is no ``data/`` folder or no Parquet file in it.
     """
+    check_stage(folder, ("ehr", "trajectories"))
     data = folder / DATA
     files = [path for path in data.rglob("*.parquet") if not path.name.startswith(".")]
     if not files:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
 from proband.ehr.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
@@ -34,7 +35,7 @@ class PredictionTimes(BaseModel):
     )
     every_years: float | None = Field(
         default=None,
-        gt=0,
+        ge=0.01,
         le=150,
         allow_inf_nan=False,
         description="Again and again from entry and washout to exit, so many years apart.",
@@ -115,7 +116,10 @@ def _read_yaml(path: Path) -> dict:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError("missing task file", where=path) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        found = "lists or keys nested too deeply"
+        raise ConfigError("unreadable task file", where=path, found=found, expected="YAML") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a date of month 13, a number of 5,000 digits
         raise ConfigError("unreadable task file", where=path, found=error, expected="YAML") from None
     if not isinstance(content, dict):
         expected = ", ".join(Task.model_fields)
@@ -140,7 +144,8 @@ def _as_config_error(error: ValidationError, path: Path) -> ConfigError:
 def save_task(task: Task, path: Path) -> None:
     """Write ``task`` so that :func:`load_task` gives it back."""
     content = task.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def require_known(task: Task, codes: Iterable[str]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +33,8 @@ ASKED_TABLES = ("visit_detail", "drug_era", "condition_era")
 VOCABULARY_TABLES = ("concept", "concept_ancestor", "concept_relationship")
 KNOWN_TABLES = ("person", "death", "observation_period", *EVENT_TABLES, *ASKED_TABLES, *VOCABULARY_TABLES)
 _MEANT_FOR_MACS = "__MACOSX"
+_MOST_UNPACKED_BYTES, _MOST_TIMES = 2**28, 100
+"""Tables of text shrink 5 to 30 times; a zip bomb 1,000 times."""
 _SUPPORTED = "a folder or .zip of OMOP tables (Parquet or CSV), a .duckdb file, or a MEDS folder"
 
 
@@ -159,13 +164,43 @@ def _database_tables(connection: ibis.BaseBackend, source: Path) -> dict[str, ib
     return tables
 
 
+def _is_table(name: str) -> bool:
+    """Whether a file of a zip is one of a CDM table, or a part of one in a folder of its name."""
+    parts = [part.split(".")[0] for part in name.lower().replace("\\", "/").split("/")]
+    is_named = any(part in KNOWN_TABLES for part in parts[-2:])
+    return _MEANT_FOR_MACS not in name and name.lower().endswith(TABLE_SUFFIXES) and is_named
+
+
+def _check_unpacked(members: Sequence[zipfile.ZipInfo], source: Path, work: Path) -> None:
+    """Refuse a zip that would unpack to more than there is room for, or than tables do."""
+    total, packed = (
+        sum(getattr(entry, name) for entry in members) for name in ("file_size", "compress_size")
+    )
+    work.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(work).free
+    if total > free:
+        found = f"{total:,} bytes unpacked, {free:,} free"
+        remedy = "free space, or unpack it elsewhere and give the folder"
+        raise DataError("zip larger than the disk", where=source, found=found, remedy=remedy)
+    if total > _MOST_UNPACKED_BYTES and total > _MOST_TIMES * packed:
+        found = f"{total:,} bytes from {packed:,}"
+        remedy = "if it is no zip bomb, unpack it and give the folder"
+        raise DataError("zip unpacks to too much", where=source, found=found, remedy=remedy)
+
+
 def _unzip(source: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(source) as archive:
-            for name in archive.namelist():
-                if _MEANT_FOR_MACS not in name and name.lower().endswith(TABLE_SUFFIXES):
-                    archive.extract(name, folder)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            members = [entry for entry in archive.infolist() if _is_table(entry.filename)]
+            _check_unpacked(members, source, folder.parent)
+            for entry in members:
+                archive.extract(entry, folder)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        found = f"{error.strerror}, {Path(error.filename or '').name}"
+        raise DataError("unreadable zip", where=source, found=found, remedy="unpack it yourself") from None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         remedy = "the zip is truncated or locked: copy it again or unpack it"
         raise DataError("unreadable zip", where=source, found=error, remedy=remedy) from None
     folder.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.provenance import read_json
+from proband.core.provenance import check_stage, read_object
 from proband.core.schema import RISK, SCORES, scores_file
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
@@ -61,6 +61,7 @@ def read_risks(risks: Sequence[Path], task: Task, baselines: bool) -> pl.DataFra
     taken: dict[str, Path] = {}
     frames = []
     for given in risks:
+        check_stage(given, ("forecast", "oracle"))
         path = given / RISK_FILE if given.is_dir() else given
         frame = RISK.read(path).select(*RISK.columns)
         if frame.is_empty():
@@ -117,7 +118,8 @@ class Scores:
 
 def read_scores(genome: Path) -> Scores:
     """The scores of a genome folder and what is known of each."""
-    described = read_json(genome / "scores.json")
+    check_stage(genome, "genome")
+    described = read_object(genome / "scores.json")
     scores = SCORES.read(scores_file(genome))
     return Scores(scores, {name: described.get(name, {}) for name in scores.columns if name != "subject_id"})
 

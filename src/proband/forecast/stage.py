@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from proband.core.digests import hash_file
 from proband.core.engine import available_cores
 from proband.core.progress import say
-from proband.core.provenance import StageRun, hash_file, is_finished, stage_output
+from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
 from proband.core.schema import join_parquet
 from proband.ehr.outcomes import save_task, task_files

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from proband.core.errors import DataError
 from proband.core.progress import say
+from proband.core.schema import write_tsv
 from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes import MISSING, Genotypes
 from proband.genome.match import AMBIGUOUS, DUPLICATED, MATCHED, MULTIALLELIC, NO_VARIANT, REASONS, match_rows
@@ -149,7 +150,7 @@ def write_dosages(
             subjects = subject_ids.slice(start, dosages.shape[1]).to_numpy()
             writer.write_table(pa.table([pa.array(subjects), *map(pa.array, dosages)], schema=schema))
     report = _report(source, found, missing, total / np.maximum(1, len(subject_ids) - missing))
-    report.write_csv(folder / REPORT, separator="\t", float_precision=4)
+    write_tsv(report, folder / REPORT)
     lost = report.filter(pl.col("status") != REASONS["matched"])
     if lost.height:
         first = f"first {lost['name'][0]}: {lost['status'][0]}"

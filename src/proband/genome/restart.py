@@ -1,13 +1,12 @@
 """Progress of scoring, kept in a folder so that a run broken off loses its last minutes only.
 
-Every file appears whole or not at all: it is written under another name, flushed, and renamed. A key of all
-that decides the result (data, weights, order of summing) says whether what is there may be used.
+Every file appears whole or not at all. A key of all that decides the
+result (data, weights, order of summing) says whether what is there may be used.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from proband.core.atomic import whole_file
+from proband.core.digests import hash_file
 from proband.core.progress import say
-from proband.core.provenance import hash_file
 
 _KEY = "key"
-_OURS = (_KEY, "sums-*", "partial-*", "weights-*", "means-*", ".writing-*")
+_OURS = (_KEY, "sums-*", "partial-*", "weights-*", "means-*")
 # Progress is saved so seldom that at the slower end of disks (200 MB/s) it takes 2% of the time.
 _DISK_BYTES_PER_SECOND, _SHARE, _LEAST_SECONDS = 200e6, 0.02, 10.0
 
@@ -43,9 +43,8 @@ class Work:
             )
         for file in stale:
             file.unlink()
-        temporary = self._folder / f".writing-{_KEY}"
-        temporary.write_text(key)
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            temporary.write_text(key)
 
     def path(self, name: str) -> Path:
         """Where the array called ``name`` lies if it is there."""
@@ -91,15 +90,11 @@ class Work:
         return self._folder / f"partial-{start}-{stop}.npz"
 
     def _write(self, path: Path, values: np.ndarray | dict[str, Any]) -> Path:
-        temporary = self._folder / f".writing-{path.name}"
-        with open(temporary, "wb") as file:
+        with whole_file(path) as temporary, open(temporary, "wb") as file:
             if isinstance(values, dict):
                 np.savez(file, **values)
             else:
                 np.save(file, values)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
         return path
 
 
@@ -109,11 +104,10 @@ def seconds_between(num_bytes: int) -> float:
 
 
 def fingerprint(files: Iterable[Path], arrays: Iterable[np.ndarray], words: Iterable[object]) -> str:
-    """A key of files (by content, size and time of change), arrays and words."""
+    """A key of files (by content), arrays and words."""
     digest = hashlib.sha256()
     for path in files:
-        # hash_file skips the middle of large files, which a change in place may have touched.
-        digest.update(f"{hash_file(path)} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
+        digest.update(f"{hash_file(path)}\n".encode())
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)

@@ -14,7 +14,7 @@ from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, read_json, stage_output, write_json
 from proband.core.resume import RUN, clear_marks, resumable
-from proband.core.schema import MATCH, SAMPLES
+from proband.core.schema import MATCH, SAMPLES, write_tsv
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.collect import Collected, collect
 from proband.genome.config import AncestryInputs, GenomeConfig
@@ -152,10 +152,11 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
     # Before scoring, so that a list of no use is told at once.
     listed = find_variants(task.variants, source, keep_ambiguous=keep_ambiguous) if task.variants else None
     progress = run.folder / _PROGRESS
+    run.passed_over.add(_PROGRESS)
     collected = _matched(task, source, progress / "matched")
     match, kept = collected.match, collected.kept
     MATCH.write(match, run.folder / "match.parquet")
-    match.write_csv(run.folder / "match.tsv", separator="\t", float_precision=4)
+    write_tsv(match, run.folder / "match.tsv")
     plot_match(match, task.config.min_match_rate, run.folder / "match.png")
     SAMPLES.write(who, run.folder / "samples.parquet")
     write_json(run.folder / "scores.json", {name: collected.metadata[name] for name in kept})

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from proband.core.atomic import whole_file
+from proband.core.digests import check_digests, digests_of
 from proband.core.errors import CheckpointError, DataError
-from proband.core.provenance import read_json, write_json
+from proband.core.provenance import check_stage, read_object, write_json
 from proband.model.config import FORMAT_VERSION, ModelConfig
-from proband.model.hub import CARD, CONFIG, VOCABULARY, WEIGHTS
+from proband.model.hub import CARD, CONFIG, FILES, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
 
 
@@ -24,21 +26,21 @@ def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     Raises:
         DataError: It cannot be written, as on a full disk.
     """
-    temporary = path.with_name(f".{path.name}")
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+        with whole_file(path) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
     except (SafetensorError, OSError) as error:
-        temporary.unlink(missing_ok=True)
         found = str(error).splitlines()[0]
         raise DataError("cannot write", where=path, found=found, remedy="free space on the disk") from None
-    os.replace(temporary, path)
 
 
 def save_model(model: Proband, folder: Path, vocabulary_hash: str) -> None:
-    """Write weights and configuration into ``folder``."""
+    """Write weights and configuration into ``folder``, with their digests and that of its vocabulary."""
     write_tensors(model.state_dict(), folder / WEIGHTS)
+    files = [name for name in (WEIGHTS, VOCABULARY) if (folder / name).is_file()]
     content = {
         "format_version": FORMAT_VERSION,
+        "files": digests_of(folder, files),
         "vocabulary_hash": vocabulary_hash,
         "once": _groups(model),
         "model": model.config.model_dump(mode="json"),
@@ -61,6 +63,29 @@ def _once_of(groups: list[list[int]], vocabulary_size: int) -> tuple[torch.Tenso
     return once, alike
 
 
+def _check_files(folder: Path, files: Any) -> None:
+    try:
+        check_stage(folder, "train", FILES)  # by its manifest, which a repository of the hub has not
+        check_digests(folder, files, "copy the folder again, or train again")
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def _check_size(config: ModelConfig, path: Path) -> None:
+    """Refuse a shape whose largest matrices alone are more than the file: building it would take the memory.
+
+    Raises:
+        ValueError: It is.
+    """
+    numbers = config.vocabulary_size * config.dim + config.depth * config.dim**2
+    if config.onset:
+        numbers += config.onset.num_features * config.onset.width * config.onset.num_networks
+    if numbers > path.stat().st_size:
+        raise ValueError(
+            f"a shape of {numbers:,} weights and more, and {path.stat().st_size:,} bytes of them"
+        )
+
+
 def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
     """Load a model, ready to predict.
 
@@ -74,7 +99,7 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
     if not (folder / CONFIG).is_file():
         remedy = "name the output folder of `proband train`"
         raise CheckpointError("no model", where=folder, expected=f"{CONFIG} and {WEIGHTS}", remedy=remedy)
-    content = read_json(folder / CONFIG)
+    content = read_object(folder / CONFIG)
     if content.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
             "unknown checkpoint version",
@@ -91,8 +116,10 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
             expected=str(content.get("vocabulary_hash"))[:12],
             remedy=f"tokenise with --vocabulary {folder}",
         )
+    _check_files(folder, content.get("files", {}))
     try:
         config = ModelConfig.model_validate(content["model"])
+        _check_size(config, folder / WEIGHTS)
         model = Proband(config, *_once_of(content["once"], config.vocabulary_size))
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (
@@ -102,14 +129,19 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
         KeyError,
         IndexError,
         TypeError,
+        ValueError,
         ValidationError,
     ) as error:
         found = str(error).splitlines()[0]
         remedy = "copy the folder again, or train again"
         raise CheckpointError("unreadable model", where=folder, found=found, remedy=remedy) from None
-    model.vocabulary_hash = content["vocabulary_hash"]
+    model.vocabulary_hash = content.get("vocabulary_hash")
     texts = {name: folder / name for name in (VOCABULARY, CARD)}
-    model.companions = {
-        name: path.read_text(encoding="utf-8") for name, path in texts.items() if path.is_file()
-    }
+    try:
+        model.companions = {
+            name: path.read_text(encoding="utf-8") for name, path in texts.items() if path.is_file()
+        }
+    except ValueError as error:
+        remedy = "copy the folder again, or train again"
+        raise CheckpointError("a text that is no UTF-8", where=folder, found=error, remedy=remedy) from None
     return model.eval()

@@ -16,6 +16,10 @@ GATED = ("adapter", "cross_attention")
 """Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""
 
 
+MOST_BLOCKS, MOST_WIDTH = 1000, 2**16
+"""Beyond what anybody trains: a configuration that asks for more is damaged or hostile."""
+
+
 def _known_encoder(name: str) -> str:
     from proband.model.modality import ENCODERS  # here, since it needs this module
 
@@ -39,7 +43,7 @@ class ModalityConfig(BaseModel):
         False,
         description="Measured at an age: read only from positions at or after it.",
     )
-    hidden: int = Field(64, ge=1, description="Width of the encoder's hidden layer.")
+    hidden: int = Field(64, ge=1, le=MOST_WIDTH, description="Width of the encoder's hidden layer.")
     drop_modality: float = Field(0.15, ge=0, lt=1, description="Share of train subjects shown as absent.")
     drop_values: float = Field(0.1, ge=0, lt=1, description="Share of single values hidden in training.")
     names: tuple[str, ...] = Field((), description="Column names, such as pgs_ids, in their order.")
@@ -68,10 +72,10 @@ class OnsetConfig(BaseModel):
     num_features: int = Field(ge=1, description="Features of the record summary.")
     first_value: int = Field(0, ge=0, description="First mean value among the features; last values follow.")
     num_valued: int = Field(0, ge=0, description="Codes that have a mean and a last value.")
-    width: int = Field(96, ge=1, description="Width of the networks of summary, age and sex.")
-    hidden: int = Field(128, ge=1, description="Width of its first layer.")
-    rank: int = Field(48, ge=1, description="Size of a task's vector.")
-    num_networks: int = Field(1, ge=1, description="Networks whose log ratios are averaged.")
+    width: int = Field(96, ge=1, le=MOST_WIDTH, description="Width of the networks of summary, age and sex.")
+    hidden: int = Field(128, ge=1, le=MOST_WIDTH, description="Width of its first layer.")
+    rank: int = Field(48, ge=1, le=MOST_WIDTH, description="Size of a task's vector.")
+    num_networks: int = Field(1, ge=1, le=1000, description="Networks whose log ratios are averaged.")
     linear: dict[str, int] = Field(
         default_factory=dict, description="Modalities with a linear term, and the number of their values."
     )
@@ -90,12 +94,14 @@ class ModelConfig(BaseModel):
     vocabulary_size: int = Field(ge=3, description="Tokens, padding and birth included.")
     num_statics: int = Field(0, ge=0, description="Static codes.")
     resolution_minutes: int = Field(1440, ge=1, description="Finest time step of the data, in minutes.")
-    depth: int = Field(4, ge=1, description="Transformer blocks.")
-    dim: int = Field(96, ge=8, description="Width of the residual stream.")
-    num_heads: int = Field(3, ge=1, description="Attention heads.")
-    context: int = Field(512, ge=8, description="Tokens of history a position may attend to.")
+    depth: int = Field(4, ge=1, le=MOST_BLOCKS, description="Transformer blocks.")
+    dim: int = Field(96, ge=8, le=MOST_WIDTH, description="Width of the residual stream.")
+    num_heads: int = Field(3, ge=1, le=MOST_WIDTH, description="Attention heads.")
+    context: int = Field(512, ge=8, le=2**24, description="Tokens of history a position may attend to.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on embeddings and block outputs.")
-    num_latents: int = Field(4, ge=1, description="Leading positions, and latents per modality.")
+    num_latents: int = Field(
+        4, ge=1, le=MOST_WIDTH, description="Leading positions, and latents per modality."
+    )
     gap_edges: tuple[int, ...] = Field(
         min_length=2, description="Edges of the bins of the time to the next event, in steps, from 1 on."
     )

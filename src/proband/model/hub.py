@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from huggingface_hub.errors import HFValidationError
 
+from proband.core.atomic import whole_file
 from proband.core.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -60,9 +61,10 @@ class HubFormat(PyTorchModelHubMixin):
         if self.vocabulary_hash is None or VOCABULARY not in self.companions:
             remedy = "save a model that was loaded from the output folder of `proband train`"
             raise CheckpointError("a model without its vocabulary", where=save_directory, remedy=remedy)
-        save_model(self, save_directory, self.vocabulary_hash)
         for name, text in self.companions.items():
-            (save_directory / name).write_text(text, encoding="utf-8")
+            with whole_file(save_directory / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        save_model(self, save_directory, self.vocabulary_hash)
 
 
 def _download(name: str, options: Mapping[str, Any]) -> Path:

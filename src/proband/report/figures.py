@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from proband.core.errors import printable
+
 COLOURS = ("#0b5394", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be185d", "#4d7c0f")
 BASELINE_COLOURS = {
     "age_sex": "#9ca3af",
@@ -107,7 +109,7 @@ def draw(name: str, label: str, num_panels: int, fill: Callable[[Sequence[Any]],
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         plt.close(figure)
-    return _inline(buffer.getvalue(), label)
+    return _inline(printable(buffer.getvalue()), printable(label))
 
 
 def _inline(svg: str, label: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from proband.core import suppress
+from proband.core.provenance import without_path
 from proband.evaluate.results import TABLES, below_age_sex, read_table
 from proband.report import tables
 from proband.report.figures import model_colours, outcome_figure
@@ -141,11 +142,14 @@ def _horizon(horizon: float, mine: Mapping[str, pl.DataFrame]) -> HorizonSection
     differences = mine["differences"].filter(horizon_years=horizon)
     first = metrics.row(0, named=True)
     incidence = metrics.filter(metric="cumulative_incidence").row(0, named=True)
-    low, high = tables.percent(incidence["low"]), tables.percent(incidence["high"])
+    value, low, high = (
+        tables.percent(None if share is None else suppress.share(share, first["num_subjects"]))
+        for share in (incidence["value"], incidence["low"], incidence["high"])
+    )
     subjects, cases = suppress.count(first["num_subjects"]), suppress.count(first["num_cases"])
     summary = (
         f"{subjects} subjects at risk, {cases} onsets seen; cumulative incidence "
-        f"{tables.percent(incidence['value'])} (95% CI {low} to {high}), death competing."
+        f"{value} (95% CI {low} to {high}), death competing."
     )
     return HorizonSection(
         f"{horizon:g} {'year' if horizon == 1 else 'years'}",
@@ -167,7 +171,8 @@ def _figure(
 ) -> tuple[str, str]:
     here = {key: table.filter(horizon_years=horizon) for key, table in mine.items() if key != "cohort"}
     models = here["metrics"]["model"].unique(maintain_order=True).to_list()
-    incidence = here["metrics"].filter(metric="cumulative_incidence")["value"][0]
+    overall = here["metrics"].filter(metric="cumulative_incidence").row(0, named=True)
+    incidence = suppress.share(overall["value"], overall["num_subjects"])
     calibration = {
         model: suppress.merge_groups(here["calibration"].filter(model=model), ["predicted"])
         for model in models
@@ -180,17 +185,27 @@ def _figure(
         label = f"Decile of {score['pgs_id']}"
         why = "its trait is the outcome" if score["chosen_by"] == "trait" else "most associated in train"
         caption = f"Deciles of {score['pgs_id']} ({score['pgs_name']}), chosen because {why}."
-    curves = {model: _safe_curves(model, here) for model in models}
+    curves = {model: _safe_curves(model, here, suppress.boundaries(calibration[model])) for model in models}
     figure = outcome_figure(name, curves, calibration, deciles, label, incidence, colours)
     return figure, caption
 
 
-def _safe_curves(model: str, here: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _safe_curves(
+    model: str, here: Mapping[str, pl.DataFrame], boundaries: list[int]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """ROC and precision-recall points that may be drawn, their coordinates rounded."""
     safe = []
     for kind in ("roc", "pr"):
         points = here[kind].filter(model=model)
         num_subjects, num_cases = points.select("num_flagged", "num_flagged_cases").row(-1)
-        safe.append(suppress.safe_points(points, num_subjects, num_cases))
+        kept = suppress.safe_points(points, num_subjects, num_cases, boundaries)
+        totals = {
+            "sensitivity": pl.Series([num_cases] * kept.height, dtype=pl.Int64),
+            "false_positive_rate": pl.Series([num_subjects - num_cases] * kept.height, dtype=pl.Int64),
+            "precision": kept["num_flagged"],
+        }
+        shown = [suppress.shares(kept[name], totals[name]) for name in totals if name in kept.columns]
+        safe.append(kept.with_columns(shown))
     return safe[0], safe[1]
 
 
@@ -227,7 +242,7 @@ def how_made(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     inputs = manifest.get("inputs", {})
     counts = manifest.get("counts", {})
     lines = [
-        ("Command", " ".join(without_path(word) for word in manifest.get("command", []))),
+        ("Command", shown_command(manifest)),
         ("Finished", str(manifest.get("finished", ""))),
         ("Seed", str(manifest.get("seed", ""))),
         ("Split judged", tables.SPLIT_NAMES.get(config.get("split", ""), str(config.get("split", "")))),
@@ -235,7 +250,7 @@ def how_made(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Versions", ", ".join(f"{name} {versions[name]}" for name in _SHOWN_VERSIONS if name in versions)),
     ]
     lines += [
-        (f"Input {without_path(path)}", f"SHA-256 {str(digest)[:16]}…") for path, digest in inputs.items()
+        (f"Input {without_path(name)}", f"SHA-256 {str(digest)[:16]}…") for name, digest in inputs.items()
     ]
     if "num_subjects_without_genome" in counts:
         lines.append(
@@ -246,14 +261,22 @@ def how_made(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def without_path(word: object) -> str:
-    """The last part of a path; other words as they are.
+def shown_command(manifest: Mapping[str, Any]) -> str:
+    """The command with its options and numbers; words that somebody chose freely are left out.
 
-    >>> without_path("/home/me/risk/"), without_path("--seed"), without_path("--out=/x/y")
-    ('risk', '--seed', '--out=y')
+    >>> shown_command({"command": ["proband", "evaluate", "risk", "--truth", "mine", "--seed", "1"]})
+    'proband evaluate … --truth … --seed 1'
     """
-    text = str(word).replace("\\", "/")
-    option, equals, value = text.partition("=")
-    if equals and option.startswith("-"):
-        return f"{option}={without_path(value)}"
-    return text.rstrip("/").rsplit("/", 1)[-1] if "/" in text else text
+    words = [str(word) for word in manifest.get("command", [])]
+    shown = words[:2]
+    for word in words[2:]:
+        option, equals, value = word.partition("=")
+        if option.startswith("--"):
+            shown.append(option + (f"={value if _is_number(value) else '…'}" if equals else ""))
+        else:
+            shown.append(word if _is_number(word) else "…")
+    return " ".join(shown)
+
+
+def _is_number(word: str) -> bool:
+    return word.replace(".", "", 1).isdecimal()

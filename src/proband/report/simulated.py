@@ -11,11 +11,10 @@ import numpy as np
 import polars as pl
 
 from proband.core import suppress
-from proband.core.errors import DataError
-from proband.core.provenance import read_manifest
+from proband.core.provenance import open_output, read_manifest, without_path
 from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
 from proband.evaluate.simulated.realism import REALISM, summarise
-from proband.report.sections import without_path
+from proband.report.sections import shown_command
 from proband.report.simulated_figures import nearness_figure, realism_figure
 from proband.report.tables import TextTable, number, p_value, percent
 
@@ -33,6 +32,7 @@ _MEASURES = {
     "distance": "Distance to the nearest train subject",
 }
 _SHARES = ("prevalence", "pair")
+_MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,7 @@ def simulated_section(folder: Path) -> SimulatedSection:
     Raises:
         DataError: The folder is another stage's, unfinished or damaged.
     """
-    manifest = read_manifest(folder)
-    if manifest.get("stage") != "realism":
-        raise DataError(
-            "no comparison of futures",
-            where=folder,
-            found=f"the output of stage {manifest.get('stage')}",
-            expected="a folder of proband realism",
-        )
+    manifest = open_output(folder, "realism")
     found = REALISM.read(folder / "realism.parquet")
     copies = MEMORISATION.read(folder / "memorisation.parquet")
     shown = may_show(found)
@@ -101,10 +94,10 @@ def how_compared(folder: Path) -> list[tuple[str, str]]:
     """How the comparison of futures came to be, as pairs of a title and a text, without paths."""
     manifest = read_manifest(folder)
     inputs = [
-        (f"Input {without_path(path)} of simulated futures", f"SHA-256 {str(digest)[:16]}…")
-        for path, digest in manifest.get("inputs", {}).items()
+        (f"Input {without_path(name)} of simulated futures", f"SHA-256 {str(digest)[:16]}…")
+        for name, digest in manifest.get("inputs", {}).items()
     ]
-    command = " ".join(without_path(word) for word in manifest.get("command", []))
+    command = shown_command(manifest)
     finished = str(manifest.get("finished", ""))
     return [("Command of simulated futures", command), ("Simulated futures finished", finished), *inputs]
 
@@ -112,14 +105,18 @@ def how_compared(folder: Path) -> list[tuple[str, str]]:
 def may_show(found: pl.DataFrame) -> pl.DataFrame:
     """The rows of which no count of 1 to 20 follows: of subjects who had it, and for shares who had it not.
 
-    Simulated counts are held back alike, since futures are drawn from people's histories.
+    Simulated counts are held back alike, since futures are drawn from people's histories. Shares are rounded
+    by :func:`proband.core.suppress.share`, rates to thousandths.
     """
     few = pl.lit(False)
     for name in ("num_real", "num_simulated"):
         without = pl.col("num_subjects") - pl.col(name)
         few |= pl.col(name).is_between(1, suppress.LEAST - 1)
         few |= pl.col("statistic").is_in(_SHARES) & without.is_between(1, suppress.LEAST - 1)
-    return found.filter(~few)
+    kept = found.filter(~few)
+    subjects = pl.when(pl.col("statistic").is_in(_SHARES)).then("num_subjects").otherwise(_MANY)
+    numbers = kept.select(subjects).to_series()
+    return kept.with_columns(suppress.shares(kept[name], numbers) for name in ("real", "simulated"))
 
 
 def _summary(counts: Mapping[str, Any]) -> str:

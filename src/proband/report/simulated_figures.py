@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from proband.core.suppress import share
 from proband.report.figures import COLOURS, GRID, as_percent, draw
 
 _MOST_CURVES = 3
@@ -56,7 +57,8 @@ def nearness_figure(bins: Mapping[str, pl.DataFrame]) -> str:
                 counts = table[f"num_{name}"].to_numpy()
                 # Where the last bin ends would tell of the one future that lies farthest.
                 x = [table["low"][0], *table["high"][:-1]]
-                y = [0.0, *np.cumsum(counts)[:-1] / counts.sum()]
+                total = int(counts.sum())
+                y = [0.0, *(share(below / total, total) for below in np.cumsum(counts)[:-1])]
                 axis.plot(x, y, color=colour, linewidth=1.4, marker="o", markersize=2, label=name)
             axis.legend(frameon=False)
             as_percent(axis, "y")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
-from proband.core.errors import ConfigError, DataError
-from proband.core.provenance import read_manifest
+from proband.core.atomic import whole_file
+from proband.core.errors import ConfigError
+from proband.core.provenance import open_output, real_folder
 from proband.report import sections
 from proband.report.html import render
 from proband.report.simulated import how_compared, simulated_section
@@ -32,10 +31,7 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
     if out.exists() and not overwrite:
         remedy = "choose another file or pass --overwrite"
         raise ConfigError("the output file exists", where=out, remedy=remedy)
-    manifest = read_manifest(results)
-    if manifest.get("stage") != "evaluate":
-        found = f"the output of stage {manifest.get('stage')}"
-        raise DataError("no results", where=results, found=found, expected="a folder of proband evaluate")
+    manifest = open_output(results, "evaluate")
     tables = sections.read_results(results)
     outcomes = sections.outcome_sections(tables)
     page = render(
@@ -54,16 +50,8 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
 
 
 def _write(page: str, out: Path) -> None:
-    """Write beside ``out``, flush, rename."""
+    """Write the page with the mode that the umask allows: it may leave."""
+    out = real_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, out)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(out, private=False) as temporary:
+        temporary.write_text(page, encoding="utf-8")

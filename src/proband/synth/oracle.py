@@ -18,7 +18,7 @@ import polars as pl
 from proband.core import schema
 from proband.core.errors import ConfigError, DataError
 from proband.core.progress import track
-from proband.core.provenance import is_finished, read_json, stage_output
+from proband.core.provenance import is_finished, read_object, stage_output
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.lives.begun import already_begun, join_already_begun
@@ -112,7 +112,7 @@ def _read_law(truth: Path) -> dict[str, Any]:
             expected=LAW_FILE,
             remedy="give the folder that proband synth made",
         )
-    law_file: dict[str, Any] = read_json(truth / LAW_FILE)
+    law_file: dict[str, Any] = read_object(truth / LAW_FILE, ["traits", "step_years"])
     if law_file["traits"] != table_hash():
         raise DataError(
             "this biobank was lived by another table of traits",

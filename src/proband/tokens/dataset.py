@@ -6,13 +6,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from jaxtyping import Bool, Float, Int
 
 from proband.core.errors import DataError
-from proband.core.provenance import read_manifest
+from proband.core.progress import is_worker
+from proband.core.provenance import open_output
 from proband.core.schema import SPLITS, SUBJECTS
 from proband.core.sex import female_of
 from proband.tokens.vocabulary import Vocabulary
+
+FILES = ("vocabulary.json", "subjects.parquet", "tokens.npy", "minutes.npy", "offsets.npy", "statics.npy")
+_REMEDY = "run `proband tokens` again"
+_CHECKED_AT_ONCE = 2**22
 
 
 class TokenStore:
@@ -22,21 +28,25 @@ class TokenStore:
         folder: A finished tokens output.
 
     Raises:
-        DataError: The folder is unfinished or its arrays do not fit together.
+        DataError: The folder is unfinished or of another stage; a file is not as it was written; or an array
+            is no such array, or does not fit with the others.
     """
 
     def __init__(self, folder: Path) -> None:
-        read_manifest(folder)
+        open_output(folder, "tokens", FILES)
         self.folder = folder
         self.vocabulary = Vocabulary.load(folder / "vocabulary.json")
-        self.subjects = SUBJECTS.read(folder / "subjects.parquet")
-        self.tokens = _map(folder / "tokens.npy")
-        self.minutes = _map(folder / "minutes.npy")
-        self.offsets = np.asarray(_map(folder / "offsets.npy"))
-        self.statics = np.asarray(_map(folder / "statics.npy"))
+        self.subjects = _read_subjects(folder / "subjects.parquet")
+        self.tokens = _map(folder / "tokens.npy", 1, len(self.vocabulary))
+        self.minutes = _map(folder / "minutes.npy", 1, np.iinfo(np.int32).max)
+        self.offsets = np.asarray(_map(folder / "offsets.npy", 1, len(self.tokens) + 1))
+        self.statics = np.asarray(_map(folder / "statics.npy", 2, len(self.vocabulary.statics) + 1))
         sizes = {len(self.offsets) - 1, len(self.statics), self.subjects.height}
         if len(sizes) != 1 or not len(self.tokens) == len(self.minutes) == self.offsets[-1]:
-            raise DataError("arrays do not fit together", where=folder, remedy="run `proband tokens` again")
+            raise DataError("arrays do not fit together", where=folder, remedy=_REMEDY)
+        if self.offsets[0] != 0 or (np.diff(self.offsets) < 0).any():
+            expected = "numbers that start at 0 and never fall"
+            raise DataError("unusable array", where=folder / "offsets.npy", expected=expected, remedy=_REMEDY)
         self.subject_ids = self.subjects["subject_id"].to_numpy()
         self.entry = self.subjects["entry_minutes"].to_numpy()
         self.exit = self.subjects["exit_minutes"].to_numpy()
@@ -98,11 +108,36 @@ class TokenStore:
         return padded
 
 
-def _map(path: Path) -> np.ndarray:
+def _map(path: Path, dimensions: int, limit: int) -> np.ndarray:
+    """An array of integers from 0 to below ``limit``."""
     try:
-        return np.load(path, mmap_mode="r")
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        remedy = "run `proband tokens` again"
-        raise DataError(
-            "unreadable array", where=path, found=str(error).splitlines()[0], remedy=remedy
-        ) from None
+        found = str(error).splitlines()[0]
+        raise DataError("unreadable array", where=path, found=found, remedy=_REMEDY) from None
+    expected = f"integers of 0 to {limit - 1:,} in {dimensions} dimensions"
+    if array.ndim != dimensions or not np.issubdtype(array.dtype, np.integer):
+        found = f"{array.dtype} of shape {array.shape}"
+        raise DataError("unusable array", where=path, found=found, expected=expected, remedy=_REMEDY)
+    if not is_worker():  # whose caller has looked
+        for at in range(0, len(array), _CHECKED_AT_ONCE):
+            part = array[at : at + _CHECKED_AT_ONCE]
+            low, high = int(part.min(initial=0)), int(part.max(initial=0))
+            if low < 0 or high >= limit:
+                outside = low if low < 0 else high
+                raise DataError(
+                    "unusable array", where=path, found=outside, expected=expected, remedy=_REMEDY
+                )
+    return array
+
+
+def _read_subjects(path: Path) -> pl.DataFrame:
+    """The subjects in the order of the arrays, whatever their order in the file."""
+    subjects = SUBJECTS.read(path)
+    if "row" not in subjects.columns:  # of a version that kept them in order
+        return subjects
+    subjects = subjects.sort("row")
+    if not (subjects["row"] == pl.int_range(subjects.height, eager=True)).all():
+        expected = "each number from 0 on once"
+        raise DataError("unusable rows of subjects", where=path, expected=expected, remedy=_REMEDY)
+    return subjects.drop("row")

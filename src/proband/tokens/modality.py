@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from proband.core.batch import ModalityInput
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.progress import say
+from proband.core.provenance import check_stage
 from proband.core.schema import SCORES, read_parquet, scores_file
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY, MINUTES_PER_YEAR
 from proband.tokens.dataset import TokenStore
@@ -115,6 +116,8 @@ def modality_files(genome: Path | None, files: Mapping[str, Path] | None = None)
         raise DataError(
             "no such folder", where=f"--genome {genome}", remedy="give the output of proband genome"
         )
+    if genome:
+        check_stage(genome, "genome")
     found = {GENOME: scores_file(genome)} if genome else {}
     for name, path in sorted((files or {}).items()):
         if name == GENOME:

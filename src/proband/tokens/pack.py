@@ -2,7 +2,8 @@
 
 Layout of a tokens folder (N tokens, S subjects):
 tokens.npy (N,) uint16 or int32; minutes.npy (N,) int32; offsets.npy (S + 1,) int64; statics.npy (S, k)
-int32; subjects.parquet (S rows, schema.SUBJECTS). Subject s owns rows offsets[s] to offsets[s + 1].
+int32; subjects.parquet (S rows, schema.SUBJECTS). The subject of ``row`` s owns tokens offsets[s] to
+offsets[s + 1].
 """
 
 from __future__ import annotations
@@ -59,15 +60,17 @@ def merge_parts(parts: Sequence[Path], out: Path, vocabulary_size: int) -> int:
     padded = [np.pad(matrix, ((0, 0), (0, width - matrix.shape[1]))) for matrix in statics]
     np.save(out / "statics.npy", np.concatenate(padded) if padded else np.zeros((0, 1), np.int32))
     subjects = pl.concat([pl.read_parquet(part / "subjects.parquet") for part in parts])
-    SUBJECTS.write(subjects, out / "subjects.parquet")
+    SUBJECTS.write(subjects.with_columns(pl.int_range(pl.len()).alias("row")), out / "subjects.parquet")
     return subjects.height
 
 
 def _concatenate(parts: Sequence[Path], name: str, out: Path, dtype: type, total: int) -> None:
-    merged = np.lib.format.open_memmap(out / name, mode="w+", dtype=dtype, shape=(total,))
-    at = 0
-    for part in parts:
-        values = np.load(part / name, mmap_mode="r")
-        merged[at : at + len(values)] = values
-        at += len(values)
-    merged.flush()
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        "fortran_order": False,
+        "shape": (total,),
+    }
+    with open(out / name, "wb") as file:  # not mapped to memory: a full disk would end the process
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.load(part / name).astype(dtype).data)

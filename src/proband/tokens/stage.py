@@ -17,16 +17,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from proband.core.engine import map_shards
 from proband.core.errors import DataError
 from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.provenance import StageRun, check_input, check_stage, is_finished, stage_output
 from proband.core.schema import read_parquet
 from proband.core.sex import SEX_PREFIXES
+from proband.core.suppress import LEAST
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.cohort import follow_up
 from proband.ehr.meds import Shard, list_shards, read_shard
 from proband.tokens.pack import merge_parts, write_part
 from proband.tokens.tokenize import dated_events, is_static, tokenize_events, whole_days
 from proband.tokens.values import fit_edges
-from proband.tokens.vocabulary import Vocabulary, assemble_codes, roll_up, unknown_of
+from proband.tokens.vocabulary import (
+    UNKNOWN,
+    Vocabulary,
+    assemble_codes,
+    common_unknowns,
+    is_unknown,
+    roll_up,
+)
 
 
 class TokensConfig(BaseModel):
@@ -36,7 +44,11 @@ class TokensConfig(BaseModel):
 
     num_bins: int = Field(10, ge=2, le=100, description="Quantile bins per numeric code.")
     min_values: int = Field(100, ge=2, description="Train values a code needs to get bins.")
-    min_subjects: int = Field(5, ge=1, description="Train subjects below which a code rolls up.")
+    min_subjects: int = Field(
+        LEAST,
+        ge=1,
+        description="Train subjects that a code, a value bin and a static code need to be told apart.",
+    )
     static_prefixes: tuple[str, ...] = Field(
         SEX_PREFIXES,
         description="Beginnings, in any case, of codes without a time that become statics; sex always does.",
@@ -51,7 +63,7 @@ class _Seen(NamedTuple):
 
     pairs: pl.DataFrame
     values: pl.DataFrame
-    statics: list[str]
+    statics: pl.DataFrame
     daily: bool
 
 
@@ -80,6 +92,9 @@ def tokens(
         CheckpointError: The given vocabulary is damaged or of another version.
     """
     config = config or TokensConfig()
+    if vocabulary:
+        check_stage(vocabulary, ("tokens", "train"))
+        check_input(vocabulary / "vocabulary.json")
     frozen = Vocabulary.load(vocabulary / "vocabulary.json") if vocabulary else None
     config = config.model_copy(update={"vocabulary": frozen.hash if frozen else None})
     inputs = [meds, *([vocabulary / "vocabulary.json"] if vocabulary else [])]
@@ -139,21 +154,37 @@ def fit_vocabulary(
         raise DataError("no train split to fit the vocabulary on", where="the MEDS data", remedy=remedy)
     look = partial(_look_at_shard, static_prefixes=config.static_prefixes)
     seen = map_shards(look, train, description="Fitting the vocabulary", workers=workers)
-    edges = fit_edges(pl.concat([shard.values for shard in seen]), config.num_bins, config.min_values)
+    least = config.min_subjects
+    edges = fit_edges(pl.concat([shard.values for shard in seen]), config.num_bins, config.min_values, least)
     pairs = pl.concat([shard.pairs for shard in seen])
-    rolled = roll_up(pairs, parents, config.min_subjects)
+    unknown = common_unknowns(pairs, least)
+    rolled = roll_up(pairs, parents, least)
+    rolled = {
+        code: UNKNOWN if is_unknown(target) and target not in unknown else target
+        for code, target in rolled.items()
+    }
     edges = {code: inner for code, inner in edges.items() if code not in rolled}
     common = [code for code in pairs["code"].unique().to_list() if code not in rolled]
-    unknown = {unknown_of(code) for code in pairs["code"].unique().to_list()}
     codes = assemble_codes([*common, *rolled.values()], edges, unknown)
     return Vocabulary(
         codes=tuple(codes),
         edges=edges,
         rolled=rolled,
         once=(False,) * len(codes),
-        statics=tuple(sorted({code for shard in seen for code in shard.statics})),
+        statics=_common_statics(pl.concat([shard.statics for shard in seen]), least),
         resolution_minutes=MINUTES_PER_DAY if all(shard.daily for shard in seen) else 1,
+        min_subjects=least,
     )
+
+
+def _common_statics(pairs: pl.DataFrame, min_subjects: int) -> tuple[str, ...]:
+    """The static codes of enough subjects, in alphabetical order."""
+    counts = pairs.unique().group_by("code").len()
+    common = counts.filter(pl.col("len") >= min_subjects)["code"].sort().to_list()
+    if counts.height > len(common):
+        few = f"fewer than {min_subjects} train subjects"
+        say(f"tokens: {counts.height - len(common)} static codes of {few} are left out (--min-subjects)")
+    return tuple(common)
 
 
 def _look_at_shard(shard: Shard, static_prefixes: Sequence[str]) -> _Seen:
@@ -161,8 +192,8 @@ def _look_at_shard(shard: Shard, static_prefixes: Sequence[str]) -> _Seen:
     dated = dated_events(events, follow_up(events))
     return _Seen(
         pairs=dated.select("subject_id", "code").unique(),
-        values=dated.drop_nulls("numeric_value").select("code", "numeric_value"),
-        statics=events.filter(is_static(static_prefixes))["code"].unique().to_list(),
+        values=dated.drop_nulls("numeric_value").select("subject_id", "code", "numeric_value"),
+        statics=events.filter(is_static(static_prefixes)).select("subject_id", "code").unique(),
         daily=whole_days(dated["minutes"]),
     )
 
@@ -215,5 +246,6 @@ def _tokenise_all(
     for result in done:
         totals.update(result.counts)
     run.counts.update(totals, num_vocabulary=len(vocabulary))
+    run.notes["min_subjects"] = vocabulary.min_subjects
     run.notes["vocabulary_hash"] = vocabulary.hash
     run.notes["resolution_minutes"] = vocabulary.resolution_minutes

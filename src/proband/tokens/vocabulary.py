@@ -21,13 +21,13 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.core.errors import CheckpointError
-from proband.core.provenance import read_json, write_json
+from proband.core.provenance import read_object, write_json
 
 PADDING, BIRTH_TOKEN = 0, 1
 PADDING_CODE = "PADDING"
 BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
 UNKNOWN = "UNKNOWN"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _BIN_SUFFIX = re.compile(r"//Q\d+$")
 _KIND = re.compile(r"([^/]+)/{1,2}[^/]")
 _HIERARCHICAL = re.compile(
@@ -39,15 +39,18 @@ _HIERARCHICAL = re.compile(
 class Vocabulary:
     """Token codes and everything needed to tokenise new subjects the same way.
 
-    It goes with a model wherever that goes, so it holds no counts.
+    It goes with a model wherever that goes (:meth:`for_model`), so it holds no counts, and names no code that
+    fewer than ``min_subjects`` train subjects had.
 
     Attributes:
         codes: Token index to its code; binned values end in ``//Qk``, k from 1.
         edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up).
-        rolled: Rare code to the code (or unknown) that stands for it.
+        rolled: Rare code to the code (or unknown) that stands for it. Empty in a model, which must not name
+            what few people had; :func:`proband.tokens.tokenize.resolve_codes` then climbs the hierarchy.
         once: Per token, whether no train subject ever had it twice; of a code with value bins, all or none.
         statics: Static codes; static index k + 1 is ``statics[k]``, 0 is none.
         resolution_minutes: Finest time step of the train split: 1440 when all ages are whole days, else 1.
+        min_subjects: Train subjects that had each code, bin and static code named here, at least.
     """
 
     codes: tuple[str, ...]
@@ -56,6 +59,7 @@ class Vocabulary:
     once: tuple[bool, ...]
     statics: tuple[str, ...]
     resolution_minutes: int
+    min_subjects: int = 1
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -72,8 +76,14 @@ class Vocabulary:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the content: two vocabularies are the same exactly when their hashes are."""
-        return hashlib.sha256(json.dumps(self._plain(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all that decides which token is which (not of ``rolled``, which a model leaves out)."""
+        plain = self._plain()
+        del plain["rolled"]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    def for_model(self) -> Vocabulary:
+        """The same without the names of rare codes."""
+        return replace(self, rolled={})
 
     def _plain(self) -> dict:
         plain = json.loads(json.dumps(asdict(self)))
@@ -143,7 +153,7 @@ class Vocabulary:
         Raises:
             CheckpointError: Another format version, or the content does not fit its hash.
         """
-        plain = read_json(path)
+        plain = read_object(path)
         if plain.get("format_version") != FORMAT_VERSION:
             raise CheckpointError(
                 "unknown vocabulary version",
@@ -152,14 +162,20 @@ class Vocabulary:
                 expected=FORMAT_VERSION,
                 remedy="use the proband version that wrote it, or tokenise again",
             )
-        vocabulary = cls(
-            codes=tuple(plain["codes"]),
-            edges={code: tuple(edges) for code, edges in plain["edges"].items()},
-            rolled=dict(plain["rolled"]),
-            once=tuple(plain["once"]),
-            statics=tuple(plain["statics"]),
-            resolution_minutes=int(plain["resolution_minutes"]),
-        )
+        try:
+            vocabulary = cls(
+                codes=tuple(plain["codes"]),
+                edges={code: tuple(edges) for code, edges in plain["edges"].items()},
+                rolled=dict(plain["rolled"]),
+                once=tuple(plain["once"]),
+                statics=tuple(plain["statics"]),
+                resolution_minutes=int(plain["resolution_minutes"]),
+                min_subjects=int(plain["min_subjects"]),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            remedy = "take vocabulary.json from the original model or tokens folder"
+            found = f"{type(error).__name__} {error}"
+            raise CheckpointError("unusable vocabulary", where=path, found=found, remedy=remedy) from None
         if plain.get("hash") != vocabulary.hash:
             remedy = "take vocabulary.json from the original model or tokens folder"
             raise CheckpointError("vocabulary changed after it was frozen", where=path, remedy=remedy)
@@ -250,6 +266,22 @@ def roll_up(
         rolled = {code: step.get(target, target) for code, target in rolled.items()} | step
         current = current.with_columns(pl.col("code").replace(step))
     return dict(sorted(rolled.items()))
+
+
+def common_unknowns(subject_codes: pl.DataFrame, min_subjects: int) -> set[str]:
+    """Unknown tokens of the vocabularies of which enough subjects had a code.
+
+    The name of another vocabulary may be a rare code itself; its codes go to the general unknown token.
+
+    Args:
+        subject_codes: As of :func:`roll_up`.
+        min_subjects: Subjects a vocabulary needs.
+    """
+    names = subject_codes["code"].unique()
+    unknown = pl.DataFrame({"code": names, "unknown": pl.Series(map(unknown_of, names), dtype=pl.String)})
+    pairs = subject_codes.join(unknown, on="code").select("subject_id", "unknown").unique()
+    counts = pairs.group_by("unknown").len().filter(pl.col("len") >= min_subjects)
+    return {*counts["unknown"].to_list(), UNKNOWN}
 
 
 def assemble_codes(

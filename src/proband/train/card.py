@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from proband.core import suppress
+from proband.core.atomic import whole_file
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.hub import CARD
 from proband.model.transformer import Proband
@@ -52,9 +53,9 @@ _TAIL = """
 - It predicts what gets recorded, which depends on access to care, coding habits and insurance.
 - Codes too rare in training stand together as parents or unknowns.
 - Counts above are suppressed: 1 to 20 as "≤20", others rounded up to tens. The weights are not so protected:
-  output biases start from the frequencies of codes, and nothing shows that no record was memorised. Nor is
-  vocabulary.json: it names codes that were rolled up, which few subjects had. Share them only under the
-  rules of the data they were trained on.
+  output biases start from the frequencies of codes, and nothing shows that no record was memorised. Share
+  them only under the rules of the data they were trained on.
+- {names}
 
 ## Licence and citation
 
@@ -92,9 +93,24 @@ def write_card(
         "\n## Likelihood\n\nNats per event of the tuning split, time in days; the split chose the weights.\n",
         _table(("part", "nats"), [(name, f"{value:.3f}") for name, value in tuning.per_event().items()]),
         *_onset_section(model, onset),
-        _TAIL,
+        _TAIL.format(names=_what_is_named(store.vocabulary.min_subjects)),
     ]
-    (folder / CARD).write_text("\n".join(sections), encoding="utf-8")
+    with whole_file(folder / CARD) as temporary:
+        temporary.write_text("\n".join(sections), encoding="utf-8")
+
+
+def _what_is_named(min_subjects: int) -> str:
+    """From how many train subjects on vocabulary.json names what they had."""
+    if min_subjects >= suppress.LEAST:
+        return (
+            f"vocabulary.json names no code, value bin or static code that fewer than {min_subjects} train "
+            "subjects had."
+        )
+    return (
+        f"**vocabulary.json names codes, value bins and static codes that as few as {min_subjects} train "
+        f"subjects had** (`proband tokens --min-subjects {min_subjects}`): it may not leave where counts of "
+        "1 to 20 may not."
+    )
 
 
 def _onset_section(model: Proband, onset: OnsetResult | None) -> list[str]:

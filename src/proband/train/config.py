@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from proband.model.config import PRESETS, Encoder, Fusion, Size, size_of
+from proband.model.config import MOST_BLOCKS, MOST_WIDTH, PRESETS, Encoder, Fusion, Size, size_of
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -61,8 +61,10 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: Literal["tiny", "small", "base", "large"] = Field("tiny", description="Name of a depth.")
-    depth: int | None = Field(None, ge=1, description="Blocks, which decide the size; default the preset's.")
-    dim: int | None = Field(None, ge=8, description="Width; default the depth's.")
+    depth: int | None = Field(
+        None, ge=1, le=MOST_BLOCKS, description="Blocks, which decide the size; default the preset's."
+    )
+    dim: int | None = Field(None, ge=8, le=MOST_WIDTH, description="Width; default the depth's.")
     num_heads: int | None = Field(None, ge=1, description="Heads; default the width's.")
     fusion: Fusion = Field("none", description="How modalities reach the trunk.")
     genome_encoder: Encoder = Field(
@@ -70,7 +72,7 @@ class TrainConfig(BaseModel):
     )
     minutes: float | None = Field(None, gt=0, description="Wall-clock minutes to train.")
     epochs: float = Field(20, gt=0, description="Passes over the train split, unless minutes are given.")
-    context: int = Field(512, ge=8, description="Tokens of history per window.")
+    context: int = Field(512, ge=8, le=2**24, description="Tokens of history per window.")
     batch_tokens: int = Field(
         2048, ge=64, description="Padded tokens of an optimiser step, over all processes, at most."
     )

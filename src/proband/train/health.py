@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections import deque
 from pathlib import Path
 
+from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError
 from proband.train.distributed import Team
 from proband.train.state import BEST, STATE, Progress
@@ -76,6 +76,5 @@ class Watch:
         if not self.progress.best_step:
             state.unlink(missing_ok=True)
             return
-        temporary = state.with_name(f".{state.name}")
-        shutil.copyfile(best, temporary)
-        os.replace(temporary, state)
+        with whole_file(state) as temporary:
+            shutil.copyfile(best, temporary)

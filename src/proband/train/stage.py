@@ -12,22 +12,25 @@ from typing import Any
 
 import torch
 
+from proband.core.digests import hash_file
 from proband.core.errors import CheckpointError, ConfigError
+from proband.core.lock import only_writer
 from proband.core.progress import say
 from proband.core.provenance import (
     StageRun,
-    hash_file,
     hash_input,
     is_finished,
-    read_json,
+    read_object,
+    real_folder,
     stage_output,
     write_json,
 )
+from proband.core.resume import partial_folder, start_anew
 from proband.core.schema import SPLITS
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
 from proband.model.embedding import fold_families
-from proband.model.hub import VOCABULARY
+from proband.model.hub import FILES, VOCABULARY
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
@@ -41,9 +44,11 @@ from proband.train.loop import Trainer
 from proband.train.machine import choose_device
 from proband.train.onset.stage import OnsetResult, fit_onset
 from proband.train.onset.tasks import Tasks, choose_tasks
-from proband.train.state import BEST, STATE
+from proband.train.state import BEST, METRICS, STATE
 
 RUN = "run.json"
+_STATES = (STATE, BEST, RUN)
+_MAY_LEAVE = f"{', '.join(FILES)} alone, under the rules of the data; this file stays where they are"
 
 
 def train(
@@ -90,6 +95,7 @@ def train(
     ]
     with join_team(choose_device(config.device)) as team:
         if team.decide(lambda: is_finished(out, "train", config, overwrite, inputs)):
+            _drop_states(out, team)  # if it was killed between its last two steps
             return
         _check_fusion(config, files)
         store = TokenStore(tokens)
@@ -101,11 +107,16 @@ def train(
             result = trainer.run()
             if run:  # the others wait: the head is small, and its queries are read once
                 _write_model(run, trainer, result, store, tables, chosen)
+        _drop_states(out, team)  # only now: until the model stands in its place, they are needed
         if team.is_first:
-            for name in (STATE, BEST, RUN):  # only now: until the model stands in its place, they are needed
-                (out / name).unlink(missing_ok=True)
             steps = f"{trainer.progress.step:,} steps"
             say(f"train: {steps}, tuning loss {result.total:.4f} nats per event; model in {out}")
+
+
+def _drop_states(out: Path, team: Team) -> None:
+    if team.is_first:
+        for name in _STATES:
+            (out / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -118,7 +129,13 @@ def _output(
         return
     try:
         with stage_output(
-            out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work
+            out,
+            stage="train",
+            config=config,
+            inputs=inputs,
+            seed=config.seed,
+            work=work,
+            may_leave=_MAY_LEAVE,
         ) as run:
             yield run
     except BaseException:
@@ -138,8 +155,8 @@ def _write_model(
     model = trainer.best_model()
     fold_families(model.embedding)
     onset = _fit_onset(run, model, trainer, store, tables, tasks) if tasks else None
+    store.vocabulary.for_model().save(run.folder / VOCABULARY)
     save_model(model, run.folder, store.vocabulary.hash)
-    shutil.copy(store.folder / VOCABULARY, run.folder / VOCABULARY)
     write_card(run.folder, model, store, tables, trainer.config, result, onset)
     plot_losses(run.folder)
     run.counts.update(
@@ -150,6 +167,7 @@ def _write_model(
     for name, split in itertools.product(tables, SPLITS):
         is_split = (store.subjects["split"] == split).to_numpy()
         run.counts[f"num_{split}_with_{name}"] = int((tables[name].observed & is_split).sum())
+    run.passed_over.update(_STATES)
     run.notes["tuning_nats_per_event"] = result.per_event()
     run.notes["best_step"] = trainer.progress.best_step
     run.notes["train_seconds"] = round(trainer.progress.seconds, 1)
@@ -200,13 +218,16 @@ def _check_fusion(config: TrainConfig, files: Mapping[str, Path]) -> None:
 
 def _work_folder(out: Path, config: TrainConfig, inputs: list[Path], overwrite: bool) -> Path:
     """The folder to train in: a new one, or that of an interrupted training of the same kind."""
-    work = out.with_name(f"{out.name}.partial")
+    with only_writer(real_folder(out)):
+        return _claim(partial_folder(out), config, inputs, overwrite)
+
+
+def _claim(work: Path, config: TrainConfig, inputs: list[Path], overwrite: bool) -> Path:
     now = {"config": config.model_dump(mode="json"), "inputs": [hash_input(path) for path in inputs]}
     if overwrite or not (work / STATE).is_file():
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
+        start_anew(work, (RUN, STATE, METRICS))
     else:
-        _check_same(work, read_json(work / RUN), now)
+        _check_same(work, read_object(work / RUN, ["config", "inputs"]), now)
     write_json(work / RUN, now)
     return work
 

@@ -174,3 +174,53 @@ def test_fewer_than_one_worker_is_refused(words: list[str], tmp_path: Path) -> N
     assert "--workers" in found.stderr
     assert "Traceback" not in found.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("11441 requested and 4064 written"),
+        RuntimeError("IO Error: Could not write file: No space left on device"),
+        ValueError("No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_one_line_whoever_finds_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert ending(monkeypatch, error) == 2
+    assert capsys.readouterr().err == (
+        "proband: cannot write; in the output; found No space left on device; "
+        "remedy: free space or choose another output folder\n"
+    )
+
+
+def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending(monkeypatch, MemoryError("Unable to allocate 8 TiB")) == 2
+    assert capsys.readouterr().err.startswith("proband: not enough memory; found Unable to allocate 8 TiB")
+
+
+_TERMINATED = """
+import os, signal, sys
+from pathlib import Path
+import typer
+from proband.cli import main as cli
+from proband.core.provenance import stage_output
+
+cli.app = typer.Typer()
+
+@cli.app.command()
+def stop_at(out: Path) -> None:
+    with stage_output(out, stage="x", config={}) as run:
+        (run.folder / "rows").write_text("of people")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+cli.main()
+"""
+
+
+def test_sigterm_leaves_no_temporary_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _TERMINATED, str(tmp_path / "out")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 143, ended.stderr
+    assert ended.stderr.startswith("proband: terminated; no partial output")
+    assert os.listdir(tmp_path) == []

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proband.core.errors import CheckpointError, ConfigError, DataError, ProbandError, near_matches
+from proband.core.errors import CheckpointError, ConfigError, DataError, ProbandError, near_matches, printable
 
 
 def test_a_message_is_one_line_with_all_its_parts() -> None:
@@ -23,3 +25,17 @@ def test_every_error_is_caught_as_one(kind: type[ProbandError]) -> None:
 def test_near_matches_is_empty_when_nothing_is_near() -> None:
     assert near_matches("SNOMED//44054006", ["LOINC//4548-4", "xyz"]) == ""
     assert near_matches("SNOMED//4405400", ["SNOMED//44054006"]) == "did you mean SNOMED//44054006?"
+
+
+def test_control_characters_are_escaped_and_long_texts_shortened() -> None:
+    error = DataError("no such\x00code", found="\x1b[2Jgone\x9b \u202etxt.exe", remedy="é 漢 stays")
+    assert str(error) == r"no such\x00code; found \x1b[2Jgone\x9b \u202etxt.exe; remedy: é 漢 stays"
+    assert len(str(DataError("bad", found="x" * 10**6))) < 1000
+
+
+@given(st.text())
+def test_printable_text_goes_to_any_terminal(text: str) -> None:
+    shown = printable(text)
+    shown.encode("utf-8")
+    assert not {"\x1b", "\x00", "\x9b", "\u202e"} & set(shown)
+    assert printable(shown) == shown

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.core.schema import RISK, SCORES, TIME, Table, join_parquet
+from proband.core.schema import RISK, SCORES, TIME, Table, join_parquet, write_tsv
 
 TABLE = Table(
     "things",
@@ -97,3 +97,11 @@ def test_parquet_parts_join_in_their_order(tmp_path: Path) -> None:
         pl.DataFrame({"a": [number] * number}, schema={"a": pl.Int64}).write_parquet(part)
     assert join_parquet(parts, tmp_path / "all.parquet") == 3
     assert pl.read_parquet(tmp_path / "all.parquet")["a"].to_list() == [1, 2, 2]
+
+
+def test_names_are_no_formulas_in_a_spreadsheet(tmp_path: Path) -> None:
+    names = ["=cmd|' /C calc'!A0", "+1", "@SUM(A1)", "-x", "\tx", "-1.5", "PGS000001", None]
+    write_tsv(pl.DataFrame({"name": names, "number": range(8)}), tmp_path / "a.tsv")
+    read = pl.read_csv(tmp_path / "a.tsv", separator="\t")["name"].to_list()
+    assert read[:5] == [f"'{name}" for name in names[:5]]
+    assert read[5:] == names[5:]

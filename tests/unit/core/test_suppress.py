@@ -1,5 +1,6 @@
 import itertools
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -8,12 +9,15 @@ from hypothesis import strategies as st
 from proband.core.suppress import (
     HIDDEN,
     LEAST,
+    boundaries,
     count,
     may_show,
     merge_groups,
     parts,
     safe_points,
+    share,
     shown_horizons,
+    step,
 )
 
 
@@ -122,7 +126,40 @@ def test_merged_mean_and_interval_by_hand():
         }
     )
     row = merge_groups(groups, ["predicted"]).row(0, named=True)
-    assert row["predicted"] == pytest.approx(0.25)
-    assert row["observed"] == pytest.approx(0.175)
     half = ((100 * 0.12) ** 2 + (300 * 0.08) ** 2) ** 0.5 / 800
-    assert (row["low"], row["high"]) == pytest.approx((0.175 - half, 0.175 + half))
+    exact = {"predicted": 0.25, "observed": 0.175, "low": 0.175 - half, "high": 0.175 + half}
+    for name, value in exact.items():  # 400 subjects: steps of 0.005
+        assert row[name] == pytest.approx(round(value / 0.005) * 0.005)
+        assert row[name] == pytest.approx(value, abs=0.0025)
+
+
+@given(
+    st.integers(2 * LEAST, 5000).flatmap(
+        lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n), min_size=1, max_size=40))
+    )
+)
+def test_no_set_of_rounded_shares_tells_its_denominator(pair):
+    """The attack: keep each denominator with which every coordinate shown can be a fraction."""
+    total, counts = pair
+    width = step(total)
+    shown = np.array([share(number / total, total) for number in counts])
+    smallest = int(np.ceil(1 / width - 1e-9))
+    for other in range(smallest, smallest + 200):
+        nearest = np.round(shown * other) / other
+        assert np.all(np.abs(nearest - shown) <= width / 2 + 1e-9)
+
+
+def test_full_precision_would_have_told_it():
+    shown = np.array([number / 1187 for number in (40, 333, 701)])
+    fits = [n for n in range(1000, 1400) if np.all(np.abs(np.round(shown * n) / n - shown) < 1e-6)]
+    assert fits == [1187]
+
+
+def test_points_near_a_boundary_of_groups_on_the_page_are_left_out():
+    curve = pl.DataFrame({"num_flagged": [100, 200, 300, 400], "num_flagged_cases": [30, 60, 90, 120]})
+    assert safe_points(curve, 600, 160)["num_flagged"].to_list() == [100, 200, 300, 400]
+    kept = safe_points(curve, 600, 160, boundaries=[100, 180, 321])
+    assert kept["num_flagged"].to_list() == [100, 300, 400]
+    groups = pl.DataFrame({"num_subjects": [100, 200, 300]})
+    assert boundaries(groups) == [300, 500]
+    assert boundaries(groups.clear()) == []

@@ -89,7 +89,11 @@ def test_a_saved_task_is_read_back(tmp_path: Path, prediction: str) -> None:
         ("{years_after_entry: 2}", "{}", "exactly one of .*, found none"),
         ("{years_after_entry: 2}", "{age_years: []}", "prediction.age_years"),
         ("{years_after_entry: 2}", "{date: soon}", "prediction.date"),
-        ("{years_after_entry: 2}", "{every_years: 0}", "prediction.every_years: .*greater than 0.*found 0"),
+        (
+            "{years_after_entry: 2}",
+            "{every_years: 0}",
+            "prediction.every_years: .*greater than or equal to 0.01.*found 0",
+        ),
         ("gap_days: 30", "gap_days: -1", "gap_days: .*found -1"),
         ("prediction: {years_after_entry: 2}", "", "prediction: Field required"),
     ],
@@ -259,4 +263,26 @@ def test_a_regex_that_no_linear_time_engine_runs_is_refused(
     )
     with pytest.raises(ConfigError, match=f"bad regex .*{complaint}") as caught:
         load_task(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "outcomes: " + "{a: " * 50_000,
+        "prediction: {date: 2020-13-45}",
+        f"horizons_years: {'9' * 5000}",
+        "!!python/object/apply:os.system [ls]",
+        "[1, 2]",
+        "\x00",
+        "outcomes: {a: {codes: [A]}}\nprediction: {every_years: 1.0e-9}\nhorizons_years: 1",
+        "outcomes: {a: {codes: [A]}}\nprediction: {every_years: .nan}\nhorizons_years: 1",
+    ],
+)
+def test_a_hostile_task_file_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "task.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_task(tmp_path / "task.yaml")
+    assert "task.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -3,11 +3,13 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from proband.core.errors import DataError
+from proband.ehr import sources
 from proband.ehr.sources import is_meds, open_omop
 
 
@@ -131,3 +133,36 @@ def test_kinds_of_sources(tmp_path: Path, parquet: Path, events: Callable, meds:
     (tmp_path / "x.xlsx").write_text("")
     with pytest.raises(DataError, match="source of unknown kind"):
         is_meds(tmp_path / "x.xlsx")
+
+
+def test_only_tables_of_the_cdm_leave_a_zip(parquet: Path, sizes: dict, tmp_path: Path) -> None:
+    source = tmp_path / "cdm.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        for path in parquet.iterdir():
+            archive.write(path, f"cdm/{path.name}")
+        for name in ("notes.csv", "../../person_evil.csv", "/etc/passwd.csv", f"{'x' * 300}.csv"):
+            archive.writestr(name, b"a\n1\n")
+    assert opened(source, tmp_path) == sizes
+    found = {path.name for path in (tmp_path / "work").rglob("*.csv")}
+    assert not found
+    assert not (tmp_path / "person_evil.csv").exists()
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("person.csv", b"0" * 2**20)
+    monkeypatch.setattr(sources, "_MOST_UNPACKED_BYTES", 2**19)
+    with pytest.raises(DataError, match=r"unpacks to too much.*found 1,048,576 bytes from.*remedy"):
+        opened(source, tmp_path)
+    monkeypatch.setattr(sources.shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    with pytest.raises(DataError, match=r"larger than the disk.*10 free"):
+        opened(source, tmp_path)
+
+
+def test_a_name_too_long_for_the_disk_is_one_line(tmp_path: Path) -> None:
+    source = tmp_path / "long.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr(f"person/{'x' * 300}.csv", b"person_id\n1\n")
+    with pytest.raises(DataError, match=r"unreadable zip.*File name too long"):
+        opened(source, tmp_path)

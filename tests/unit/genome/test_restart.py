@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from proband.genome import restart
 from proband.genome.plink import open_plink
 from proband.genome.restart import Work, fingerprint, seconds_between
 from proband.genome.score import score_samples
@@ -162,7 +161,7 @@ def test_an_unfinished_write_leaves_the_old_progress(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(restart.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         work.pause(0, 2, np.zeros((1, 2), np.float32), np.zeros(1), 8)
     total, base, done = work.resume(0, 2)

@@ -42,9 +42,12 @@ def test_a_model_folder_is_what_from_pretrained_reads_and_save_pretrained_writes
     assert not model.training
     model.save_pretrained(tmp_path / "copy")
     assert sorted(os.listdir(tmp_path / "copy")) == sorted(FILES)
-    for name in ("config.json", "vocabulary.json", "README.md"):
+    for name in ("vocabulary.json", "README.md"):
         assert (tmp_path / "copy" / name).read_text() == (folder / name).read_text()
     assert same(load_model(tmp_path / "copy", HASH), model)
+    (tmp_path / "copy" / "vocabulary.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"not as it was written.*vocabulary\.json"):
+        load_model(tmp_path / "copy")
 
 
 def test_from_pretrained_refuses_what_load_model_refuses(folder: Path, tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_nothing_may_be_shown(folder: Path) -> None:
 
 
 def test_another_stages_folder_is_refused(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no comparison of futures.*stage evaluate.*proband realism"):
+    with pytest.raises(DataError, match=r"another stage.*stage evaluate.*proband realism"):
         report(results, tmp_path / "report.html", realism=results)
     assert not (tmp_path / "report.html").exists()
 

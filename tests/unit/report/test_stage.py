@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from manifests import forget_digests
 from proband.core.errors import ConfigError, DataError
 from proband.core.suppress import HIDDEN
 from proband.evaluate.results import ALREADY_BEGUN, METRICS, read_table
@@ -129,13 +130,16 @@ def test_no_results(tmp_path):
 
 def test_another_stages_output(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"stage": "synth"}))
-    with pytest.raises(DataError, match=r"no results.*synth"):
+    with pytest.raises(DataError, match=r"another stage.*synth.*proband evaluate"):
         report(tmp_path, tmp_path / "report.html")
 
 
 def test_damaged_results_leave_nothing(results, tmp_path):
     shutil.copytree(results, tmp_path / "results")
     (tmp_path / "results" / "roc.parquet").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"not as it was written.*roc\.parquet"):
+        report(tmp_path / "results", tmp_path / "report.html")
+    forget_digests(tmp_path / "results")
     with pytest.raises(DataError, match="unreadable Parquet"):
         report(tmp_path / "results", tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
@@ -146,6 +150,7 @@ def test_a_model_not_above_age_and_sex_is_said_first(results, page, tmp_path):
     file = tmp_path / "results" / "metrics.parquet"
     worse = pl.when((pl.col("metric") == "auroc") & (pl.col("model") == "ehr & pgs")).then(0.4)
     METRICS.write(METRICS.read(file).with_columns(worse.otherwise("value").alias("value")), file)
+    forget_digests(tmp_path / "results")
     report(tmp_path / "results", tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     [said] = re.findall(r'<p class="warning">(.*?)</p>', text)
@@ -166,6 +171,7 @@ def test_share_already_begun_is_told_beside_the_outcome(results, page, tmp_path)
         }
     )
     ALREADY_BEGUN.write(begun, tmp_path / "results" / "already_begun.parquet")
+    forget_digests(tmp_path / "results")
     report(tmp_path / "results", tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "cases by 5 years, 34.0% had begun before the prediction time" in text

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from manifests import forget_digests
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.tokens import tokens
-from proband.tokens.dataset import TokenStore
+from proband.tokens.dataset import FILES, TokenStore
 from proband.tokens.stage import TokensConfig, read_parents
 from small_world import DAY, ENTRY, EXIT, frame, write_splits
 
@@ -49,7 +50,7 @@ def test_a_small_folder_end_to_end(meds: Path, tmp_path: Path) -> None:
     vocabulary = store.vocabulary
     assert "A//1" in vocabulary.index
     assert vocabulary.edges == {"LAB//1": (1.5,)}
-    assert vocabulary.rolled == {"RARE//1": "RARE//UNKNOWN"}
+    assert vocabulary.rolled == {"RARE//1": "UNKNOWN"}  # its kind is as rare
     assert vocabulary.resolution_minutes == DAY
     assert vocabulary.statics == ("Gender//F",)
     once = {code for code, flag in zip(vocabulary.codes, vocabulary.once, strict=True) if flag}
@@ -125,8 +126,28 @@ def test_other_settings_and_a_damaged_vocabulary(meds: Path, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="min_subjects 2, now 3"):
         tokens(meds, out, config=CONFIG.model_copy(update={"min_subjects": 3}), workers=1)
     (out / "vocabulary.json").write_text((out / "vocabulary.json").read_text().replace("A//1", "A//2"))
+    with pytest.raises(DataError, match=r"not as it was written.*vocabulary\.json"):
+        tokens(meds, tmp_path / "again", vocabulary=out, config=CONFIG, workers=1)
+    forget_digests(out)
     with pytest.raises(CheckpointError, match="changed after it was frozen"):
         tokens(meds, tmp_path / "again", vocabulary=out, config=CONFIG, workers=1)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_with_a_flipped_bit_is_named(meds: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "tokens"
+    tokens(meds, out, config=CONFIG, workers=1)
+    content = bytearray((out / name).read_bytes())
+    content[len(content) // 2] ^= 4
+    (out / name).write_bytes(content)
+    with pytest.raises(
+        DataError, match=f"not as it was written.*{name}.*found SHA-256.*run `proband tokens`"
+    ):
+        TokenStore(out)
+    with pytest.raises(DataError, match=f"not as it was written.*{name}.*pass --overwrite"):
+        tokens(meds, out, config=CONFIG, workers=1)
+    tokens(meds, out, config=CONFIG, workers=1, overwrite=True)
+    TokenStore(out)
 
 
 def test_damaged_arrays_are_named(meds: Path, tmp_path: Path) -> None:
@@ -134,6 +155,9 @@ def test_damaged_arrays_are_named(meds: Path, tmp_path: Path) -> None:
     tokens(meds, out, config=CONFIG, workers=1)
     whole = (out / "minutes.npy").read_bytes()
     (out / "minutes.npy").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"not as it was written.*minutes\.npy.*bytes"):
+        TokenStore(out)
+    forget_digests(out)
     with pytest.raises(DataError, match=r"unreadable array.*minutes\.npy"):
         TokenStore(out)
     np.save(out / "minutes.npy", np.zeros(3, np.int32))
@@ -141,6 +165,40 @@ def test_damaged_arrays_are_named(meds: Path, tmp_path: Path) -> None:
         TokenStore(out)
     with pytest.raises(DataError, match="no finished output"):
         TokenStore(meds)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value"),
+    [("tokens", 0, 60_000), ("offsets", 1, -1), ("offsets", 0, 1), ("statics", 0, 99), ("minutes", 0, -5)],
+)
+def test_numbers_that_no_array_may_hold_are_refused(
+    meds: Path, tmp_path: Path, name: str, at: int, value: int
+) -> None:
+    out = tmp_path / "tokens"
+    tokens(meds, out, config=CONFIG, workers=1)
+    array = np.load(out / f"{name}.npy")
+    array.reshape(-1)[at] = value
+    np.save(out / f"{name}.npy", array)
+    forget_digests(out)
+    with pytest.raises(DataError, match=f"unusable array.*{name}"):
+        TokenStore(out)
+    np.save(out / f"{name}.npy", array.astype("U8"))
+    with pytest.raises(DataError, match=f"unusable array.*{name}.*found <U8.*expected integers of 0 to"):
+        TokenStore(out)
+
+
+def test_subjects_are_keyed_by_row_and_not_by_their_order(meds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tokens"
+    tokens(meds, out, config=CONFIG, workers=1)
+    before = TokenStore(out)
+    path = out / "subjects.parquet"
+    pl.read_parquet(path).reverse().write_parquet(path)
+    forget_digests(out)
+    after = TokenStore(out)
+    assert after.subject_ids.tolist() == before.subject_ids.tolist()
+    pl.read_parquet(path).with_columns(row=pl.lit(0, pl.Int64)).write_parquet(path)
+    with pytest.raises(DataError, match="unusable rows of subjects"):
+        TokenStore(out)
 
 
 def test_parents_come_from_the_metadata(tmp_path: Path) -> None:
@@ -151,3 +209,31 @@ def test_parents_come_from_the_metadata(tmp_path: Path) -> None:
     assert read_parents(tmp_path) == {}
     pl.DataFrame({"code": ["A", "B", "C"], "parent_codes": [["P", "Q"], [], None]}).write_parquet(path)
     assert read_parents(tmp_path) == {"A": ["P", "Q"]}
+
+
+def test_the_same_bytes_whatever_the_processes(meds: Path, tmp_path: Path) -> None:
+    shard = next((meds / "data" / "train").glob("*.parquet"))
+    frame = pl.read_parquet(shard)
+    dated = frame.filter(pl.col("code") == "A//1").head(1)
+    rare = [dated.with_columns(code=pl.lit(f"RARE{number % 7}//{number}")) for number in range(300)]
+    order = frame["subject_id"].unique(maintain_order=True).to_list()
+    frame = pl.concat([frame, *rare])
+    frame = frame.sort(
+        pl.col("subject_id").replace_strict(dict(zip(order, range(len(order)), strict=True))),
+        "time",
+        nulls_last=False,
+        maintain_order=True,
+    )
+    frame.write_parquet(shard)
+    for name, workers in (("a", 1), ("b", 2), ("c", 1)):
+        tokens(meds, tmp_path / name, config=CONFIG, workers=workers)
+    for name in FILES:
+        assert len({(tmp_path / out / name).read_bytes() for out in "abc"}) == 1, name
+
+
+def test_static_codes_of_few_subjects_are_left_out(
+    meds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens(meds, tmp_path / "t", config=CONFIG.model_copy(update={"min_subjects": 100}), workers=1)
+    assert TokenStore(tmp_path / "t").vocabulary.statics == ()
+    assert "1 static codes of fewer than 100 train subjects are left out" in capsys.readouterr().err

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.core.errors import CheckpointError
-from proband.tokens.vocabulary import Vocabulary, assemble_codes, parent_of, roll_up
+from proband.core.errors import CheckpointError, ProbandError
+from proband.tokens.vocabulary import Vocabulary, assemble_codes, common_unknowns, parent_of, roll_up
 
 VOCABULARY = Vocabulary(
     codes=(
@@ -149,7 +149,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     [
         {"codes": (*VOCABULARY.codes[:-2], "OTHER", "MEDS_DEATH")},
         {"edges": {"LAB//1": (4.6,)}},
-        {"rolled": {}},
+        {"min_subjects": 7},
         {"once": (False,) * 8},
         {"statics": ()},
         {"resolution_minutes": 1},
@@ -157,6 +157,18 @@ def test_save_and_load(tmp_path: Path) -> None:
 )
 def test_the_hash_covers_every_field(change: dict) -> None:
     assert replace(VOCABULARY, **change).hash != VOCABULARY.hash
+
+
+def test_a_models_vocabulary_is_the_same_without_the_names_of_rare_codes() -> None:
+    assert VOCABULARY.rolled
+    assert VOCABULARY.for_model().rolled == {}
+    assert VOCABULARY.for_model().hash == VOCABULARY.hash
+
+
+def test_a_vocabulary_of_few_subjects_has_no_unknown_of_its_own() -> None:
+    codes = ["LAB//1", "LAB/2", "RARE//3", "LAB//1"]
+    seen = pl.DataFrame({"subject_id": [1, 2, 3, 1], "code": codes})
+    assert common_unknowns(seen, 2) == {"LAB//UNKNOWN", "UNKNOWN"}
 
 
 def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
@@ -167,7 +179,7 @@ def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"changed after it was frozen.*v\.json"):
         Vocabulary.load(path)
     path.write_text(json.dumps(plain | {"format_version": 99}))
-    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 2"):
+    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 3"):
         Vocabulary.load(path)
 
 
@@ -201,3 +213,23 @@ def test_rare_codes_of_a_vocabulary_share_one_unknown_however_it_is_spelled() ->
 )
 def test_parents_of_codes_of_other_pipelines(code: str, parent: str | None) -> None:
     assert parent_of(code, {}) == parent
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"codes": 3}, {"edges": []}, {"edges": {"A": 1}}, {"rolled": 1}, {"resolution_minutes": "x"}, None, []],
+)
+def test_a_vocabulary_of_something_else_is_one_line(tmp_path: Path, change: dict | list | None) -> None:
+    path = tmp_path / "v.json"
+    VOCABULARY.save(path)
+    plain = json.loads(path.read_text())
+    if isinstance(change, dict):
+        plain |= change
+    elif change is None:
+        del plain["statics"]
+    else:
+        plain = change
+    path.write_text(json.dumps(plain))
+    with pytest.raises(ProbandError, match=r"v\.json") as caught:
+        Vocabulary.load(path)
+    assert "\n" not in str(caught.value)

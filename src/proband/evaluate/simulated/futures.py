@@ -16,7 +16,7 @@ import polars as pl
 from jaxtyping import Bool, Int
 
 from proband.core.errors import DataError
-from proband.core.provenance import read_manifest
+from proband.core.provenance import open_output
 from proband.core.schema import TRAJECTORIES, read_parquet
 from proband.core.seeds import uniforms
 from proband.core.units import MICROSECONDS_PER_MINUTE
@@ -109,14 +109,7 @@ def read_whose(trajectories: Path) -> pl.DataFrame:
     Raises:
         DataError: The folder holds no finished trajectories.
     """
-    stage = read_manifest(trajectories).get("stage")
-    if stage != STAGE:
-        raise DataError(
-            "no trajectories",
-            where=trajectories,
-            found=f"the output of stage {stage}",
-            expected="a folder of proband forecast --trajectories",
-        )
+    open_output(trajectories, STAGE, [TABLE])
     return TRAJECTORIES.read(trajectories / TABLE).sort("subject_id")
 
 

@@ -121,5 +121,5 @@ def test_other_subjects_are_refused(trajectories: dict[str, Path]) -> None:
 
 
 def test_another_stages_folder_is_refused(store: TokenStore) -> None:
-    with pytest.raises(DataError, match=r"no trajectories.*stage tokens.*forecast --trajectories"):
+    with pytest.raises(DataError, match=r"another stage.*stage tokens.*forecast --trajectories"):
         read_whose(store.folder)
