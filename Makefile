@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow test-faults lint bench clean
 
 demo: .venv/ready
 	$(BIN)/proband demo $(DEMO)
@@ -13,6 +13,9 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --durations 20
+
+test-faults: .venv/ready
+	$(BIN)/python -m pytest -m faults -v tests/faults
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

@@ -1,0 +1,110 @@
+"""Every stage as a command on a tiny biobank, and what its output is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_TIMED = re.compile(
+    r"manifest\.json|metrics\.jsonl|loss\.png|README\.md|events\.out\..*|report\.html|.*\.log"
+)
+"""Files that hold times of the run; all others are to be the same bytes."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command that writes one output.
+
+    Attributes:
+        out: Name of its output.
+        command: What follows ``proband``.
+    """
+
+    out: str
+    command: str
+
+
+STAGES = (
+    Stage("biobank", "synth biobank --subjects 150 --variants 2200 --scores 3 --workers 2"),
+    Stage("meds", "ehr biobank/omop meds --splits 0.6 0.2 0.2 --workers 2"),
+    Stage("genome", "genome biobank/genotypes biobank/scorefiles genome --workers 2"),
+    Stage("tokens", "tokens meds tokens --min-subjects 2 --workers 2"),
+    Stage(
+        "model", "train tokens model --genome genome --fusion prefix --depth 1 --dim 32 --epochs 1 --no-onset"
+    ),
+    Stage(
+        "risk",
+        "forecast model tokens risk --task biobank/task.yaml --genome genome --estimator scope --paths 2 "
+        "--workers 2",
+    ),
+    Stage("results", "evaluate risk --meds meds --out results --bootstrap 20"),
+    Stage("page", "report results page"),
+)
+
+
+def start(stage: Stage, folder: Path) -> subprocess.Popen[str]:
+    """Start a stage in a folder, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "proband", *stage.command.split()],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(stage: Stage, folder: Path) -> float:
+    """Run a stage to its end; seconds it took."""
+    began = time.monotonic()
+    process = start(stage, folder)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-2000:]
+    return time.monotonic() - began
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
+    """Send a signal to a stage (SIGKILL also to its workers); its exit status and what it said."""
+    try:
+        if number == signal.SIGKILL:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+    except ProcessLookupError:
+        pass  # it had ended
+    _, errors = process.communicate(timeout=300)
+    return process.returncode, errors
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Worker processes of a stage, by the operating system's list of processes."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == process.pid and b"LokyProcess" in command:
+            found.append(int(entry.name))
+    return found
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of an output that holds no times."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _TIMED.fullmatch(path.name))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder, hidden files included."""
+    return sorted(os.listdir(folder))

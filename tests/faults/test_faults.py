@@ -1,0 +1,119 @@
+"""Runs that are killed, stopped or left without disk lose nothing: the same command ends with the same bytes.
+
+The long form: PROBAND_FAULTS=25 make test-faults. A failure prints its seed; PROBAND_FAULT_SEED repeats it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from faults.conftest import Undisturbed
+from faults.stages import STAGES, Stage, digests, finish, names, start, stop, workers_of
+
+pytestmark = pytest.mark.faults
+TIMES = int(os.environ.get("PROBAND_FAULTS", 2))
+"""Faults of each kind per stage."""
+EACH = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.out)
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Room left on the full disk, as shares of the output's size."""
+
+
+def assert_whole(stage: Stage, folder: Path, undisturbed: Undisturbed) -> None:
+    """The same command again: the same bytes as undisturbed, and nothing left beside the output."""
+    finish(stage, folder)
+    assert digests(folder / stage.out) == undisturbed.digests(stage)
+    assert names(folder) == sorted([stage.out, *(one.out for one in STAGES[: STAGES.index(stage)])])
+
+
+def assert_one_line(errors: str) -> None:
+    assert "Traceback" not in errors, errors[-3000:]
+    assert len([line for line in errors.splitlines() if line.startswith("proband:")]) <= 1
+
+
+@EACH
+def test_killed_at_any_moment(
+    stage: Stage, undisturbed: Undisturbed, draw: random.Random, clean: Path
+) -> None:
+    for number in range(TIMES):
+        (clean / str(number)).mkdir()
+        folder = undisturbed.before(stage, clean / str(number))
+        for _ in range(draw.choice([1, 1, 2])):
+            process = start(stage, folder)
+            time.sleep(draw.uniform(0, 1.1 * undisturbed.seconds[stage.out]))
+            stop(process, signal.SIGKILL)
+        assert_whole(stage, folder, undisturbed)
+
+
+@EACH
+def test_stopped_by_a_signal(
+    stage: Stage, undisturbed: Undisturbed, draw: random.Random, clean: Path
+) -> None:
+    for number, (name, status) in enumerate([("SIGTERM", 143), ("SIGINT", 130)]):
+        (clean / name).mkdir()
+        folder = undisturbed.before(stage, clean / name)
+        process = start(stage, folder)
+        time.sleep(draw.uniform(0.5, 1.0) * undisturbed.seconds[stage.out] + number)
+        code, errors = stop(process, signal.Signals[name])
+        assert code in (0, status, -signal.Signals[name]), errors[-3000:]  # minus: before Python could listen
+        if code != -signal.Signals[name]:
+            assert_one_line(errors)
+        assert_whole(stage, folder, undisturbed)
+
+
+@EACH
+def test_a_worker_killed_by_the_system(
+    stage: Stage, undisturbed: Undisturbed, draw: random.Random, clean: Path
+) -> None:
+    folder = undisturbed.before(stage, clean)
+    process = start(stage, folder)
+    victims: list[int] = []
+    while process.poll() is None and not victims:
+        victims = workers_of(process)
+        time.sleep(0.01)
+    if not victims:
+        process.communicate()
+        pytest.skip("a stage of one process")
+    time.sleep(draw.uniform(0, 0.5))
+    for victim in victims[:1]:
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode in (0, 1, 2), errors[-3000:]
+    assert_one_line(errors)
+    assert_whole(stage, folder, undisturbed)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@EACH
+def test_a_full_disk(stage: Stage, undisturbed: Undisturbed, clean: Path) -> None:
+    out = undisturbed.folder / stage.out
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", clean], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount")
+    try:
+        undisturbed.before(stage, clean)
+        for share in LEVELS:
+            _resize(clean, max(16, int(share * size / 1024)))
+            process = start(stage, clean)
+            _, errors = process.communicate(timeout=300)
+            assert process.returncode == 2, errors[-3000:]
+            assert_one_line(errors)
+            assert not (clean / stage.out).exists()
+        _resize(clean, 10 * size // 1024 + 65536)
+        assert_whole(stage, clean, undisturbed)
+    finally:
+        subprocess.run(["umount", "-l", clean], check=False)
+
+
+def _resize(folder: Path, kilobytes: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", folder], check=True)
