@@ -13,7 +13,7 @@ def command(
     preset: Annotated[
         str,
         typer.Option(
-            help="demo: 5,000 subjects, 20,000 variants, 100 scores, a minute. "
+            help="demo: 15,000 subjects, 20,000 variants, 80 scores, a minute. "
             "biobank: 20,000 subjects, 100,000 variants, 300 scores, minutes."
         ),
     ] = "biobank",

@@ -127,7 +127,7 @@ class WhatHead(nn.Module):
         """What is added to the trunk's part of the logits, which starts near 0."""
         new = self.bias.masked_fill(self.blocked, -torch.inf)
         had = (self.bias + self.repeat).masked_fill(self.blocked | self.once, -torch.inf)
-        return torch.where(seen, had, new + self.clock(moment))
+        return torch.where(seen, had, new + self.clock(moment, seen))
 
     def impossible_next(
         self, tokens: Int[Tensor, "batch length"], first: Int[Tensor, "batch vocabulary"]

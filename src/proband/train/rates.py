@@ -175,7 +175,7 @@ def _sample(store: TokenStore, model: Proband, num_events: int) -> _Sample:
         no_state = torch.zeros(*batch.tokens.shape, model.config.dim)
         moment = model.moment(no_state, batch, (rows, positions))
         seen = first[rows] <= positions[:, None]
-        parts.append(_Sample(seen, model.what.clock(moment), moment.log_wait))
+        parts.append(_Sample(seen, model.what.clock(moment, seen), moment.log_wait))
         number += len(rows)
         if number >= num_events:
             break

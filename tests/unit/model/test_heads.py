@@ -101,7 +101,8 @@ def clock_of(**rates: list[float]) -> PersonClock:
 def expected(clock: PersonClock, age: float, wait: float, statics: tuple[int, ...] = (0, 0)) -> list[float]:
     """Rates of codes 4 and 5 over the hazard of events; age and the hazard's inverse in years."""
     at = torch.tensor([round(age * YEAR)])
-    return clock(Moment(at, torch.tensor([wait]).log(), torch.tensor([statics])))[0, 4:6].exp().tolist()
+    moment = Moment(at, torch.tensor([wait]).log(), torch.tensor([statics]))
+    return clock(moment, torch.zeros(1, 8, dtype=torch.bool))[0, 4:6].exp().tolist()
 
 
 def test_a_new_code_has_its_rate_at_the_events_age_over_the_hazard_of_events() -> None:
