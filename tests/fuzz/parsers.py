@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ FAM = b"f 1 0 0 1 -9\nf 2 0 0 2 -9\nf 3 0 0 0 -9\n"
 BED = bytes([0x6C, 0x1B, 0x01, 0b111000, 0b011011, 0b000011])
 TASK = (
     b"outcomes:\n  T2D: {codes: [SNOMED//1], prefixes: [ICD10CM//E11]}\n"
-    b"  again: {steps: [{codes: [A//1]}, {regex: 'B//[0-9]+', above: 2}], within_days: 30}\n"
+    b"  again: {steps: [{codes: [A//1]}, {regex: 'B//[0-9]+', above: 2, within_days: 30}]}\n"
     b"prediction: {years_after_entry: [1, 2]}\nhorizons_years: [1, 5]\nwashout_years: 1\ngap_days: 30\n",
     b"outcomes: {a: {codes: x}}\nprediction: {date: 2015-01-01}\nhorizons_years: 1\n",
     b"outcomes: panel.csv\nprediction: {age_years: 50}\nhorizons_years: [10]\n",
@@ -118,23 +118,12 @@ def _genotypes(name: str) -> Callable[[Path], Any]:
     return read
 
 
-def _scorefile(name: str) -> Callable[[Path], Any]:
+def _scorefile(name: str, by_id: bool = False) -> Callable[[Path], Any]:
     def read(folder: Path) -> None:
-        from proband.core.errors import DataError
         from proband.genome.scorefile import read_scorefile, read_sites
 
-        failed = None
-        for act in (
-            read_scorefile,
-            lambda path: read_scorefile(path, by_id=True),
-            lambda path: read_sites(path, 9),
-        ):
-            try:
-                act(folder / name)
-            except DataError as error:
-                failed = error
-        if failed:
-            raise failed
+        read_sites(folder / name, 9)
+        read_scorefile(folder / name, by_id=by_id)
 
     return read
 
@@ -237,7 +226,7 @@ def _vocabulary(folder: Path) -> Any:
 def _manifest(folder: Path) -> Any:
     from proband.core.provenance import check_input, is_finished, open_output
 
-    is_finished(folder, "tokens", {"a": 1}, False, [folder.parent])
+    is_finished(folder, "tokens", {"a": 1}, False, [])
     check_input(folder / "x.npy")
     return open_output(folder, "tokens")
 
@@ -402,7 +391,6 @@ def _frames() -> dict[str, bytes]:
 
 _LONG = b"sampleset\tIID\tPGS\tSUM\ncohort\t1\tPGS1\t0.5\ncohort\t2\tPGS1\t1.5\n"
 _WIDE = b"#IID\tALLELE_CT\tPGS1_SUM\n1\t4\t0.5\n2\t4\t-1e-3\n"
-_DAY = date(2000, 1, 1)
 
 
 def all_parsers() -> list[Parser]:
@@ -422,13 +410,14 @@ def all_parsers() -> list[Parser]:
     without = lambda name: {key: value for key, value in bed.items() if key != name}  # noqa: E731
     return [
         Parser("scoring file", "PGS1.txt", _scorefile("PGS1.txt"), scoring, table),
+        Parser("scoring file by identifiers", "PGS1.txt", _scorefile("PGS1.txt", True), (SCORING,), table),
         Parser("scoring file, packed", "a.txt.gz", _scorefile("a.txt.gz"), (gzip.compress(SCORING),)),
         Parser("variant list", "list.txt", _variant_list, (SCORING, b"rs1\nrs2\n1:5:A:G\n"), table),
         Parser("VCF", "a.vcf", _genotypes("a.vcf"), (VCF,), table),
         Parser("VCF, packed", "a.vcf.gz", _genotypes("a.vcf.gz"), (gzip.compress(VCF),)),
         Parser("BGEN", "a.bgen", _genotypes("a.bgen"), tuple(bgen)),
         Parser("pgen", "a.pgen", _genotypes("a.pgen"), (pgen,), beside=pair),
-        Parser("pvar", "a.pvar", _genotypes("a.pgen"), (pair["a.pvar"], PVAR), table, {"a.pgen": pgen, "a.psam": PSAM}),
+        Parser("pvar", "a.pvar", _genotypes("a.pgen"), (pair["a.pvar"],), table, {"a.pgen": pgen, "a.psam": PSAM}),
         Parser("psam", "a.psam", _genotypes("a.pgen"), (PSAM,), table, {"a.pgen": pgen, "a.pvar": pair["a.pvar"]}),
         Parser("bim", "a.bim", _genotypes("a.bed"), (BIM,), table, without("a.bim")),
         Parser("fam", "a.fam", _genotypes("a.bed"), (FAM,), table, without("a.fam")),

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: random bytes, random edits of a valid file, and edits that know its structure."""
+"""Damaged and hostile files: random bytes, edits of a valid file, and edits that know its structure."""
 
 from __future__ import annotations
 

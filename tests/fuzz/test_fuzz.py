@@ -1,4 +1,4 @@
-"""Whatever bytes a file holds, its parser takes them or refuses them in one line, at once and in little memory.
+"""Whatever bytes a file holds, its parser takes it or refuses it in one line, at once and in little memory.
 
 The long form: PROBAND_FUZZ=20000 make test-fuzz. It prints its seed; PROBAND_FUZZ_SEED repeats it.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, seed, settings
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
 
 from fuzz.found import FOUND
 from fuzz.parsers import Parser, all_parsers
@@ -97,6 +97,7 @@ def test_any_file_is_read_or_refused_in_one_line(parser: Parser, tmp_path: Path)
         database=None,
         derandomize=not LONG,
         suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, *([] if LONG else [Phase.shrink])],
     )
     test = told(given(files(parser.seeds, parser.shape))(run))
     test = seed(SEED)(test) if LONG else test

@@ -125,8 +125,8 @@ class TextTable:
         """The columns called ``names``, null where empty; every column that has no type as text.
 
         Raises:
-            DataError: A row has too many values, or of blank-separated ones another number.
-            polars.exceptions.ComputeError: A value is not of the type given.
+            DataError: The file is damaged; a row has too many values, or of blank-separated ones another number.
+            polars.exceptions.ComputeError: A value is not of the type given, if any is.
         """
         frame = self._all_lines(names, types, most)
         if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
@@ -165,6 +165,10 @@ class TextTable:
             )
         except pl.exceptions.NoDataError:
             frame = pl.DataFrame(schema={f"column {number + self.num_row_names}": pl.String for number in at})
+        except (OSError, pl.exceptions.PolarsError) as error:
+            if types and isinstance(error, pl.exceptions.ComputeError):
+                raise
+            raise self.wrong(_first_line(error)) from None
         frame.columns = [self.columns[number] for number in at]
         text = [column for column in frame if column.dtype == pl.String]
         return frame.with_columns(clean(column, self.no_value) for column in text)
