@@ -36,7 +36,7 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """PROBAND_FAULT_WORLD names a folder that keeps these outputs from run to run; empty it after a change."""
+    """PROBAND_FAULT_WORLD names a folder that keeps these outputs for further runs of the same code."""
     kept = os.environ.get("PROBAND_FAULT_WORLD")
     folder = Path(kept).resolve() if kept else tmp_path_factory.mktemp("undisturbed")
     seconds_at = folder / "seconds.json"

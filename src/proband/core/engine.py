@@ -76,7 +76,7 @@ def map_shards(
             "a worker process was killed",
             where=description,
             found=f"signal {signals}",
-            remedy="most often memory ran out: run the same command again with fewer --workers or more memory",
+            remedy="mostly memory ran out: run the same command again with fewer --workers or more memory",
         ) from None
 
 

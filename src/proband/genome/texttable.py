@@ -125,7 +125,8 @@ class TextTable:
         """The columns called ``names``, null where empty; every column that has no type as text.
 
         Raises:
-            DataError: The file is damaged; a row has too many values, or of blank-separated ones another number.
+            DataError: The file is damaged, or a row has too many values (of blank-separated ones another
+                number).
             polars.exceptions.ComputeError: A value is not of the type given, if any is.
         """
         frame = self._all_lines(names, types, most)

@@ -26,8 +26,8 @@ _MISSING_UNITS = np.uint16(2**16 - 1)
 # The empty block that ends every whole BGZF file, and what such a file begins with (SAM specification 4.1).
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _BGZF_BEGIN = _BGZF_END[:4]
-_ALLELES = 4
-"""Column of REF, from 1; that of ALT is the next."""
+_REF = 3
+"""Column of REF, from 0."""
 _NOT_CALLED = -1  # cyvcf2's code of a missing allele; -2 fills up haploid calls
 
 
@@ -72,7 +72,7 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
         vcf = VCF(str(path))
         header, sample_ids = vcf.raw_header.splitlines(), list(vcf.samples)
         with open(dosage_path, "wb") as file:
-            records = (record for record in track(vcf, f"Reading {path.name}") if _is_record(record))
+            records = map(_check_alleles, track(vcf, f"Reading {path.name}"))
             rows = [_keep(record, file, len(sample_ids)) for record in records]
     except Exception as error:  # cyvcf2 raises bare Exception on a damaged file
         found = str(error).splitlines()[0]
@@ -138,20 +138,16 @@ def _check_called(table: pl.DataFrame, path: Path) -> None:
     )
 
 
-def _is_record(record: Any) -> bool:
-    """Whether a line holds a record, and not nothing.
+def _check_alleles(record: Any) -> Any:
+    """The record, if its line reached the alleles.
 
     Raises:
-        ValueError: It ends before its alleles. htslib takes such a line; to read its alleles would crash.
+        ValueError: It is blank or ends before them. htslib takes such a line of an undeclared chromosome, and
+            to read its alleles would crash.
     """
-    if record.FORMAT:
-        return True
-    cells = str(record).rstrip("\n").split("\t")
-    if not record.CHROM and all(cell in ("", ".", "0", "1") for cell in cells):
-        return False
-    if len(cells) < _ALLELES + 1 or cells[_ALLELES - 1] in ("", "."):
-        raise ValueError(f"a line that ends before its alleles, at {record.CHROM}:{record.POS}")
-    return True
+    if not record.FORMAT and str(record).split("\t")[_REF : _REF + 1] in ([], ["."]):
+        raise ValueError("a line that is blank or ends before its alleles")
+    return record
 
 
 def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str, str, str | None, str | None]:
