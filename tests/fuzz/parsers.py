@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +44,10 @@ def all_parsers() -> list[Parser]:
         seeds.made_by(lambda folder, at=at, how=how: seeds.write_bgen(folder, at, how), "a.bgen")[0]
         for at, how in ((2, "zlib"), (2, "zstd"), (2, None), (1, "zlib"))
     ]
+    bcf = [
+        seeds.made_by(lambda folder, mode=mode: seeds.write_bcf(folder, mode), "a.bcf")[0]
+        for mode in ("wb", "wbu")
+    ]
     weights, config = seeds.made_by(seeds.write_model, "model.safetensors", "config.json")
     (vocabulary,) = seeds.made_by(seeds.write_vocabulary, "vocabulary.json")
     manifest, array = seeds.made_by(seeds.write_manifest, "out/manifest.json", "out/x.npy")
@@ -65,13 +68,14 @@ def all_parsers() -> list[Parser]:
             table,
         ),
         Parser(
-            "scoring file, packed", "a.txt.gz", readers.scorefile("a.txt.gz"), (gzip.compress(seeds.SCORING),)
+            "scoring file, packed", "a.txt.gz", readers.scorefile("a.txt.gz"), (seeds.gzipped(seeds.SCORING),)
         ),
         Parser(
             "variant list", "list.txt", readers.variant_list, (seeds.SCORING, b"rs1\nrs2\n1:5:A:G\n"), table
         ),
         Parser("VCF", "a.vcf", readers.genotypes("a.vcf"), (seeds.VCF,), table),
-        Parser("VCF, packed", "a.vcf.gz", readers.genotypes("a.vcf.gz"), (gzip.compress(seeds.VCF),)),
+        Parser("VCF, packed", "a.vcf.gz", readers.genotypes("a.vcf.gz"), (seeds.gzipped(seeds.VCF),)),
+        Parser("BCF", "a.bcf", readers.genotypes("a.bcf"), tuple(bcf)),
         Parser("BGEN", "a.bgen", readers.genotypes("a.bgen"), tuple(bgen)),
         Parser("pgen", "a.pgen", readers.genotypes("a.pgen"), (pgen,), beside=pair),
         Parser(
@@ -122,6 +126,15 @@ def all_parsers() -> list[Parser]:
             readers.ehr("omop"),
             (seeds.PERSON,),
             table,
+            _in_omop(omop),
+            share=0.05,
+        ),
+        Parser(
+            "OMOP person, Parquet",
+            "omop/person.parquet",
+            readers.ehr("omop"),
+            (made["person"],),
+            parquet,
             _in_omop(omop),
             share=0.05,
         ),

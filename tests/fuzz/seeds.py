@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -77,6 +78,11 @@ def zip(**members: bytes) -> bytes:
     return out.getvalue()
 
 
+def gzipped(content: bytes) -> bytes:
+    """Packed, the same bytes every time."""
+    return gzip.compress(content, mtime=0)
+
+
 def seal_vocabulary(content: bytes, _: Path) -> bytes:
     plain = json.loads(content)
     names = ("codes", "edges", "once", "statics", "resolution_minutes", "min_subjects", "format_version")
@@ -133,6 +139,18 @@ def write_bgen(folder: Path, layout: int, compression: str | None) -> None:
         file.add_variant("v2", "rs2", "2", 6, ["C", "T"], unphased, bit_depth=8)
 
 
+def write_bcf(folder: Path, mode: str) -> None:
+    """``mode`` is wb, packed, or wbu, plain."""
+    import cyvcf2
+
+    (folder / "a.vcf").write_bytes(VCF)
+    reader = cyvcf2.VCF(str(folder / "a.vcf"))
+    writer = cyvcf2.Writer(str(folder / "a.bcf"), reader, mode=mode)
+    for record in reader:
+        writer.write_record(record)
+    writer.close()
+
+
 def write_model(folder: Path) -> None:
     from proband.model.checkpoint import save_model
     from small_world import random_model
@@ -173,7 +191,9 @@ def write_array(folder: Path) -> None:
 
 def frames() -> dict[str, bytes]:
     at = datetime(2010, 1, 1)
+    person = pl.read_csv(io.BytesIO(PERSON))
     return {
+        "person": packed(person),
         "events": packed(
             pl.DataFrame(
                 {

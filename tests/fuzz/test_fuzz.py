@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, seed, settings
 
-from fuzz.found import FOUND
+from fuzz.found import found
 from fuzz.parsers import Parser, all_parsers
 from fuzz.strategies import files
 from proband.core.errors import ProbandError, printable
@@ -26,6 +26,7 @@ EXAMPLES = int(os.environ.get("PROBAND_FUZZ", 60))
 SEED = int(os.environ.get("PROBAND_FUZZ_SEED", random.SystemRandom().randrange(10**6)))
 MOST_SECONDS, MOST_BYTES = 2.0, 512 * 2**20
 PARSERS = all_parsers()
+FOUND = found()
 
 
 class Hang(BaseException):
