@@ -31,6 +31,10 @@ def found() -> dict[str, tuple[bytes, ...]]:
         "scoring file": (doubled,),
         "scoring file, packed": (_flipped(seeds.gzipped(seeds.SCORING), flags, 0x20),),
         "VCF": (seeds.VCF + b"\n", seeds.VCF + b"007\n", seeds.VCF + b"\n\n007"),
+        "pvar": (
+            b"#CHROM\tPOS\tID\tREF\tALT\tX\tX\n1\t5\tv0\tA\tG\t1\t1\n\n",
+            b"#CHROM\tPOS\tID\tREF\tALT\tPOS\n",
+        ),
         "BGEN": (b"A" * 12 + b"\xff\xff\0\0\0\0\0\0" + b"A" * 100,),
         "kinship": (b"\r\n.", b"\n"),
         "scores, long": (b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import zipfile
@@ -195,7 +196,8 @@ def tree(
 
     def apply(seed: bytes, steps: list[tuple[str, int, Any]]) -> bytes:
         content = load(seed)
-        for kind, at, value in steps:
+        for kind, at, odd in steps:
+            value = copy.deepcopy(odd)
             nodes = _nodes(content)
             if not nodes:
                 content = value

@@ -142,7 +142,7 @@ class TextTable:
     @functools.cached_property
     def _is_row(self) -> pl.Series:
         """Which lines hold any value in any column."""
-        lines = self._all_lines([name for name in self.columns if name], {}, None)
+        lines = self._all_lines(list(dict.fromkeys(filter(None, self.columns))), {}, None)
         return lines.select(~pl.all_horizontal(pl.all().is_null())).to_series()
 
     def _all_lines(self, names: list[str], types: dict[str, PolarsType], most: int | None) -> pl.DataFrame:

@@ -74,8 +74,10 @@ def test_an_input_that_is_gone_is_one_line(
 ) -> None:
     assert ending(monkeypatch, error) == 2
     line = capsys.readouterr().err
-    assert line.startswith("proband: cannot read; in ") and line.count("\n") == 1
-    assert "meds/data/0.parquet" in line and "put it back and run the same again" in line
+    assert line.startswith("proband: cannot read; in ")
+    assert line.count("\n") == 1
+    assert "meds/data/0.parquet" in line
+    assert "put it back and run the same again" in line
 
 
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def kill_itself(shard: int) -> int:
 
 
 def test_a_killed_worker_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="a worker process was killed.*SIGKILL.*fewer --workers"):
+    with pytest.raises(ConfigError, match=r"a worker process was killed.*SIGKILL.*fewer --workers"):
         map_shards(kill_itself, [1, 2], workers=2)
     assert map_shards(abs, [-1, 2], workers=2) == [1, 2]
 
