@@ -149,7 +149,8 @@ def read_manifest(folder: Path, stage: str | Collection[str] = ()) -> dict[str, 
 
 def _check_kinds(manifest: Mapping[str, Any], where: Path) -> None:
     """Refuse a manifest that holds another kind of value than stages write."""
-    kinds = {"stage": (str, "text")} | dict.fromkeys(_OBJECTS, (dict, "an object"))
+    kinds: dict[str, tuple[type, str]] = {"stage": (str, "text")}
+    kinds |= dict.fromkeys(_OBJECTS, (dict, "an object"))
     kinds |= dict.fromkeys(_LISTS, (list, "a list of text"))
     texts = {name: manifest[name] for name in _LISTS if isinstance(manifest.get(name), list)}
     if isinstance(manifest.get("inputs"), dict):
