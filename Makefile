@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test test-slow test-faults lint bench clean
+.PHONY: demo test test-slow test-faults test-fuzz lint bench clean
 
 demo: .venv/ready
 	$(BIN)/proband demo $(DEMO)
@@ -16,6 +16,9 @@ test-slow: .venv/ready
 
 test-faults: .venv/ready
 	$(BIN)/python -m pytest -m faults -v tests/faults
+
+test-fuzz: .venv/ready
+	PROBAND_FUZZ=$${PROBAND_FUZZ:-20000} $(BIN)/python -m pytest -s tests/fuzz
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

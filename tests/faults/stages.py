@@ -12,9 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-_TIMED = re.compile(
-    r"manifest\.json|metrics\.jsonl|loss\.png|README\.md|events\.out\..*|report\.html|.*\.log"
-)
+_TIMED = re.compile(r"manifest\.json|metrics\.jsonl|loss\.png|README\.md|events\.out\..*|.*\.log")
 """Files that hold times of the run; all others are to be the same bytes."""
 
 
@@ -100,7 +98,9 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of an output that holds no times."""
+    """SHA-256 of every file of an output that holds no times, or of the output that is a file."""
+    if folder.is_file():
+        return {folder.name: hashlib.sha256(folder.read_bytes()).hexdigest()}
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _TIMED.fullmatch(path.name))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 

@@ -115,5 +115,54 @@ def test_a_full_disk(stage: Stage, undisturbed: Undisturbed, clean: Path) -> Non
         subprocess.run(["umount", "-l", clean], check=False)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@EACH
+def test_a_read_only_target(stage: Stage, undisturbed: Undisturbed, clean: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", clean], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount")
+    try:
+        undisturbed.before(stage, clean)
+        subprocess.run(["mount", "-o", "remount,ro", clean], check=True)
+        _, errors = (process := start(stage, clean)).communicate(timeout=300)
+        assert process.returncode == 2, errors[-3000:]
+        assert_one_line(errors)
+        assert "Read-only file system" in errors
+    finally:
+        subprocess.run(["umount", "-l", clean], check=False)
+
+
+@EACH
+def test_two_writers_of_one_output(stage: Stage, undisturbed: Undisturbed, clean: Path) -> None:
+    folder = undisturbed.before(stage, clean)
+    processes = [start(stage, folder) for _ in range(2)]
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode in (0, 2), errors[-3000:]
+        assert_one_line(errors)
+        if process.returncode == 2:
+            assert str(processes[0].pid) in errors or str(processes[1].pid) in errors
+    assert_whole(stage, folder, undisturbed)
+
+
+@EACH
+def test_inputs_that_vanish_in_the_middle(
+    stage: Stage, undisturbed: Undisturbed, draw: random.Random, clean: Path
+) -> None:
+    read = [earlier.out for earlier in STAGES[: STAGES.index(stage)] if earlier.out in stage.command]
+    if not read:
+        pytest.skip("a stage that reads nothing")
+    folder = undisturbed.before(stage, clean)
+    process = start(stage, folder)
+    time.sleep(draw.uniform(0.1, 1.0) * undisturbed.seconds[stage.out])
+    gone = draw.choice(read)
+    (folder / gone).unlink()
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode in (0, 2), errors[-3000:]
+    assert_one_line(errors)
+    (folder / gone).symlink_to(undisturbed.folder / gone)
+    assert_whole(stage, folder, undisturbed)
+
+
 def _resize(folder: Path, kilobytes: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", folder], check=True)

@@ -31,6 +31,7 @@ from proband.core.errors import ProbandError, printable
 
 INTERRUPTED, TERMINATED = 130, 143
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+_CANNOT_READ = (errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ESTALE)
 _FULL_DISK = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
 EPILOG = "Start with:  proband demo out/    Every sub-command has --help with examples."
 
@@ -85,18 +86,31 @@ def main() -> None:
         found = str(error).split("\n")[0] or "no memory left"
         sys.exit(_fail(f"not enough memory; found {found}; remedy: fewer --workers, or a larger machine"))
     except Exception as error:
-        why = _cannot_write(error)
-        if not why:
+        message = _of_the_disk(error)
+        if not message:
             raise
-        where = getattr(error, "filename", None) or "the output"
-        remedy = "free space or choose another output folder"
-        sys.exit(_fail(f"cannot write; in {where}; found {why}; remedy: {remedy}"))
+        sys.exit(_fail(message))
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     """End as on an error, so that temporary folders are removed; batch queues send this first."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # they send more than one
     raise SystemExit(TERMINATED)
+
+
+def _of_the_disk(error: Exception) -> str:
+    """The line for what the disk refused; empty for another error."""
+    where = getattr(error, "filename", None)
+    if why := _cannot_write(error):
+        remedy = "free space or choose another output folder"
+        return f"cannot write; in {where or 'the output'}; found {why}; remedy: {remedy}"
+    if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno in _CANNOT_READ):
+        why = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+        remedy = (
+            "an input was moved, or its disk failed, while it was read: put it back and run the same again"
+        )
+        return f"cannot read; in {where or 'an input'}; found {why}; remedy: {remedy}"
+    return ""
 
 
 def _cannot_write(error: Exception) -> str:

@@ -7,6 +7,7 @@ here alone.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -45,7 +46,7 @@ def map_shards(
             needs proband installed, and the paths in the shards within reach. Overrides ``workers``.
 
     Raises:
-        ConfigError: Spark is asked for but not installed, or does not start.
+        ConfigError: Spark is asked for but not installed, or does not start; or a worker process was killed.
         Whatever ``function`` raises; the remaining shards are cancelled.
 
     >>> map_shards(abs, [-1, 2, -3], workers=1)
@@ -62,11 +63,21 @@ def map_shards(
     # joblib's loky: no forked locks, and unlike spawn it does not run the caller's script again, so that
     # notebooks and scripts without a __main__ guard work.
     from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     pool = Parallel(n_jobs=workers, backend="threading" if threads else "loky", return_as="generator")
     run = _in_folder if threads else _in_worker
     results = pool(delayed(run)(os.getcwd(), function, shard) for shard in shards)
-    return list(track(results, description, len(shards)))
+    try:
+        return list(track(results, description, len(shards)))
+    except TerminatedWorkerError as error:
+        signals = ", ".join(re.findall(r"SIG\w+", str(error))) or "unknown"
+        raise ConfigError(
+            "a worker process was killed",
+            where=description,
+            found=f"signal {signals}",
+            remedy="mostly memory ran out: run the same command again with fewer --workers or more memory",
+        ) from None
 
 
 def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -> Result:

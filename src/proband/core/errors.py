@@ -7,8 +7,17 @@ prints it and exits with status 2; library users catch :class:`ProbandError`.
 from __future__ import annotations
 
 import difflib
+import tokenize
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Iterable
+
+NUMPY_ERRORS = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError),
+    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+)
+"""What reading a damaged .npy or .npz raises: its header is an expression, its members lie in a zip."""
 
 _MOST_CHARACTERS = 600
 _KEPT = "\n\t"

@@ -36,6 +36,9 @@ _COMMANDS = {"trajectories": "forecast --trajectories"}
 """Commands of the stages that are not called as their command is."""
 _VERSIONS_OF = ("proband", "numpy", "polars", "torch", "meds", "pgenlib", "msprime")
 _MOST_JSON_BYTES = 2**30
+_OBJECTS = ("config", "versions", "inputs", "counts", "notes", "files")
+_LISTS = ("command", "passed_over")
+"""Keys of a manifest that hold objects, and lists of text."""
 
 
 @dataclass
@@ -128,6 +131,7 @@ def read_manifest(folder: Path, stage: str | Collection[str] = ()) -> dict[str, 
             remedy="run the stage that writes it first",
         )
     manifest = read_object(folder / MANIFEST, ["stage"])
+    _check_kinds(manifest, folder / MANIFEST)
     found = manifest["stage"]
     if "digest" in manifest and manifest["digest"] != _digest(manifest):
         raise DataError("a file is not as it was written", where=folder / MANIFEST, remedy=_again(found))
@@ -141,6 +145,24 @@ def read_manifest(folder: Path, stage: str | Collection[str] = ()) -> dict[str, 
             remedy=f"give {remedy}",
         )
     return manifest
+
+
+def _check_kinds(manifest: Mapping[str, Any], where: Path) -> None:
+    """Refuse a manifest that holds another kind of value than stages write."""
+    kinds: dict[str, tuple[type, str]] = {"stage": (str, "text")}
+    kinds |= dict.fromkeys(_OBJECTS, (dict, "an object"))
+    kinds |= dict.fromkeys(_LISTS, (list, "a list of text"))
+    texts = {name: manifest[name] for name in _LISTS if isinstance(manifest.get(name), list)}
+    if isinstance(manifest.get("inputs"), dict):
+        texts["inputs"] = manifest["inputs"].values()
+    uneven = {name for name, values in texts.items() if not all(isinstance(value, str) for value in values)}
+    for name, (kind, expected) in kinds.items():
+        if name in uneven or not isinstance(manifest.get(name, kind()), kind):
+            found = type(manifest[name]).__name__
+            remedy = "copy the folder again from where it was made, or run its stage again"
+            raise DataError(
+                f"unusable {name} of a manifest", where=where, found=found, expected=expected, remedy=remedy
+            )
 
 
 def check_stage(folder: Path, stage: str | Collection[str], names: Iterable[str] = ()) -> None:
@@ -305,6 +327,7 @@ def refuse_foreign(out: Path, stage: str) -> None:
     if manifest.get("stage") != stage:
         found = f"the output of stage {manifest.get('stage')}"
         raise ConfigError(what, where=out, found=found, expected=expected, remedy=remedy)
+    _check_kinds(manifest, out / MANIFEST)
     listed = manifest.get("files")
     if isinstance(listed, dict):
         here = files_below(out, [MANIFEST, *manifest.get("passed_over", ())])

@@ -109,10 +109,26 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
         return pl.read_parquet(path, columns=columns)
     except FileNotFoundError:
         raise DataError("missing file", where=path, remedy="run the stage that writes it") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         found = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "the file is truncated or no Parquet: copy or make it again"
         raise DataError("unreadable Parquet file", where=path, found=found, remedy=remedy) from None
+
+
+def as_text(values: pl.Series, where: object) -> pl.Series:
+    """A column of names as text; of numbers their digits, null where missing.
+
+    Raises:
+        DataError: The column holds another kind (bytes, lists, records).
+    """
+    dtype = values.dtype
+    is_name = isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or dtype.is_numeric()
+    if not (is_name or dtype in (pl.Date, pl.Datetime, pl.Boolean, pl.Null)):
+        found, remedy = f"{dtype}", "store it as text"
+        raise DataError(
+            f"wrong type of {values.name}", where=where, found=found, expected="String", remedy=remedy
+        )
+    return values.cast(pl.String)
 
 
 def write_tsv(frame: pl.DataFrame, path: Path) -> None:

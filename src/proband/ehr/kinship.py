@@ -15,7 +15,7 @@ from jaxtyping import Int
 
 from proband.core.errors import DataError
 from proband.core.progress import say
-from proband.core.schema import read_parquet
+from proband.core.schema import as_text, read_parquet
 
 THIRD_DEGREE = 0.0442
 """Least kinship of third-degree relatives: 2^(-9/2) (Manichaikul 2010, doi:10.1093/bioinformatics/btq559)."""
@@ -75,13 +75,14 @@ def _read_pairs(path: Path) -> pl.DataFrame:
     if None in found.values():
         columns = f"columns {', '.join(frame.columns[:12])}"
         raise DataError("no kinship table", where=path, found=columns, expected=_EXPECTED)
-    frame = frame.select(pl.col(str(name)).alias(column) for column, name in found.items())
+    frame = pl.DataFrame([frame[str(name)].alias(column) for column, name in found.items()])
+    frame = pl.DataFrame([as_text(column, path) for column in frame])
     kinship = frame["kinship"].cast(pl.Float64, strict=False)
     wrong = kinship.is_null() | ~kinship.fill_null(0).is_finite()
     if wrong.any():
         found_here = f"{wrong.sum()} rows, first {frame['kinship'].filter(wrong)[0]!r}"
         raise DataError("kinship is no number", where=path, found=found_here, expected="such as 0.25")
-    text = pl.col("first", "second").cast(pl.String).str.strip_chars()
+    text = pl.col("first", "second").str.strip_chars()
     # Numbers in one spelling: 007 and 7 are one subject.
     number = text.cast(pl.Int64, strict=False).cast(pl.String)
     frame = frame.with_columns(text, kinship).with_columns(number.fill_null(pl.col("first", "second")))
@@ -92,7 +93,9 @@ def _read_pairs(path: Path) -> pl.DataFrame:
 
 def _read_text(path: Path) -> pl.DataFrame:
     try:
-        head = pl.read_csv(path, has_header=False, n_rows=1, separator="\x01", infer_schema=False).item()
+        head = (
+            pl.read_csv(path, has_header=False, n_rows=1, separator="\x01", infer_schema=False).item() or ""
+        )
         separator = next((mark for mark in "\t," if mark in head), " ")
         return pl.read_csv(path, separator=separator, infer_schema=False, truncate_ragged_lines=False)
     except FileNotFoundError:

@@ -8,6 +8,7 @@ depend on it. Dosages are expected counts, sum of genotype times probability; a 
 from __future__ import annotations
 
 import sqlite3
+import struct
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ _MALE = "1"
 _SAMPLE_HEADER_LINES = 2
 _INDEX_QUERY = """SELECT chromosome, position, allele1, allele2, number_of_alleles, rsid FROM Variant
     ORDER BY file_start_position"""
+_HEADER, _LEAST_HEADER, _MAGIC = struct.Struct("<IIII4s"), 20, (b"bgen", b"\0\0\0\0")
+_BYTES_PER_VARIANT, _BYTES_PER_NAME = 16, 2
+"""At least: lengths of names, position, alleles and data; and the length of a sample's name."""
+_MOST_TIMES = 10_000
+"""Samples per byte of a file: deflate packs equal bytes 1,000 times, zstd more."""
 _Row = tuple[str, int, str, str, str]
 _SCHEMA = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String, "id": pl.String}
 
@@ -104,10 +110,31 @@ def open_bgen(path: Path, *, with_ids: bool = False) -> Genotypes:
     return Genotypes((part,), variants, sample_ids, is_male, None)
 
 
+def _check_header(path: Path) -> None:
+    """Refuse a header whose sizes do not fit the file: the reader would make room for what they say.
+
+    Layout: https://www.chg.ox.ac.uk/~gav/bgen_format/spec/latest.html, little-endian numbers of 4 bytes.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        start = file.read(_HEADER.size)
+        if len(start) < _HEADER.size:
+            raise _unreadable(path, f"{size} bytes")
+        offset, length, num_variants, num_samples, magic = _HEADER.unpack(start)
+        file.seek(min(length, size))
+        flags = int.from_bytes(file.read(4), "little")
+    if magic not in _MAGIC or not _LEAST_HEADER <= length <= offset <= size - 4:
+        raise _unreadable(path, f"a header of {length:,} bytes, variants from byte {offset:,} on")
+    named = _BYTES_PER_NAME * num_samples if flags >> 31 else 0
+    if num_variants * _BYTES_PER_VARIANT > size or named > offset or num_samples > _MOST_TIMES * size:
+        raise _unreadable(path, f"{num_variants:,} variants of {num_samples:,} samples in {size:,} bytes")
+
+
 def _open(path: Path) -> Any:
     import bgen
 
     try:
+        _check_header(path)
         return bgen.BgenReader(str(path))
     except _ERRORS as error:
         raise _unreadable(path, error) from None

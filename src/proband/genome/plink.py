@@ -17,7 +17,7 @@ from jaxtyping import Bool, UInt64
 from proband.core.errors import DataError
 from proband.genome.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes import Genotypes, Part, per_allele
-from proband.genome.texttable import TextTable, separator_of, split_line
+from proband.genome.texttable import TextTable, check_names, separator_of, split_line
 from proband.genome.textvalues import NO_VALUE, whole_numbers
 
 _MALE = ("1", "M", "m")
@@ -101,6 +101,7 @@ def read_variants(path: Path, *, with_ids: bool = False) -> tuple[pl.DataFrame, 
     wanted = ["CHROM", "POS", "REF", "ALT"]
     if not set(wanted) <= set(names):
         raise DataError("missing column", where=path, found=" ".join(names), expected=" ".join(wanted))
+    check_names([name for name in names if name in wanted], path)
     wanted += ["ID"] if with_ids and "ID" in names else []
     rows = _read_columns(
         path, TextTable(path, len(header), separator, names, 0, _unreadable(path), ()), wanted

@@ -24,7 +24,7 @@ from proband.genome.alleles import row_sites
 from proband.genome.builds import build_name
 from proband.genome.scorerows import DOSAGE_WEIGHTS, FLAGS, Rows, to_rows
 from proband.genome.scoretext import empty, header_field, open_score_text, unreadable
-from proband.genome.texttable import TextTable, check_names
+from proband.genome.texttable import TextTable
 from proband.genome.textvalues import whole_numbers
 from proband.genome.weighttype import is_ratio
 
@@ -143,7 +143,6 @@ def _check_columns(text: TextTable, is_harmonised: bool, by_id: bool) -> None:
     if "effect_allele" not in columns:
         expected = "a PGS Catalog scoring file with effect_allele"
         raise DataError("no effect_allele column", where=text.path, found=found, expected=expected)
-    check_names(text.columns, text.path)
     if by_id and not columns & set(ID_COLUMNS):
         raise DataError(
             "scoring file without identifiers", where=text.path, found=found, expected=" or ".join(ID_COLUMNS)

@@ -22,7 +22,7 @@ from jaxtyping import Float32
 
 from proband.core.errors import DataError
 from proband.core.progress import say
-from proband.core.schema import read_parquet
+from proband.core.schema import as_text, read_parquet
 from proband.genome.leftout import LeftOut
 from proband.genome.texttable import READ_ERRORS, check_names, separator_of, split_line
 from proband.genome.textvalues import NO_VALUE, clean
@@ -194,8 +194,8 @@ def read_table(path: Path, left_out: LeftOut) -> ScoreTable:
     sample_ids: list[str] = []
     parts, num_read, unnamed = [], 0, []
     for frame in frames:
-        who = _names(frame[identifier])
-        values = _numbers(frame.select(names), path, num_read)
+        who = _names(frame[identifier], path)
+        values = _numbers(frame[names], path, num_read)
         unnamed += [num_read + row + 1 for row in np.flatnonzero(who.is_null().to_numpy()).tolist()]
         parts.append(values[:, who.is_not_null().to_numpy()])
         sample_ids += who.drop_nulls().to_list()
@@ -223,12 +223,12 @@ def _score_columns(path: Path, columns: list[str]) -> list[str]:
     return names
 
 
-def _names(values: pl.Series) -> pl.Series:
+def _names(values: pl.Series, path: Path) -> pl.Series:
     """Names of samples as text; whole floats, as pandas makes of integers, without their fraction."""
     if values.dtype.is_float():
         whole = values.cast(pl.Int64, strict=False)
         return whole.cast(pl.String) if (whole.cast(values.dtype) == values).all() else values.cast(pl.String)
-    return values.cast(pl.String)
+    return as_text(values, path)
 
 
 def _numbers(frame: pl.DataFrame, path: Path, num_before: int) -> Float32[np.ndarray, "scores samples"]:

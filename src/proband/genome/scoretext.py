@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from proband.core.errors import DataError
-from proband.genome.texttable import TextTable, open_table
+from proband.genome.texttable import TextTable, check_names, open_table
 
 # Names of format 1 beside those of format 2.
 _OLD_COLUMNS = {"reference_allele": "other_allele"}
@@ -35,10 +35,11 @@ def open_score_text(path: Path) -> tuple[list[str], TextTable]:
     """The lines before the column names, and the table below them.
 
     Raises:
-        DataError: The file is unreadable or holds header lines only.
+        DataError: The file is unreadable, holds header lines only, or has two columns of one name.
     """
     header, text = open_table(path, "#", lambda found: unreadable(path, found), lambda: empty(path))
     columns = [_OLD_COLUMNS.get(name, name) for name in text.columns]
+    check_names(columns, path)
     return header, dataclasses.replace(text, columns=columns)
 
 

@@ -125,8 +125,9 @@ class TextTable:
         """The columns called ``names``, null where empty; every column that has no type as text.
 
         Raises:
-            DataError: A row has too many values, or of blank-separated ones another number.
-            polars.exceptions.ComputeError: A value is not of the type given.
+            DataError: The file is damaged, or a row has too many values (of blank-separated ones another
+                number).
+            polars.exceptions.ComputeError: A value is not of the type given, if any is.
         """
         frame = self._all_lines(names, types, most)
         if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
@@ -141,7 +142,7 @@ class TextTable:
     @functools.cached_property
     def _is_row(self) -> pl.Series:
         """Which lines hold any value in any column."""
-        lines = self._all_lines([name for name in self.columns if name], {}, None)
+        lines = self._all_lines(list(dict.fromkeys(filter(None, self.columns))), {}, None)
         return lines.select(~pl.all_horizontal(pl.all().is_null())).to_series()
 
     def _all_lines(self, names: list[str], types: dict[str, PolarsType], most: int | None) -> pl.DataFrame:
@@ -165,6 +166,10 @@ class TextTable:
             )
         except pl.exceptions.NoDataError:
             frame = pl.DataFrame(schema={f"column {number + self.num_row_names}": pl.String for number in at})
+        except (OSError, pl.exceptions.PolarsError) as error:
+            if types and isinstance(error, pl.exceptions.ComputeError):
+                raise
+            raise self.wrong(_first_line(error)) from None
         frame.columns = [self.columns[number] for number in at]
         text = [column for column in frame if column.dtype == pl.String]
         return frame.with_columns(clean(column, self.no_value) for column in text)

@@ -16,7 +16,7 @@ from proband.core.errors import DataError
 from proband.genome.builds import build_name
 from proband.genome.scorefile import ID_COLUMNS
 from proband.genome.scoretext import empty, header_field, open_score_text, unreadable
-from proband.genome.texttable import TextTable, check_names
+from proband.genome.texttable import TextTable
 from proband.genome.textvalues import whole_numbers
 
 _PLACE = r"^(?:chr)?([0-9XYMTxymt]+):(\d+):([ACGTacgt]+):([ACGTacgt]+)$"
@@ -51,7 +51,6 @@ def read_variant_list(path: Path) -> VariantList:
             names a variant twice.
     """
     header, text = open_score_text(path)
-    check_names(text.columns, path)
     try:
         rows = _rows(text)
     except pl.exceptions.PolarsError as error:

@@ -26,6 +26,8 @@ _MISSING_UNITS = np.uint16(2**16 - 1)
 # The empty block that ends every whole BGZF file, and what such a file begins with (SAM specification 4.1).
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _BGZF_BEGIN = _BGZF_END[:4]
+_REF = 3
+"""Column of REF, from 0."""
 _NOT_CALLED = -1  # cyvcf2's code of a missing allele; -2 fills up haploid calls
 
 
@@ -70,7 +72,8 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
         vcf = VCF(str(path))
         header, sample_ids = vcf.raw_header.splitlines(), list(vcf.samples)
         with open(dosage_path, "wb") as file:
-            rows = [_keep(record, file, len(sample_ids)) for record in track(vcf, f"Reading {path.name}")]
+            records = map(_check_alleles, track(vcf, f"Reading {path.name}"))
+            rows = [_keep(record, file, len(sample_ids)) for record in records]
     except Exception as error:  # cyvcf2 raises bare Exception on a damaged file
         found = str(error).splitlines()[0]
         remedy = "the file is truncated or no VCF: copy or make it again"
@@ -133,6 +136,18 @@ def _check_called(table: pl.DataFrame, path: Path) -> None:
         f"genome: {bare.height} of {table.height} records of {path.name} have neither GT nor DS and count as"
         f" not called (first: {first})"
     )
+
+
+def _check_alleles(record: Any) -> Any:
+    """The record, if its line reached the alleles.
+
+    Raises:
+        ValueError: It is blank or ends before them. htslib takes such a line of an undeclared chromosome, and
+            to read its alleles would crash.
+    """
+    if not record.FORMAT and str(record).split("\t")[_REF : _REF + 1] in ([], ["."]):
+        raise ValueError("a line that is blank or ends before its alleles")
+    return record
 
 
 def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str, str, str | None, str | None]:

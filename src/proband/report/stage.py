@@ -6,6 +6,7 @@ from pathlib import Path
 
 from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError
+from proband.core.progress import say
 from proband.core.provenance import open_output, real_folder
 from proband.report import sections
 from proband.report.html import render
@@ -23,14 +24,11 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
         overwrite: Replace an existing file.
 
     Raises:
-        ConfigError: ``out`` exists and ``overwrite`` is not given, or it is a folder.
+        ConfigError: ``out`` exists with other content and ``overwrite`` is not given, or it is a folder.
         DataError: ``results`` or ``realism`` is no finished folder of its stage.
     """
     if out.is_dir():
         raise ConfigError("the output is a folder", where=out, expected="a file such as report.html")
-    if out.exists() and not overwrite:
-        remedy = "choose another file or pass --overwrite"
-        raise ConfigError("the output file exists", where=out, remedy=remedy)
     manifest = open_output(results, "evaluate")
     tables = sections.read_results(results)
     outcomes = sections.outcome_sections(tables)
@@ -46,7 +44,13 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
             "how_made": sections.how_made(manifest) + ([] if realism is None else how_compared(realism)),
         }
     )
-    _write(page, out)
+    if not out.exists() or overwrite:
+        _write(page, out)
+    elif out.read_bytes() == page.encode():
+        say(f"report: {out} is already finished; nothing to do")
+    else:
+        remedy = "choose another file or pass --overwrite"
+        raise ConfigError("the output file exists, with other content", where=out, remedy=remedy)
 
 
 def _write(page: str, out: Path) -> None:

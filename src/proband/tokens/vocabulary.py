@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -172,6 +173,7 @@ class Vocabulary:
                 resolution_minutes=int(plain["resolution_minutes"]),
                 min_subjects=int(plain["min_subjects"]),
             )
+            _check(vocabulary)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             remedy = "take vocabulary.json from the original model or tokens folder"
             found = f"{type(error).__name__} {error}"
@@ -180,6 +182,31 @@ class Vocabulary:
             remedy = "take vocabulary.json from the original model or tokens folder"
             raise CheckpointError("vocabulary changed after it was frozen", where=path, remedy=remedy)
         return vocabulary
+
+
+def _check(vocabulary: Vocabulary) -> None:
+    """Refuse one whose parts do not fit together.
+
+    Raises:
+        ValueError: Names the part.
+        TypeError: A part holds another kind of value.
+    """
+    texts = (*vocabulary.codes, *vocabulary.statics, *vocabulary.rolled, *vocabulary.rolled.values())
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a code that is no text")
+    if not vocabulary.codes or len(set(vocabulary.codes)) < len(vocabulary.codes):
+        raise ValueError("codes are none, or one comes twice")
+    if len(vocabulary.once) != len(vocabulary) or not all(type(flag) is bool for flag in vocabulary.once):
+        raise ValueError(f"once: not true or false for each of {len(vocabulary)} codes")
+    for code, edges in vocabulary.edges.items():
+        numbers = [edge for edge in edges if type(edge) in (int, float) and math.isfinite(edge)]
+        if len(numbers) < len(edges) or sorted(set(numbers)) != list(edges):
+            raise ValueError(f"edges of {code}: not ascending numbers")
+    for code, base in zip(vocabulary.codes, vocabulary.base_codes(), strict=True):
+        if code != base and not 1 <= int(code.removeprefix(f"{base}//Q")) <= len(vocabulary.edges[base]) + 1:
+            raise ValueError(f"{code}: no bin of {len(vocabulary.edges[base])} edges")
+    if vocabulary.resolution_minutes < 1 or vocabulary.min_subjects < 0:
+        raise ValueError("resolution_minutes or min_subjects below its least value")
 
 
 def kind_of(code: str) -> str:

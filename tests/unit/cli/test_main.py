@@ -61,6 +61,25 @@ def test_a_disk_that_takes_nothing_is_one_line_and_status_2(
     )
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "", "meds/data/0.parquet"),
+        OSError(errno.EIO, "", "meds/data/0.parquet"),
+        FileNotFoundError("meds/data/0.parquet is not there"),
+    ],
+)
+def test_an_input_that_is_gone_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert ending(monkeypatch, error) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("proband: cannot read; in ")
+    assert line.count("\n") == 1
+    assert "meds/data/0.parquet" in line
+    assert "put it back and run the same again" in line
+
+
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (RuntimeError("bug"), OSError(errno.EBADF, "bug")):
         with pytest.raises(type(error), match="bug"):

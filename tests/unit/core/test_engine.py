@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 import threading
 import types
@@ -35,6 +36,17 @@ def test_results_keep_the_order_of_the_shards(workers: int) -> None:
 def test_an_error_of_a_shard_is_the_error_of_the_stage(workers: int) -> None:
     with pytest.raises(DataError, match="three; in a shard"):
         map_shards(refuse_three, [1, 2, 3, 4], workers=workers)
+
+
+def kill_itself(shard: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return shard
+
+
+def test_a_killed_worker_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"a worker process was killed.*SIGKILL.*fewer --workers"):
+        map_shards(kill_itself, [1, 2], workers=2)
+    assert map_shards(abs, [-1, 2], workers=2) == [1, 2]
 
 
 def test_one_worker_runs_here_and_several_do_not() -> None:

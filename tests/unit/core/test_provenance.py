@@ -276,6 +276,29 @@ def test_a_manifest_of_something_else_is_one_line(tmp_path: Path, text: str) -> 
     assert "manifest.json" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("config", None),
+        ("inputs", []),
+        ("inputs", {"a": []}),
+        ("passed_over", [1]),
+        ("files", "x"),
+        ("stage", {}),
+    ],
+)
+def test_a_manifest_of_other_kinds_of_values_is_one_line(tmp_path: Path, name: str, value: object) -> None:
+    with stage_output(tmp_path / "out", stage="x", config={}) as run:
+        (run.folder / "a").write_text("a")
+    path = tmp_path / "out" / "manifest.json"
+    content = json.loads(path.read_text()) | {name: value}
+    del content["digest"]
+    path.write_text(json.dumps(content))
+    for act in (lambda: read_manifest(path.parent, "x"), lambda: is_finished(path.parent, "x", {}, False)):
+        with pytest.raises(ProbandError, match=rf"unusable {name} of a manifest|output of stage {{}}"):
+            act()
+
+
 def test_an_output_over_its_own_input_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "meds", stage="ehr")
     for out in (tmp_path / "meds", tmp_path):

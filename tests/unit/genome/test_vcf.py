@@ -141,3 +141,12 @@ def test_a_record_without_calls_is_judged_by_itself(vcf, tmp_path, capsys):
     assert dosages.tolist() == [[0, 1, 2], [MISSING] * 3, [MISSING] * 3]
     said = capsys.readouterr().err
     assert "1 of 3 records of toy.vcf have neither GT nor DS and count as not called (first: 1:6)" in said
+
+
+@pytest.mark.parametrize("chrom", ["1", "undeclared"])
+@pytest.mark.parametrize("cut", ["", "{}", "{}\t6", "{}\t6\trs1"])
+def test_a_line_that_ends_before_its_alleles_is_one_line(vcf, tmp_path, chrom, cut):
+    path = vcf(["1 5 A G GT 0/0 0/1 1/1"])
+    path.write_text(f"{path.read_text()}{cut.format(chrom)}\n")
+    with pytest.raises(DataError, match="unreadable genotype file"):
+        open_vcf(path, tmp_path)

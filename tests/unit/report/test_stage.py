@@ -107,6 +107,14 @@ def test_same_results_same_page(results, page, tmp_path):
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
 
 
+def test_a_finished_page_is_nothing_to_do(results, page, tmp_path, capsys):
+    report(results, tmp_path / "report.html")
+    written = (tmp_path / "report.html").stat()
+    report(results, tmp_path / "report.html")
+    assert "already finished" in capsys.readouterr().err
+    assert (tmp_path / "report.html").stat().st_mtime_ns == written.st_mtime_ns
+
+
 def test_existing_file_is_kept_without_overwrite(results, page, tmp_path):
     out = tmp_path / "report.html"
     out.write_text("mine")

@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Bool, Float64
 
 from proband.core.errors import DataError, near_matches
-from proband.core.schema import read_parquet
+from proband.core.schema import as_text, read_parquet
 from proband.genome.texttable import READ_ERRORS, check_names, read_people
 from proband.genome.textvalues import whole_numbers
 
@@ -31,7 +31,7 @@ def read_table(path: Path) -> pl.DataFrame:
     """
     if path.suffix == ".parquet":
         frame = read_parquet(path)
-        return frame.select(pl.col(name).cast(pl.String).alias(name.upper()) for name in frame.columns)
+        return pl.DataFrame([as_text(column, path).alias(column.name.upper()) for column in frame])
     try:
         names, lines, rows = read_people(path)
     except READ_ERRORS as error:

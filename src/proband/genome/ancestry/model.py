@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, UInt64
 
-from proband.core.errors import CheckpointError
+from proband.core.errors import NUMPY_ERRORS, CheckpointError
 from proband.core.seeds import name_key
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.ancestry.pca import Loadings
@@ -159,7 +158,7 @@ def load_model(path: Path) -> AncestryModel:
                 "another version's ancestry model", where=file, expected=f"format {_FORMAT}"
             )
         return _model(arrays, meta)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pl.exceptions.PolarsError) as error:
+    except (*NUMPY_ERRORS, AttributeError, IndexError, pl.exceptions.PolarsError) as error:
         found = f"{type(error).__name__} {error}"
         raise CheckpointError("unreadable ancestry model", where=file, found=found, remedy=remedy) from None
 

@@ -1,0 +1,45 @@
+"""Files on which a parser once failed: with a traceback, a crash, or more memory than there is reason for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fuzz import seeds
+
+
+def _flipped(content: bytes, at: int, bits: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :]
+
+
+def _changed(content: bytes, **values: Any) -> bytes:
+    return seeds.as_json(json.loads(content) | values)
+
+
+def _without(content: bytes, name: str) -> bytes:
+    return seeds.as_json({key: value for key, value in json.loads(content).items() if key != name})
+
+
+def found() -> dict[str, tuple[bytes, ...]]:
+    """Name of each parser to the files."""
+    (manifest,) = seeds.made_by(seeds.write_manifest, "out/manifest.json")
+    (vocabulary,) = seeds.made_by(seeds.write_vocabulary, "vocabulary.json")
+    plain = _without(manifest, "digest")
+    doubled = b"\n".join(line + b"\thm_chr" for line in seeds.SCORING.splitlines())
+    flags = 3  # of a gzip header, whose upper bits must be zero
+    return {
+        "scoring file": (doubled,),
+        "scoring file, packed": (_flipped(seeds.gzipped(seeds.SCORING), flags, 0x20),),
+        "VCF": (seeds.VCF + b"\n", seeds.VCF + b"007\n", seeds.VCF + b"\n\n007"),
+        "pvar": (
+            b"#CHROM\tPOS\tID\tREF\tALT\tX\tX\n1\t5\tv0\tA\tG\t1\t1\n\n",
+            b"#CHROM\tPOS\tID\tREF\tALT\tPOS\n",
+        ),
+        "BGEN": (b"A" * 12 + b"\xff\xff\0\0\0\0\0\0" + b"A" * 100,),
+        "kinship": (b"\r\n.", b"\n"),
+        "scores, long": (b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",),
+        "MEDS shard": tuple(_flipped(seeds.frames()["events"], at, 255) for at in (531, 1008, 1085)),
+        "manifest": (_changed(plain, config=None), _changed(plain, inputs={"a": []})),
+        "vocabulary": (_changed(vocabulary, once=[True]), _changed(vocabulary, codes=[1, 2])),
+        "array of tokens": (b"\x93NUMPY\x01\x00v\x00{'descr'\x93NUMPY\x01\x00v\x00{'descr': '<u2'\0\0",),
+    }

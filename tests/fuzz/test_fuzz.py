@@ -1,0 +1,115 @@
+"""Whatever bytes a file holds, its parser takes it or refuses it in one line, at once and in little memory.
+
+The long form: PROBAND_FUZZ=20000 make test-fuzz. It prints its seed; PROBAND_FUZZ_SEED repeats it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
+
+from fuzz.found import found
+from fuzz.parsers import Parser, all_parsers
+from fuzz.strategies import files
+from proband.core.errors import ProbandError, printable
+
+LONG = "PROBAND_FUZZ" in os.environ
+EXAMPLES = int(os.environ.get("PROBAND_FUZZ", 60))
+SEED = int(os.environ.get("PROBAND_FUZZ_SEED", random.SystemRandom().randrange(10**6)))
+MOST_SECONDS, MOST_BYTES = 2.0, 512 * 2**20
+PARSERS = all_parsers()
+FOUND = found()
+
+
+class Hang(BaseException):
+    """Not an Exception, so that no parser takes it for its own."""
+
+
+@contextlib.contextmanager
+def bounded(seconds: float = MOST_SECONDS) -> Iterator[None]:
+    """Within so many seconds and ``MOST_BYTES`` of resident memory beyond what there was."""
+    status, peak = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def resident(line: str) -> int:
+        found = next(row for row in status.read_text().splitlines() if row.startswith(line))
+        return int(found.split()[1]) * 1024
+
+    def too_long(*_: object) -> None:
+        raise Hang(f"more than {seconds} s")
+
+    if peak.exists():
+        peak.write_text("5")  # the peak of resident memory starts anew (man 5 proc)
+    before, began = resident("VmRSS") if peak.exists() else 0, time.monotonic()
+    signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert time.monotonic() - began < seconds
+    assert not peak.exists() or resident("VmHWM") - before < MOST_BYTES
+
+
+def check(parser: Parser, folder: Path, content: bytes) -> None:
+    """Write the file, read it, and look at what is said."""
+    (folder / parser.file).write_bytes(content)
+    refusal = None
+    with bounded():
+        try:
+            parser.read(folder)
+        except ProbandError as error:
+            refusal = str(error)
+    if refusal is not None:
+        assert len(refusal.splitlines()) == 1
+        assert printable(refusal) == refusal
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_any_file_is_read_or_refused_in_one_line(parser: Parser, tmp_path: Path) -> None:
+    for name, content in parser.beside.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / parser.file).parent.mkdir(exist_ok=True)
+    for content in parser.seeds:  # what is valid is read
+        (tmp_path / parser.file).write_bytes(content)
+        parser.read(tmp_path)
+
+    def run(content: bytes) -> None:
+        nonlocal number
+        number += 1
+        if parser.seal is not None and number % 4:
+            with contextlib.suppress(Exception):
+                content = parser.seal(content, tmp_path)
+        check(parser, tmp_path, content)
+
+    number = 0
+    told = settings(
+        max_examples=max(3, round(EXAMPLES * parser.share)),
+        deadline=None,
+        database=None,
+        derandomize=not LONG,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, *([] if LONG else [Phase.shrink])],
+    )
+    test = told(given(files(parser.seeds, parser.shape))(run))
+    test = seed(SEED)(test) if LONG else test
+    for content in FOUND.get(parser.name, ()):
+        test = example(content)(test)
+    test()
+    print(f"{parser.name}: {number} inputs, PROBAND_FUZZ_SEED={SEED}")
+
+
+def test_what_hangs_or_grows_is_seen() -> None:
+    with pytest.raises(Hang), bounded(0.05), contextlib.suppress(Exception):
+        time.sleep(1)
+    with pytest.raises(AssertionError), bounded():
+        bytearray(MOST_BYTES + 2**26)
