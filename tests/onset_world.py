@@ -42,8 +42,9 @@ def randomise(head: OnsetHead, scale: float = 0.3) -> OnsetHead:
     """Give the head random weights."""
     torch.manual_seed(1)
     with torch.no_grad():
-        for weights in (head.linear, head.state_linear, head.interactions.weights, head.bias):
+        for weights in (head.linear, head.state_linear, head.bias):
             weights.normal_(std=scale)
+        head.interactions.weights.normal_(std=scale / 10)  # their columns are not standardised here
         for parameter in head.networks.parameters():
             parameter.normal_(std=scale)
         for name in head.modalities:
