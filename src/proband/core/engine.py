@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from proband.core.errors import ConfigError, ProbandError
+from proband.core.errors import ConfigError, ProbandError, first_line
 from proband.core.progress import be_worker, duration, heartbeat, track
 
 Shard = TypeVar("Shard")
@@ -140,6 +140,6 @@ def _spark_session(master: str) -> tuple[Any, bool]:
     try:
         return builder.getOrCreate(), True
     except Exception as error:  # py4j's and pyspark's own kinds, by what is wrong
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = first_line(error)
         remedy = "Spark needs Java (JAVA_HOME) and a master URL such as local[2]"
         raise ConfigError("Spark does not start", where=master, found=found, remedy=remedy) from None

@@ -99,6 +99,16 @@ class CheckpointError(ProbandError):
     """A model folder cannot be loaded or does not fit what it is used with."""
 
 
+def first_line(error: object) -> str:
+    """What an error of a library says, in one line; its kind where it says nothing.
+
+    >>> first_line(ValueError("no digits; row 3")), first_line(EOFError())
+    ('no digits; row 3', 'EOFError')
+    """
+    text = str(error)
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def near_matches(word: str, known: Iterable[str], most: int = 3) -> str:
     """Names close to ``word`` for a "did you mean" remedy; empty when nothing is near.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 
 TIME = pl.Datetime("us")
 
@@ -110,7 +110,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     except FileNotFoundError:
         raise DataError("missing file", where=path, remedy="run the stage that writes it") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = first_line(error)
         remedy = "the file is truncated or no Parquet: copy or make it again"
         raise DataError("unreadable Parquet file", where=path, found=found, remedy=remedy) from None
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 from proband.core.progress import say
 from proband.core.schema import as_text, read_parquet
 
@@ -101,7 +101,7 @@ def _read_text(path: Path) -> pl.DataFrame:
     except FileNotFoundError:
         raise DataError("missing file", where=path) from None
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = first_line(error)
         raise DataError("unreadable kinship table", where=path, found=found, expected=_EXPECTED) from None
 
 

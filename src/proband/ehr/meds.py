@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 from proband.core.provenance import check_stage
 from proband.core.schema import TIME, PolarsType, read_parquet
 
@@ -129,7 +129,7 @@ def conform(frame: pl.DataFrame, where: object) -> pl.DataFrame:
     try:
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in EVENTS.items())
     except pl.exceptions.PolarsError as error:
-        found = str(error).splitlines()[0]
+        found = first_line(error)
         raise DataError("a value does not fit its type", where=where, found=found) from None
     for name in ("subject_id", "code"):
         if frame[name].null_count():

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 from proband.core.schema import SPLITS, read_parquet
 from proband.core.seeds import uniforms
 from proband.ehr.kinship import Families
@@ -63,7 +63,7 @@ def read_splits(meds: Path) -> pl.DataFrame | None:
     try:
         frame = frame.select(pl.col("subject_id").cast(pl.Int64), pl.col("split").cast(pl.String)).unique()
     except pl.exceptions.PolarsError as error:
-        raise DataError("wrong type", where=path, found=str(error).splitlines()[0]) from None
+        raise DataError("wrong type", where=path, found=first_line(error)) from None
     check_split_names(frame["split"].unique().to_list(), path)
     if frame["subject_id"].is_duplicated().any():
         first = frame.filter(pl.col("subject_id").is_duplicated())["subject_id"].min()

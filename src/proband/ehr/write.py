@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from proband.core.engine import map_shards
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 from proband.core.progress import say
 from proband.core.provenance import StageRun, write_json
 from proband.core.schema import SPLITS
@@ -275,5 +275,5 @@ def conform_codes(frame: pl.DataFrame, where: Path) -> pl.DataFrame:
     try:
         frame = frame.with_columns(absent).select(pl.col(name).cast(dtype) for name, dtype in types.items())
     except pl.exceptions.PolarsError as error:
-        raise DataError("wrong type", where=where, found=str(error).splitlines()[0]) from None
+        raise DataError("wrong type", where=where, found=first_line(error)) from None
     return frame.unique("code", keep="first", maintain_order=True)

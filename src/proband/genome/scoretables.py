@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 from proband.core.progress import say
 from proband.core.schema import as_text, read_parquet
 from proband.genome.leftout import LeftOut
@@ -68,7 +68,7 @@ class _Layout:
 
 def unreadable(path: Path, error: object) -> DataError:
     """The error of a file that cannot be read to its end."""
-    found = str(error).splitlines()[0] if str(error) else type(error).__name__
+    found = first_line(error)
     remedy = "the file is truncated or no table: copy or make it again"
     return DataError("unreadable score table", where=path, found=found, remedy=remedy)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 from proband.genome.texttable import TextTable, check_names, open_table
 
 # Names of format 1 beside those of format 2.
@@ -21,7 +21,7 @@ _OLD_FIELDS = {
 
 def unreadable(path: Path, found: object) -> DataError:
     """The error of a file that cannot be read to its end."""
-    text = str(found).splitlines()[0] if str(found) else type(found).__name__
+    text = first_line(found)
     remedy = "the file is truncated or no scoring file: download it again"
     return DataError("unreadable scoring file", where=path, found=text, remedy=remedy)
 

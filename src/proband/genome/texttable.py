@@ -20,7 +20,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 from proband.core.schema import PolarsType
 from proband.genome.textvalues import AROUND, NO_VALUE, clean, clean_text
 
@@ -169,7 +169,7 @@ class TextTable:
         except (OSError, pl.exceptions.PolarsError) as error:
             if types and isinstance(error, pl.exceptions.ComputeError):
                 raise
-            raise self.wrong(_first_line(error)) from None
+            raise self.wrong(first_line(error)) from None
         frame.columns = [self.columns[number] for number in at]
         text = [column for column in frame if column.dtype == pl.String]
         return frame.with_columns(clean(column, self.no_value) for column in text)
@@ -189,7 +189,7 @@ class TextTable:
             else:
                 rows = self._split_at_blanks([line for line in lines if line.strip(AROUND)])
         except READ_ERRORS as error:
-            raise self.wrong(_first_line(error)) from None
+            raise self.wrong(first_line(error)) from None
         return "\n".join("\t".join(cell.replace("\t", " ") for cell in row) for row in rows).encode()
 
     def _split_at_blanks(self, lines: list[str]) -> list[list[str]]:
@@ -231,14 +231,10 @@ def open_table(
                     return header, TextTable(path, len(header) + 1, separator, columns, extra, wrong)
                 header.append(line.rstrip("\r\n"))
     except READ_ERRORS as error:
-        raise wrong(_first_line(error)) from None
+        raise wrong(first_line(error)) from None
     raise empty()
 
 
 def _num_row_names(line: str, separator: str, columns: list[str]) -> int:
     cells = split_line(line, separator)
     return int(len(cells) == len(columns) + 1 and bool(cells[0]) and bool(cells[-1]))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

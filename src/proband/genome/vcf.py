@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int16, UInt16, UInt32
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_line
 from proband.core.progress import say, track
 from proband.genome.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes import MISSING, Genotypes, Part, per_allele
@@ -75,7 +75,7 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
             records = map(_check_alleles, track(vcf, f"Reading {path.name}"))
             rows = [_keep(record, file, len(sample_ids)) for record in records]
     except Exception as error:  # cyvcf2 raises bare Exception on a damaged file
-        found = str(error).splitlines()[0]
+        found = first_line(error)
         remedy = "the file is truncated or no VCF: copy or make it again"
         raise DataError("unreadable genotype file", where=path, found=found, remedy=remedy) from None
     if not rows or not sample_ids:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from proband.core.atomic import whole_file
 from proband.core.digests import check_digests, digests_of
-from proband.core.errors import CheckpointError, DataError
+from proband.core.errors import CheckpointError, DataError, first_line
 from proband.core.provenance import check_stage, read_object, write_json
 from proband.model.config import FORMAT_VERSION, ModelConfig
 from proband.model.hub import CARD, CONFIG, FILES, VOCABULARY, WEIGHTS
@@ -30,7 +30,7 @@ def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
         with whole_file(path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
     except (SafetensorError, OSError) as error:
-        found = str(error).splitlines()[0]
+        found = first_line(error)
         raise DataError("cannot write", where=path, found=found, remedy="free space on the disk") from None
 
 
@@ -132,7 +132,7 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
         ValueError,
         ValidationError,
     ) as error:
-        found = str(error).splitlines()[0]
+        found = first_line(error)
         remedy = "copy the folder again, or train again"
         raise CheckpointError("unreadable model", where=folder, found=found, remedy=remedy) from None
     model.vocabulary_hash = content.get("vocabulary_hash")

@@ -11,7 +11,7 @@ from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from proband.core.atomic import whole_file
-from proband.core.errors import CheckpointError
+from proband.core.errors import CheckpointError, first_line
 
 if TYPE_CHECKING:
     from proband.model.transformer import Proband
@@ -74,7 +74,7 @@ def _download(name: str, options: Mapping[str, Any]) -> Path:
         raise CheckpointError(
             "no model",
             where=name,
-            found=str(error).splitlines()[0],
+            found=first_line(error),
             expected="a model folder, or a repository of the Hugging Face hub",
             remedy="check the name; without a network, copy the folder here and give its path",
         ) from None

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
-from proband.core.errors import NUMPY_ERRORS, DataError
+from proband.core.errors import NUMPY_ERRORS, DataError, first_line
 from proband.core.progress import is_worker
 from proband.core.provenance import open_output
 from proband.core.schema import SPLITS, SUBJECTS
@@ -113,7 +113,7 @@ def _map(path: Path, dimensions: int, limit: int) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except NUMPY_ERRORS as error:
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = first_line(error)
         raise DataError("unreadable array", where=path, found=found, remedy=_REMEDY) from None
     expected = f"integers of 0 to {limit - 1:,} in {dimensions} dimensions"
     if array.ndim != dimensions or not np.issubdtype(array.dtype, np.integer):

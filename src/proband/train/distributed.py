@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from proband.core.batch import Batch
-from proband.core.errors import ConfigError, ProbandError
+from proband.core.errors import ConfigError, ProbandError, first_line
 from proband.model.transformer import Proband
 from proband.train.config import Parallel
 
@@ -122,7 +122,7 @@ def _one_speaks(team: Team) -> Iterator[None]:
         if isinstance(error, dist.DistBackendError) or any(text in str(error) for text in _LOST):
             raise ConfigError(
                 "another process of the training ended without a word",
-                found=str(error).splitlines()[0],
+                found=first_line(error),
                 remedy="if memory was full, lower --token-budget; the same command goes on",
             ) from None
         raise

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from proband.core.errors import CheckpointError
+from proband.core.errors import CheckpointError, first_line
 from proband.model.checkpoint import write_tensors
 from proband.train.distributed import Team, sharded_like, whole
 
@@ -113,7 +113,7 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, torch.Tensor]:
             raise KeyError("progress of another version")
     except (SafetensorError, RuntimeError, KeyError, OSError) as error:
         remedy = "start anew with --overwrite"
-        found = str(error).splitlines()[0]
+        found = first_line(error)
         raise CheckpointError("unreadable training state", where=path, found=found, remedy=remedy) from None
     return tensors
 

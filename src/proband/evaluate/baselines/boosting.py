@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
-from proband.core.errors import ConfigError
+from proband.core.errors import ConfigError, first_line
 from proband.core.progress import track
 from proband.core.schema import RISK
 from proband.evaluate.baselines import age_sex
@@ -292,6 +292,6 @@ def load_lightgbm() -> Any:
         import lightgbm
     except (ImportError, OSError) as error:
         remedy = "install lightgbm and the system's OpenMP library (libgomp1), or leave --tokens out"
-        found = str(error).splitlines()[0]
+        found = first_line(error)
         raise ConfigError("LightGBM does not load", found=found, remedy=remedy) from None
     return lightgbm
