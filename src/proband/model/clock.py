@@ -9,8 +9,8 @@ subject has not had therefore enters with
 
 rate_c the first occurrences of code c per person-year of the train split at the age of the next event, and h
 the model's own hazard of an event per year when the time stamp of the next event came. For who has had a
-companion of c, a code that c mostly follows, rate_c is multiplied by one factor, for who has had none by
-another (:mod:`proband.train.companions`). Not every code goes by the years: a value of a laboratory test
+antecedent of c, a code that c mostly follows, rate_c is multiplied by one factor, for who has had none by
+another (:mod:`proband.train.antecedents`). Not every code goes by the years: a value of a laboratory test
 comes for the first time when the test is done. So each code learns a slope s_c,
 
     log(rate_c(age, sex) / h) - s_c (log h - log h_0),
@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from proband.core.units import MINUTES_PER_YEAR
 
-MOST_COMPANIONS = 4
-"""Companions kept of a code."""
+MOST_ANTECEDENTS = 4
+"""Antecedents kept of a code."""
 SEXES = 3
 MALE, FEMALE, UNKNOWN_SEX = range(SEXES)
 """Rows of the table of rates."""
@@ -65,13 +65,13 @@ class PersonClock(nn.Module):
         log_rates: Log first occurrences per person-year, sex by sex and in each band by band, float32. 0
             until :meth:`set_rates`.
         sex_of_static: Sex that each static index says, ``UNKNOWN_SEX`` where it says none.
-        companions: Tokens of each code's companions, 0 to fill up.
-        log_alone, log_joined: Log of what the rate is multiplied by without and with one of them.
+        antecedents: Tokens of each code's antecedents, 0 to fill up.
+        log_ratio_without, log_ratio_with: Log of what the rate is multiplied by without and with one of them.
     """
 
-    companions: Tensor
-    log_alone: Tensor
-    log_joined: Tensor
+    antecedents: Tensor
+    log_ratio_without: Tensor
+    log_ratio_with: Tensor
     log_rates: Tensor
     log_middle: Tensor
     sex_of_static: Tensor
@@ -82,9 +82,9 @@ class PersonClock(nn.Module):
         self.register_buffer("log_middle", torch.zeros(()))
         self.register_buffer("log_rates", torch.zeros(SEXES * NUM_BANDS, vocabulary_size))
         self.register_buffer("sex_of_static", torch.full((num_statics + 1,), UNKNOWN_SEX))
-        self.register_buffer("companions", torch.zeros(vocabulary_size, MOST_COMPANIONS, dtype=torch.long))
-        self.register_buffer("log_alone", torch.zeros(vocabulary_size))
-        self.register_buffer("log_joined", torch.zeros(vocabulary_size))
+        self.register_buffer("antecedents", torch.zeros(vocabulary_size, MOST_ANTECEDENTS, dtype=torch.long))
+        self.register_buffer("log_ratio_without", torch.zeros(vocabulary_size))
+        self.register_buffer("log_ratio_with", torch.zeros(vocabulary_size))
 
     def set_rates(
         self, log_rates: Float[Tensor, "sexes bands vocabulary"], sex_of_static: Int[Tensor, " statics"]
@@ -93,16 +93,16 @@ class PersonClock(nn.Module):
         self.log_rates.copy_(log_rates.flatten(0, 1))
         self.sex_of_static.copy_(sex_of_static)
 
-    def set_companions(
+    def set_antecedents(
         self,
         index: Int[Tensor, "vocabulary most"],
-        log_alone: Float[Tensor, " vocabulary"],
-        log_joined: Float[Tensor, " vocabulary"],
+        log_ratio_without: Float[Tensor, " vocabulary"],
+        log_ratio_with: Float[Tensor, " vocabulary"],
     ) -> None:
-        """Take over companions and factors."""
-        self.companions.copy_(index)
-        self.log_alone.copy_(log_alone)
-        self.log_joined.copy_(log_joined)
+        """Take over antecedents and factors."""
+        self.antecedents.copy_(index)
+        self.log_ratio_without.copy_(log_ratio_without)
+        self.log_ratio_with.copy_(log_ratio_with)
 
     def sex(self, statics: Int[Tensor, "n statics"]) -> Int[Tensor, " n"]:
         """The sex that the first static code with one says."""
@@ -123,12 +123,12 @@ class PersonClock(nn.Module):
         row = self.sex(moment.statics) * NUM_BANDS + lower
         rates = torch.lerp(self.log_rates[row], self.log_rates[row + 1], (band - lower)[:, None])
         log_wait = moment.log_wait.float()[:, None]
-        rates = rates + torch.where(self._has_companion(seen), self.log_joined, self.log_alone)
+        rates = rates + torch.where(self._has_antecedent(seen), self.log_ratio_with, self.log_ratio_without)
         return rates + log_wait + (log_wait - self.log_middle) * self.slopes
 
-    def _has_companion(self, seen: Bool[Tensor, "n vocabulary"]) -> Bool[Tensor, "n vocabulary"]:
-        """Whether a companion of each code was had."""
+    def _has_antecedent(self, seen: Bool[Tensor, "n vocabulary"]) -> Bool[Tensor, "n vocabulary"]:
+        """Whether an antecedent of each code was had."""
         found = torch.zeros_like(seen)
-        for tokens in self.companions.T:
+        for tokens in self.antecedents.T:
             found |= seen[:, tokens] & (tokens > 0)
         return found

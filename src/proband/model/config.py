@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from proband.core.errors import ConfigError
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 Fusion = Literal["none", "prefix", "adapter", "cross_attention"]
 GATED = ("adapter", "cross_attention")
 """Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""

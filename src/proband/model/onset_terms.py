@@ -21,14 +21,14 @@ _DROP_INPUT = 0.5
 _MIDDLE_AGE, _AGE_SCALE = 55.0, 15.0
 """Age enters interactions as (age - 55 years) / 15."""
 _KNOT = 0.5
-"""Values bend at so many standard deviations on either side of the mean."""
+"""Knots of the hinge functions: so many standard deviations on either side of the mean."""
 _LEAST_SD = 0.02
 _PER_VALUE = 6
 _OF_AGE_AND_SEX = 4
 
 
 class Interactions(nn.Module):
-    """Terms of values that are not linear: how they bend, and how they differ by age and sex.
+    """Terms of values that are not linear: hinge functions, squares, and differences by age and sex.
 
     For the mean value m and the last value l of each code with values (standardised; 0, the middle, where
     there is none), a = (age - 55) / 15 and s (1 female, -1 male, 0 unknown): m a, l a, m s, m^2,
@@ -66,9 +66,9 @@ class Interactions(nn.Module):
         mean, last = values.chunk(2, dim=1)
         age = ((query.age - _MIDDLE_AGE) / _AGE_SCALE)[:, None]
         sex = torch.nan_to_num(2 * query.female - 1, nan=0.0)[:, None]
-        bent = [mean.square(), (mean - _KNOT).clamp(min=0), (-mean - _KNOT).clamp(min=0)]
+        curved = [mean.square(), (mean - _KNOT).clamp(min=0), (-mean - _KNOT).clamp(min=0)]
         return torch.cat(
-            [mean * age, last * age, mean * sex, *bent, age, age.square(), sex, sex * age], dim=1
+            [mean * age, last * age, mean * sex, *curved, age, age.square(), sex, sex * age], dim=1
         )
 
     @property

@@ -16,7 +16,7 @@ from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.families import code_families
 from proband.tokens.modality import GENOME, ModalityTable
-from proband.train.companions import find_companions
+from proband.train.antecedents import find_antecedents
 from proband.train.config import EncoderOptions, TrainConfig
 from proband.train.rates import fit_new_ratio, log_rates, sexes_of_statics
 
@@ -58,7 +58,7 @@ def set_heads(model: Proband, store: TokenStore) -> None:
     """Give the heads rates and output biases fitted on the train split."""
     rates = log_rates(store)
     model.what.clock.set_rates(rates, sexes_of_statics(store.vocabulary.statics))
-    model.what.clock.set_companions(*find_companions(store, rates))
+    model.what.clock.set_antecedents(*find_antecedents(store, rates))
     codes = code_rates(store)
     gap_counts = count_gaps(store, model.bins)
     model.set_output_biases(gap_counts, codes.repeat, codes.repeat)  # the fit needs those of the gap

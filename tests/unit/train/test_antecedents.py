@@ -1,4 +1,4 @@
-"""Companions of codes in simulated lives of a known law."""
+"""Antecedents of codes in simulated lives of a known law."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.clock import MOST_COMPANIONS, Moment, PersonClock
-from proband.train.companions import Companions, find_companions
+from proband.model.clock import MOST_ANTECEDENTS, Moment, PersonClock
+from proband.train.antecedents import Antecedents, find_antecedents
 from proband.train.rates import log_rates
 from small_world import HandStore, Record
 
@@ -34,39 +34,43 @@ def simulated(after: float, seed: int = 0) -> HandStore:
 
 
 @pytest.fixture(scope="module")
-def found() -> Companions:
+def found() -> Antecedents:
     store = simulated(AFTER)
-    return find_companions(store, log_rates(store))
+    return find_antecedents(store, log_rates(store))
 
 
-def test_a_code_that_follows_another_has_it_as_companion(found: Companions) -> None:
-    assert found.tokens[SECOND].tolist() == [FIRST, *[0] * (MOST_COMPANIONS - 1)]
+def test_a_code_that_follows_another_has_it_as_antecedent(found: Antecedents) -> None:
+    assert found.tokens[SECOND].tolist() == [FIRST, *[0] * (MOST_ANTECEDENTS - 1)]
     assert int((found.tokens > 0).sum()) == 1
     # By the rates of all, SECOND comes as often in both states; the factors tell them apart as the law does.
-    told_apart = float(found.log_joined[SECOND] - found.log_alone[SECOND])
+    told_apart = float(found.log_ratio_with[SECOND] - found.log_ratio_without[SECOND])
     assert told_apart == pytest.approx(math.log(AFTER / (RATE / 10)), abs=0.3)
-    assert float(found.log_alone[SECOND]) < -1
-    assert found.log_alone[[FIRST, OTHER]].tolist() == found.log_joined[[FIRST, OTHER]].tolist() == [0, 0]
+    assert float(found.log_ratio_without[SECOND]) < -1
+    assert (
+        found.log_ratio_without[[FIRST, OTHER]].tolist()
+        == found.log_ratio_with[[FIRST, OTHER]].tolist()
+        == [0, 0]
+    )
 
 
-def test_codes_that_come_independently_have_no_companions() -> None:
+def test_codes_that_come_independently_have_no_antecedents() -> None:
     store = simulated(RATE / 10)
-    independent = find_companions(store, log_rates(store))
+    independent = find_antecedents(store, log_rates(store))
     assert not independent.tokens.any()
-    assert not independent.log_alone.any()
-    assert not independent.log_joined.any()
+    assert not independent.log_ratio_without.any()
+    assert not independent.log_ratio_with.any()
 
 
-def test_the_clock_takes_the_factor_of_who_has_had_a_companion(found: Companions) -> None:
+def test_the_clock_takes_the_factor_of_who_has_had_a_antecedent(found: Antecedents) -> None:
     clock = PersonClock(len(found.tokens), 1)
     moment = Moment(
         torch.tensor([50 * MINUTES_PER_YEAR] * 3), torch.zeros(3), torch.zeros(3, 1, dtype=torch.long)
     )
     seen = torch.zeros(3, len(found.tokens), dtype=torch.bool)
     seen[1, FIRST] = True
-    seen[2, [0, OTHER]] = True  # padding and others are no companions
+    seen[2, [0, OTHER]] = True  # padding and others are no antecedents
     before = clock(moment, seen)
-    clock.set_companions(*found)
+    clock.set_antecedents(*found)
     gained = (clock(moment, seen) - before)[:, SECOND]
-    alone, joined = float(found.log_alone[SECOND]), float(found.log_joined[SECOND])
+    alone, joined = float(found.log_ratio_without[SECOND]), float(found.log_ratio_with[SECOND])
     assert gained.tolist() == pytest.approx([alone, joined, alone])
