@@ -33,6 +33,13 @@ NEXT = {
     D: [0.20, 0.30, 0.20, 0.10, 0.20],
 }
 START = datetime(1950, 1, 1)
+TASK = """
+outcomes:
+  d: {codes: X//D}
+  death: {codes: MEDS_DEATH}
+prediction: {years_after_entry: 4}
+horizons_years: [5, 1]
+"""
 
 
 def daily_probabilities(bins: GapBins, state: int) -> np.ndarray:

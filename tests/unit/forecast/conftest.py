@@ -15,14 +15,6 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.stage import TokensConfig
 from small_world import GENOME, random_model
 
-TASK = """
-outcomes:
-  d: {codes: X//D}
-  death: {codes: MEDS_DEATH}
-prediction: {years_after_entry: 4}
-horizons_years: [5, 1]
-"""
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,7 +22,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     events = known_law.simulate(150, 0)
     known_law.write_meds(events, root / "meds")
     tokens(root / "meds", root / "tokens", config=TokensConfig(min_subjects=1), workers=1)
-    (root / "task.yaml").write_text(TASK)
+    (root / "task.yaml").write_text(known_law.TASK)
     store = TokenStore(root / "tokens")
     for name, extra in (("model", {}), ("model_genome", {"fusion": "prefix", "modalities": GENOME})):
         model = random_model(
@@ -49,4 +41,4 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def task_text() -> str:
     """The world's task file."""
-    return TASK
+    return known_law.TASK

@@ -89,15 +89,6 @@ def test_risks_rise_with_the_horizon_and_causes_share_what_there_is() -> None:
     assert ((found >= 0) & (found <= 1)).all()
 
 
-TASK = """
-outcomes:
-  d: {codes: X//D}
-  death: {codes: MEDS_DEATH}
-prediction: {years_after_entry: 4}
-horizons_years: [5, 1]
-"""
-
-
 @pytest.fixture(scope="module")
 def model(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("onset") / "model"
@@ -123,7 +114,7 @@ def model(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(world: Path, model: Path, tmp_path: Path) -> Callable[..., pl.DataFrame]:
     def one(
-        name: str = "out", task: str = TASK, config: dict[str, Any] | None = None, **options: Any
+        name: str = "out", task: str = known_law.TASK, config: dict[str, Any] | None = None, **options: Any
     ) -> pl.DataFrame:
         path = tmp_path / f"{name}.yaml"
         path.write_text(task)
@@ -158,7 +149,7 @@ def test_curves_pass_through_the_risks(run: Callable[..., pl.DataFrame], tmp_pat
 
 
 def test_net_risks_are_higher(run: Callable[..., pl.DataFrame]) -> None:
-    alone = TASK.replace("  death: {codes: MEDS_DEATH}\n", "")
+    alone = known_law.TASK.replace("  death: {codes: MEDS_DEATH}\n", "")
     net = run("net", alone, {"net": True})
     assert (net["risk"] > run("competing", alone)["risk"]).all()
     assert net["model"].unique().to_list() == ["model (net)"]
@@ -169,8 +160,8 @@ def test_after_a_blanking_gap_risks_are_of_those_who_are_free_then(
 ) -> None:
     """Who has the outcome within the gap is not asked about: (F(h) - F(g)) / (1 - F(g))."""
     gap = 0.25
-    before = run("before", TASK.replace("[5, 1]", f"[{gap}]"))
-    plain, after = run("plain"), run("after", TASK + f"gap_days: {gap * 365.25}\n")
+    before = run("before", known_law.TASK.replace("[5, 1]", f"[{gap}]"))
+    plain, after = run("plain"), run("after", known_law.TASK + f"gap_days: {gap * 365.25}\n")
     key = ["subject_id", "prediction_time", "outcome"]
     joined = (
         after.select(*key, "horizon_years", pl.col("risk").alias("after"))
@@ -186,11 +177,11 @@ def test_after_a_blanking_gap_risks_are_of_those_who_are_free_then(
 def test_an_outcome_that_is_no_task_names_the_remedy(
     run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = TASK.replace("  d:", "  b: {codes: X//B}\n  d:")
+    other = known_law.TASK.replace("  d:", "  b: {codes: X//B}\n  d:")
     message = r"^an outcome is no onset task of the model; in outcome b; .*--task and this task file"
     with pytest.raises(ConfigError, match=rf"{message}.*--estimator scope$"):
         run("other", other)
-    both = TASK.replace("  d:", "  two: {steps: [{codes: X//D}, {codes: X//D}]}\n  d:")
+    both = known_law.TASK.replace("  d:", "  two: {steps: [{codes: X//D}, {codes: X//D}]}\n  d:")
     with pytest.raises(ConfigError, match=r"in outcome two; found .*a pattern of several events"):
         run("pattern", both)
     assert not (tmp_path / "other").exists()
