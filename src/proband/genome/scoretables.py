@@ -24,7 +24,7 @@ from proband.core.errors import DataError, first_line
 from proband.core.progress import say
 from proband.core.schema import as_text, read_parquet
 from proband.genome.leftout import LeftOut
-from proband.genome.texttable import READ_ERRORS, check_names, separator_of, split_line
+from proband.genome.texttable import READ_ERRORS, check_names, num_row_names, separator_of, split_line
 from proband.genome.textvalues import NO_VALUE, clean
 
 _IDS = ("#IID", "IID", "sample_id", "subject_id")
@@ -103,9 +103,8 @@ def _layout(path: Path) -> _Layout:
     if not first:
         raise DataError("score table without rows", where=path, remedy="make it again")
     separator = separator_of(line)
-    columns, cells = split_line(line, separator), split_line(first, separator)
-    if len(cells) == len(columns) + 1 and cells[0] and cells[-1]:  # R names rows without naming the column
-        columns = [_ROW_NAME, *columns]
+    columns = split_line(line, separator)
+    columns = [_ROW_NAME] * num_row_names(first, separator, columns) + columns
     check_names(columns, path)
     columns = [name or f"{_ROW_NAME} {number}" for number, name in enumerate(columns, 1)]
     return _Layout(num_header + 1, separator, columns)

@@ -227,7 +227,7 @@ def open_table(
                     separator = separator_of(line)
                     columns = split_line(line, separator)
                     below = next((row for row in lines if row.strip(AROUND)), "")
-                    extra = _num_row_names(below, separator, columns)
+                    extra = num_row_names(below, separator, columns)
                     return header, TextTable(path, len(header) + 1, separator, columns, extra, wrong)
                 header.append(line.rstrip("\r\n"))
     except READ_ERRORS as error:
@@ -235,6 +235,7 @@ def open_table(
     raise empty()
 
 
-def _num_row_names(line: str, separator: str, columns: list[str]) -> int:
+def num_row_names(line: str, separator: str, columns: list[str]) -> int:
+    """1 where a row begins with a name that the header lacks, as R writes them; else 0."""
     cells = split_line(line, separator)
     return int(len(cells) == len(columns) + 1 and bool(cells[0]) and bool(cells[-1]))
