@@ -34,6 +34,8 @@ ROWS = {
     "num_observation_period": 28,
 }
 NUM_NULL_VALUES = 933
+NUM_DISCHARGES = 27
+"""Visits that end on a later day than they begin, 13 of them inpatient (polars, on visit_occurrence)."""
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,9 @@ def events(out: Path) -> pl.DataFrame:
 def test_row_counts(out: Path, events: pl.DataFrame) -> None:
     counts = json.loads((out / "manifest.json").read_text())["counts"]
     assert {name: counts[name] for name in ROWS} == ROWS
+    assert counts["num_discharges"] == NUM_DISCHARGES
     # A person makes a birth and a sex, an observation period a start and an end.
-    assert events.height == counts["num_events"] == sum(ROWS.values()) + 2 * 28
+    assert events.height == counts["num_events"] == sum(ROWS.values()) + 2 * 28 + NUM_DISCHARGES
     left_out = ("num_unknown_person", "num_no_date", "num_no_birth", "num_before_birth", "num_non_finite")
     assert not any(counts[name] for name in left_out)
 
@@ -67,7 +70,7 @@ def test_values_and_units(events: pl.DataFrame) -> None:
 
 def test_every_concept_is_named(events: pl.DataFrame) -> None:
     vocabularies = events["code"].str.split("//").list.first().unique().sort().to_list()
-    special = ["Gender", "MEDS_BIRTH", "MEDS_DEATH", "OBSERVATION_PERIOD"]
+    special = ["DISCHARGE", "Gender", "MEDS_BIRTH", "MEDS_DEATH", "OBSERVATION_PERIOD"]
     assert sorted(vocabularies) == sorted([*special, "LOINC", "RxNorm", "SNOMED", "Visit"])
 
 
@@ -81,7 +84,9 @@ def test_descriptions_and_parents(out: Path) -> None:
     code = pl.concat_str("vocabulary_id", "concept_code", separator="//")
     named = concept.select("concept_id", "concept_name", code=code)
     descriptions = codes.join(named, on="code")
-    assert descriptions.height == codes.height - 6  # birth, death, two sexes, start and end
+    assert (
+        descriptions.height == codes.height - 6 - 3
+    )  # birth, death, two sexes, start and end; three discharges
     assert (descriptions["description"] == descriptions["concept_name"]).all()
     is_a = relation.filter((pl.col("relationship_id") == "Is a") & pl.col("invalid_reason").is_null())
     pairs = (

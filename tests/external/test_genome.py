@@ -85,8 +85,9 @@ def test_match_report_of_pgs001229(data, scorefile, tmp_path, capsys):
     assert row == {
         "pgs_id": "PGS001229", "num_rows": 51209, "num_matched": 920, "num_not_scorable": 4,
         "num_no_position": 22, "num_no_variant": 50197, "num_allele_mismatch": 0, "num_ambiguous": 66,
-        "num_multiallelic": 0, "num_duplicated": 0, "num_flipped": 3, "match_rate": 920 / 51209, "kept": True,
-        "remedy": "",
+        "num_multiallelic": 0, "num_duplicated": 0, "num_flipped": 3, "num_homozygous_reference": 0,
+        "match_rate": 920 / 51209,
+        "kept": True, "remedy": "",
     }  # fmt: skip
 
 

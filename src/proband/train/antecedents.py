@@ -122,8 +122,9 @@ def _people(
     middle = (np.arange(NUM_BANDS) + 0.5) * BAND_YEARS
     rates = log_rates[:, :, codes].double().numpy()
     years = np.arange(OLDEST) + 0.5
-    by_year = np.stack([[np.interp(years, middle, one) for one in sex.T] for sex in rates])
-    hazard = np.pad(np.exp(by_year).transpose(0, 2, 1).cumsum(axis=1), ((0, 0), (1, 0), (0, 0)))
+    by_year = [np.interp(years, middle, one) for sex in rates for one in sex.T]
+    yearly = np.exp(np.reshape(by_year, (len(rates), len(codes), OLDEST))).transpose(0, 2, 1)
+    hazard = np.pad(yearly.cumsum(axis=1), ((0, 0), (1, 0), (0, 0)))
     number = np.full(len(store.vocabulary), -1)
     number[codes] = np.arange(len(codes))
     found = []

@@ -61,7 +61,12 @@ def test_codes_that_come_independently_have_no_antecedents() -> None:
     assert not independent.log_ratio_with.any()
 
 
-def test_the_clock_takes_the_factor_of_who_has_had_a_antecedent(found: Antecedents) -> None:
+def test_a_train_split_with_no_code_frequent_enough_has_no_antecedents() -> None:
+    store = HandStore([Record([FIRST, SECOND], [1, 2], entry=0, exit=3)])
+    assert not find_antecedents(store, log_rates(store)).tokens.any()
+
+
+def test_the_clock_takes_the_factor_of_who_has_had_an_antecedent(found: Antecedents) -> None:
     clock = PersonClock(len(found.tokens), 1)
     moment = Moment(
         torch.tensor([50 * MINUTES_PER_YEAR] * 3), torch.zeros(3), torch.zeros(3, 1, dtype=torch.long)
