@@ -136,7 +136,7 @@ class Contest:
     def score(self, model: Any, context: int) -> dict[str, float]:
         """The same of a trained model."""
         from proband.tokens.loader import sequential_batches
-        from proband.train.likelihood import measure
+        from proband.train.log_likelihood import measure
 
         batches = sequential_batches(self.store, self.rows, context, TOKENS_AT_ONCE)
         joint = measure(model, batches, self.store.vocabulary.kinds())

@@ -26,7 +26,7 @@ from proband.tokens.loader import load_batch, make_windows
 from proband.tokens.stage import TokensConfig
 from proband.train import likelihood, train
 from proband.train.config import EncoderOptions, OnsetOptions, TrainConfig
-from proband.train.likelihood import tables_for
+from proband.train.log_likelihood import tables_for
 from small_world import PANEL, random_model
 
 FUSIONS = pytest.mark.parametrize("fusion", ["prefix", "adapter", "cross_attention"])

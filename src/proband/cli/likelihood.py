@@ -24,7 +24,7 @@ def command(
     Example: proband likelihood model/ tokens/ --genome genome/
     """
     from proband.train import likelihood
-    from proband.train.likelihood import format_likelihood
+    from proband.train.log_likelihood import format_likelihood
 
     found = likelihood(model, tokens, genome=genome, modalities=modality_paths(modality), split=split)
     print(format_likelihood(found))

@@ -5,7 +5,7 @@ model.safetensors, config.json, vocabulary.json, README.md, metrics.jsonl, loss.
 :class:`~proband.train.config.TrainConfig`. Next: forecast. Not done here: fine-tuning on labels.
 """
 
-from proband.train.likelihood import likelihood as likelihood
+from proband.train.log_likelihood import likelihood as likelihood
 from proband.train.stage import train as train
 
 __all__ = ["likelihood", "train"]

@@ -38,7 +38,7 @@ from proband.train.build import build_model
 from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.distributed import Team, join_team
-from proband.train.likelihood import Likelihood
+from proband.train.log_likelihood import Likelihood
 from proband.train.log import OnsetLog, plot_losses
 from proband.train.loop import Trainer
 from proband.train.machine import choose_device
