@@ -21,9 +21,9 @@ from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import load_model, save_model
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
-from proband.tokens.stage import TokensConfig
 from proband.train import likelihood, train
 from proband.train.config import EncoderOptions, OnsetOptions, TrainConfig
 from proband.train.log_likelihood import tables_for

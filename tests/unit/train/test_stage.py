@@ -23,8 +23,8 @@ from proband.tokens.dataset import TokenStore
 from proband.train import loop, train
 from proband.train.build import build_model, code_rates, count_gaps
 from proband.train.config import EncoderOptions, TrainConfig
-from proband.train.log_likelihood import Likelihood
 from proband.train.log import read_metrics
+from proband.train.log_likelihood import Likelihood
 from proband.train.state import BEST, STATE
 
 KILLED = """
