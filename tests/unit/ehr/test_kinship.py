@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
@@ -224,4 +225,10 @@ def test_another_kinship_table_is_another_output(source: Path, tmp_path: Path) -
     with pytest.raises(ConfigError, match="other inputs"):
         ehr(source, tmp_path / "again", kinship=kinship, workers=1)
     with pytest.raises(ConfigError, match="unusable --kinship-threshold"):
-        ehr(source, tmp_path / "third", kinship=kinship, config=EhrConfig(kinship_threshold=0.7), workers=1)
+        ehr(
+            source,
+            tmp_path / "third",
+            kinship=kinship,
+            config=validated(EhrConfig, kinship_threshold=0.7),
+            workers=1,
+        )
