@@ -220,8 +220,9 @@ def test_fusion_and_modalities_belong_together(world: Path, small: TrainConfig, 
     prefix = small.model_copy(update={"fusion": "prefix"})
     with pytest.raises(ConfigError, match="found fusion prefix with no modality"):
         train(world / "tokens", tmp_path / "m", config=prefix)
+    none = small.model_copy(update={"fusion": "none"})
     with pytest.raises(ConfigError, match="found fusion none with genome"):
-        train(world / "tokens", tmp_path / "m", genome=world / "genome", config=small)
+        train(world / "tokens", tmp_path / "m", genome=world / "genome", config=none)
     other = prefix.model_copy(update={"encoders": {"pannel": EncoderOptions()}})
     with pytest.raises(ConfigError, match="encoder of a modality not given; found pannel; expected genome"):
         train(world / "tokens", tmp_path / "m", genome=world / "genome", config=other)
