@@ -24,8 +24,8 @@ class ForecastConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: Annotated[Split, Option(QUESTION)] = Field("held_out", description="train, tuning or held_out.")
-    name: Annotated[str | None, Option(QUESTION, default="the model folder's")] = Field(
-        None, min_length=1, description="Name of the model in the RiskTable."
+    name: Annotated[str, Option(QUESTION, default="the model folder's")] = Field(
+        "", description="Name of the model in the RiskTable."
     )
     net: Annotated[bool, Option(QUESTION)] = Field(
         False, description="Net risks, of a world in which nobody dies, instead of death competing."
