@@ -84,13 +84,14 @@ def write_meds(events: pl.DataFrame, folder: Path) -> None:
 def prepare(data: Path, out: Path) -> pl.DataFrame:
     """Tokens of the data in ``out`` (kept if there), and its events with their split."""
     from proband.ehr import ehr
+    from proband.ehr.config import EhrConfig
     from proband.tokens import tokens
-    from proband.tokens.stage import TokensConfig
+    from proband.tokens.config import TokensConfig
 
     events = read_events(data)
     if not (out / "meds").exists():
         write_meds(events, out / "raw")
-        ehr(out / "raw", out / "meds", splits=(0.8, 0.1, 0.1), workers=1)
+        ehr(out / "raw", out / "meds", config=EhrConfig(splits=(0.8, 0.1, 0.1)), workers=1)
     tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=1), workers=1)
     splits = pl.read_parquet(out / "meds" / "metadata" / "subject_splits.parquet")
     return events.join(splits, on="subject_id", maintain_order="left")
@@ -136,7 +137,7 @@ class Contest:
     def score(self, model: Any, context: int) -> dict[str, float]:
         """The same of a trained model."""
         from proband.tokens.loader import sequential_batches
-        from proband.train.likelihood import measure
+        from proband.train.log_likelihood import measure
 
         batches = sequential_batches(self.store, self.rows, context, TOKENS_AT_ONCE)
         joint = measure(model, batches, self.store.vocabulary.kinds())

@@ -25,7 +25,7 @@ from proband.model import attention, embedding, heads
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
 from proband.train import build, loop
-from proband.train.likelihood import measure
+from proband.train.log_likelihood import measure
 
 TOKEN_DROPOUT = 0.15
 MUON_NAMES = ("blocks.", "what.mix")

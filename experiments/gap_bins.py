@@ -26,7 +26,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
 from proband.train import build
 from proband.train.config import TrainConfig
-from proband.train.likelihood import measure
+from proband.train.log_likelihood import measure
 from proband.train.loop import Trainer
 
 NUM_BINS = 64

@@ -27,6 +27,7 @@ from proband.core.provenance import write_json
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
 from proband.ehr import ehr
+from proband.ehr.config import EhrConfig
 from proband.evaluate import evaluate
 from proband.evaluate.censoring import CASE
 from proband.evaluate.gain import PairedRisks
@@ -84,7 +85,12 @@ def make_data(folder: Path, subjects: int, seed: int) -> None:
     """Biobank, events, scores adjusted for ancestry, tokens; and the scores shuffled among people."""
     biobank = folder / "biobank"
     synth(biobank, config=preset("demo", subjects=subjects, seed=seed))
-    ehr(biobank / "omop", folder / "meds", splits=SPLITS, kinship=biobank / "kinship.tsv", seed=seed)
+    ehr(
+        biobank / "omop",
+        folder / "meds",
+        config=EhrConfig(splits=SPLITS, seed=seed),
+        kinship=biobank / "kinship.tsv",
+    )
     panel = AncestryInputs(reference=biobank / "reference", splits=folder / "meds")
     genome(
         biobank / "genotypes", biobank / "scorefiles", folder / "genome",

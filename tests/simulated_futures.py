@@ -19,9 +19,9 @@ from proband.forecast.paths.question import Trajectory
 from proband.forecast.risk import Points, prediction_points
 from proband.forecast.trajectories import Futures, write_dataset, write_part
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.outcomes import outcome_tokens
-from proband.tokens.stage import TokensConfig
 
 TASK = Task.model_validate(
     {

@@ -19,6 +19,7 @@ horizons_years: [1, 5, 10]
 def build(root: Path) -> None:
     """Run all stages into ``root``: biobank, meds, genome, tokens, model, task.yaml, risk, results."""
     from proband.ehr import ehr
+    from proband.ehr.config import EhrConfig
     from proband.evaluate import evaluate
     from proband.forecast import forecast
     from proband.forecast.config import ForecastConfig
@@ -40,7 +41,7 @@ def build(root: Path) -> None:
         truth_replicates=20,
     )
     synth(root / "biobank", config=config, workers=1)
-    ehr(root / "biobank" / "omop", root / "meds", splits=(0.6, 0.1, 0.3), workers=1)
+    ehr(root / "biobank" / "omop", root / "meds", config=EhrConfig(splits=(0.6, 0.1, 0.3)), workers=1)
     genome(root / "biobank" / "genotypes", root / "biobank" / "scorefiles", root / "genome")
     tokens(root / "meds", root / "tokens", workers=1)
     (root / "task.yaml").write_text(TASK, encoding="utf-8")

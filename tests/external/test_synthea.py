@@ -11,10 +11,11 @@ import pytest
 from proband.core.provenance import read_manifest
 from proband.core.schema import RISK
 from proband.ehr import ehr
+from proband.ehr.config import EhrConfig
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.tokens import tokens
-from proband.tokens.stage import TokensConfig
+from proband.tokens.config import TokensConfig
 from proband.train import train
 from proband.train.config import TrainConfig
 
@@ -32,7 +33,7 @@ horizons_years: [5]
 def test_from_zip_to_five_year_risk(tmp_path: Path) -> None:
     source = Path(os.environ["PROBAND_DATA"]) / "omop-synthea27nj" / "Synthea27NjParquet_5.4.zip"
     (tmp_path / "task.yaml").write_text(TASK)
-    ehr(source, tmp_path / "meds", splits=(0.6, 0.2, 0.2), workers=1)
+    ehr(source, tmp_path / "meds", config=EhrConfig(splits=(0.6, 0.2, 0.2)), workers=1)
     config = TokensConfig(min_subjects=2)  # 17 train subjects: the default 5 would roll most codes up
     tokens(tmp_path / "meds", tmp_path / "tokens", config=config, workers=1)
     train(tmp_path / "tokens", tmp_path / "model", config=TrainConfig(minutes=0.1))

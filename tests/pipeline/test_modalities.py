@@ -21,12 +21,12 @@ from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import load_model, save_model
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
-from proband.tokens.stage import TokensConfig
 from proband.train import likelihood, train
 from proband.train.config import EncoderOptions, OnsetOptions, TrainConfig
-from proband.train.likelihood import tables_for
+from proband.train.log_likelihood import tables_for
 from small_world import PANEL, random_model
 
 FUSIONS = pytest.mark.parametrize("fusion", ["prefix", "adapter", "cross_attention"])

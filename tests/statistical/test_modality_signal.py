@@ -18,12 +18,12 @@ from proband.core.schema import SCORES
 from proband.genome import genome
 from proband.model.checkpoint import load_model
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
-from proband.tokens.stage import TokensConfig
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
-from proband.train.likelihood import tables_for
+from proband.train.log_likelihood import tables_for
 from small_world import write_splits
 
 pytestmark = pytest.mark.slow

@@ -72,6 +72,7 @@ def demo(
         overwrite: Make finished stages anew.
     """
     from proband.ehr import ehr
+    from proband.ehr.config import EhrConfig
     from proband.evaluate import evaluate
     from proband.evaluate.results import format_headline, headline
     from proband.genome import AncestryConfig, AncestryInputs, genome
@@ -79,12 +80,18 @@ def demo(
     from proband.synth import synth
     from proband.synth.config import preset
     from proband.tokens import tokens
-    from proband.tokens.stage import TokensConfig
+    from proband.tokens.config import TokensConfig
 
     biobank = out / "biobank"
     synth(biobank, config=preset("demo", subjects=subjects, seed=seed), overwrite=overwrite)
     kinship = biobank / "kinship.tsv"
-    ehr(biobank / "omop", out / "meds", splits=SPLITS, kinship=kinship, seed=seed, overwrite=overwrite)
+    ehr(
+        biobank / "omop",
+        out / "meds",
+        config=EhrConfig(splits=SPLITS, seed=seed),
+        kinship=kinship,
+        overwrite=overwrite,
+    )
     genome(
         biobank / "genotypes",
         biobank / "scorefiles",

@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from proband.cli.options import MODALITY_HELP, modality_paths
+from proband.cli.options import Genome, Modality, modality_paths
 
 
 def command(
     model: Annotated[Path, typer.Argument(help="Model folder.")],
     tokens: Annotated[Path, typer.Argument(help="Tokens folder with the model's vocabulary.")],
-    genome: Annotated[
-        Path | None, typer.Option(help="Genome folder; without it nobody is genotyped.")
-    ] = None,
-    modality: Annotated[list[str] | None, typer.Option(help=MODALITY_HELP)] = None,
+    genome: Genome = None,
+    modality: Modality = None,
     split: Annotated[str, typer.Option(help="train, tuning or held_out.")] = "held_out",
 ) -> None:
     """Joint negative log-likelihood per event in nats: total, when, what, censoring; last line JSON.
@@ -24,7 +22,7 @@ def command(
     Example: proband likelihood model/ tokens/ --genome genome/
     """
     from proband.train import likelihood
-    from proband.train.likelihood import format_likelihood
+    from proband.train.log_likelihood import format_likelihood
 
     found = likelihood(model, tokens, genome=genome, modalities=modality_paths(modality), split=split)
     print(format_likelihood(found))

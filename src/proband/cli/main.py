@@ -26,7 +26,7 @@ from proband.cli import (
     tokens,
     train,
 )
-from proband.cli.options import GroupedCommand
+from proband.cli.options import GroupedCommand, expanded
 from proband.core.errors import ProbandError, printable
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -59,7 +59,7 @@ for _module in (
     report,
 ):
     _name = _module.__name__.rsplit(".", 1)[-1]
-    app.command(_name, cls=GroupedCommand)(_module.command)
+    app.command(_name, cls=GroupedCommand)(expanded(_module.command))
 
 
 @app.callback()

@@ -1,17 +1,45 @@
-"""Options that several sub-commands share, from text to values."""
+"""From a stage's configuration to options of the command line, and options that several stages share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
-MODALITY_HELP = (
-    "NAME=FILE, repeatable: Parquet of subject_id, numbers and, if measured at an age, "
-    "time, age_days or age_years."
-)
+from proband.core.config import validated
+from proband.core.options import INPUTS, RUNNING, Option, flag_of, model_of, option_of, pairs
+
+Out = Annotated[Path, typer.Argument(help="Output folder.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Make the output anew.", show_default="off", rich_help_panel=RUNNING),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes, a number.", show_default="one per core", rich_help_panel=RUNNING),
+]
+Genome = Annotated[
+    Path | None,
+    typer.Option(help="Genome folder of polygenic scores.", show_default="none", rich_help_panel=INPUTS),
+]
+Modality = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=FILE, repeatable: Parquet of subject_id, numbers and, if measured at an age, time, "
+        "age_days or age_years.",
+        show_default="none",
+        rich_help_panel=INPUTS,
+    ),
+]
 
 
 class GroupedCommand(TyperCommand):
@@ -30,6 +58,145 @@ class GroupedCommand(TyperCommand):
                 formatter.write_dl(records)
 
 
+@dataclass(frozen=True)
+class Changes:
+    """Note on a dict parameter of a command: the settings of ``kind`` that were given, by field."""
+
+    kind: type[BaseModel]
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command that typer sees: in place of each configuration, an option per field.
+
+    Args:
+        command: Function with typer's annotations; a parameter annotated with a pydantic model is built
+            from options made of the model's fields that bear an :class:`Option`, one annotated with
+            :class:`Changes` is the dict of those given.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    models: dict[str, type[BaseModel]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind = _model_named(hints[name])
+        if kind:
+            models[name] = kind
+            parameters += [_parameter(field) for field in fields_of(kind)]
+        else:
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name]))
+
+    def run(**given: Any) -> None:
+        for name, kind in models.items():
+            found = _take(kind, given)
+            given[name] = found if hints[name] is not kind else validated(kind, **found)
+        command(**given)
+
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _model_named(hint: Any) -> type[BaseModel] | None:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return hint
+    return next((note.kind for note in get_args(hint) if isinstance(note, Changes)), None)
+
+
+@dataclass(frozen=True)
+class OptionField:
+    """A field of a model, or of a model within it, that is an option.
+
+    Attributes:
+        path: Names of fields from the model down.
+        flag: Such as ``--learning-rate``.
+        option: Its note.
+        field: Its declaration.
+    """
+
+    path: tuple[str, ...]
+    flag: str
+    option: Option
+    field: FieldInfo
+
+    @property
+    def name(self) -> str:
+        """Name of the parameter that typer passes."""
+        return "_".join(self.path)
+
+
+def fields_of(kind: type[BaseModel]) -> list[OptionField]:
+    """The fields that are options, those of models within it included, in their order."""
+    return list(_fields(kind, kind, ()))
+
+
+def _fields(root: type[BaseModel], kind: type[BaseModel], above: tuple[str, ...]) -> Iterator[OptionField]:
+    for name, field in kind.model_fields.items():
+        path, option, inner = (*above, name), option_of(field), model_of(field)
+        if option:
+            yield OptionField(path, flag_of(root, path), option, field)
+        elif inner:
+            yield from _fields(root, inner, path)
+
+
+def _take(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
+    """Remove the values of the model's options from those given; returns them, nested as the model is."""
+    found: dict[str, Any] = {}
+    for field in fields_of(kind):
+        value = given.pop(field.name)
+        if value is None or value == []:
+            continue  # the field's own default
+        inner = found
+        for name in field.path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[field.path[-1]] = value
+    return found
+
+
+def _parameter(field: OptionField) -> inspect.Parameter:
+    """What typer reads: type, flag, help and default of an option."""
+    kind = _typer_type(field.field.annotation)
+    is_known = (
+        not field.option.default and field.field.default_factory is None and get_origin(kind) is not list
+    )
+    default = field.field.default if is_known else None
+    shown: bool | str = field.option.default or (default is not None and default != "")
+    flags = field.flag
+    if kind is bool:
+        shown = field.option.default or ("on" if field.field.default else "off")
+        default = field.field.default
+        if flags.startswith("--no-"):
+            flags = f" /{flags}"
+        elif default:
+            flags = f"{flags}/--no-{flags[2:]}"
+    note = typer.Option(
+        flags,
+        help=field.field.description,
+        show_default=shown,
+        rich_help_panel=field.option.panel,
+        formats=["%Y-%m-%d"] if kind is datetime else None,
+    )
+    annotation = Annotated[kind if default is not None else kind | None, note]  # type: ignore[valid-type]
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _typer_type(annotation: Any) -> Any:
+    """The type that typer parses; choices stay text, so that one line of ours refuses what is none."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    if NoneType in get_args(annotation) and len(kinds) == 1:
+        return _typer_type(kinds[0])
+    if get_origin(annotation) is Annotated:
+        return _typer_type(kinds[0])
+    if get_origin(annotation) is Literal:
+        return str
+    if get_origin(annotation) is dict or annotation in (list[str],):
+        return list[str]
+    if get_origin(annotation) is tuple and kinds[-1] is Ellipsis:
+        return list[_typer_type(kinds[0])]  # type: ignore[misc]
+    return datetime if annotation is date else annotation
+
+
 def modality_paths(given: Sequence[str] | None) -> dict[str, Path]:
     """Files by name of ``--modality NAME=FILE``.
 
@@ -39,35 +206,4 @@ def modality_paths(given: Sequence[str] | None) -> dict[str, Path]:
     >>> modality_paths(["pcs=genome/pcs.parquet"])["pcs"].as_posix()
     'genome/pcs.parquet'
     """
-    return {name: Path(file) for name, file in _pairs("--modality", "NAME=FILE", given).items()}
-
-
-def encoder_options(given: Sequence[str] | None) -> dict[str, dict[str, str]]:
-    """Settings by name of ``--encoder NAME=KIND[,SETTING=VALUE...]``.
-
-    Raises:
-        ConfigError: No name or no kind, or a name twice.
-
-    >>> encoder_options(["panel=set,hidden=32"])
-    {'panel': {'encoder': 'set', 'hidden': '32'}}
-    """
-    expected = "NAME=mlp or NAME=set, then ,hidden=N ,drop_modality=P ,drop_values=P"
-    found = {}
-    for name, text in _pairs("--encoder", expected, given).items():
-        kind, *settings = text.split(",")
-        found[name] = {"encoder": kind} | _pairs("--encoder", expected, settings)
-    return found
-
-
-def _pairs(flag: str, expected: str, given: Sequence[str] | None) -> dict[str, str]:
-    from proband.core.errors import ConfigError
-
-    found: dict[str, str] = {}
-    for text in given or []:
-        name, _, value = text.partition("=")
-        if not (name and value):
-            raise ConfigError(f"unusable {flag}", found=text, expected=expected)
-        if name in found:
-            raise ConfigError(f"{flag} names {name} twice", found=text, expected="each once")
-        found[name] = value
-    return found
+    return {name: Path(file) for name, file in pairs("--modality", "NAME=FILE", given or ()).items()}

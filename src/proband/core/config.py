@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from proband.core.errors import ConfigError
+from proband.core.options import flag_of
 
 Config = TypeVar("Config", bound=BaseModel)
+Split = Literal["train", "tuning", "held_out"]
+"""The splits of MEDS."""
 
 
 def validated(kind: type[Config], **options: object) -> Config:
@@ -24,5 +27,5 @@ def validated(kind: type[Config], **options: object) -> Config:
         what = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:
             raise ConfigError(what, where="the options") from None
-        flag = "--" + str(first["loc"][0]).replace("_", "-")
+        flag = flag_of(kind, first["loc"])
         raise ConfigError(f"unusable {flag}", found=repr(first["input"]), expected=what) from None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import polars as pl
 
+from proband.core.config import Split
 from proband.core.errors import DataError, first_line
 
 TIME = pl.Datetime("us")
@@ -259,7 +260,7 @@ MATCH = Table(
 (``num_flipped``, by the other strand, and ``num_homozygous_reference``, at sites where nobody varies, are
 parts of ``num_matched``). ``remedy`` says what to do about a score left out; it is empty for one kept."""
 
-SPLITS = ("train", "tuning", "held_out")
+SPLITS: tuple[str, ...] = get_args(Split)
 
 SUBJECTS = Table(
     "token subjects",

@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-LEAST = 21
-"""The smallest count that may follow from anything shown."""
+from proband.core.least import LEAST as LEAST
 
 HIDDEN = "≤20"
 WITHHELD = "withheld"

@@ -7,6 +7,13 @@ Next: tokens reads the events, labels and follow-up feed evaluate.
 Not done here: vocabulary, value bins, mapping of source codes to standard concepts, free text.
 """
 
-from proband.ehr.stage import ehr as ehr
+from typing import TYPE_CHECKING
+
+from proband.core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from proband.ehr.stage import ehr as ehr
+else:
+    __getattr__ = lazy_names(__name__, {"ehr": "proband.ehr.stage"})
 
 __all__ = ["ehr"]

@@ -16,9 +16,7 @@ from jaxtyping import Int
 from proband.core.errors import DataError, first_line
 from proband.core.progress import say
 from proband.core.schema import as_text, read_parquet
-
-THIRD_DEGREE = 0.0442
-"""Least kinship of third-degree relatives: 2^(-9/2) (Manichaikul 2010, doi:10.1093/bioinformatics/btq559)."""
+from proband.ehr.config import THIRD_DEGREE as THIRD_DEGREE
 
 _FIRST, _SECOND, _KINSHIP = ("subject_id_1", "iid1", "id1"), ("subject_id_2", "iid2", "id2"), ("kinship",)
 _EXPECTED = (

@@ -17,6 +17,7 @@ import polars as pl
 from proband.core.errors import DataError, first_line
 from proband.core.provenance import check_stage
 from proband.core.schema import TIME, PolarsType, read_parquet
+from proband.ehr.config import LATEST_YEAR as LATEST_YEAR
 
 BIRTH = "MEDS_BIRTH"
 DEATH = "MEDS_DEATH"
@@ -27,9 +28,6 @@ DISCHARGE = "DISCHARGE//"
 
 EARLIEST = datetime(1800, 1, 1)
 """What is dated earlier is a mistake, and left out."""
-
-LATEST_YEAR = 2200
-"""What is dated later is a mistake, and left out, unless the records' dates were shifted on purpose."""
 
 MEDS_VERSION = "0.4.1"
 DATA = "data"

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 
 import polars as pl
 
-from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
-from proband.ehr.kinship import THIRD_DEGREE, Families, family_counts, read_families
-from proband.ehr.meds import BIRTH, CODES, DATA, DISCHARGE, LATEST_YEAR, Shard, list_shards
+from proband.ehr.kinship import Families, family_counts, read_families
+from proband.ehr.meds import BIRTH, CODES, DATA, DISCHARGE, Shard, list_shards
 from proband.ehr.sources import is_meds, open_omop, unreadable
 from proband.ehr.splits import folder_splits, read_splits
 from proband.ehr.write import conform_codes, write_codes, write_events
@@ -27,16 +25,8 @@ def ehr(
     source: Path,
     out: Path,
     *,
-    splits: tuple[float, float, float] = (0.8, 0.1, 0.1),
-    seed: int = 0,
-    assume_birth: bool = False,
-    drop_before_birth: bool = False,
-    sort: bool = False,
+    config: EhrConfig | None = None,
     kinship: Path | None = None,
-    kinship_threshold: float = THIRD_DEGREE,
-    follow_up_end: date | None = None,
-    latest_year: int = LATEST_YEAR,
-    more_tables: Sequence[str] = (),
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -45,17 +35,8 @@ def ehr(
     Args:
         source: Folder or .zip of OMOP CDM tables (Parquet or CSV), DuckDB file of them, or MEDS folder.
         out: Output folder.
-        splits: Shares of train, tuning and held_out; a MEDS dataset's own splits are kept instead.
-        seed: Seed of the split.
-        assume_birth: Subjects without a birth get one at their first dated event, else they are left out.
-        drop_before_birth: Leave out events before the day of birth, else they are an error.
-        sort: Sort unsorted MEDS shards, else they are an error.
+        config: Settings.
         kinship: Table of related pairs, see :mod:`proband.ehr.kinship`; relatives then share a split.
-        kinship_threshold: Kinship from which two subjects are relatives.
-        follow_up_end: Last day of follow-up: later ends of observation periods are cut there, and subjects
-            without one are followed to it. Default cuts ends more than a year after the last record.
-        latest_year: What is dated later is left out.
-        more_tables: OMOP tables to read beside the others, of visit_detail, drug_era and condition_era.
         workers: Processes; default one per core.
         overwrite: Make the output anew.
 
@@ -64,30 +45,28 @@ def ehr(
         ConfigError: A setting is not usable, or ``out`` is in use.
     """
     source, out = Path(source), Path(out)
-    config = validated(
-        EhrConfig,
-        splits=splits,
-        seed=seed,
-        assume_birth=assume_birth,
-        drop_before_birth=drop_before_birth,
-        sort=sort,
-        kinship_threshold=None if kinship is None else kinship_threshold,
-        follow_up_end=follow_up_end,
-        latest_year=latest_year,
-        more_tables=tuple(more_tables),
-    )
+    config = config or EhrConfig()
+    if kinship is None:
+        config = config.model_copy(update={"kinship_threshold": None})
     inputs = [source] if kinship is None else [source, Path(kinship)]
     if is_finished(out, "ehr", config, overwrite, inputs):
         return
     convert = _from_meds if is_meds(source) else _from_omop
-    families = None if kinship is None else read_families(Path(kinship), kinship_threshold)
-    with stage_output(out, stage="ehr", config=config, inputs=inputs, seed=seed) as run:
+    families = _families(kinship, config)
+    with stage_output(out, stage="ehr", config=config, inputs=inputs, seed=config.seed) as run:
         work = run.folder / _WORK
         work.mkdir()
         subjects = convert(source, config, run, workers, families)
         if families is not None:
             run.counts |= family_counts(families, subjects, inputs[-1])
         shutil.rmtree(work)
+
+
+def _families(kinship: Path | None, config: EhrConfig) -> Families | None:
+    """Who is related to whom; None without a table."""
+    if kinship is None or config.kinship_threshold is None:
+        return None
+    return read_families(Path(kinship), config.kinship_threshold)
 
 
 def _from_meds(

@@ -9,6 +9,13 @@ Next: report.
 Not done here: any model; forecasting; subgroups; suppression of small counts (report does it).
 """
 
-from proband.evaluate.stage import evaluate as evaluate
+from typing import TYPE_CHECKING
+
+from proband.core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from proband.evaluate.stage import evaluate as evaluate
+else:
+    __getattr__ = lazy_names(__name__, {"evaluate": "proband.evaluate.stage"})
 
 __all__ = ["evaluate"]

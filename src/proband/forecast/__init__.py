@@ -6,6 +6,13 @@ of other modalities. Writes: risk.parquet (schema.RISK), task.yaml, and futures 
 happened), fine-tuned heads, scenarios.
 """
 
-from proband.forecast.stage import forecast as forecast
+from typing import TYPE_CHECKING
+
+from proband.core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from proband.forecast.stage import forecast as forecast
+else:
+    __getattr__ = lazy_names(__name__, {"forecast": "proband.forecast.stage"})
 
 __all__ = ["forecast"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from proband.core.config import Split
 from proband.core.errors import ConfigError
+from proband.core.options import Option
 from proband.train.config import Device
 
 Estimator = Literal["closed_form", "mc", "scope", "reach"]
+QUESTION, ERROR, MACHINE = "What is asked", "Sampling and its error", "Machine and memory"
 CLOSED_FORM: Literal["closed_form"] = "closed_form"
 _PRECISION = re.compile(r"(?P<number>[0-9.eE+-]+)\s*(?P<percent>%?)")
 
@@ -20,41 +23,47 @@ class ForecastConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    estimator: Estimator = Field(
-        CLOSED_FORM, description="closed_form, from onset hazards; or mc, scope, reach, from sampled paths."
+    split: Annotated[Split, Option(QUESTION)] = Field("held_out", description="train, tuning or held_out.")
+    name: Annotated[str, Option(QUESTION, default="the model folder's")] = Field(
+        "", description="Name of the model in the RiskTable."
     )
-    raw: bool = Field(False, description="Leave out the calibration found on the tuning split.")
-    paths: int = Field(64, ge=2, description="Sampled futures per prediction; with precision, the first.")
-    precision: str = Field("", description="Largest standard error: 0.002, or 5% of the risk; '' for any.")
-    max_paths: int = Field(1024, ge=2, description="Most futures per prediction, with precision.")
-    net: bool = Field(False, description="Risks in a world without death, instead of death competing.")
-    max_events: int = Field(512, ge=1, description="Events on a path before it counts as unresolved.")
-    curve_points: int = Field(
-        0, ge=0, le=1200, description="Times of the risk curves up to the last horizon."
+    net: Annotated[bool, Option(QUESTION)] = Field(
+        False, description="Net risks, of a world in which nobody dies, instead of death competing."
     )
-    memory: float = Field(2.0, gt=0, description="GiB for the caches of all processes together.")
-    device: Device = Field(
-        "cpu", description="Where to compute: cpu, cuda, or auto for a GPU if there is one."
+    curve_points: Annotated[int, Option(QUESTION)] = Field(
+        0, ge=0, le=1200, description="Write risk curves at so many times up to the last horizon; 0 for none."
     )
-    temperature: float = Field(1.0, description="1 and nothing else; named so that a refusal can say why.")
-    top_k: int = Field(0, description="0, for all codes, and nothing else; likewise.")
-    split: str = Field("held_out", description="Which subjects: train, tuning or held_out.")
-    name: str = Field("model", min_length=1, description="Name of the model in the RiskTable.")
+    with_history: Annotated[bool, Option(QUESTION)] = Field(
+        False, description="Let simulated futures begin with what was known before."
+    )
+    raw: Annotated[bool, Option(QUESTION)] = Field(
+        False, description="Closed form without the calibration found on the tuning split."
+    )
+    estimator: Annotated[Estimator, Option(ERROR)] = Field(
+        CLOSED_FORM,
+        description="closed_form (onset hazards; no sampling), or by sampled paths: scope (one pool for all "
+        "outcomes), reach (least error; further paths where outcomes happen) or mc.",
+    )
+    paths: Annotated[int, Option(ERROR)] = Field(64, ge=2, description="Sampled futures per prediction.")
+    precision: Annotated[str, Option(ERROR, default="none")] = Field(
+        "", description="Draw paths until each standard error is below this: 0.002, or 5% of the risk."
+    )
+    max_paths: Annotated[int, Option(ERROR)] = Field(
+        1024, ge=2, description="Most futures per prediction, with --precision."
+    )
+    max_events: Annotated[int, Option(ERROR)] = Field(
+        512, ge=1, description="Events on a path before it is cut as unresolved."
+    )
+    seed: Annotated[int, Option(ERROR)] = Field(0, ge=0, description="Seed of the paths.")
+    memory: Annotated[float, Option(MACHINE)] = Field(
+        2.0, gt=0, description="GiB for the caches of all processes together; more paths run at once."
+    )
+    device: Annotated[Device, Option(MACHINE)] = Field(
+        "cpu", description="cpu, cuda, or auto: a GPU where there is one."
+    )
     trajectories: bool = Field(False, description="Whether simulated futures are written; set by the stage.")
-    with_history: bool = Field(False, description="Whether these begin with what was known before.")
     modalities: tuple[str, ...] = Field((), description="Names of the modalities given; set by the stage.")
-    task: str = Field("", description="Hash of the task file.")
-    seed: int = Field(0, ge=0, description="Seed of the paths.")
-
-    @field_validator("temperature")
-    @classmethod
-    def _temperature_is_one(cls, value: float) -> int | float:
-        return _as_trained("--temperature", value, 1)
-
-    @field_validator("top_k")
-    @classmethod
-    def _top_k_is_off(cls, value: int) -> int:
-        return int(_as_trained("--top-k", value, 0))
+    task: str = Field("", description="Hash of the task file; set by the stage.")
 
     @field_validator("precision")
     @classmethod
@@ -62,18 +71,6 @@ class ForecastConfig(BaseModel):
         if value:
             precision_of(value)
         return value
-
-
-def _as_trained(flag: str, value: int | float, wanted: int) -> int | float:
-    if value != wanted:
-        raise ConfigError(
-            "that would change the risks",
-            where=flag,
-            found=f"{value:g}",
-            expected=f"{wanted:g}, since a risk is the model's own probability",
-            remedy="if risks are badly calibrated, recalibrate them",
-        )
-    return value
 
 
 def precision_of(text: str) -> tuple[float, float]:

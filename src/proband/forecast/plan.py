@@ -23,7 +23,7 @@ from proband.forecast.shards import Job, opened
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.outcomes import outcome_tokens
-from proband.train.likelihood import say_absent
+from proband.train.log_likelihood import say_absent
 
 
 @dataclass(frozen=True)

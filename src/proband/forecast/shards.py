@@ -30,7 +30,7 @@ from proband.model.hub import CONFIG, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
-from proband.train.likelihood import tables_for
+from proband.train.log_likelihood import tables_for
 from proband.train.onset.queries import read_queries
 
 _LEAST_ESCAPED = 1e-9

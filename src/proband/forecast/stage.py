@@ -69,8 +69,14 @@ def forecast(
         DataError: Nobody to predict for.
     """
     files, task_inputs = modality_files(genome, modalities), task_files(task)
-    resolved = {"task": hash_file(task), "modalities": tuple(files), "trajectories": trajectories is not None}
-    config = (config or ForecastConfig()).model_copy(update=resolved)
+    config = config or ForecastConfig()
+    resolved = {
+        "task": hash_file(task),
+        "modalities": tuple(files),
+        "trajectories": trajectories is not None,
+        "name": config.name or model.resolve().name,
+    }
+    config = config.model_copy(update=resolved)
     outputs = [(out, "forecast")]
     refuse_settings(config)
     if trajectories is not None:

@@ -9,10 +9,19 @@ Next: tokens and train read scores.parquet by ``subject_id``.
 Not done here: imputation, lift-over between genome builds.
 """
 
+from typing import TYPE_CHECKING
+
+from proband.core.lazy import lazy_names
 from proband.genome.ancestry.config import AncestryConfig as AncestryConfig
 from proband.genome.config import AncestryInputs as AncestryInputs
 from proband.genome.config import GenomeConfig as GenomeConfig
-from proband.genome.external import genome_from_scores as genome_from_scores
-from proband.genome.stage import genome as genome
+
+if TYPE_CHECKING:
+    from proband.genome.external import genome_from_scores as genome_from_scores
+    from proband.genome.stage import genome as genome
+else:
+    __getattr__ = lazy_names(
+        __name__, {"genome_from_scores": "proband.genome.external", "genome": "proband.genome.stage"}
+    )
 
 __all__ = ["AncestryConfig", "AncestryInputs", "GenomeConfig", "genome", "genome_from_scores"]

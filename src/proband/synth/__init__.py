@@ -7,9 +7,15 @@ Next: ``proband ehr`` reads omop/ and kinship.tsv, ``proband genome`` genotypes/
 Not done here: anything that learns or judges; only tests and experiments may open truth/.
 """
 
+from typing import TYPE_CHECKING
+
+from proband.core.lazy import lazy_names
 from proband.synth.config import SynthConfig as SynthConfig
 from proband.synth.config import preset as preset
-from proband.synth.oracle import oracle as oracle
-from proband.synth.stage import synth as synth
 
-__all__ = ["SynthConfig", "oracle", "preset", "synth"]
+if TYPE_CHECKING:
+    from proband.synth.stage import synth as synth
+else:
+    __getattr__ = lazy_names(__name__, {"synth": "proband.synth.stage"})
+
+__all__ = ["SynthConfig", "preset", "synth"]

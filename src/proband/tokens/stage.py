@@ -12,18 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from jaxtyping import Int
-from pydantic import BaseModel, ConfigDict, Field
 
 from proband.core.engine import map_shards
 from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, check_input, check_stage, is_finished, stage_output
 from proband.core.schema import read_parquet
-from proband.core.sex import SEX_PREFIXES
-from proband.core.suppress import LEAST
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.cohort import follow_up
 from proband.ehr.meds import Shard, list_shards, read_shard
+from proband.tokens.config import TokensConfig
 from proband.tokens.pack import merge_parts, write_part
 from proband.tokens.tokenize import dated_events, is_static, tokenize_events, whole_days
 from proband.tokens.values import fit_edges
@@ -35,27 +33,6 @@ from proband.tokens.vocabulary import (
     is_unknown,
     roll_up,
 )
-
-
-class TokensConfig(BaseModel):
-    """Settings of the tokens stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    num_bins: int = Field(10, ge=2, le=100, description="Quantile bins per numeric code.")
-    min_values: int = Field(100, ge=2, description="Train values a code needs to get bins.")
-    min_subjects: int = Field(
-        LEAST,
-        ge=1,
-        description="Train subjects that a code, a value bin and a static code need to be told apart.",
-    )
-    static_prefixes: tuple[str, ...] = Field(
-        SEX_PREFIXES,
-        description="Beginnings, in any case, of codes without a time that become statics; sex always does.",
-    )
-    vocabulary: str | None = Field(
-        None, description="Hash of the frozen vocabulary in use, if one was given."
-    )
 
 
 class _Seen(NamedTuple):

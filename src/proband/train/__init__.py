@@ -5,7 +5,16 @@ model.safetensors, config.json, vocabulary.json, README.md, metrics.jsonl, loss.
 :class:`~proband.train.config.TrainConfig`. Next: forecast. Not done here: fine-tuning on labels.
 """
 
-from proband.train.likelihood import likelihood as likelihood
-from proband.train.stage import train as train
+from typing import TYPE_CHECKING
+
+from proband.core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from proband.train.log_likelihood import likelihood as likelihood
+    from proband.train.stage import train as train
+else:
+    __getattr__ = lazy_names(
+        __name__, {"likelihood": "proband.train.log_likelihood", "train": "proband.train.stage"}
+    )
 
 __all__ = ["likelihood", "train"]

@@ -40,7 +40,7 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
         gap_edges=gap_edges(store),
         context=config.context,
         dropout=config.dropout,
-        fusion=config.fusion,
+        fusion=config.fusion or ("prefix" if tables else "none"),
         modalities=modalities,
         **config.size._asdict(),
     )

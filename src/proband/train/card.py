@@ -22,7 +22,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
 from proband.tokens.vocabulary import kind_of
 from proband.train.config import TrainConfig
-from proband.train.likelihood import Likelihood
+from proband.train.log_likelihood import Likelihood
 from proband.train.onset.stage import OnsetResult
 
 _HEAD = """---

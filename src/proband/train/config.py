@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from proband.core.options import INPUTS, RUNNING, Option, pairs
 from proband.model.config import MOST_BLOCKS, MOST_WIDTH, PRESETS, Encoder, Fusion, Size, size_of
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Parallel = Literal["ddp", "fsdp"]
+SIZE, LENGTH, LEARNING = "Size of the model", "Length of training", "Learning"
+ONSET, MACHINE = "Onset hazards", "Machine and memory"
 
 FREE_SETTINGS = {
     "minutes",
@@ -45,11 +49,21 @@ class OnsetOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = Field(True, description="Whether the model gets onset hazards.")
+    enabled: Annotated[bool, Option(ONSET, flag="--no-onset", default="off")] = Field(
+        True, description="Fit no onset hazards."
+    )
     codes: bool = Field(True, description="Whether codes and families become tasks, beside outcomes.")
-    queries: int = Field(24, ge=1, description="Dates per subject in the mean, uniform over person-time.")
+    queries: Annotated[int, Option(ONSET)] = Field(
+        24,
+        ge=1,
+        description="Dates per subject, in the mean, to fit onset hazards on, uniform over person-time.",
+    )
     networks: int = Field(2, ge=1, description="Networks whose log hazard ratios are averaged.")
-    epochs: float = Field(0.5, gt=0, description="Passes over the train split's dates for each network.")
+    epochs: Annotated[float, Option(ONSET)] = Field(
+        0.5,
+        gt=0,
+        description="Passes over the train split's dates for each network of the onset hazards.",
+    )
     batch_queries: int = Field(256, ge=1, description="Dates per step.")
     learning_rate: float = Field(7e-4, gt=0, description="Peak rate of the networks.")
     weight_decay: float = Field(1.0, ge=0, description="AdamW's decay of matrices.")
@@ -60,63 +74,135 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: Literal["tiny", "small", "base", "large"] = Field("tiny", description="Name of a depth.")
-    depth: int | None = Field(
-        None, ge=1, le=MOST_BLOCKS, description="Blocks, which decide the size; default the preset's."
+    fusion: Annotated[Fusion | None, Option(INPUTS, default="prefix with a modality, else none")] = Field(
+        None, description="How modalities reach the trunk: none, prefix, adapter or cross_attention."
     )
-    dim: int | None = Field(None, ge=8, le=MOST_WIDTH, description="Width; default the depth's.")
-    num_heads: int | None = Field(None, ge=1, description="Heads; default the width's.")
-    fusion: Fusion = Field("none", description="How modalities reach the trunk.")
-    genome_encoder: Encoder = Field(
-        "mlp", description="mlp: one hidden layer; set: scores as a set, pooled by attention."
+    genome_encoder: Annotated[Encoder, Option(INPUTS)] = Field(
+        "mlp", description="mlp (one hidden layer) or set (scores as a set, pooled by attention)."
     )
-    minutes: float | None = Field(None, gt=0, description="Wall-clock minutes to train.")
-    epochs: float = Field(20, gt=0, description="Passes over the train split, unless minutes are given.")
-    context: int = Field(512, ge=8, le=2**24, description="Tokens of history per window.")
-    batch_tokens: int = Field(
-        2048, ge=64, description="Padded tokens of an optimiser step, over all processes, at most."
+    hidden: Annotated[int | None, Option(INPUTS, default="twice the modality's values, within 16 and 64")] = (
+        Field(None, ge=1, description="Hidden width of the encoders.")
     )
-    token_budget: int | None = Field(
-        None,
+    drop_modality: Annotated[float, Option(INPUTS)] = Field(
+        0.15, ge=0, lt=1, description="Share of subjects shown without a modality, 0 to 1."
+    )
+    drop_values: Annotated[float, Option(INPUTS)] = Field(
+        0.1, ge=0, lt=1, description="Share of single values hidden in training, 0 to 1."
+    )
+    encoders: Annotated[dict[str, EncoderOptions], Option(INPUTS, flag="--encoder", default="as for all")] = (
+        Field(
+            default_factory=dict,
+            description="One modality's own settings: NAME=mlp or NAME=set, repeatable, such as "
+            "panel=set,hidden=32,drop_modality=0.3,drop_values=0.",
+        )
+    )
+    preset: Annotated[Literal["tiny", "small", "base", "large"], Option(SIZE)] = Field(
+        "tiny", description="tiny (0.5), small (3), base (85) or large (340 million weights in blocks)."
+    )
+    depth: Annotated[int | None, Option(SIZE, default="the preset's")] = Field(
+        None, ge=1, le=MOST_BLOCKS, description="Blocks, which decide width and heads too."
+    )
+    dim: Annotated[int | None, Option(SIZE, default="the depth's")] = Field(
+        None, ge=8, le=MOST_WIDTH, description="Width of the residual stream, numbers per token."
+    )
+    num_heads: Annotated[int | None, Option(SIZE, default="the width's")] = Field(
+        None, ge=1, description="Attention heads."
+    )
+    context: Annotated[int, Option(SIZE)] = Field(
+        512, ge=8, le=2**24, description="Tokens of history that a position can read, at most."
+    )
+    minutes: Annotated[float | None, Option(LENGTH, default="as long as --epochs take")] = Field(
+        None, gt=0, description="Wall-clock minutes to train."
+    )
+    epochs: Annotated[float, Option(LENGTH)] = Field(
+        20, gt=0, description="Passes over the train split, unless --minutes."
+    )
+    patience: Annotated[int, Option(LENGTH)] = Field(
+        6, ge=1, description="Tuning evaluations without gain before stopping early."
+    )
+    evaluate_steps: Annotated[int | None, Option(LENGTH, default="a pass, within 25 and 2,000 steps")] = (
+        Field(None, ge=1, description="Optimiser steps between tuning evaluations.")
+    )
+    batch_tokens: Annotated[int, Option(LEARNING)] = Field(
+        2048,
         ge=64,
-        description="Padded tokens that one process computes at once; memory only. Default a step's share.",
+        description="Tokens of an optimiser step, padding and all processes included, at most.",
     )
-    learning_rate: float = Field(
+    learning_rate: Annotated[float, Option(LEARNING)] = Field(
         4e-3,
         gt=0,
-        description="Peak rate at a width of 96; layers that read the stream scale it by 96 / width.",
+        description="Peak learning rate per step at a width of 96; layers that read the stream scale it by "
+        "96 / width.",
     )
-    warm_up: float = Field(0.03, ge=0, lt=1, description="Share of training with rising rate.")
-    weight_decay: float = Field(0.1, ge=0, description="AdamW's decay of matrices.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the trunk.")
-    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    evaluate_steps: int | None = Field(
-        None, ge=1, description="Steps between tuning evaluations; default a pass, within 25 and 2,000."
+    warm_up: Annotated[float, Option(LEARNING)] = Field(
+        0.03, ge=0, lt=1, description="Share of training in which the rate rises, 0 to 1."
     )
-    patience: int = Field(6, ge=1, description="Tuning evaluations without gain before stopping early.")
-    hidden: int | None = Field(
-        None, ge=1, description="Hidden width of encoders; default twice the values, within 16 to 64."
+    weight_decay: Annotated[float, Option(LEARNING)] = Field(
+        0.1, ge=0, description="AdamW's decay of matrices, times the rate per step."
     )
-    drop_modality: float = Field(0.15, ge=0, lt=1, description="Share of subjects shown without a modality.")
-    drop_values: float = Field(0.1, ge=0, lt=1, description="Share of values hidden in training.")
-    modalities: tuple[str, ...] = Field((), description="Names of the modalities given; set by the stage.")
-    encoders: dict[str, EncoderOptions] = Field(
-        default_factory=dict, description="Settings of single modalities, by name."
+    dropout: Annotated[float, Option(LEARNING)] = Field(
+        0.1, ge=0, lt=1, description="Share of the trunk's values dropped, 0 to 1."
+    )
+    clip_norm: Annotated[float, Option(LEARNING)] = Field(
+        1.0, gt=0, description="Largest norm of the gradient, in nats per event and unit of weight."
+    )
+    seed: Annotated[int, Option(LEARNING)] = Field(
+        0, ge=0, description="Seed of weights, order and dropout, a number."
+    )
+    token_budget: Annotated[int | None, Option(MACHINE, default="the process's share of --batch-tokens")] = (
+        Field(
+            None,
+            ge=64,
+            description="Tokens that one process computes at once, padding included; lower it to save "
+            "memory. What is learnt does not depend on it, but for random masks.",
+        )
+    )
+    device: Annotated[Device, Option(MACHINE)] = Field(
+        "auto", description="cpu, cuda, or auto: a GPU where there is one."
+    )
+    precision: Annotated[Precision, Option(MACHINE)] = Field(
+        "auto",
+        description="Products in float32, bfloat16, or auto: bfloat16 on a GPU, and on a CPU that has it "
+        "from a width of 384.",
+    )
+    compile: Annotated[bool, Option(MACHINE)] = Field(
+        False, description="Compile the blocks: a minute at the start, then faster steps."
+    )
+    parallel: Annotated[Parallel, Option(MACHINE)] = Field(
+        "ddp",
+        description="How processes of torchrun share the model: ddp (whole copies) or fsdp (split weights).",
+    )
+    save_seconds: Annotated[float, Option(RUNNING)] = Field(
+        60, gt=0, description="Seconds between saved states, from which training goes on."
     )
     onset: OnsetOptions = Field(default_factory=OnsetOptions, description="Fit of onset hazards.")
+    modalities: tuple[str, ...] = Field((), description="Names of the modalities given; set by the stage.")
     tasks: tuple[str, ...] = Field((), description="Hashes of the task files; set by the stage.")
-    save_seconds: float = Field(60, gt=0, description="Seconds between saved states.")
-    device: Device = Field("auto", description="Where to compute; auto is a GPU where there is one.")
-    precision: Precision = Field(
-        "auto", description="Type of products; auto is bfloat16 on a GPU, and on a CPU from a width of 384."
-    )
-    compile: bool = Field(False, description="Compile the blocks: a minute at the start, faster steps.")
-    parallel: Parallel = Field(
-        "ddp", description="How several processes share a model: whole copies, or split weights (fsdp)."
-    )
-    seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
+
+    @field_validator("encoders", mode="before")
+    @classmethod
+    def _read_encoders(cls, given: Any) -> Any:
+        """Settings by name, also from texts ``NAME=KIND[,SETTING=VALUE...]``."""
+        return encoder_options(given) if isinstance(given, list) else given
 
     @property
     def size(self) -> Size:
         """Depth, width and heads."""
         return size_of(self.depth or PRESETS[self.preset], self.dim, self.num_heads)
+
+
+def encoder_options(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Settings by name of texts ``NAME=KIND[,SETTING=VALUE...]``, those of ``--encoder``.
+
+    Raises:
+        ConfigError: No name or no kind, or a name twice.
+
+    >>> encoder_options(["panel=set,hidden=32"])
+    {'panel': {'encoder': 'set', 'hidden': '32'}}
+    """
+    expected = "NAME=mlp or NAME=set, then ,hidden=N ,drop_modality=P ,drop_values=P"
+    found = {}
+    for name, text in pairs("--encoder", expected, texts).items():
+        kind, *settings = text.split(",")
+        found[name] = {"encoder": kind} | pairs("--encoder", expected, settings)
+    return found

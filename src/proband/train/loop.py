@@ -22,8 +22,8 @@ from proband.train.distributed import Team, accumulating, share_model, whole
 from proband.train.feed import Ahead, Step, StepStream
 from proband.train.health import Watch
 from proband.train.interrupt import StepInterrupt
-from proband.train.likelihood import Likelihood, measure
 from proband.train.log import Meter, MetricsLog
+from proband.train.log_likelihood import Likelihood, measure
 from proband.train.machine import choose_precision, computing_in, explained_memory, prepare
 from proband.train.optimizer import make_optimizer, rate_at
 from proband.train.state import BEST, STATE, Progress, load_state, load_weights, save_state

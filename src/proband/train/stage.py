@@ -38,8 +38,8 @@ from proband.train.build import build_model
 from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.distributed import Team, join_team
-from proband.train.likelihood import Likelihood
 from proband.train.log import OnsetLog, plot_losses
+from proband.train.log_likelihood import Likelihood
 from proband.train.loop import Trainer
 from proband.train.machine import choose_device
 from proband.train.onset.stage import OnsetResult, fit_onset
@@ -86,7 +86,11 @@ def train(
     task_inputs = [file for task in tasks for file in task_files(task)]
     files = modality_files(genome, modalities)
     config = config or TrainConfig()
-    named = {"modalities": tuple(files), "tasks": tuple(hash_file(file) for file in task_inputs)}
+    named = {
+        "fusion": config.fusion or ("prefix" if files else "none"),
+        "modalities": tuple(files),
+        "tasks": tuple(hash_file(file) for file in task_inputs),
+    }
     config = config.model_copy(update=named)
     inputs = [
         tokens,

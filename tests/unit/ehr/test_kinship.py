@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
 from proband.ehr import ehr
+from proband.ehr.config import EhrConfig
 from proband.ehr.kinship import THIRD_DEGREE, Families, read_families
 from proband.ehr.meds import BIRTH
 from proband.ehr.splits import assign_splits
@@ -164,7 +166,7 @@ def test_the_stage_keeps_relatives_together_and_counts(
 ) -> None:
     pairs = [(3 * k, 3 * k + 1) for k in range(1, 60)] + [(3 * k + 1, 3 * k + 2) for k in range(1, 60)]
     kinship = table(tmp_path / "kin.tsv", [*pairs, (5, 999)])
-    ehr(source, tmp_path / "out", kinship=kinship, splits=SHARES, workers=1)
+    ehr(source, tmp_path / "out", kinship=kinship, config=EhrConfig(splits=SHARES), workers=1)
     found = splits(tmp_path / "out")
     assert all(found[one] == found[other] for one, other in pairs)
     assert len(set(found.values())) == 3
@@ -172,7 +174,7 @@ def test_the_stage_keeps_relatives_together_and_counts(
     names = ("pairs", "clusters", "largest", "unknown_ids", "torn")
     assert [made[f"num_kinship_{name}"] for name in names] == [119, 59, 3, 1, 0]
     assert "1 ids of" in capsys.readouterr().err
-    ehr(source, tmp_path / "alone", splits=SHARES, workers=1)
+    ehr(source, tmp_path / "alone", config=EhrConfig(splits=SHARES), workers=1)
     alone = splits(tmp_path / "alone")
     assert any(alone[one] != alone[other] for one, other in pairs)
     assert {found[one] for one in (1, 2)} == {alone[one] for one in (1, 2)}
@@ -223,4 +225,10 @@ def test_another_kinship_table_is_another_output(source: Path, tmp_path: Path) -
     with pytest.raises(ConfigError, match="other inputs"):
         ehr(source, tmp_path / "again", kinship=kinship, workers=1)
     with pytest.raises(ConfigError, match="unusable --kinship-threshold"):
-        ehr(source, tmp_path / "third", kinship=kinship, kinship_threshold=0.7, workers=1)
+        ehr(
+            source,
+            tmp_path / "third",
+            kinship=kinship,
+            config=validated(EhrConfig, kinship_threshold=0.7),
+            workers=1,
+        )

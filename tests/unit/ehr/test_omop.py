@@ -10,9 +10,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.ehr import ehr
 from proband.ehr import omop as conversion
+from proband.ehr.config import EhrConfig
 from proband.ehr.sources import open_omop
 
 Tables = dict[str, Any]
@@ -46,7 +48,8 @@ def convert(omop: Callable, read_out: Callable, tmp_path: Path) -> Callable:
         tables: Tables, kind: str = "parquet", **options: Any
     ) -> tuple[pl.DataFrame, dict[str, int], Path]:
         out = tmp_path / f"out_{kind}"
-        ehr(omop(tables, kind, name=f"omop_{kind}"), out, overwrite=True, workers=1, **options)
+        config = validated(EhrConfig, **options)
+        ehr(omop(tables, kind, name=f"omop_{kind}"), out, overwrite=True, workers=1, config=config)
         return read_out(out), json.loads((out / "manifest.json").read_text())["counts"], out
 
     return run

@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
 from proband.ehr import ehr
+from proband.ehr.config import EhrConfig
 from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT
 
 BORN = datetime(1950, 1, 1)
@@ -30,8 +32,8 @@ def counts(out: Path) -> dict[str, int]:
     return json.loads((out / "manifest.json").read_text())["counts"]
 
 
-def convert(source: Path, out: Path, **options: object) -> Path:
-    ehr(source, out, workers=1, **options)
+def convert(source: Path, out: Path, *, overwrite: bool = False, **options: object) -> Path:
+    ehr(source, out, config=validated(EhrConfig, **options), workers=1, overwrite=overwrite)
     return out
 
 
@@ -293,13 +295,10 @@ def test_a_finished_output_is_left_alone(many: pl.DataFrame, meds: Callable, tmp
 
 
 def test_command_line(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
-    import typer
+    from proband.cli.main import app
 
-    from proband.cli import ehr as cli
-
-    app = typer.Typer()
-    app.command()(cli.command)
     arguments = [
+        "ehr",
         str(meds({"0": many})),
         str(tmp_path / "out"),
         "--splits",
@@ -312,7 +311,7 @@ def test_command_line(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> Non
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert counts(tmp_path / "out")["num_subjects_held_out"] == 0
-    assert "Example: proband ehr" in CliRunner().invoke(app, ["--help"]).output
+    assert "Example: proband ehr" in CliRunner().invoke(app, ["ehr", "--help"]).output
 
 
 def test_codes_of_several_units_are_named(

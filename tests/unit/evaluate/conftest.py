@@ -132,7 +132,7 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tokens_folder(world):
     from proband.tokens import tokens
-    from proband.tokens.stage import TokensConfig
+    from proband.tokens.config import TokensConfig
 
     tokens(world.meds, world.folder / "tokens", config=TokensConfig(min_subjects=1), workers=1)
     return world.folder / "tokens"

@@ -11,8 +11,8 @@ import known_law
 from proband.core.schema import SCORES
 from proband.model.checkpoint import save_model
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
-from proband.tokens.stage import TokensConfig
 from small_world import GENOME, random_model
 
 

@@ -21,13 +21,3 @@ def test_other_precisions_are_refused(text: str) -> None:
         ConfigError, match=r"bad precision; in --precision; found .*expected a standard error"
     ):
         precision_of(text)
-
-
-@pytest.mark.parametrize(
-    ("setting", "flag"),
-    [({"temperature": 0.8}, "--temperature; found 0.8"), ({"top_k": 40}, "--top-k; found 40")],
-)
-def test_what_would_change_the_risks_is_refused(setting: dict, flag: str) -> None:
-    with pytest.raises(ConfigError, match=f"change the risks; in {flag}.*recalibrate"):
-        ForecastConfig(**setting)
-    assert ForecastConfig(temperature=1, top_k=0) == ForecastConfig()

@@ -21,8 +21,8 @@ from proband.ehr.outcomes import Task, load_task
 from proband.forecast import forecast, shards, stage
 from proband.forecast.config import ForecastConfig
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
-from proband.tokens.stage import TokensConfig
 
 CONFIG = ForecastConfig(estimator="scope", paths=6, max_events=40)
 

@@ -21,8 +21,8 @@ from proband.ehr.meds import read_shard
 from proband.forecast.paths.question import Trajectory
 from proband.forecast.trajectories import code_table, refuse_folder
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
-from proband.tokens.stage import TokensConfig
 from simulated_futures import TASK, law_paths, points_of, write_futures
 
 PATHS = 3

@@ -11,8 +11,9 @@ from manifests import forget_digests
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import FILES, TokenStore
-from proband.tokens.stage import TokensConfig, read_parents
+from proband.tokens.stage import read_parents
 from small_world import DAY, ENTRY, EXIT, frame, write_splits
 
 CONFIG = TokensConfig(num_bins=2, min_values=4, min_subjects=2)

@@ -10,8 +10,8 @@ import pytest
 import known_law
 from proband.core.schema import SCORES
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
-from proband.tokens.stage import TokensConfig
 from proband.train.config import OnsetOptions, TrainConfig
 
 

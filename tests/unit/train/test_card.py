@@ -12,7 +12,7 @@ from proband.model.hub import CARD
 from proband.tokens.modality import ModalityTable
 from proband.train.card import write_card
 from proband.train.config import TrainConfig
-from proband.train.likelihood import Likelihood
+from proband.train.log_likelihood import Likelihood
 from small_world import DAY, HandStore, Record, random_model
 
 TUNING = Likelihood(30.0, 60.0, 10.0, 40, 0, {}, {}, {})

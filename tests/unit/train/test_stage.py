@@ -23,8 +23,8 @@ from proband.tokens.dataset import TokenStore
 from proband.train import loop, train
 from proband.train.build import build_model, code_rates, count_gaps
 from proband.train.config import EncoderOptions, TrainConfig
-from proband.train.likelihood import Likelihood
 from proband.train.log import read_metrics
+from proband.train.log_likelihood import Likelihood
 from proband.train.state import BEST, STATE
 
 KILLED = """
@@ -220,8 +220,9 @@ def test_fusion_and_modalities_belong_together(world: Path, small: TrainConfig, 
     prefix = small.model_copy(update={"fusion": "prefix"})
     with pytest.raises(ConfigError, match="found fusion prefix with no modality"):
         train(world / "tokens", tmp_path / "m", config=prefix)
+    none = small.model_copy(update={"fusion": "none"})
     with pytest.raises(ConfigError, match="found fusion none with genome"):
-        train(world / "tokens", tmp_path / "m", genome=world / "genome", config=small)
+        train(world / "tokens", tmp_path / "m", genome=world / "genome", config=none)
     other = prefix.model_copy(update={"encoders": {"pannel": EncoderOptions()}})
     with pytest.raises(ConfigError, match="encoder of a modality not given; found pannel; expected genome"):
         train(world / "tokens", tmp_path / "m", genome=world / "genome", config=other)

@@ -14,7 +14,7 @@ from proband.core.errors import ConfigError
 from proband.core.provenance import read_manifest
 from proband.model.checkpoint import load_model
 from proband.tokens import tokens
-from proband.tokens.stage import TokensConfig
+from proband.tokens.config import TokensConfig
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
 

@@ -14,7 +14,7 @@ from proband.tokens.loader import load_batch, make_windows
 from proband.tokens.modality import load_modality
 from proband.train import likelihood, train
 from proband.train.config import TrainConfig
-from proband.train.likelihood import format_likelihood
+from proband.train.log_likelihood import format_likelihood
 
 
 @pytest.fixture(scope="module")
