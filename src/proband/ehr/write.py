@@ -33,7 +33,7 @@ from proband.ehr.left_out import say_what_was_left_out
 from proband.ehr.meds import CODES, DATA, DATASET, EXIT, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
 from proband.ehr.splits import assign_splits
 from proband.ehr.tidy import Early, refuse_early, repeated, tidy
-from proband.ehr.units_of_codes import codes_of_several_units, units_of
+from proband.ehr.units.counts import codes_of_several_units, units_of
 
 
 @dataclass(frozen=True)
