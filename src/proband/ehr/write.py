@@ -111,7 +111,7 @@ def write_events(
         first, units = next(iter(several.items()))
         say(
             f"ehr: {len(several)} codes have values in several units, first {first} ({', '.join(units)}); "
-            "their value bins and bounds mix them: convert them to one unit (all are in manifest.json)"
+            "tokens converts or separates them, bounds of outcomes need a unit (all are in manifest.json)"
         )
     say_what_was_left_out(run.counts, examples or {}, followed_to=config.follow_up_end)
     codes = sorted(set().union(*(piece.codes for piece in pieces)))

@@ -11,6 +11,7 @@ from proband.core.errors import DataError
 from proband.core.sex import SEX_PREFIXES
 from proband.ehr.cohort import follow_up
 from proband.tokens.tokenize import dated_events, is_static, resolve_codes, tokenize_events, whole_days
+from proband.tokens.units import COUNTS
 from proband.tokens.vocabulary import Vocabulary
 from small_world import DAY, ENTRY, EXIT, frame
 
@@ -129,6 +130,7 @@ def test_every_row_is_accounted_for() -> None:
         "num_subjects_without_birth": 1,
         "num_tokens": 4,
         "num_subjects_with_sex": 1,
+        **dict.fromkeys(COUNTS, 0),
     }
     left_out = ("static_or_marker", "subject_without_birth", "outside_life_or_follow_up")
     kept = counts["num_tokens"] - counts["num_subjects"]  # birth tokens are made, not read
@@ -164,6 +166,7 @@ def test_dated_events_speak_of_subjects_in_the_span_alone() -> None:
         "minutes": [19 * DAY],
         "code": ["A//1"],
         "numeric_value": [None],
+        "unit": [None],
     }
 
 
