@@ -103,14 +103,16 @@ def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.
     """Replace ``code`` by ``CODE//Qk`` where the code has bins and the row a value.
 
     Args:
-        events: Columns ``code``, ``numeric_value``, ``value_code`` (the name of the bins, the code itself
-            unless the unit has its own) and any others; a null, NaN or infinite value keeps the plain code.
+        events: Columns ``code``, ``numeric_value``, if wanted ``value_code`` (the name of the bins;
+            default the code) and any others; a null, NaN or infinite value keeps the plain code.
         edges: Inner edges per name of bins; a value equal to an edge goes to the upper bin.
 
     >>> rows = pl.DataFrame({"code": ["a", "a", "b"], "numeric_value": [1.0, None, 2.0]})
-    >>> bin_codes(rows.with_columns(value_code="code"), {"a": (1.0,)})["code"].to_list()
+    >>> bin_codes(rows, {"a": (1.0,)})["code"].to_list()
     ['a//Q2', 'a', 'b']
     """
+    if "value_code" not in events.columns:
+        return bin_codes(events.with_columns(value_code="code"), edges).drop("value_code")
     bins = np.zeros(events.height, dtype=np.int32)
     usable = events["numeric_value"].cast(pl.Float64).is_finite().fill_null(False)
     has_value = usable.to_numpy() & events["value_code"].is_in(list(edges)).to_numpy()

@@ -176,7 +176,7 @@ def test_sex_of_another_spelling_is_the_sex_of_the_vocabulary() -> None:
         [(1, None, "SEX/female"), (1, born, "MEDS_BIRTH"), (2, None, "SEX/x"), (2, born, "MEDS_BIRTH")],
         schema={"subject_id": pl.Int64, "time": pl.Datetime("us"), "code": pl.String},
         orient="row",
-    ).with_columns(numeric_value=pl.lit(None, pl.Float32))
+    ).with_columns(numeric_value=pl.lit(None, pl.Float32), unit=pl.lit(None, pl.String))
     codes = ("PADDING", "MEDS_BIRTH", "UNKNOWN", "MEDS_DEATH")
     vocabulary = Vocabulary(codes, {}, {}, (False,) * 4, ("Gender//F", "Gender//M"), 1)
     found = tokenize_events(events, vocabulary, {})
@@ -196,6 +196,7 @@ def test_a_date_beyond_counting_is_refused_with_its_subject(year: int) -> None:
             "time": pl.Series([-(10**15), microseconds]).cast(pl.Datetime("us")),
             "code": ["MEDS_BIRTH", "OBSERVATION_PERIOD//END" if year > 0 else "A"],
             "numeric_value": pl.Series([None, None], dtype=pl.Float32),
+            "unit": pl.Series([None, None], dtype=pl.String),
         }
     )
     vocabulary = Vocabulary(("PADDING", "MEDS_BIRTH", "UNKNOWN", "MEDS_DEATH"), {}, {}, (False,) * 4, (), 1)
