@@ -33,7 +33,8 @@ def outcome_tokens(
 
     Raises:
         ConfigError: A bound has no unit, and its values came in several. No code of a step is in the
-            vocabulary, and the outcome may not be absent (names near matches); or no value bin lies beyond a step's bounds.
+            vocabulary, and the outcome may not be absent (names near matches); or no value bin
+            lies beyond a step's bounds.
     """
     tokens = _Tokens(vocabulary, stage)
     found, unknown = {}, {}

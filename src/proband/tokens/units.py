@@ -1,7 +1,8 @@
 """Values of one code in several units: converted to one, or with value bins of their own.
 
 A code's main group are the units that convert to each other and have most train values; its bins are in the
-most frequent of them. Units that do not convert to it make groups of their own, with bins ``CODE//unit=UNIT//Qk``.
+most frequent of them. Units that do not convert to it make groups of their own, with bins
+``CODE//unit=UNIT//Qk``.
 """
 
 from __future__ import annotations

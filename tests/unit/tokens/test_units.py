@@ -30,7 +30,7 @@ def world(code: str, unit_of: dict[int, str | None], factor: float = 1.0) -> pl.
     rows, units = [], []
     for subject in SUBJECTS:
         unit = unit_of[subject % 3]
-        value = glucose(subject) * (factor if unit not in ("mg/dL", None) else 1)
+        value = glucose(subject) * (factor if unit == "mmol/L" else 1)
         rows += [(subject, "1950-01-01", "MEDS_BIRTH"), (subject, "1950-01-01", ENTRY)]
         rows += [(subject, "1952-01-01", code, value), (subject, "1960-01-01", EXIT)]
         units.append((subject, code, unit))
