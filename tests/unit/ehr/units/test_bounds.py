@@ -11,7 +11,7 @@ GLUCOSE = "LOINC//2345-7"
 
 def test_a_bound_needs_a_unit_where_there_are_several() -> None:
     step, units = CodeSet(codes=GLUCOSE, above=126), {GLUCOSE: {"mg/dL": 9, "mmol/L": 2}}
-    with pytest.raises(ConfigError, match="without a unit.*outcome x; found LOINC//2345-7 in mg/dL, mmol/L"):
+    with pytest.raises(ConfigError, match=r"without a unit.*outcome x; found LOINC//2345-7 in mg/dL, mmol/L"):
         check_bounds({"x": [(step, [GLUCOSE])]}, units)
     check_bounds({"x": [(step, [GLUCOSE])]}, {GLUCOSE: {"mg/dL": 9, "none": 2}})
 
