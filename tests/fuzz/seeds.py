@@ -85,7 +85,16 @@ def gzipped(content: bytes) -> bytes:
 
 def seal_vocabulary(content: bytes, _: Path) -> bytes:
     plain = json.loads(content)
-    names = ("codes", "edges", "once", "statics", "resolution_minutes", "min_subjects", "format_version")
+    names = (
+        "codes",
+        "edges",
+        "once",
+        "statics",
+        "resolution_minutes",
+        "min_subjects",
+        "units",
+        "format_version",
+    )
     kept = {name: plain[name] for name in names}
     plain["hash"] = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
     return as_json(plain)

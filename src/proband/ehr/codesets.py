@@ -27,6 +27,12 @@ class Codes(BaseModel):
     )
     above: Bound = Field(default=None, description="Only measurements of a value greater than this.")
     below: Bound = Field(default=None, description="Only measurements of a value less than this.")
+    unit: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Unit of above and below, such as mg/dL: values in other units are converted, or do not "
+        "count. Needed where values come in several units.",
+    )
 
     @field_validator("codes", "prefixes", mode="before")
     @classmethod
@@ -41,6 +47,8 @@ class Codes(BaseModel):
             raise ValueError("holds an empty code or prefix")
         if self.above is not None and self.below is not None and self.above >= self.below:
             raise ValueError(f"no value is above {self.above:g} and below {self.below:g}")
+        if self.unit is not None and not self.bounded:
+            raise ValueError(f"unit {self.unit} without a bound: give above or below, or no unit")
         if self.regex:
             try:
                 _matches([], self.regex)

@@ -11,10 +11,12 @@ from proband.core.schema import LABELS, TIME
 from proband.core.units import MICROSECONDS_PER_DAY, MICROSECONDS_PER_YEAR
 from proband.ehr.codesets import Codes, Outcome, Pattern
 from proband.ehr.cohort import prediction_times, read_shards
-from proband.ehr.meds import read_codes
+from proband.ehr.meds import list_shards, read_codes, read_shard
 from proband.ehr.outcomes import Task, require_known
 from proband.ehr.patterns import completions
 from proband.ehr.selection import Selection
+from proband.ehr.units.bounds import Units, check_bounds, values_in_unit
+from proband.ehr.units.counts import numbers_by_unit, units_of
 
 OUTCOME, DIED, CENSORED = 1, 2, 0
 
@@ -43,18 +45,44 @@ def labels(
     known = read_codes(meds)
     require_known(task, known)
     codes = {name: [step.select(known) for step in outcome.steps] for name, outcome in task.outcomes.items()}
+    units = _units_of_bounds(meds, task, codes)
     selection, frames = Selection(task, known), []
     for events, spans in read_shards(meds, splits):
         if report:
             selection.add(events, spans["subject_id"])
-        frames.append(label_events(events, spans, task, codes))
+        frames.append(label_events(events, spans, task, codes, units))
     if report:
         selection.say()
     return LABELS.check(pl.concat(frames).sort("subject_id", "prediction_time", "outcome"), meds)
 
 
+def _units_of_bounds(
+    meds: Path, task: Task, codes: Mapping[str, Sequence[Collection[str]]]
+) -> dict[str, dict[str, int]]:
+    """Units of the codes that a bound looks at, in the whole folder; reads nothing without a bound.
+
+    Raises:
+        ConfigError: As :func:`proband.ehr.units.bounds.check_bounds`.
+    """
+    steps = {
+        name: [(step, found) for step, found in zip(outcome.steps, codes[name], strict=True) if step.bounded]
+        for name, outcome in task.outcomes.items()
+    }
+    looked_at = sorted({code for bounded in steps.values() for _, found in bounded for code in found})
+    if not looked_at:
+        return {}
+    named = pl.col("code").is_in(looked_at)
+    units = numbers_by_unit([units_of(read_shard(shard.path).filter(named)) for shard in list_shards(meds)])
+    check_bounds(steps, units)
+    return units
+
+
 def label_events(
-    events: pl.DataFrame, spans: pl.DataFrame, task: Task, codes: Mapping[str, Sequence[Collection[str]]]
+    events: pl.DataFrame,
+    spans: pl.DataFrame,
+    task: Task,
+    codes: Mapping[str, Sequence[Collection[str]]],
+    units: Units | None = None,
 ) -> pl.DataFrame:
     """Label the subjects of one shard.
 
@@ -62,10 +90,11 @@ def label_events(
     recorded. What comes after exit or after that day is not used.
 
     Args:
-        events: Whole subjects' events, columns subject_id, time, code, numeric_value.
+        events: Whole subjects' events, columns subject_id, time, code, numeric_value, unit.
         spans: Their follow-up with ``split``; subjects that are not in it get no labels.
         task: The task.
         codes: For each outcome the codes of its steps.
+        units: Units of the codes in the whole source; default those of the events.
 
     Returns:
         A frame of :data:`proband.core.schema.LABELS`.
@@ -77,30 +106,32 @@ def label_events(
         pl.col("code").is_in(sorted(named))
     )  # a panel looks through the rest once, not each time
     for name, outcome in task.outcomes.items():
-        onsets = onset_times(events, outcome, codes[name])
+        onsets = onset_times(events, outcome, codes[name], units)
         frames.append(_label(at.join(onsets, on="subject_id", how="left"), name, task.gap_days))
     return pl.concat(frames)
 
 
-def onset_times(events: pl.DataFrame, outcome: Outcome, codes: Sequence[Collection[str]]) -> pl.DataFrame:
+def onset_times(
+    events: pl.DataFrame, outcome: Outcome, codes: Sequence[Collection[str]], units: Units | None = None
+) -> pl.DataFrame:
     """When each subject first had an outcome: at the first of its codes, or when its pattern was completed.
 
-    Undated events are no part of it, nor where only some values count, those without a value.
+    Undated events are no part of it, nor where only some values count, those without a value or with one
+    in a unit that does not convert to that of the bounds.
 
     Args:
-        events: Whole subjects' events, columns subject_id, time, code, numeric_value.
+        events: Whole subjects' events, columns subject_id, time, code, numeric_value, unit.
         outcome: The outcome.
         codes: The codes of its steps.
+        units: Units of the codes in the whole source; default those of the events.
 
     Returns:
         subject_id and onset, a row for each subject who had it.
     """
-    time = pl.col("time")
     matches = [
-        events.lazy()
-        .filter(_matches(step, members) & time.is_not_null())
+        _matching(events, step, members, units)
         .group_by("subject_id")
-        .agg(time.unique().sort().alias(f"step_{number}"))
+        .agg(pl.col("time").unique().sort().alias(f"step_{number}"))
         for number, (step, members) in enumerate(zip(outcome.steps, codes, strict=True))
     ]
     if isinstance(outcome, Pattern):
@@ -108,15 +139,18 @@ def onset_times(events: pl.DataFrame, outcome: Outcome, codes: Sequence[Collecti
     return matches[0].select("subject_id", pl.col("step_0").list.first().alias("onset")).collect()
 
 
-def _matches(step: Codes, codes: Collection[str]) -> pl.Expr:
+def _matching(events: pl.DataFrame, step: Codes, codes: Collection[str], units: Units | None) -> pl.LazyFrame:
     """Rows of a step; bounds are rounded as values are, so that a value equal to one lies not beyond it."""
-    matches = pl.col("code").is_in(list(codes))
-    value = pl.col("numeric_value").cast(pl.Float32)
+    if not step.bounded:
+        return events.lazy().filter(pl.col("code").is_in(list(codes)) & pl.col("time").is_not_null())
+    if units is None:
+        units = numbers_by_unit([units_of(events)])
+    value, matches = pl.col("numeric_value"), pl.lit(True)
     if step.above is not None:
         matches &= value > pl.lit(step.above, pl.Float32)
     if step.below is not None:
         matches &= value < pl.lit(step.below, pl.Float32)
-    return matches & value.is_finite() if step.bounded else matches
+    return values_in_unit(events, step, codes, units).lazy().filter(matches)
 
 
 def _completed(matches: Sequence[pl.LazyFrame], pattern: Pattern) -> pl.DataFrame:

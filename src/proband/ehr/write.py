@@ -33,7 +33,7 @@ from proband.ehr.left_out import say_what_was_left_out
 from proband.ehr.meds import CODES, DATA, DATASET, EXIT, MEDS_VERSION, SUBJECT_SPLITS, Shard, whole_subjects
 from proband.ehr.splits import assign_splits
 from proband.ehr.tidy import Early, refuse_early, repeated, tidy
-from proband.ehr.units_of_codes import codes_of_several_units, units_of
+from proband.ehr.units.counts import codes_of_several_units, units_of
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def write_events(
         first, units = next(iter(several.items()))
         say(
             f"ehr: {len(several)} codes have values in several units, first {first} ({', '.join(units)}); "
-            "their value bins and bounds mix them: convert them to one unit (all are in manifest.json)"
+            "tokens converts or separates them, bounds of outcomes need a unit (all are in manifest.json)"
         )
     say_what_was_left_out(run.counts, examples or {}, followed_to=config.follow_up_end)
     codes = sorted(set().union(*(piece.codes for piece in pieces)))

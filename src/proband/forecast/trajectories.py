@@ -247,22 +247,27 @@ def _measurements(
 ) -> pl.DataFrame:
     """Tokens and ages in minutes, ``lengths`` of them per path, as rows with code and value."""
     path = np.repeat(np.arange(len(lengths)), lengths)
-    codes, values = code_table(vocabulary)
+    codes, values, units = code_table(vocabulary)
     return _frame(
         flat.subject_id[path],
         time=flat.birth[path] + minutes * MICROSECONDS_PER_MINUTE,
         code=codes[tokens],
         numeric_value=values[tokens],
+        unit=units[tokens],
     )
 
 
-def code_table(vocabulary: Vocabulary) -> tuple[pl.Series, pl.Series]:
-    """Code and value of every token: of a value bin the code without it and a value inside it, else null."""
+def code_table(vocabulary: Vocabulary) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """Code, value and unit of every token: of a value bin its code, a value inside it and its unit.
+
+    Value and unit of other tokens are null; so is the unit where train had none.
+    """
     values = np.full(len(vocabulary), np.nan, dtype=np.float32)
     for code, inner in vocabulary.edges.items():
         for number, value in enumerate(bin_values(inner), start=1):
             values[vocabulary.index[f"{code}//Q{number}"]] = value
-    return pl.Series(vocabulary.base_codes(), dtype=pl.String), pl.Series(values).fill_nan(None)
+    codes = pl.Series(vocabulary.recorded_codes(), dtype=pl.String)
+    return codes, pl.Series(values).fill_nan(None), pl.Series(vocabulary.bin_units(), dtype=pl.String)
 
 
 def _histories(store: TokenStore, flat: _Flat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
 from proband.ehr.codesets import Codes, Pattern
 from proband.ehr.outcomes import Task
+from proband.ehr.units.bounds import no_unit_given
+from proband.ehr.units.convert import SAME, Line, conversion
+from proband.ehr.units.counts import different_units
 from proband.tokens.vocabulary import Vocabulary
 
 
@@ -20,7 +23,8 @@ def outcome_tokens(
     """Tokens of each step of each outcome; sets of codes, which have one step, come before patterns.
 
     Of a step that asks for values, those bins count that lie beyond the bound as a whole. Where the bound
-    falls inside a bin, a line says which edge counts instead.
+    falls inside a bin, a line says which edge counts instead. Bounds are converted to the unit of the bins;
+    bins of a unit that they do not convert to do not count.
 
     Args:
         vocabulary: The tokens there are.
@@ -28,8 +32,9 @@ def outcome_tokens(
         stage: Name of the stage that asks, for what is said.
 
     Raises:
-        ConfigError: No code of a step is in the vocabulary, and the outcome may not be absent (names near
-            matches); or no value bin lies beyond a step's bounds.
+        ConfigError: A bound has no unit, and its values came in several. No code of a step is in the
+            vocabulary, and the outcome may not be absent (names near matches); or no value bin
+            lies beyond a step's bounds.
     """
     tokens = _Tokens(vocabulary, stage)
     found, unknown = {}, {}
@@ -56,7 +61,8 @@ class _Tokens:
 
     def __init__(self, vocabulary: Vocabulary, stage: str) -> None:
         self.vocabulary, self.stage = vocabulary, stage
-        self.codes = vocabulary.base_codes()
+        self.codes = vocabulary.recorded_codes()
+        self.units = vocabulary.bin_units()
         self.low, self.high = vocabulary.value_bounds().T
         self.said: set[str] = set()
 
@@ -71,19 +77,54 @@ class _Tokens:
         """Those of ``members`` whose values all lie within the step's bounds."""
         if not step.bounded:
             return members
-        # Bounds are rounded as values are, so that a value equal to one does not lie beyond it.
-        above = -np.inf if step.above is None else float(np.float32(step.above))
-        below = np.inf if step.below is None else float(np.float32(step.below))
-        whole = members & ((self.low > above) | np.isneginf(above)) & (self.high <= below)
+        above, below, known = self._bounds_of(name, step, members)
+        whole = known & ((self.low > above) | np.isneginf(above)) & (self.high <= below)
         whole &= ~np.isnan(self.low)
         if not whole.any():
             raise self._no_bin(name, step, members)
-        partly = members & ~whole & (self.high > above) & (self.low < below)
+        partly = known & ~whole & (self.high > above) & (self.low < below)
         if partly.any():
             self._say_edges(
                 name, step, whole, sorted({self.codes[token] for token in np.flatnonzero(partly)})
             )
         return whole
+
+    def _bounds_of(
+        self, name: str, step: Codes, members: Bool[np.ndarray, " vocabulary"]
+    ) -> tuple[
+        Float[np.ndarray, " vocabulary"], Float[np.ndarray, " vocabulary"], Bool[np.ndarray, " vocabulary"]
+    ]:
+        """Per token the step's bounds in the unit of its bin, and which members have a unit that converts."""
+        above, below = np.full(len(self.codes), -np.inf), np.full(len(self.codes), np.inf)
+        known = members.copy()
+        for token in np.flatnonzero(members & ~np.isnan(self.low)):
+            code, unit = self.codes[token], self.units[token]
+            line: Line | None = SAME
+            if step.unit is None:
+                self._refuse_several(name, code)
+            elif unit is not None:
+                line = conversion(code, step.unit, unit)
+            elif code in self.vocabulary.units:  # values without a unit, where others have one
+                line = None
+            if line is None:
+                known[token] = False
+                continue
+            # Bounds are rounded as values are, so that a value equal to one does not lie beyond it.
+            if step.above is not None:
+                above[token] = np.float32(line(step.above))
+            if step.below is not None:
+                below[token] = np.float32(line(step.below))
+        return above, below, known
+
+    def _refuse_several(self, name: str, code: str) -> None:
+        """Refuse a bound without a unit for a code whose train values came in several.
+
+        Raises:
+            ConfigError: Names the units.
+        """
+        recorded = [unit for group in self.vocabulary.units.get(code, ()) for unit in group]
+        if len(different_units(code, recorded)) > 1:
+            raise no_unit_given(name, code, recorded)
 
     def _say_edges(
         self, name: str, step: Codes, whole: Bool[np.ndarray, " vocabulary"], partly: Sequence[str]
@@ -149,4 +190,4 @@ class _Tokens:
 def _bounds(step: Codes) -> str:
     above = [f"above {step.above:g}"] if step.above is not None else []
     below = [f"below {step.below:g}"] if step.below is not None else []
-    return " and ".join(above + below)
+    return " and ".join(above + below) + (f" {step.unit}" if step.unit else "")

@@ -22,8 +22,10 @@ from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.cohort import follow_up
 from proband.ehr.meds import Shard, list_shards, read_shard
 from proband.tokens.config import TokensConfig
+from proband.ehr.units.counts import total_units, units_of
 from proband.tokens.pack import merge_parts, write_part
 from proband.tokens.tokenize import dated_events, is_static, tokenize_events, whole_days
+from proband.tokens.units import COUNTS, Groups, group_units, place_values, value_code, value_codes
 from proband.tokens.values import fit_edges
 from proband.tokens.vocabulary import (
     UNKNOWN,
@@ -42,6 +44,7 @@ class _Seen(NamedTuple):
     values: pl.DataFrame
     statics: pl.DataFrame
     daily: bool
+    units: pl.DataFrame
 
 
 def tokens(
@@ -124,7 +127,7 @@ def fit_vocabulary(
     config: TokensConfig,
     workers: int | None = None,
 ) -> Vocabulary:
-    """Fit bins, roll-up and token order on the train split; counts are still to be filled in."""
+    """Fit units, bins, roll-up and token order on the train split; counts are still to be filled in."""
     train = [shard for shard in shards if shard.split == "train"]
     if not train:
         remedy = "split the subjects (proband ehr does), or give a frozen --vocabulary"
@@ -132,6 +135,11 @@ def fit_vocabulary(
     look = partial(_look_at_shard, static_prefixes=config.static_prefixes)
     seen = map_shards(look, train, description="Fitting the vocabulary", workers=workers)
     least = config.min_subjects
+    counts = total_units([shard.units for shard in seen])
+    units = group_units(counts, least)
+    if counts["code"].is_duplicated().any():  # some code has several units: its values are to be converted
+        look = partial(_look_at_shard, static_prefixes=config.static_prefixes, units=units)
+        seen = map_shards(look, train, description="Converting units", workers=workers)
     edges = fit_edges(pl.concat([shard.values for shard in seen]), config.num_bins, config.min_values, least)
     pairs = pl.concat([shard.pairs for shard in seen])
     unknown = common_unknowns(pairs, least)
@@ -140,7 +148,8 @@ def fit_vocabulary(
         code: UNKNOWN if is_unknown(target) and target not in unknown else target
         for code, target in rolled.items()
     }
-    edges = {code: inner for code, inner in edges.items() if code not in rolled}
+    recorded = value_codes(units)
+    edges = {name: inner for name, inner in edges.items() if recorded.get(name, (name,))[0] not in rolled}
     common = [code for code in pairs["code"].unique().to_list() if code not in rolled]
     codes = assemble_codes([*common, *rolled.values()], edges, unknown)
     return Vocabulary(
@@ -151,7 +160,13 @@ def fit_vocabulary(
         statics=_common_statics(pl.concat([shard.statics for shard in seen]), least),
         resolution_minutes=MINUTES_PER_DAY if all(shard.daily for shard in seen) else 1,
         min_subjects=least,
+        units={code: groups for code, groups in units.items() if _has_bins(code, groups, edges)},
     )
+
+
+def _has_bins(code: str, groups: Sequence[Sequence[str]], edges: Mapping[str, Sequence[float]]) -> bool:
+    """Whether any unit of a code has value bins."""
+    return any(value_code(code, groups, number) in edges for number in range(len(groups)))
 
 
 def _common_statics(pairs: pl.DataFrame, min_subjects: int) -> tuple[str, ...]:
@@ -164,14 +179,16 @@ def _common_statics(pairs: pl.DataFrame, min_subjects: int) -> tuple[str, ...]:
     return tuple(common)
 
 
-def _look_at_shard(shard: Shard, static_prefixes: Sequence[str]) -> _Seen:
+def _look_at_shard(shard: Shard, static_prefixes: Sequence[str], units: Groups | None = None) -> _Seen:
     events = read_shard(shard.path)
     dated = dated_events(events, follow_up(events))
+    placed = dated.with_columns(value_code="code") if units is None else place_values(dated, units)
     return _Seen(
         pairs=dated.select("subject_id", "code").unique(),
-        values=dated.drop_nulls("numeric_value").select("subject_id", "code", "numeric_value"),
+        values=placed.drop_nulls("numeric_value").select("subject_id", "numeric_value", code="value_code"),
         statics=events.filter(is_static(static_prefixes)).select("subject_id", "code").unique(),
         daily=whole_days(dated["minutes"]),
+        units=units_of(dated),
     )
 
 
@@ -224,5 +241,32 @@ def _tokenise_all(
         totals.update(result.counts)
     run.counts.update(totals, num_vocabulary=len(vocabulary))
     run.notes["min_subjects"] = vocabulary.min_subjects
+    run.notes["units_of_codes"] = {
+        code: groups for code, groups in vocabulary.units.items() if sum(map(len, groups)) > 1
+    }
+    _say_units(vocabulary, totals)
     run.notes["vocabulary_hash"] = vocabulary.hash
     run.notes["resolution_minutes"] = vocabulary.resolution_minutes
+
+
+def _say_units(vocabulary: Vocabulary, totals: Mapping[str, int]) -> None:
+    """Say what became of values of other units than that of their code's bins, with the first example."""
+    if not any(totals[name] for name in COUNTS):
+        return
+    several = {code: groups for code, groups in vocabulary.units.items() if sum(map(len, groups)) > 1}
+    first = next((f"; first {code}: {_groups_said(groups)}" for code, groups in several.items()), "")
+    converted, assumed, apart, unused = (totals[name] for name in COUNTS)
+    say(
+        f"tokens: of values in another unit than their code's bins {converted:,} were converted, {apart:,} "
+        f"have bins of their own, {unused:,} are not used; {assumed:,} of unknown unit were taken as they "
+        f"are{first} (manifest.json: units_of_codes)"
+    )
+
+
+def _groups_said(groups: Sequence[Sequence[str]]) -> str:
+    """Groups of units in words.
+
+    >>> _groups_said((("mg/dL", "mmol/L"), ("none",)))
+    'bins in mg/dL from mg/dL, mmol/L; bins in none from none'
+    """
+    return "; ".join(f"bins in {group[0]} from {', '.join(group)}" for group in groups)

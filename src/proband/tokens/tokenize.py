@@ -19,6 +19,7 @@ from proband.core.sex import SEX_PATTERN, female_of
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY
 from proband.ehr.cohort import follow_up
 from proband.ehr.meds import BIRTH, ENTRY, EXIT
+from proband.tokens.units import count_units, place_values
 from proband.tokens.values import bin_codes
 from proband.tokens.vocabulary import BIRTH_TOKEN, UNKNOWN, Vocabulary, parent_of, unknown_of
 
@@ -48,7 +49,7 @@ def dated_events(events: pl.DataFrame, span: pl.DataFrame) -> pl.DataFrame:
         span: :func:`proband.ehr.cohort.follow_up` of it.
 
     Returns:
-        subject_id, minutes, code, numeric_value; only subjects in ``span``.
+        subject_id, minutes, code, numeric_value, unit; only subjects in ``span``.
     """
     _refuse_ages_beyond_counting(events, span)
     age = (pl.col("time") - pl.col("birth_time")).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
@@ -56,7 +57,7 @@ def dated_events(events: pl.DataFrame, span: pl.DataFrame) -> pl.DataFrame:
         events.filter(pl.col("time").is_not_null() & ~pl.col("code").is_in([BIRTH, ENTRY, EXIT]))
         .join(span.select("subject_id", "birth_time", "exit_time"), on="subject_id")
         .filter(pl.col("time").is_between(pl.col("birth_time"), pl.col("exit_time")))
-        .select("subject_id", age.cast(pl.Int32).alias("minutes"), "code", "numeric_value")
+        .select("subject_id", age.cast(pl.Int32).alias("minutes"), "code", "numeric_value", "unit")
     )
 
 
@@ -131,7 +132,8 @@ def tokenize_events(
     """
     span = follow_up(events).sort("subject_id")
     dated = dated_events(events, span)
-    binned = bin_codes(dated, vocabulary.edges)
+    placed = place_values(dated, vocabulary.units)
+    binned = bin_codes(placed, vocabulary.edges)
     tokens = resolve_codes(binned["code"].unique().to_list(), vocabulary, parents)
     mapping = pl.DataFrame(
         {"code": list(tokens), "token": list(tokens.values())}, schema={"code": pl.String, "token": pl.Int32}
@@ -141,6 +143,7 @@ def tokenize_events(
     rows = pl.concat([births, clinical.drop("code")]).sort("subject_id", "minutes", "token")
     statics = _static_rows(events, vocabulary, span)
     counts = _counts(events, dated, clinical, vocabulary, span)
+    counts.update(count_units(placed, vocabulary.edges, vocabulary.units))
     sexes = [index for index, code in enumerate(vocabulary.statics, 1) if female_of(code) is not None]
     sexed = statics.filter(pl.col("static").is_in(sexes))
     counts["num_subjects_with_sex"] = sexed["subject_id"].n_unique()

@@ -103,27 +103,29 @@ def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.
     """Replace ``code`` by ``CODE//Qk`` where the code has bins and the row a value.
 
     Args:
-        events: Columns ``code`` and ``numeric_value`` and any others; a null, NaN or infinite value keeps
-            the plain code.
-        edges: Inner edges per code; a value equal to an edge goes to the upper bin.
+        events: Columns ``code``, ``numeric_value``, if wanted ``value_code`` (the name of the bins;
+            default the code) and any others; a null, NaN or infinite value keeps the plain code.
+        edges: Inner edges per name of bins; a value equal to an edge goes to the upper bin.
 
     >>> rows = pl.DataFrame({"code": ["a", "a", "b"], "numeric_value": [1.0, None, 2.0]})
     >>> bin_codes(rows, {"a": (1.0,)})["code"].to_list()
     ['a//Q2', 'a', 'b']
     """
+    if "value_code" not in events.columns:
+        return bin_codes(events.with_columns(value_code="code"), edges).drop("value_code")
     bins = np.zeros(events.height, dtype=np.int32)
     usable = events["numeric_value"].cast(pl.Float64).is_finite().fill_null(False)
-    has_value = usable.to_numpy() & events["code"].is_in(list(edges)).to_numpy()
+    has_value = usable.to_numpy() & events["value_code"].is_in(list(edges)).to_numpy()
     rows = np.flatnonzero(has_value)
     if len(rows):
-        picked = events[rows].select(pl.col("code"), pl.col("numeric_value").cast(pl.Float64))
-        codes, numbers = picked["code"], picked["numeric_value"].to_numpy()
+        picked = events[rows].select("value_code", pl.col("numeric_value").cast(pl.Float64))
+        codes, numbers = picked["value_code"], picked["numeric_value"].to_numpy()
         for code in codes.unique().to_list():
             at = np.flatnonzero((codes == code).to_numpy())
             bins[rows[at]] = np.searchsorted(np.asarray(edges[code]), numbers[at], side="right") + 1
     return events.with_columns(
         pl.when(pl.Series(bins) > 0)
-        .then(pl.col("code") + "//Q" + pl.Series(bins).cast(pl.String))
+        .then(pl.col("value_code") + "//Q" + pl.Series(bins).cast(pl.String))
         .otherwise(pl.col("code"))
         .alias("code")
     )

@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,12 +23,14 @@ from jaxtyping import Float, Int
 
 from proband.core.errors import CheckpointError
 from proband.core.provenance import read_object, write_json
+from proband.ehr.units.spelling import NO_UNIT
+from proband.tokens.units import Groups, value_codes
 
 PADDING, BIRTH_TOKEN = 0, 1
 PADDING_CODE = "PADDING"
 BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
 UNKNOWN = "UNKNOWN"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _BIN_SUFFIX = re.compile(r"//Q\d+$")
 _KIND = re.compile(r"([^/]+)/{1,2}[^/]")
 _HIERARCHICAL = re.compile(
@@ -45,13 +47,16 @@ class Vocabulary:
 
     Attributes:
         codes: Token index to its code; binned values end in ``//Qk``, k from 1.
-        edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up).
+        edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up). Values
+            in a unit that does not convert to the code's have edges under ``CODE//unit=UNIT``.
         rolled: Rare code to the code (or unknown) that stands for it. Empty in a model, which must not name
             what few people had; :func:`proband.tokens.tokenize.resolve_codes` then climbs the hierarchy.
         once: Per token, whether no train subject ever had it twice; of a code with value bins, all or none.
         statics: Static codes; static index k + 1 is ``statics[k]``, 0 is none.
         resolution_minutes: Finest time step of the train split: 1440 when all ages are whole days, else 1.
-        min_subjects: Train subjects that had each code, bin and static code named here, at least.
+        min_subjects: Train subjects that had each code, bin, unit and static code named here, at least.
+        units: Code to its groups of units, those that convert to each other together; the first unit of a
+            group is that of its edges. Codes whose values never had a unit are not there.
     """
 
     codes: tuple[str, ...]
@@ -61,6 +66,7 @@ class Vocabulary:
     statics: tuple[str, ...]
     resolution_minutes: int
     min_subjects: int = 1
+    units: Groups = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -91,8 +97,9 @@ class Vocabulary:
         return plain | {"format_version": FORMAT_VERSION}
 
     def base_codes(self) -> list[str]:
-        """Per token, its code without a value bin; the names outcomes are matched on.
+        """Per token, its code without a value bin.
 
+        Values in a unit of their own keep it (``CODE//unit=UNIT``): they are no repeats of the others.
         Padding, birth and unknown tokens give their own names, which no clinical code has.
         """
         return [self._without_bin(code) for code in self.codes]
@@ -100,6 +107,18 @@ class Vocabulary:
     def _without_bin(self, code: str) -> str:
         plain = _BIN_SUFFIX.sub("", code)
         return plain if plain in self.edges else code  # ICD-10's chapter Q (ICD10//Q21) is no bin
+
+    def recorded_codes(self) -> list[str]:
+        """Per token, its code as events have it, without bin and unit; the names outcomes are matched on."""
+        known = value_codes(self.units)
+        return [known[base][0] if base in known else base for base in self.base_codes()]
+
+    def bin_units(self) -> list[str | None]:
+        """Per token, the unit of its value bin; None without a bin or where values have no unit."""
+        known = value_codes(self.units)
+        pairs = zip(self.codes, self.base_codes(), strict=True)
+        units = [known[base][1] if code != base and base in known else None for code, base in pairs]
+        return [None if unit == NO_UNIT else unit for unit in units]
 
     def value_bounds(self) -> Float[np.ndarray, "vocabulary 2"]:
         """Per token, the values of its bin: from the first number on, below the second; NaN if none."""
@@ -172,6 +191,9 @@ class Vocabulary:
                 statics=tuple(plain["statics"]),
                 resolution_minutes=int(plain["resolution_minutes"]),
                 min_subjects=int(plain["min_subjects"]),
+                units={
+                    code: tuple(tuple(group) for group in groups) for code, groups in plain["units"].items()
+                },
             )
             _check(vocabulary)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -205,6 +227,9 @@ def _check(vocabulary: Vocabulary) -> None:
     for code, base in zip(vocabulary.codes, vocabulary.base_codes(), strict=True):
         if code != base and not 1 <= int(code.removeprefix(f"{base}//Q")) <= len(vocabulary.edges[base]) + 1:
             raise ValueError(f"{code}: no bin of {len(vocabulary.edges[base])} edges")
+    for code, groups in vocabulary.units.items():
+        if not groups or not all(group and all(isinstance(unit, str) for unit in group) for group in groups):
+            raise ValueError(f"units of {code}: no groups of texts")
     if vocabulary.resolution_minutes < 1 or vocabulary.min_subjects < 0:
         raise ValueError("resolution_minutes or min_subjects below its least value")
 

@@ -323,8 +323,8 @@ def test_codes_of_several_units_are_named(
     frame = events((1, BORN, BIRTH), *rows).with_columns(unit=pl.Series([None, *units]))
     out = convert(meds({"0": frame}), tmp_path / "out", sort=True)
     notes = json.loads((out / "manifest.json").read_text())["notes"]
-    assert notes["codes_of_several_units"] == {"GLU": {"mg/dl": 2, "mmol/l": 1}}
-    assert "1 codes have values in several units, first GLU (mg/dl, mmol/l)" in capsys.readouterr().err
+    assert notes["codes_of_several_units"] == {"GLU": {"mg/dL": 2, "none": 2, "mmol/L": 1}}
+    assert "1 codes have values in several units, first GLU (mg/dL, none, mmol/L)" in capsys.readouterr().err
 
 
 def test_metadata_that_are_empty_throughout_are_absent_ones(

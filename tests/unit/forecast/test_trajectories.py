@@ -181,7 +181,7 @@ windows:
 
 
 def test_values_stand_for_their_bins(store: TokenStore, written: dict) -> None:
-    codes, values = code_table(store.vocabulary)
+    codes, values, _ = code_table(store.vocabulary)
     at = store.vocabulary.index["X//B//Q2"]
     edges = store.vocabulary.edges["X//B"]
     assert codes[at] == "X//B"

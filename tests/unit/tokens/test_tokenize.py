@@ -11,6 +11,7 @@ from proband.core.errors import DataError
 from proband.core.sex import SEX_PREFIXES
 from proband.ehr.cohort import follow_up
 from proband.tokens.tokenize import dated_events, is_static, resolve_codes, tokenize_events, whole_days
+from proband.tokens.units import COUNTS
 from proband.tokens.vocabulary import Vocabulary
 from small_world import DAY, ENTRY, EXIT, frame
 
@@ -129,6 +130,7 @@ def test_every_row_is_accounted_for() -> None:
         "num_subjects_without_birth": 1,
         "num_tokens": 4,
         "num_subjects_with_sex": 1,
+        **dict.fromkeys(COUNTS, 0),
     }
     left_out = ("static_or_marker", "subject_without_birth", "outside_life_or_follow_up")
     kept = counts["num_tokens"] - counts["num_subjects"]  # birth tokens are made, not read
@@ -164,6 +166,7 @@ def test_dated_events_speak_of_subjects_in_the_span_alone() -> None:
         "minutes": [19 * DAY],
         "code": ["A//1"],
         "numeric_value": [None],
+        "unit": [None],
     }
 
 
@@ -173,7 +176,7 @@ def test_sex_of_another_spelling_is_the_sex_of_the_vocabulary() -> None:
         [(1, None, "SEX/female"), (1, born, "MEDS_BIRTH"), (2, None, "SEX/x"), (2, born, "MEDS_BIRTH")],
         schema={"subject_id": pl.Int64, "time": pl.Datetime("us"), "code": pl.String},
         orient="row",
-    ).with_columns(numeric_value=pl.lit(None, pl.Float32))
+    ).with_columns(numeric_value=pl.lit(None, pl.Float32), unit=pl.lit(None, pl.String))
     codes = ("PADDING", "MEDS_BIRTH", "UNKNOWN", "MEDS_DEATH")
     vocabulary = Vocabulary(codes, {}, {}, (False,) * 4, ("Gender//F", "Gender//M"), 1)
     found = tokenize_events(events, vocabulary, {})
@@ -193,6 +196,7 @@ def test_a_date_beyond_counting_is_refused_with_its_subject(year: int) -> None:
             "time": pl.Series([-(10**15), microseconds]).cast(pl.Datetime("us")),
             "code": ["MEDS_BIRTH", "OBSERVATION_PERIOD//END" if year > 0 else "A"],
             "numeric_value": pl.Series([None, None], dtype=pl.Float32),
+            "unit": pl.Series([None, None], dtype=pl.String),
         }
     )
     vocabulary = Vocabulary(("PADDING", "MEDS_BIRTH", "UNKNOWN", "MEDS_DEATH"), {}, {}, (False,) * 4, (), 1)

@@ -179,7 +179,7 @@ def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"changed after it was frozen.*v\.json"):
         Vocabulary.load(path)
     path.write_text(json.dumps(plain | {"format_version": 99}))
-    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 3"):
+    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 4"):
         Vocabulary.load(path)
 
 

@@ -110,7 +110,7 @@ def _add(found: dict[str, OnsetTask], task: OnsetTask, file: Path) -> None:
 
 def _codes(vocabulary: Vocabulary, named: Sequence[OnsetTask]) -> list[OnsetTask]:
     """Every code and every family of codes, but for those that are outcomes, and for whole vocabularies."""
-    sets = dict(tokens_by_code(vocabulary.base_codes()))
+    sets = dict(tokens_by_code(vocabulary.recorded_codes()))
     table, kinds = code_families(vocabulary), vocabulary.kinds()
     for family in range(1, int(table.max(initial=0)) + 1):
         members = np.flatnonzero((table == family).any(axis=1))
