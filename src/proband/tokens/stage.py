@@ -21,8 +21,8 @@ from proband.core.schema import read_parquet
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.cohort import follow_up
 from proband.ehr.meds import Shard, list_shards, read_shard
-from proband.tokens.config import TokensConfig
 from proband.ehr.units.counts import total_units, units_of
+from proband.tokens.config import TokensConfig
 from proband.tokens.pack import merge_parts, write_part
 from proband.tokens.tokenize import dated_events, is_static, tokenize_events, whole_days
 from proband.tokens.units import COUNTS, Groups, group_units, place_values, value_code, value_codes
