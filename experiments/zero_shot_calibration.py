@@ -20,9 +20,9 @@ import numpy as np
 import polars as pl
 
 from proband.core.schema import LABELS, RISK
-from proband.evaluate.calibration import RISK_FLOOR, logit, risk_groups
-from proband.evaluate.censoring import aalen_johansen
-from proband.evaluate.results import read_table
+from proband.evaluate.metrics.calibration import RISK_FLOOR, logit, risk_groups
+from proband.evaluate.metrics.censoring import aalen_johansen
+from proband.evaluate.tables import read_table
 
 KEY = ["subject_id", "prediction_time", "outcome", "horizon_years"]
 METRICS = ("observed_expected", "calibration_slope", "ici", "auroc")

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 
 from proband.core.schema import Table
-from proband.evaluate import results
-from proband.evaluate.censoring import CASE, CENSORED, censoring_weights
+from proband.evaluate import tables
 from proband.evaluate.compare import interval, two_sided_p
-from proband.evaluate.discrimination import curve
-from proband.evaluate.metrics import COMPARED, METRICS, Replicates, RiskSet, bootstrap
-from proband.evaluate.utility import decision_curve
+from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights
+from proband.evaluate.metrics.discrimination import curve
+from proband.evaluate.metrics.replicates import COMPARED, METRICS, Replicates, RiskSet, bootstrap
+from proband.evaluate.metrics.utility import decision_curve
 
 CURVE_POINTS = 200
 DECISION_THRESHOLDS = np.round(np.concatenate([np.arange(0.005, 0.1, 0.005), np.arange(0.1, 0.505, 0.01)]), 3)
@@ -30,18 +30,18 @@ def risk_set_frames(risk_set: RiskSet, replicates: int, rng: np.random.Generator
     if obstacle:
         return {
             "metrics": _frame(
-                results.METRICS, [_null_row(risk_set, *key, obstacle) for key in _keys(risk_set)]
+                tables.METRICS, [_null_row(risk_set, *key, obstacle) for key in _keys(risk_set)]
             )
         }
     found = bootstrap(risk_set, replicates, rng)
     roc, pr, decision = _curves(risk_set)
     return {
-        "metrics": _frame(results.METRICS, [_metric_row(risk_set, found, *key) for key in _keys(risk_set)]),
-        "differences": _frame(results.DIFFERENCES, _difference_rows(risk_set, found)),
-        "calibration": _frame(results.CALIBRATION, _calibration_rows(risk_set, found)),
-        "roc": _frame(results.ROC, roc),
-        "pr": _frame(results.PR, pr),
-        "decision": _frame(results.DECISION, decision),
+        "metrics": _frame(tables.METRICS, [_metric_row(risk_set, found, *key) for key in _keys(risk_set)]),
+        "differences": _frame(tables.DIFFERENCES, _difference_rows(risk_set, found)),
+        "calibration": _frame(tables.CALIBRATION, _calibration_rows(risk_set, found)),
+        "roc": _frame(tables.ROC, roc),
+        "pr": _frame(tables.PR, pr),
+        "decision": _frame(tables.DECISION, decision),
     }
 
 

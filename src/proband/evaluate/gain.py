@@ -17,9 +17,9 @@ from jaxtyping import Float, Int
 
 from proband.core.errors import DataError
 from proband.core.seeds import generator
-from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
 from proband.evaluate.compare import interval
-from proband.evaluate.discrimination import auroc_and_auprc, rank
+from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
+from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 
 _KEY = ["subject_id", "prediction_time", "outcome"]
 

@@ -14,7 +14,8 @@ from proband.core.schema import RISK, SCORES, scores_file
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
 from proband.ehr.outcomes import Task, load_task
-from proband.evaluate.results import ALREADY_BEGUN, BASELINES
+from proband.evaluate.results import BASELINES
+from proband.evaluate.tables import ALREADY_BEGUN
 
 RISK_FILE, TASK_FILE = "risk.parquet", "task.yaml"
 ALREADY_BEGUN_FILE = "already_begun.parquet"
@@ -147,7 +148,7 @@ def read_already_begun(path: Path, task: Task) -> pl.DataFrame:
     """The shares of the task's outcomes and horizons.
 
     Returns:
-        A frame of :data:`proband.evaluate.results.ALREADY_BEGUN`.
+        A frame of :data:`proband.evaluate.tables.ALREADY_BEGUN`.
     """
     frame = ALREADY_BEGUN.read(path).select(*ALREADY_BEGUN.columns)
     horizons = [float(horizon) for horizon in task.horizons_years]

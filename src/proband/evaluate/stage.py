@@ -33,8 +33,8 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
-from proband.evaluate.metrics import RiskSet
-from proband.evaluate.results import TABLES
+from proband.evaluate.metrics.replicates import RiskSet
+from proband.evaluate.tables import TABLES
 
 _ROW = ["subject_id", "prediction_time", "outcome"]
 

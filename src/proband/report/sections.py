@@ -11,7 +11,8 @@ import polars as pl
 
 from proband.core import suppress
 from proband.core.provenance import without_path
-from proband.evaluate.results import TABLES, below_age_sex, read_table
+from proband.evaluate.results import below_age_sex
+from proband.evaluate.tables import TABLES, read_table
 from proband.report import tables
 from proband.report.figures import model_colours, outcome_figure
 from proband.report.tables import TextTable, plain

@@ -3,7 +3,8 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.evaluate.baselines import age_sex, boosting, pgs_logistic
-from proband.evaluate.results import BASELINES, below_age_sex, format_headline, headline, read_table
+from proband.evaluate.results import BASELINES, below_age_sex, format_headline, headline
+from proband.evaluate.tables import read_table
 
 
 def test_headline_has_a_row_per_outcome_and_model(results):

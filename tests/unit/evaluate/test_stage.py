@@ -12,8 +12,8 @@ from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
-from proband.evaluate.metrics import METRICS
-from proband.evaluate.results import TABLES, read_table
+from proband.evaluate.metrics.replicates import METRICS
+from proband.evaluate.tables import TABLES, read_table
 
 
 def value(results, metric, model, outcome="type_2_diabetes", horizon=5.0):

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from proband.core.schema import RISK
-from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
+from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
 
 LEAST_TRAIN_CASES = 10
 """A regression for an outcome and horizon with fewer train cases is not fitted."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from proband.evaluate import calibration
-from proband.evaluate.censoring import (
+from proband.evaluate.compare import resampled_weights, stack
+from proband.evaluate.metrics import calibration
+from proband.evaluate.metrics.censoring import (
     CASE,
     CENSORED,
     CONTROL,
@@ -18,8 +19,7 @@ from proband.evaluate.censoring import (
     horizon_status,
     uncensored_share,
 )
-from proband.evaluate.compare import resampled_weights, stack
-from proband.evaluate.discrimination import auroc_and_auprc, rank
+from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 
 METRICS = (
     "auroc",

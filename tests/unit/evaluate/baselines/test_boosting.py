@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 
 from proband.core.errors import ConfigError
 from proband.evaluate.baselines import age_sex, boosting
-from proband.evaluate.discrimination import auroc
+from proband.evaluate.metrics.discrimination import auroc
 
 SPLITS = ("train", "tuning", "held_out")
 FOLLOWED_YEARS = 5.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from proband.core.splines import spline_basis
-from proband.evaluate.calibration import (
+from proband.evaluate.metrics.calibration import (
     calibration_index,
     expit,
     fit_logistic,

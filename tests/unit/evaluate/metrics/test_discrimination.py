@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proband.evaluate.discrimination import auroc, auroc_and_auprc, average_precision, curve, rank
+from proband.evaluate.metrics.discrimination import auroc, auroc_and_auprc, average_precision, curve, rank
 
 
 def test_hand_numbers_with_ties():

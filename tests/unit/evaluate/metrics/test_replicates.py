@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from proband.evaluate.frames import risk_set_frames
-from proband.evaluate.metrics import METRICS, RiskSet, bootstrap, brier_score
+from proband.evaluate.metrics.replicates import METRICS, RiskSet, bootstrap, brier_score
 
 
 def make(size=400, seed=0, models=("a", "b")):

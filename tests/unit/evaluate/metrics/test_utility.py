@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from proband.evaluate.utility import decision_curve
+from proband.evaluate.metrics.utility import decision_curve
 
 
 def test_net_benefit_by_hand():
