@@ -76,6 +76,8 @@ def _against_first(table: pl.DataFrame, differences: pl.DataFrame, metric: str) 
 AGE_SEX, AGE = "age_sex", "age"
 BASELINES = (AGE_SEX, AGE, "lightgbm", "lightgbm_pgs", "pgs_logistic")
 """Names of the baselines, which no model may have."""
+REFERENCES = (AGE_SEX, AGE, "lightgbm")
+"""Baselines with which every model's net benefit is compared."""
 
 
 def below_age_sex(auroc: pl.DataFrame, by: str) -> str:

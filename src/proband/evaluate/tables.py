@@ -12,7 +12,7 @@ _Columns = dict[str, pl.DataType | type[pl.DataType]]
 _KEY: _Columns = {"outcome": pl.String, "horizon_years": pl.Float64}
 _INTERVAL: _Columns = {"low": pl.Float64, "high": pl.Float64}
 _COUNTS: _Columns = {"num_subjects": pl.Int64, "num_cases": pl.Int64}
-_FLAGGED: _Columns = {"num_flagged": pl.Int64, "num_flagged_cases": pl.Int64}
+FLAGGED: _Columns = {"num_flagged": pl.Int64, "num_flagged_cases": pl.Int64}
 
 METRICS = Table(
     "metrics",
@@ -58,7 +58,7 @@ ROC = Table(
         "false_positive_rate": pl.Float64,
         "sensitivity": pl.Float64,
     }
-    | _FLAGGED,
+    | FLAGGED,
 )
 """Thinned, thresholds falling; rates weighted for censoring, counts not."""
 
@@ -66,7 +66,7 @@ PR = Table(
     "precision-recall curve",
     _KEY
     | {"model": pl.String, "threshold": pl.Float64, "sensitivity": pl.Float64, "precision": pl.Float64}
-    | _FLAGGED,
+    | FLAGGED,
 )
 """Thinned, thresholds falling; rates weighted for censoring, counts not."""
 
@@ -74,9 +74,33 @@ DECISION = Table(
     "decision curve",
     _KEY
     | {"model": pl.String, "threshold": pl.Float64, "net_benefit": pl.Float64, "net_benefit_all": pl.Float64}
-    | _FLAGGED,
+    | {"standardised_net_benefit": pl.Float64, "sensitivity": pl.Float64, "specificity": pl.Float64}
+    | {"positive_predictive_value": pl.Float64, "share_flagged": pl.Float64}
+    | FLAGGED,
+    nullable=frozenset({"positive_predictive_value"}),
 )
-"""Net benefit per subject of acting at or above a threshold; acting on nobody is 0."""
+"""What acting at or above a threshold does, weighted for censoring. Net benefit is per subject, and acting on
+nobody is 0; standardised, it is over the incidence, and 1 is the most. The predictive value is null where
+nobody is flagged."""
+
+UTILITY = Table(
+    "net benefit beside references",
+    _KEY
+    | {"model": pl.String, "reference": pl.String, "threshold": pl.Float64}
+    | {"difference": pl.Float64}
+    | _INTERVAL,
+    nullable=frozenset({"low", "high"}),
+    unique=("outcome", "horizon_years", "model", "reference", "threshold"),
+)
+"""Standardised net benefit of a model less that of a reference at the same threshold: acting on ``all``, on
+``none``, or by a baseline. Same resamples on both sides."""
+
+FLOW = Table(
+    "flow",
+    _KEY | {"step": pl.String, "num_predictions": pl.Int64, "num_subjects": pl.Int64},
+    unique=("outcome", "horizon_years", "step"),
+)
+"""How many predictions are left after each step, and what became of the last: case, control, censored."""
 
 DECILES = Table(
     "PGS deciles",
@@ -134,6 +158,8 @@ TABLES = {
     "roc": ROC,
     "pr": PR,
     "decision": DECISION,
+    "utility": UTILITY,
+    "flow": FLOW,
     "deciles": DECILES,
     "cohort": COHORT,
     "already_begun": ALREADY_BEGUN,

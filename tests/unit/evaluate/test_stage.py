@@ -12,7 +12,7 @@ from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
-from proband.evaluate.metrics.replicates import METRICS
+from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.tables import TABLES, read_table
 
 

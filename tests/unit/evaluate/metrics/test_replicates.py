@@ -1,8 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 
 from proband.evaluate.frames import risk_set_frames
-from proband.evaluate.metrics.replicates import METRICS, RiskSet, bootstrap, brier_score
+from proband.evaluate.metrics import registry
+from proband.evaluate.metrics.judged import brier_score
+from proband.evaluate.metrics.registry import METRICS
+from proband.evaluate.metrics.replicates import bootstrap
+from proband.evaluate.metrics.risk_set import RiskSet
 
 
 def make(size=400, seed=0, models=("a", "b")):
@@ -54,7 +61,7 @@ def test_values_do_not_depend_on_block_size(monkeypatch):
     whole = bootstrap(risk_set, 30, np.random.default_rng(0))
     monkeypatch.setattr("proband.evaluate.compare._BLOCK_ELEMENTS", 1)
     parts = bootstrap(risk_set, 30, np.random.default_rng(0))
-    for metric in METRICS[:-1]:
+    for metric in METRICS:
         assert parts.values["a", metric] == pytest.approx(whole.values["a", metric], nan_ok=True)
 
 
@@ -66,7 +73,12 @@ def test_values_do_not_depend_on_block_size(monkeypatch):
         (
             np.repeat([1.0, 1.5, 2.0], [10, 10, 500]),
             np.repeat([1, 2, 0], [10, 10, 500]).astype(np.int8),
-            "follow-up",
+            "nobody is followed to the horizon",
+        ),
+        (
+            np.repeat([1.0, 1.5, 2.0, 6.0], [10, 10, 500, 1]),
+            np.repeat([1, 2, 0, 0], [10, 10, 500, 1]).astype(np.int8),
+            "follow-up of less than 5%",
         ),
     ],
 )
@@ -85,6 +97,54 @@ def test_constant_risk_has_no_slope_but_all_else():
     )
     metrics = risk_set_frames(flat, 20, np.random.default_rng(0))["metrics"]
     empty = metrics.filter(metrics["value"].is_null())
-    assert empty["metric"].to_list() == ["calibration_slope"]
-    assert "not estimable" in empty["note"][0]
+    slopes = [name for name in METRICS if "slope" in name]
+    assert empty["metric"].to_list() == ["auroc_within_age_sex", *slopes]
+    assert empty["note"].str.contains("not estimable").all()
     assert metrics.filter(metric="auroc")["value"][0] == 0.5
+
+
+def test_a_metric_from_outside_is_one_entry(monkeypatch):
+    monkeypatch.setattr("proband.evaluate.metrics.registry.METRICS", dict(METRICS))
+    monkeypatch.setattr("proband.evaluate.metrics.replicates.METRICS", registry.METRICS)
+    monkeypatch.setattr("proband.evaluate.frames.METRICS", registry.METRICS)
+    toy = registry.Metric("mean_risk", "mean of the risks", lambda on: on.mean(on.risk), is_compared=True)
+    registry.register(toy)
+    with pytest.raises(ValueError, match="mean_risk is registered twice"):
+        registry.register(toy)
+    risk_set = make()
+    frames = risk_set_frames(risk_set, 20, np.random.default_rng(0))
+    row = frames["metrics"].filter(metric="mean_risk", model="a").row(0, named=True)
+    assert row["value"] == pytest.approx(risk_set.risks["a"].mean())
+    assert row["low"] < row["value"] < row["high"]
+    assert frames["differences"].filter(metric="mean_risk")["difference"].to_list() == [0.0]
+
+
+def test_errors_of_calibration_and_prediction_accuracy_by_hand():
+    """All risks 0.2 where a quarter are cases: every difference is 0.05, and Brier scores follow."""
+    event = (np.arange(400) % 4 == 0).astype(np.int8)
+    time = np.where(event == 1, 1.0, 6.0)
+    values = bootstrap(
+        RiskSet("x", 5.0, np.arange(400), time, event, {"a": np.full(400, 0.2)}), 0, np.random.default_rng(0)
+    ).values
+    for metric in ("ici", "e50", "e90"):
+        assert values["a", metric][0] == pytest.approx(0.05)
+    brier = 0.25 * 0.64 + 0.75 * 0.04
+    assert values["a", "brier"][0] == pytest.approx(brier)
+    assert values["a", "brier_scaled"][0] == pytest.approx(1 - brier / (0.25 * 0.75))
+
+
+def test_net_benefit_is_compared_with_the_references():
+    risk_set = make(models=("a",))
+    risk_set = replace(risk_set, risks=dict(risk_set.risks) | {"age_sex": np.full(400, 0.95)})
+    utility = risk_set_frames(risk_set, 30, np.random.default_rng(0), ["age_sex", "absent"])["utility"]
+    beside = utility.filter(model="a")
+    assert beside["reference"].unique(maintain_order=True).to_list() == ["age_sex", "all", "none"]
+    assert utility.filter(model="age_sex")["reference"].unique(maintain_order=True).to_list() == [
+        "all",
+        "none",
+    ]
+    lowest = beside.filter(pl.col("threshold") == pl.col("threshold").min())
+    by = dict(lowest.select("reference", "difference").iter_rows())
+    assert by["age_sex"] == pytest.approx(by["all"])  # a risk of 0.95 flags everybody
+    assert by["none"] > 0
+    assert (beside["low"] <= beside["difference"]).all()
