@@ -2,7 +2,7 @@
 the true risks of a synthetic biobank.
 
     proband forecast MODEL TOKENS RISK --task TASK --estimator scope
-    proband evaluate RISK BIOBANK/truth/risk.parquet --meds MEDS --out RESULTS --no-baselines
+    proband evaluate RISK BIOBANK/truth/risk.parquet --meds MEDS --out RESULTS --baselines none
     python experiments/zero_shot_calibration.py RESULTS RISK BIOBANK/truth/risk.parquet OUT --horizon 5
 
 What happened has the noise of few cases and of censoring; a true risk (the oracle's, from simulated futures

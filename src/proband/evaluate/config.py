@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from proband.core.schema import SPLITS
+from proband.evaluate.baselines.registry import ALL, BASELINES, NONE
 
 
 class EvaluateConfig(BaseModel):
@@ -25,7 +26,15 @@ class EvaluateConfig(BaseModel):
     )
     truth: str | None = Field(None, description="Truth folder of a synthetic biobank.")
     task: str | None = Field(None, description="Task file; default that of the forecast folders.")
-    baselines: bool = Field(True, description="Fit the baselines on train and judge them beside.")
+    fusion_risks: str | None = Field(
+        None, description="Forecast of the tuning split by one of the models, for the baseline late_fusion."
+    )
+    baselines: tuple[str, ...] = Field(
+        (ALL,),
+        min_length=1,
+        description=f"Baselines fitted on train and judged beside: {ALL}, {NONE}, or names of "
+        f"{', '.join(BASELINES)}.",
+    )
     bootstrap: int = Field(500, ge=0, le=100_000, description="Bootstrap replicates; 0 for no intervals.")
     split: str = Field("held_out", description=f"Split that is judged: {', '.join(SPLITS)}.")
     seed: int = Field(0, ge=0, description="Seed of resamples and folds.")

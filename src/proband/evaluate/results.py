@@ -8,6 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
+from proband.evaluate.baselines.age_sex import NAME as AGE_SEX
+from proband.evaluate.baselines.age_sex import NAME_WITHOUT_SEX as AGE
+from proband.evaluate.baselines.registry import model_names
 from proband.evaluate.tables import read_table
 
 
@@ -73,13 +76,6 @@ def _against_first(table: pl.DataFrame, differences: pl.DataFrame, metric: str) 
     )
 
 
-AGE_SEX, AGE = "age_sex", "age"
-BASELINES = (AGE_SEX, AGE, "lightgbm", "lightgbm_pgs", "pgs_logistic")
-"""Names of the baselines, which no model may have."""
-REFERENCES = (AGE_SEX, AGE, "lightgbm")
-"""Baselines with which every model's net benefit is compared."""
-
-
 def below_age_sex(auroc: pl.DataFrame, by: str) -> str:
     """Which models do not order people better than age and sex, or age where no sex is known, and how often.
 
@@ -95,7 +91,7 @@ def below_age_sex(auroc: pl.DataFrame, by: str) -> str:
         "outcome", pl.col("auroc").alias("reference")
     )
     both = auroc.join(reference, on="outcome").drop_nulls(["auroc", "reference"])
-    both = both.filter(~pl.col("model").is_in(BASELINES))
+    both = both.filter(~pl.col("model").is_in(model_names()))
     counts = both.group_by("model", maintain_order=True).agg(
         (pl.col("auroc") <= pl.col("reference")).sum().alias("below"), pl.len().alias("all")
     )

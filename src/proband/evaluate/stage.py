@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from proband.core.seeds import generator
 from proband.ehr.kinship import THIRD_DEGREE, read_families
 from proband.ehr.labels import labels as label_all
 from proband.ehr.outcomes import Task, save_task, task_files
-from proband.evaluate.baselines.fit import fit_baselines
+from proband.evaluate.baselines.cost import Meter
+from proband.evaluate.baselines.inputs import Inputs
+from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.deciles import choose_score, decile_frame
@@ -28,6 +30,8 @@ from proband.evaluate.inputs import (
     TASK_FILE,
     Scores,
     read_already_begun,
+    read_components,
+    read_fusion_risks,
     read_risks,
     read_scores,
     read_subjects,
@@ -35,9 +39,8 @@ from proband.evaluate.inputs import (
     truth_file,
 )
 from proband.evaluate.landmarks import end_of_data
-from proband.evaluate.results import REFERENCES
 from proband.evaluate.risk_sets import ROW, risk_sets
-from proband.evaluate.tables import FLOW, METRICS, TABLES
+from proband.evaluate.tables import COSTS, FLOW, METRICS, TABLES
 
 
 def evaluate(
@@ -49,7 +52,8 @@ def evaluate(
     tokens: Path | None = None,
     kinship: Path | None = None,
     truth: Path | None = None,
-    baselines: bool = True,
+    fusion_risks: Path | None = None,
+    baselines: Sequence[str] = (ALL,),
     bootstrap: int = 500,
     split: str = "held_out",
     seed: int = 0,
@@ -68,8 +72,9 @@ def evaluate(
             are then resampled together.
         truth: Truth folder of a synthetic biobank; default the folder of a RiskTable file that has one. The
             results then tell what share of the cases had already begun.
-        baselines: Fit age-sex incidence, (with tokens) gradient boosting on records and (with a genome) PGS
-            logistic regression on train.
+        fusion_risks: Forecast of the tuning split by one of the models; adds late fusion with the scores.
+        baselines: Names in :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which
+            there is what they need) or ``none``.
         bootstrap: Bootstrap replicates over subjects.
         split: The split judged.
         seed: Seed of resamples and folds.
@@ -89,7 +94,8 @@ def evaluate(
         tokens=None if tokens is None else str(tokens),
         truth=None if truth is None else str(truth),
         task=None if task is None else str(task),
-        baselines=baselines,
+        fusion_risks=None if fusion_risks is None else str(fusion_risks),
+        baselines=tuple(baselines),
         bootstrap=bootstrap,
         split=_known_split(split),
         seed=seed,
@@ -98,13 +104,13 @@ def evaluate(
     inputs = [
         *risks,
         meds,
-        *(path for path in (genome, tokens, kinship, begun) if path is not None),
+        *(path for path in (genome, tokens, kinship, fusion_risks, begun) if path is not None),
         *([] if task is None else task_files(task)),
     ]
     if is_finished(out, "evaluate", config, overwrite, inputs):
         return
     described = read_task(risks, task)
-    given = read_risks(risks, described, baselines)
+    given = read_risks(risks, described, with_baselines=bool(chosen(config.baselines)))
     scores = None if genome is None else read_scores(genome)
     with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=seed) as run:
         _judge(run, config, described, given, scores, begun)
@@ -149,9 +155,13 @@ def _judge(
             remedy="forecast this split of these data with the same task",
         )
     models = given["model"].unique(maintain_order=True).to_list()
-    extra = _baselines(run, config, task, rows, scores) if config.baselines else RISK.empty()
+    data = _inputs(config, task, rows, subjects, scores, given)
+    extra, costs = RISK.empty(), COSTS.empty()
+    if chosen(config.baselines):
+        extra, costs = _baselines(run, config, data)
     models += extra["model"].unique(maintain_order=True).to_list()
     frames = _frames(matched, extra, rows.filter(split=config.split), end_of_data(labels), config)
+    frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     frames["deciles"] += [] if scores is None else list(_deciles(labels, judged, scores, matched, config))
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
@@ -168,27 +178,64 @@ def _judge(
     run.notes["models"] = models
 
 
-def _baselines(
-    run: StageRun, config: EvaluateConfig, task: Task, rows: pl.DataFrame, scores: Scores | None
-) -> pl.DataFrame:
-    """Fit on train, predict the judged split, keep the RiskTables and the seconds of CPU that each took."""
-    wanted = rows.filter(split=config.split)
-    if scores is not None:
-        asked = wanted["subject_id"].unique()
+def _inputs(
+    config: EvaluateConfig,
+    task: Task,
+    rows: pl.DataFrame,
+    subjects: pl.DataFrame,
+    scores: Scores | None,
+    given: pl.DataFrame,
+) -> Inputs:
+    """What the baselines are made from."""
+    fusion = None if config.fusion_risks is None else Path(config.fusion_risks)
+    return Inputs(
+        Path(config.meds),
+        task,
+        rows,
+        rows.filter(split=config.split),
+        subjects,
+        tokens=None if config.tokens is None else Path(config.tokens),
+        scores=None if scores is None else scores.frame,
+        components=None if config.genome is None else read_components(Path(config.genome)),
+        given=given,
+        fusion_risks=None if fusion is None else read_fusion_risks(fusion, task, given),
+        seed=config.seed,
+    )
+
+
+def _baselines(run: StageRun, config: EvaluateConfig, data: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Fit on train, predict the judged split, keep the RiskTables; these and what each took."""
+    if data.scores is not None:
+        asked = data.wanted["subject_id"].unique()
         run.counts["num_subjects_without_genome"] = int(
-            (~asked.is_in(scores.frame["subject_id"].to_list())).sum()
+            (~asked.is_in(data.scores["subject_id"].to_list())).sum()
         )
-    tokens = None if config.tokens is None else Path(config.tokens)
+    _say_extrapolation(run, data)
     (run.folder / "baselines").mkdir()
-    found, seconds = [], {}
-    start = time.process_time()
-    for name, frame in fit_baselines(Path(config.meds), task, rows, wanted, tokens, scores, config.seed):
-        RISK.write(frame, run.folder / "baselines" / f"{name}.parquet")
+    found, costs, meter = [RISK.empty()], [], Meter()
+    for name, frame in fit_baselines(data, config.baselines):
+        model = frame["model"][0] if frame.height else name
+        RISK.write(frame, run.folder / "baselines" / f"{model}.parquet")
         found.append(frame)
-        seconds[name] = round(time.process_time() - start, 1)
-        start = time.process_time()
-    run.notes["baseline_cpu_seconds"] = seconds
-    return pl.concat(found)
+        costs.append({"model": model} | asdict(meter.read()))
+    run.notes["baseline_cpu_seconds"] = {cost["model"]: cost["cpu_seconds"] for cost in costs}
+    return pl.concat(found), pl.DataFrame(costs, schema=dict(COSTS.columns))
+
+
+def _say_extrapolation(run: StageRun, data: Inputs) -> None:
+    """Count predictions at ages at which no train subject was followed: rates by age are carried on there."""
+    age, until = pl.col("age_years"), pl.col("age_years") + pl.col("time_years")
+    youngest, oldest = data.train.select(age.min(), until.max().alias("until")).row(0)
+    if youngest is None:
+        return
+    asked = data.wanted.unique(["subject_id", "prediction_time"])
+    outside = asked.filter((age < youngest) | (age > oldest)).height
+    run.counts["num_predictions_outside_train_ages"] = outside
+    if outside:
+        say(
+            f"evaluate: {outside:,} of {asked.height:,} predictions are at ages at which nobody in train was "
+            f"followed ({youngest:.0f} to {oldest:.0f}); the baselines carry on the nearest rate there"
+        )
 
 
 def _frames(
@@ -204,7 +251,7 @@ def _frames(
     for judgement in track(list(risk_sets(risks, extra, rows, end, families)), "Evaluating"):
         risk_set = judgement.risk_set
         rng = generator(config.seed, "bootstrap", risk_set.outcome, risk_set.horizon_years)
-        for name, frame in risk_set_frames(risk_set, config.bootstrap, rng, REFERENCES).items():
+        for name, frame in risk_set_frames(risk_set, config.bootstrap, rng, references()).items():
             frames[name].append(frame)
         frames["flow"].append(judgement.flow)
     _say_cautions(frames)

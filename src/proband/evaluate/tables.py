@@ -140,6 +140,18 @@ COHORT = Table(
 )
 """Who is at risk at prediction, and what followed over all of follow-up (deaths: before the outcome)."""
 
+COSTS = Table(
+    "costs",
+    {
+        "model": pl.String,
+        "cpu_seconds": pl.Float64,
+        "wall_seconds": pl.Float64,
+        "peak_memory_mib": pl.Float64,
+    },
+    unique=("model",),
+)
+"""What fitting each baseline took, work shared with an earlier one aside; memory is the whole process's."""
+
 ALREADY_BEGUN = Table(
     "already begun",
     _KEY | {"num_cases": pl.Int64, "share_already_begun": pl.Float64},
@@ -160,6 +172,7 @@ TABLES = {
     "decision": DECISION,
     "utility": UTILITY,
     "flow": FLOW,
+    "costs": COSTS,
     "deciles": DECILES,
     "cohort": COHORT,
     "already_begun": ALREADY_BEGUN,
