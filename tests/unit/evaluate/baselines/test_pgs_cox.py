@@ -107,7 +107,7 @@ def test_late_fusion_is_better_than_either_part_and_calibrated(world, cox):
     parts = split["held_out"], cox.risks(world.wanted, [HORIZON])
     assert world.auroc_of(fused) > max(world.auroc_of(part) for part in parts) + 0.03
     assert fused["risk"].mean() == pytest.approx(world.case[world.wanted["subject_id"]].mean(), abs=0.04)
-    few = tuning.head(30)
+    few = tuning.head(9)
     assert late_fusion(cox, few, world.wanted, split["tuning"], split["held_out"]).is_empty()
     other = split["held_out"].with_columns(pl.lit("another").alias("model"))
     assert late_fusion(cox, tuning, world.wanted, split["tuning"], other).is_empty()
