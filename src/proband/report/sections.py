@@ -78,7 +78,7 @@ def outcome_sections(found: Mapping[str, pl.DataFrame]) -> list[OutcomeSection]:
 
 
 def _outcome(name: str, number: int, found: Mapping[str, pl.DataFrame]) -> OutcomeSection:
-    mine = {key: table.filter(outcome=name) for key, table in found.items()}
+    mine = {key: table.filter(outcome=name) for key, table in found.items() if "outcome" in table.columns}
     metrics = mine["metrics"]
     counts = metrics.group_by("horizon_years").agg(pl.col("num_cases", "num_subjects").min())
     cases = dict(counts.select("horizon_years", "num_cases").iter_rows())

@@ -164,8 +164,8 @@ class Judged:
         stratum = np.zeros(len(self.risk), dtype=np.int64)
         for number, rows in enumerate(self.model.groups):
             stratum[rows] = number
-        rows = self.block.risk_set
-        followed = rows.time_years, rows.event, rows.horizon_years
+        on = self.block.risk_set
+        followed = on.time_years, on.event, on.horizon_years
         ones = np.ones((1, len(self.risk)))
         weights = censoring_weights(*followed, ones, stratum)[:, self.known]
         observed = aalen_johansen(*followed, ones, stratum)
