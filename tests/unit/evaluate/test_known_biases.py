@@ -350,3 +350,30 @@ def test_relatives_are_resampled_together():
     alone = bootstrap(once, 300, np.random.default_rng(0)).values["a", "auroc"][1:].std()
     assert spread["families"] == pytest.approx(alone, rel=0.15)
     assert spread["strangers"] == pytest.approx(alone / 2, rel=0.15)
+
+
+@pytest.mark.parametrize("with_periods", [True, False])
+def test_follow_up_that_ends_with_the_last_event_overstates_risk(with_periods):
+    """Half a visit a year, onset 4% a year, data until 6 years: the onset itself would prolong follow-up."""
+    rng = np.random.default_rng(7)
+    size = 4000
+    onset = rng.exponential(25, size)
+    rows = [(n, -18_000.0, "MEDS_BIRTH") for n in range(size)] + [(n, 0.0, "VISIT") for n in range(size)]
+    if with_periods:
+        rows += [(n, 6 * 365.25, "OBSERVATION_PERIOD//END") for n in range(size)]
+    rows += [(n, time * 365.25, "X//1") for n, time in enumerate(onset) if time < 6]
+    visits = np.cumsum(rng.exponential(2, (size, 20)), axis=1)
+    rows += [(int(n), visits[n, k] * 365.25, "VISIT") for n, k in np.argwhere(visits < 6)]
+    schema = {"subject_id": pl.Int64, "days": pl.Float64, "code": pl.String}
+    events = pl.DataFrame(rows, schema=schema, orient="row")
+    after = pl.duration(microseconds=(pl.col("days") * 86_400e6).cast(pl.Int64))
+    events = events.select(
+        "subject_id", (pl.lit(START).cast(pl.Datetime("us")) + after).alias("time"), "code"
+    )
+    spans = follow_up(events)
+    exit_years = (spans["exit_time"] - pl.Series([START]).cast(pl.Datetime("us"))[0]).dt.total_microseconds()
+    leave = exit_years.to_numpy() / 365.25 / 86_400e6
+    event = (onset <= leave + 1e-6).astype(np.int8)
+    incidence = aalen_johansen(np.minimum(onset, leave), event, 5.0, np.ones((1, size)))[0]
+    right = 1 - np.exp(-0.2)
+    assert (incidence == pytest.approx(right, rel=0.08)) if with_periods else (incidence > 1.15 * right)
