@@ -8,7 +8,7 @@ import numpy as np
 from forecast_cohort import Cohort, sample_futures
 from jaxtyping import Float
 
-from proband.evaluate.discrimination import auroc_and_auprc, rank
+from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 from proband.forecast.config import Estimator
 
 RARE, COMMON = 0.005, 0.10

@@ -29,8 +29,8 @@ from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
 from proband.evaluate import evaluate
-from proband.evaluate.censoring import CASE
 from proband.evaluate.gain import PairedRisks
+from proband.evaluate.metrics.censoring import CASE
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.genome import AncestryConfig, AncestryInputs, genome

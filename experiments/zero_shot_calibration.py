@@ -2,7 +2,7 @@
 the true risks of a synthetic biobank.
 
     proband forecast MODEL TOKENS RISK --task TASK --estimator scope
-    proband evaluate RISK BIOBANK/truth/risk.parquet --meds MEDS --out RESULTS --no-baselines
+    proband evaluate RISK BIOBANK/truth/risk.parquet --meds MEDS --out RESULTS --baselines none
     python experiments/zero_shot_calibration.py RESULTS RISK BIOBANK/truth/risk.parquet OUT --horizon 5
 
 What happened has the noise of few cases and of censoring; a true risk (the oracle's, from simulated futures
@@ -20,9 +20,9 @@ import numpy as np
 import polars as pl
 
 from proband.core.schema import LABELS, RISK
-from proband.evaluate.calibration import RISK_FLOOR, logit, risk_groups
-from proband.evaluate.censoring import aalen_johansen
-from proband.evaluate.results import read_table
+from proband.evaluate.metrics.calibration import RISK_FLOOR, logit, risk_groups
+from proband.evaluate.metrics.censoring import aalen_johansen
+from proband.evaluate.tables import read_table
 
 KEY = ["subject_id", "prediction_time", "outcome", "horizon_years"]
 METRICS = ("observed_expected", "calibration_slope", "ici", "auroc")

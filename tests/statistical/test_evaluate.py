@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from proband.evaluate.baselines.age_sex import cumulative_incidence, fit_rates
-from proband.evaluate.censoring import CASE, aalen_johansen, horizon_status
 from proband.evaluate.compare import interval, two_sided_p
-from proband.evaluate.discrimination import auroc, average_precision
-from proband.evaluate.metrics import RiskSet, bootstrap
+from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
+from proband.evaluate.metrics.discrimination import auroc, average_precision
+from proband.evaluate.metrics.replicates import bootstrap
+from proband.evaluate.metrics.risk_set import RiskSet
 
 HORIZON = 5.0
 DEATH_RATE = 0.02

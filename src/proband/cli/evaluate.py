@@ -25,7 +25,16 @@ def command(
         typer.Option(help="Truth folder of a synthetic biobank; default that of a RiskTable file in it."),
     ] = None,
     task: Annotated[Path | None, typer.Option(help="Task file, needed for RiskTable files alone.")] = None,
-    baselines: Annotated[bool, typer.Option(help="Judge baselines fitted on train beside.")] = True,
+    kinship: Annotated[
+        Path | None, typer.Option(help="Table of related pairs: relatives are resampled together.")
+    ] = None,
+    fusion_risks: Annotated[
+        Path | None, typer.Option(help="Forecast of the tuning split by one of the models: adds late fusion.")
+    ] = None,
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="all (default), none, or a baseline's name, repeatable."),
+    ] = None,
     bootstrap: Annotated[int, typer.Option(help="Bootstrap replicates over subjects.")] = 500,
     split: Annotated[str, typer.Option(help="Split judged: train, tuning or held_out.")] = "held_out",
     seed: Annotated[int, typer.Option(help="Seed of resamples and folds.")] = 0,
@@ -44,7 +53,9 @@ def command(
         genome=genome,
         tokens=tokens,
         truth=truth,
-        baselines=baselines,
+        kinship=kinship,
+        fusion_risks=fusion_risks,
+        baselines=baselines or ["all"],
         bootstrap=bootstrap,
         split=split,
         seed=seed,

@@ -8,7 +8,7 @@ import polars as pl
 
 from proband.core.schema import SPLITS
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.evaluate.results import COHORT
+from proband.evaluate.tables import COHORT
 
 
 def with_age_and_sex(labels: pl.DataFrame, subjects: pl.DataFrame) -> pl.DataFrame:
@@ -36,7 +36,7 @@ def cohort_frame(rows: pl.DataFrame, genotyped: Iterable[int] | None) -> pl.Data
         genotyped: Subjects with scores; None when no genome is given.
 
     Returns:
-        A frame of :data:`proband.evaluate.results.COHORT`.
+        A frame of :data:`proband.evaluate.tables.COHORT`.
     """
     subject = pl.col("subject_id")
     has_genome = pl.lit(None, pl.Int64) if genotyped is None else _distinct(subject.is_in(list(genotyped)))

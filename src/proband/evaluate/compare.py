@@ -38,7 +38,7 @@ def resampled_weights(
         yield np.vstack([np.ones((1, len(index))), drawn.astype(np.float64)[:, index]])
 
 
-def stack(blocks: list[Float[np.ndarray, " _"]]) -> Float[np.ndarray, " replicates"]:
+def stack(blocks: list[Float[np.ndarray, _ * values]]) -> Float[np.ndarray, replicates * values]:
     """One estimator's values over blocks, the sample's first and only once.
 
     >>> stack([np.array([1.0, 2.0]), np.array([1.0, 3.0])]).tolist()

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from proband.evaluate.calibration import risk_groups
-from proband.evaluate.censoring import CASE, aalen_johansen, horizon_status
 from proband.evaluate.compare import interval, resampled_weights, stack
-from proband.evaluate.discrimination import auroc
-from proband.evaluate.results import DECILES
+from proband.evaluate.metrics.calibration import risk_groups
+from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
+from proband.evaluate.metrics.discrimination import auroc
+from proband.evaluate.tables import DECILES
 
 BY_TRAIT, BY_ASSOCIATION = "trait", "association in train"
 NUM_GROUPS = 10
@@ -110,7 +110,7 @@ def decile_frame(
         rng: Source of the resamples.
 
     Returns:
-        A frame of :data:`proband.evaluate.results.DECILES`; empty below 100 scored subjects.
+        A frame of :data:`proband.evaluate.tables.DECILES`; empty below 100 scored subjects.
     """
     column = scores.select("subject_id", pl.col(chosen.pgs_id).cast(pl.Float64).alias("score"))
     joined = rows.join(column.filter(pl.col("score").is_finite()), on="subject_id", maintain_order="left")

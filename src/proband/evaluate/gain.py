@@ -17,9 +17,10 @@ from jaxtyping import Float, Int
 
 from proband.core.errors import DataError
 from proband.core.seeds import generator
-from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
 from proband.evaluate.compare import interval
-from proband.evaluate.discrimination import auroc_and_auprc, rank
+from proband.evaluate.landmarks import early_enough, end_of_data, landmarks
+from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
+from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 
 _KEY = ["subject_id", "prediction_time", "outcome"]
 
@@ -72,7 +73,11 @@ class PairedRisks:
         wide = pl.concat(parts).join(asked, on=_KEY, how="semi").pivot(on="model", index=_KEY, values="risk")
         labels = pl.read_parquet(results / "labels.parquet")
         joined = labels.join(wide, on=_KEY, how="inner", maintain_order="left")
-        rows = {str(name[0]): part for name, part in joined.partition_by("outcome", as_dict=True).items()}
+        end = end_of_data(labels)
+        rows = {
+            str(name[0]): part.filter(early_enough(part, horizon_years, end))
+            for name, part in joined.partition_by("outcome", as_dict=True).items()
+        }
         subjects = joined["subject_id"].unique().sort().to_numpy()
         chances = np.full(len(subjects), 1 / len(subjects))
         drawn = generator(seed, "gain").multinomial(len(subjects), chances, replicates)
@@ -114,7 +119,7 @@ class PairedRisks:
     def censoring(self, rows: pl.DataFrame, weights: np.ndarray) -> np.ndarray:
         """Inverse probability of censoring weights, 0 for the censored."""
         time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
-        found = censoring_weights(time, event, self.horizon_years, weights)
+        found = censoring_weights(time, event, self.horizon_years, weights, landmarks(rows))
         return found * (self.status(rows) != CENSORED)
 
 

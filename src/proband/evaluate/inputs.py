@@ -10,13 +10,15 @@ import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.provenance import check_stage, read_object
-from proband.core.schema import RISK, SCORES, scores_file
+from proband.core.schema import PCS, RISK, SCORES, scores_file
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
 from proband.ehr.outcomes import Task, load_task
-from proband.evaluate.results import ALREADY_BEGUN, BASELINES
+from proband.evaluate.baselines.registry import model_names
+from proband.evaluate.tables import ALREADY_BEGUN
 
 RISK_FILE, TASK_FILE = "risk.parquet", "task.yaml"
+COMPONENTS_FILE = "pcs.parquet"
 ALREADY_BEGUN_FILE = "already_begun.parquet"
 
 
@@ -46,13 +48,13 @@ def read_task(risks: Sequence[Path], task: Path | None) -> Task:
     return first
 
 
-def read_risks(risks: Sequence[Path], task: Task, baselines: bool) -> pl.DataFrame:
+def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.DataFrame:
     """All RiskTables stacked, models in the order given.
 
     Args:
         risks: Forecast folders or RiskTable files.
         task: The task; every outcome of the tables must be one of its.
-        baselines: Whether the baselines' names are taken.
+        with_baselines: Whether the baselines' names are taken.
 
     Raises:
         DataError: A table is unusable or has an unknown outcome.
@@ -68,7 +70,7 @@ def read_risks(risks: Sequence[Path], task: Task, baselines: bool) -> pl.DataFra
             raise DataError("RiskTable: no rows", where=path, remedy="forecast again")
         _check_outcomes(frame, task, path)
         for model in frame["model"].unique(maintain_order=True):
-            if model in taken or (baselines and model in BASELINES):
+            if model in taken or (with_baselines and model in model_names()):
                 where = f"{taken[model]} and {path}" if model in taken else path
                 remedy = "give each its own --name when forecasting"
                 raise ConfigError(f"the model name {model} is used twice", where=where, remedy=remedy)
@@ -124,6 +126,38 @@ def read_scores(genome: Path) -> Scores:
     return Scores(scores, {name: described.get(name, {}) for name in scores.columns if name != "subject_id"})
 
 
+def read_components(genome: Path) -> pl.DataFrame | None:
+    """subject_id and principal components of a genome folder; None where it has none."""
+    path = genome / COMPONENTS_FILE
+    return PCS.read(path).drop("is_fitted") if path.is_file() else None
+
+
+def read_fusion_risks(path: Path, task: Task, given: pl.DataFrame) -> pl.DataFrame:
+    """The RiskTable of the tuning split for late fusion.
+
+    Args:
+        path: Forecast folder or RiskTable file.
+        task: The task.
+        given: RiskTables of the judged models.
+
+    Raises:
+        DataError: It is no table of one model, or of none of those judged.
+    """
+    frame = read_risks([path], task, with_baselines=True)
+    models = frame["model"].unique().to_list()
+    if len(models) != 1 or models[0] not in given["model"].unique():
+        known = ", ".join(given["model"].unique(maintain_order=True))
+        remedy = "forecast the tuning split (--split tuning) with one of the models judged"
+        raise DataError(
+            "unusable --fusion-risks",
+            where=path,
+            found=", ".join(sorted(models)),
+            expected=known,
+            remedy=remedy,
+        )
+    return frame
+
+
 def truth_file(risks: Sequence[Path], truth: Path | None) -> Path | None:
     """Where a synthetic biobank tells how many cases had already begun.
 
@@ -147,7 +181,7 @@ def read_already_begun(path: Path, task: Task) -> pl.DataFrame:
     """The shares of the task's outcomes and horizons.
 
     Returns:
-        A frame of :data:`proband.evaluate.results.ALREADY_BEGUN`.
+        A frame of :data:`proband.evaluate.tables.ALREADY_BEGUN`.
     """
     frame = ALREADY_BEGUN.read(path).select(*ALREADY_BEGUN.columns)
     horizons = [float(horizon) for horizon in task.horizons_years]

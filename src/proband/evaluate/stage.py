@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
 
 from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
@@ -17,45 +16,31 @@ from proband.core.progress import say, track
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK, SPLITS
 from proband.core.seeds import generator
+from proband.ehr.kinship import THIRD_DEGREE, read_families
 from proband.ehr.labels import labels as label_all
 from proband.ehr.outcomes import Task, save_task, task_files
-from proband.evaluate.baselines.fit import fit_baselines
+from proband.evaluate.baselines.cost import Meter
+from proband.evaluate.baselines.inputs import Inputs
+from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.deciles import choose_score, decile_frame
-from proband.evaluate.frames import risk_set_frames
+from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
 from proband.evaluate.inputs import (
     TASK_FILE,
     Scores,
     read_already_begun,
+    read_components,
+    read_fusion_risks,
     read_risks,
     read_scores,
     read_subjects,
     read_task,
     truth_file,
 )
-from proband.evaluate.metrics import RiskSet
-from proband.evaluate.results import TABLES
-
-_ROW = ["subject_id", "prediction_time", "outcome"]
-
-
-class EvaluateConfig(BaseModel):
-    """What an evaluation is made from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    risks: tuple[str, ...] = Field(
-        min_length=1, description="Forecast folders or RiskTable files, in order shown."
-    )
-    meds: str = Field(description="MEDS folder of the same subjects.")
-    genome: str | None = Field(None, description="Genome folder, for the PGS baselines and deciles.")
-    tokens: str | None = Field(None, description="Tokens folder of the same subjects, for LightGBM.")
-    truth: str | None = Field(None, description="Truth folder of a synthetic biobank.")
-    task: str | None = Field(None, description="Task file; default that of the forecast folders.")
-    baselines: bool = Field(True, description="Fit the baselines on train and judge them beside.")
-    bootstrap: int = Field(500, ge=0, le=100_000, description="Bootstrap replicates; 0 for no intervals.")
-    split: str = Field("held_out", description="Split that is judged: train, tuning or held_out.")
-    seed: int = Field(0, ge=0, description="Seed of resamples and folds.")
+from proband.evaluate.landmarks import end_of_data
+from proband.evaluate.risk_sets import ROW, risk_sets
+from proband.evaluate.tables import COSTS, FLOW, METRICS, TABLES
 
 
 def evaluate(
@@ -65,8 +50,10 @@ def evaluate(
     *,
     genome: Path | None = None,
     tokens: Path | None = None,
+    kinship: Path | None = None,
     truth: Path | None = None,
-    baselines: bool = True,
+    fusion_risks: Path | None = None,
+    baselines: Sequence[str] = (ALL,),
     bootstrap: int = 500,
     split: str = "held_out",
     seed: int = 0,
@@ -81,10 +68,13 @@ def evaluate(
         out: Results folder.
         genome: Genome folder; adds the PGS baselines and risk by PGS decile.
         tokens: Tokens folder of the same subjects; adds gradient boosting on the record summary.
+        kinship: Table of related pairs as :mod:`proband.ehr.kinship` reads it; relatives to the third degree
+            are then resampled together.
         truth: Truth folder of a synthetic biobank; default the folder of a RiskTable file that has one. The
             results then tell what share of the cases had already begun.
-        baselines: Fit age-sex incidence, (with tokens) gradient boosting on records and (with a genome) PGS
-            logistic regression on train.
+        fusion_risks: Forecast of the tuning split by one of the models; adds late fusion with the scores.
+        baselines: Names in :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which
+            there is what they need) or ``none``.
         bootstrap: Bootstrap replicates over subjects.
         split: The split judged.
         seed: Seed of resamples and folds.
@@ -100,10 +90,12 @@ def evaluate(
         risks=tuple(map(str, risks)),
         meds=str(meds),
         genome=None if genome is None else str(genome),
+        kinship=None if kinship is None else str(kinship),
         tokens=None if tokens is None else str(tokens),
         truth=None if truth is None else str(truth),
         task=None if task is None else str(task),
-        baselines=baselines,
+        fusion_risks=None if fusion_risks is None else str(fusion_risks),
+        baselines=tuple(baselines),
         bootstrap=bootstrap,
         split=_known_split(split),
         seed=seed,
@@ -112,13 +104,13 @@ def evaluate(
     inputs = [
         *risks,
         meds,
-        *(path for path in (genome, tokens, begun) if path is not None),
+        *(path for path in (genome, tokens, kinship, fusion_risks, begun) if path is not None),
         *([] if task is None else task_files(task)),
     ]
     if is_finished(out, "evaluate", config, overwrite, inputs):
         return
     described = read_task(risks, task)
-    given = read_risks(risks, described, baselines)
+    given = read_risks(risks, described, with_baselines=bool(chosen(config.baselines)))
     scores = None if genome is None else read_scores(genome)
     with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=seed) as run:
         _judge(run, config, described, given, scores, begun)
@@ -154,7 +146,7 @@ def _judge(
     num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
     say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
     rows = with_age_and_sex(labels, subjects)
-    matched = given.join(judged.select(_ROW), on=_ROW, how="semi")
+    matched = given.join(judged.select(ROW), on=ROW, how="semi")
     if matched.is_empty():
         raise DataError(
             "no common subjects",
@@ -163,9 +155,13 @@ def _judge(
             remedy="forecast this split of these data with the same task",
         )
     models = given["model"].unique(maintain_order=True).to_list()
-    extra = _baselines(run, config, task, rows, scores) if config.baselines else RISK.empty()
+    data = _inputs(config, task, rows, subjects, scores, given)
+    extra, costs = RISK.empty(), COSTS.empty()
+    if chosen(config.baselines):
+        extra, costs = _baselines(run, config, data)
     models += extra["model"].unique(maintain_order=True).to_list()
-    frames = _frames(matched, extra, judged, models, config)
+    frames = _frames(matched, extra, rows.filter(split=config.split), end_of_data(labels), config)
+    frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     frames["deciles"] += [] if scores is None else list(_deciles(labels, judged, scores, matched, config))
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
@@ -182,74 +178,106 @@ def _judge(
     run.notes["models"] = models
 
 
-def _baselines(
-    run: StageRun, config: EvaluateConfig, task: Task, rows: pl.DataFrame, scores: Scores | None
-) -> pl.DataFrame:
-    """Fit on train, predict the judged split, keep the RiskTables and the seconds of CPU that each took."""
-    wanted = rows.filter(split=config.split)
-    if scores is not None:
-        asked = wanted["subject_id"].unique()
+def _inputs(
+    config: EvaluateConfig,
+    task: Task,
+    rows: pl.DataFrame,
+    subjects: pl.DataFrame,
+    scores: Scores | None,
+    given: pl.DataFrame,
+) -> Inputs:
+    """What the baselines are made from."""
+    fusion = None if config.fusion_risks is None else Path(config.fusion_risks)
+    return Inputs(
+        Path(config.meds),
+        task,
+        rows,
+        rows.filter(split=config.split),
+        subjects,
+        tokens=None if config.tokens is None else Path(config.tokens),
+        scores=None if scores is None else scores.frame,
+        components=None if config.genome is None else read_components(Path(config.genome)),
+        given=given,
+        fusion_risks=None if fusion is None else read_fusion_risks(fusion, task, given),
+        seed=config.seed,
+    )
+
+
+def _baselines(run: StageRun, config: EvaluateConfig, data: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Fit on train, predict the judged split, keep the RiskTables; these and what each took."""
+    if data.scores is not None:
+        asked = data.wanted["subject_id"].unique()
         run.counts["num_subjects_without_genome"] = int(
-            (~asked.is_in(scores.frame["subject_id"].to_list())).sum()
+            (~asked.is_in(data.scores["subject_id"].to_list())).sum()
         )
-    tokens = None if config.tokens is None else Path(config.tokens)
+    _say_extrapolation(run, data)
     (run.folder / "baselines").mkdir()
-    found, seconds = [], {}
-    start = time.process_time()
-    for name, frame in fit_baselines(Path(config.meds), task, rows, wanted, tokens, scores, config.seed):
-        RISK.write(frame, run.folder / "baselines" / f"{name}.parquet")
+    found, costs, meter = [RISK.empty()], [], Meter()
+    for name, frame in fit_baselines(data, config.baselines):
+        model = frame["model"][0] if frame.height else name
+        RISK.write(frame, run.folder / "baselines" / f"{model}.parquet")
         found.append(frame)
-        seconds[name] = round(time.process_time() - start, 1)
-        start = time.process_time()
-    run.notes["baseline_cpu_seconds"] = seconds
-    return pl.concat(found)
+        costs.append({"model": model} | asdict(meter.read()))
+    run.notes["baseline_cpu_seconds"] = {cost["model"]: cost["cpu_seconds"] for cost in costs}
+    return pl.concat(found), pl.DataFrame(costs, schema=dict(COSTS.columns))
+
+
+def _say_extrapolation(run: StageRun, data: Inputs) -> None:
+    """Count predictions at ages at which no train subject was followed: rates by age are carried on there."""
+    age, until = pl.col("age_years"), pl.col("age_years") + pl.col("time_years")
+    youngest, oldest = data.train.select(age.min(), until.max().alias("until")).row(0)
+    if youngest is None:
+        return
+    asked = data.wanted.unique(["subject_id", "prediction_time"])
+    outside = asked.filter((age < youngest) | (age > oldest)).height
+    run.counts["num_predictions_outside_train_ages"] = outside
+    if outside:
+        say(
+            f"evaluate: {outside:,} of {asked.height:,} predictions are at ages at which nobody in train was "
+            f"followed ({youngest:.0f} to {oldest:.0f}); the baselines carry on the nearest rate there"
+        )
 
 
 def _frames(
-    risks: pl.DataFrame, extra: pl.DataFrame, labels: pl.DataFrame, models: list[str], config: EvaluateConfig
+    risks: pl.DataFrame,
+    extra: pl.DataFrame,
+    rows: pl.DataFrame,
+    end: datetime | None,
+    config: EvaluateConfig,
 ) -> defaultdict[str, list[pl.DataFrame]]:
     """The rows of all tables, by outcome and horizon."""
     frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
-    for risk_set in track(list(_risk_sets(risks, extra, labels, models)), "Evaluating"):
+    families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
+    for judgement in track(list(risk_sets(risks, extra, rows, end, families)), "Evaluating"):
+        risk_set = judgement.risk_set
         rng = generator(config.seed, "bootstrap", risk_set.outcome, risk_set.horizon_years)
-        for name, frame in risk_set_frames(risk_set, config.bootstrap, rng).items():
+        for name, frame in risk_set_frames(risk_set, config.bootstrap, rng, references()).items():
             frames[name].append(frame)
+        frames["flow"].append(judgement.flow)
+    _say_cautions(frames)
     return frames
 
 
-def _risk_sets(
-    risks: pl.DataFrame, extra: pl.DataFrame, labels: pl.DataFrame, models: list[str]
-) -> Iterator[RiskSet]:
-    """One per outcome and horizon of ``risks``, on the rows that every model there predicts.
-
-    ``extra`` (the baselines) joins where ``risks`` has something to compare with.
-    """
-    both = pl.concat([risks, extra])
-    for outcome, horizon in risks.select("outcome", "horizon_years").unique().sort(pl.all()).rows():
-        here = both.filter(outcome=outcome, horizon_years=horizon)
-        present = [model for model in models if model in set(here["model"])]
-        rows = labels.filter(outcome=outcome)
-        for model in present:
-            one = here.filter(model=model).select(*_ROW, pl.col("risk").alias(f"risk {model}"))
-            rows = rows.join(one, on=_ROW, maintain_order="left")
-        if rows.is_empty():
-            raise DataError(
-                "no common subjects",
-                where=f"{outcome}, {horizon:g} years",
-                found=", ".join(present),
-                remedy="forecast the same subjects with each model",
-            )
-        # summed in NumPy: polars' threaded mean may differ in the last digit from run to run
-        shares = here.group_by("model").agg("unresolved").rows()
-        unresolved = {model: float(np.mean(values)) for model, values in shares}
-        yield RiskSet(
-            outcome,
-            horizon,
-            rows["subject_id"].to_numpy(),
-            rows["time_years"].to_numpy(),
-            rows["event"].to_numpy(),
-            {model: rows[f"risk {model}"].to_numpy() for model in present},
-            unresolved,
+def _say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
+    """Say which predictions came too late to be followed, and whose risks are mostly noise."""
+    flow = pl.concat([FLOW.empty(), *frames["flow"]])
+    steps = flow.pivot(on="step", index=["outcome", "horizon_years"], values="num_predictions")
+    if not steps.is_empty() and (steps["early enough"] < steps["predicted"]).any():
+        late = (
+            steps.group_by("horizon_years")
+            .agg((pl.col("predicted") - pl.col("early enough")).max(), pl.col("predicted").max().alias("all"))
+            .sort("horizon_years")
+        )
+        said = ", ".join(
+            f"{number:,} of {whole:,} at {horizon:g} years" for horizon, number, whole in late.rows()
+        )
+        say(f"evaluate: predictions left out because the data end before their horizon: {said}")
+    metrics = pl.concat([METRICS.empty(), *frames["metrics"]]).filter(metric="monte_carlo_share")
+    noisy = metrics.group_by("model", maintain_order=True).agg(pl.col("value").max())
+    for model, share in noisy.filter(pl.col("value") > LARGEST_NOISE_SHARE).rows():
+        say(
+            f"evaluate: up to {share:.0%} of the variance of the risks of {model} is sampling noise, which "
+            "lowers AUROC and flattens slopes: forecast with more paths, or read the noise-corrected values"
         )
 
 

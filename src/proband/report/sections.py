@@ -11,7 +11,8 @@ import polars as pl
 
 from proband.core import suppress
 from proband.core.provenance import without_path
-from proband.evaluate.results import TABLES, below_age_sex, read_table
+from proband.evaluate.results import below_age_sex
+from proband.evaluate.tables import TABLES, read_table
 from proband.report import tables
 from proband.report.figures import model_colours, outcome_figure
 from proband.report.tables import TextTable, plain
@@ -77,7 +78,7 @@ def outcome_sections(found: Mapping[str, pl.DataFrame]) -> list[OutcomeSection]:
 
 
 def _outcome(name: str, number: int, found: Mapping[str, pl.DataFrame]) -> OutcomeSection:
-    mine = {key: table.filter(outcome=name) for key, table in found.items()}
+    mine = {key: table.filter(outcome=name) for key, table in found.items() if "outcome" in table.columns}
     metrics = mine["metrics"]
     counts = metrics.group_by("horizon_years").agg(pl.col("num_cases", "num_subjects").min())
     cases = dict(counts.select("horizon_years", "num_cases").iter_rows())

@@ -2,8 +2,8 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.evaluate.baselines import age_sex, boosting, pgs_logistic
-from proband.evaluate.results import BASELINES, below_age_sex, format_headline, headline, read_table
+from proband.evaluate.results import below_age_sex, format_headline, headline
+from proband.evaluate.tables import read_table
 
 
 def test_headline_has_a_row_per_outcome_and_model(results):
@@ -13,6 +13,7 @@ def test_headline_has_a_row_per_outcome_and_model(results):
         "sharp",
         "age_sex",
         "pgs_logistic",
+        "pgs_cox",
     ]
     row = table.filter(outcome="type_2_diabetes", model="sharp").row(0, named=True)
     metrics = read_table(results, "metrics").filter(
@@ -73,17 +74,6 @@ def test_text_shows_a_dash_where_cases_are_too_few(results):
 def test_missing_results(tmp_path):
     with pytest.raises(DataError, match="missing file"):
         headline(tmp_path)
-
-
-def test_names_of_the_baselines_are_reserved():
-    names = (
-        age_sex.NAME,
-        age_sex.NAME_WITHOUT_SEX,
-        boosting.NAME,
-        boosting.NAME_WITH_SCORES,
-        pgs_logistic.NAME,
-    )
-    assert sorted(names) == sorted(BASELINES)
 
 
 def aurocs(**models):

@@ -12,8 +12,8 @@ from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
-from proband.evaluate.metrics import METRICS
-from proband.evaluate.results import TABLES, read_table
+from proband.evaluate.metrics.registry import METRICS
+from proband.evaluate.tables import TABLES, read_table
 
 
 def value(results, metric, model, outcome="type_2_diabetes", horizon=5.0):
@@ -30,6 +30,7 @@ def test_every_file_is_there_and_valid(results, world):
     assert {path.name for path in (results / "baselines").iterdir()} == {
         "age_sex.parquet",
         "pgs_logistic.parquet",
+        "pgs_cox.parquet",
     }
     for path in (results / "baselines").iterdir():
         RISK.read(path)
@@ -44,6 +45,7 @@ def test_models_and_metrics_are_complete(results):
         "sharp",
         "age_sex",
         "pgs_logistic",
+        "pgs_cox",
     ]
     assert set(metrics["metric"]) == set(METRICS)
     assert metrics["num_subjects"].n_unique() == 1
@@ -169,12 +171,27 @@ def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_pa
     risk = world.risk_folder("sharp")
     evaluate([risk], world.meds, tmp_path / "out", genome=world.genome, tokens=tokens_folder, bootstrap=0)
     assert "without --tokens" not in capsys.readouterr().err
-    models = ["sharp", "age_sex", "lightgbm", "lightgbm_pgs", "pgs_logistic"]
+    models = [
+        "sharp",
+        "age_sex",
+        "logistic",
+        "logistic_pgs",
+        "lightgbm",
+        "lightgbm_pgs",
+        "pgs_logistic",
+        "pgs_cox",
+    ]
     metrics = read_table(tmp_path / "out", "metrics").filter(outcome="type_2_diabetes", horizon_years=5.0)
     assert metrics["model"].unique(maintain_order=True).to_list() == models
     auroc = dict(metrics.filter(metric="auroc").select("model", "value").iter_rows())
     assert auroc["lightgbm_pgs"] > auroc["lightgbm"] + 0.05  # the world's records tell nothing, its scores do
+    assert auroc["logistic_pgs"] > auroc["logistic"] + 0.05
+    assert auroc["pgs_cox"] > auroc["age_sex"] + 0.05
     assert auroc["lightgbm"] == pytest.approx(auroc["age_sex"], abs=0.03)
+    assert auroc["logistic"] == pytest.approx(auroc["age_sex"], abs=0.03)
+    costs = read_table(tmp_path / "out", "costs")
+    assert costs["model"].to_list() == models[1:]
+    assert (costs["peak_memory_mib"] > 50).all()
     seconds = read_manifest(tmp_path / "out")["notes"]["baseline_cpu_seconds"]
     assert list(seconds) == models[1:]
     assert seconds["lightgbm"] > 0
@@ -195,11 +212,15 @@ def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
 def test_without_tokens_or_tuning_split_it_is_said(world, tokens_folder, tmp_path, capsys):
     risk = world.risk_folder("sharp")
     evaluate([risk], world.meds, tmp_path / "out", bootstrap=0)
-    assert "evaluate: without --tokens the LightGBM baseline is not fitted\n" in capsys.readouterr().err
+    left_out = "these baselines are not fitted: logistic, logistic_pgs, lightgbm, lightgbm_pgs\n"
+    assert f"evaluate: without --tokens {left_out}" in capsys.readouterr().err
     shutil.copytree(world.meds, tmp_path / "meds")
     shutil.rmtree(tmp_path / "meds" / "data" / "tuning")
     evaluate([risk], tmp_path / "meds", tmp_path / "out_2", tokens=tokens_folder, bootstrap=0)
-    assert "evaluate: without a tuning split the LightGBM baseline" in capsys.readouterr().err
+    assert (
+        "evaluate: without a tuning split these baselines are not fitted: logistic,"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "out_2" / "baselines" / "lightgbm.parquet").exists()
 
 
@@ -223,7 +244,7 @@ def test_share_already_begun_comes_from_the_truth_folder_or_beside_the_oracle(wo
     save_task(world.task, tmp_path / "task.yaml")
     risks = [world.risk_folder("sharp")] if given else [truth / "risk.parquet"]
     options = {"truth": truth} if given else {"task": tmp_path / "task.yaml"}
-    evaluate(risks, world.meds, tmp_path / "out", baselines=False, bootstrap=0, **options)
+    evaluate(risks, world.meds, tmp_path / "out", baselines=["none"], bootstrap=0, **options)
     assert read_table(tmp_path / "out", "already_begun").rows() == [
         ("type_2_diabetes", 5.0, 100, 0.34),
         ("stroke", 5.0, 0, None),
@@ -237,7 +258,7 @@ def test_no_truth_no_share_and_a_wrong_folder_is_refused(results, world, tmp_pat
         evaluate([risk], world.meds, tmp_path / "out", truth=tmp_path)
     truth = begun_table(tmp_path / "truth", share_already_begun=[34.0, None, 0.1, 0.3])
     with pytest.raises(DataError, match="share_already_begun out of range"):
-        evaluate([risk], world.meds, tmp_path / "out", truth=truth, baselines=False, bootstrap=0)
+        evaluate([risk], world.meds, tmp_path / "out", truth=truth, baselines=["none"], bootstrap=0)
 
 
 def test_missing_column(world, tmp_path):
@@ -272,7 +293,7 @@ def test_models_without_a_shared_subject(world, tmp_path):
     save_task(world.task, tmp_path / "task.yaml")
     risks = [tmp_path / "even.parquet", tmp_path / "odd.parquet"]
     with pytest.raises(DataError, match=r"no common subjects.*type_2_diabetes|no common subjects.*stroke"):
-        evaluate(risks, world.meds, tmp_path / "out", task=tmp_path / "task.yaml", baselines=False)
+        evaluate(risks, world.meds, tmp_path / "out", task=tmp_path / "task.yaml", baselines=["none"])
 
 
 def test_unknown_outcome(world, tmp_path):
@@ -320,9 +341,9 @@ def test_no_train_split_for_the_baselines(world, tmp_path):
     shutil.copytree(world.meds, tmp_path / "meds")
     shutil.rmtree(tmp_path / "meds" / "data" / "train")
     risk = world.risk_folder("plain4")
-    with pytest.raises(DataError, match=r"no train subject.*--no-baselines"):
+    with pytest.raises(DataError, match=r"no train subject.*--baselines none"):
         evaluate([risk], tmp_path / "meds", tmp_path / "out")
-    evaluate([risk], tmp_path / "meds", tmp_path / "out", baselines=False, bootstrap=0)
+    evaluate([risk], tmp_path / "meds", tmp_path / "out", baselines=["none"], bootstrap=0)
     assert not (tmp_path / "out" / "baselines").exists()
 
 

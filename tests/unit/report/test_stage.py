@@ -9,7 +9,7 @@ import pytest
 from manifests import forget_digests
 from proband.core.errors import ConfigError, DataError
 from proband.core.suppress import HIDDEN
-from proband.evaluate.results import ALREADY_BEGUN, METRICS, read_table
+from proband.evaluate.tables import ALREADY_BEGUN, METRICS, read_table
 from proband.report import report
 
 

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from proband.core.schema import RISK
-from proband.evaluate.censoring import CASE, CENSORED, censoring_weights, horizon_status
+from proband.evaluate.landmarks import early_enough, end_of_data, landmarks
+from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
 
 LEAST_TRAIN_CASES = 10
 """A regression for an outcome and horizon with fewer train cases is not fitted."""
@@ -48,9 +49,21 @@ def floats(rows: pl.DataFrame, name: str) -> Float[ndarray, " rows"]:
 def known_rows(
     rows: pl.DataFrame, horizon_years: float
 ) -> tuple[Bool[ndarray, " rows"], Bool[ndarray, " known"], Float[ndarray, " known"]]:
-    """Which rows' status at the horizon is known, which of those are cases, and their censoring weights."""
+    """Which rows' status at the horizon is known, which of those are cases, and their censoring weights.
+
+    Of predictions made again and again, those later than the horizon before the end of the data are no known
+    rows, and each landmark has weights of its own, see :mod:`proband.evaluate.landmarks`.
+
+    Args:
+        rows: Labels of one outcome.
+        horizon_years: The horizon.
+    """
     time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
+    early = early_enough(rows, horizon_years, end_of_data(rows))
     status = horizon_status(time, event, horizon_years)
-    known = status != CENSORED
-    weights = censoring_weights(time, event, horizon_years, np.ones((1, len(time))))[0, known]
-    return known, status[known] == CASE, weights
+    known = (status != CENSORED) & early
+    usable = rows.filter(early)
+    ones = np.ones((1, usable.height))
+    weights = np.zeros(rows.height)
+    weights[early] = censoring_weights(time[early], event[early], horizon_years, ones, landmarks(usable))[0]
+    return known, status[known] == CASE, weights[known]

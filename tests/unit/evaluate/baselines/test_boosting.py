@@ -6,8 +6,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from proband.core.errors import ConfigError
-from proband.evaluate.baselines import age_sex, boosting
-from proband.evaluate.discrimination import auroc
+from proband.evaluate.baselines import age_sex, boosting, tuning
+from proband.evaluate.metrics.discrimination import auroc
 
 SPLITS = ("train", "tuning", "held_out")
 FOLLOWED_YEARS = 5.0
@@ -127,8 +127,8 @@ def test_further_dates_have_weights_of_their_own():
     )
     both = pl.concat([own, extra]).with_row_index("moment")
     rates = age_sex.rates_of(own)
-    alone = boosting._examples(own.with_row_index("moment"), rates, 5.0, 0.0)
-    together = boosting._examples(both, rates, 5.0, 0.0)
+    alone = tuning.examples_of(own.with_row_index("moment"), rates, 5.0, 0.0)
+    together = tuning.examples_of(both, rates, 5.0, 0.0)
     assert together.weight[: len(alone.weight)] == pytest.approx(alone.weight)
     assert (together.weight[len(alone.weight) :] == 1).all()
 

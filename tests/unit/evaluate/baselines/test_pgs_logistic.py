@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from proband.evaluate.baselines.pgs_logistic import PENALTIES, choose_penalty, fit_standardiser, pgs_logistic
-from proband.evaluate.discrimination import auroc
+from proband.evaluate.metrics.discrimination import auroc
 
 
 def make(size=800, seed=0, effect=1.0):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proband.evaluate.censoring import (
+from proband.evaluate.metrics.censoring import (
     CASE,
     CENSORED,
     CONTROL,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from proband.core.splines import spline_basis
-from proband.evaluate.calibration import (
-    calibration_index,
+from proband.evaluate.metrics.calibration import (
+    Smoother,
     expit,
     fit_logistic,
     intercept,
@@ -52,7 +52,7 @@ def test_overconfident_and_shifted_models_are_found(sample):
 
 def index_of(risk, case):
     known = np.ones(len(case), dtype=bool)
-    return calibration_index(risk, known, case, ones(case), ones(case))[0]
+    return Smoother(risk, known).errors(case, ones(case)).mean()
 
 
 def test_calibration_index_grows_with_miscalibration(sample):

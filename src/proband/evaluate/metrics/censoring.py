@@ -7,9 +7,15 @@ at once; a row of ones is the sample itself.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+
+from proband.core.units import DAYS_PER_YEAR
 
 CENSORED, CONTROL, CASE = -1, 0, 1
+
+HORIZON_TOLERANCE_YEARS = 2 / DAYS_PER_YEAR
+"""Whose follow-up ends no more than this before the horizon was followed through it: five calendar years with
+one leap day are 4.9993 years of 365.25 days."""
 
 
 def horizon_status(
@@ -24,16 +30,24 @@ def horizon_status(
 
     Returns:
         int8: CASE where the outcome came by the horizon, CONTROL where it had not (followed through the
-        horizon, or dead without it before), CENSORED where follow-up ended earlier.
+        horizon, give or take :data:`HORIZON_TOLERANCE_YEARS`, or dead without it before), CENSORED where
+        follow-up ended earlier.
 
     >>> horizon_status(np.array([1.0, 9.0, 2.0, 5.0, 3.0]), np.array([1, 1, 2, 0, 0]), 5.0).tolist()
     [1, 0, 0, 0, -1]
     """
     within = time_years <= horizon_years
     status = np.full(len(time_years), CENSORED, dtype=np.int8)
-    status[(time_years >= horizon_years) | (within & (event == 2))] = CONTROL
+    status[followed_through(time_years, horizon_years) | (within & (event == 2))] = CONTROL
     status[within & (event == 1)] = CASE
     return status
+
+
+def followed_through(
+    time_years: Float[np.ndarray, " rows"], horizon_years: float
+) -> Bool[np.ndarray, " rows"]:
+    """Who was followed to the horizon without an event, or ended within the tolerance before it."""
+    return time_years >= horizon_years - HORIZON_TOLERANCE_YEARS
 
 
 def censoring_weights(
@@ -41,25 +55,36 @@ def censoring_weights(
     event: Int[np.ndarray, " rows"],
     horizon_years: float,
     weights: Float[np.ndarray, "replicates rows"],
+    stratum: Int[np.ndarray, " rows"] | None = None,
 ) -> Float[np.ndarray, "replicates rows"]:
     """Inverse probability of censoring weights, 1 / G(min(time, horizon)−).
 
     G is the Kaplan-Meier estimate of staying uncensored, fitted anew in each replicate; at tied times events
     come before censorings. Graf et al. 1999, Statistics in Medicine 18:2529.
 
+    With strata each has a G of its own: landmarks, since late predictions of a subject have less follow-up
+    ahead than early ones, or groups of risk, where those at high risk may leave sooner.
+
     Args:
         time_years: Years from prediction to the event or to the end of follow-up.
         event: 1 the outcome, 2 death before it, 0 neither.
         horizon_years: The horizon.
         weights: Row weights of each replicate.
+        stratum: Number of each row's stratum; None for one G of all.
 
     Returns:
         The weights to multiply ``weights`` with; 0 where censored, and where G is 0.
     """
+    if stratum is not None:
+        result = np.zeros(weights.shape)
+        for rows in strata(stratum):
+            part = censoring_weights(time_years[rows], event[rows], horizon_years, weights[:, rows])
+            result[:, rows] = part
+        return result
     known = horizon_status(time_years, event, horizon_years) != CENSORED
     order = np.lexsort((event == 0, time_years))
     sorted_time, censored = time_years[order], event[order] == 0
-    leaving = np.flatnonzero(censored & (sorted_time < horizon_years))
+    leaving = np.flatnonzero(censored & ~followed_through(sorted_time, horizon_years))
     times, starts = np.unique(sorted_time[leaving], return_index=True)
     result = np.zeros(weights.shape)
     if not len(times):
@@ -82,6 +107,7 @@ def aalen_johansen(
     event: Int[np.ndarray, " rows"],
     horizon_years: float,
     weights: Float[np.ndarray, "replicates rows"],
+    stratum: Int[np.ndarray, " rows"] | None = None,
 ) -> Float[np.ndarray, " replicates"]:
     """Cumulative incidence of the outcome by the horizon, death competing.
 
@@ -92,6 +118,8 @@ def aalen_johansen(
         event: 1 the outcome, 2 death before it, 0 neither.
         horizon_years: The horizon.
         weights: Row weights of each replicate.
+        stratum: Number of each row's stratum; the incidence is then the mean of those of the strata, weighted
+            by their share of the rows.
 
     Returns:
         A probability per replicate; 0 where nobody is at risk.
@@ -100,6 +128,13 @@ def aalen_johansen(
     >>> float(aalen_johansen(time, event, 3.5, np.ones((1, 4)))[0])
     0.5
     """
+    if stratum is not None:
+        total = np.zeros(len(weights))
+        for rows in strata(stratum):
+            part = aalen_johansen(time_years[rows], event[rows], horizon_years, weights[:, rows])
+            total += part * weights[:, rows].sum(axis=1)
+        whole = weights.sum(axis=1)
+        return np.divide(total, whole, out=total, where=whole > 0)
     order = np.argsort(time_years, kind="stable")
     sorted_time, sorted_event = time_years[order], event[order]
     happened = np.flatnonzero((sorted_event > 0) & (sorted_time <= horizon_years))
@@ -127,6 +162,12 @@ def uncensored_share(
     rows[0, -1] = 0.0
     inverse = censoring_weights(extra_time, extra_event, horizon_years, rows)[0, -1]
     return float(1.0 / inverse) if inverse > 0 else 0.0
+
+
+def strata(stratum: Int[np.ndarray, " rows"]) -> list[np.ndarray]:
+    """Row numbers of each stratum, by rising number of the stratum."""
+    order = np.argsort(stratum, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1)
 
 
 def _from_here_on(

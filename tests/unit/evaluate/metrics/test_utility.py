@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from proband.evaluate.utility import decision_curve
+from proband.evaluate.metrics.utility import decision_curve, standardised_net_benefit
 
 
 def test_net_benefit_by_hand():
@@ -26,3 +26,20 @@ def test_a_subject_is_counted_once():
     found = decision_curve(risk, case, np.ones(3), np.array([4, 4, 8]), np.array([0.05, 0.2]))
     assert found.num_flagged.tolist() == [2, 1]
     assert found.num_flagged_cases.tolist() == [1, 1]
+
+
+def test_what_acting_does_by_hand():
+    """Flagged at 0.25 are a control of weight 1 and a case of weight 2; cases weigh 3, controls 2."""
+    risk, case = np.array([0.1, 0.3, 0.6, 0.2]), np.array([False, False, True, True])
+    weights = np.array([1.0, 1.0, 2.0, 1.0])
+    found = decision_curve(risk, case, weights, np.arange(4), np.array([0.25, 0.7]))
+    assert found.sensitivity.tolist() == [2 / 3, 0]
+    assert found.specificity.tolist() == [0.5, 1]
+    assert found.positive_predictive_value[0] == 2 / 3
+    assert np.isnan(found.positive_predictive_value[1])
+    assert found.share_flagged.tolist() == [0.6, 0]
+    assert found.standardised_net_benefit == pytest.approx([(2 - 1 / 3) / 3, 0])
+    assert found.standardised_net_benefit == pytest.approx(found.net_benefit / (3 / 5))
+    both = standardised_net_benefit(risk, case, np.stack([weights, 0 * weights]), np.array([0.25, 0.7]))
+    assert both[0] == pytest.approx(found.standardised_net_benefit)
+    assert np.isnan(both[1]).all()

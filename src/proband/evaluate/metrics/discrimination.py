@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,22 +66,67 @@ def auroc_and_auprc(
     if not len(ranking.case_order):
         nothing = np.full(len(weights), np.nan)
         return nothing, nothing.copy()
+    wins, pairs, cases, true, flagged = _wins(ranking, weights)
+    total = weights.sum(axis=1)
+    auroc = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 1e-12 * total)
+    precision = np.divide(true, flagged, out=np.zeros_like(flagged), where=cases > 0)
+    hits, num_cases = (cases * np.clip(precision, 0.0, 1.0)).sum(axis=1), cases.sum(axis=1)
+    auprc = np.divide(hits, num_cases, out=np.full(len(weights), np.nan), where=num_cases > 0)
+    return np.clip(auroc, 0.0, 1.0), auprc
+
+
+def _wins(
+    ranking: Ranking, weights: Float[np.ndarray, "replicates rows"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs that a case wins and all pairs; at each risk of a case the cases there, and cases and rows from
+    there up. There is a case."""
     below = np.zeros((len(weights), weights.shape[1] + 1))
     np.cumsum(weights[:, ranking.order], axis=1, out=below[:, 1:])
     cases = np.add.reduceat(weights[:, ranking.case_order], ranking.case_group, axis=1)
     start, end, total = below[:, ranking.group_start], below[:, ranking.group_end], below[:, -1]
     cases_below = np.cumsum(cases, axis=1) - cases
     num_cases = cases.sum(axis=1)
-    controls_below = start - cases_below
     controls_tied = (end - start) - cases
+    wins = (cases * (start - cases_below + 0.5 * controls_tied)).sum(axis=1)
     pairs = num_cases * (total - num_cases)
-    wins = (cases * (controls_below + 0.5 * controls_tied)).sum(axis=1)
-    auroc = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 1e-12 * total)
-    flagged, true = total[:, None] - start, num_cases[:, None] - cases_below
-    precision = np.divide(true, flagged, out=np.zeros_like(flagged), where=cases > 0)
-    hits = (cases * np.clip(precision, 0.0, 1.0)).sum(axis=1)
-    auprc = np.divide(hits, num_cases, out=np.full(len(weights), np.nan), where=num_cases > 0)
-    return np.clip(auroc, 0.0, 1.0), auprc
+    return wins, pairs, cases, num_cases[:, None] - cases_below, total[:, None] - start
+
+
+def auroc_within(
+    strata: Sequence[tuple[np.ndarray, Ranking]], weights: Float[np.ndarray, "replicates rows"]
+) -> Float[np.ndarray, " replicates"]:
+    """AUROC over pairs of a case and a control of the same stratum, all strata together.
+
+    Args:
+        strata: Row numbers of each stratum and their ranking.
+        weights: Row weights of each replicate, censoring weights included.
+
+    Returns:
+        NaN in replicates without such a pair.
+    """
+    wins, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for rows, ranking in strata:
+        if len(ranking.case_order):
+            won, all_pairs, *_ = _wins(ranking, weights[:, rows])
+            wins, pairs = wins + won, pairs + all_pairs
+    least = 1e-12 * weights.sum(axis=1)
+    found = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > least)
+    return np.clip(found, 0.0, 1.0)
+
+
+def weighted_quantile(
+    values: Float[np.ndarray, "replicates rows"], weights: Float[np.ndarray, "replicates rows"], share: float
+) -> Float[np.ndarray, " replicates"]:
+    """The least value up to which ``share`` of the weight lies; NaN where values are.
+
+    >>> weighted_quantile(np.array([[3.0, 1.0, 2.0]]), np.array([[1.0, 1.0, 0.0]]), 0.5).tolist()
+    [1.0]
+    """
+    order = np.argsort(values, axis=1)
+    upto = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    place = (upto < share * upto[:, -1:] * (1 - 1e-12)).sum(axis=1)[:, None]
+    chosen = np.take_along_axis(order, np.minimum(place, values.shape[1] - 1), axis=1)
+    return np.take_along_axis(values, chosen, axis=1)[:, 0]
 
 
 def auroc(

@@ -8,16 +8,16 @@ first order and costs one matrix product.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from proband.core.splines import KNOT_QUANTILES, spline_basis
 
-RISK_FLOOR = 1e-4
+RISK_FLOOR = 1e-6
 """Risks are moved into [RISK_FLOOR, 1 − RISK_FLOOR] before the logit, so that a sampled risk of 0 counts
-as "less than one in ten thousand" and not as minus infinity."""
+as "less than one in a million" and not as minus infinity. A higher floor bends slopes of rare outcomes."""
 
+MOST_SHOWN = 500
 _NEWTON_STEPS = 50
-_LARGEST_COEFFICIENT = 100.0
 _LEAST_LOSS = 1e-6
 _RIDGE = 1e-6
 
@@ -59,7 +59,7 @@ def fit_logistic(
         if np.abs(step).max() < 1e-8 or 0 <= gain < 1e-13 * abs(loss):
             break
     separated = loss < _LEAST_LOSS * weights.sum()
-    if separated or not np.isfinite(beta).all() or np.abs(beta).max() > _LARGEST_COEFFICIENT:
+    if separated or not np.isfinite(beta).all():
         return np.full(design.shape[1], np.nan)
     return beta
 
@@ -129,34 +129,67 @@ def intercept(
     return refit_logistic(design, case, weights, fit_logistic(design, case, weights[0], offset), offset)[:, 0]
 
 
-def calibration_index(
-    risk: Float[np.ndarray, " rows"],
-    known: Bool[np.ndarray, " rows"],
-    case: Bool[np.ndarray, " known"],
-    weights: Float[np.ndarray, "replicates rows"],
-    censoring: Float[np.ndarray, "replicates known"],
-) -> Float[np.ndarray, " replicates"]:
-    """Integrated calibration index: mean |smoothed observed risk − predicted risk|.
+class Smoother:
+    """Observed risk as a smooth function of predicted risk.
 
-    The smoother is a weighted logistic regression on a restricted cubic spline of logit(risk). Austin and
-    Steyerberg 2019, doi:10.1002/sim.8281.
+    A weighted logistic regression on a restricted cubic spline of logit(risk). Austin and Steyerberg 2019,
+    doi:10.1002/sim.8281.
 
     Args:
         risk: Predicted risk of all rows.
         known: Rows whose status at the horizon is known.
-        case: Which of the known rows are cases.
-        weights: Row weights, the sample first.
-        censoring: Row weights of the known rows with censoring weights.
-
-    Returns:
-        A difference of probabilities; 0 is ideal. NaN where the fit fails.
     """
-    x = logit(risk)
-    knots = np.unique(np.quantile(x, KNOT_QUANTILES))
-    design = spline_basis(x, knots) if np.ptp(x) > 0 else np.ones((len(x), 1))
-    beta = fit_logistic(design[known], case, censoring[0])
-    smoothed = expit(refit_logistic(design[known], case, censoring, beta) @ design.T)
-    return np.einsum("rn,rn->r", np.abs(smoothed - risk), weights) / weights.sum(axis=1)
+
+    def __init__(self, risk: Float[np.ndarray, " rows"], known: Bool[np.ndarray, " rows"]) -> None:
+        self.risk, self.known = risk, known
+        x = logit(risk)
+        self._knots = np.unique(np.quantile(x, KNOT_QUANTILES))
+        self._design = self._basis(x) if np.ptp(x) > 0 else np.ones((len(x), 1))
+
+    def _basis(self, log_odds: Float[np.ndarray, " rows"]) -> Float[np.ndarray, "rows basis"]:
+        return spline_basis(log_odds, self._knots)
+
+    def errors(
+        self, case: Bool[np.ndarray, " known"], censoring: Float[np.ndarray, "replicates known"]
+    ) -> Float[np.ndarray, "replicates rows"]:
+        """|smoothed observed risk − predicted risk| of every row; NaN where the fit fails.
+
+        Args:
+            case: Which of the known rows are cases.
+            censoring: Row weights of the known rows with censoring weights, the sample first.
+        """
+        beta = fit_logistic(self._design[self.known], case, censoring[0])
+        refitted = refit_logistic(self._design[self.known], case, censoring, beta)
+        return np.abs(expit(refitted @ self._design.T) - self.risk)
+
+    def errors_of_a_perfect_model(
+        self, censoring: Float[np.ndarray, " known"], draws: int, rng: np.random.Generator
+    ) -> Float[np.ndarray, "draws some"]:
+        """The same if every case had been drawn with its predicted risk: what smoothing makes of chance.
+
+        Given at up to :data:`MOST_SHOWN` rows, evenly spaced in the order of risk.
+
+        Args:
+            censoring: Censoring weights of the known rows.
+            draws: Samples of cases.
+            rng: Source of them.
+        """
+        risk, design = self.risk[self.known], self._design[self.known]
+        case = rng.random((draws, len(risk))) < risk
+        # Risks themselves are the curve (0, 1, 0, 0) of the spline; each draw is one Newton step from there.
+        beta = np.zeros(design.shape[1])
+        beta[:2] = (0.0, 1.0) if design.shape[1] > 1 else logit(risk[:1])
+        curvature = (design.T * (censoring * risk * (1 - risk))) @ design
+        shown = np.argsort(self.risk)[_evenly(len(self.risk), MOST_SHOWN)]
+        steps = _solve(
+            np.broadcast_to(curvature, (draws, *curvature.shape)), ((case - risk) * censoring) @ design
+        )
+        return np.abs(expit((beta + steps) @ self._design[shown].T) - self.risk[shown])
+
+
+def _evenly(number: int, most: int) -> Int[np.ndarray, " some"]:
+    """Up to ``most`` of the places 0 to ``number`` - 1, evenly spaced."""
+    return np.unique(np.linspace(0, number - 1, min(number, most)).round().astype(int))
 
 
 def risk_groups(risk: Float[np.ndarray, " rows"], most: int) -> list[np.ndarray]:

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proband.evaluate.discrimination import auroc, auroc_and_auprc, average_precision, curve, rank
+from proband.evaluate.metrics.discrimination import (
+    auroc,
+    auroc_and_auprc,
+    auroc_within,
+    average_precision,
+    curve,
+    rank,
+    weighted_quantile,
+)
 
 
 def test_hand_numbers_with_ties():
@@ -85,3 +93,36 @@ def test_curve_counts_a_subject_once():
     found = curve(risk, case, np.ones(4), np.array([5, 5, 5, 6]), 10)
     assert found.num_flagged.tolist() == [1, 1, 1, 2]
     assert found.num_flagged_cases.tolist() == [1, 1, 1, 1]
+
+
+def test_auroc_within_strata_by_hand_and_weighted():
+    """Stratum 0: the case beats one of two controls; stratum 1: it ties with one; stratum 2 has no case."""
+    risk = np.array([0.5, 0.4, 0.6, 0.2, 0.2, 0.9])
+    case = np.array([True, False, False, True, False, False])
+    strata = [
+        (rows, rank(risk[rows], case[rows]))
+        for rows in (np.array([0, 1, 2]), np.array([3, 4]), np.array([5]))
+    ]
+    weights = np.array([[1.0, 1, 1, 1, 1, 1], [1, 1, 1, 2, 1, 1], [0, 1, 1, 0, 1, 1]])
+    found = auroc_within(strata, weights)
+    assert found[:2] == pytest.approx([(1 + 0.5) / 3, (1 + 1) / 4])
+    assert np.isnan(found[2])
+    assert np.isnan(auroc_within([], weights)).all()
+
+
+def test_auroc_within_one_stratum_is_the_auroc():
+    rng = np.random.default_rng(0)
+    risk, case = rng.integers(0, 9, 200) / 10, rng.random(200) < 0.3
+    one = [(np.arange(200), rank(risk, case))]
+    assert auroc_within(one, np.ones((1, 200)))[0] == pytest.approx(auroc(risk, case))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_weighted_quantile_equals_that_of_repeated_data(share):
+    rng = np.random.default_rng(0)
+    values, weights = rng.random((3, 40)), rng.integers(0, 4, (3, 40)).astype(float)
+    theirs = [
+        np.quantile(np.repeat(row, times.astype(int)), share, method="inverted_cdf")
+        for row, times in zip(values, weights, strict=True)
+    ]
+    assert weighted_quantile(values, weights, share) == pytest.approx(theirs)

@@ -10,12 +10,17 @@ from jaxtyping import Bool, Float, Int
 
 @dataclass(frozen=True)
 class DecisionCurve:
-    """Net benefit by threshold, per row of the sample.
+    """What acting does by threshold, weighted for censoring.
 
     Attributes:
         threshold: Risk at or above which one acts.
         net_benefit: True positives − false positives × odds of the threshold, per row.
         net_benefit_all: The same for acting on everybody; acting on nobody is 0.
+        standardised_net_benefit: Net benefit over the share of cases, of which 1 is the most.
+        sensitivity: Share of the cases flagged.
+        specificity: Share of the controls not flagged.
+        positive_predictive_value: Share of cases among the flagged; NaN where nobody is.
+        share_flagged: Share of all who are flagged.
         num_flagged: Subjects at or above the threshold, of those whose status is known.
         num_flagged_cases: Cases among them.
     """
@@ -23,6 +28,11 @@ class DecisionCurve:
     threshold: Float[np.ndarray, " thresholds"]
     net_benefit: Float[np.ndarray, " thresholds"]
     net_benefit_all: Float[np.ndarray, " thresholds"]
+    standardised_net_benefit: Float[np.ndarray, " thresholds"]
+    sensitivity: Float[np.ndarray, " thresholds"]
+    specificity: Float[np.ndarray, " thresholds"]
+    positive_predictive_value: Float[np.ndarray, " thresholds"]
+    share_flagged: Float[np.ndarray, " thresholds"]
     num_flagged: Int[np.ndarray, " thresholds"]
     num_flagged_cases: Int[np.ndarray, " thresholds"]
 
@@ -36,9 +46,11 @@ def decision_curve(
 ) -> DecisionCurve:
     """Net benefit of acting at each threshold. Vickers and Elkin 2006, doi:10.1177/0272989X06295361.
 
+    Standardised as by Kerr et al. 2016, doi:10.1200/JCO.2015.65.5654.
+
     Args:
         risk: Predicted risk of the rows whose status is known.
-        case: Which of them are cases.
+        case: Which of them are cases; at least one case and one control.
         weights: Censoring weights.
         subject_id: Subject of each row, for the counts.
         thresholds: Risks in (0, 1).
@@ -52,13 +64,33 @@ def decision_curve(
     total, cases = weights.sum(), (weights * case).sum()
     true = flagged @ (weights * case)
     false = flagged @ (weights * ~case)
+    acted = true + false
     return DecisionCurve(
-        thresholds,
-        (true - false * odds) / total,
-        (cases - (total - cases) * odds) / total,
-        _subjects_at(risk, subject_id, thresholds),
-        _subjects_at(risk[case], subject_id[case], thresholds),
+        threshold=thresholds,
+        net_benefit=(true - false * odds) / total,
+        net_benefit_all=(cases - (total - cases) * odds) / total,
+        standardised_net_benefit=(true - false * odds) / cases,
+        sensitivity=true / cases,
+        specificity=1 - false / (total - cases),
+        positive_predictive_value=np.divide(true, acted, out=np.full(len(odds), np.nan), where=acted > 0),
+        share_flagged=acted / total,
+        num_flagged=_subjects_at(risk, subject_id, thresholds),
+        num_flagged_cases=_subjects_at(risk[case], subject_id[case], thresholds),
     )
+
+
+def standardised_net_benefit(
+    risk: Float[np.ndarray, " rows"],
+    case: Bool[np.ndarray, " rows"],
+    weights: Float[np.ndarray, "replicates rows"],
+    thresholds: Float[np.ndarray, " thresholds"],
+) -> Float[np.ndarray, "replicates thresholds"]:
+    """The same standardised net benefit in every replicate; NaN in those without a case."""
+    flagged = (risk[:, None] >= thresholds[None, :]).astype(float)
+    true, false = (weights * case) @ flagged, (weights * ~case) @ flagged
+    cases = (weights @ case.astype(float))[:, None]
+    benefit = true - false * (thresholds / (1 - thresholds))
+    return np.divide(benefit, cases, out=np.full(benefit.shape, np.nan), where=cases > 0)
 
 
 def _subjects_at(

@@ -1,0 +1,100 @@
+"""Ridge logistic regression on the record summary, beginning at the age-sex risk.
+
+The log odds are those of the age-sex baseline plus a constant and a linear function of the record summary,
+age and sex (and scores), all brought to a train standard deviation of 1. The penalty is ½ λ Σ β², so that
+1 / √λ is the size of effect expected beforehand, whatever the number of cases; unknown values count as the
+train mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int
+
+from proband.evaluate.baselines import tuning
+from proband.evaluate.metrics.calibration import expit
+
+NAME = "logistic"
+NAME_WITH_SCORES = "logistic_pgs"
+PENALTIES = (10.0, 100.0, 1000.0, 10_000.0)
+"""λ: effects of 0.3, 0.1, 0.03 and 0.01 of log odds per standard deviation."""
+
+
+def logistic(
+    name: str,
+    fit: pl.DataFrame,
+    wanted: pl.DataFrame,
+    horizons_years: Sequence[float],
+    features: tuning.FeaturesOf,
+    gap_years: float = 0.0,
+) -> tuning.Tuned:
+    """Linear terms on features, see :func:`proband.evaluate.baselines.tuning.tuned`."""
+    return tuning.tuned(name, fit, wanted, horizons_years, features, Linear, PENALTIES, gap_years)
+
+
+class Linear(tuning.Learner):
+    """Features scaled once, fitted for every outcome and horizon.
+
+    Args:
+        features: Of all moments, a SciPy CSR matrix with NaN where unknown.
+        train: Rows of train moments; means and standard deviations are theirs.
+    """
+
+    def __init__(self, features: Any, train: Int[np.ndarray, " rows"]) -> None:
+        self.features = features.astype(np.float64)
+        mean, sd = _moments(self.features, train)
+        holes = np.flatnonzero(np.isnan(self.features.data))
+        self.features.data[holes] = mean[self.features.indices[holes]]
+        usable = sd > 0
+        self._scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=usable)
+        self._mean = np.where(usable, mean, 0.0)
+
+    def fit(self, question: tuning.Question, setting: float) -> tuning.Fit:
+        """Minimise weighted log loss and penalty on the train rows by L-BFGS."""
+        from scipy.optimize import minimize
+
+        train, judge = question.train, question.tuning
+        if judge.case.sum() < tuning.LEAST_TUNING_CASES or judge.case.all():
+            return tuning.NOTHING
+        features = self.features[train.moment]
+
+        def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+            beta = at[1:]
+            log_odds = train.offset + self.added(at, features)
+            residual = train.weight * (expit(log_odds) - train.case)
+            slope = (features.T @ residual - self._mean * residual.sum()) * self._scale
+            value = train.nats(log_odds) + 0.5 * setting * beta @ beta
+            return value, np.concatenate([[residual.sum()], slope + setting * beta])
+
+        start = np.zeros(features.shape[1] + 1)
+        options = {"maxiter": tuning.MOST_STEPS}
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+        log_odds = judge.offset + self.added(found, self.features[judge.moment])
+        gain = judge.nats(judge.offset) - judge.nats(log_odds)
+        return tuning.Fit(gain, found) if gain > 0 else tuning.NOTHING
+
+    def added(self, model: Float[np.ndarray, " terms"], features: Any) -> Float[np.ndarray, " rows"]:
+        """Constant and linear terms; ``model`` is the constant, then effects per standard deviation."""
+        beta = model[1:] * self._scale
+        return features @ beta + (model[0] - self._mean @ beta)
+
+
+def _moments(
+    features: Any, train: Int[np.ndarray, " rows"]
+) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
+    """Train mean of each column's known values, and its standard deviation with unknown ones at the mean."""
+    rows = features[train]
+    known = rows.copy()
+    known.data = np.nan_to_num(known.data)
+    holes = rows.copy()
+    holes.data = np.isnan(rows.data).astype(np.float64)
+    num_known = len(train) - np.asarray(holes.sum(axis=0)).ravel()
+    mean = np.asarray(known.sum(axis=0)).ravel() / np.maximum(num_known, 1)
+    square = np.asarray(known.multiply(known).sum(axis=0)).ravel() / np.maximum(num_known, 1)
+    variance = np.maximum(square - mean**2, 0.0) * num_known / max(len(train), 1)
+    tiny = 1e-12 * np.maximum(square, 1e-300)
+    return mean, np.sqrt(np.where(variance > tiny, variance, 0.0))

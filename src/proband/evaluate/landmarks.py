@@ -1,0 +1,62 @@
+"""Predictions made again and again along a record: which of them can be followed to a horizon.
+
+A prediction made later than the horizon before the end of the data brings its early cases and deaths and no
+control. Where a subject is predicted once, the follow-up of those who entered early stands for it; where
+everybody is predicted until the end, late predictions are of other people: older, and still without the
+outcome. They are left out, and each landmark (a subject's first, second, ... prediction) has a censoring
+distribution of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Int
+
+from proband.core.units import MICROSECONDS_PER_YEAR
+from proband.evaluate.metrics.censoring import HORIZON_TOLERANCE_YEARS
+
+LEAST_ROWS = 100
+"""Later landmarks with fewer rows together share one censoring distribution."""
+
+
+def end_of_data(labels: pl.DataFrame) -> datetime | None:
+    """The last day on which anybody is followed; None without labels."""
+    followed = (pl.col("time_years") * MICROSECONDS_PER_YEAR).round().cast(pl.Int64)
+    return labels.select((pl.col("prediction_time") + pl.duration(microseconds=followed)).max()).item()
+
+
+def is_repeated(rows: pl.DataFrame) -> bool:
+    """Whether a subject has several prediction times for one outcome."""
+    return rows.select("subject_id", "outcome").is_duplicated().any()
+
+
+def early_enough(rows: pl.DataFrame, horizon_years: float, end: datetime | None) -> Bool[np.ndarray, " rows"]:
+    """Which rows' horizon ends within the data; all where every subject is predicted once.
+
+    Args:
+        rows: subject_id, prediction_time and outcome.
+        horizon_years: The horizon.
+        end: End of the data.
+    """
+    if end is None or not is_repeated(rows):
+        return np.ones(rows.height, dtype=bool)
+    ahead = (pl.lit(end) - pl.col("prediction_time")).dt.total_microseconds() / MICROSECONDS_PER_YEAR
+    return rows.select(ahead >= horizon_years - HORIZON_TOLERANCE_YEARS).to_series().to_numpy()
+
+
+def landmarks(rows: pl.DataFrame) -> Int[np.ndarray, " rows"] | None:
+    """The number of each prediction among its subject's, from 0; None where every subject is predicted once.
+
+    Args:
+        rows: subject_id, prediction_time and outcome, of one outcome.
+    """
+    if not is_repeated(rows):
+        return None
+    order = pl.col("prediction_time").rank("ordinal").over("subject_id").cast(pl.Int64) - 1
+    number = rows.select(order).to_series().to_numpy()
+    from_here_on = np.cumsum(np.bincount(number)[::-1])[::-1]
+    last = max(int((from_here_on >= LEAST_ROWS).sum()) - 1, 0)
+    return np.minimum(number, last)

@@ -1,0 +1,103 @@
+"""All metrics of all models at one outcome and horizon, in the sample and in every bootstrap replicate."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from proband.evaluate.compare import resampled_weights, stack
+from proband.evaluate.metrics.censoring import aalen_johansen
+from proband.evaluate.metrics.judged import Block, Judged, Model
+from proband.evaluate.metrics.registry import METRICS
+from proband.evaluate.metrics.risk_set import RiskSet
+from proband.evaluate.metrics.utility import standardised_net_benefit
+
+
+@dataclass
+class Replicates:
+    """What the bootstrap gave; in every array the sample's own value comes first.
+
+    Attributes:
+        values: (model, metric) -> one value per replicate.
+        groups: model -> row numbers of its groups of rising risk.
+        observed: (model, group number) -> cumulative incidence per replicate.
+        thresholds: At which net benefit is compared: :data:`COMPARED_AT` times the incidence.
+        benefit: Model, ``all`` or ``none`` -> standardised net benefit per replicate and threshold.
+    """
+
+    values: dict[tuple[str, str], np.ndarray]
+    groups: dict[str, list[np.ndarray]]
+    observed: dict[tuple[str, int], np.ndarray]
+    thresholds: np.ndarray
+    benefit: dict[str, np.ndarray]
+
+
+ACT_ON_ALL, ACT_ON_NONE = "all", "none"
+COMPARED_AT = (0.5, 1.0, 2.0, 4.0)
+"""Thresholds of the tested differences in net benefit, in multiples of the incidence."""
+HIGHEST_COMPARED = 0.9
+
+
+def bootstrap(risk_set: RiskSet, replicates: int, rng: np.random.Generator) -> Replicates:
+    """Every metric and calibration group of every model, on the same resamples of subjects or families.
+
+    Args:
+        risk_set: Rows and risks; has no obstacle.
+        replicates: Bootstrap replicates.
+        rng: Source of the resamples.
+    """
+    models = [Model(risk_set, name) for name in risk_set.risks]
+    values: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+    observed: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
+    benefit: dict[str, list[np.ndarray]] = defaultdict(list)
+    thresholds = np.zeros(0)
+    clusters = risk_set.subject_id if risk_set.cluster is None else risk_set.cluster
+    for number, weights in enumerate(resampled_weights(clusters, replicates, rng)):
+        block = Block.of(risk_set, weights)
+        if number == 0:
+            thresholds = block.incidence[0] * np.array(COMPARED_AT)
+            thresholds = thresholds[thresholds <= HIGHEST_COMPARED]
+        for name, found in _benefits(block, thresholds).items():
+            benefit[name].append(found)
+        for model in models:
+            judged = Judged(block, model)
+            for metric in METRICS.values():
+                if number == 0 or not metric.once:
+                    values[model.name, metric.name].append(metric.compute(judged))
+            for group, incidence in enumerate(_incidence_of_groups(block, model)):
+                observed[model.name, group].append(incidence)
+    return Replicates(
+        {key: stack(blocks) for key, blocks in values.items()},
+        {model.name: model.groups for model in models},
+        {key: stack(blocks) for key, blocks in observed.items()},
+        thresholds,
+        {key: stack(blocks) for key, blocks in benefit.items()},
+    )
+
+
+def _incidence_of_groups(block: Block, model: Model) -> list[np.ndarray]:
+    """Cumulative incidence of each group of rising risk, per replicate."""
+    on = block.risk_set
+    return [
+        aalen_johansen(
+            on.time_years[rows],
+            on.event[rows],
+            on.horizon_years,
+            block.weights[:, rows],
+            None if on.landmark is None else on.landmark[rows],
+        )
+        for rows in model.groups
+    ]
+
+
+def _benefits(block: Block, thresholds: np.ndarray) -> dict[str, np.ndarray]:
+    """Standardised net benefit of every model, of acting on all and of acting on none."""
+    known = block.known
+    found = {
+        name: standardised_net_benefit(risk[known], block.case, block.censoring, thresholds)
+        for name, risk in block.risk_set.risks.items()
+    }
+    everybody = standardised_net_benefit(np.ones(known.sum()), block.case, block.censoring, thresholds)
+    return found | {ACT_ON_ALL: everybody, ACT_ON_NONE: np.zeros_like(everybody)}

@@ -1,0 +1,84 @@
+"""The rows that all models predict, for one outcome and horizon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from proband.evaluate.metrics.censoring import (
+    CASE,
+    CENSORED,
+    CONTROL,
+    followed_through,
+    horizon_status,
+    uncensored_share,
+)
+
+LEAST_CASES = 5
+LEAST_CONTROLS = 5
+LEAST_UNCENSORED_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class RiskSet:
+    """Rows, what followed, and the risks that each model predicted.
+
+    Attributes:
+        outcome: Name of the outcome.
+        horizon_years: The horizon.
+        subject_id: Subject of each row.
+        time_years: Years from prediction to the event or the end of follow-up.
+        event: 1 the outcome, 2 death before it, 0 neither.
+        risks: Predicted risk of each row by model, in the order in which models are shown.
+        standard_errors: Monte-Carlo standard error of each risk by model; 0 for a model without.
+        unresolved: Share of unresolved paths of each risk by model; 0 for a model without.
+        cluster: What is resampled together; None for the subject. A family, where kinship is known.
+        landmark: Stratum of the censoring distribution; None for one of all rows.
+        age_sex: Stratum of age and sex, -1 where either is unknown; None where there are none.
+    """
+
+    outcome: str
+    horizon_years: float
+    subject_id: Int[np.ndarray, " rows"]
+    time_years: Float[np.ndarray, " rows"]
+    event: Int[np.ndarray, " rows"]
+    risks: Mapping[str, np.ndarray]
+    standard_errors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unresolved: Mapping[str, np.ndarray] = field(default_factory=dict)
+    cluster: Int[np.ndarray, " rows"] | None = None
+    landmark: Int[np.ndarray, " rows"] | None = None
+    age_sex: Int[np.ndarray, " rows"] | None = None
+
+    @property
+    def status(self) -> Int[np.ndarray, " rows"]:
+        """CASE, CONTROL or CENSORED at the horizon."""
+        return horizon_status(self.time_years, self.event, self.horizon_years)
+
+    def num_subjects(self, rows: np.ndarray | slice = slice(None)) -> int:
+        """Distinct subjects among ``rows``."""
+        return len(np.unique(self.subject_id[rows]))
+
+    def num_cases(self, rows: np.ndarray | slice = slice(None)) -> int:
+        """Distinct subjects among ``rows`` who are cases."""
+        return len(np.unique(self.subject_id[rows][self.status[rows] == CASE]))
+
+    def num_controls(self) -> int:
+        """Distinct subjects who are controls."""
+        return self.num_subjects(self.status == CONTROL)
+
+    def obstacle(self) -> str:
+        """Why no metric can be given; empty when they can."""
+        found = (("cases", self.num_cases(), LEAST_CASES), ("controls", self.num_controls(), LEAST_CONTROLS))
+        for name, count, least in found:
+            if count < least:
+                return f"{count} {name} by the horizon, at least {least} needed"
+        if (self.status == CENSORED).any() and not followed_through(
+            self.time_years, self.horizon_years
+        ).any():
+            return "nobody is followed to the horizon"
+        if uncensored_share(self.time_years, self.event, self.horizon_years) < LEAST_UNCENSORED_SHARE:
+            return f"follow-up of less than {LEAST_UNCENSORED_SHARE:.0%} reaches the horizon"
+        return ""

@@ -1,0 +1,185 @@
+"""The tables of a results folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from proband.core.schema import Table
+
+_Columns = dict[str, pl.DataType | type[pl.DataType]]
+_KEY: _Columns = {"outcome": pl.String, "horizon_years": pl.Float64}
+_INTERVAL: _Columns = {"low": pl.Float64, "high": pl.Float64}
+_COUNTS: _Columns = {"num_subjects": pl.Int64, "num_cases": pl.Int64}
+FLAGGED: _Columns = {"num_flagged": pl.Int64, "num_flagged_cases": pl.Int64}
+
+METRICS = Table(
+    "metrics",
+    _KEY
+    | {"model": pl.String, "metric": pl.String, "value": pl.Float64}
+    | _INTERVAL
+    | _COUNTS
+    | {"note": pl.String},
+    nullable=frozenset({"value", "low", "high"}),
+    unique=("outcome", "horizon_years", "model", "metric"),
+)
+"""One value with its 95% interval; a null value has its reason in ``note``. ``num_cases`` had the outcome by
+the horizon."""
+
+DIFFERENCES = Table(
+    "differences",
+    _KEY
+    | {"metric": pl.String, "model_a": pl.String, "model_b": pl.String, "difference": pl.Float64}
+    | _INTERVAL
+    | {"p_value": pl.Float64},
+    nullable=frozenset({"low", "high", "p_value"}),
+    unique=("outcome", "horizon_years", "metric", "model_a", "model_b"),
+)
+"""Model a minus model b on the same subjects and the same resamples."""
+
+CALIBRATION = Table(
+    "calibration",
+    _KEY
+    | {"model": pl.String, "group": pl.Int64, "predicted": pl.Float64, "observed": pl.Float64}
+    | _INTERVAL
+    | _COUNTS,
+    nullable=frozenset({"low", "high"}),
+    unique=("outcome", "horizon_years", "model", "group"),
+)
+"""Groups of rising risk: mean prediction and Aalen-Johansen cumulative incidence."""
+
+ROC = Table(
+    "ROC curve",
+    _KEY
+    | {
+        "model": pl.String,
+        "threshold": pl.Float64,
+        "false_positive_rate": pl.Float64,
+        "sensitivity": pl.Float64,
+    }
+    | FLAGGED,
+)
+"""Thinned, thresholds falling; rates weighted for censoring, counts not."""
+
+PR = Table(
+    "precision-recall curve",
+    _KEY
+    | {"model": pl.String, "threshold": pl.Float64, "sensitivity": pl.Float64, "precision": pl.Float64}
+    | FLAGGED,
+)
+"""Thinned, thresholds falling; rates weighted for censoring, counts not."""
+
+DECISION = Table(
+    "decision curve",
+    _KEY
+    | {"model": pl.String, "threshold": pl.Float64, "net_benefit": pl.Float64, "net_benefit_all": pl.Float64}
+    | {"standardised_net_benefit": pl.Float64, "sensitivity": pl.Float64, "specificity": pl.Float64}
+    | {"positive_predictive_value": pl.Float64, "share_flagged": pl.Float64}
+    | FLAGGED,
+    nullable=frozenset({"positive_predictive_value"}),
+)
+"""What acting at or above a threshold does, weighted for censoring. Net benefit is per subject, and acting on
+nobody is 0; standardised, it is over the incidence, and 1 is the most. The predictive value is null where
+nobody is flagged."""
+
+UTILITY = Table(
+    "net benefit beside references",
+    _KEY
+    | {"model": pl.String, "reference": pl.String, "threshold": pl.Float64}
+    | {"difference": pl.Float64}
+    | _INTERVAL,
+    nullable=frozenset({"low", "high"}),
+    unique=("outcome", "horizon_years", "model", "reference", "threshold"),
+)
+"""Standardised net benefit of a model less that of a reference at the same threshold: acting on ``all``, on
+``none``, or by a baseline. Same resamples on both sides."""
+
+FLOW = Table(
+    "flow",
+    _KEY | {"step": pl.String, "num_predictions": pl.Int64, "num_subjects": pl.Int64},
+    unique=("outcome", "horizon_years", "step"),
+)
+"""How many predictions are left after each step, and what became of the last: case, control, censored."""
+
+DECILES = Table(
+    "PGS deciles",
+    _KEY
+    | {
+        "pgs_id": pl.String,
+        "pgs_name": pl.String,
+        "chosen_by": pl.String,
+        "decile": pl.Int64,
+        "observed": pl.Float64,
+    }
+    | _INTERVAL
+    | _COUNTS,
+    nullable=frozenset({"low", "high"}),
+    unique=("outcome", "horizon_years", "decile"),
+)
+"""Aalen-Johansen cumulative incidence by decile of one score; ``chosen_by`` is trait or train association."""
+
+COHORT = Table(
+    "cohort",
+    {
+        "split": pl.String,
+        "outcome": pl.String,
+        "num_subjects": pl.Int64,
+        "num_predictions": pl.Int64,
+        "num_female": pl.Int64,
+        "num_male": pl.Int64,
+        "num_genotyped": pl.Int64,
+        "num_events": pl.Int64,
+        "num_deaths": pl.Int64,
+        "mean_age_years": pl.Float64,
+        "sd_age_years": pl.Float64,
+        "median_follow_up_years": pl.Float64,
+    },
+    nullable=frozenset({"sd_age_years", "num_genotyped"}),
+    unique=("split", "outcome"),
+)
+"""Who is at risk at prediction, and what followed over all of follow-up (deaths: before the outcome)."""
+
+COSTS = Table(
+    "costs",
+    {
+        "model": pl.String,
+        "cpu_seconds": pl.Float64,
+        "wall_seconds": pl.Float64,
+        "peak_memory_mib": pl.Float64,
+    },
+    unique=("model",),
+)
+"""What fitting each baseline took, work shared with an earlier one aside; memory is the whole process's."""
+
+ALREADY_BEGUN = Table(
+    "already begun",
+    _KEY | {"num_cases": pl.Int64, "share_already_begun": pl.Float64},
+    nullable=frozenset({"share_already_begun"}),
+    bounds={"share_already_begun": (0.0, 1.0)},
+    optional={"num_at_risk": pl.Int64, "num_already_begun": pl.Int64},
+    unique=("outcome", "horizon_years"),
+)
+"""Of a synthetic biobank's cases, the share whose disease had begun, unrecorded, by the prediction time; null
+without a case. The oracle knows of them and no record does. Empty where no truth is given."""
+
+TABLES = {
+    "metrics": METRICS,
+    "differences": DIFFERENCES,
+    "calibration": CALIBRATION,
+    "roc": ROC,
+    "pr": PR,
+    "decision": DECISION,
+    "utility": UTILITY,
+    "flow": FLOW,
+    "costs": COSTS,
+    "deciles": DECILES,
+    "cohort": COHORT,
+    "already_begun": ALREADY_BEGUN,
+}
+"""File stem in a results folder -> table."""
+
+
+def read_table(results: Path, name: str) -> pl.DataFrame:
+    """One table of a results folder, checked; ``name`` is a key of :data:`TABLES`."""
+    return TABLES[name].read(results / f"{name}.parquet")

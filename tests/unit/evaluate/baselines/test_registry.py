@@ -1,0 +1,83 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from proband.core.errors import ConfigError, DataError
+from proband.core.schema import RISK
+from proband.evaluate import evaluate
+from proband.evaluate.baselines import registry
+from proband.evaluate.baselines.registry import BASELINES, Baseline, chosen, model_names, register
+from proband.evaluate.baselines.table import risk_table
+from proband.evaluate.tables import read_table
+
+
+def test_a_baseline_from_outside_is_one_entry(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "BASELINES", dict(BASELINES))
+
+    def everybody_alike(given):
+        return pl.concat(
+            [
+                risk_table(given.wanted, "toy", h, np.full(given.wanted.height, 0.1))
+                for h in given.horizons_years
+            ]
+        )
+
+    register(Baseline("toy", "one risk for all", everybody_alike, is_reference=True))
+    with pytest.raises(ValueError, match="toy is registered twice"):
+        register(Baseline("toy", "again", everybody_alike))
+    out = tmp_path / "out"
+    evaluate([world.risk_folder("beside_toy")], world.meds, out, baselines=["toy"], bootstrap=0)
+    metrics = read_table(out, "metrics").filter(outcome="type_2_diabetes", metric="auroc", horizon_years=5.0)
+    assert dict(metrics.select("model", "value").iter_rows())["toy"] == 0.5
+    assert "toy" in read_table(out, "utility")["reference"].unique()
+    with pytest.raises(ConfigError, match="model name toy is used twice"):
+        evaluate([world.risk_folder("toy")], world.meds, tmp_path / "again", baselines=["toy"], bootstrap=0)
+
+
+def test_names_are_chosen_in_the_registrys_order():
+    assert [one.name for one in chosen(["all"])] == list(BASELINES)
+    assert chosen(["none"]) == []
+    assert [one.name for one in chosen(["lightgbm", "age_sex"])] == ["age_sex", "lightgbm"]
+    assert set(model_names()) == {*BASELINES, "age"}
+
+
+@pytest.mark.parametrize("names", [["lightgmb"], ["all", "age_sex"], ["none", "all"]])
+def test_unknown_names_list_the_registry(names):
+    with pytest.raises(
+        ConfigError, match=r"unusable --baselines.*expected all, none, or names among age_sex"
+    ):
+        chosen(names)
+
+
+def test_a_baseline_asked_for_by_name_needs_what_it_needs(world, tmp_path):
+    with pytest.raises(ConfigError, match="the baseline lightgbm_pgs needs --tokens and --genome"):
+        evaluate([world.risk_folder("needy")], world.meds, tmp_path / "out", baselines=["lightgbm_pgs"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_late_fusion_joins_a_model_and_the_scores(world, tmp_path):
+    risk = world.risk_folder("half", noise=0.8)
+    RISK.write(world.risk_table("half", noise=0.8, splits=("tuning",)), tmp_path / "tuning.parquet")
+    out = tmp_path / "out"
+    names = ["pgs_cox", "late_fusion"]
+    evaluate(
+        [risk], world.meds, out, genome=world.genome, fusion_risks=tmp_path / "tuning.parquet",
+        task=risk / "task.yaml", baselines=names, bootstrap=0,
+    )  # fmt: skip
+    metrics = read_table(out, "metrics").filter(outcome="type_2_diabetes", metric="auroc", horizon_years=5.0)
+    auroc = dict(metrics.select("model", "value").iter_rows())
+    assert list(auroc) == ["half", *names]
+    assert auroc["late_fusion"] > auroc["half"]
+
+
+def test_risks_of_another_model_are_no_fusion_risks(world, tmp_path):
+    RISK.write(world.risk_table("other", splits=("tuning",)), tmp_path / "tuning.parquet")
+    risk = world.risk_folder("judged")
+    with pytest.raises(DataError, match=r"--fusion-risks.*found other; expected judged.*--split tuning"):
+        evaluate(
+            [risk],
+            world.meds,
+            tmp_path / "out",
+            genome=world.genome,
+            fusion_risks=tmp_path / "tuning.parquet",
+        )

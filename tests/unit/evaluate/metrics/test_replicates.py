@@ -1,0 +1,150 @@
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from proband.evaluate.frames import risk_set_frames
+from proband.evaluate.metrics import registry
+from proband.evaluate.metrics.judged import brier_score
+from proband.evaluate.metrics.registry import METRICS
+from proband.evaluate.metrics.replicates import bootstrap
+from proband.evaluate.metrics.risk_set import RiskSet
+
+
+def make(size=400, seed=0, models=("a", "b")):
+    rng = np.random.default_rng(seed)
+    hazard = 0.05 * np.exp(rng.normal(size=size))
+    onset, death = rng.exponential(1 / hazard), rng.exponential(40, size)
+    leave = rng.uniform(1, 12, size)
+    time = np.minimum(np.minimum(onset, death), leave)
+    event = np.where(time == onset, 1, np.where(time == death, 2, 0)).astype(np.int8)
+    risk = 1 - np.exp(-hazard * 5)
+    return RiskSet("x", 5.0, np.arange(size), time, event, dict.fromkeys(models, risk))
+
+
+def test_brier_by_hand():
+    case = np.array([False, True, True])
+    assert brier_score(np.array([0.1, 0.4, 0.4]), case, np.ones((1, 3)))[0] == pytest.approx(
+        (0.01 + 0.72) / 3
+    )
+    assert brier_score(np.array([0.1, 0.4, 0.4]), case, np.array([[2.0, 1, 0]]))[0] == pytest.approx(
+        (0.02 + 0.36) / 3
+    )
+
+
+def test_equal_models_differ_by_exactly_nothing():
+    frame = risk_set_frames(make(), 50, np.random.default_rng(0))["differences"]
+    assert (frame["difference"] == 0).all()
+    assert (frame["p_value"] == 1).all()
+    assert (frame["low"] == 0).all()
+    assert (frame["high"] == 0).all()
+
+
+def test_a_subjects_rows_are_one_draw():
+    once = make(300)
+    twice = RiskSet(
+        "x",
+        5.0,
+        np.repeat(once.subject_id, 2),
+        np.repeat(once.time_years, 2),
+        np.repeat(once.event, 2),
+        {"a": np.repeat(once.risks["a"], 2)},
+    )
+    single = bootstrap(once, 100, np.random.default_rng(0)).values["a", "auroc"]
+    double = bootstrap(twice, 100, np.random.default_rng(0)).values["a", "auroc"]
+    assert double == pytest.approx(single)
+
+
+def test_values_do_not_depend_on_block_size(monkeypatch):
+    risk_set = make(200, models=("a",))
+    whole = bootstrap(risk_set, 30, np.random.default_rng(0))
+    monkeypatch.setattr("proband.evaluate.compare._BLOCK_ELEMENTS", 1)
+    parts = bootstrap(risk_set, 30, np.random.default_rng(0))
+    for metric in METRICS:
+        assert parts.values["a", metric] == pytest.approx(whole.values["a", metric], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("time", "event", "reason"),
+    [
+        (np.full(50, 6.0), np.zeros(50, np.int8), "0 cases"),
+        (np.full(50, 2.0), np.ones(50, np.int8), "0 controls"),
+        (
+            np.repeat([1.0, 1.5, 2.0], [10, 10, 500]),
+            np.repeat([1, 2, 0], [10, 10, 500]).astype(np.int8),
+            "nobody is followed to the horizon",
+        ),
+        (
+            np.repeat([1.0, 1.5, 2.0, 6.0], [10, 10, 500, 1]),
+            np.repeat([1, 2, 0, 0], [10, 10, 500, 1]).astype(np.int8),
+            "follow-up of less than 5%",
+        ),
+    ],
+)
+def test_obstacles_are_named(time, event, reason):
+    risk_set = RiskSet("x", 5.0, np.arange(len(time)), time, event, {"a": np.full(len(time), 0.1)})
+    frames = risk_set_frames(risk_set, 10, np.random.default_rng(0))
+    assert set(frames) == {"metrics"}
+    assert frames["metrics"]["value"].null_count() == len(METRICS)
+    assert reason in frames["metrics"]["note"][0]
+
+
+def test_constant_risk_has_no_slope_but_all_else():
+    risk_set = make(300, models=("a",))
+    flat = RiskSet(
+        "x", 5.0, risk_set.subject_id, risk_set.time_years, risk_set.event, {"a": np.full(300, 0.2)}
+    )
+    metrics = risk_set_frames(flat, 20, np.random.default_rng(0))["metrics"]
+    empty = metrics.filter(metrics["value"].is_null())
+    slopes = [name for name in METRICS if "slope" in name]
+    assert empty["metric"].to_list() == ["auroc_within_age_sex", *slopes]
+    assert empty["note"].str.contains("not estimable").all()
+    assert metrics.filter(metric="auroc")["value"][0] == 0.5
+
+
+def test_a_metric_from_outside_is_one_entry(monkeypatch):
+    monkeypatch.setattr("proband.evaluate.metrics.registry.METRICS", dict(METRICS))
+    monkeypatch.setattr("proband.evaluate.metrics.replicates.METRICS", registry.METRICS)
+    monkeypatch.setattr("proband.evaluate.frames.METRICS", registry.METRICS)
+    toy = registry.Metric("mean_risk", "mean of the risks", lambda on: on.mean(on.risk), is_compared=True)
+    registry.register(toy)
+    with pytest.raises(ValueError, match="mean_risk is registered twice"):
+        registry.register(toy)
+    risk_set = make()
+    frames = risk_set_frames(risk_set, 20, np.random.default_rng(0))
+    row = frames["metrics"].filter(metric="mean_risk", model="a").row(0, named=True)
+    assert row["value"] == pytest.approx(risk_set.risks["a"].mean())
+    assert row["low"] < row["value"] < row["high"]
+    assert frames["differences"].filter(metric="mean_risk")["difference"].to_list() == [0.0]
+
+
+def test_errors_of_calibration_and_prediction_accuracy_by_hand():
+    """All risks 0.2 where a quarter are cases: every difference is 0.05, and Brier scores follow."""
+    event = (np.arange(400) % 4 == 0).astype(np.int8)
+    time = np.where(event == 1, 1.0, 6.0)
+    values = bootstrap(
+        RiskSet("x", 5.0, np.arange(400), time, event, {"a": np.full(400, 0.2)}), 0, np.random.default_rng(0)
+    ).values
+    for metric in ("ici", "e50", "e90"):
+        assert values["a", metric][0] == pytest.approx(0.05)
+    brier = 0.25 * 0.64 + 0.75 * 0.04
+    assert values["a", "brier"][0] == pytest.approx(brier)
+    assert values["a", "brier_scaled"][0] == pytest.approx(1 - brier / (0.25 * 0.75))
+
+
+def test_net_benefit_is_compared_with_the_references():
+    risk_set = make(models=("a",))
+    risk_set = replace(risk_set, risks=dict(risk_set.risks) | {"age_sex": np.full(400, 0.95)})
+    utility = risk_set_frames(risk_set, 30, np.random.default_rng(0), ["age_sex", "absent"])["utility"]
+    beside = utility.filter(model="a")
+    assert beside["reference"].unique(maintain_order=True).to_list() == ["age_sex", "all", "none"]
+    assert utility.filter(model="age_sex")["reference"].unique(maintain_order=True).to_list() == [
+        "all",
+        "none",
+    ]
+    lowest = beside.filter(pl.col("threshold") == pl.col("threshold").min())
+    by = dict(lowest.select("reference", "difference").iter_rows())
+    assert by["age_sex"] == pytest.approx(by["all"])  # a risk of 0.95 flags everybody
+    assert by["none"] > 0
+    assert (beside["low"] <= beside["difference"]).all()
