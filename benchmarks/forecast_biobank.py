@@ -13,7 +13,7 @@ from forecast_errors import errors_at_equal_compute
 
 from proband.ehr.outcomes import load_task
 from proband.forecast.config import Estimator
-from proband.forecast.paths.histories import history_lengths
+from proband.forecast.engine.histories import history_lengths
 
 RISK_YEARS, PEOPLE, CORES, LIMIT_MINUTES = 5, 10_000, 2, 10
 SHARD = 150

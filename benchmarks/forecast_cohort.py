@@ -17,9 +17,9 @@ from torch import Tensor
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import Task
 from proband.forecast.config import Estimator
-from proband.forecast.paths.histories import Histories, history_lengths, read_histories
-from proband.forecast.paths.question import Question, Trajectory, outcome_matrix
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories, history_lengths, read_histories
+from proband.forecast.engine.request import Question, Trajectory, outcome_matrix
+from proband.forecast.engine.rollout import roll_out
 from proband.forecast.risk import prediction_points
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband

@@ -21,11 +21,13 @@ import delphi
 import torch
 from torch import nn
 
-from proband.model import attention, embedding, heads
+from proband.model import embedding, heads
+from proband.model.trunk import attention
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
-from proband.train import build, loop
+from proband.train.initial import build
 from proband.train.likelihood import measure
+from proband.train.pretrain import loop
 
 TOKEN_DROPOUT = 0.15
 MUON_NAMES = ("blocks.", "what.mix")

@@ -10,8 +10,8 @@ import torch
 
 from proband.core.incidence import OLDEST
 from proband.model.config import OnsetConfig, OnsetTask
-from proband.model.onset import OnsetHead
-from proband.model.onset_inputs import Query
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.inputs import Query
 from proband.tokens.dataset import TokenStore
 from proband.tokens.summary import SummaryLayout, summarise
 from proband.train.onset.fit import Part

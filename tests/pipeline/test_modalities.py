@@ -258,7 +258,7 @@ def test_what_the_model_does_not_read_is_refused(
 def test_another_modality_is_another_training(
     world: Path, trained: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from proband.train import loop
+    from proband.train.pretrain import loop
 
     def stop(self: loop.Trainer) -> None:
         self._save(loop.STATE)

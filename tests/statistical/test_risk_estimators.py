@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from known_law import CODES, DEATH, A, B, C, D, KnownLaw, exact_net_risk, exact_risk
-from proband.forecast.estimators import Precision, Risks, estimate, stacked
-from proband.forecast.paths.histories import Histories
-from proband.forecast.paths.question import Finished, PathValues, Question
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories
+from proband.forecast.engine.request import Finished, PathValues, Question
+from proband.forecast.engine.rollout import roll_out
+from proband.forecast.estimators.risks import Precision, Risks, estimate, stacked
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.codesets import Pattern
 from proband.ehr.outcomes import Task
 from proband.ehr.patterns import completions
-from proband.forecast.paths.question import PathValues, Trajectory
+from proband.forecast.engine.request import PathValues, Trajectory
 
 
 @dataclass(frozen=True)

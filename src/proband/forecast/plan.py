@@ -15,8 +15,8 @@ from proband.core.progress import say
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
 from proband.forecast.config import CLOSED_FORM, ForecastConfig, precision_of
-from proband.forecast.estimators import Precision
-from proband.forecast.paths.question import Question, outcome_matrix
+from proband.forecast.engine.request import Question, outcome_matrix
+from proband.forecast.estimators.risks import Precision
 from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
 from proband.forecast.shards import Job, opened

@@ -15,7 +15,7 @@ from proband.core.schema import RISK
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import never_predicted, person_time, prediction_times
 from proband.ehr.outcomes import Task
-from proband.forecast.estimators import Risks
+from proband.forecast.estimators.risks import Risks
 from proband.forecast.patterns import TokenPattern, token_patterns
 from proband.tokens.dataset import TokenStore
 

@@ -16,12 +16,12 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from proband.core.schema import RISK
-from proband.forecast.closed_form import cumulative_incidence
 from proband.forecast.config import CLOSED_FORM, ForecastConfig
-from proband.forecast.estimators import Precision, Risks, estimate, side_by_side, stacked
-from proband.forecast.paths.histories import Histories, history_lengths, read_histories
-from proband.forecast.paths.question import Finished, PathValues, Question, Trajectory
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories, history_lengths, read_histories
+from proband.forecast.engine.request import Finished, PathValues, Question, Trajectory
+from proband.forecast.engine.rollout import roll_out
+from proband.forecast.estimators.closed_form import cumulative_incidence
+from proband.forecast.estimators.risks import Precision, Risks, estimate, side_by_side, stacked
 from proband.forecast.patterns import TokenPattern, pattern_values
 from proband.forecast.risk import Points, risk_table
 from proband.forecast.trajectories import Futures, write_part

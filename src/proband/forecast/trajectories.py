@@ -27,7 +27,7 @@ from proband.ehr.meds import BIRTH, DATA, ENTRY, EVENTS, EXIT, SUBJECT_SPLITS
 from proband.ehr.outcomes import Task, save_task
 from proband.ehr.write import write_codes, write_table
 from proband.forecast.config import CLOSED_FORM, ForecastConfig
-from proband.forecast.paths.question import Trajectory
+from proband.forecast.engine.request import Trajectory
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
 from proband.tokens.values import bin_values

@@ -8,10 +8,10 @@ subject has not had therefore enters with
     log(rate_c(age, sex) / h),
 
 rate_c the first occurrences of code c per person-year of the train split at the age of the next event, and h
-the model's own hazard of an event per year when the time stamp of the next event came. For who has had a
+the model's own hazard of an event per year when the time stamp of the next event came. For who has had an
 antecedent of c, a code that c mostly follows, rate_c is multiplied by one factor, for who has had none by
-another (:mod:`proband.train.antecedents`). Not every code goes by the years: a value of a laboratory test
-comes for the first time when the test is done. So each code learns a slope s_c,
+another (:mod:`proband.train.initial.antecedents`). Not every code goes by the years: a value of a laboratory
+test comes for the first time when the test is done. So each code learns a slope s_c,
 
     log(rate_c(age, sex) / h) - s_c (log h - log h_0),
 

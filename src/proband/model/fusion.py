@@ -31,9 +31,9 @@ from torch.nn import functional as F
 
 from proband.core.batch import ModalityInput
 from proband.model.config import GATED, ModelConfig
-from proband.model.layers import RMSNorm
 from proband.model.modality import ENCODERS, ModalityEncoder
-from proband.model.width import WideLinear
+from proband.model.trunk.layers import RMSNorm
+from proband.model.trunk.width import WideLinear
 
 Prepared = tuple[Tensor, ...]
 """Tensors whose first axis is the subject."""

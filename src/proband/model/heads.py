@@ -7,11 +7,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from proband.model.block import SwiGLU
 from proband.model.clock import Moment, PersonClock
 from proband.model.config import ModelConfig
-from proband.model.layers import RMSNorm
-from proband.model.width import WideLinear, width_scale
+from proband.model.trunk.block import SwiGLU
+from proband.model.trunk.layers import RMSNorm
+from proband.model.trunk.width import WideLinear, width_scale
 
 _NEVER = 1 << 30
 BIRTH_INDEX = 1

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from proband.core.batch import ModalityInput
 from proband.model.config import ModalityConfig
-from proband.model.layers import RMSNorm
+from proband.model.trunk.layers import RMSNorm
 
 _INITIAL_SD = 0.02
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
-from proband.model.block import Block
 from proband.model.clock import Moment
 from proband.model.config import ModelConfig, OnsetConfig
 from proband.model.embedding import Embedding
@@ -19,11 +18,12 @@ from proband.model.fusion import Fusion, FusionLayer, Prepared
 from proband.model.gaps import GapBins
 from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.hub import HubFormat
-from proband.model.layers import Dropout
+from proband.model.kernels.pages import Pages, Window
 from proband.model.loss import LossTerms
-from proband.model.onset import OnsetHead
-from proband.model.pages import Pages, Window
-from proband.model.rotary import Rotary
+from proband.model.onset.head import OnsetHead
+from proband.model.trunk.block import Block
+from proband.model.trunk.layers import Dropout
+from proband.model.trunk.rotary import Rotary
 
 MOST_LOGITS = 1 << 25
 """Events times vocabulary scored at once, at most: 134 MB in float32, of which a step holds about four."""

@@ -34,17 +34,17 @@ from proband.model.hub import FILES, VOCABULARY
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
-from proband.train.build import build_model
 from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
-from proband.train.distributed import Team, join_team
+from proband.train.initial.build import build_model
 from proband.train.likelihood import Likelihood
-from proband.train.log import OnsetLog, plot_losses
-from proband.train.loop import Trainer
-from proband.train.machine import choose_device
+from proband.train.log import METRICS, OnsetLog, plot_losses
 from proband.train.onset.stage import OnsetResult, fit_onset
 from proband.train.onset.tasks import Tasks, choose_tasks
-from proband.train.state import BEST, METRICS, STATE
+from proband.train.pretrain.loop import Trainer
+from proband.train.pretrain.parallel import Team, join_team
+from proband.train.pretrain.precision import choose_device
+from proband.train.pretrain.state import BEST, STATE
 
 RUN = "run.json"
 _STATES = (STATE, BEST, RUN)

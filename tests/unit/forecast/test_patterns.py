@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from known_law import CODES, DEATH, A, C, D, KnownLaw, exact_pattern_risk
 from proband.ehr.labels import onset_times
 from proband.ehr.outcomes import Task
-from proband.forecast.estimators import estimate
-from proband.forecast.paths.histories import Histories
-from proband.forecast.paths.question import PathValues, Question, Trajectory
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories
+from proband.forecast.engine.request import PathValues, Question, Trajectory
+from proband.forecast.engine.rollout import roll_out
+from proband.forecast.estimators.risks import estimate
 from proband.forecast.patterns import TokenPattern, pattern_values, token_patterns
 
 DAY = 1440

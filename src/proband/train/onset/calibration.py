@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proband.model.onset import CALIBRATION_YEARS, OnsetHead
+from proband.model.onset.head import CALIBRATION_YEARS, OnsetHead
 from proband.train.onset.fit import Part
-from proband.train.onset.likelihood import expected_and_happened
+from proband.train.onset.piecewise_exponential import expected_and_happened
 
 PRIOR_SD = (0.1, 0.1)
 """Of the correction at the mean of log H, and of slope less 1. Rounded choices of ours."""

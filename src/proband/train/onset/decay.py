@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proband.model.onset import OnsetHead
-from proband.model.onset_terms import NUM_BINS
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.terms import NUM_BINS
 from proband.train.onset.fit import Part
-from proband.train.onset.likelihood import bins_of
+from proband.train.onset.piecewise_exponential import bins_of
 
 _DATES = 40_000
 """Train dates that are read, at most: a factor of all tasks needs no more."""

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proband.model.onset import OnsetHead
+from proband.model.onset.head import OnsetHead
 from proband.train.onset.fit import Part
-from proband.train.onset.likelihood import expected_and_happened
+from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.queries import measurements_at
 from proband.train.onset.ridge import Counts, fit_adaptive_ridge
 

@@ -13,14 +13,14 @@ from proband.core.progress import track
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import OnsetTask
-from proband.model.onset_inputs import Query
+from proband.model.onset.inputs import Query
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows, plan_batches
 from proband.tokens.modality import ModalityTable
 from proband.tokens.onsets import first_occurrences
 from proband.tokens.summary import SparseFeatures, SummaryLayout, summarise
-from proband.train.onset.likelihood import FollowUp
+from proband.train.onset.piecewise_exponential import FollowUp
 
 _TOKEN_BUDGET = 8192
 """Padded tokens read at once; more bring no speed on a processor core."""
