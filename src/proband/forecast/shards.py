@@ -26,7 +26,7 @@ from proband.forecast.patterns import TokenPattern, pattern_values
 from proband.forecast.risk import Points, risk_table
 from proband.forecast.trajectories import Futures, write_part
 from proband.model.checkpoint import load_model
-from proband.model.hub import CONFIG, VOCABULARY, WEIGHTS
+from proband.model.folder import CONFIG, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable

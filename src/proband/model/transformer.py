@@ -14,7 +14,8 @@ from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
 from proband.model.clock import Moment
 from proband.model.config import ModelConfig, OnsetConfig
 from proband.model.embedding import Embedding
-from proband.model.fusion import Fusion, FusionLayer, Prepared
+from proband.model.fusion.layer import FusionLayer, Prepared
+from proband.model.fusion.module import Fusion
 from proband.model.gaps import GapBins
 from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.hub import HubFormat
@@ -35,7 +36,7 @@ BlockCache = tuple[Tensor, Tensor]
 """Keys and values of a block, (batch, heads, length, head_dim)."""
 
 
-class Proband(nn.Module, HubFormat):
+class Proband(HubFormat):
     """A generative model of lifelong records and other modalities.
 
     Args:
@@ -128,6 +129,12 @@ class Proband(nn.Module, HubFormat):
         """Per token, the tokens that count as had with it."""
         return self.what.members
 
+    @property
+    def once_groups(self) -> list[list[int]]:
+        """The tokens that happen at most once in a life, by groups of which only one happens."""
+        groups = {tuple(sorted(set(row))) for row in self.members[self.what.once].tolist()}
+        return [list(group) for group in sorted(groups)]
+
     def hidden(
         self,
         tokens: Int[Tensor, "batch length"],
@@ -143,12 +150,12 @@ class Proband(nn.Module, HubFormat):
         x = torch.cat([self.fusion.lead(latents), record], dim=1)
         leading = x.shape[1] - length
         ages = nn.functional.pad(ages, (leading, 0))
-        turn = self.rotary(torch.arange(leading + length, device=tokens.device).expand(batch, -1), ages)
+        angles = self.rotary(torch.arange(leading + length, device=tokens.device).expand(batch, -1), ages)
         cache = []
         for block, layer in zip(self.blocks, self.fusion.layers, strict=True):
             assert isinstance(layer, FusionLayer)
             prepared = layer.prepare(latents)
-            x, keys_values = block(layer(x, ages, prepared), turn)
+            x, keys_values = block(layer(x, ages, prepared), angles)
             cache.append(keys_values)
         return x[:, leading:], cache
 
@@ -188,14 +195,14 @@ class Proband(nn.Module, HubFormat):
             window: Which pages each row reads.
         """
         x = self.embedding(tokens[:, None], ages[:, None], (ages - previous_ages)[:, None], statics)
-        turn = self.rotary(positions[:, None], ages[:, None])
+        angles = self.rotary(positions[:, None], ages[:, None])
         beyond = (positions[:, None] - self.config.num_latents - self.config.context + 1).clamp(min=0)
-        lead_turn = self.rotary(-beyond, torch.zeros_like(beyond)) if beyond.any() else None
+        lead_angles = self.rotary(-beyond, torch.zeros_like(beyond)) if beyond.any() else None
         for block, layer, own, block_pages in zip(
             self.blocks, self.fusion.layers, prepared, pages, strict=True
         ):
             assert isinstance(block, Block)
-            x = block.step(layer(x, ages[:, None], own), turn, lead_turn, block_pages, window)
+            x = block.step(layer(x, ages[:, None], own), angles, lead_angles, block_pages, window)
         return x[:, 0]
 
     def log_codes(

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from proband.model.choices import NO_FUSION
 from proband.model.config import MOST_BLOCKS, MOST_WIDTH, PRESETS, Encoder, Fusion, Size, size_of
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -66,7 +67,7 @@ class TrainConfig(BaseModel):
     )
     dim: int | None = Field(None, ge=8, le=MOST_WIDTH, description="Width; default the depth's.")
     num_heads: int | None = Field(None, ge=1, description="Heads; default the width's.")
-    fusion: Fusion = Field("none", description="How modalities reach the trunk.")
+    fusion: Fusion = Field(NO_FUSION, description="How modalities reach the trunk.")
     genome_encoder: Encoder = Field(
         "mlp", description="mlp: one hidden layer; set: scores as a set, pooled by attention."
     )

@@ -29,8 +29,9 @@ from proband.core.resume import partial_folder, start_anew
 from proband.core.schema import SPLITS
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
+from proband.model.choices import NO_FUSION
 from proband.model.embedding import fold_families
-from proband.model.hub import FILES, VOCABULARY
+from proband.model.folder import FILES, VOCABULARY
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
@@ -207,7 +208,7 @@ def _fit_onset(
 
 def _check_fusion(config: TrainConfig, files: Mapping[str, Path]) -> None:
     """Every fusion but none needs a modality, and modalities need one; options are of modalities given."""
-    if (config.fusion == "none") == bool(files):
+    if (config.fusion == NO_FUSION) == bool(files):
         found = f"fusion {config.fusion} with {', '.join(files) or 'no modality'}"
         remedy = "give --genome or --modality and a --fusion other than none, or neither"
         raise ConfigError("fusion and modalities do not fit", found=found, remedy=remedy)

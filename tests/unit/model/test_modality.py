@@ -10,7 +10,8 @@ from proband.core.batch import ModalityInput
 from proband.core.errors import CheckpointError
 from proband.model.checkpoint import load_model, save_model
 from proband.model.config import ModalityConfig
-from proband.model.modality import ENCODERS, ModalityEncoder, SetEncoder
+from proband.model.modality import ENCODERS, ModalityEncoder
+from proband.model.modality.pooled_set import SetEncoder
 from small_world import random_model
 
 NAN = float("nan")

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.forecast.engine.request import End, PathValues, Question, Trajectory
-from proband.model.fusion import Prepared
+from proband.model.fusion.layer import Prepared
 
 MAIN = -1
 """Branch of an ordinary path; a path on which one outcome cannot happen has the outcome's number."""

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from proband.model.trunk.rotary import Turn, rotate
+from proband.model.kernels.rotate import RotaryAngles, rotate
 
 PAGE = 16
 """Positions of a page: as many as compiled code works on at once (:data:`proband.core.lanes.LANES`)."""
@@ -154,8 +154,8 @@ def _wide(head_dim: int) -> int:
 
 def attend(
     projected: Float[Tensor, "rows 3 heads head_dim"],
-    turn: Turn,
-    lead_turn: Turn | None,
+    angles: RotaryAngles,
+    lead_angles: RotaryAngles | None,
     pages: Pages,
     window: Window,
 ) -> Float[Tensor, "rows heads head_dim"]:
@@ -163,8 +163,8 @@ def attend(
 
     Args:
         projected: Queries, keys and values of the rows' own positions.
-        turn: Rotary angles of queries and keys.
-        lead_turn: Further turn of queries to the leading pages, if any.
+        angles: Rotary angles of queries and keys.
+        lead_angles: Further rotation of queries to the leading pages, if any.
         pages: Keys and values.
         window: Where to look.
 
@@ -172,15 +172,15 @@ def attend(
         What each row read; zeros for a row without a window.
     """
     if projected.device.type != "cpu":
-        return attend_gathered(projected, turn, lead_turn, pages, window)
+        return attend_gathered(projected, angles, lead_angles, pages, window)
     # Imported here: numba takes a fifth of a second, which training need not pay.
     from proband.model.kernels.paged_numba import attend_paged
 
     mixed = torch.empty(len(projected), *projected.shape[2:])
     attend_paged(
         projected.detach().contiguous().numpy(),
-        turn[:, 0, 0, 0].numpy(),
-        (turn[:0] if lead_turn is None else lead_turn)[:, 0, 0, 0].numpy(),
+        angles[:, 0, 0, 0].numpy(),
+        (angles[:0] if lead_angles is None else lead_angles)[:, 0, 0, 0].numpy(),
         pages.keys.numpy(),
         pages.values.numpy(),
         window.table,
@@ -197,14 +197,14 @@ def attend(
 
 def attend_gathered(
     projected: Float[Tensor, "rows 3 heads head_dim"],
-    turn: Turn,
-    lead_turn: Turn | None,
+    angles: RotaryAngles,
+    lead_angles: RotaryAngles | None,
     pages: Pages,
     window: Window,
 ) -> Float[Tensor, "rows heads head_dim"]:
     """:func:`attend` on any device, with each row's pages gathered to one stretch."""
-    q, k = rotate(projected[:, None, :2], turn)[:, 0].unbind(1)
-    q_lead = q if lead_turn is None else rotate(q[:, None, None], lead_turn)[:, 0, 0]
+    q, k = rotate(projected[:, None, :2], angles)[:, 0].unbind(1)
+    q_lead = q if lead_angles is None else rotate(q[:, None, None], lead_angles)[:, 0, 0]
     places = window.places
     pages.write(places, k, projected[:, 2])
     chosen = torch.where(places.leading[:, None, None], q_lead[:, None], q[:, None])

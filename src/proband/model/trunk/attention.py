@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from proband.model.config import ModelConfig
+from proband.model.kernels.attention import causal_attention
 from proband.model.kernels.pages import Pages, Window, attend
-from proband.model.trunk.rotary import Turn, rotate
+from proband.model.kernels.rotate import RotaryAngles, rotate
 from proband.model.trunk.width import WideLinear
 
 
@@ -22,29 +22,31 @@ class Attention(nn.Module):
         self.inputs = WideLinear(config.dim, 3 * config.dim, bias=False)
         self.output = WideLinear(config.dim, config.dim, bias=False)
 
-    def project(self, x: Float[Tensor, "batch length dim"], turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
+    def project(
+        self, x: Float[Tensor, "batch length dim"], angles: RotaryAngles
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values, each (batch, heads, length, head_dim)."""
         batch, length, dim = x.shape
         heads = (self.num_heads, dim // self.num_heads)
         # Two products, because slices of one would not be contiguous, which costs more in all that follows.
         queries_keys, values = self.inputs.weight.split([2 * dim, dim])
-        q, k = rotate(F.linear(x, queries_keys).view(batch, length, 2, *heads), turn).unbind(2)
+        q, k = rotate(F.linear(x, queries_keys).view(batch, length, 2, *heads), angles).unbind(2)
         v = F.linear(x, values).view(batch, length, *heads)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], turn: Turn
+        self, x: Float[Tensor, "batch length dim"], angles: RotaryAngles
     ) -> tuple[Float[Tensor, "batch length dim"], tuple[Tensor, Tensor]]:
         """Attend within the window; also return keys and values, for a cache."""
-        q, k, v = self.project(x, turn)
-        mixed = _attend(q, k, v)
+        q, k, v = self.project(x, angles)
+        mixed = causal_attention(q, k, v)
         return self.output(mixed.transpose(1, 2).flatten(2)), (k, v)
 
     def step(
         self,
         x: Float[Tensor, "rows 1 dim"],
-        turn: Turn,
-        lead_turn: Turn | None,
+        angles: RotaryAngles,
+        lead_angles: RotaryAngles | None,
         pages: Pages,
         window: Window,
     ) -> Float[Tensor, "rows 1 dim"]:
@@ -52,19 +54,11 @@ class Attention(nn.Module):
 
         Args:
             x: Input of the new tokens.
-            turn: Rotary angles of the new tokens.
-            lead_turn: Further turn of queries to the leading positions, if any.
+            angles: Rotary angles of the new tokens.
+            lead_angles: Further rotation of queries to the leading positions, if any.
             pages: Keys and values so far; those of the new tokens are written here.
             window: Which pages each row reads.
         """
         projected = self.inputs(x).view(len(x), 3, self.num_heads, -1)
-        mixed = attend(projected, turn, lead_turn, pages, window)
+        mixed = attend(projected, angles, lead_angles, pages, window)
         return self.output(mixed.flatten(1)[:, None])
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch heads length head_dim"]:
-    """Causal attention; in float32 on a CPU, where going back in bfloat16 takes several times longer."""
-    if v.device.type != "cpu":
-        return F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, is_causal=True)
-    with torch.autocast("cpu", enabled=False):
-        return F.scaled_dot_product_attention(q, k, v.float(), is_causal=True)

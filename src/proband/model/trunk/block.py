@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from proband.model.config import ModelConfig
+from proband.model.kernels.layers import swiglu
 from proband.model.kernels.pages import Pages, Window
+from proband.model.kernels.rotate import RotaryAngles
 from proband.model.trunk.attention import Attention
-from proband.model.trunk.layers import Dropout, RMSNorm, gated
-from proband.model.trunk.rotary import Turn
+from proband.model.trunk.layers import Dropout, RMSNorm
 from proband.model.trunk.width import WideLinear
 
 _INITIAL_SD = 0.02
@@ -28,10 +27,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Apply position by position."""
-        if not torch.is_grad_enabled():
-            return self.down(gated(self.up(x)))
-        gate, value = self.up.weight.chunk(2)  # two products: halves of one would not be contiguous
-        return self.down(F.silu(F.linear(x, gate)) * F.linear(x, value))
+        return self.down(swiglu(x, self.up.weight))
 
 
 class Block(nn.Module):
@@ -48,21 +44,21 @@ class Block(nn.Module):
             layer.start_small(_INITIAL_SD / (2 * config.depth) ** 0.5, config.dim)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], turn: Turn
+        self, x: Float[Tensor, "batch length dim"], angles: RotaryAngles
     ) -> tuple[Float[Tensor, "batch length dim"], tuple[Tensor, Tensor]]:
         """Transform a window; also return keys and values, for a cache."""
-        mixed, cache = self.attention(self.attention_norm(x), turn)
+        mixed, cache = self.attention(self.attention_norm(x), angles)
         x = x + self.dropout(mixed)
         return x + self.dropout(self.feed(self.feed_norm(x))), cache
 
     def step(
         self,
         x: Float[Tensor, "rows 1 dim"],
-        turn: Turn,
-        lead_turn: Turn | None,
+        angles: RotaryAngles,
+        lead_angles: RotaryAngles | None,
         pages: Pages,
         window: Window,
     ) -> Float[Tensor, "rows 1 dim"]:
         """Transform one new token per row (see :meth:`Attention.step`)."""
-        x = x + self.attention.step(self.attention_norm(x), turn, lead_turn, pages, window)
+        x = x + self.attention.step(self.attention_norm(x), angles, lead_angles, pages, window)
         return x + self.feed(self.feed_norm(x))

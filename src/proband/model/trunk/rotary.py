@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_YEAR
+from proband.model.kernels.rotate import RotaryAngles
 
 _POSITION_BASE = 10_000.0  # as in Su et al. 2021, doi:10.1016/j.neucom.2023.127063
 _SHORTEST_PERIOD_YEARS = 30 / DAYS_PER_YEAR
 _LONGEST_PERIOD_YEARS = 200.0
 
-Turn = Float[Tensor, "batch length 1 1 pairs 2"]
-"""Cosine and sine of the rotary angles."""
-
 
 class Rotary(nn.Module):
-    """Half the rotary pairs turn with position, half with age in years.
+    """Half the rotary pairs rotate with position, half with age in years.
 
     Age periods are log-spaced from a month to two centuries, so that attention sees how long ago, not only
     how many tokens ago.
@@ -39,21 +37,12 @@ class Rotary(nn.Module):
         self.register_buffer("position_rates", position, persistent=False)
         self.register_buffer("age_rates", 2 * math.pi / periods, persistent=False)
 
-    def forward(self, positions: Int[Tensor, "batch length"], ages: Int[Tensor, "batch length"]) -> Turn:
+    def forward(
+        self, positions: Int[Tensor, "batch length"], ages: Int[Tensor, "batch length"]
+    ) -> RotaryAngles:
         """Cosines and sines per position, shared by all heads."""
         years = ages.float() / MINUTES_PER_YEAR
         angles = torch.cat(
             [positions.float()[..., None] * self.position_rates, years[..., None] * self.age_rates], dim=-1
         )
         return torch.stack([angles.cos(), angles.sin()], dim=-1)[:, :, None, None]
-
-
-def rotate(
-    x: Float[Tensor, "batch length several heads head_dim"], turn: Turn
-) -> Float[Tensor, "batch length several heads head_dim"]:
-    """Turn each pair (two neighbours on the last axis) of ``x`` by its angle, in float32."""
-    pairs = x.float().unflatten(-1, (-1, 2))
-    if x.device.type == "cpu" and not torch.compiler.is_compiling():  # one pass; compilers fuse the other
-        return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn)).flatten(-2)
-    (first, second), (cosine, sine) = pairs.unbind(-1), turn.unbind(-1)
-    return torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1).flatten(-2)

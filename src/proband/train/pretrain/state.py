@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from proband.core.errors import CheckpointError, first_line
-from proband.model.checkpoint import write_tensors
+from proband.model.folder import write_tensors
 from proband.train.pretrain.parallel import Team, sharded_like, whole
 
 STATE, BEST = "state.safetensors", "best.safetensors"

@@ -20,9 +20,9 @@ from proband.forecast.engine.sampling import draw_codes, path_uniforms
 from proband.forecast.estimators.risks import Precision, Risks, estimate
 from proband.model.clock import Moment
 from proband.model.kernels.pages import attend_gathered
+from proband.model.kernels.rotate import rotate
 from proband.model.transformer import Proband
 from proband.model.trunk import attention
-from proband.model.trunk.rotary import rotate
 from small_world import DAY, GENOME, PANEL, HandStore, Record, random_model
 
 LAW = KnownLaw()

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from proband.core.lanes import LANES
 from proband.model.kernels.pages import PAGE, Pages, Window, attend, attend_gathered, page_bytes
-from proband.model.trunk.rotary import Rotary, rotate
+from proband.model.kernels.rotate import rotate
+from proband.model.trunk.rotary import Rotary
 
 HEADS, SIZE, NUM_PAGES = 2, 12, 40
 

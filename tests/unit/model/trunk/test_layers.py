@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from proband.model.kernels.layers import gated
 from proband.model.trunk.block import SwiGLU
-from proband.model.trunk.layers import Dropout, RMSNorm, gated
+from proband.model.trunk.layers import Dropout, RMSNorm
 
 
 def test_the_norm_is_pytorchs_in_value_and_gradient() -> None:

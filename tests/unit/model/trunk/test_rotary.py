@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from proband.model.trunk.rotary import Rotary, rotate
+from proband.model.kernels.rotate import rotate
+from proband.model.trunk.rotary import Rotary
 
 
 def test_turning_is_the_same_in_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 A subject without the modality is a normal input: it gets the learned absent latents. A new modality is one
 entry of ``ModelConfig.modalities``; a new way to read values is one subclass of :class:`ModalityEncoder` and
-one entry of :data:`ENCODERS`.
+one entry of :data:`proband.model.choices.ENCODERS`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from proband.core.batch import ModalityInput
 from proband.model.config import ModalityConfig
-from proband.model.trunk.layers import RMSNorm
 
 _INITIAL_SD = 0.02
 
@@ -71,56 +70,3 @@ class ModalityEncoder(nn.Module, ABC):
         self, standard: Float[Tensor, "n width"], missing: Bool[Tensor, "n width"]
     ) -> Float[Tensor, "n latents dim"]:
         """Latents of standardised values, 0 where missing."""
-
-
-class FeedForwardEncoder(ModalityEncoder):
-    """One hidden layer over all values and the mask."""
-
-    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, silent: bool) -> None:
-        super().__init__(config, num_latents, dim, silent=silent)
-        self.values = nn.Linear(config.width, config.hidden)
-        self.missing = nn.Linear(config.width, config.hidden, bias=False)
-        self.norm = RMSNorm(config.hidden)
-
-    def encode(
-        self, standard: Float[Tensor, "n width"], missing: Bool[Tensor, "n width"]
-    ) -> Float[Tensor, "n latents dim"]:
-        """See :meth:`ModalityEncoder.encode`."""
-        hidden = nn.functional.silu(self.norm(self.values(standard) + self.missing(missing.float())))
-        return self.output(hidden).view(-1, *self.shape)
-
-
-class SetEncoder(ModalityEncoder):
-    """Values as a set: each is an embedding of its column times its value, pooled by learned queries.
-
-    The order of columns carries no meaning, missing values are left out of the pool, and a column's weight
-    in it can depend on its value (after Lee 2019, arXiv 1810.00825).
-    """
-
-    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, silent: bool) -> None:
-        super().__init__(config, num_latents, dim, silent=silent)
-        self.columns = nn.Embedding(config.width, config.hidden)
-        self.slopes = nn.Embedding(config.width, config.hidden)
-        self.keys = nn.Linear(config.hidden, config.hidden, bias=False)
-        self.queries = nn.Parameter(torch.randn(num_latents, config.hidden) * config.hidden**-0.5)
-        self.nothing = nn.Parameter(torch.zeros(config.hidden))
-        self.norm = RMSNorm(config.hidden)
-
-    def _outputs(self) -> int:
-        return self.shape[1]
-
-    def encode(
-        self, standard: Float[Tensor, "n width"], missing: Bool[Tensor, "n width"]
-    ) -> Float[Tensor, "n latents dim"]:
-        """See :meth:`ModalityEncoder.encode`."""
-        items = self.columns.weight + standard[..., None] * self.slopes.weight
-        # An empty set pools this one learned item, so that the mean is over at least one.
-        items = torch.cat([self.nothing.expand(len(items), 1, -1), items], dim=1)
-        hidden = torch.nn.functional.pad(missing, (1, 0))
-        score = self.queries @ self.keys(items).transpose(1, 2) * items.shape[-1] ** -0.5
-        share = score.masked_fill(hidden[:, None], -torch.inf).softmax(dim=-1)
-        return self.output(self.norm(share @ items))
-
-
-ENCODERS: dict[str, type[ModalityEncoder]] = {"mlp": FeedForwardEncoder, "set": SetEncoder}
-"""Encoders by their names in a configuration. Whoever adds one adds it again before loading its models."""
