@@ -17,7 +17,7 @@ from torch import Tensor
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import Task
 from proband.forecast.config import Estimator
-from proband.forecast.engine.histories import Histories, history_lengths, read_histories
+from proband.forecast.engine.histories import Histories, read_histories
 from proband.forecast.engine.request import Question, Trajectory, outcome_matrix
 from proband.forecast.engine.rollout import roll_out
 from proband.forecast.risk import prediction_points
@@ -151,7 +151,7 @@ def sample_futures(
 ) -> Run:
     """Sample the futures of all points of a cohort, and count what it costs."""
     model, context = cohort.model, cohort.model.config.context
-    lengths = np.minimum(history_lengths(cohort.store, cohort.rows, cohort.start), context)
+    lengths = np.minimum(cohort.store.history_lengths(cohort.rows, cohort.start), context)
     order = np.argsort(-lengths, kind="stable")
 
     def read(index: np.ndarray) -> Histories:

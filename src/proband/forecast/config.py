@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from proband.core.device import Device
 from proband.core.errors import ConfigError
-from proband.train.config import Device
 
 Estimator = Literal["closed_form", "mc", "scope", "reach"]
 CLOSED_FORM: Literal["closed_form"] = "closed_form"

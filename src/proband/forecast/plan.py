@@ -23,7 +23,7 @@ from proband.forecast.shards import Job, opened
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.outcomes import outcome_tokens
-from proband.train.likelihood import say_absent
+from proband.tokens.tables import say_absent
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
         _say_undying(loaded, store.vocabulary.death, config)
     patterns = tuple(token_patterns(question, outcomes).values())
     horizons, asked = _question(store, outcomes, question, config)
-    say_absent("forecast", loaded.config, files)
+    say_absent("forecast", loaded.config.modalities, files)
     points = prediction_points(store, question, config.split, outcomes)
     task_horizons = frozenset(question.horizons_years)
     counts = never_asked(store, question, config.split)

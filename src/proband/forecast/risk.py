@@ -99,13 +99,10 @@ def _prevalent(
     is_set = np.array([name not in patterns for name in outcomes])
     sets = np.stack([steps[0] for steps in outcomes.values()])[is_set]
     for at, (row, until) in enumerate(zip(rows, start, strict=True)):
-        tokens, minutes = store.record(int(row))
-        past = slice(int(np.searchsorted(minutes, until, side="right")))
-        prevalent[at, is_set] = sets[:, tokens[past]].any(axis=1)
+        tokens, minutes = store.history(int(row), int(until))
+        prevalent[at, is_set] = sets[:, tokens].any(axis=1)
         prevalent[at, ~is_set] = [
-            patterns[name].onset(tokens[past], minutes[past]) is not None
-            for name in outcomes
-            if name in patterns
+            patterns[name].onset(tokens, minutes) is not None for name in outcomes if name in patterns
         ]
     return prevalent
 

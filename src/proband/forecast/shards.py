@@ -17,7 +17,7 @@ from torch import Tensor
 
 from proband.core.schema import RISK
 from proband.forecast.config import CLOSED_FORM, ForecastConfig
-from proband.forecast.engine.histories import Histories, history_lengths, read_histories
+from proband.forecast.engine.histories import Histories, read_histories
 from proband.forecast.engine.request import Finished, PathValues, Question, Trajectory
 from proband.forecast.engine.rollout import roll_out
 from proband.forecast.estimators.closed_form import cumulative_incidence
@@ -30,7 +30,7 @@ from proband.model.folder import CONFIG, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
-from proband.train.likelihood import tables_for
+from proband.tokens.tables import tables_for
 from proband.train.onset.queries import read_queries
 
 _LEAST_ESCAPED = 1e-9
@@ -120,7 +120,7 @@ def _open(
 ) -> Opened:
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash).to(device)
-    return Opened(loaded, store, tables_for(loaded.config, store, dict(files)))
+    return Opened(loaded, store, tables_for(loaded.config.modalities, store, dict(files)))
 
 
 def forecast_shard(
@@ -140,7 +140,7 @@ def forecast_shard(
         _write_closed_form(files, points, job, opened(job.model, job.tokens, job.files, device))
         return
     context = model.config.context
-    lengths = np.minimum(history_lengths(store, points.rows, points.start), context)
+    lengths = np.minimum(store.history_lengths(points.rows, points.start), context)
     order = np.argsort(-lengths, kind="stable")  # histories of like length are read together
 
     def read(index: np.ndarray) -> Histories:
@@ -235,9 +235,7 @@ class _Answers:
     def _patterns(self, finished: Finished) -> PathValues:
         at = self.order[finished.point]
         start = int(self.points.start[at])
-        tokens, minutes = self.store.record(int(self.points.rows[at]))
-        past = slice(int(np.searchsorted(minutes, start, side="right")))
-        record, horizons = (tokens[past], minutes[past]), self.job.question.horizons
+        record, horizons = self.store.history(int(self.points.rows[at]), start), self.job.question.horizons
         return pattern_values(self.job.patterns, record, start, horizons, finished.trajectories)
 
     def are_known(self, finished: Finished) -> bool:

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from proband.core.device import choose_device
 from proband.core.digests import hash_file
 from proband.core.engine import available_cores
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
 from proband.core.schema import join_parquet
+from proband.core.team import Team, join_team
 from proband.ehr.outcomes import save_task, task_files
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.curves import plot_curves
@@ -24,8 +26,6 @@ from proband.forecast.plan import Plan, make_plan
 from proband.forecast.shards import ShardFiles, forecast_shard, input_files
 from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.tokens.modality import GENOME, modality_files
-from proband.train.pretrain.parallel import Team, join_team
-from proband.train.pretrain.precision import choose_device
 
 RISKS, CURVES, CURVES_PICTURE, SHARDS = "risk.parquet", "curves.parquet", "curves.png", "shards"
 _SHARD_POINTS = 150

@@ -270,11 +270,10 @@ def _histories(store: TokenStore, flat: _Flat) -> tuple[np.ndarray, np.ndarray, 
     until = (flat.prediction - flat.birth) // MICROSECONDS_PER_MINUTE
     tokens, minutes = [], []
     for row, last in zip(flat.row, until, strict=True):
-        mine, ages = store.record(int(row))
-        keep = slice(1, int(np.searchsorted(ages, last, side="right")))
-        tokens.append(mine[keep])
-        minutes.append(ages[keep])
-    lengths = np.array([len(mine) for mine in tokens], dtype=np.int64)
+        known, ages = store.history(int(row), int(last))
+        tokens.append(known[1:])
+        minutes.append(ages[1:])
+    lengths = np.array([len(known) for known in tokens], dtype=np.int64)
     return lengths, _joined(tokens), _joined(minutes)
 
 

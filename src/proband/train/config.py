@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from proband.core.device import Device
 from proband.model.choices import NO_FUSION
 from proband.model.config import MOST_BLOCKS, MOST_WIDTH, PRESETS, Encoder, Fusion, Size, size_of
 
-Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Parallel = Literal["ddp", "fsdp"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from proband.core.device import choose_device
 from proband.core.digests import hash_file
 from proband.core.errors import CheckpointError, ConfigError
 from proband.core.lock import only_writer
@@ -27,6 +28,7 @@ from proband.core.provenance import (
 )
 from proband.core.resume import partial_folder, start_anew
 from proband.core.schema import SPLITS
+from proband.core.team import Team, join_team
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
 from proband.model.choices import NO_FUSION
@@ -43,8 +45,6 @@ from proband.train.log import METRICS, OnsetLog, plot_losses
 from proband.train.onset.stage import OnsetResult, fit_onset
 from proband.train.onset.tasks import Tasks, choose_tasks
 from proband.train.pretrain.loop import Trainer
-from proband.train.pretrain.parallel import Team, join_team
-from proband.train.pretrain.precision import choose_device
 from proband.train.pretrain.state import BEST, STATE
 
 RUN = "run.json"

@@ -63,17 +63,6 @@ class Histories:
         return replace(self, **moved, modalities=modalities)
 
 
-def history_lengths(
-    store: TokenStore, rows: Int[np.ndarray, " n"], start: Int[np.ndarray, " n"]
-) -> Int[np.ndarray, " n"]:
-    """Tokens at or before each prediction time (at least 1, the birth)."""
-    lengths = [
-        np.searchsorted(store.minutes[store.offsets[row] : store.offsets[row + 1]], until, side="right")
-        for row, until in zip(rows, start, strict=True)
-    ]
-    return np.asarray(lengths, dtype=np.int64)
-
-
 def read_histories(
     store: TokenStore,
     rows: Int[np.ndarray, " n"],
@@ -82,7 +71,7 @@ def read_histories(
     tables: Mapping[str, ModalityTable] | None = None,
 ) -> Histories:
     """Read the histories of ``rows`` at ``start`` minutes; of a long one the newest ``context`` tokens."""
-    lengths = history_lengths(store, rows, start)
+    lengths = store.history_lengths(rows, start)
     kept = np.minimum(lengths, context)
     tokens = np.zeros((len(rows), int(kept.max())), dtype=np.int64)
     ages = np.zeros_like(tokens)

@@ -56,7 +56,7 @@ class Queries:
         chosen = self.features.take(index)
         age = self.minutes[index] / MINUTES_PER_YEAR
         modalities = {
-            name: torch.from_numpy(values_at(table, self.rows[index], self.minutes[index]))
+            name: torch.from_numpy(table.values_by(self.rows[index], self.minutes[index]))
             for name, table in self.tables.items()
         }
         return Query(
@@ -138,7 +138,7 @@ def states_at(
 
     Each record is read once for all its dates, in the windows that it is trained in, no further than needed.
     """
-    position = positions_by(store, rows, minutes)
+    position = np.maximum(store.history_lengths(rows, minutes) - 1, 0)  # birth is at 0
     subjects, own = np.unique(rows, return_inverse=True)
     windows = make_windows(store, subjects, model.config.context)
     # The last window of the subject that scores the position.
@@ -165,42 +165,6 @@ def states_at(
         chosen = hidden[torch.from_numpy(line).to(device), torch.from_numpy(column).to(device)]
         state[queries] = chosen.float().cpu().numpy()
     return state, np.asarray(store.minutes)[store.offsets[rows] + position].astype(np.int64)
-
-
-def positions_by(
-    store: TokenStore, rows: Int64[np.ndarray, " queries"], minutes: Int64[np.ndarray, " queries"]
-) -> Int64[np.ndarray, " queries"]:
-    """Position in its record of the last token at or before each date; birth is at 0."""
-    found = np.zeros(len(rows), dtype=np.int64)
-    every = np.asarray(store.minutes)
-    for at, (row, now) in enumerate(zip(rows.tolist(), minutes.tolist(), strict=True)):
-        own = every[store.offsets[row] : store.offsets[row + 1]]
-        found[at] = np.searchsorted(own, now, side="right") - 1
-    return np.maximum(found, 0)
-
-
-def values_at(
-    table: ModalityTable, rows: Int64[np.ndarray, " n"], minutes: Int64[np.ndarray, " n"]
-) -> Float32[np.ndarray, "n width"]:
-    """The newest measurement of a modality at or before each date; NaN where there is none."""
-    at = measurements_at(table, rows, minutes)
-    values = table.values[np.maximum(at, 0)].astype(np.float32)
-    values[at < 0] = np.nan
-    return values
-
-
-def measurements_at(
-    table: ModalityTable, rows: Int64[np.ndarray, " n"], minutes: Int64[np.ndarray, " n"]
-) -> Int64[np.ndarray, " n"]:
-    """Row of ``table.values`` of the newest measurement at or before each date, -1 without."""
-    if not table.timed:
-        return np.where(table.observed[rows], table.offsets[rows], -1).astype(np.int64)
-    found = np.full(len(rows), -1, dtype=np.int64)
-    for at, (row, now) in enumerate(zip(rows.tolist(), minutes.tolist(), strict=True)):
-        begin, end = table.offsets[row], table.offsets[row + 1]
-        number = int(np.searchsorted(table.minutes[begin:end], now, side="right"))
-        found[at] = begin + number - 1 if number else -1
-    return found
 
 
 def follow_up(store: TokenStore, queries: Queries, tasks: tuple[OnsetTask, ...]) -> FollowUp:

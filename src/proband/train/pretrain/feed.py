@@ -21,11 +21,11 @@ from jaxtyping import Int
 
 from proband.core.batch import NOT_SCORED, Batch
 from proband.core.seeds import name_key
+from proband.core.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import Windows, epoch_batches, load_batch, make_windows, plan_batches
 from proband.tokens.modality import ModalityTable
 from proband.train.config import TrainConfig
-from proband.train.pretrain.parallel import Team
 
 Item = TypeVar("Item")
 _AHEAD = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError
-from proband.train.pretrain.parallel import Team
+from proband.core.team import Team
 from proband.train.pretrain.state import BEST, STATE, Progress
 
 WINDOW_STEPS = 50

@@ -13,6 +13,7 @@ import torch
 
 from proband.core.batch import Batch
 from proband.core.progress import say
+from proband.core.team import Team
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
@@ -24,7 +25,7 @@ from proband.train.pretrain.feed import Ahead, Step, StepStream
 from proband.train.pretrain.health import Watch
 from proband.train.pretrain.interrupt import StepInterrupt
 from proband.train.pretrain.optimizer import make_optimizer, rate_at
-from proband.train.pretrain.parallel import Team, accumulating, share_model, whole
+from proband.train.pretrain.parallel import accumulating, full_tensor, share_model
 from proband.train.pretrain.precision import choose_precision, computing_in, explained_memory, prepare
 from proband.train.pretrain.state import BEST, STATE, Progress, load_state, load_weights, save_state
 
@@ -181,7 +182,7 @@ class Trainer:
     def _rescale(self, scale: float) -> float:
         """Turn gradients of total nats into gradients per event, clipped; returns their norm before."""
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norm = float(whole(torch.nn.utils.get_total_norm(gradients))) * scale
+        norm = float(full_tensor(torch.nn.utils.get_total_norm(gradients))) * scale
         torch._foreach_mul_(gradients, scale * min(1.0, self.config.clip_norm / max(norm, 1e-12)))
         return norm
 

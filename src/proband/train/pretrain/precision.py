@@ -1,4 +1,4 @@
-"""Where and how numbers are computed: device, precision, compilation, and what to say when memory is full."""
+"""How numbers are computed: precision, compilation, and the error when memory is full."""
 
 from __future__ import annotations
 
@@ -11,24 +11,10 @@ import torch
 from proband.core.errors import ConfigError
 from proband.model.transformer import Proband
 from proband.model.trunk.block import Block
-from proband.train.config import Device, Precision
+from proband.train.config import Precision
 
 BFLOAT16_WIDTH = 384
 """Width from which bfloat16 pays on a CPU that multiplies in it; below, casting costs more than it saves."""
-
-
-def choose_device(device: Device) -> torch.device:
-    """The device asked for; ``auto`` is a GPU where there is one.
-
-    Raises:
-        ConfigError: A GPU is asked for and there is none.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        remedy = "give --device cpu or auto, or install a torch built for this GPU"
-        raise ConfigError("no usable GPU", where="--device cuda", remedy=remedy)
-    return torch.device(device)
 
 
 def choose_precision(precision: Precision, device: torch.device, width: int) -> torch.dtype:

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from proband.core.errors import CheckpointError, first_line
+from proband.core.team import Team
 from proband.model.folder import write_tensors
-from proband.train.pretrain.parallel import Team, sharded_like, whole
+from proband.train.pretrain.parallel import full_tensor, sharded_like
 
 STATE, BEST = "state.safetensors", "best.safetensors"
 """The last saved state, and that of the best tuning evaluation."""
@@ -65,7 +66,7 @@ def save_state(
             tensors[f"optimizer.{names[id(parameter)]}.{key}"] = value
     gathered = {}
     for name, tensor in tensors.items():
-        full = whole(tensor.detach())
+        full = full_tensor(tensor.detach())
         if team.is_first:
             gathered[name] = full.cpu()
     if team.is_first:

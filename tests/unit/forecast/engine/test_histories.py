@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from proband.forecast.engine.histories import history_lengths, read_histories
+from proband.forecast.engine.histories import read_histories
 from proband.tokens.modality import ModalityTable
 from small_world import HandStore, Record
 
@@ -13,7 +13,7 @@ STORE = HandStore(
 
 def test_lengths_count_what_is_known_at_the_time() -> None:
     rows = np.array([0, 0, 0, 0, 1])
-    assert history_lengths(STORE, rows, np.array([0, 19, 20, 99, 14])).tolist() == [1, 2, 4, 5, 1]
+    assert STORE.history_lengths(rows, np.array([0, 19, 20, 99, 14])).tolist() == [1, 2, 4, 5, 1]
 
 
 def test_a_history_holds_nothing_later_and_the_newest_context() -> None:

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from proband.core.batch import NOT_SCORED
+from proband.core.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.train.config import TrainConfig
 from proband.train.initial.build import build_model
 from proband.train.pretrain.feed import Ahead, Step, StepStream, cut
 from proband.train.pretrain.loop import Trainer
-from proband.train.pretrain.parallel import Team
 
 LENGTHS = np.array([9, 3, 16, 4, 4, 12, 7, 16, 2, 5])
 

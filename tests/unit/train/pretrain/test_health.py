@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from proband.core.errors import ConfigError
+from proband.core.team import Team
 from proband.train import train
 from proband.train.config import TrainConfig
 from proband.train.log import read_metrics
 from proband.train.pretrain import loop
 from proband.train.pretrain.health import MARGIN_NATS, WINDOW_STEPS, Watch
-from proband.train.pretrain.parallel import Team
 from proband.train.pretrain.state import Progress
 
 

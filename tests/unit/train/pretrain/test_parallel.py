@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from proband.core.batch import EVENT
+from proband.core.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.log import read_metrics
 from proband.train.pretrain.feed import StepStream
-from proband.train.pretrain.parallel import Team
 
 SETTINGS = {"depth": 2, "context": 16, "batch_tokens": 256, "token_budget": 64, "epochs": 2.0} | {
     "evaluate_steps": 5

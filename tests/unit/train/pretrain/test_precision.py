@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from proband.core.errors import ConfigError
+from proband.core.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.train import train
 from proband.train.config import TrainConfig
@@ -15,7 +16,6 @@ from proband.train.initial.build import build_model
 from proband.train.log import read_metrics
 from proband.train.pretrain.feed import StepStream
 from proband.train.pretrain.loop import Trainer
-from proband.train.pretrain.parallel import Team
 from proband.train.pretrain.precision import (
     BFLOAT16_WIDTH,
     choose_device,
@@ -90,7 +90,7 @@ import torch
 from proband.tokens.dataset import TokenStore
 from proband.train.initial.build import build_model
 from proband.train.config import TrainConfig
-from proband.train.pretrain.parallel import Team
+from proband.core.team import Team
 from proband.train.pretrain.feed import StepStream
 from proband.train.pretrain.precision import prepare
 store = TokenStore(Path(sys.argv[1]))
