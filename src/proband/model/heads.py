@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from proband.model.clock import Moment, PersonClock
 from proband.model.config import ModelConfig
 from proband.model.trunk.block import SwiGLU
-from proband.model.trunk.layers import RMSNorm
 from proband.model.trunk.width import WideLinear, width_scale
 
 _NEVER = 1 << 30
@@ -22,7 +21,7 @@ class WhenHead(nn.Module):
 
     def __init__(self, config: ModelConfig, num_bins: int) -> None:
         super().__init__()
-        self.norm = RMSNorm(config.dim)
+        self.norm = nn.RMSNorm(config.dim)
         self.output = WideLinear(config.dim, num_bins)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -69,9 +68,9 @@ class WhatHead(nn.Module):
     ) -> None:
         super().__init__()
         self.gap = nn.Embedding(num_bins, config.dim)
-        self.mix_norm = RMSNorm(config.dim)
+        self.mix_norm = nn.RMSNorm(config.dim)
         self.mix = SwiGLU(config.dim)
-        self.norm = RMSNorm(config.dim)
+        self.norm = nn.RMSNorm(config.dim)
         self.scale = width_scale(config.dim)
         self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
         self.repeat = nn.Parameter(torch.zeros(config.vocabulary_size))

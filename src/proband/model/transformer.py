@@ -23,7 +23,6 @@ from proband.model.kernels.pages import Pages, Window
 from proband.model.loss import LossTerms
 from proband.model.onset.head import OnsetHead
 from proband.model.trunk.block import Block
-from proband.model.trunk.layers import Dropout
 from proband.model.trunk.rotary import Rotary
 
 MOST_LOGITS = 1 << 25
@@ -55,7 +54,7 @@ class Proband(HubFormat):
         self.config = config
         self.bins = GapBins(config.gap_edges, config.resolution_minutes)
         self.embedding = Embedding(config)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.rotary = Rotary(config.head_dim)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.when = WhenHead(config, self.bins.num_bins)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
@@ -12,6 +12,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality
 
 
+@runtime_checkable
 class ModalityShape(Protocol):
     """What a model was trained on of a modality: its columns, and whether it is measured at an age."""
 

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from proband.model.config import ModelConfig
 from proband.model.fusion.layer import FusionLayer, FusionMethod, Latents, Prepared, Spans
-from proband.model.trunk.layers import RMSNorm
 from proband.model.trunk.width import WideLinear
 
 
@@ -16,7 +15,7 @@ class Adapter(FusionLayer):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.norm = RMSNorm(config.dim)
+        self.norm = nn.RMSNorm(config.dim)
         layers = [WideLinear(config.dim, 2 * config.dim, bias=False) for _ in config.modalities]
         for layer in layers:
             nn.init.zeros_(layer.weight)

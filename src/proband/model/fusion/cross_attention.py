@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from proband.model.config import ModelConfig
 from proband.model.fusion.layer import NEVER, FusionLayer, FusionMethod, Latents, Prepared, Spans
-from proband.model.trunk.layers import RMSNorm
 from proband.model.trunk.width import WideLinear
 
 
@@ -18,8 +17,8 @@ class CrossAttention(FusionLayer):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
-        self.norm = RMSNorm(config.dim)
-        self.latent_norm = RMSNorm(config.dim)
+        self.norm = nn.RMSNorm(config.dim)
+        self.latent_norm = nn.RMSNorm(config.dim)
         self.queries = WideLinear(config.dim, config.dim, bias=False)
         self.keys_values = WideLinear(config.dim, 2 * config.dim, bias=False)
         self.output = WideLinear(config.dim, config.dim, bias=False)

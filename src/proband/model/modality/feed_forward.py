@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from proband.model.config import ModalityConfig
 from proband.model.modality.encoder import ModalityEncoder
-from proband.model.trunk.layers import RMSNorm
 
 
 class FeedForwardEncoder(ModalityEncoder):
@@ -17,7 +16,7 @@ class FeedForwardEncoder(ModalityEncoder):
         super().__init__(config, num_latents, dim, silent=silent)
         self.values = nn.Linear(config.width, config.hidden)
         self.missing = nn.Linear(config.width, config.hidden, bias=False)
-        self.norm = RMSNorm(config.hidden)
+        self.norm = nn.RMSNorm(config.hidden)
 
     def encode(
         self, standard: Float[Tensor, "n width"], missing: Bool[Tensor, "n width"]

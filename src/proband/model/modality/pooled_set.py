@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from proband.model.config import ModalityConfig
 from proband.model.modality.encoder import ModalityEncoder
-from proband.model.trunk.layers import RMSNorm
 
 
 class SetEncoder(ModalityEncoder):
@@ -25,7 +24,7 @@ class SetEncoder(ModalityEncoder):
         self.keys = nn.Linear(config.hidden, config.hidden, bias=False)
         self.queries = nn.Parameter(torch.randn(num_latents, config.hidden) * config.hidden**-0.5)
         self.nothing = nn.Parameter(torch.zeros(config.hidden))
-        self.norm = RMSNorm(config.hidden)
+        self.norm = nn.RMSNorm(config.hidden)
 
     def _outputs(self) -> int:
         return self.shape[1]

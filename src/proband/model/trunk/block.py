@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from proband.model.config import ModelConfig
-from proband.model.kernels.layers import swiglu
 from proband.model.kernels.pages import Pages, Window
 from proband.model.kernels.rotate import RotaryAngles
 from proband.model.trunk.attention import Attention
-from proband.model.trunk.layers import Dropout, RMSNorm
 from proband.model.trunk.width import WideLinear
 
 _INITIAL_SD = 0.02
@@ -27,7 +26,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Apply position by position."""
-        return self.down(swiglu(x, self.up.weight))
+        gate, value = self.up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * value)
 
 
 class Block(nn.Module):
@@ -35,11 +35,11 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(config.dim)
+        self.attention_norm = nn.RMSNorm(config.dim)
         self.attention = Attention(config)
-        self.feed_norm = RMSNorm(config.dim)
+        self.feed_norm = nn.RMSNorm(config.dim)
         self.feed = SwiGLU(config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         for layer in (self.attention.output, self.feed.down):  # the stream's variance stays flat in depth
             layer.start_small(_INITIAL_SD / (2 * config.depth) ** 0.5, config.dim)
 
