@@ -173,7 +173,7 @@ def sample_futures(
     with _counted(model, run):
         began = time.process_time()
         for one in roll_out(model, read, lengths[order], question, asked=~cohort.prevalent[order]):
-            found = (one.values.value + one.values.room / 2)[:, :, 0].numpy()
+            found = (one.values.value + one.values.margin / 2)[:, :, 0].numpy()
             point = int(order[one.point])
             run.values[point] = np.where(cohort.prevalent[point], np.nan, found)
             trajectories[point] = one.trajectories

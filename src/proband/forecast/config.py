@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from proband.core.device import Device
 from proband.core.errors import ConfigError
+from proband.forecast.choices import CLOSED_FORM, ESTIMATORS
 
-Estimator = Literal["closed_form", "mc", "scope", "reach"]
-CLOSED_FORM: Literal["closed_form"] = "closed_form"
+Estimator = Annotated[str, AfterValidator(ESTIMATORS.check)]
+"""A name in :data:`proband.forecast.choices.ESTIMATORS`."""
 _PRECISION = re.compile(r"(?P<number>[0-9.eE+-]+)\s*(?P<percent>%?)")
 
 

@@ -14,7 +14,8 @@ from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
-from proband.forecast.config import CLOSED_FORM, ForecastConfig, precision_of
+from proband.forecast.choices import samples_paths
+from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.engine.request import Question, outcome_matrix
 from proband.forecast.estimators.risks import Precision
 from proband.forecast.patterns import token_patterns
@@ -57,7 +58,7 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
     loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
     outcomes = outcome_tokens(store.vocabulary, question)
     onset: dict[str, int] = {}
-    if config.estimator == CLOSED_FORM:
+    if not samples_paths(config.estimator):
         onset = _onset_tasks(loaded, outcomes, question, model)
         outcomes = {name: outcomes[name] for name in onset}
         _say_undying(loaded, store.vocabulary.death, config)

@@ -16,11 +16,13 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from proband.core.schema import RISK
-from proband.forecast.config import CLOSED_FORM, ForecastConfig
+from proband.forecast.choices import samples_paths
+from proband.forecast.config import ForecastConfig
 from proband.forecast.engine.histories import Histories, read_histories
-from proband.forecast.engine.request import Finished, PathValues, Question, Trajectory
+from proband.forecast.engine.request import Finished, Question, Trajectory
 from proband.forecast.engine.rollout import roll_out
 from proband.forecast.estimators.closed_form import cumulative_incidence
+from proband.forecast.estimators.path_values import PathValues
 from proband.forecast.estimators.risks import Precision, Risks, estimate, side_by_side, stacked
 from proband.forecast.patterns import TokenPattern, pattern_values
 from proband.forecast.risk import Points, risk_table
@@ -33,7 +35,7 @@ from proband.tokens.modality import ModalityTable
 from proband.tokens.tables import tables_for
 from proband.train.onset.queries import read_queries
 
-_LEAST_ESCAPED = 1e-9
+_LEAST_FREE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def forecast_shard(
     """
     files, points = shard
     model, store, tables = opened(job.model, job.tokens, job.files, device)
-    if job.config.estimator == CLOSED_FORM:
+    if not samples_paths(job.config.estimator):
         _write_closed_form(files, points, job, opened(job.model, job.tokens, job.files, device))
         return
     context = model.config.context
@@ -185,7 +187,7 @@ def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opene
         ).cpu()
     if job.after_gap:
         early = risk[..., :1]
-        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_ESCAPED)).clamp(0, 1)
+        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
     exact = torch.zeros_like(risk)
     _write_risks(
         files, points, Risks(risk, exact, exact, risk, risk), np.zeros(len(points.rows), np.int64), job
@@ -193,9 +195,9 @@ def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opene
 
 
 def _futures(files: ShardFiles, points: Points, paths: list[list[Trajectory]], job: Job) -> Futures:
-    """The shard's simulated futures; each point has room for as many subjects as it may have paths."""
-    room = job.question.max_paths if job.precision else job.question.num_paths
-    first_ids = 1 + room * (files.first_point + np.arange(len(paths), dtype=np.int64))
+    """The shard's simulated futures; each point reserves as many subject_ids as it may have paths."""
+    most_paths = job.question.max_paths if job.precision else job.question.num_paths
+    first_ids = 1 + most_paths * (files.first_point + np.arange(len(paths), dtype=np.int64))
     return Futures(points, paths, first_ids, int(job.question.horizons[-1]))
 
 

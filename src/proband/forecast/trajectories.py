@@ -26,7 +26,8 @@ from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds import BIRTH, DATA, ENTRY, EVENTS, EXIT, SUBJECT_SPLITS
 from proband.ehr.outcomes import Task, save_task
 from proband.ehr.write import write_codes, write_table
-from proband.forecast.config import CLOSED_FORM, ForecastConfig
+from proband.forecast.choices import samples_paths
+from proband.forecast.config import ForecastConfig
 from proband.forecast.engine.request import Trajectory
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
@@ -95,15 +96,15 @@ def refuse_settings(config: ForecastConfig) -> None:
     if config.with_history and not config.trajectories:
         remedy = "name a folder: --trajectories FOLDER"
         raise ConfigError("no futures to write history before", where="--with-history", remedy=remedy)
-    if config.trajectories and config.estimator == CLOSED_FORM:
+    if config.trajectories and not samples_paths(config.estimator):
         remedy = "take a sampled estimator: --estimator scope"
         raise ConfigError(
             "futures are sampled, closed_form samples none", where="--trajectories", remedy=remedy
         )
-    if config.raw and config.estimator != CLOSED_FORM:
+    if config.raw and samples_paths(config.estimator):
         remedy = "leave one of them out"
         raise ConfigError("sampled risks have no calibration to leave out", where="--raw", remedy=remedy)
-    if config.precision and config.estimator == CLOSED_FORM:
+    if config.precision and not samples_paths(config.estimator):
         remedy = "leave it out, or take a sampled estimator: --estimator scope"
         raise ConfigError("closed_form has no sampling error", where="--precision", remedy=remedy)
     if config.net and config.trajectories:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from proband.forecast.engine.request import End, PathValues, Question, Trajectory
+from proband.forecast.engine.request import End, Question, Trajectory
+from proband.forecast.estimators.path_values import PathValues
 from proband.model.fusion.layer import Prepared
 
 MAIN = -1
@@ -30,12 +31,12 @@ class Started:
         log_wait: Log expected years of waiting with which the last token's time stamp came.
         start: Prediction time, minutes.
         at_least: Smallest gap of a path's first event, in steps.
-        had: Codes the subject has had.
+        seen: Codes in the history.
         statics: Static codes.
         prepared: Per block, what the fusion layer prepared.
         subject_id: For the random streams.
         asked: Which outcomes are asked about.
-        values: What its paths say.
+        values: What its paths contribute.
         num_paths: Ordinary paths to draw.
         begun: Ordinary paths begun.
         branches: Further paths to draw: (path, outcome that cannot happen).
@@ -51,7 +52,7 @@ class Started:
     log_wait: Float[Tensor, ""]
     start: int
     at_least: int
-    had: Bool[Tensor, " vocabulary"]
+    seen: Bool[Tensor, " vocabulary"]
     statics: Int[Tensor, " statics"]
     prepared: list[Prepared]
     subject_id: int
@@ -79,7 +80,7 @@ class Started:
 
     def add_paths(self, number: int, question: Question) -> None:
         """Ask for more ordinary paths."""
-        self.values = self.values.joined(PathValues.empty(question, number))
+        self.values = self.values.joined(PathValues.empty(number, *self.values.value.shape[1:]))
         self.num_paths += number
 
 
@@ -93,7 +94,7 @@ class Slots:
 
     Attributes:
         hidden: State after the path's last token.
-        had: Codes had in history and path.
+        seen: Codes in history and path.
         statics: Static codes.
         prepared: Per block, what the fusion layer prepared.
         age, previous: Ages at the last token and the one before it, minutes.
@@ -103,10 +104,10 @@ class Slots:
         start: Prediction time.
         at_least: Smallest gap of the next event, in steps.
         step: Events drawn so far.
-        stays: Whether nothing happened at the last draw (net risks, where death is drawn).
-        open: Outcomes about which the path has more to say.
-        value: What it says, by the first horizon it counts for; the last column is for what lies beyond all.
-        escape: Π (1 − p) per outcome; 1 where it is not asked for.
+        is_censored_death: Whether the last draw was a death, which net risks leave out.
+        open: Outcomes to which the path may still contribute.
+        value: Its contributions, by the first horizon they count for; those beyond all come last.
+        survival: Π (1 − p) per outcome; 1 for estimators that do not use it.
         branch: The outcome that cannot happen, or ``MAIN``.
         path: Number of the path.
         subject_id: For the random streams.
@@ -125,15 +126,15 @@ class Slots:
             return torch.zeros(num_slots, dtype=torch.int64, device=device)
 
         outcomes = (num_slots, len(question.outcomes))
-        self.hidden, self.had, self.statics = empty(like.hidden), empty(like.had), empty(like.statics)
+        self.hidden, self.seen, self.statics = empty(like.hidden), empty(like.seen), empty(like.statics)
         self.prepared = [tuple(empty(item) for item in block) for block in like.prepared]
         self.age, self.previous, self.token, self.position = numbers(), numbers(), numbers(), numbers()
         self.log_wait = empty(like.log_wait)
         self.start, self.step, self.at_least, self.branch = numbers(), numbers(), numbers(), numbers()
-        self.stays = torch.zeros(num_slots, dtype=torch.bool, device=device)
+        self.is_censored_death = torch.zeros(num_slots, dtype=torch.bool, device=device)
         self.open = torch.zeros(outcomes, dtype=torch.bool, device=device)
         self.value = torch.zeros(*outcomes, len(question.horizons) + 1, dtype=torch.float64, device=device)
-        self.escape = torch.zeros(outcomes, dtype=torch.float64, device=device)
+        self.survival = torch.zeros(outcomes, dtype=torch.float64, device=device)
         self.path, self.subject_id, self.length = np.zeros((3, num_slots), dtype=np.int64)
         events = (num_slots, question.max_events if question.record else 0)
         self.tokens, self.minutes = np.zeros(events, dtype=np.int32), np.zeros(events, dtype=np.int64)
@@ -150,7 +151,7 @@ class Slots:
     def begin(self, origin: Started, paths: list[tuple[int, int]], first_position: int) -> None:
         """Begin paths, given as (path, branch), in the next empty slots."""
         slots = slice(self.live, self.live + len(paths))
-        for name in ("hidden", "had", "statics", "age", "log_wait", "start", "at_least"):
+        for name in ("hidden", "seen", "statics", "age", "log_wait", "start", "at_least"):
             getattr(self, name)[slots] = getattr(origin, name)
         for store, block in zip(self.prepared, origin.prepared, strict=True):
             for to, item in zip(store, block, strict=True):
@@ -160,7 +161,7 @@ class Slots:
         outcomes = torch.arange(self.open.shape[1])
         own = (branch[:, None] == MAIN) | (branch[:, None] == outcomes)
         self.open[slots] = (own & origin.asked).to(self.open.device)
-        self.position[slots], self.step[slots], self.value[slots], self.escape[slots] = (
+        self.position[slots], self.step[slots], self.value[slots], self.survival[slots] = (
             first_position,
             0,
             0,
@@ -181,24 +182,24 @@ class Slots:
         log_wait: Float[Tensor, " rows"],
         members: Int[Tensor, "vocabulary members"],
     ) -> None:
-        """Let the drawn events happen on the first rows; where a path stays, it goes on waiting instead.
+        """Append the drawn events to the paths of the first rows; a death left out for net risks is none.
 
         Args:
             rows: How many.
             time: Ages at the events, minutes.
             tokens: Their codes.
-            waited: Smallest gap in steps where a path stays.
+            waited: Smallest gap in steps of the next event where the death was left out.
             log_wait: Log expected years of waiting with which their time stamps came.
-            members: Per token, the tokens that count as had with it.
+            members: Per token, the tokens that count as seen with it.
         """
-        stays = self.stays[:rows]
-        self.log_wait[:rows] = torch.where(stays, self.log_wait[:rows], log_wait)
-        self.previous[:rows] = torch.where(stays, self.previous[:rows], self.age[:rows])
-        self.age[:rows] = torch.where(stays, self.age[:rows], time)
-        self.token[:rows] = torch.where(stays, self.token[:rows], tokens)
-        self.at_least[:rows] = torch.where(stays, waited, 0)
-        self.position[:rows] += ~stays
-        self.had[torch.arange(rows, device=tokens.device)[:, None], members[self.token[:rows]]] = True
+        idle = self.is_censored_death[:rows]
+        self.log_wait[:rows] = torch.where(idle, self.log_wait[:rows], log_wait)
+        self.previous[:rows] = torch.where(idle, self.previous[:rows], self.age[:rows])
+        self.age[:rows] = torch.where(idle, self.age[:rows], time)
+        self.token[:rows] = torch.where(idle, self.token[:rows], tokens)
+        self.at_least[:rows] = torch.where(idle, waited, 0)
+        self.position[:rows] += ~idle
+        self.seen[torch.arange(rows, device=tokens.device)[:, None], members[self.token[:rows]]] = True
 
     def trajectory(self, slot: int, end: End) -> Trajectory:
         """The recorded path in a slot."""
@@ -210,9 +211,9 @@ class Slots:
     def leave_to_branches(
         self, row: int, drawn: Bool[Tensor, " outcomes"], may_become_one: bool
     ) -> list[int]:
-        """An ordinary path no longer tells of outcomes that were drawn; branches must.
+        """Close outcomes that were drawn on an ordinary path; they need branches.
 
-        If it has no other to tell of, the path itself may go on as the first one's branch.
+        If no other outcome is open, the path itself may go on as the first one's branch.
 
         Returns:
             Outcomes that need a branch of this path, from its beginning.

@@ -1,12 +1,12 @@
-"""One event on every path: its gap, its code, and what the step says about the outcomes.
+"""One event on every path: its gap, its code, and its contribution to the risks.
 
 The gap is drawn given that the event falls within the last horizon, and whether it does is drawn apart; then
 the code given the gap.
 
-With reach an outcome must not happen on the paths that tell its risk, and yet all outcomes share their paths:
-an ordinary path serves an outcome as long as it has not been drawn. Where it is, a branch is asked for: the
-same path drawn again with the same random numbers, on which that outcome alone cannot happen, its codes being
-drawn anew among the others. That gives each outcome paths of exactly the law it needs.
+With reach an outcome must not happen on the paths that estimate its risk, and yet all outcomes share their
+paths: an ordinary path serves an outcome as long as it has not been drawn. Where it is, a branch is asked
+for: the same path drawn again with the same random numbers, on which that outcome alone cannot happen, its
+codes being drawn anew among the others. That gives each outcome paths of exactly the law it needs.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from proband.forecast.choices import ESTIMATORS
 from proband.forecast.engine.active_paths import MAIN, Slots
 from proband.forecast.engine.request import Question
 from proband.forecast.engine.sampling import draw_codes, path_uniforms
+from proband.forecast.estimators.estimator import EventStep, PathEstimator
 from proband.model.clock import Moment
 from proband.model.transformer import Proband
 
@@ -45,7 +47,7 @@ class Drawn(NamedTuple):
 
 
 class Events:
-    """Draws events, and adds up what they say.
+    """Draws events, and adds up what they contribute.
 
     Args:
         model: The model.
@@ -55,6 +57,7 @@ class Events:
 
     def __init__(self, model: Proband, question: Question, device: torch.device) -> None:
         self.model, self.question, self.device = model, question, device
+        self.estimator: PathEstimator = ESTIMATORS[question.estimator]()
         self.horizons = question.horizons.to(device)
         self.outcomes = question.outcomes.to(device)
         # Only columns of outcomes are summed up.
@@ -73,15 +76,25 @@ class Events:
         ages = slots.age[:rows] + gaps.steps * bins.resolution_minutes
         moment = Moment(ages, log_wait, slots.statics[:rows])
         gap_bins = bins.bin_of(gaps.steps)
-        log_codes = self.model.log_codes(slots.hidden[:rows], gap_bins, slots.had[:rows], moment)
+        log_codes = self.model.log_codes(slots.hidden[:rows], gap_bins, slots.seen[:rows], moment)
         probability = log_codes.exp()
         tokens = draw_codes(probability, self._uniforms("code", slots, rows))
         drawn = self.outcomes[:, tokens].T & gaps.inside[:, None] & slots.open[:rows]
-        said = self._said(slots, drawn, probability, gaps.inside, gaps.share)
+        step = EventStep(
+            codes=probability,
+            columns=self.columns,
+            members=self.members,
+            happened=drawn,
+            open=slots.open[:rows],
+            inside=gaps.inside,
+            share=gaps.share,
+            survival=slots.survival[:rows],
+        )
+        contribution = self.estimator.contribution(step)
         every, span = torch.arange(rows, device=self.device), torch.bucketize(elapsed, self.horizons)
-        slots.value[every, :, span] += said
+        slots.value[every, :, span] += contribution
         branches: list[tuple[int, int]] = []
-        if self.question.estimator == "reach":
+        if self.estimator.redraws:
             branches = self._branch_off(slots, tokens, drawn[: slots.live], probability)
         else:
             slots.open[:rows] &= ~drawn
@@ -91,25 +104,6 @@ class Events:
         step = slots.step[:rows].cpu().numpy()
         draws = path_uniforms(self.question.seed, name, slots.subject_id[:rows], slots.path[:rows], step)
         return draws.to(self.device)
-
-    def _said(
-        self,
-        slots: Slots,
-        drawn: Bool[Tensor, "rows outcomes"],
-        probability: Float[Tensor, "rows vocabulary"],
-        inside: Bool[Tensor, " rows"],
-        share: Float[Tensor, " rows"],
-    ) -> Float[Tensor, "rows outcomes"]:
-        """What the step says about each outcome, by the estimator."""
-        if self.question.estimator == "mc":
-            return drawn.double()
-        rows = len(share)
-        p = (probability[:, self.columns].double() @ self.members).clamp(0, 1)
-        said = p * (slots.open[:rows] * share[:, None])
-        if self.question.estimator == "reach":
-            said = said * slots.escape[:rows]
-            slots.escape[:rows] *= 1 - p * (slots.open[:rows] & inside[:, None])
-        return said
 
     def _branch_off(
         self,

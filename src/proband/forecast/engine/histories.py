@@ -42,8 +42,8 @@ class Histories:
 
     def padded(self, width: int) -> Histories:
         """The same with rows of at least ``width`` tokens."""
-        room = (0, max(0, width - self.tokens.shape[1]))
-        return replace(self, tokens=F.pad(self.tokens, room), ages=F.pad(self.ages, room))
+        padding = (0, max(0, width - self.tokens.shape[1]))
+        return replace(self, tokens=F.pad(self.tokens, padding), ages=F.pad(self.ages, padding))
 
     def newest(self) -> dict[str, ModalityInput]:
         """Of each modality the newest measurement, which is what all that comes after the history reads."""

@@ -18,7 +18,7 @@ class Cache:
     """Pages of all blocks, and for every slot the list of pages its path reads.
 
     A path reads the leading positions always and of history and path the newest ``context`` tokens: the
-    oldest leave as new ones come, one by one, and nothing is computed again.
+    oldest are dropped one by one (a sliding window), and nothing is computed again.
 
     Args:
         model: Whose keys and values.
@@ -61,12 +61,12 @@ class Cache:
             store.fill(pages[lead:], keys[row, :, record], values[row, :, record])
         return pages
 
-    def give_back(self, pages: Int[np.ndarray, " pages"]) -> None:
+    def free_history(self, pages: Int[np.ndarray, " pages"]) -> None:
         """Free the pages of a history that no path needs any more."""
         self._free.extend(pages.tolist())
 
     def start(self, slots: slice, pages: Int[np.ndarray, " pages"], length: int) -> None:
-        """Let empty slots begin behind the history at ``pages``, of ``length`` tokens."""
+        """Let empty slots continue from the history at ``pages``, of ``length`` tokens."""
         number = len(pages)
         self._table[slots, :number] = pages
         self._used[slots, : self.num_lead] = _filled(self.num_latents)
@@ -76,7 +76,7 @@ class Cache:
         self._tokens[slots] = length
 
     def append(self, slots: Int[np.ndarray, " slots"]) -> None:
-        """Make room for one token in each of ``slots``, which are in use."""
+        """Allocate one position in each of ``slots``, which are in use."""
         count = self._count[slots]
         full = (count == self._own[slots]) | (self._used[slots, count - 1] == PAGE)
         grown = slots[full]
@@ -101,7 +101,7 @@ class Cache:
         self._skip[rows] = 0
 
     def end(self, slots: Int[np.ndarray, " slots"]) -> None:
-        """Free what paths that are over have filled."""
+        """Free the pages of finished paths."""
         for slot in slots.tolist():
             first = max(self._own[slot], self._begin[slot])
             self._free.extend(self._table[slot, first : self._count[slot]].tolist())
@@ -121,8 +121,8 @@ class Cache:
             array[to] = array[origin]
         self._count[origin] = 0
 
-    def window(self, num_slots: int, stays: Bool[np.ndarray, " slots"] | None = None) -> Window:
-        """What the first slots read; nothing where a path ``stays`` as it is."""
+    def window(self, num_slots: int, idle: Bool[np.ndarray, " slots"] | None = None) -> Window:
+        """What the first slots read; nothing where a row is ``idle``."""
         first = slice(num_slots)
         count = self._count[first]
         return Window(
@@ -130,7 +130,7 @@ class Cache:
             self._used[first],
             self._begin[first],
             self._skip[first],
-            count if stays is None else np.where(stays, 0, count),
+            count if idle is None else np.where(idle, 0, count),
             self.num_lead,
             self._device,
         )

@@ -8,10 +8,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from proband.forecast.config import Estimator
+from proband.forecast.estimators.path_values import PathValues
 
 End = Literal["horizon", "death", "budget"]
 
@@ -43,31 +44,6 @@ class Question:
     net: bool = False
     max_paths: int = 0
     record: bool = False
-
-
-@dataclass(frozen=True)
-class PathValues:
-    """What each path of a subject says about the risks, by outcome and horizon.
-
-    Attributes:
-        value: The least the path may say; the mean over paths estimates the risk where nothing is unresolved.
-        room: How much more it may say, because it was cut before the horizon; 0 where it was not.
-    """
-
-    value: Float[Tensor, "*subjects paths outcomes horizons"]
-    room: Float[Tensor, "*subjects paths outcomes horizons"]
-
-    @classmethod
-    def empty(cls, question: Question, num_paths: int) -> PathValues:
-        """Room for one subject's paths."""
-        shape = (num_paths, len(question.outcomes), len(question.horizons))
-        return cls(torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64))
-
-    def joined(self, other: PathValues) -> PathValues:
-        """These paths and others."""
-        return PathValues(
-            torch.cat([self.value, other.value], dim=-3), torch.cat([self.room, other.room], dim=-3)
-        )
 
 
 @dataclass(frozen=True)

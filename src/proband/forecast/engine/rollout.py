@@ -1,6 +1,6 @@
 """Sampled futures of any number of subjects: a queue of histories, and the slots in which their paths run.
 
-A fixed number of slots holds the paths that run; a path that is over leaves its slot to the next of the
+A fixed number of slots holds the paths that run; the slot of a finished path goes to the next of the
 queue. At each step every path draws an event. A path stops when its event lies beyond the last horizon, at
 death, or at its budget of events (then it is unresolved).
 """
@@ -21,7 +21,8 @@ from proband.forecast.engine.events import Events
 from proband.forecast.engine.histories import Histories
 from proband.forecast.engine.kv_cache import Cache
 from proband.forecast.engine.memory import ROWS, plan_memory
-from proband.forecast.engine.request import End, Finished, PathValues, Question
+from proband.forecast.engine.request import End, Finished, Question
+from proband.forecast.estimators.path_values import PathValues
 from proband.model.transformer import Proband
 
 Reader = Callable[[Int[np.ndarray, " some"]], Histories]
@@ -34,9 +35,9 @@ _FEWEST_READ = 4
 _READ_TOKENS = 8192
 """Tokens read together, at most."""
 _REFILL_SHARE = 8
-"""New histories are read when one slot in so many is empty: many together are read faster than one."""
-_NO_ESCAPE = 1e-12
-"""Π (1 − p) below which a path has nothing more to say: far below any sampling error."""
+"""New histories are read when one slot in so many is empty: a batch is read faster than one at a time."""
+_LEAST_SURVIVAL = 1e-12
+"""Π (1 − p) below which a path contributes nothing more: far below any sampling error."""
 
 
 def roll_out(
@@ -165,12 +166,14 @@ class _Rollout:
                     log_wait=log_waits[row, length - 1].clone(),
                     start=int(histories.start[row]),
                     at_least=max(0, int(waited[row])),
-                    had=seen[row] < length,
+                    seen=seen[row] < length,
                     statics=histories.statics[row],
                     prepared=[tuple(item[row].clone() for item in block) for block in prepared],
                     subject_id=int(histories.subject_ids[row]),
                     asked=self.asked[point],
-                    values=PathValues.empty(self.question, self.question.num_paths),
+                    values=PathValues.empty(
+                        self.question.num_paths, len(self.question.outcomes), len(self.question.horizons)
+                    ),
                     num_paths=self.question.num_paths,
                 )
             )
@@ -180,7 +183,7 @@ class _Rollout:
 
     @torch.no_grad()
     def _advance(self) -> list[Started]:
-        """Draw an event on every path, take leave of those that end, and read the others' events.
+        """Draw an event on every path, retire finished paths, and read the others' events.
 
         Returns:
             Histories whose last path has ended.
@@ -190,16 +193,16 @@ class _Rollout:
         drawn = self.events.draw(slots, rows)
         for row, outcome in drawn.branches:
             slots.origin[row].branches.append((int(slots.path[row]), outcome))
-            self._let_wait(slots.origin[row])
+            self._enqueue(slots.origin[row])
         tokens, elapsed = drawn.tokens, drawn.elapsed
         died = drawn.inside & (tokens == self.question.death)
         slots.step[:rows] += 1
         # Without death the wait for the next event goes on where it was drawn.
-        slots.stays[:rows] = died & self.question.net
+        slots.is_censored_death[:rows] = died & self.question.net
         slots.move_on(
             rows, elapsed + slots.start[:rows], tokens, drawn.steps + 1, drawn.log_wait, self.model.members
         )
-        over = ~drawn.inside | (died & ~slots.stays[:rows]) | self._has_said_all(rows)
+        over = ~drawn.inside | (died & ~slots.is_censored_death[:rows]) | self._is_settled(rows)
         cut = ~over & (slots.step[:rows] == self.question.max_events)
         ended = (over | cut)[: slots.live].nonzero().squeeze(-1)
         if self.question.record:
@@ -215,19 +218,19 @@ class _Rollout:
         assert self.slots
         return ROWS * math.ceil(self.slots.live / ROWS)
 
-    def _let_wait(self, started: Started) -> None:
-        """Put a history with paths to begin at the head of those that wait, so that it ends early."""
+    def _enqueue(self, started: Started) -> None:
+        """Put a history with paths to begin at the head of the waiting queue, so that it ends early."""
         if started.left and started not in self.waiting:
             self.waiting.appendleft(started)
 
     # The ends of paths.
 
-    def _has_said_all(self, rows: int) -> Bool[Tensor, " rows"]:
-        """Whether a path has nothing more to tell of any outcome."""
+    def _is_settled(self, rows: int) -> Bool[Tensor, " rows"]:
+        """Whether a path can contribute nothing more to any outcome."""
         slots = self.slots
         assert slots
-        silent = ~(slots.open[:rows] & (slots.escape[:rows] > _NO_ESCAPE)).any(dim=1)
-        return silent & (slots.branch[:rows] != MAIN) if self.question.record else silent
+        settled = ~(slots.open[:rows] & (slots.survival[:rows] > _LEAST_SURVIVAL)).any(dim=1)
+        return settled & (slots.branch[:rows] != MAIN) if self.question.record else settled
 
     def _record(self, inside: Bool[Tensor, " rows"], died: Bool[Tensor, " rows"], ended: Tensor) -> None:
         """Keep the events of ordinary paths, and the trajectories of those that end."""
@@ -235,33 +238,33 @@ class _Rollout:
         assert slots
         live = slice(slots.live)
         ordinary = slots.branch[live] == MAIN
-        slots.record((inside[live] & ~slots.stays[live] & ordinary).nonzero().squeeze(-1).cpu().numpy())
+        slots.record(
+            (inside[live] & ~slots.is_censored_death[live] & ordinary).nonzero().squeeze(-1).cpu().numpy()
+        )
         for slot in ended[ordinary[ended]].tolist():
             end: End = "horizon" if not inside[slot] else "budget"
-            if died[slot] and not slots.stays[slot]:
+            if died[slot] and not slots.is_censored_death[slot]:
                 end = "death"
             slots.origin[slot].trajectories.append(slots.trajectory(slot, end))
 
     def _note(self, ended: Tensor, cut: Tensor, elapsed: Tensor) -> list[Started]:
-        """Keep what ended paths say; returns the histories whose last path this was."""
+        """Keep the values of ended paths; returns the histories whose last path this was."""
         slots = self.slots
         assert slots
         value = slots.value[ended, :, :-1].cumsum(-1)
         # An event at the very horizon may be followed by another in the same step.
         is_open = (cut[:, None] & (elapsed[:, None] <= self.horizons))[:, None] & slots.open[ended, :, None]
-        room = is_open * slots.escape[ended, :, None]
-        tells = (
-            slots.open[ended] if self.question.estimator == "reach" else torch.ones_like(slots.open[ended])
-        )
-        value, room, tells = value.cpu(), room.cpu(), tells.cpu()
+        margin = is_open * slots.survival[ended, :, None]
+        counts = slots.open[ended] if self.events.estimator.redraws else torch.ones_like(slots.open[ended])
+        value, margin, counts = value.cpu(), margin.cpu(), counts.cpu()
         finished = []
         for at, slot in enumerate(ended.tolist()):
             started, path = slots.origin[slot], int(slots.path[slot])
-            started.values.value[path, tells[at]] = value[at, tells[at]]
-            started.values.room[path, tells[at]] = room[at, tells[at]]
+            started.values.value[path, counts[at]] = value[at, counts[at]]
+            started.values.margin[path, counts[at]] = margin[at, counts[at]]
             started.running -= 1
             if not started.running and not started.left and self._is_known(started):
-                self.cache.give_back(started.pages)
+                self.cache.free_history(started.pages)
                 self.num_started -= 1
                 finished.append(started)
         return finished
@@ -272,7 +275,7 @@ class _Rollout:
         if self.is_enough is None or more <= 0 or self.is_enough(_finished(started)):
             return True
         started.add_paths(more, self.question)
-        self._let_wait(started)
+        self._enqueue(started)
         return False
 
     def _close(self, ended: Int[np.ndarray, " ended"]) -> None:
@@ -291,8 +294,8 @@ class _Rollout:
         slots = self.slots
         assert slots
         rows = self._rows()
-        stays = slots.stays[:rows].cpu().numpy()
-        self.cache.append(np.flatnonzero(~stays[: slots.live]))
+        idle = slots.is_censored_death[:rows].cpu().numpy()
+        self.cache.append(np.flatnonzero(~idle[: slots.live]))
         hidden = self.model.step(
             slots.token[:rows],
             slots.age[:rows],
@@ -301,9 +304,9 @@ class _Rollout:
             slots.position[:rows],
             self.cache.pages,
             [tuple(item[:rows] for item in block) for block in slots.prepared],
-            self.cache.window(rows, stays),
+            self.cache.window(rows, idle),
         )
-        slots.hidden[:rows] = torch.where(slots.stays[:rows, None], slots.hidden[:rows], hidden)
+        slots.hidden[:rows] = torch.where(slots.is_censored_death[:rows, None], slots.hidden[:rows], hidden)
 
 
 def _finished(started: Started) -> Finished:

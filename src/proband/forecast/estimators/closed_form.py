@@ -16,10 +16,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from proband.core.incidence import MONTHS, OLDEST
+from proband.forecast.estimators.estimator import RiskEstimator
 from proband.model.config import BIN_EDGES
 from proband.model.onset.head import OnsetHead, sex_rows
 
 _TINY = 1e-30
+
+
+class ClosedForm(RiskEstimator):
+    """Integrates onset hazards (:func:`cumulative_incidence`); exact, without paths."""
+
+    samples_paths = False
 
 
 def cumulative_incidence(

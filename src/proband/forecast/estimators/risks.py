@@ -22,12 +22,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from proband.forecast.config import Estimator
-from proband.forecast.engine.request import PathValues
-
-_PSEUDO_PATHS = 4
-"""Paths that mc's error counts beside the real ones, half of which hit: a share of 0 is not known exactly
-(Agresti and Coull 1998, doi:10.1080/00031305.1998.10480550)."""
+from proband.forecast.choices import ESTIMATORS
+from proband.forecast.estimators.estimator import PathEstimator
+from proband.forecast.estimators.path_values import PathValues
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Risks:
         risk: Cumulative incidence, 0 to 1.
         standard_error: Of the sampling of paths alone.
         unresolved: Share of paths cut before the answer.
-        low, high: What the risk would be if unresolved paths said the least and the most they may; the
+        low, high: What the risk would be if unresolved paths contributed the least and the most they may; the
             sampling error comes on top.
     """
 
@@ -66,60 +63,49 @@ class Precision:
         return standard_error <= (risk * self.relative).clamp(min=self.absolute)
 
 
-def estimate(paths: PathValues, estimator: Estimator, after_gap: bool = False) -> Risks:
+def estimate(paths: PathValues, estimator: str, after_gap: bool = False) -> Risks:
     """Mean, standard error and bounds over paths.
 
     Args:
-        paths: What each path says.
+        paths: What each path contributes.
         estimator: By which rule.
         after_gap: The first horizon is a blanking gap: the risks of the others are conditional on no outcome
             within it, (F(h) − F(gap)) / (1 − F(gap)), as the labels of such a task are.
     """
+    method: PathEstimator = ESTIMATORS[estimator]()
     low = paths.value.mean(dim=-3).clamp(0, 1)
-    high = (paths.value + paths.room).mean(dim=-3).clamp(0, 1)
-    values, unresolved = paths.value + paths.room / 2, (paths.room > 0).double().mean(dim=-3)
+    high = (paths.value + paths.margin).mean(dim=-3).clamp(0, 1)
+    values, unresolved = paths.value + paths.margin / 2, (paths.margin > 0).double().mean(dim=-3)
     if after_gap:
         values, unresolved = _beyond_gap(values), unresolved[..., 1:]
         low, high = _bounds_beyond_gap(low, high)
     return Risks(
         risk=values.mean(dim=-3).clamp(0, 1),
-        standard_error=_standard_error(values, estimator).clamp(max=1),
+        standard_error=method.standard_error(values).clamp(max=1),
         unresolved=unresolved,
         low=low,
         high=high,
     )
 
 
-def _standard_error(
-    values: Float[Tensor, "*subjects paths outcomes horizons"], estimator: Estimator
-) -> Float[Tensor, "*subjects outcomes horizons"]:
-    number = values.shape[-3]
-    if estimator != "mc":
-        return values.std(dim=-3, correction=1) / number**0.5
-    total = number + _PSEUDO_PATHS
-    mean = (values.sum(dim=-3) + _PSEUDO_PATHS / 2) / total
-    squares = (values**2).sum(dim=-3) + _PSEUDO_PATHS / 2
-    return (squares / total - mean**2).clamp(min=0).sqrt() / total**0.5
-
-
 def _beyond_gap(
     values: Float[Tensor, "*subjects paths outcomes horizons"],
 ) -> Float[Tensor, "*subjects paths outcomes rest"]:
-    """The ratio estimate, linearised: the paths' mean is the ratio, their spread its error (delta method).
+    """The ratio estimate, linearised (delta method): the paths' mean is the ratio, their sd gives its error.
 
-    Where hardly anybody escapes an outcome within the gap, scope's share of those who do may come out at 0 or
-    less. The error then grows beyond all bounds, as it must: nothing is known of the few.
+    Where hardly anybody is free of an outcome at the gap's end, scope's share of those who are may come out
+    at 0 or less. The error then grows beyond all bounds, as it must: nothing is known of the few.
     """
     early, late = values[..., :1], values[..., 1:]
-    escaped = (1 - early.mean(dim=-3, keepdim=True)).clamp(min=torch.finfo(values.dtype).eps)
-    ratio = (late - early).mean(dim=-3, keepdim=True) / escaped
-    return ratio + ((late - early) - ratio * (1 - early)) / escaped
+    free = (1 - early.mean(dim=-3, keepdim=True)).clamp(min=torch.finfo(values.dtype).eps)
+    ratio = (late - early).mean(dim=-3, keepdim=True) / free
+    return ratio + ((late - early) - ratio * (1 - early)) / free
 
 
 def _bounds_beyond_gap(
     low: Float[Tensor, "*subjects outcomes horizons"], high: Float[Tensor, "*subjects outcomes horizons"]
 ) -> tuple[Tensor, Tensor]:
-    """Bounds of the ratio, which falls with F(gap) and rises with F(h); none where nobody escapes the gap."""
+    """Bounds of the ratio, which falls with F(gap) and rises with F(h); none where F(gap) is 1."""
     tiny = torch.finfo(low.dtype).tiny
     least, most = low[..., :1], high[..., :1]
     lowest = (low[..., 1:] - most) / (1 - most).clamp(min=tiny)

@@ -125,9 +125,9 @@ class Pages:
     ) -> None:
         """Write a history's keys and values to ``pages``, in order."""
         heads, length, size = keys.shape
-        room = (0, 0, 0, len(pages) * PAGE - length)
+        padding = (0, 0, 0, len(pages) * PAGE - length)
         into = torch.from_numpy(pages).to(self.keys.device)
-        paged = [F.pad(item, room).view(heads, len(pages), PAGE, size) for item in (keys, values)]
+        paged = [F.pad(item, padding).view(heads, len(pages), PAGE, size) for item in (keys, values)]
         self.keys[into] = paged[0].permute(1, 0, 3, 2).to(self.keys.dtype)
         self.values[into, :, :, :size] = paged[1].permute(1, 0, 2, 3).to(self.values.dtype)
 

@@ -50,8 +50,8 @@ class FirstOccurrences(NamedTuple):
 
 def sexes_of_statics(statics: tuple[str, ...]) -> Int[Tensor, " statics"]:
     """The sex that each static index says; index 0 is none."""
-    said = [female_of(code) for code in statics]
-    known = [UNKNOWN_SEX if sex is None else FEMALE if sex else MALE for sex in said]
+    found = [female_of(code) for code in statics]
+    known = [UNKNOWN_SEX if sex is None else FEMALE if sex else MALE for sex in found]
     return torch.tensor([UNKNOWN_SEX, *known])
 
 

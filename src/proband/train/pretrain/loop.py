@@ -66,7 +66,7 @@ class Trainer:
         low, high = _EVALUATE_STEPS
         self.evaluate_steps = config.evaluate_steps or min(max(self.stream.steps_per_epoch, low), high)
         self.micro_tokens = config.token_budget or config.batch_tokens // self.team.size
-        self._whole = copy.deepcopy(model) if self.team.is_first else None
+        self._full_model = copy.deepcopy(model) if self.team.is_first else None
         prepare(model, self.team.device, config.compile)
         self.model, self.shared = model, share_model(model, self.team, config.parallel)
         self.optimizer = make_optimizer(model, config)
@@ -130,10 +130,10 @@ class Trainer:
         return self._tuning()
 
     def best_model(self) -> Proband:
-        """The model of the best evaluation, whole and unshared; to be asked of the first process."""
-        assert self._whole is not None
-        load_weights(self.work / BEST, self._whole)
-        return self._whole
+        """The model of the best evaluation, unsharded; on rank 0 only."""
+        assert self._full_model is not None
+        load_weights(self.work / BEST, self._full_model)
+        return self._full_model
 
     @property
     def _is_save_due(self) -> bool:

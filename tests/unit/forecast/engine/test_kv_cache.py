@@ -53,7 +53,7 @@ def test_a_path_reads_its_history_then_the_newest_tokens_and_gives_all_pages_bac
         window.table[1, window.begin[1] : window.count[1]]
     )
     cache.end(np.array([0, 1]))
-    cache.give_back(history)
+    cache.free_history(history)
     assert sorted(cache._free) == list(range(total))
 
 

@@ -7,17 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 import known_law
 from known_law import CODES, DEATH, A, B, C, D, KnownLaw, exact_net_risk, exact_risk
 from proband.core.batch import ModalityInput
+from proband.forecast.choices import ESTIMATORS
+from proband.forecast.config import ForecastConfig
 from proband.forecast.engine import rollout
 from proband.forecast.engine.active_paths import Slots
 from proband.forecast.engine.histories import Histories, read_histories
-from proband.forecast.engine.request import Finished, PathValues, Question
+from proband.forecast.engine.request import Finished, Question
 from proband.forecast.engine.sampling import draw_codes, path_uniforms
+from proband.forecast.estimators.estimator import EventStep
+from proband.forecast.estimators.path_values import PathValues
 from proband.forecast.estimators.risks import Precision, Risks, estimate
+from proband.forecast.estimators.scope import Scope
 from proband.model.clock import Moment
 from proband.model.kernels.pages import attend_gathered
 from proband.model.kernels.rotate import rotate
@@ -42,16 +48,16 @@ def roll_out_all(model: Proband, histories: Histories, to_ask: Question, **optio
 def roll_out(model: Proband, histories: Histories, to_ask: Question, **options: object) -> PathValues:
     """The values of all histories at once."""
     values = [one.values for one in roll_out_all(model, histories, to_ask, **options)]
-    return PathValues(torch.stack([one.value for one in values]), torch.stack([one.room for one in values]))
+    return PathValues(torch.stack([one.value for one in values]), torch.stack([one.margin for one in values]))
 
 
 def equal(a: PathValues, b: PathValues) -> bool:
-    return torch.equal(a.value, b.value) and torch.equal(a.room, b.room)
+    return torch.equal(a.value, b.value) and torch.equal(a.margin, b.margin)
 
 
 def of(values: PathValues, index: int | np.ndarray) -> PathValues:
     """Values of some histories."""
-    return PathValues(values.value[index], values.room[index])
+    return PathValues(values.value[index], values.margin[index])
 
 
 def taken(histories: Histories, index: np.ndarray) -> Histories:
@@ -68,7 +74,7 @@ def taken(histories: Histories, index: np.ndarray) -> Histories:
 
 WAITED = 30
 HORIZONS = (365, 1826)
-ESTIMATORS = ("mc", "scope", "reach")
+PATH_ESTIMATORS = ("mc", "scope", "reach")
 
 
 def known_histories(states: np.ndarray, first_id: int = 0) -> Histories:
@@ -108,7 +114,7 @@ def is_near(found: Tensor, truth: float, slack: float = 0.0) -> bool:
     return abs(float(found.mean()) - truth) < 3.5 * error + slack
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PATH_ESTIMATORS)
 def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str) -> None:
     """Two outcomes from one pool of paths, one of them death itself."""
     states, outcomes = np.array([A, B, C])[np.arange(90) % 3], (D, DEATH)
@@ -126,7 +132,7 @@ def test_estimates_are_unbiased_and_their_standard_errors_honest(estimator: str)
             assert 0.85 < covered < 0.99
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PATH_ESTIMATORS)
 def test_net_risks_are_those_of_a_world_without_death(estimator: str) -> None:
     states = np.full(60, C)
     truth = exact_net_risk(LAW, C, HORIZONS[1], WAITED)
@@ -137,7 +143,7 @@ def test_net_risks_are_those_of_a_world_without_death(estimator: str) -> None:
     assert lived > 0.3  # death matters in this world
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PATH_ESTIMATORS)
 def test_a_blanking_gap_conditions_on_no_outcome_within_it(estimator: str) -> None:
     gap, horizon = 60, 730
     early, late = (exact_risk(LAW, A, days, WAITED) for days in (gap, horizon))
@@ -152,7 +158,7 @@ def test_a_blanking_gap_conditions_on_no_outcome_within_it(estimator: str) -> No
     assert not is_near(found.risk[:, 0, 0], late, 0.001)  # forgetting the gap would show
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PATH_ESTIMATORS)
 def test_the_truth_lies_within_the_bounds_of_unresolved_paths(estimator: str) -> None:
     found = risks(question(estimator, max_events=8), np.full(80, A))
     truth = exact_risk(LAW, A, HORIZONS[1], WAITED)
@@ -163,7 +169,7 @@ def test_the_truth_lies_within_the_bounds_of_unresolved_paths(estimator: str) ->
     assert float(found.unresolved[:, 0, 0].max()) <= float(found.unresolved[:, 0, 1].max())
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PATH_ESTIMATORS)
 def test_paths_are_added_until_they_are_enough(estimator: str) -> None:
     states, first = np.array([A, B, C])[np.arange(9) % 3], 32
     asked = question(estimator, D, DEATH, num_paths=first, max_paths=4096)
@@ -179,7 +185,7 @@ def test_paths_are_added_until_they_are_enough(estimator: str) -> None:
         assert is_enough(one)
         half = len(one.values.value) // 2
         if half >= first:  # and not more than needed: half would not have done
-            fewer = PathValues(one.values.value[:half], one.values.room[:half])
+            fewer = PathValues(one.values.value[:half], one.values.margin[:half])
             assert not is_enough(one._replace(values=fewer))
     few = roll_out_all(
         LAW, known_histories(states[:3]), replace(asked, max_paths=40), is_enough=lambda one: False
@@ -187,7 +193,7 @@ def test_paths_are_added_until_they_are_enough(estimator: str) -> None:
     assert {len(one.values.value) for one in few} == {40}
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PATH_ESTIMATORS)
 def test_paths_do_not_depend_on_batching_or_order(estimator: str) -> None:
     states = np.array([A, B, C, A, B])
     asked = question(estimator, D, C)
@@ -202,7 +208,7 @@ def test_paths_do_not_depend_on_batching_or_order(estimator: str) -> None:
     assert torch.equal(fewer.value, whole.value[:, :20])
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PATH_ESTIMATORS)
 def test_several_outcomes_share_one_pool(estimator: str) -> None:
     """And none's risk depends on which others are asked about, or of whom, by a bit."""
     histories = known_histories(np.array([A, B, C]))
@@ -237,7 +243,7 @@ def test_reach_draws_a_branch_only_where_an_outcome_happens(monkeypatch: pytest.
     assert len(begun) == 8 * 50
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PATH_ESTIMATORS)
 def test_trajectories_are_what_mc_counts(estimator: str) -> None:
     histories = known_histories(np.array([A, B, C] * 4))
     hits = roll_out(LAW, histories, question("mc", D, max_events=12)).value
@@ -425,9 +431,9 @@ def test_the_cached_engine_equals_reading_everything_again(
     )
     found, expected = roll_out(model, histories, asked), naive_roll_out(model, histories, asked)
     assert torch.allclose(found.value, expected.value, atol=1e-4)
-    assert torch.allclose(found.room, expected.room, atol=1e-4)
-    assert expected.room.any()  # some path filled more than a page,
-    assert not expected.room[..., -1].all()  # some ended
+    assert torch.allclose(found.margin, expected.margin, atol=1e-4)
+    assert expected.margin.any()  # some path filled more than a page,
+    assert not expected.margin[..., -1].all()  # some ended
     assert expected.value[..., -1].max() > 0.1
     assert not found.value[2, :, 1].any()  # subject 2 had code 3 long before its window
 
@@ -508,3 +514,19 @@ def test_the_known_law_is_a_law() -> None:
     for state in known_law.NEXT:
         assert float(LAW.mass[state].sum()) == pytest.approx(1)
         assert float(LAW.codes[state].sum()) == pytest.approx(1)
+
+
+def test_a_new_estimator_is_one_class_and_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    class HalfScope(Scope):
+        def contribution(self, step: EventStep) -> Tensor:
+            return super().contribution(step) / 2
+
+    with pytest.raises(ValidationError, match="no such estimator; there are closed_form, mc, scope, reach"):
+        ForecastConfig(estimator="half")
+    monkeypatch.setitem(ESTIMATORS, "half", HalfScope)
+    assert ForecastConfig(estimator="half").estimator == "half"
+    states = np.array([A, B, C])
+    whole, half = (risks(question(name, D, num_paths=4), states) for name in ("scope", "half"))
+    assert float(whole.risk.min()) > 0
+    assert torch.allclose(half.risk, whole.risk / 2)
+    assert torch.allclose(half.standard_error, whole.standard_error / 2)

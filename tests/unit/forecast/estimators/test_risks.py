@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from proband.forecast.engine.request import PathValues
+from proband.forecast.estimators.path_values import PathValues
 from proband.forecast.estimators.risks import Precision, estimate
 
 ESTIMATORS = ("mc", "scope", "reach")
