@@ -29,11 +29,12 @@ from proband.forecast.risk import Points, risk_table
 from proband.forecast.trajectories import Futures, write_part
 from proband.model.checkpoint import load_model
 from proband.model.folder import CONFIG, VOCABULARY, WEIGHTS
+from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
+from proband.tokens.queries import known_at, query_batches
 from proband.tokens.tables import tables_for
-from proband.train.onset.queries import read_queries
 
 _LEAST_FREE = 1e-9
 
@@ -176,7 +177,9 @@ def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opene
     with one_thread():
         linear = {name: tables[name] for name in head.modalities if name in tables}
         # As in the fit, modalities come in by their linear terms alone.
-        queries = read_queries(model, store, {}, points.rows, points.start, linear)
+        batches = query_batches(store, {}, points.rows, points.start, model.config.context)
+        state = model.states(batches, len(points.rows))
+        queries = Queries(state=state, tables=linear, **known_at(store, points.rows, points.start))
         device = head.bias.device
         query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
         log_ratio = head(query) if job.config.raw else head.calibrated(query)

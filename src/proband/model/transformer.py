@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -157,6 +158,25 @@ class Proband(HubFormat):
             x, keys_values = block(layer(x, ages, prepared), angles)
             cache.append(keys_values)
         return x[:, leading:], cache
+
+    @torch.no_grad()
+    def states(
+        self, batches: Iterable[tuple[Batch, np.ndarray, np.ndarray, np.ndarray]], num_queries: int
+    ) -> Float32[np.ndarray, "queries dim"]:
+        """States at chosen positions of windows.
+
+        Args:
+            batches: Windows; row, column and number of each query in them.
+            num_queries: Queries of all batches.
+        """
+        state = np.zeros((num_queries, self.config.dim), dtype=np.float32)
+        device = self.embedding.tokens.weight.device
+        for windows, rows, columns, queries in batches:
+            batch = windows.to(device)
+            hidden, _ = self.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
+            chosen = hidden[torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)]
+            state[queries] = chosen.float().cpu().numpy()
+        return state
 
     def prepare(self, modalities: dict[str, ModalityInput], batch: int) -> list[Prepared]:
         """What each block's fusion layer needs of the modalities of ``batch`` subjects."""
