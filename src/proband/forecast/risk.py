@@ -108,7 +108,7 @@ def _prevalent(
 
 
 def never_asked(store: TokenStore, task: Task, split: str) -> dict[str, int]:
-    """How many subjects of a split get no prediction, by reason, for the manifest; says so if any do."""
+    """How many subjects of a split get no prediction, by reason, for the manifest; printed if any."""
     subjects = _subjects(store, split)
     found = never_predicted(subjects, task)
     if any(found.values()):
@@ -129,7 +129,7 @@ def _reasons(found: Mapping[str, int]) -> str:
 def observed_shares(store: TokenStore, task: Task) -> dict[str, float]:
     """How much of the time to each horizon the train subjects were observed, for the manifest.
 
-    Says where less than a share of :data:`LEAST_OBSERVED` was. Empty if no train subject of this tokens
+    Prints where less than a share of :data:`LEAST_OBSERVED` was. Empty if no train subject of this tokens
     folder has a prediction time, as in a folder made to apply a model elsewhere.
     """
     if "train" not in store.subjects["split"]:

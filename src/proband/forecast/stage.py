@@ -166,7 +166,7 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
     if config.precision:
         run.notes |= _precision_notes(table, config)
     clear_marks(folder)
-    shutil.rmtree(folder / SHARDS)  # not before the marks that say they are there
+    shutil.rmtree(folder / SHARDS)  # after the marks that list them
 
 
 def _precision_notes(table: pl.LazyFrame, config: ForecastConfig) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Simulated futures as a MEDS dataset: one simulated subject per subject, prediction time and path.
 
 Layout of a trajectories folder: data/SPLIT/*.parquet and metadata/ as in any MEDS dataset;
-trajectories.parquet (schema.TRAJECTORIES), which tells whose future each simulated subject is; task.yaml;
+trajectories.parquet (schema.TRAJECTORIES), the source subject of each simulated one; task.yaml;
 manifest.json.
 """
 

@@ -64,7 +64,7 @@ class PersonClock(nn.Module):
         log_middle: −log h_0, in years.
         log_rates: Log first occurrences per person-year, sex by sex and in each band by band, float32. 0
             until :meth:`set_rates`.
-        sex_of_static: Sex that each static index says, ``UNKNOWN_SEX`` where it says none.
+        sex_of_static: Sex that each static index stands for, ``UNKNOWN_SEX`` for none.
         antecedents: Tokens of each code's antecedents, 0 to fill up.
         log_ratio_without, log_ratio_with: Log of what the rate is multiplied by without and with one of them.
     """
@@ -105,7 +105,7 @@ class PersonClock(nn.Module):
         self.log_ratio_with.copy_(log_ratio_with)
 
     def sex(self, statics: Int[Tensor, "n statics"]) -> Int[Tensor, " n"]:
-        """The sex that the first static code with one says."""
+        """The sex of the first static code that stands for one."""
         known = self.sex_of_static[statics]
         first = (known != UNKNOWN_SEX).int().argmax(dim=1, keepdim=True)
         return known.gather(1, first).squeeze(1)

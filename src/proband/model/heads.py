@@ -89,7 +89,7 @@ class WhatHead(nn.Module):
         seen: Bool[Tensor, "n vocabulary"],
         moment: Moment,
     ) -> Float[Tensor, "n vocabulary"]:
-        """Log probabilities, float32; ``seen`` tells which codes the subject has had."""
+        """Log probabilities, float32; ``seen``: codes in the history."""
         return self._logits(hidden, gap_bins, embedding, seen, moment).log_softmax(-1)
 
     def nats(

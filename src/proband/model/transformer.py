@@ -93,7 +93,7 @@ class Proband(HubFormat):
     def first_positions(
         self, tokens: Int[Tensor, "batch length"], seen_before: Int[Tensor, "batch codes"]
     ) -> Int[Tensor, "batch vocabulary"]:
-        """Position from which each code counts as had: -1 before the window, large if never."""
+        """Position from which each code counts as seen: -1 before the window, large if never."""
         return first_positions(tokens, seen_before, self.config.vocabulary_size, self.members)
 
     def stamp_log_waits(
@@ -126,7 +126,7 @@ class Proband(HubFormat):
 
     @property
     def members(self) -> Int[Tensor, "vocabulary members"]:
-        """Per token, the tokens that count as had with it."""
+        """Per token, the tokens that count as seen with it."""
         return self.what.members
 
     @property
@@ -237,7 +237,7 @@ class Proband(HubFormat):
     def forward(self, batch: Batch) -> LossTerms:
         """The likelihood of what followed every scored position."""
         first = self.first_positions(batch.tokens, batch.seen_before)
-        # Which positions count depends on the batch alone, so that a device need not be waited for later.
+        # Which positions count depends on the batch alone: found here, it avoids a device sync later.
         is_event = batch.target == EVENT
         impossible = is_event & self.what.impossible_next(batch.next_tokens, first)
         rows, positions = (is_event & ~impossible).nonzero(as_tuple=True)

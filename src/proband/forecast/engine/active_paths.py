@@ -38,7 +38,7 @@ class Started:
         asked: Which outcomes are asked about.
         values: What its paths contribute.
         num_paths: Ordinary paths to draw.
-        begun: Ordinary paths begun.
+        begun: Ordinary paths started.
         branches: Further paths to draw: (path, outcome that cannot happen).
         running: Paths begun and not ended.
         trajectories: Paths that ended, if they are recorded.
@@ -112,7 +112,7 @@ class Slots:
         path: Number of the path.
         subject_id: For the random streams.
         tokens, minutes, length: The path's events, if they are recorded, and their number.
-        origin: The history each path goes on from.
+        origin: The history that each path continues.
         live: Slots in use.
     """
 
@@ -233,7 +233,7 @@ class Slots:
         self.length[rows] += 1
 
     def move(self, to: Int[np.ndarray, " moved"], origin: Int[np.ndarray, " moved"], live: int) -> None:
-        """Let the paths in slots ``origin`` go on in ``to``, so that the first ``live`` are all in use."""
+        """Move the paths in slots ``origin`` to ``to``, so that the first ``live`` are all in use"""
         into, out_of = torch.from_numpy(to), torch.from_numpy(origin)
         for tensor in self._tensors():
             tensor[into] = tensor[out_of]

@@ -65,7 +65,7 @@ class Events:
         self.members = self.outcomes[:, self.columns].T.double()
 
     def draw(self, slots: Slots, rows: int) -> Drawn:
-        """Draw the next event of the first rows and let their sums grow."""
+        """Draw the next event of the first rows and add its contributions."""
         bins = self.model.bins
         log_mass = self.model.when(slots.hidden[:rows])
         mass = log_mass.double().exp()

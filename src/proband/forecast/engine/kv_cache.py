@@ -108,7 +108,7 @@ class Cache:
         self._count[slots] = 0
 
     def move(self, to: Int[np.ndarray, " moved"], origin: Int[np.ndarray, " moved"]) -> None:
-        """Let the paths in slots ``origin`` go on in the empty slots ``to``."""
+        """Move the paths in slots ``origin`` to the empty slots ``to``."""
         for array in (
             self._table,
             self._used,

@@ -69,7 +69,7 @@ class Finished(NamedTuple):
 
     Attributes:
         point: Its place in the queue.
-        values: What its paths say.
+        values: What its paths contribute.
         trajectories: Its paths, by number, if they were recorded.
     """
 

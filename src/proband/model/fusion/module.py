@@ -23,10 +23,12 @@ class Fusion(nn.Module):
         self.leading = nn.Parameter(torch.randn(config.num_latents, config.dim) * 0.02)
         ordered = sorted(config.modalities.items())
         self.timed = [modality.timed for _, modality in ordered]
-        silent = not self.method.gated
+        zero_init = not self.method.gated
         self.encoders = nn.ModuleDict(
             {
-                name: ENCODERS[modality.encoder](modality, config.num_latents, config.dim, silent=silent)
+                name: ENCODERS[modality.encoder](
+                    modality, config.num_latents, config.dim, zero_init=zero_init
+                )
                 for name, modality in ordered
             }
         )

@@ -26,21 +26,21 @@ class ModalityEncoder(nn.Module, ABC):
         config: Width, hidden size and dropouts.
         num_latents: Latents per subject.
         dim: Width of a latent.
-        silent: Start with latents of zero, for a fusion that has no gate of its own.
+        zero_init: Start with latents of zero, for a fusion that has no gate of its own.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, silent: bool) -> None:
+    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, zero_init: bool) -> None:
         super().__init__()
         self.config = config
         self.shape = (num_latents, dim)
         self.register_buffer("mean", torch.zeros(config.width))
         self.register_buffer("scale", torch.ones(config.width))
         self.output = nn.Linear(config.hidden, self._outputs(), bias=False)
-        self.absent = nn.Parameter(torch.randn(num_latents, dim) * (0 if silent else _INITIAL_SD))
-        if silent:
+        self.absent = nn.Parameter(torch.randn(num_latents, dim) * (0 if zero_init else _INITIAL_SD))
+        if zero_init:
             nn.init.zeros_(self.output.weight)
 
     def _outputs(self) -> int:

@@ -12,8 +12,8 @@ from proband.model.modality.encoder import ModalityEncoder
 class FeedForwardEncoder(ModalityEncoder):
     """One hidden layer over all values and the mask."""
 
-    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, silent: bool) -> None:
-        super().__init__(config, num_latents, dim, silent=silent)
+    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, zero_init: bool) -> None:
+        super().__init__(config, num_latents, dim, zero_init=zero_init)
         self.values = nn.Linear(config.width, config.hidden)
         self.missing = nn.Linear(config.width, config.hidden, bias=False)
         self.norm = nn.RMSNorm(config.hidden)

@@ -17,8 +17,8 @@ class SetEncoder(ModalityEncoder):
     in it can depend on its value (after Lee 2019, arXiv 1810.00825).
     """
 
-    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, silent: bool) -> None:
-        super().__init__(config, num_latents, dim, silent=silent)
+    def __init__(self, config: ModalityConfig, num_latents: int, dim: int, *, zero_init: bool) -> None:
+        super().__init__(config, num_latents, dim, zero_init=zero_init)
         self.columns = nn.Embedding(config.width, config.hidden)
         self.slopes = nn.Embedding(config.width, config.hidden)
         self.keys = nn.Linear(config.hidden, config.hidden, bias=False)

@@ -90,7 +90,7 @@ class OnsetHead(nn.Module):
         return self.bias + self.decay * self.of_record(query) + self.of_modalities(query)[:, :, None]
 
     def of_record(self, query: Query) -> Float[Tensor, "n tasks bins"]:
-        """What record and state say, before it fades: its terms and the mean of the networks."""
+        """Log ratio of record and state, before decay: linear terms and the mean of the networks."""
         inputs = self.inputs(query)
         of_networks = torch.stack([network(inputs, query) for network in self.networks])
         return self.terms(inputs, query)[:, :, None] + of_networks.mean(dim=0)

@@ -33,7 +33,7 @@ class Interactions(nn.Module):
     For the mean value m and the last value l of each code with values (standardised; 0, the middle, where
     there is none), a = (age - 55) / 15 and s (1 female, -1 male, 0 unknown): m a, l a, m s, m^2,
     max(m - 1/2, 0), max(-m - 1/2, 0); and a, a^2, s, s a, since values take over a part of what the table of
-    age and sex says. A high pressure means less the older the subject, and above some height no more. All
+    age and sex explains. A high pressure means less the older the subject, and above some height no more. All
     columns are standardised again.
 
     Args:

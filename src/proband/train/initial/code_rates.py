@@ -49,7 +49,7 @@ class FirstOccurrences(NamedTuple):
 
 
 def sexes_of_statics(statics: tuple[str, ...]) -> Int[Tensor, " statics"]:
-    """The sex that each static index says; index 0 is none."""
+    """The sex that each static index stands for; index 0 is none."""
     found = [female_of(code) for code in statics]
     known = [UNKNOWN_SEX if sex is None else FEMALE if sex else MALE for sex in found]
     return torch.tensor([UNKNOWN_SEX, *known])

@@ -2,7 +2,7 @@
 
 log H' = a + s log H for the cumulative hazard H of ten years: a subject's hazards are multiplied by
 exp(a + (s - 1) log H). s - 1, and what the two give at the mean of log H, have normal priors around 0, so
-that outcomes of few tuning onsets keep what the model says.
+that outcomes of few tuning onsets keep the model's risk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Linear terms of modalities: log hazard ratios of scores, given what the record says."""
+"""Linear terms of modalities: log hazard ratios of scores, given the record's log ratios."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _fit(
     inputs: Callable[[Query], Tensor],
     width: int,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Coefficients of ``inputs``, so many columns, beside what the head already says."""
+    """Coefficients of ``inputs``, so many columns, given the head's log ratios so far."""
     dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
     known = _counts(head, train, dates, inputs, device)
     judged = _counts(head, tuning, np.arange(len(tuning)), inputs, device)

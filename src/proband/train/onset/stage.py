@@ -116,7 +116,7 @@ def read_part(
     rows, minutes = draw_dates(
         store, store.rows_of(split).astype(np.int64), config.onset.queries, config.seed, split
     )
-    # The trunk reads the record alone: else its state holds a part of what modalities say, which the terms
+    # The trunk reads the record alone: else its state holds a part of the modalities' effect, which the terms
     # of the record then take, with noise, from the modalities' own.
     queries = read_queries(model, store, {}, rows, minutes, tables)
     return Part(queries, follow_up(store, queries, model.config.onset.tasks))

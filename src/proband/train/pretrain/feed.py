@@ -125,7 +125,7 @@ def cut(
 
 
 def unscored(batch: Batch) -> Batch:
-    """The batch with nothing to predict: fills in where a process has none, since all must compute alike."""
+    """The batch with nothing to predict: padding where a process has none, since collectives need all."""
     return replace(batch, target=torch.full_like(batch.target, NOT_SCORED))
 
 
@@ -140,7 +140,7 @@ class Ahead(Generic[Item]):
         items: Read in the thread alone, in order.
 
     Attributes:
-        waited: Seconds this side has waited for an item.
+        waited: Seconds that the consumer has waited for an item.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:
@@ -185,7 +185,7 @@ class Ahead(Generic[Item]):
             self._put(None, error)
 
     def _put(self, item: Item | None, error: BaseException | None) -> bool:
-        """Wait for room; False once nobody reads any more."""
+        """Block while the queue is full; False once the reader has stopped."""
         while not self._stopped.is_set():
             try:
                 self._queue.put((item, error), timeout=_CHECK_SECONDS)

@@ -1,4 +1,4 @@
-"""What ends a training that cannot end well: a loss that is no number or runs away."""
+"""Detects a non-finite or diverging loss, and ends the training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ probability. Single steps may well be, since batches differ; the mean of a windo
 
 
 class Watch:
-    """Looks at every step's loss and gradient before the weights change.
+    """Checks every step's loss and gradient before the weights change.
 
     Training has diverged when the mean loss of the last 50 steps is 3 nats per event above the untrained
     model's, which knows the frequencies of codes and gaps, or above the best such mean so far. A loss that
@@ -27,7 +27,7 @@ class Watch:
 
     Args:
         progress: Where training stands; ``first_loss`` must be known, ``best_mean`` is kept here.
-        team: The first of which keeps the states.
+        team: The process group; rank 0 keeps the states.
         work: Folder of the states.
     """
 

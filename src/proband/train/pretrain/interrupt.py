@@ -1,4 +1,4 @@
-"""Signals that wait for the end of a training step, so that a state saved on them is a whole one."""
+"""Signals deferred to the end of a training step, so that the state saved on them is consistent."""
 
 from __future__ import annotations
 

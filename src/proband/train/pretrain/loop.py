@@ -44,7 +44,7 @@ class Trainer:
         tables: Modalities by name.
         config: Settings.
         work: Folder for states; an existing state there is continued.
-        team: The processes that train together; default this one alone.
+        team: The process group; default this process alone.
         clock: Seconds that ``minutes`` count; wall time unless told otherwise.
     """
 
@@ -140,7 +140,7 @@ class Trainer:
         return self.team.is_first and time.monotonic() - self._saved > self.config.save_seconds
 
     def _step(self, step: Step, waited: float) -> list[bool]:
-        """Take one step; returns whether anyone met a signal or is to save, so that all act alike."""
+        """Take one step; returns whether any process met a signal or is to save, all-reduced."""
         progress = self.progress
         rate = rate_at(self.share_done, self.config)
         for group in self.optimizer.param_groups:
@@ -153,7 +153,7 @@ class Trainer:
         own += [*self.interrupt.flags, self._is_save_due]
         sums = self.team.sum(np.array(own, dtype=np.float64))
         events = max(1.0, sums[3])
-        norm = self._rescale(self.team.size / events)  # gradients come as means over the team
+        norm = self._rescale(self.team.size / events)  # gradients are means over the processes
         self.watch.check(float(sums[:3].sum()) / events, norm, rate)
         with explained_memory(where, self.micro_tokens):
             self.optimizer.step()
@@ -239,5 +239,5 @@ class Trainer:
 
     def _save(self, name: str) -> None:
         save_state(self.work / name, self.model, self.optimizer, self.progress, self.team)
-        if name == STATE:  # the best one is nothing that a stopped training goes on from
+        if name == STATE:  # training resumes from STATE, never from BEST
             self._saved = time.monotonic()

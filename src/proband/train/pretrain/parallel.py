@@ -20,7 +20,7 @@ from proband.train.config import Parallel
 def share_model(model: Proband, team: Team, kind: Parallel) -> nn.Module:
     """Share ``model`` among the processes; returns what to call in training.
 
-    ``model`` itself stays what evaluates and holds the weights, as shards with ``fsdp``.
+    ``model`` itself still evaluates and holds the weights, as shards with ``fsdp``.
     """
     if team.size == 1:
         return model
@@ -44,7 +44,7 @@ def share_model(model: Proband, team: Team, kind: Parallel) -> nn.Module:
 
 
 def accumulating(shared: nn.Module, is_last: bool) -> AbstractContextManager[None]:
-    """Let the team exchange gradients with the last micro-batch of a step only."""
+    """All-reduce gradients with the last micro-batch of a step only."""
     from torch.distributed.fsdp import FSDPModule
     from torch.nn.parallel import DistributedDataParallel
 
@@ -56,14 +56,14 @@ def accumulating(shared: nn.Module, is_last: bool) -> AbstractContextManager[Non
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """A tensor put together from its shards; all processes must ask for it."""
+    """A tensor put together from its shards; a collective: all processes must call it."""
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def sharded_like(tensor: Tensor, model: Tensor) -> Tensor:
-    """A whole tensor, cut and placed as ``model`` is; all processes must ask for it."""
+    """A whole tensor, cut and placed as ``model`` is; a collective: all processes must call it."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     tensor = tensor.to(model.device)
