@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Bool, Float, Float32, Int, Int64
 
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.onset.inputs import Query
@@ -30,6 +30,10 @@ class SparseRows(Protocol):
     def values(self) -> Float32[np.ndarray, " entries"]:
         """Values of the entries."""
 
+    @property
+    def num_features(self) -> int:
+        """Features in all."""
+
     def take(self, rows: Int64[np.ndarray, " some"]) -> SparseRows:
         """Some of the rows."""
 
@@ -37,6 +41,21 @@ class SparseRows(Protocol):
 @runtime_checkable
 class DatedValues(Protocol):
     """A modality's values at dates (``proband.tokens.modality.ModalityTable``)."""
+
+    @property
+    def values(self) -> Float[np.ndarray, "measurements width"]:
+        """Raw values, one row per measurement."""
+
+    @property
+    def offsets(self) -> Int[np.ndarray, " bounds"]:
+        """Subject s has the measurements ``offsets[s]`` to ``offsets[s + 1]``."""
+
+    @property
+    def observed(self) -> Bool[np.ndarray, " subjects"]:
+        """Whether each subject has any."""
+
+    def newest_by(self, rows: Int[np.ndarray, " n"], minutes: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Row of ``values`` of each subject's newest measurement at or before an age, -1 without."""
 
     def values_by(
         self, rows: Int[np.ndarray, " n"], minutes: Int[np.ndarray, " n"]

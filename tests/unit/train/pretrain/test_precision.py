@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from proband.core.device import choose_device
 from proband.core.errors import ConfigError
 from proband.core.team import Team
 from proband.tokens.dataset import TokenStore
@@ -18,7 +19,6 @@ from proband.train.pretrain.feed import StepStream
 from proband.train.pretrain.loop import Trainer
 from proband.train.pretrain.precision import (
     BFLOAT16_WIDTH,
-    choose_device,
     choose_precision,
     computing_in,
     explained_memory,
