@@ -5,7 +5,7 @@ prefix of pages, as paths of one history do, therefore read each of those pages 
 in the L1 cache, and pages that only one row reads are prefetched one ahead. A row's sums are computed in the
 same order whichever rows are computed with it, so its result is the same to the bit. Against gathering the
 pages and plain torch (:func:`proband.model.kernels.pages.attend_gathered`), a step of 256 paths behind
-histories of 200 tokens takes a tenth of the time (presets tiny and small, one core).
+histories of 200 tokens is 12 times faster for the preset small and 5 to 10 times for tiny (one core).
 """
 
 from __future__ import annotations
