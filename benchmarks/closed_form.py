@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from proband.forecast.closed_form import cumulative_incidence
-from proband.model.onset import OnsetHead
+from proband.forecast.estimators.closed_form import cumulative_incidence
+from proband.model.onset.head import OnsetHead
 from proband.tokens.dataset import TokenStore
 from proband.tokens.summary import SummaryLayout, summarise
-from proband.train.build import build_model
 from proband.train.config import OnsetOptions, TrainConfig
+from proband.train.initial.build import build_model
 from proband.train.onset.queries import draw_dates, read_queries
 from proband.train.onset.stage import attach_head
 from proband.train.onset.tasks import choose_tasks

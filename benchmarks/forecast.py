@@ -39,9 +39,9 @@ import torch
 from forecast_biobank import biobank_figures
 from forecast_sparse import sparse_figures
 
-from proband.forecast.paths.histories import Histories
-from proband.forecast.paths.question import Question
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories
+from proband.forecast.engine.request import Question
+from proband.forecast.engine.rollout import roll_out
 from proband.model.config import ModelConfig, preset
 from proband.model.gaps import fit_gap_edges
 from proband.model.transformer import Proband

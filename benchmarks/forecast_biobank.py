@@ -13,7 +13,6 @@ from forecast_errors import errors_at_equal_compute
 
 from proband.ehr.outcomes import load_task
 from proband.forecast.config import Estimator
-from proband.forecast.paths.histories import history_lengths
 
 RISK_YEARS, PEOPLE, CORES, LIMIT_MINUTES = 5, 10_000, 2, 10
 SHARD = 150
@@ -25,7 +24,7 @@ FEW, MORE = 2, 8
 def biobank_figures(model: Path, tokens: Path, task: Path, *, quick: bool) -> dict[str, object]:
     """All figures on a model of a synthetic biobank; held-out subjects."""
     people = _people(model, tokens, task)
-    lengths = history_lengths(people.store, people.rows, people.start)
+    lengths = people.store.history_lengths(people.rows, people.start)
     figures: dict[str, object] = {
         "weights": sum(weight.numel() for weight in people.model.parameters()),
         "mean_history_tokens": round(float(lengths.mean()), 1),
@@ -89,7 +88,7 @@ def peak_mb(model: Path, tokens: Path, task: Path, number: int) -> int:
 def _peak(model: Path, tokens: Path, task: Path, number: int) -> int:
     torch.set_num_threads(1)
     people = _people(model, tokens, task)
-    lengths = history_lengths(people.store, people.rows, people.start)
+    lengths = people.store.history_lengths(people.rows, people.start)
     middle = np.argsort(lengths, kind="stable")[len(people) // 2]
     sample_futures(people.take(np.full(number, middle)), "scope", FEW)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -17,9 +17,9 @@ from torch import Tensor
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import Task
 from proband.forecast.config import Estimator
-from proband.forecast.paths.histories import Histories, history_lengths, read_histories
-from proband.forecast.paths.question import Question, Trajectory, outcome_matrix
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories, read_histories
+from proband.forecast.engine.request import Question, Trajectory, outcome_matrix
+from proband.forecast.engine.rollout import roll_out
 from proband.forecast.risk import prediction_points
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
@@ -151,7 +151,7 @@ def sample_futures(
 ) -> Run:
     """Sample the futures of all points of a cohort, and count what it costs."""
     model, context = cohort.model, cohort.model.config.context
-    lengths = np.minimum(history_lengths(cohort.store, cohort.rows, cohort.start), context)
+    lengths = np.minimum(cohort.store.history_lengths(cohort.rows, cohort.start), context)
     order = np.argsort(-lengths, kind="stable")
 
     def read(index: np.ndarray) -> Histories:
@@ -173,7 +173,7 @@ def sample_futures(
     with _counted(model, run):
         began = time.process_time()
         for one in roll_out(model, read, lengths[order], question, asked=~cohort.prevalent[order]):
-            found = (one.values.value + one.values.room / 2)[:, :, 0].numpy()
+            found = (one.values.value + one.values.margin / 2)[:, :, 0].numpy()
             point = int(order[one.point])
             run.values[point] = np.where(cohort.prevalent[point], np.nan, found)
             trajectories[point] = one.trajectories

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 from forecast_cohort import Cohort, sample_futures
 from jaxtyping import Float
 
 from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
-from proband.forecast.config import Estimator
+from proband.forecast.choices import ESTIMATORS, samples_paths
 
 RARE, COMMON = 0.005, 0.10
 """Incidences between which outcomes are compared."""
@@ -60,7 +58,9 @@ def errors_at_equal_compute(people: Cohort, points: int, num_paths: int) -> dict
 
 def _ratios(cohort: Cohort, num_paths: int) -> dict[str, object]:
     """The ratios for the outcomes of a cohort asked about at once."""
-    runs = {name: sample_futures(cohort, name, num_paths) for name in get_args(Estimator)}
+    runs = {
+        name: sample_futures(cohort, name, num_paths) for name in ESTIMATORS.names() if samples_paths(name)
+    }
     risk = runs["reach"].risk
     found: dict[str, object] = {}
     for name, run in runs.items():

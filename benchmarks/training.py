@@ -35,7 +35,7 @@ from proband.model.gaps import fit_gap_edges
 from proband.model.transformer import Proband
 from proband.tokens.loader import Windows, epoch_batches, load_batch, make_windows
 from proband.train.config import TrainConfig
-from proband.train.optimizer import make_optimizer
+from proband.train.pretrain.optimizer import make_optimizer
 
 PEER_EVENTS_PER_SECOND = 1347  # one core of another machine, float32; sexes counted as events there
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # bfloat16, dense, from the makers' sheets

@@ -172,8 +172,8 @@ class Contest:
 
 def train_on(store: Any, work: Path, config: Any) -> tuple[Any, float, int]:
     """Train (or go on training) until the budget of ``config``; the best model, seconds and steps spent."""
-    from proband.train.build import build_model
-    from proband.train.loop import Trainer
+    from proband.train.initial.build import build_model
+    from proband.train.pretrain.loop import Trainer
 
     trainer = Trainer(build_model(store, {}, config), store, {}, config, work, clock=time.process_time)
     trainer.run()

@@ -21,11 +21,13 @@ import delphi
 import torch
 from torch import nn
 
-from proband.model import attention, embedding, heads
+from proband.model import embedding, heads
+from proband.model.trunk import rotary
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
-from proband.train import build, loop
+from proband.train.initial import build
 from proband.train.log_likelihood import measure
+from proband.train.pretrain import loop
 
 TOKEN_DROPOUT = 0.15
 MUON_NAMES = ("blocks.", "what.mix")
@@ -54,7 +56,7 @@ def replaced(target: Any, name: str, make: Callable[[Any], Any]) -> Callable:
 
 
 def _without_age(old: Callable) -> Callable:
-    def init(self: attention.Rotary, head_dim: int) -> None:
+    def init(self: rotary.Rotary, head_dim: int) -> None:
         old(self, head_dim)
         self.age_rates.zero_()
 
@@ -131,7 +133,7 @@ ABLATIONS: dict[str, Callable] = {
     "seed 2": settings(seed=2),
     "no families": replaced(build, "share_families", lambda old: lambda *_: None),
     "untied": untied,
-    "position rotary only": replaced(attention.Rotary, "__init__", _without_age),
+    "position rotary only": replaced(rotary.Rotary, "__init__", _without_age),
     "code head blind to the gap": replaced(heads.WhatHead, "_logits", _blind_to_the_gap),
     "4,096 tokens a step": settings(batch_tokens=4096),
     "dropout 0.1, weight decay 0.1": settings(dropout=0.1, weight_decay=0.1),

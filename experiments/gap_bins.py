@@ -24,10 +24,10 @@ from proband.core.units import MINUTES_PER_DAY
 from proband.model.gaps import GapBins, fit_gap_edges
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
-from proband.train import build
 from proband.train.config import TrainConfig
+from proband.train.initial import build
 from proband.train.log_likelihood import measure
-from proband.train.loop import Trainer
+from proband.train.pretrain.loop import Trainer
 
 NUM_BINS = 64
 

@@ -28,16 +28,16 @@ from proband.model.onset import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.summary import SparseFeatures
-from proband.train.build import build_model
 from proband.train.config import TrainConfig
-from proband.train.loop import Trainer
+from proband.train.initial.build import build_model
 from proband.train.onset.calibration import calibrate
 from proband.train.onset.decay import fit_decay
 from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
-from proband.train.onset.likelihood import negative_log_likelihood
+from proband.train.onset.piecewise_exponential import negative_log_likelihood
 from proband.train.onset.record import fit_interactions, fit_record
 from proband.train.onset.stage import attach_head, read_part
 from proband.train.onset.tasks import Tasks, choose_tasks
+from proband.train.pretrain.loop import Trainer
 
 SUMMARY, TRUNK, BOTH = "summary", "trunk", "both"
 AT_ONCE = 2048

@@ -84,11 +84,11 @@ def prepare(out: Path, subjects: int) -> Path:
 
 def fit(run: Run, folder: Path) -> dict:
     """Train once; weights, events and the best tuning loss."""
-    from proband.model import width
+    from proband.model.trunk import width
     from proband.tokens.dataset import TokenStore
-    from proband.train.build import build_model
     from proband.train.config import TrainConfig
-    from proband.train.loop import Trainer
+    from proband.train.initial.build import build_model
+    from proband.train.pretrain.loop import Trainer
 
     class Part(TokenStore):
         """Fewer subjects, always the same ones."""

@@ -15,7 +15,7 @@ from proband.ehr.meds import EXIT
 from proband.ehr.outcomes import Task
 from proband.evaluate.simulated.futures import Futures as FlatFutures
 from proband.forecast.config import ForecastConfig
-from proband.forecast.paths.question import Trajectory
+from proband.forecast.engine.request import Trajectory
 from proband.forecast.risk import Points, prediction_points
 from proband.forecast.trajectories import Futures, write_dataset, write_part
 from proband.tokens import tokens

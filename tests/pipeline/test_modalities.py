@@ -24,9 +24,9 @@ from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
+from proband.tokens.tables import tables_for
 from proband.train import likelihood, train
 from proband.train.config import EncoderOptions, OnsetOptions, TrainConfig
-from proband.train.log_likelihood import tables_for
 from small_world import PANEL, random_model
 
 FUSIONS = pytest.mark.parametrize("fusion", ["prefix", "adapter", "cross_attention"])
@@ -89,7 +89,7 @@ def write_model(folder: Path, store: TokenStore, fusion: str, static: bool = Fal
 def terms(model: Path, store: TokenStore, panel: Path) -> tuple[np.ndarray, np.ndarray]:
     """Nats of every held-out event, and the age at the position that predicts it."""
     loaded = load_model(model)
-    tables = tables_for(loaded.config, store, {"panel": panel})
+    tables = tables_for(loaded.config.modalities, store, {"panel": panel})
     batch = load_batch(store, make_windows(store, store.rows_of("held_out"), 32), tables)
     with torch.no_grad():
         found = loaded(batch)
@@ -258,7 +258,7 @@ def test_what_the_model_does_not_read_is_refused(
 def test_another_modality_is_another_training(
     world: Path, trained: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from proband.train import loop
+    from proband.train.pretrain import loop
 
     def stop(self: loop.Trainer) -> None:
         self._save(loop.STATE)

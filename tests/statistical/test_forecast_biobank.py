@@ -11,10 +11,10 @@ import torch
 
 from proband.core.units import years_to_minutes
 from proband.ehr.outcomes import load_task
-from proband.forecast.estimators import Risks, estimate, stacked
-from proband.forecast.paths.histories import Histories, history_lengths, read_histories
-from proband.forecast.paths.question import Question, outcome_matrix
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories, read_histories
+from proband.forecast.engine.request import Question, outcome_matrix
+from proband.forecast.engine.rollout import roll_out
+from proband.forecast.estimators.risks import Risks, estimate, stacked
 from proband.forecast.risk import prediction_points
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
@@ -61,7 +61,7 @@ def pair(tiny: Path) -> Pair:
             max_events=512,
             seed=len(estimator),  # two seeds: with one, both would draw the same paths
         )
-        lengths = np.minimum(history_lengths(store, points.rows, points.start), context)
+        lengths = np.minimum(store.history_lengths(points.rows, points.start), context)
         found = {
             one.point: one.values for one in roll_out(model, read, lengths, question, asked=~points.prevalent)
         }

@@ -21,9 +21,9 @@ from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
+from proband.tokens.tables import tables_for
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
-from proband.train.log_likelihood import tables_for
 from small_world import write_splits
 
 pytestmark = pytest.mark.slow
@@ -150,7 +150,9 @@ def subject_nats(model: Path, store: TokenStore, given: dict[str, Any]) -> np.nd
         files["genome"] = given["genome"] / "scores.parquet"
     loaded = load_model(model)
     rows = store.rows_of("held_out")
-    batch = load_batch(store, make_windows(store, rows, 32), tables_for(loaded.config, store, files))
+    batch = load_batch(
+        store, make_windows(store, rows, 32), tables_for(loaded.config.modalities, store, files)
+    )
     with torch.no_grad():
         terms = loaded(batch)
     nats = torch.zeros(len(batch.rows)).index_add_(0, terms.rows, terms.event_when + terms.event_what)

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from known_law import CODES, DEATH, A, B, C, D, KnownLaw, exact_net_risk, exact_risk
-from proband.forecast.estimators import Precision, Risks, estimate, stacked
-from proband.forecast.paths.histories import Histories
-from proband.forecast.paths.question import Finished, PathValues, Question
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories
+from proband.forecast.engine.request import Finished, Question
+from proband.forecast.engine.rollout import roll_out
+from proband.forecast.estimators.path_values import PathValues
+from proband.forecast.estimators.risks import Precision, Risks, estimate, stacked
 
 pytestmark = pytest.mark.slow
 
@@ -145,11 +146,11 @@ def test_an_estimator_that_drops_unresolved_paths_fails() -> None:
     asked = question("mc", D, max_events=8)
     truth = exact_risk(LAW, A, HORIZONS[1], WAITED)
     paths = path_values(LAW, A, 500, asked)
-    resolved = [one.room[:, 0, 1] == 0 for one in paths]
+    resolved = [one.margin[:, 0, 1] == 0 for one in paths]
     dropped = torch.stack([one.value[keep, 0, 1].mean() for one, keep in zip(paths, resolved, strict=True)])
     assert abs(z(dropped, truth)) > MOST_Z
     low = torch.stack([one.value[:, 0, 1].mean() for one in paths]).mean()
-    high = torch.stack([(one.value + one.room)[:, 0, 1].mean() for one in paths]).mean()
+    high = torch.stack([(one.value + one.margin)[:, 0, 1].mean() for one in paths]).mean()
     assert low < truth < high
 
 

@@ -85,7 +85,7 @@ def store(typing_context: Any, array: Any, at: Any, value: Any) -> Any:
 
 
 @intrinsic
-def spread(typing_context: Any, number: Any) -> Any:
+def broadcast(typing_context: Any, number: Any) -> Any:
     """One number in all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -95,7 +95,7 @@ def spread(typing_context: Any, number: Any) -> Any:
 
 
 @intrinsic
-def spread_from(typing_context: Any, array: Any, at: Any) -> Any:
+def broadcast_from(typing_context: Any, array: Any, at: Any) -> Any:
     """The number ``at`` in all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -203,7 +203,7 @@ def _over_halves(join: Callable[[Any, Any, Any], Any]) -> Any:
     return reduce
 
 
-total = _over_halves(lambda builder, a, b: builder.fadd(a, b))
+reduce_sum = _over_halves(lambda builder, a, b: builder.fadd(a, b))
 """The sum over the lanes."""
 highest = _over_halves(lambda builder, a, b: _call(builder, "maxnum", [a, b]))
 """The largest number of the lanes."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from proband.core.config import Split
+from proband.core.device import Device
 from proband.core.errors import ConfigError
 from proband.core.options import Option
-from proband.train.config import Device
+from proband.forecast.choices import CLOSED_FORM, ESTIMATORS
 
-Estimator = Literal["closed_form", "mc", "scope", "reach"]
 QUESTION, ERROR, MACHINE = "What is asked", "Sampling and its error", "Machine and memory"
-CLOSED_FORM: Literal["closed_form"] = "closed_form"
+Estimator = Annotated[str, AfterValidator(ESTIMATORS.check)]
+"""A name in :data:`proband.forecast.choices.ESTIMATORS`."""
 _PRECISION = re.compile(r"(?P<number>[0-9.eE+-]+)\s*(?P<percent>%?)")
 
 
@@ -41,8 +42,8 @@ class ForecastConfig(BaseModel):
     )
     estimator: Annotated[Estimator, Option(ERROR)] = Field(
         CLOSED_FORM,
-        description="closed_form (onset hazards; no sampling), or by sampled paths: scope (one pool for all "
-        "outcomes), reach (least error; further paths where outcomes happen) or mc.",
+        description=f"{', '.join(ESTIMATORS)}: closed_form reads onset hazards and samples nothing; of those "
+        "by sampled paths scope has one pool for all outcomes, reach the least error.",
     )
     paths: Annotated[int, Option(ERROR)] = Field(64, ge=2, description="Sampled futures per prediction.")
     precision: Annotated[str, Option(ERROR, default="none")] = Field(

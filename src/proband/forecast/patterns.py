@@ -14,7 +14,8 @@ from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.codesets import Pattern
 from proband.ehr.outcomes import Task
 from proband.ehr.patterns import completions
-from proband.forecast.paths.question import PathValues, Trajectory
+from proband.forecast.engine.request import Trajectory
+from proband.forecast.estimators.path_values import PathValues
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def pattern_values(
     horizons: Int[Tensor, " horizons"],
     trajectories: Sequence[Trajectory],
 ) -> PathValues:
-    """What recorded paths say about patterns: whether they complete them by each horizon, as mc counts.
+    """Whether recorded paths complete the patterns by each horizon, as mc counts.
 
     Args:
         patterns: The patterns.
@@ -74,7 +75,7 @@ def pattern_values(
         trajectories: The paths.
     """
     shape = (len(trajectories), len(patterns), len(horizons))
-    hit, room = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
+    hit, margin = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
     for at, path in enumerate(trajectories):
         tokens, minutes = (
             np.concatenate(pair) for pair in zip(record, (path.tokens, path.minutes), strict=True)
@@ -85,5 +86,5 @@ def pattern_values(
                 hit[at, which] = (onset - start <= horizons).double()
         if path.end == "budget":
             # An event at the very horizon may be followed by another in the same step.
-            room[at] = (int(minutes[-1]) - start <= horizons) * (1 - hit[at])
-    return PathValues(hit, room)
+            margin[at] = (int(minutes[-1]) - start <= horizons) * (1 - hit[at])
+    return PathValues(hit, margin)

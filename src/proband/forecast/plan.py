@@ -14,16 +14,17 @@ from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
-from proband.forecast.config import CLOSED_FORM, ForecastConfig, precision_of
-from proband.forecast.estimators import Precision
-from proband.forecast.paths.question import Question, outcome_matrix
+from proband.forecast.choices import samples_paths
+from proband.forecast.config import ForecastConfig, precision_of
+from proband.forecast.engine.request import Question, outcome_matrix
+from proband.forecast.estimators.risks import Precision
 from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
 from proband.forecast.shards import Job, opened
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.outcomes import outcome_tokens
-from proband.train.log_likelihood import say_absent
+from proband.tokens.tables import say_absent
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
     loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
     outcomes = outcome_tokens(store.vocabulary, question)
     onset: dict[str, int] = {}
-    if config.estimator == CLOSED_FORM:
+    if not samples_paths(config.estimator):
         onset = _onset_tasks(loaded, outcomes, question, model)
         outcomes = {name: outcomes[name] for name in onset}
         _say_undying(loaded, store.vocabulary.death, config)
     patterns = tuple(token_patterns(question, outcomes).values())
     horizons, asked = _question(store, outcomes, question, config)
-    say_absent("forecast", loaded.config, files)
+    say_absent("forecast", loaded.config.modalities, files)
     points = prediction_points(store, question, config.split, outcomes)
     task_horizons = frozenset(question.horizons_years)
     counts = never_asked(store, question, config.split)

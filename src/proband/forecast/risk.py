@@ -15,7 +15,7 @@ from proband.core.schema import RISK
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import never_predicted, person_time, prediction_times
 from proband.ehr.outcomes import Task
-from proband.forecast.estimators import Risks
+from proband.forecast.estimators.risks import Risks
 from proband.forecast.patterns import TokenPattern, token_patterns
 from proband.tokens.dataset import TokenStore
 
@@ -99,19 +99,16 @@ def _prevalent(
     is_set = np.array([name not in patterns for name in outcomes])
     sets = np.stack([steps[0] for steps in outcomes.values()])[is_set]
     for at, (row, until) in enumerate(zip(rows, start, strict=True)):
-        tokens, minutes = store.record(int(row))
-        past = slice(int(np.searchsorted(minutes, until, side="right")))
-        prevalent[at, is_set] = sets[:, tokens[past]].any(axis=1)
+        tokens, minutes = store.history(int(row), int(until))
+        prevalent[at, is_set] = sets[:, tokens].any(axis=1)
         prevalent[at, ~is_set] = [
-            patterns[name].onset(tokens[past], minutes[past]) is not None
-            for name in outcomes
-            if name in patterns
+            patterns[name].onset(tokens, minutes) is not None for name in outcomes if name in patterns
         ]
     return prevalent
 
 
 def never_asked(store: TokenStore, task: Task, split: str) -> dict[str, int]:
-    """How many subjects of a split get no prediction, by reason, for the manifest; says so if any do."""
+    """How many subjects of a split get no prediction, by reason, for the manifest; printed if any."""
     subjects = _subjects(store, split)
     found = never_predicted(subjects, task)
     if any(found.values()):
@@ -132,7 +129,7 @@ def _reasons(found: Mapping[str, int]) -> str:
 def observed_shares(store: TokenStore, task: Task) -> dict[str, float]:
     """How much of the time to each horizon the train subjects were observed, for the manifest.
 
-    Says where less than a share of :data:`LEAST_OBSERVED` was. Empty if no train subject of this tokens
+    Prints where less than a share of :data:`LEAST_OBSERVED` was. Empty if no train subject of this tokens
     folder has a prediction time, as in a folder made to apply a model elsewhere.
     """
     if "train" not in store.subjects["split"]:

@@ -16,24 +16,27 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from proband.core.schema import RISK
-from proband.forecast.closed_form import cumulative_incidence
-from proband.forecast.config import CLOSED_FORM, ForecastConfig
-from proband.forecast.estimators import Precision, Risks, estimate, side_by_side, stacked
-from proband.forecast.paths.histories import Histories, history_lengths, read_histories
-from proband.forecast.paths.question import Finished, PathValues, Question, Trajectory
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.choices import samples_paths
+from proband.forecast.config import ForecastConfig
+from proband.forecast.engine.histories import Histories, read_histories
+from proband.forecast.engine.request import Finished, Question, Trajectory
+from proband.forecast.engine.rollout import roll_out
+from proband.forecast.estimators.closed_form import cumulative_incidence
+from proband.forecast.estimators.path_values import PathValues
+from proband.forecast.estimators.risks import Precision, Risks, estimate, side_by_side, stacked
 from proband.forecast.patterns import TokenPattern, pattern_values
 from proband.forecast.risk import Points, risk_table
 from proband.forecast.trajectories import Futures, write_part
 from proband.model.checkpoint import load_model
-from proband.model.hub import CONFIG, VOCABULARY, WEIGHTS
+from proband.model.folder import CONFIG, VOCABULARY, WEIGHTS
+from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
-from proband.train.log_likelihood import tables_for
-from proband.train.onset.queries import read_queries
+from proband.tokens.queries import known_at, query_batches
+from proband.tokens.tables import tables_for
 
-_LEAST_ESCAPED = 1e-9
+_LEAST_FREE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _open(
 ) -> Opened:
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash).to(device)
-    return Opened(loaded, store, tables_for(loaded.config, store, dict(files)))
+    return Opened(loaded, store, tables_for(loaded.config.modalities, store, dict(files)))
 
 
 def forecast_shard(
@@ -136,11 +139,11 @@ def forecast_shard(
     """
     files, points = shard
     model, store, tables = opened(job.model, job.tokens, job.files, device)
-    if job.config.estimator == CLOSED_FORM:
+    if not samples_paths(job.config.estimator):
         _write_closed_form(files, points, job, opened(job.model, job.tokens, job.files, device))
         return
     context = model.config.context
-    lengths = np.minimum(history_lengths(store, points.rows, points.start), context)
+    lengths = np.minimum(store.history_lengths(points.rows, points.start), context)
     order = np.argsort(-lengths, kind="stable")  # histories of like length are read together
 
     def read(index: np.ndarray) -> Histories:
@@ -174,7 +177,9 @@ def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opene
     with one_thread():
         linear = {name: tables[name] for name in head.modalities if name in tables}
         # As in the fit, modalities come in by their linear terms alone.
-        queries = read_queries(model, store, {}, points.rows, points.start, linear)
+        batches = query_batches(store, {}, points.rows, points.start, model.config.context)
+        state = model.states(batches, len(points.rows))
+        queries = Queries(state=state, tables=linear, **known_at(store, points.rows, points.start))
         device = head.bias.device
         query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
         log_ratio = head(query) if job.config.raw else head.calibrated(query)
@@ -185,7 +190,7 @@ def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opene
         ).cpu()
     if job.after_gap:
         early = risk[..., :1]
-        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_ESCAPED)).clamp(0, 1)
+        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
     exact = torch.zeros_like(risk)
     _write_risks(
         files, points, Risks(risk, exact, exact, risk, risk), np.zeros(len(points.rows), np.int64), job
@@ -193,9 +198,9 @@ def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opene
 
 
 def _futures(files: ShardFiles, points: Points, paths: list[list[Trajectory]], job: Job) -> Futures:
-    """The shard's simulated futures; each point has room for as many subjects as it may have paths."""
-    room = job.question.max_paths if job.precision else job.question.num_paths
-    first_ids = 1 + room * (files.first_point + np.arange(len(paths), dtype=np.int64))
+    """The shard's simulated futures; each point reserves as many subject_ids as it may have paths."""
+    most_paths = job.question.max_paths if job.precision else job.question.num_paths
+    first_ids = 1 + most_paths * (files.first_point + np.arange(len(paths), dtype=np.int64))
     return Futures(points, paths, first_ids, int(job.question.horizons[-1]))
 
 
@@ -235,9 +240,7 @@ class _Answers:
     def _patterns(self, finished: Finished) -> PathValues:
         at = self.order[finished.point]
         start = int(self.points.start[at])
-        tokens, minutes = self.store.record(int(self.points.rows[at]))
-        past = slice(int(np.searchsorted(minutes, start, side="right")))
-        record, horizons = (tokens[past], minutes[past]), self.job.question.horizons
+        record, horizons = self.store.history(int(self.points.rows[at]), start), self.job.question.horizons
         return pattern_values(self.job.patterns, record, start, horizons, finished.trajectories)
 
     def are_known(self, finished: Finished) -> bool:

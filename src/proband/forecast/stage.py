@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from proband.core.device import choose_device
 from proband.core.digests import hash_file
 from proband.core.engine import available_cores
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
 from proband.core.schema import join_parquet
+from proband.core.team import Team, join_team
 from proband.ehr.outcomes import save_task, task_files
 from proband.forecast.config import ForecastConfig, precision_of
-from proband.forecast.figures import plot_curves
+from proband.forecast.curves import plot_curves
 from proband.forecast.plan import Plan, make_plan
 from proband.forecast.shards import ShardFiles, forecast_shard, input_files
 from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.tokens.modality import GENOME, modality_files
-from proband.train.distributed import Team, join_team
-from proband.train.machine import choose_device
 
 RISKS, CURVES, CURVES_PICTURE, SHARDS = "risk.parquet", "curves.parquet", "curves.png", "shards"
 _SHARD_POINTS = 150
@@ -172,7 +172,7 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
     if config.precision:
         run.notes |= _precision_notes(table, config)
     clear_marks(folder)
-    shutil.rmtree(folder / SHARDS)  # not before the marks that say they are there
+    shutil.rmtree(folder / SHARDS)  # after the marks that list them
 
 
 def _precision_notes(table: pl.LazyFrame, config: ForecastConfig) -> dict[str, float]:

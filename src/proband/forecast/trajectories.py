@@ -1,7 +1,7 @@
 """Simulated futures as a MEDS dataset: one simulated subject per subject, prediction time and path.
 
 Layout of a trajectories folder: data/SPLIT/*.parquet and metadata/ as in any MEDS dataset;
-trajectories.parquet (schema.TRAJECTORIES), which tells whose future each simulated subject is; task.yaml;
+trajectories.parquet (schema.TRAJECTORIES), the source subject of each simulated one; task.yaml;
 manifest.json.
 """
 
@@ -26,8 +26,9 @@ from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds import BIRTH, DATA, ENTRY, EVENTS, EXIT, SUBJECT_SPLITS
 from proband.ehr.outcomes import Task, save_task
 from proband.ehr.write import write_codes, write_table
-from proband.forecast.config import CLOSED_FORM, ForecastConfig
-from proband.forecast.paths.question import Trajectory
+from proband.forecast.choices import samples_paths
+from proband.forecast.config import ForecastConfig
+from proband.forecast.engine.request import Trajectory
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
 from proband.tokens.values import bin_values
@@ -95,15 +96,15 @@ def refuse_settings(config: ForecastConfig) -> None:
     if config.with_history and not config.trajectories:
         remedy = "name a folder: --trajectories FOLDER"
         raise ConfigError("no futures to write history before", where="--with-history", remedy=remedy)
-    if config.trajectories and config.estimator == CLOSED_FORM:
+    if config.trajectories and not samples_paths(config.estimator):
         remedy = "take a sampled estimator: --estimator scope"
         raise ConfigError(
             "futures are sampled, closed_form samples none", where="--trajectories", remedy=remedy
         )
-    if config.raw and config.estimator != CLOSED_FORM:
+    if config.raw and samples_paths(config.estimator):
         remedy = "leave one of them out"
         raise ConfigError("sampled risks have no calibration to leave out", where="--raw", remedy=remedy)
-    if config.precision and config.estimator == CLOSED_FORM:
+    if config.precision and not samples_paths(config.estimator):
         remedy = "leave it out, or take a sampled estimator: --estimator scope"
         raise ConfigError("closed_form has no sampling error", where="--precision", remedy=remedy)
     if config.net and config.trajectories:
@@ -275,11 +276,10 @@ def _histories(store: TokenStore, flat: _Flat) -> tuple[np.ndarray, np.ndarray, 
     until = (flat.prediction - flat.birth) // MICROSECONDS_PER_MINUTE
     tokens, minutes = [], []
     for row, last in zip(flat.row, until, strict=True):
-        mine, ages = store.record(int(row))
-        keep = slice(1, int(np.searchsorted(ages, last, side="right")))
-        tokens.append(mine[keep])
-        minutes.append(ages[keep])
-    lengths = np.array([len(mine) for mine in tokens], dtype=np.int64)
+        known, ages = store.history(int(row), int(last))
+        tokens.append(known[1:])
+        minutes.append(ages[1:])
+    lengths = np.array([len(known) for known in tokens], dtype=np.int64)
     return lengths, _joined(tokens), _joined(minutes)
 
 

@@ -1,89 +1,15 @@
-"""Model folders: model.safetensors, config.json, vocabulary.json, README.md. No pickle anywhere."""
+"""Models from and to their folders (:mod:`proband.model.folder`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-
-from proband.core.atomic import whole_file
-from proband.core.digests import check_digests, digests_of
-from proband.core.errors import CheckpointError, DataError, first_line
-from proband.core.provenance import check_stage, read_object, write_json
-from proband.model.config import FORMAT_VERSION, ModelConfig
-from proband.model.hub import CARD, CONFIG, FILES, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
-
-
-def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Write a safetensors file whole or not at all.
-
-    Raises:
-        DataError: It cannot be written, as on a full disk.
-    """
-    try:
-        with whole_file(path) as temporary:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    except (SafetensorError, OSError) as error:
-        found = first_line(error)
-        raise DataError("cannot write", where=path, found=found, remedy="free space on the disk") from None
 
 
 def save_model(model: Proband, folder: Path, vocabulary_hash: str) -> None:
     """Write weights and configuration into ``folder``, with their digests and that of its vocabulary."""
-    write_tensors(model.state_dict(), folder / WEIGHTS)
-    files = [name for name in (WEIGHTS, VOCABULARY) if (folder / name).is_file()]
-    content = {
-        "format_version": FORMAT_VERSION,
-        "files": digests_of(folder, files),
-        "vocabulary_hash": vocabulary_hash,
-        "once": _groups(model),
-        "model": model.config.model_dump(mode="json"),
-    }
-    write_json(folder / CONFIG, content)
-
-
-def _groups(model: Proband) -> list[list[int]]:
-    """The tokens that happen once, by groups of which only one happens."""
-    groups = {tuple(sorted(set(row))) for row in model.members[model.what.once].tolist()}
-    return [list(group) for group in sorted(groups)]
-
-
-def _once_of(groups: list[list[int]], vocabulary_size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Whether each token happens once, and the lowest of its group."""
-    once, alike = torch.zeros(vocabulary_size, dtype=torch.bool), torch.arange(vocabulary_size)
-    for group in groups:
-        once[group] = True
-        alike[group] = min(group)
-    return once, alike
-
-
-def _check_files(folder: Path, files: Any) -> None:
-    try:
-        check_stage(folder, "train", FILES)  # by its manifest, which a repository of the hub has not
-        check_digests(folder, files, "copy the folder again, or train again")
-    except DataError as error:
-        raise CheckpointError(str(error)) from None
-
-
-def _check_size(config: ModelConfig, path: Path) -> None:
-    """Refuse a shape whose largest matrices alone are more than the file: building it would take the memory.
-
-    Raises:
-        ValueError: It is.
-    """
-    numbers = config.vocabulary_size * config.dim + config.depth * config.dim**2
-    if config.onset:
-        numbers += config.onset.num_features * config.onset.width * config.onset.num_networks
-    if numbers > path.stat().st_size:
-        raise ValueError(
-            f"a shape of {numbers:,} weights and more, and {path.stat().st_size:,} bytes of them"
-        )
+    model.write_folder(folder, vocabulary_hash)
 
 
 def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
@@ -96,52 +22,4 @@ def load_model(folder: Path, vocabulary_hash: str | None = None) -> Proband:
     Raises:
         CheckpointError: Missing, damaged, of another version, or made for another vocabulary.
     """
-    if not (folder / CONFIG).is_file():
-        remedy = "name the output folder of `proband train`"
-        raise CheckpointError("no model", where=folder, expected=f"{CONFIG} and {WEIGHTS}", remedy=remedy)
-    content = read_object(folder / CONFIG)
-    if content.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(
-            "unknown checkpoint version",
-            where=folder / CONFIG,
-            found=content.get("format_version"),
-            expected=FORMAT_VERSION,
-            remedy="use the proband version that trained it, or train again",
-        )
-    if vocabulary_hash is not None and content.get("vocabulary_hash") != vocabulary_hash:
-        raise CheckpointError(
-            "model and tokens have different vocabularies",
-            where=folder,
-            found=f"tokens {vocabulary_hash[:12]}",
-            expected=str(content.get("vocabulary_hash"))[:12],
-            remedy=f"tokenise with --vocabulary {folder}",
-        )
-    _check_files(folder, content.get("files", {}))
-    try:
-        config = ModelConfig.model_validate(content["model"])
-        _check_size(config, folder / WEIGHTS)
-        model = Proband(config, *_once_of(content["once"], config.vocabulary_size))
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        KeyError,
-        IndexError,
-        TypeError,
-        ValueError,
-        ValidationError,
-    ) as error:
-        found = first_line(error)
-        remedy = "copy the folder again, or train again"
-        raise CheckpointError("unreadable model", where=folder, found=found, remedy=remedy) from None
-    model.vocabulary_hash = content.get("vocabulary_hash")
-    texts = {name: folder / name for name in (VOCABULARY, CARD)}
-    try:
-        model.companions = {
-            name: path.read_text(encoding="utf-8") for name, path in texts.items() if path.is_file()
-        }
-    except ValueError as error:
-        remedy = "copy the folder again, or train again"
-        raise CheckpointError("a text that is no UTF-8", where=folder, found=error, remedy=remedy) from None
-    return model.eval()
+    return Proband.read_folder(folder, vocabulary_hash)

@@ -8,10 +8,10 @@ subject has not had therefore enters with
     log(rate_c(age, sex) / h),
 
 rate_c the first occurrences of code c per person-year of the train split at the age of the next event, and h
-the model's own hazard of an event per year when the time stamp of the next event came. For who has had a
+the model's own hazard of an event per year when the time stamp of the next event came. For who has had an
 antecedent of c, a code that c mostly follows, rate_c is multiplied by one factor, for who has had none by
-another (:mod:`proband.train.antecedents`). Not every code goes by the years: a value of a laboratory test
-comes for the first time when the test is done. So each code learns a slope s_c,
+another (:mod:`proband.train.initial.antecedents`). Not every code goes by the years: a value of a laboratory
+test comes for the first time when the test is done. So each code learns a slope s_c,
 
     log(rate_c(age, sex) / h) - s_c (log h - log h_0),
 
@@ -64,7 +64,7 @@ class PersonClock(nn.Module):
         log_middle: −log h_0, in years.
         log_rates: Log first occurrences per person-year, sex by sex and in each band by band, float32. 0
             until :meth:`set_rates`.
-        sex_of_static: Sex that each static index says, ``UNKNOWN_SEX`` where it says none.
+        sex_of_static: Sex that each static index stands for, ``UNKNOWN_SEX`` for none.
         antecedents: Tokens of each code's antecedents, 0 to fill up.
         log_ratio_without, log_ratio_with: Log of what the rate is multiplied by without and with one of them.
     """
@@ -105,7 +105,7 @@ class PersonClock(nn.Module):
         self.log_ratio_with.copy_(log_ratio_with)
 
     def sex(self, statics: Int[Tensor, "n statics"]) -> Int[Tensor, " n"]:
-        """The sex that the first static code with one says."""
+        """The sex of the first static code that stands for one."""
         known = self.sex_of_static[statics]
         first = (known != UNKNOWN_SEX).int().argmax(dim=1, keepdim=True)
         return known.gather(1, first).squeeze(1)

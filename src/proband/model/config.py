@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from proband.core.errors import ConfigError
+from proband.model.choices import ENCODERS, FUSIONS, NO_FUSION
 
 FORMAT_VERSION = 6
-Fusion = Literal["none", "prefix", "adapter", "cross_attention"]
-GATED = ("adapter", "cross_attention")
-"""Fusions that start behind gates of zero; of the others, the encoder's last layer starts at zero."""
-
+Encoder = Annotated[str, AfterValidator(ENCODERS.check)]
+"""A name in :data:`proband.model.choices.ENCODERS`."""
+Fusion = Annotated[str, AfterValidator(FUSIONS.check)]
+"""A name in :data:`proband.model.choices.FUSIONS`."""
 
 MOST_BLOCKS, MOST_WIDTH = 1000, 2**16
 """Beyond what anybody trains: a configuration that asks for more is damaged or hostile."""
-
-
-def _known_encoder(name: str) -> str:
-    from proband.model.modality import ENCODERS  # here, since it needs this module
-
-    if name not in ENCODERS:
-        raise ValueError(f"no such encoder; there are {', '.join(ENCODERS)}")
-    return name
-
-
-Encoder = Annotated[str, AfterValidator(_known_encoder)]
-"""A name in :data:`proband.model.modality.ENCODERS`."""
 
 
 class ModalityConfig(BaseModel):
@@ -105,7 +94,7 @@ class ModelConfig(BaseModel):
     gap_edges: tuple[int, ...] = Field(
         min_length=2, description="Edges of the bins of the time to the next event, in steps, from 1 on."
     )
-    fusion: Fusion = Field("none", description="How modalities reach the trunk.")
+    fusion: Fusion = Field(NO_FUSION, description="How modalities reach the trunk.")
     modalities: dict[str, ModalityConfig] = Field(default_factory=dict, description="Modalities by name.")
     onset: OnsetConfig | None = Field(None, description="Onset hazards; None for a model without tasks.")
 
@@ -125,7 +114,7 @@ class ModelConfig(BaseModel):
                 expected="ascending steps from 1 on",
                 remedy="fit them with proband.model.gaps.fit_gap_edges",
             )
-        if (self.fusion == "none") == bool(self.modalities):
+        if (self.fusion == NO_FUSION) == bool(self.modalities):
             raise ConfigError(
                 "fusion and modalities do not fit",
                 found=f"fusion {self.fusion}, modalities {sorted(self.modalities) or 'none'}",

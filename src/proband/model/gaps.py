@@ -89,7 +89,7 @@ class GapBins(nn.Module):
         super().__init__()
         self.resolution_minutes = resolution_minutes
         self.num_bins = len(edges)
-        self.last_edge = int(edges[-1])  # a plain number, so that no device is waited for
+        self.last_edge = int(edges[-1])  # a plain number, which avoids a device sync
         steps = torch.tensor(edges, dtype=torch.int64)
         self.register_buffer("edges", steps, persistent=False)
         self.register_buffer("log_edges", steps.double().log(), persistent=False)

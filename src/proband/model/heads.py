@@ -7,11 +7,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from proband.model.block import SwiGLU
 from proband.model.clock import Moment, PersonClock
 from proband.model.config import ModelConfig
-from proband.model.layers import RMSNorm
-from proband.model.width import WideLinear, width_scale
+from proband.model.trunk.block import SwiGLU
+from proband.model.trunk.width import WideLinear, width_scale
 
 _NEVER = 1 << 30
 BIRTH_INDEX = 1
@@ -22,7 +21,7 @@ class WhenHead(nn.Module):
 
     def __init__(self, config: ModelConfig, num_bins: int) -> None:
         super().__init__()
-        self.norm = RMSNorm(config.dim)
+        self.norm = nn.RMSNorm(config.dim)
         self.output = WideLinear(config.dim, num_bins)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -69,9 +68,9 @@ class WhatHead(nn.Module):
     ) -> None:
         super().__init__()
         self.gap = nn.Embedding(num_bins, config.dim)
-        self.mix_norm = RMSNorm(config.dim)
+        self.mix_norm = nn.RMSNorm(config.dim)
         self.mix = SwiGLU(config.dim)
-        self.norm = RMSNorm(config.dim)
+        self.norm = nn.RMSNorm(config.dim)
         self.scale = width_scale(config.dim)
         self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
         self.repeat = nn.Parameter(torch.zeros(config.vocabulary_size))
@@ -90,7 +89,7 @@ class WhatHead(nn.Module):
         seen: Bool[Tensor, "n vocabulary"],
         moment: Moment,
     ) -> Float[Tensor, "n vocabulary"]:
-        """Log probabilities, float32; ``seen`` tells which codes the subject has had."""
+        """Log probabilities, float32; ``seen``: codes in the history."""
         return self._logits(hidden, gap_bins, embedding, seen, moment).log_softmax(-1)
 
     def nats(

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
-from proband.model.block import Block
 from proband.model.clock import Moment
 from proband.model.config import ModelConfig, OnsetConfig
 from proband.model.embedding import Embedding
-from proband.model.fusion import Fusion, FusionLayer, Prepared
+from proband.model.fusion.layer import FusionLayer, Prepared
+from proband.model.fusion.module import Fusion
 from proband.model.gaps import GapBins
 from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.hub import HubFormat
-from proband.model.layers import Dropout
+from proband.model.kernels.pages import Pages, Window
 from proband.model.loss import LossTerms
-from proband.model.onset import OnsetHead
-from proband.model.pages import Pages, Window
-from proband.model.rotary import Rotary
+from proband.model.onset.head import OnsetHead
+from proband.model.trunk.block import Block
+from proband.model.trunk.rotary import Rotary
 
 MOST_LOGITS = 1 << 25
 """Events times vocabulary scored at once, at most: 134 MB in float32, of which a step holds about four."""
@@ -35,7 +36,7 @@ BlockCache = tuple[Tensor, Tensor]
 """Keys and values of a block, (batch, heads, length, head_dim)."""
 
 
-class Proband(nn.Module, HubFormat):
+class Proband(HubFormat):
     """A generative model of lifelong records and other modalities.
 
     Args:
@@ -54,7 +55,7 @@ class Proband(nn.Module, HubFormat):
         self.config = config
         self.bins = GapBins(config.gap_edges, config.resolution_minutes)
         self.embedding = Embedding(config)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.rotary = Rotary(config.head_dim)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.when = WhenHead(config, self.bins.num_bins)
@@ -92,7 +93,7 @@ class Proband(nn.Module, HubFormat):
     def first_positions(
         self, tokens: Int[Tensor, "batch length"], seen_before: Int[Tensor, "batch codes"]
     ) -> Int[Tensor, "batch vocabulary"]:
-        """Position from which each code counts as had: -1 before the window, large if never."""
+        """Position from which each code counts as seen: -1 before the window, large if never."""
         return first_positions(tokens, seen_before, self.config.vocabulary_size, self.members)
 
     def stamp_log_waits(
@@ -125,8 +126,14 @@ class Proband(nn.Module, HubFormat):
 
     @property
     def members(self) -> Int[Tensor, "vocabulary members"]:
-        """Per token, the tokens that count as had with it."""
+        """Per token, the tokens that count as seen with it."""
         return self.what.members
+
+    @property
+    def once_groups(self) -> list[list[int]]:
+        """The tokens that happen at most once in a life, by groups of which only one happens."""
+        groups = {tuple(sorted(set(row))) for row in self.members[self.what.once].tolist()}
+        return [list(group) for group in sorted(groups)]
 
     def hidden(
         self,
@@ -143,14 +150,33 @@ class Proband(nn.Module, HubFormat):
         x = torch.cat([self.fusion.lead(latents), record], dim=1)
         leading = x.shape[1] - length
         ages = nn.functional.pad(ages, (leading, 0))
-        turn = self.rotary(torch.arange(leading + length, device=tokens.device).expand(batch, -1), ages)
+        angles = self.rotary(torch.arange(leading + length, device=tokens.device).expand(batch, -1), ages)
         cache = []
         for block, layer in zip(self.blocks, self.fusion.layers, strict=True):
             assert isinstance(layer, FusionLayer)
             prepared = layer.prepare(latents)
-            x, keys_values = block(layer(x, ages, prepared), turn)
+            x, keys_values = block(layer(x, ages, prepared), angles)
             cache.append(keys_values)
         return x[:, leading:], cache
+
+    @torch.no_grad()
+    def states(
+        self, batches: Iterable[tuple[Batch, np.ndarray, np.ndarray, np.ndarray]], num_queries: int
+    ) -> Float32[np.ndarray, "queries dim"]:
+        """States at chosen positions of windows.
+
+        Args:
+            batches: Windows; row, column and number of each query in them.
+            num_queries: Queries of all batches.
+        """
+        state = np.zeros((num_queries, self.config.dim), dtype=np.float32)
+        device = self.embedding.tokens.weight.device
+        for windows, rows, columns, queries in batches:
+            batch = windows.to(device)
+            hidden, _ = self.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
+            chosen = hidden[torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)]
+            state[queries] = chosen.float().cpu().numpy()
+        return state
 
     def prepare(self, modalities: dict[str, ModalityInput], batch: int) -> list[Prepared]:
         """What each block's fusion layer needs of the modalities of ``batch`` subjects."""
@@ -188,14 +214,14 @@ class Proband(nn.Module, HubFormat):
             window: Which pages each row reads.
         """
         x = self.embedding(tokens[:, None], ages[:, None], (ages - previous_ages)[:, None], statics)
-        turn = self.rotary(positions[:, None], ages[:, None])
+        angles = self.rotary(positions[:, None], ages[:, None])
         beyond = (positions[:, None] - self.config.num_latents - self.config.context + 1).clamp(min=0)
-        lead_turn = self.rotary(-beyond, torch.zeros_like(beyond)) if beyond.any() else None
+        lead_angles = self.rotary(-beyond, torch.zeros_like(beyond)) if beyond.any() else None
         for block, layer, own, block_pages in zip(
             self.blocks, self.fusion.layers, prepared, pages, strict=True
         ):
             assert isinstance(block, Block)
-            x = block.step(layer(x, ages[:, None], own), turn, lead_turn, block_pages, window)
+            x = block.step(layer(x, ages[:, None], own), angles, lead_angles, block_pages, window)
         return x[:, 0]
 
     def log_codes(
@@ -211,7 +237,7 @@ class Proband(nn.Module, HubFormat):
     def forward(self, batch: Batch) -> LossTerms:
         """The likelihood of what followed every scored position."""
         first = self.first_positions(batch.tokens, batch.seen_before)
-        # Which positions count depends on the batch alone, so that a device need not be waited for later.
+        # Which positions count depends on the batch alone: found here, it avoids a device sync later.
         is_event = batch.target == EVENT
         impossible = is_event & self.what.impossible_next(batch.next_tokens, first)
         rows, positions = (is_event & ~impossible).nonzero(as_tuple=True)

@@ -93,6 +93,23 @@ class TokenStore:
         here = slice(self.offsets[row], self.offsets[row + 1])
         return self.tokens[here].astype(np.int64), self.minutes[here].astype(np.int64)
 
+    def history_lengths(
+        self, rows: Int[np.ndarray, " n"], until: Int[np.ndarray, " n"]
+    ) -> Int[np.ndarray, " n"]:
+        """Tokens of each record at or before an age in minutes, birth included: where histories are cut."""
+        ages = np.asarray(self.minutes)
+        found = np.empty(len(rows), dtype=np.int64)
+        for at, (row, last) in enumerate(zip(rows, until, strict=True)):
+            here = ages[self.offsets[row] : self.offsets[row + 1]]
+            found[at] = np.searchsorted(here, last, side="right")
+        return found
+
+    def history(self, row: int, until: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """Tokens and ages in minutes of one subject at or before an age, birth first."""
+        length = int(self.history_lengths(np.array([row]), np.array([until]))[0])
+        tokens, minutes = self.record(row)
+        return tokens[:length], minutes[:length]
+
     def codes_before(
         self, rows: Int[np.ndarray, " n"], positions: Int[np.ndarray, " n"]
     ) -> Int[np.ndarray, "n codes"]:

@@ -75,6 +75,26 @@ class ModalityTable:
         newest = np.searchsorted(self.minutes[begin:end], np.append(0, ages), side="right") - 1
         return begin + np.unique(newest[newest >= 0])
 
+    def newest_by(self, rows: Int[np.ndarray, " n"], minutes: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Row of ``values`` of each subject's newest measurement at or before an age, -1 without."""
+        if not self.timed:
+            return np.where(self.observed[rows], self.offsets[rows], -1).astype(np.int64)
+        found = np.full(len(rows), -1, dtype=np.int64)
+        for at, (row, now) in enumerate(zip(rows.tolist(), minutes.tolist(), strict=True)):
+            begin, end = self.offsets[row], self.offsets[row + 1]
+            number = int(np.searchsorted(self.minutes[begin:end], now, side="right"))
+            found[at] = begin + number - 1 if number else -1
+        return found
+
+    def values_by(
+        self, rows: Int[np.ndarray, " n"], minutes: Int[np.ndarray, " n"]
+    ) -> Float[np.ndarray, "n width"]:
+        """The newest values of each subject at or before an age, float32; NaN where there are none."""
+        at = self.newest_by(rows, minutes)
+        values = self.values[np.maximum(at, 0)].astype(np.float32)
+        values[at < 0] = np.nan
+        return values
+
 
 def modality_inputs(
     tables: Mapping[str, ModalityTable],

@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from proband.core import suppress
 from proband.core.atomic import whole_file
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.hub import CARD
+from proband.model.folder import CARD
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable

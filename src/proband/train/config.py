@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from proband.core.device import Device
 from proband.core.options import INPUTS, RUNNING, Option, pairs
+from proband.model.choices import ENCODERS, FUSIONS
 from proband.model.config import MOST_BLOCKS, MOST_WIDTH, PRESETS, Encoder, Fusion, Size, size_of
 
-Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Parallel = Literal["ddp", "fsdp"]
 SIZE, LENGTH, LEARNING = "Size of the model", "Length of training", "Learning"
@@ -75,10 +76,11 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fusion: Annotated[Fusion | None, Option(INPUTS, default="prefix with a modality, else none")] = Field(
-        None, description="How modalities reach the trunk: none, prefix, adapter or cross_attention."
+        None, description=f"How modalities reach the trunk: {', '.join(FUSIONS)}."
     )
     genome_encoder: Annotated[Encoder, Option(INPUTS)] = Field(
-        "mlp", description="mlp (one hidden layer) or set (scores as a set, pooled by attention)."
+        "mlp",
+        description=f"{', '.join(ENCODERS)}: mlp has one hidden layer, set pools scores by attention.",
     )
     hidden: Annotated[int | None, Option(INPUTS, default="twice the modality's values, within 16 and 64")] = (
         Field(None, ge=1, description="Hidden width of the encoders.")

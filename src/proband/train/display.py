@@ -1,4 +1,4 @@
-"""News while a model trains: a line kept up to date on a terminal, elsewhere one every half minute."""
+"""Progress of training: a line updated in place on a terminal, elsewhere one every half minute."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from proband.train.state import METRICS
-
+METRICS = "metrics.jsonl"
 BOARD = "tensorboard"
 ONSET = "onset.jsonl"
 PARTS = ("when", "what", "censoring")

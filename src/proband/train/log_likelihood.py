@@ -12,14 +12,13 @@ import numpy as np
 import torch
 
 from proband.core.batch import Batch
-from proband.core.errors import ConfigError, near_matches
-from proband.core.progress import say, track
+from proband.core.progress import track
 from proband.model.checkpoint import load_model
-from proband.model.config import ModelConfig
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows, plan_batches
-from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
+from proband.tokens.modality import modality_files
+from proband.tokens.tables import say_absent, tables_for
 
 _TOKEN_BUDGET = 16384
 
@@ -104,35 +103,6 @@ def measure(
     )
 
 
-def tables_for(config: ModelConfig, store: TokenStore, files: Mapping[str, Path]) -> dict[str, ModalityTable]:
-    """The modalities a model reads, from the files given; what is not given counts as absent.
-
-    A genome is passed over by a model that reads none, so that one command serves all models.
-
-    Raises:
-        ConfigError: Another modality is given that the model does not read.
-        DataError: A file is not what the model was trained on (see :func:`load_modality`).
-    """
-    wanted = config.modalities
-    for name in files.keys() - wanted.keys() - {GENOME}:
-        expected = ", ".join(wanted) or "none: it was trained on records alone"
-        remedy = near_matches(name, wanted)
-        raise ConfigError("the model reads no such modality", found=name, expected=expected, remedy=remedy)
-    return {
-        name: load_modality(name, files[name], store, item.names, item.timed)
-        for name, item in wanted.items()
-        if name in files
-    }
-
-
-def say_absent(stage: str, config: ModelConfig, files: Mapping[str, Path]) -> None:
-    """Tell what the model reads and is not given, and a genome it does not read."""
-    for name in config.modalities.keys() - files.keys():
-        say(f"{stage}: the model reads {name} and none is given; all subjects count as without it")
-    if GENOME in files and GENOME not in config.modalities:
-        say(f"{stage}: the model reads no genome; the one given is not used")
-
-
 def likelihood(
     model: Path,
     tokens: Path,
@@ -157,8 +127,8 @@ def likelihood(
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash)
     files = modality_files(genome, modalities)
-    tables = tables_for(loaded.config, store, files)
-    say_absent("likelihood", loaded.config, files)
+    tables = tables_for(loaded.config.modalities, store, files)
+    say_absent("likelihood", loaded.config.modalities, files)
     windows = make_windows(store, store.rows_of(split), loaded.config.context)
     plan = plan_batches(windows.lengths, _TOKEN_BUDGET)
     batches = (load_batch(store, windows.take(index), tables) for index in track(plan, "Scoring"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from proband.core.device import choose_device
 from proband.core.digests import hash_file
 from proband.core.errors import CheckpointError, ConfigError
 from proband.core.lock import only_writer
@@ -27,24 +28,24 @@ from proband.core.provenance import (
 )
 from proband.core.resume import partial_folder, start_anew
 from proband.core.schema import SPLITS
+from proband.core.team import Team, join_team
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
+from proband.model.choices import NO_FUSION
 from proband.model.embedding import fold_families
-from proband.model.hub import FILES, VOCABULARY
+from proband.model.folder import FILES, VOCABULARY
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
-from proband.train.build import build_model
 from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
-from proband.train.distributed import Team, join_team
-from proband.train.log import OnsetLog, plot_losses
+from proband.train.initial.build import build_model
+from proband.train.log import METRICS, OnsetLog, plot_losses
 from proband.train.log_likelihood import Likelihood
-from proband.train.loop import Trainer
-from proband.train.machine import choose_device
 from proband.train.onset.stage import OnsetResult, fit_onset
 from proband.train.onset.tasks import Tasks, choose_tasks
-from proband.train.state import BEST, METRICS, STATE
+from proband.train.pretrain.loop import Trainer
+from proband.train.pretrain.state import BEST, STATE
 
 RUN = "run.json"
 _STATES = (STATE, BEST, RUN)
@@ -87,7 +88,7 @@ def train(
     files = modality_files(genome, modalities)
     config = config or TrainConfig()
     named = {
-        "fusion": config.fusion or ("prefix" if files else "none"),
+        "fusion": config.fusion or ("prefix" if files else NO_FUSION),
         "modalities": tuple(files),
         "tasks": tuple(hash_file(file) for file in task_inputs),
     }
@@ -211,7 +212,7 @@ def _fit_onset(
 
 def _check_fusion(config: TrainConfig, files: Mapping[str, Path]) -> None:
     """Every fusion but none needs a modality, and modalities need one; options are of modalities given."""
-    if (config.fusion == "none") == bool(files):
+    if (config.fusion == NO_FUSION) == bool(files):
         found = f"fusion {config.fusion} with {', '.join(files) or 'no modality'}"
         remedy = "give --genome or --modality and a --fusion other than none, or neither"
         raise ConfigError("fusion and modalities do not fit", found=found, remedy=remedy)

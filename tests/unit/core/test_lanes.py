@@ -23,12 +23,12 @@ def every_way(x, y, z, out):
         lanes.floor(a),
         lanes.power_of_two(lanes.floor(a)),
         lanes.between(a, 3, 12, np.float32(-5)),
-        lanes.spread(y[2]),
-        lanes.spread_from(y, 7),
+        lanes.broadcast(y[2]),
+        lanes.broadcast_from(y, 7),
     )
     for number in range(len(found)):
         lanes.store(out, number * LANES, found[number])
-    return lanes.total(a), lanes.highest(a)
+    return lanes.reduce_sum(a), lanes.highest(a)
 
 
 def test_lanes_do_what_numpy_does() -> None:

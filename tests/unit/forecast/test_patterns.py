@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from known_law import CODES, DEATH, A, C, D, KnownLaw, exact_pattern_risk
 from proband.ehr.labels import onset_times
 from proband.ehr.outcomes import Task
-from proband.forecast.estimators import estimate
-from proband.forecast.paths.histories import Histories
-from proband.forecast.paths.question import PathValues, Question, Trajectory
-from proband.forecast.paths.rollout import roll_out
+from proband.forecast.engine.histories import Histories
+from proband.forecast.engine.request import Question, Trajectory
+from proband.forecast.engine.rollout import roll_out
+from proband.forecast.estimators.path_values import PathValues
+from proband.forecast.estimators.risks import estimate
 from proband.forecast.patterns import TokenPattern, pattern_values, token_patterns
 
 DAY = 1440
@@ -112,9 +113,9 @@ def test_what_paths_say_by_horizon_and_what_a_cut_leaves_open() -> None:
     horizons = torch.tensor([10, 20, 30]) * DAY
     found = pattern_values([two_steps(None, 20), two_steps(30)], record, 100 * DAY, horizons, paths)
     assert found.value[:, 0].tolist() == [[0, 1, 1], [0, 0, 0], [0, 0, 0], [1, 1, 1], [0, 0, 0]]
-    assert found.room[:, 0].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 1], [0, 0, 0], [1, 1, 1]]
+    assert found.margin[:, 0].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 1], [0, 0, 0], [1, 1, 1]]
     assert not found.value[:, 1].any()
-    assert found.room[:, 1].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 1], [0, 1, 1], [1, 1, 1]]
+    assert found.margin[:, 1].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 1], [0, 1, 1], [1, 1, 1]]
 
 
 LAW = KnownLaw()

@@ -18,7 +18,7 @@ from proband.core.provenance import read_manifest
 from proband.core.schema import TRAJECTORIES
 from proband.ehr.labels import labels
 from proband.ehr.meds import read_shard
-from proband.forecast.paths.question import Trajectory
+from proband.forecast.engine.request import Trajectory
 from proband.forecast.trajectories import code_table, refuse_folder
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from proband.core.batch import CENSORED, EVENT, ModalityInput
+from proband.model.checkpoint import load_model, save_model
+from proband.model.choices import FUSIONS
+from proband.model.config import ModelConfig
+from proband.model.fusion.adapter import AdapterFusion
+from proband.model.fusion.layer import FusionLayer, PassThrough
 from proband.model.transformer import Proband
 from small_world import (
     AGES,
@@ -29,7 +36,7 @@ SCORED = batch_of(
     gaps=[[0, 0, 3100, 1, 4999, 2000], [30, 1, 19969]],
 )
 VALUES = torch.tensor([[0.5, -1.0, 2.0], [1.0, float("nan"), 0.0]])
-FUSIONS = pytest.mark.parametrize("fusion", ["prefix", "adapter", "cross_attention"])
+EVERY_FUSION = pytest.mark.parametrize("fusion", ["prefix", "adapter", "cross_attention"])
 
 
 def genome(values: torch.Tensor = VALUES, observed: list[bool] | None = None) -> dict[str, ModalityInput]:
@@ -48,7 +55,7 @@ def fresh(**changes: object) -> Proband:
     return Proband(model_config(**changes), torch.zeros(8, dtype=torch.bool)).eval()
 
 
-@FUSIONS
+@EVERY_FUSION
 @pytest.mark.parametrize("encoder", ["mlp", "set"])
 def test_every_fusion_equals_none_at_step_zero_to_the_bit(fusion: str, encoder: str) -> None:
     modalities = {"genome": GENOME["genome"].model_copy(update={"encoder": encoder})} | PANEL
@@ -59,7 +66,7 @@ def test_every_fusion_equals_none_at_step_zero_to_the_bit(fusion: str, encoder: 
         assert none(SCORED).mean == fused(replace(SCORED, modalities=given)).mean
 
 
-@FUSIONS
+@EVERY_FUSION
 @pytest.mark.parametrize("encoder", ["mlp", "set"])
 def test_no_fusion_is_stuck_at_its_start(fusion: str, encoder: str) -> None:
     modalities = {"genome": GENOME["genome"].model_copy(update={"encoder": encoder})}
@@ -75,7 +82,7 @@ def test_no_fusion_is_stuck_at_its_start(fusion: str, encoder: str) -> None:
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-@FUSIONS
+@EVERY_FUSION
 def test_without_a_genome_it_stays_a_valid_model(fusion: str) -> None:
     model = random_model(fusion=fusion, modalities=GENOME)
     absent = replace(HISTORY, modalities=genome(torch.full((2, 3), float("nan")), [False, False]))
@@ -85,7 +92,7 @@ def test_without_a_genome_it_stays_a_valid_model(fusion: str) -> None:
     assert not torch.allclose(states(model, absent)[0], seen[0], atol=1e-3)
 
 
-@FUSIONS
+@EVERY_FUSION
 def test_the_genome_of_one_subject_does_not_reach_another(fusion: str) -> None:
     model = random_model(fusion=fusion, modalities=GENOME)
     other = VALUES.clone()
@@ -96,7 +103,7 @@ def test_the_genome_of_one_subject_does_not_reach_another(fusion: str) -> None:
     assert ((found[0] - expected[0]).abs().amax(-1) > 1e-4).all()  # and it reaches all of its own positions
 
 
-@FUSIONS
+@EVERY_FUSION
 def test_exchanged_genomes_change_the_likelihood(fusion: str) -> None:
     model = random_model(fusion=fusion, modalities=GENOME)
     with torch.no_grad():
@@ -105,7 +112,7 @@ def test_exchanged_genomes_change_the_likelihood(fusion: str) -> None:
     assert abs(float(own - exchanged)) > 1e-3
 
 
-@FUSIONS
+@EVERY_FUSION
 @pytest.mark.parametrize("day", [1, 900, 4001])
 def test_a_measurement_reaches_only_positions_from_its_time_on(fusion: str, day: int) -> None:
     model = random_model(fusion=fusion, modalities=PANEL)
@@ -120,7 +127,7 @@ def test_a_measurement_reaches_only_positions_from_its_time_on(fusion: str, day:
     assert torch.equal(nothing[1], low[1])
 
 
-@FUSIONS
+@EVERY_FUSION
 def test_the_time_of_a_measurement_not_made_tells_nothing(fusion: str) -> None:
     model = random_model(fusion=fusion, modalities=PANEL)
     found = [
@@ -130,7 +137,7 @@ def test_the_time_of_a_measurement_not_made_tells_nothing(fusion: str) -> None:
     assert torch.equal(*found)
 
 
-@FUSIONS
+@EVERY_FUSION
 def test_modalities_side_by_side_each_count(fusion: str) -> None:
     model = random_model(fusion=fusion, modalities=GENOME | PANEL)
     both = genome() | panel([900, 0], [1.0, 2.0])
@@ -140,7 +147,7 @@ def test_modalities_side_by_side_each_count(fusion: str) -> None:
         assert not torch.allclose(states(model, replace(HISTORY, modalities=rest)), all_in, atol=1e-3)
 
 
-@FUSIONS
+@EVERY_FUSION
 def test_who_is_measured_later_looks_like_who_never_is(fusion: str) -> None:
     model = random_model(fusion=fusion, modalities=PANEL)
     later = states(model, replace(HISTORY, modalities=panel([4000, 31], [1.0, 1.0])))
@@ -150,7 +157,7 @@ def test_who_is_measured_later_looks_like_who_never_is(fusion: str) -> None:
         assert ((later[row, length:] - never[row, length:]).abs().amax(-1) > 1e-3)[: 4 - length].all()
 
 
-@FUSIONS
+@EVERY_FUSION
 def test_the_newest_measurement_counts(fusion: str) -> None:
     model = random_model(fusion=fusion, modalities=PANEL)
 
@@ -164,3 +171,19 @@ def test_the_newest_measurement_counts(fusion: str) -> None:
     assert torch.allclose(both[:4], first[:4], atol=1e-5)  # days 0, 900, 900 and 4000
     assert ((both[4:] - first[4:]).abs().amax(-1) > 1e-3).all()
     assert not torch.allclose(both[4:], second[4:], atol=1e-3)  # the past of the stream was another
+
+
+def test_a_new_fusion_is_one_class_and_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class LastBlockFusion(AdapterFusion):
+        def layer(self, config: ModelConfig, number: int) -> FusionLayer:
+            return super().layer(config, number) if number == config.depth - 1 else PassThrough()
+
+    with pytest.raises(ValidationError, match="no such fusion; there are none, prefix, adapter, cross_att"):
+        model_config(fusion="last", modalities=GENOME)
+    monkeypatch.setitem(FUSIONS, "last", LastBlockFusion)
+    model = random_model(fusion="last", modalities=GENOME)
+    save_model(model, tmp_path, "a" * 64)
+    given = replace(HISTORY, modalities=genome())
+    found = states(load_model(tmp_path), given)
+    assert torch.equal(found, states(model, given))
+    assert not torch.equal(found, states(model, HISTORY))

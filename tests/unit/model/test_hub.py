@@ -10,7 +10,7 @@ import torch
 
 from proband.core.errors import CheckpointError
 from proband.model.checkpoint import load_model, save_model
-from proband.model.hub import FILES
+from proband.model.folder import FILES
 from proband.model.transformer import Proband
 from small_world import random_model
 

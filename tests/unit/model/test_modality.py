@@ -10,7 +10,8 @@ from proband.core.batch import ModalityInput
 from proband.core.errors import CheckpointError
 from proband.model.checkpoint import load_model, save_model
 from proband.model.config import ModalityConfig
-from proband.model.modality import ENCODERS, ModalityEncoder, SetEncoder
+from proband.model.modality import ENCODERS, ModalityEncoder
+from proband.model.modality.pooled_set import SetEncoder
 from small_world import random_model
 
 NAN = float("nan")
@@ -21,7 +22,7 @@ KINDS = pytest.mark.parametrize("kind", sorted(ENCODERS))
 
 def encoder(kind: str = "mlp", **changes: float) -> ModalityEncoder:
     torch.manual_seed(0)
-    made = ENCODERS[kind](ModalityConfig(width=3, hidden=8, **changes), 2, 4, silent=True)
+    made = ENCODERS[kind](ModalityConfig(width=3, hidden=8, **changes), 2, 4, zero_init=True)
     torch.nn.init.normal_(made.output.weight)
     torch.nn.init.constant_(made.absent, 7.0)
     return made
@@ -32,11 +33,11 @@ def item(*rows: list[float], observed: list[bool] | None = None) -> ModalityInpu
 
 
 @KINDS
-def test_silent_latents_start_at_zero_and_others_do_not(kind: str) -> None:
-    for silent in (True, False):
-        fresh = ENCODERS[kind](ModalityConfig(width=3), 2, 4, silent=silent).eval()
+def test_latents_start_at_zero_if_asked(kind: str) -> None:
+    for zero_init in (True, False):
+        fresh = ENCODERS[kind](ModalityConfig(width=3), 2, 4, zero_init=zero_init).eval()
         found = fresh(item([1.0, 2.0, NAN], [0.0, 0.0, 0.0], observed=[True, False]))
-        assert ((found == 0) if silent else (found != 0)).all()
+        assert ((found == 0) if zero_init else (found != 0)).all()
 
 
 @KINDS

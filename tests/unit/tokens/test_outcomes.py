@@ -7,7 +7,7 @@ import pytest
 
 from proband.core.errors import ConfigError
 from proband.ehr.outcomes import Task
-from proband.forecast.paths.question import outcome_matrix
+from proband.forecast.engine.request import outcome_matrix
 from proband.tokens.outcomes import outcome_tokens
 from proband.tokens.vocabulary import Vocabulary
 from small_world import DAY

@@ -11,9 +11,9 @@ from proband.core.provenance import read_manifest
 from proband.ehr.labels import onset_times
 from proband.ehr.outcomes import Task
 from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.outcomes import outcome_tokens
-from proband.tokens.stage import TokensConfig
 from small_world import ENTRY, EXIT, frame, write_splits
 
 CONFIG = TokensConfig(num_bins=4, min_values=4, min_subjects=2)

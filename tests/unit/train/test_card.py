@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from proband.model.hub import CARD
+from proband.model.folder import CARD
 from proband.tokens.modality import ModalityTable
 from proband.train.card import write_card
 from proband.train.config import TrainConfig

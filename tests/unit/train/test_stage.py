@@ -20,17 +20,19 @@ from proband.core.provenance import read_manifest
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.train import loop, train
-from proband.train.build import build_model, code_rates, count_gaps
+from proband.train import train
 from proband.train.config import EncoderOptions, TrainConfig
+from proband.train.initial.build import build_model, code_rates, count_gaps
 from proband.train.log import read_metrics
 from proband.train.log_likelihood import Likelihood
-from proband.train.state import BEST, STATE
+from proband.train.pretrain import loop
+from proband.train.pretrain.state import BEST, STATE
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from proband.train import loop, train
+from proband.train import train
+from proband.train.pretrain import loop
 from proband.train.config import TrainConfig
 tokens, out, config, step, number, genome = sys.argv[1:]
 original = loop.Trainer.{method}

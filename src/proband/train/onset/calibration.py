@@ -2,7 +2,7 @@
 
 log H' = a + s log H for the cumulative hazard H of ten years: a subject's hazards are multiplied by
 exp(a + (s - 1) log H). s - 1, and what the two give at the mean of log H, have normal priors around 0, so
-that outcomes of few tuning onsets keep what the model says.
+that outcomes of few tuning onsets keep the model's risk.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proband.model.onset import CALIBRATION_YEARS, OnsetHead
+from proband.model.onset.head import CALIBRATION_YEARS, OnsetHead
 from proband.train.onset.fit import Part
-from proband.train.onset.likelihood import expected_and_happened
+from proband.train.onset.piecewise_exponential import expected_and_happened
 
 PRIOR_SD = (0.1, 0.1)
 """Of the correction at the mean of log H, and of slope less 1. Rounded choices of ours."""

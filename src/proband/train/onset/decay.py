@@ -1,8 +1,8 @@
 """How the record's effects fade with the time ahead, and the level of each bin of it.
 
-A high pressure of today says more of the next year than of the tenth. Linear terms do not know that, and
-hazards that stay apart for ten years give risks that are too low in all: those at high risk leave early. One
-factor for each bin of the time ahead multiplies what the record says of every task.
+A high blood pressure of today predicts the next year better than the tenth. Linear terms do not know that,
+and hazards that stay apart for ten years give risks that are too low in all: those at high risk leave early.
+One factor for each bin of the time ahead multiplies the record's log ratios of every task.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proband.model.onset import OnsetHead
-from proband.model.onset_terms import NUM_BINS
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.terms import NUM_BINS
 from proband.train.onset.fit import Part
-from proband.train.onset.likelihood import bins_of
+from proband.train.onset.piecewise_exponential import bins_of
 
 _DATES = 40_000
 """Train dates that are read, at most: a factor of all tasks needs no more."""
@@ -32,7 +32,7 @@ class ByBin(NamedTuple):
     """Dates by the bins of the time ahead, for the named tasks.
 
     Attributes:
-        record: What the record says, before it fades.
+        record: Log ratios of the record, before decay.
         expected: Cumulative incidence of age and sex over the follow-up.
         happened: Onsets.
     """

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from proband.core.progress import track
 from proband.core.seeds import generator, name_key
-from proband.model.onset import OnsetHead
-from proband.model.onset_inputs import Query
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.inputs import Query
+from proband.model.onset.queries import Queries
 from proband.train.config import OnsetOptions
-from proband.train.onset.likelihood import FollowUp, Outcomes, negative_log_likelihood
-from proband.train.onset.queries import Queries
+from proband.train.onset.piecewise_exponential import FollowUp, Outcomes, negative_log_likelihood
 
 _BETAS = (0.9, 0.98)
 _FINAL_SHARE = 0.05

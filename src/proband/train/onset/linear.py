@@ -1,4 +1,4 @@
-"""Linear terms of modalities: log hazard ratios of scores, given what the record says."""
+"""Linear terms of modalities: log hazard ratios of scores, given the record's log ratios."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proband.model.onset import OnsetHead
+from proband.model.onset.head import OnsetHead
 from proband.train.onset.fit import Part
-from proband.train.onset.likelihood import expected_and_happened
-from proband.train.onset.queries import measurements_at
+from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.ridge import Counts, fit_adaptive_ridge
 
 _JUDGED_AT_ONCE = 2048
@@ -59,9 +58,7 @@ def _standardise(head: OnsetHead, train: Part) -> None:
 def _counts(head: OnsetHead, part: Part, device: torch.device) -> Counts:
     """Onsets and exposures of subjects, added up over their dates, by the measurements that these read."""
     queries = part.queries
-    index = np.stack(
-        [measurements_at(table, queries.rows, queries.minutes) for table in queries.tables.values()]
-    )
+    index = np.stack([table.newest_by(queries.rows, queries.minutes) for table in queries.tables.values()])
     keys = np.vstack([queries.rows, index])
     _, first, own = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     own = own.reshape(-1)

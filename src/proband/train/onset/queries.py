@@ -3,72 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Int64
 
-from proband.core.progress import track
 from proband.core.seeds import generator
-from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import OnsetTask
-from proband.model.onset_inputs import Query
+from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.loader import load_batch, make_windows, plan_batches
 from proband.tokens.modality import ModalityTable
 from proband.tokens.onsets import first_occurrences
-from proband.tokens.summary import SparseFeatures, SummaryLayout, summarise
-from proband.train.onset.likelihood import FollowUp
-
-_TOKEN_BUDGET = 8192
-"""Padded tokens read at once; more bring no speed on a processor core."""
-
-
-@dataclass(frozen=True)
-class Queries:
-    """Dates of subjects, with what is known at each.
-
-    Attributes:
-        rows: Rows of the store.
-        minutes: Age in minutes.
-        features: Record summary.
-        state: The trunk's state at the last token by the date.
-        last: Age in minutes of that token.
-        female: 1, 0 or NaN.
-        tables: Modalities with a linear term.
-    """
-
-    rows: Int64[np.ndarray, " n"]
-    minutes: Int64[np.ndarray, " n"]
-    features: SparseFeatures
-    state: Float32[np.ndarray, "n dim"]
-    last: Int64[np.ndarray, " n"]
-    female: Float[np.ndarray, " n"]
-    tables: Mapping[str, ModalityTable]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, index: Int[np.ndarray, " some"]) -> Query:
-        """What the head reads of some of the queries."""
-        chosen = self.features.take(index)
-        age = self.minutes[index] / MINUTES_PER_YEAR
-        modalities = {
-            name: torch.from_numpy(values_at(table, self.rows[index], self.minutes[index]))
-            for name, table in self.tables.items()
-        }
-        return Query(
-            bounds=torch.from_numpy(chosen.indptr),
-            features=torch.from_numpy(chosen.indices).long(),
-            values=torch.from_numpy(chosen.values),
-            state=torch.from_numpy(self.state[index]),
-            age=torch.from_numpy(age).float(),
-            silence=torch.from_numpy((self.minutes[index] - self.last[index]) / MINUTES_PER_YEAR).float(),
-            female=torch.from_numpy(self.female[index]).float(),
-            modalities=modalities,
-        )
+from proband.tokens.queries import known_at, query_batches
+from proband.train.onset.piecewise_exponential import FollowUp
 
 
 def draw_dates(
@@ -120,87 +67,9 @@ def read_queries(
         minutes: Ages in minutes.
         linear: Modalities with a linear term.
     """
-    layout = SummaryLayout.of(store.vocabulary)
-    state, last = states_at(model, store, tables, rows, minutes)
-    features = summarise(store, layout, rows, minutes)
-    return Queries(rows, minutes, features, state, last, store.female[rows], linear)
-
-
-@torch.no_grad()
-def states_at(
-    model: Proband,
-    store: TokenStore,
-    tables: Mapping[str, ModalityTable],
-    rows: Int64[np.ndarray, " queries"],
-    minutes: Int64[np.ndarray, " queries"],
-) -> tuple[Float32[np.ndarray, "queries dim"], Int64[np.ndarray, " queries"]]:
-    """The trunk's state at the last token by each date, and that token's age in minutes.
-
-    Each record is read once for all its dates, in the windows that it is trained in, no further than needed.
-    """
-    position = positions_by(store, rows, minutes)
-    subjects, own = np.unique(rows, return_inverse=True)
-    windows = make_windows(store, subjects, model.config.context)
-    # The last window of the subject that scores the position.
-    first = np.searchsorted(windows.row, subjects)
-    stride = model.config.context // 2
-    later = np.maximum(0, (position - model.config.context) // stride + 1)
-    window = first[own] + later
-    stop = np.zeros(len(windows), dtype=np.int64)
-    np.maximum.at(stop, window, position + 1)
-    used = np.flatnonzero(stop)
-    windows = windows.ending(stop).take(used)
-    order = np.argsort(window, kind="stable")
-    begin = np.searchsorted(window[order], used)
-    end = np.searchsorted(window[order], used, side="right")
-    state = np.zeros((len(rows), model.config.dim), dtype=np.float32)
-    device = model.embedding.tokens.weight.device
-    for part in track(plan_batches(windows.lengths, _TOKEN_BUDGET), "Reading histories"):
-        batch = load_batch(store, windows.take(part), tables).to(device)
-        hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
-        asked = [order[begin[at] : end[at]] for at in part]
-        queries = np.concatenate(asked)
-        line = np.repeat(np.arange(len(part)), [len(one) for one in asked])
-        column = position[queries] - windows.start[part][line]
-        chosen = hidden[torch.from_numpy(line).to(device), torch.from_numpy(column).to(device)]
-        state[queries] = chosen.float().cpu().numpy()
-    return state, np.asarray(store.minutes)[store.offsets[rows] + position].astype(np.int64)
-
-
-def positions_by(
-    store: TokenStore, rows: Int64[np.ndarray, " queries"], minutes: Int64[np.ndarray, " queries"]
-) -> Int64[np.ndarray, " queries"]:
-    """Position in its record of the last token at or before each date; birth is at 0."""
-    found = np.zeros(len(rows), dtype=np.int64)
-    every = np.asarray(store.minutes)
-    for at, (row, now) in enumerate(zip(rows.tolist(), minutes.tolist(), strict=True)):
-        own = every[store.offsets[row] : store.offsets[row + 1]]
-        found[at] = np.searchsorted(own, now, side="right") - 1
-    return np.maximum(found, 0)
-
-
-def values_at(
-    table: ModalityTable, rows: Int64[np.ndarray, " n"], minutes: Int64[np.ndarray, " n"]
-) -> Float32[np.ndarray, "n width"]:
-    """The newest measurement of a modality at or before each date; NaN where there is none."""
-    at = measurements_at(table, rows, minutes)
-    values = table.values[np.maximum(at, 0)].astype(np.float32)
-    values[at < 0] = np.nan
-    return values
-
-
-def measurements_at(
-    table: ModalityTable, rows: Int64[np.ndarray, " n"], minutes: Int64[np.ndarray, " n"]
-) -> Int64[np.ndarray, " n"]:
-    """Row of ``table.values`` of the newest measurement at or before each date, -1 without."""
-    if not table.timed:
-        return np.where(table.observed[rows], table.offsets[rows], -1).astype(np.int64)
-    found = np.full(len(rows), -1, dtype=np.int64)
-    for at, (row, now) in enumerate(zip(rows.tolist(), minutes.tolist(), strict=True)):
-        begin, end = table.offsets[row], table.offsets[row + 1]
-        number = int(np.searchsorted(table.minutes[begin:end], now, side="right"))
-        found[at] = begin + number - 1 if number else -1
-    return found
+    batches = query_batches(store, tables, rows, minutes, model.config.context)
+    state = model.states(batches, len(rows))
+    return Queries(state=state, tables=linear, **known_at(store, rows, minutes))
 
 
 def follow_up(store: TokenStore, queries: Queries, tasks: tuple[OnsetTask, ...]) -> FollowUp:

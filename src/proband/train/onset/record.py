@@ -10,10 +10,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from proband.core.progress import say
-from proband.model.onset import OnsetHead
-from proband.model.onset_inputs import Query
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
-from proband.train.onset.likelihood import expected_and_happened
+from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.ridge import Counts, fit_adaptive_ridge
 
 DATES_PER_SUBJECT = 6
@@ -72,7 +72,7 @@ def _fit(
     inputs: Callable[[Query], Tensor],
     width: int,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Coefficients of ``inputs``, so many columns, beside what the head already says."""
+    """Coefficients of ``inputs``, so many columns, given the head's log ratios so far."""
     dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
     known = _counts(head, train, dates, inputs, device)
     judged = _counts(head, tuning, np.arange(len(tuning)), inputs, device)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from proband.model.config import OnsetConfig
-from proband.model.onset import OnsetHead
+from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
@@ -18,9 +18,9 @@ from proband.train.config import TrainConfig
 from proband.train.onset.calibration import calibrate
 from proband.train.onset.decay import fit_decay
 from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
+from proband.train.onset.incidence import log_rates
 from proband.train.onset.linear import fit_linear
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
-from proband.train.onset.rates import log_rates
 from proband.train.onset.record import fit_interactions, fit_record
 from proband.train.onset.tasks import Tasks
 
@@ -116,7 +116,7 @@ def read_part(
     rows, minutes = draw_dates(
         store, store.rows_of(split).astype(np.int64), config.onset.queries, config.seed, split
     )
-    # The trunk reads the record alone: else its state holds a part of what modalities say, which the terms
+    # The trunk reads the record alone: else its state holds a part of the modalities' effect, which the terms
     # of the record then take, with noise, from the modalities' own.
     queries = read_queries(model, store, {}, rows, minutes, tables)
     return Part(queries, follow_up(store, queries, model.config.onset.tasks))

@@ -11,7 +11,7 @@ import pytest
 
 import simulated_futures
 from known_law import B
-from proband.forecast.paths.question import Trajectory
+from proband.forecast.engine.request import Trajectory
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
 

@@ -6,7 +6,7 @@ import pytest
 from onset_world import head_of, part_of
 from proband.core.units import MINUTES_PER_YEAR
 from proband.tokens.modality import ModalityTable
-from proband.train.onset.queries import draw_dates, measurements_at, positions_by, values_at
+from proband.train.onset.queries import draw_dates
 from small_world import HandStore, Record
 
 YEAR = round(MINUTES_PER_YEAR)
@@ -68,7 +68,7 @@ def test_the_death_rate_comes_back_where_dates_per_subject_would_multiply_it() -
 def test_the_last_token_by_a_date() -> None:
     store = HandStore([Record([2, 3, 4], [YEAR, YEAR, 2 * YEAR], exit=9 * YEAR)])
     minutes = np.array([0, YEAR - 1, YEAR, 2 * YEAR - 1, 2 * YEAR])
-    assert positions_by(store, np.zeros(5, np.int64), minutes).tolist() == [0, 0, 2, 2, 3]
+    assert store.history_lengths(np.zeros(5, np.int64), minutes).tolist() == [1, 1, 3, 3, 4]
 
 
 def table(timed: bool) -> ModalityTable:
@@ -85,7 +85,7 @@ def table(timed: bool) -> ModalityTable:
 def test_the_newest_measurement_by_a_date() -> None:
     rows = np.array([0, 0, 0, 0, 1, 2])
     minutes = np.array([YEAR - 1, YEAR, 3 * YEAR - 1, 3 * YEAR, 9 * YEAR, 9 * YEAR])
-    assert measurements_at(table(True), rows, minutes).tolist() == [-1, 0, 0, 1, -1, 2]
-    values = values_at(table(True), rows, minutes)[:, 0]
+    assert table(True).newest_by(rows, minutes).tolist() == [-1, 0, 0, 1, -1, 2]
+    values = table(True).values_by(rows, minutes)[:, 0]
     assert np.isnan(values).tolist() == [True, False, False, False, True, False]
     assert values[[1, 2, 3, 5]].tolist() == [1.0, 1.0, 2.0, 3.0]

@@ -1,0 +1,185 @@
+"""Onset: hazards of first occurrences on the person's clock.
+
+At a query (any date t within follow-up, the history read up to it) and for every task d, the first occurrence
+of a set of tokens, in bins b of the time ahead:
+
+    log hazard_d(t + u) = log rate_d(age at t + u, sex) + g_{d,b(u)}
+    g_{d,b} = bias_{d,b}
+              + decay_b (w_d x + v_d q + mean over networks of (<task_d, time_b(z)> + its bias_{d,b}))
+              + sum over modalities of beta_d (standardised values)
+
+``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's
+state, standardised; q hinge functions and squares of its values, and values times age and sex; z a small
+network of the summary, age and sex; decay says how the record's effects fade with the time ahead, where those
+of scores stay. All but the rate starts at 0, so that the untrained head is the age-sex table; with w alone it
+is a regression on counts, with beta alone a Cox model on scores. After MOTOR (Steinberg et al. 2024, arXiv
+2301.03150); the offset, the interactions and the linear modalities are ours.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from proband.core.incidence import OLDEST
+from proband.model.config import BIN_EDGES, ModelConfig
+from proband.model.onset.inputs import CLIP, Inputs, Query
+from proband.model.onset.terms import NUM_BINS, Interactions, LinearModality, OnsetNetwork
+
+CALIBRATION_YEARS = 10.0
+"""Cumulative hazards of so many years are calibrated."""
+NUM_SEXES = 3
+"""Rows of the rates: male, female, unknown (the mean of both)."""
+_LEAST_SD = 0.02
+
+
+class OnsetHead(nn.Module):
+    """Log ratios of onset hazards to incidence by age and sex.
+
+    Args:
+        config: The model's shape, with that of the head.
+    """
+
+    log_rate: Tensor
+    feature_mean: Tensor
+    feature_sd: Tensor
+    state_mean: Tensor
+    state_sd: Tensor
+    linear: Tensor
+    state_linear: Tensor
+    bias: Tensor
+    decay: Tensor
+    intercept: Tensor
+    slope: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        assert config.onset is not None
+        shape = config.onset
+        self.config = shape
+        tasks, features = len(shape.tasks), shape.num_features
+        zeros, ones = torch.zeros, torch.ones
+        for name, value in {
+            "log_rate": zeros(tasks, NUM_SEXES, OLDEST),
+            "feature_mean": zeros(features),
+            "feature_sd": ones(features),
+            "state_mean": zeros(config.dim),
+            "state_sd": ones(config.dim),
+            "linear": zeros(features, shape.num_named),
+            "state_linear": zeros(config.dim, shape.num_named),
+            "bias": zeros(tasks, NUM_BINS),
+            "decay": ones(NUM_BINS),
+            "intercept": zeros(tasks),
+            "slope": ones(tasks),
+        }.items():
+            self.register_buffer(name, value)
+        self.interactions = Interactions(shape.num_valued, shape.num_named)
+        self.networks = nn.ModuleList(OnsetNetwork(shape) for _ in range(shape.num_networks))
+        self.modalities = nn.ModuleDict({name: LinearModality(w, tasks) for name, w in shape.linear.items()})
+
+    def forward(self, query: Query) -> Float[Tensor, "n tasks bins"]:
+        """Log ratios g to the incidence of age and sex, not calibrated.
+
+        Args:
+            query: What is known of each subject at its date.
+        """
+        return self.bias + self.decay * self.of_record(query) + self.of_modalities(query)[:, :, None]
+
+    def of_record(self, query: Query) -> Float[Tensor, "n tasks bins"]:
+        """Log ratio of record and state, before decay: linear terms and the mean of the networks."""
+        inputs = self.inputs(query)
+        of_networks = torch.stack([network(inputs, query) for network in self.networks])
+        return self.terms(inputs, query)[:, :, None] + of_networks.mean(dim=0)
+
+    def inputs(self, query: Query) -> Inputs:
+        """The record summary and the state, standardised."""
+        state = F.rms_norm(query.state, query.state.shape[-1:])
+        state = ((state - self.state_mean) / self.state_sd).clamp(-CLIP, CLIP)
+        at_zero = (-self.feature_mean / self.feature_sd).clamp(-CLIP, CLIP)
+        mean, sd = self.feature_mean[query.features], self.feature_sd[query.features]
+        differ = ((query.values - mean) / sd).clamp(-CLIP, CLIP) - at_zero[query.features]
+        return Inputs(query.bounds, query.features, differ, at_zero, state)
+
+    def terms(self, inputs: Inputs, query: Query) -> Float[Tensor, "n tasks"]:
+        """Linear terms and interactions of the record; 0 for tasks without."""
+        named = inputs.times(self.linear) + inputs.state @ self.state_linear
+        named = named + self.interactions(self.values_of(inputs), query)
+        return F.pad(named, (0, len(self.bias) - named.shape[1]))
+
+    def values_of(self, inputs: Inputs) -> Float[Tensor, "n both"]:
+        """Mean values of all codes that have values, then their last values, standardised."""
+        return inputs.columns(self.config.first_value, self.config.first_value + 2 * self.config.num_valued)
+
+    def of_modalities(self, query: Query) -> Float[Tensor, "n tasks"]:
+        """The linear terms of modalities; a modality that is not given gives 0."""
+        total = query.age.new_zeros(len(query.age), len(self.bias))
+        for name in self.modalities:
+            if name in query.modalities:
+                total = total + self.linear_of(name)(query.modalities[name])
+        return total
+
+    def linear_of(self, name: str) -> LinearModality:
+        """The linear term of a modality."""
+        found = self.modalities[name]
+        assert isinstance(found, LinearModality)
+        return found
+
+    def calibrated(self, query: Query) -> Float[Tensor, "n tasks bins"]:
+        """The log ratios after the calibration found on the tuning split.
+
+        log H' = intercept + slope log H for the cumulative hazard H of ten years, at unchanged shape of the
+        hazard over time.
+        """
+        log_ratio = self(query)
+        log_total = self.log_expected(query.age, query.female, log_ratio, CALIBRATION_YEARS)
+        return log_ratio + (self.intercept + (self.slope - 1) * log_total)[:, :, None]
+
+    def log_expected(
+        self,
+        age: Float[Tensor, " n"],
+        female: Float[Tensor, " n"],
+        log_ratio: Float[Tensor, "n some bins"],
+        years: float,
+    ) -> Float[Tensor, "n some"]:
+        """Log cumulative hazard of the first tasks over ``years`` from each date on, without death."""
+        until = torch.full(log_ratio.shape[:2], years, dtype=age.dtype, device=age.device)
+        expected = self.expected(age, female, until)
+        return (expected * log_ratio.exp()).sum(dim=-1).clamp(min=1e-12).log()
+
+    def expected(
+        self, age: Float[Tensor, " n"], female: Float[Tensor, " n"], until: Float[Tensor, "n some"]
+    ) -> Float[Tensor, "n some bins"]:
+        """Incidence of age and sex added up over each bin, up to ``until`` years, for the first tasks."""
+        edges = torch.tensor([*BIN_EDGES, math.inf], dtype=torch.float64, device=age.device)
+        at = age.double()[:, None, None] + torch.minimum(edges, until.double()[..., None].clamp(min=0))
+        at = at.clamp(0, OLDEST - 1e-9)
+        year = at.floor().long()
+        rate = self.log_rate.double().exp()
+        before = F.pad(rate.cumsum(-1), (1, 0))[..., :-1]
+        task = torch.arange(until.shape[1], device=age.device)[:, None]
+        sex = sex_rows(female)[:, None, None]
+        lived = before[task, sex, year] + (at - year) * rate[task, sex, year]
+        return lived.diff(dim=-1).float()
+
+    def log_rate_at(
+        self, age: Float[Tensor, "n some"], female: Float[Tensor, " n"]
+    ) -> Float[Tensor, "n some"]:
+        """Log incidence per year of the first tasks, each at ages of its own."""
+        year = age.double().clamp(0, OLDEST - 1e-9).long()
+        task = torch.arange(age.shape[1], device=age.device)
+        return self.log_rate[task, sex_rows(female)[:, None], year]
+
+    def standardise_with(self, features: tuple[Tensor, Tensor], state: tuple[Tensor, Tensor]) -> None:
+        """Set mean and standard deviation of the inputs; a feature that does not vary counts nothing."""
+        for name, (mean, sd) in (("feature", features), ("state", state)):
+            getattr(self, f"{name}_mean").copy_(mean)
+            getattr(self, f"{name}_sd").copy_(torch.where(sd > 0, sd.clamp(min=_LEAST_SD), torch.inf))
+
+
+def sex_rows(female: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Row of the rates for each sex: 0 male, 1 female, 2 unknown (NaN)."""
+    return torch.nan_to_num(female, nan=float(NUM_SEXES - 1)).long()
