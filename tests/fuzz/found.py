@@ -35,6 +35,7 @@ def found() -> dict[str, tuple[bytes, ...]]:
             b"#CHROM\tPOS\tID\tREF\tALT\tX\tX\n1\t5\tv0\tA\tG\t1\t1\n\n",
             b"#CHROM\tPOS\tID\tREF\tALT\tPOS\n",
         ),
+        "pgen": (bytes.fromhex("6c1b10 01000000 0000000b 000000000000000000010000"),),  # 184,549,376 samples
         "BGEN": (b"A" * 12 + b"\xff\xff\0\0\0\0\0\0" + b"A" * 100,),
         "kinship": (b"\r\n.", b"\n"),
         "scores, long": (b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",),
