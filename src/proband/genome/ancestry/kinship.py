@@ -21,8 +21,8 @@ from scipy import sparse
 
 from proband.core.errors import DataError
 from proband.core.progress import say, track
+from proband.core.texttable import READ_ERRORS, read_people
 from proband.genome.ancestry.panel import Panel
-from proband.genome.texttable import READ_ERRORS, read_people
 
 MOST_PEOPLE = 50_000
 """Beyond, pairs are too many to compare here; biobanks hand out a table. Rounded choice of ours."""
