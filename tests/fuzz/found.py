@@ -20,6 +20,10 @@ def _without(content: bytes, name: str) -> bytes:
     return seeds.as_json({key: value for key, value in json.loads(content).items() if key != name})
 
 
+def _on_an_undeclared_contig() -> bytes:
+    return seeds.VCF.replace(b"2\t7\trs3", b"3\t7\trs3").replace(b"0/0:0\t.:.", b"0/0:0\tnull")
+
+
 def found() -> dict[str, tuple[bytes, ...]]:
     """Name of each parser to the files."""
     (manifest,) = seeds.made_by(seeds.write_manifest, "out/manifest.json")
@@ -30,11 +34,12 @@ def found() -> dict[str, tuple[bytes, ...]]:
     return {
         "scoring file": (doubled,),
         "scoring file, packed": (_flipped(seeds.gzipped(seeds.SCORING), flags, 0x20),),
-        "VCF": (seeds.VCF + b"\n", seeds.VCF + b"007\n", seeds.VCF + b"\n\n007"),
+        "VCF": (seeds.VCF + b"\n", seeds.VCF + b"007\n", seeds.VCF + b"\n\n007", _on_an_undeclared_contig()),
         "pvar": (
             b"#CHROM\tPOS\tID\tREF\tALT\tX\tX\n1\t5\tv0\tA\tG\t1\t1\n\n",
             b"#CHROM\tPOS\tID\tREF\tALT\tPOS\n",
         ),
+        "pgen": (bytes.fromhex("6c1b10 01000000 0000000b 000000000000000000010000"),),  # 184,549,376 samples
         "BGEN": (b"A" * 12 + b"\xff\xff\0\0\0\0\0\0" + b"A" * 100,),
         "kinship": (b"\r\n.", b"\n"),
         "scores, long": (b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",),

@@ -240,7 +240,11 @@ def yaml_tree(seeds: Sequence[bytes]) -> st.SearchStrategy[bytes]:
             b"&a " + b"[x, " * 400 + b"]" * 400,
         ]
     )
-    dumped = tree(seeds, yaml.safe_load, lambda content: yaml.safe_dump(content).encode("utf-8", "replace"))
+    dumped = tree(
+        seeds,
+        lambda content: yaml.load(content, yaml.CSafeLoader),
+        lambda content: yaml.safe_dump(content).encode("utf-8", "replace"),
+    )
     return st.one_of(dumped, dumped, dumped, hostile)
 
 

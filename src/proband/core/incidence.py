@@ -29,6 +29,7 @@ def rates_by_age_and_sex(
     leave_years: Float[np.ndarray, " rows"],
     female: Float[np.ndarray, " rows"],
     happened: np.ndarray,
+    least: int = 1,
 ) -> Float[np.ndarray, "sexes ages"]:
     """Smoothed events per person-year by sex (0 male, 1 female) and year of age.
 
@@ -38,6 +39,7 @@ def rates_by_age_and_sex(
             nothing.
         female: 1 female, 0 male; rows of unknown sex (NaN) are left out.
         happened: Whether the event happened at ``leave_years``.
+        least: Fewest events of a sex that rates may be made of; see :func:`hide_small_counts`.
 
     Returns:
         Rates; 0 everywhere when there is no event. Beyond the ages seen, the nearest rate is carried on. A
@@ -50,6 +52,7 @@ def rates_by_age_and_sex(
     exposure = np.stack([person_years(enter[sex == code], leave[sex == code]) for code in (0, 1)])
     count = np.zeros_like(exposure)
     np.add.at(count, (sex[event], leave[event].astype(int)), 1)
+    count = hide_small_counts(count, exposure, least)
     return _without_spared_sex(smooth_rates(count, exposure), count, exposure)
 
 
@@ -61,6 +64,33 @@ def _without_spared_sex(
         if not count[sex].any() and exposure[sex] @ rates[1 - sex] >= _SPARED:
             rates[sex] = LOWEST_RATE
     return rates
+
+
+def hide_small_counts(
+    count: Float[np.ndarray, "sexes ages"], exposure: Float[np.ndarray, "sexes ages"], least: int
+) -> Float[np.ndarray, "sexes ages"]:
+    """Counts of which rates may be made that leave an enclave: none tells 1 to ``least`` - 1 events of a sex.
+
+    Rates times person-years give the counts back. A sex with so few events is therefore held to have had half
+    of ``least``, at the ages of the other sex; if both have few, but enough together, both have the rate of
+    all; if all are few, half of ``least``, spread evenly over the person-years. No event stays none.
+
+    >>> hide_small_counts(np.array([[4.0, 0.0], [20.0, 60.0]]), np.ones((2, 2)), 21).round(1).tolist()
+    [[2.5, 7.5], [20.0, 60.0]]
+    >>> hide_small_counts(np.array([[4.0, 0.0], [20.0, 0.0]]), np.ones((2, 2)), 21).tolist()
+    [[12.0, 0.0], [12.0, 0.0]]
+    """
+    total = count.sum(axis=1)
+    few = (total > 0) & (total < least)
+    if not few.any():
+        return count
+    stand_in = float(least // 2)
+    if not few.all():
+        other = count[::-1] / np.maximum(exposure[::-1], 1e-9) * exposure if total.all() else exposure
+        return np.where(few[:, None], stand_in * other / other.sum(axis=1, keepdims=True), count)
+    if total.sum() < least:
+        return stand_in * exposure / exposure.sum()
+    return exposure * count.sum(axis=0) / np.maximum(exposure.sum(axis=0), 1e-9)
 
 
 def years_of_age(month: np.ndarray, elapsed_years: float | np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Relatives, so that a family never lies across train, tuning and held_out.
 
-Reads kinship tables of any of the usual programs: ours (subject_id_1, subject_id_2, kinship), KING's ``.kin``
-and ``.kin0`` (ID1, ID2, Kinship), plink2's ``--make-king-table`` (#IID1, IID2, KINSHIP; or ID1, ID2).
+Reads the kinship tables of :mod:`proband.core.kinshiptable`; a name that is a whole number is a subject.
 """
 
 from __future__ import annotations
@@ -13,15 +12,11 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from proband.core.errors import DataError, first_line
+from proband.core.errors import DataError
+from proband.core.kinshiptable import read_kinship_table
 from proband.core.progress import say
-from proband.core.schema import as_text, read_parquet
+from proband.core.textvalues import whole_numbers
 from proband.ehr.config import THIRD_DEGREE as THIRD_DEGREE
-
-_FIRST, _SECOND, _KINSHIP = ("subject_id_1", "iid1", "id1"), ("subject_id_2", "iid2", "id2"), ("kinship",)
-_EXPECTED = (
-    "subject_id_1, subject_id_2, kinship; or ID1, ID2, Kinship (KING); or #IID1, IID2, KINSHIP (plink2)"
-)
 
 
 @dataclass(frozen=True)
@@ -33,11 +28,15 @@ class Families:
             chain of pairs, itself among them; one row per subject with a relative, sorted by subject_id.
         num_pairs: Pairs of at least the least kinship.
         num_text_ids: Ids in these pairs that are no integers, so those of no subject.
+        num_distant: Pairs of less kinship.
+        num_left_out: Rows of the table without two ids or a kinship.
     """
 
     cluster_of: pl.DataFrame
     num_pairs: int
     num_text_ids: int
+    num_distant: int = 0
+    num_left_out: int = 0
 
     def representatives(self, subject_ids: Int[np.ndarray, " subjects"]) -> Int[np.ndarray, " subjects"]:
         """The cluster of each subject; who has no relative is its own."""
@@ -50,60 +49,32 @@ def read_families(path: Path, least_kinship: float) -> Families:
     """Read a kinship table and join relatives into clusters.
 
     Args:
-        path: Parquet, or text with a header line, separated by tabs, commas or single blanks; may be gzipped.
+        path: Of :func:`proband.core.kinshiptable.read_kinship_table`.
         least_kinship: Pairs below it are strangers.
 
     Raises:
-        DataError: The file is missing or unreadable, lacks a column, or a kinship is no number.
+        DataError: The table cannot be used.
     """
-    pairs = _read_pairs(path)
+    table = read_kinship_table(path)
+    pairs = _as_subjects(table.pairs)
     close = pairs.filter(pl.col("kinship") >= least_kinship).select("first", "second")
-    return Families(*_clusters(close))
+    for reason, (number, first) in table.left_out.items():
+        say(f"ehr: {number} rows of {path.name} left out: {reason} (first: row {first})")
+    cluster_of, num_text_ids = _clusters(close)
+    num_distant = pairs.height - close.height
+    return Families(cluster_of, close.height, num_text_ids, num_distant, table.num_rows - pairs.height)
 
 
-def _read_pairs(path: Path) -> pl.DataFrame:
-    """``first`` and ``second`` as text, ``kinship`` as float64."""
-    frame = read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
-    wanted = {"first": _FIRST, "second": _SECOND, "kinship": _KINSHIP}
-    names = {name.lstrip("#").lower(): name for name in reversed(frame.columns)}
-    found = {
-        column: next((names[name] for name in known if name in names), None)
-        for column, known in wanted.items()
-    }
-    if None in found.values():
-        columns = f"columns {', '.join(frame.columns[:12])}"
-        raise DataError("no kinship table", where=path, found=columns, expected=_EXPECTED)
-    frame = pl.DataFrame([frame[str(name)].alias(column) for column, name in found.items()])
-    frame = pl.DataFrame([as_text(column, path) for column in frame])
-    kinship = frame["kinship"].cast(pl.Float64, strict=False)
-    wrong = kinship.is_null() | ~kinship.fill_null(0).is_finite()
-    if wrong.any():
-        found_here = f"{wrong.sum()} rows, first {frame['kinship'].filter(wrong)[0]!r}"
-        raise DataError("kinship is no number", where=path, found=found_here, expected="such as 0.25")
-    text = pl.col("first", "second").str.strip_chars()
-    # Numbers in one spelling: 007 and 7 are one subject.
-    number = text.cast(pl.Int64, strict=False).cast(pl.String)
-    frame = frame.with_columns(text, kinship).with_columns(number.fill_null(pl.col("first", "second")))
-    if frame.select(pl.col("first", "second").null_count()).sum_horizontal().item():
-        raise DataError("empty ids", where=path, expected="two ids in every row")
-    return frame
+def _as_subjects(pairs: pl.DataFrame) -> pl.DataFrame:
+    """The pairs with numbers in one spelling: 007 and 7, or 1e+05 and 100000, are one subject."""
+    names = [
+        pl.coalesce(whole_numbers(pairs[name]).cast(pl.String), pairs[name].str.strip_chars()).alias(name)
+        for name in ("first", "second")
+    ]
+    return pairs.with_columns(names)
 
 
-def _read_text(path: Path) -> pl.DataFrame:
-    try:
-        head = (
-            pl.read_csv(path, has_header=False, n_rows=1, separator="\x01", infer_schema=False).item() or ""
-        )
-        separator = next((mark for mark in "\t," if mark in head), " ")
-        return pl.read_csv(path, separator=separator, infer_schema=False, truncate_ragged_lines=False)
-    except FileNotFoundError:
-        raise DataError("missing file", where=path) from None
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        found = first_line(error)
-        raise DataError("unreadable kinship table", where=path, found=found, expected=_EXPECTED) from None
-
-
-def _clusters(pairs: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
+def _clusters(pairs: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -117,7 +88,7 @@ def _clusters(pairs: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
     num_text = members["subject_id"].null_count()
     members = members.drop_nulls().with_columns(cluster=pl.col("subject_id").min().over("component"))
     table = members.select("subject_id", "cluster").unique("subject_id", keep="first").sort("subject_id")
-    return table, pairs.height, num_text
+    return table, num_text
 
 
 def family_counts(families: Families, subjects: pl.DataFrame, where: Path) -> dict[str, int]:
@@ -129,8 +100,9 @@ def family_counts(families: Families, subjects: pl.DataFrame, where: Path) -> di
         where: The kinship table, for messages.
 
     Returns:
-        Pairs, clusters of two subjects or more, the largest, ids that are no subject's, and clusters whose
-        subjects do not share a split (splits that came with the data are kept).
+        Rows, which are pairs, pairs of less kinship and rows left out; clusters of two subjects or more, the
+        largest, ids that are no subject's, and clusters whose subjects do not share a split (splits that came
+        with the data are kept).
 
     Raises:
         DataError: There are pairs, and none of their ids is a subject's.
@@ -158,7 +130,10 @@ def family_counts(families: Families, subjects: pl.DataFrame, where: Path) -> di
             "splits that came with the data are kept; remove them to have new ones drawn"
         )
     return {
+        "num_kinship_rows": families.num_pairs + families.num_distant + families.num_left_out,
         "num_kinship_pairs": families.num_pairs,
+        "num_kinship_distant": families.num_distant,
+        "num_kinship_left_out": families.num_left_out,
         "num_kinship_clusters": clusters.height,
         "num_kinship_largest": int(clusters["size"].max() or 0),  # type: ignore[arg-type]
         "num_kinship_unknown_ids": unknown,

@@ -19,9 +19,9 @@ from jaxtyping import Bool, Float32, UInt32
 
 from proband.core.errors import DataError
 from proband.core.progress import track
+from proband.core.texttable import split_line
 from proband.genome.builds import plain_chromosomes
 from proband.genome.genotypes import MISSING, Genotypes, Part, per_allele
-from proband.genome.texttable import split_line
 
 _DIPLOID = 2
 _ERRORS = (ValueError, OSError, IndexError, RuntimeError, sqlite3.Error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from proband.core.errors import DataError
 # takes 4 bits, which leave no room for dosages, or 8.
 _MODE, _HARD_CALL_MODES, _STANDARD_MODE = 2, (1, 2), 0x10
 _FORMAT, _FIRST_FORMAT_OF_8_BITS = 11, 4
+_COUNTS, _MODES_WITH_COUNTS = struct.Struct("<3xII"), (2, 3, 4, 0x10)
+"""Numbers of variants and samples after the mode; where an index file has them they may be missing here."""
 
 
 class PlinkReader:
@@ -48,23 +51,28 @@ class PlinkReader:
         self._subset = np.arange(num_samples, dtype=np.uint32) if subset is None else subset
         self._samples = (0, num_samples) if subset is None else (0, 0)
         is_bed = path.suffix == ".bed"
+        if not is_bed:
+            self._check_counts(_counts_of_header(path), (num_variants, num_samples))
         try:
             reader = pgenlib.PgenReader(
                 str(path).encode(),
                 raw_sample_ct=num_samples if is_bed else None,
                 allele_idx_offsets=allele_offsets,
             )
-        except (RuntimeError, OSError, ValueError) as error:
+        except (RuntimeError, OSError, ValueError, MemoryError) as error:
             raise self._unreadable(error) from None
         self._reader: Any = reader
         self.hard_calls_only = _hard_calls_only(path)
         found = (reader.get_variant_ct(), reader.get_raw_sample_ct())
-        if found != (num_variants, num_samples):
+        self._check_counts(found, (num_variants, num_samples))
+
+    def _check_counts(self, found: tuple[int, int] | None, expected: tuple[int, int]) -> None:
+        if found is not None and found != expected:
             raise DataError(
                 "counts do not fit",
-                where=path,
+                where=self._path,
                 found=f"{found[0]} variants of {found[1]} samples",
-                expected=f"{num_variants} variants of {num_samples} samples, as its companion files say",
+                expected=f"{expected[0]} variants of {expected[1]} samples, as its companion files say",
                 remedy="the files belong to different data sets, or one is truncated: copy them again",
             )
 
@@ -113,6 +121,17 @@ class PlinkReader:
         text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         remedy = "the file is truncated or of another kind: copy or make it again"
         return DataError("unreadable genotype file", where=self._path, found=text, remedy=remedy)
+
+
+def _counts_of_header(path: Path) -> tuple[int, int] | None:
+    """Variants and samples by a .pgen's own header, before anything of that size is allocated; None where it
+    holds none.
+    """
+    with open(path, "rb") as file:
+        header = file.read(_COUNTS.size)
+    if len(header) < _COUNTS.size or header[_MODE] not in _MODES_WITH_COUNTS:
+        return None
+    return _COUNTS.unpack(header)
 
 
 def _hard_calls_only(path: Path) -> bool:

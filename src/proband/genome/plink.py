@@ -15,10 +15,10 @@ import pyarrow as pa
 from jaxtyping import Bool, UInt64
 
 from proband.core.errors import DataError
+from proband.core.texttable import TextTable, check_names, separator_of, split_line
+from proband.core.textvalues import NO_VALUE, whole_numbers
 from proband.genome.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes import Genotypes, Part, per_allele
-from proband.genome.texttable import TextTable, check_names, separator_of, split_line
-from proband.genome.textvalues import NO_VALUE, whole_numbers
 
 _MALE = ("1", "M", "m")
 _BED_MAGIC_BYTES = 3

@@ -12,10 +12,10 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.schema import SAMPLES
+from proband.core.texttable import READ_ERRORS, read_lines, read_people
+from proband.core.textvalues import NO_VALUE, whole_numbers
 from proband.genome.genotypes import Genotypes
 from proband.genome.leftout import LeftOut
-from proband.genome.texttable import READ_ERRORS, read_lines, read_people
-from proband.genome.textvalues import NO_VALUE, whole_numbers
 
 _KEEP_COLUMNS = 2  # FID and IID
 

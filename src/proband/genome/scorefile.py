@@ -20,12 +20,12 @@ from jaxtyping import Int64
 
 from proband.core.errors import DataError
 from proband.core.schema import PolarsType
+from proband.core.texttable import TextTable
+from proband.core.textvalues import whole_numbers
 from proband.genome.alleles import row_sites
 from proband.genome.builds import build_name
 from proband.genome.scorerows import DOSAGE_WEIGHTS, FLAGS, Rows, to_rows
 from proband.genome.scoretext import empty, header_field, open_score_text, unreadable
-from proband.genome.texttable import TextTable
-from proband.genome.textvalues import whole_numbers
 from proband.genome.weighttype import is_ratio
 
 _SUFFIXES = tuple(f".{kind}{packed}" for kind in ("txt", "tsv", "csv") for packed in ("", ".gz"))

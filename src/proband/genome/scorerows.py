@@ -9,9 +9,9 @@ import polars as pl
 from jaxtyping import Bool, Float64, Int64
 
 from proband.core.errors import DataError
+from proband.core.texttable import TextTable
+from proband.core.textvalues import whole_numbers
 from proband.genome.alleles import NO_ALLELE, NO_SITE, allele_codes, is_nucleotides, row_sites
-from proband.genome.texttable import TextTable
-from proband.genome.textvalues import whole_numbers
 
 DOSAGE_WEIGHTS = ("dosage_0_weight", "dosage_1_weight", "dosage_2_weight")
 _COMPLEX = ("is_haplotype", "is_diplotype", "is_interaction")

@@ -13,11 +13,11 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
+from proband.core.texttable import TextTable
+from proband.core.textvalues import whole_numbers
 from proband.genome.builds import build_name
 from proband.genome.scorefile import ID_COLUMNS
 from proband.genome.scoretext import empty, header_field, open_score_text, unreadable
-from proband.genome.texttable import TextTable
-from proband.genome.textvalues import whole_numbers
 
 _PLACE = r"^(?:chr)?([0-9XYMTxymt]+):(\d+):([ACGTacgt]+):([ACGTacgt]+)$"
 

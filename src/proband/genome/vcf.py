@@ -57,6 +57,12 @@ class VcfReader:
         return dosages
 
 
+_USUAL_CONTIGS = [
+    f"{prefix}{name}" for prefix in ("", "chr") for name in (*range(1, 23), "X", "Y", "M", "MT")
+]
+"""Declared where a header does not: a damaged call on a contig that is not crashes htslib's reader."""
+
+
 def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
     """Read a VCF or BCF file whole and keep its dosages in ``scratch``; perhaps with identifiers.
 
@@ -71,6 +77,8 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
     try:
         vcf = VCF(str(path))
         header, sample_ids = vcf.raw_header.splitlines(), list(vcf.samples)
+        for name in _USUAL_CONTIGS:
+            vcf.add_to_header(f"##contig=<ID={name}>")
         with open(dosage_path, "wb") as file:
             records = map(_check_alleles, track(vcf, f"Reading {path.name}"))
             rows = [_keep(record, file, len(sample_ids)) for record in records]

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proband.core.incidence import OLDEST, rates_by_age_and_sex, years_of_age
+from proband.core.incidence import OLDEST, hide_small_counts, rates_by_age_and_sex, years_of_age
 from proband.core.sex import female_of
 
 
@@ -37,3 +39,38 @@ def test_sex_is_read_in_the_spellings_of_other_pipelines(code):
 @pytest.mark.parametrize("code", ["Gender//X", "LOINC//F", "Gender", "GenderF"])
 def test_what_says_no_sex_is_none(code):
     assert female_of(code) is None
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(21, 500), st.lists(st.floats(0.1, 99), min_size=3))
+def test_no_count_of_1_to_20_events_of_a_sex_follows(few: int, same: int, many: int, years: list) -> None:
+    exposure = np.array([years, years[::-1]])
+    ages = len(years)
+
+    def told(men: int, women: int) -> np.ndarray:
+        count = np.zeros((2, ages))
+        count[0, men % ages], count[1, 0] = men, women
+        return hide_small_counts(count, exposure, 21)
+
+    assert np.array_equal(told(few, many), told(same, many))
+    assert told(few, many)[0].sum() == pytest.approx(10)
+    assert told(few, many)[1].sum() == many
+    assert told(few, 0).sum() == pytest.approx(10)
+    assert told(0, few)[0].sum() == 0
+    assert told(few, same).sum() == pytest.approx(few + same if few + same > 20 else 10)
+    assert np.ptp(told(few, same).sum(0) / exposure.sum(0) - told(few, same)[0] / exposure[0]) < 1e-9
+    assert told(many, 0).sum() == many
+
+
+def test_rates_of_one_man_and_of_twenty_are_the_same() -> None:
+    entry, leave = np.full(400, 40.0), np.full(400, 80.0)
+    female = np.repeat([0.0, 1.0], 200)
+    found, plain = [], []
+    for men in (1, 20):
+        happened = np.arange(400) < men
+        happened[200:260] = True
+        # Men fall ill in their last week, so that the years lived without it are the same.
+        end = np.where(happened, np.where(female == 1, 50.0 + np.arange(400) % 20, 79.98), leave)
+        found.append(rates_by_age_and_sex(entry, end, female, happened, 21))
+        plain.append(rates_by_age_and_sex(entry, end, female, happened))
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+    assert plain[0][0].max() < 0.2 * plain[1][0].max()

@@ -124,9 +124,13 @@ def test_a_relative_without_records_still_ties_those_who_have(tmp_path: Path) ->
     [
         ("a\tb\n1\t2\n", r"no kinship table; .*found columns a, b; expected .*ID1, ID2, Kinship"),
         (OURS + "1\t2\tsibs\n", r"kinship is no number; .*found 1 rows, first 'sibs'"),
-        (OURS + "1\t2\tnan\n", r"kinship is no number; .*first 'nan'"),
-        (OURS + "1\t2\t\n", r"kinship is no number; .*first None"),
-        (OURS + "1\t\t0.25\n", r"empty ids"),
+        (OURS + "1\t2\tinf\n", r"kinship is no number; .*first 'inf' in row 1"),
+        (
+            OURS + "1\t2\tnan\n",
+            r"no usable row in the kinship table; .*1 rows without a kinship, first row 1: .*'nan'",
+        ),
+        (OURS + "1\t2\t\n", r"no usable row in the kinship table; .*1 rows without a kinship"),
+        (OURS + "1\t\t0.25\n", r"no usable row in the kinship table; .*1 rows without two ids"),
         ("", r"unreadable kinship table"),
     ],
 )
@@ -134,6 +138,19 @@ def test_unusable_tables_are_one_line(text: str, message: str, tmp_path: Path) -
     (tmp_path / "kin.tsv").write_text(text)
     with pytest.raises(DataError, match=message):
         read_families(tmp_path / "kin.tsv", THIRD_DEGREE)
+
+
+def test_every_row_is_a_pair_or_left_out_by_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = '"1e+05"\t"7"\t0.25\n7\t9\t0.01\n7\t\t0.25\n8\t9\tNA\n\n9\t10\t\n'
+    (tmp_path / "kin.tsv").write_text(OURS + rows)
+    families = read_families(tmp_path / "kin.tsv", THIRD_DEGREE)
+    assert clusters(families) == {7: 7, 100000: 7}
+    assert (families.num_pairs, families.num_distant, families.num_left_out) == (1, 1, 3)
+    said = capsys.readouterr().err
+    assert "1 rows of kin.tsv left out: without two ids (first: row 3)" in said
+    assert "2 rows of kin.tsv left out: without a kinship (first: row 4)" in said
 
 
 def test_missing_and_binary_tables(tmp_path: Path) -> None:
@@ -171,8 +188,8 @@ def test_the_stage_keeps_relatives_together_and_counts(
     assert all(found[one] == found[other] for one, other in pairs)
     assert len(set(found.values())) == 3
     made = counts(tmp_path / "out")
-    names = ("pairs", "clusters", "largest", "unknown_ids", "torn")
-    assert [made[f"num_kinship_{name}"] for name in names] == [119, 59, 3, 1, 0]
+    names = ("rows", "pairs", "distant", "left_out", "clusters", "largest", "unknown_ids", "torn")
+    assert [made[f"num_kinship_{name}"] for name in names] == [119, 119, 0, 0, 59, 3, 1, 0]
     assert "1 ids of" in capsys.readouterr().err
     ehr(source, tmp_path / "alone", config=EhrConfig(splits=SHARES), workers=1)
     alone = splits(tmp_path / "alone")
@@ -205,7 +222,9 @@ def test_a_table_without_relatives_changes_nothing(source: Path, tmp_path: Path)
         ehr(source, tmp_path / name, kinship=kinship, workers=1)
         assert splits(tmp_path / name) == splits(tmp_path / "alone")
         made = counts(tmp_path / name)
-        assert {made[key] for key in made if key.startswith("num_kinship")} == {0}
+        of_rows = {"num_kinship_rows", "num_kinship_distant"}
+        assert {made[key] for key in made if key.startswith("num_kinship") and key not in of_rows} == {0}
+        assert {made[key] for key in of_rows} == {int(name == "far")}
 
 
 def test_a_table_of_other_people_is_an_error(source: Path, tmp_path: Path) -> None:

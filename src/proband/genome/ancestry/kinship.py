@@ -19,10 +19,9 @@ import polars as pl
 from jaxtyping import Float32, Float64, Int8, Int64
 from scipy import sparse
 
-from proband.core.errors import DataError
+from proband.core.kinshiptable import read_kinship_table
 from proband.core.progress import say, track
 from proband.genome.ancestry.panel import Panel
-from proband.genome.texttable import READ_ERRORS, read_people
 
 MOST_PEOPLE = 50_000
 """Beyond, pairs are too many to compare here; biobanks hand out a table. Rounded choice of ours."""
@@ -33,59 +32,27 @@ LEAST_VARIANTS = 5000
 
 _TILE = 1024
 _MISSING = -1
-_ID_COLUMNS = (("IID1", "IID2"), ("ID1", "ID2"), ("SAMPLE_ID_1", "SAMPLE_ID_2"), ("I.S", "J.S"))
-_KINSHIP_COLUMNS = ("KINSHIP", "KIN")
-_NO_KINSHIP = ("", "NA", "NAN", "-NAN", ".")
 
 
 def read_kinship(path: Path) -> pl.DataFrame:
-    """Read a table of pairs: KING's or plink2's .kin0, UK Biobank's, All of Us's, or one of the same columns.
-
-    Returns:
-        ``one, other`` (sample names) and ``kinship``.
+    """``first, second`` (sample names) and ``kinship`` of a table of pairs.
 
     Raises:
-        DataError: The table is unreadable, lacks a column, or a kinship is no number.
+        DataError: The table cannot be used.
     """
-    remedy = "give a table with the columns IID1, IID2 and KINSHIP, as plink2 --make-king-table writes it"
-    try:
-        names, numbers_of, rows = read_people(path)
-    except READ_ERRORS as error:
-        raise DataError("unreadable kinship table", where=path, found=error, remedy=remedy) from None
-    header = [name.lstrip("#").upper() for name in names]
-    ids = next((pair for pair in _ID_COLUMNS if set(pair) <= set(header)), None)
-    value = next((name for name in _KINSHIP_COLUMNS if name in header), None)
-    if ids is None or value is None:
-        raise DataError("no kinship table", where=path, found=" ".join(header[:12]), remedy=remedy)
-    uneven = next((number for number, row in enumerate(rows) if len(row) != len(header)), None)
-    if uneven is not None:
-        found = f"{len(rows[uneven])} columns on line {numbers_of[uneven]}"
-        raise DataError("uneven kinship table", where=path, found=found, expected=len(header), remedy=remedy)
-    chosen = [header.index(name) for name in (*ids, value)]
-    table = pl.DataFrame(
-        [[row[column] for row in rows] for column in chosen],
-        schema={"one": pl.String, "other": pl.String, "kinship": pl.String},
-    )
-    is_missing = pl.col("kinship").str.to_uppercase().is_in(_NO_KINSHIP)
-    missing = table.with_row_index().filter(is_missing)
-    if 0 < missing.height < table.height:
-        first = numbers_of[missing["index"][0]]
-        say(f"genome: {missing.height} pairs of {path.name} have no kinship and are left out (line {first})")
-    table = table.filter(~is_missing) if missing.height < table.height else table
-    numbers = table["kinship"].cast(pl.Float64, strict=False)
-    if numbers.null_count() or not numbers.is_finite().all():
-        wrong = table["kinship"].filter(~numbers.is_finite().fill_null(False))[0]
-        raise DataError("kinship is no number", where=path, found=repr(wrong), remedy=remedy)
-    return table.with_columns(kinship=numbers)
+    table = read_kinship_table(path)
+    for reason, (number, first) in table.left_out.items():
+        say(f"genome: {number} rows of {path.name} left out: {reason} (first: row {first})")
+    return table.pairs
 
 
 def pairs_of(table: pl.DataFrame, sample_ids: list[str], max_kinship: float) -> Int64[np.ndarray, "pairs 2"]:
     """Rows of the related pairs among ``sample_ids``; people of the table not among them are passed over."""
     row_of = {name: row for row, name in enumerate(sample_ids)}
-    close = table.filter((pl.col("kinship") >= max_kinship) & (pl.col("one") != pl.col("other")))
+    close = table.filter((pl.col("kinship") >= max_kinship) & (pl.col("first") != pl.col("second")))
     rows = [
         (row_of[one], row_of[other])
-        for one, other in close.select("one", "other").iter_rows()
+        for one, other in close.select("first", "second").iter_rows()
         if one in row_of and other in row_of
     ]
     return np.array(rows, np.int64).reshape(-1, 2)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.core.batch import EVENT, Batch
-from proband.core.incidence import OLDEST, person_years, smooth_rates
+from proband.core.incidence import OLDEST, hide_small_counts, person_years, smooth_rates
 from proband.core.sex import female_of
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.clock import BAND_YEARS, FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
@@ -60,8 +60,9 @@ def log_rates(store: TokenStore) -> Float[Tensor, "sexes bands vocabulary"]:
 
     At risk is who has not had the code, from entry to its first occurrence or the end of follow-up; who had
     it at or before entry is not. Subjects of unknown sex are left out, unless it is known of nobody. A sex
-    that nobody has takes the rates of the other. A rate is at least that of half an event in all years that
-    the sex was followed.
+    that nobody has takes the rates of the other; one with few first occurrences has none of its own
+    (:func:`proband.core.incidence.hide_small_counts`). A rate is at least that of half an event in all years
+    that the sex was followed.
     """
     firsts = _first_occurrences(store)
     entry, leave, sex = firsts.people.T
@@ -73,7 +74,9 @@ def log_rates(store: TokenStore) -> Float[Tensor, "sexes bands vocabulary"]:
     for token in range(len(store.vocabulary)):
         here = slice(ends[token], ends[token + 1])
         count, lost = _counts(firsts.age[here], firsts.people[firsts.start[here]])
-        rates = smooth_rates(count, np.maximum(followed - lost, 0.0)) if count.any() else np.zeros_like(count)
+        lived = np.maximum(followed - lost, 0.0)
+        count = hide_small_counts(count, lived, store.vocabulary.min_subjects)
+        rates = smooth_rates(count, lived) if count.any() else np.zeros_like(count)
         table[:UNKNOWN_SEX, :, token] = np.maximum(rates, floor)[:, middle]
     for sex, other in ((MALE, FEMALE), (FEMALE, MALE)):
         if not followed[sex].any():

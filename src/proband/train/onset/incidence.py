@@ -22,25 +22,31 @@ def log_rates(store: TokenStore, tasks: Sequence[OnsetTask]) -> Float[Tensor, "t
     """Log incidence per year by sex (male, female, unknown: the mean rate of both) and year of age.
 
     Person-time runs from entry to onset, death or the end of follow-up, of those who have not had it by
-    entry. Where nobody's sex is known, both have the rate of all. A task without an event has the least rate.
+    entry. A sex with fewer onsets than the vocabulary's least number of subjects has no rates of its own
+    (:func:`proband.core.incidence.hide_small_counts`): rates go with the model. Where nobody's sex is known,
+    both have the rate of all. A task without an event has the least rate.
     """
     rows = store.rows_of("train")
     first = first_occurrences(store, rows, [task.tokens for task in tasks]) / MINUTES_PER_YEAR
     entry, exit_ = store.entry[rows] / MINUTES_PER_YEAR, store.exit[rows] / MINUTES_PER_YEAR
     female = store.female[rows]
-    tables = []
+    tables, least = [], store.vocabulary.min_subjects
     for number in range(len(tasks)):
         at_risk = first[:, number] > entry
         onset = first[at_risk, number]
         leave = np.minimum(onset, exit_[at_risk])
-        both = _by_sex(entry[at_risk], leave, female[at_risk], onset <= exit_[at_risk])
+        happened = onset <= exit_[at_risk]
+        both = _by_sex(entry[at_risk], leave, female[at_risk], happened, least)
         tables.append(np.vstack([both, both.mean(axis=0)]))
     found = np.log(np.maximum(np.stack(tables), LOWEST_RATE))
     return torch.from_numpy(found).float()
 
 
-def _by_sex(entry: np.ndarray, leave: np.ndarray, female: np.ndarray, happened: np.ndarray) -> np.ndarray:
+def _by_sex(
+    entry: np.ndarray, leave: np.ndarray, female: np.ndarray, happened: np.ndarray, least: int
+) -> np.ndarray:
     if np.isfinite(female).any():
-        return rates_by_age_and_sex(entry, leave, female, happened)
+        return rates_by_age_and_sex(entry, leave, female, happened, least)
     twice = np.concatenate([np.full(len(entry), _MALE), np.full(len(entry), _FEMALE)])
-    return rates_by_age_and_sex(np.tile(entry, 2), np.tile(leave, 2), twice, np.tile(happened, 2))
+    # Everybody counts in either sex, so each has as many onsets as there are.
+    return rates_by_age_and_sex(np.tile(entry, 2), np.tile(leave, 2), twice, np.tile(happened, 2), least)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from proband.core import suppress
 from proband.core.errors import ConfigError, DataError
 from proband.core.progress import say
 from proband.ehr.codesets import Pattern
@@ -20,8 +21,8 @@ from proband.tokens.onsets import first_occurrences, tokens_by_code
 from proband.tokens.outcomes import outcome_tokens
 from proband.tokens.vocabulary import BIRTH_TOKEN, DEATH_CODE, Vocabulary
 
-LEAST_ONSETS = 20
-"""Onsets in the train split's follow-up below which there is no task."""
+LEAST_ONSETS = suppress.LEAST
+"""Onsets in the train split's follow-up below which there is no task: a model's rates tell their number."""
 MOST_CODES = 2000
 """Codes and families that become tasks, at most: those with most onsets."""
 
@@ -132,8 +133,8 @@ def _with_onsets(store: TokenStore, tasks: Sequence[OnsetTask], what: str) -> li
     for task, onsets in zip(tasks, number.tolist(), strict=True):
         if what and onsets < LEAST_ONSETS:
             say(
-                f"train: {what} {task.name} has {onsets} onsets among train subjects under follow-up, "
-                f"fewer than {LEAST_ONSETS}, and is no task"
+                f"train: {what} {task.name} has {suppress.count(onsets)} onsets among train subjects "
+                f"under follow-up, fewer than {LEAST_ONSETS}, and is no task"
             )
     order = np.argsort(-number, kind="stable") if not what else np.arange(len(tasks))
     return [tasks[at] for at in order if number[at] >= LEAST_ONSETS]

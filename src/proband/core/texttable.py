@@ -22,7 +22,7 @@ import polars as pl
 
 from proband.core.errors import DataError, first_line
 from proband.core.schema import PolarsType
-from proband.genome.textvalues import AROUND, NO_VALUE, clean, clean_text
+from proband.core.textvalues import AROUND, NO_VALUE, clean, clean_text
 
 _GZIP = b"\x1f\x8b"
 _WORD = re.compile(r'"[^"]*"|\S+')

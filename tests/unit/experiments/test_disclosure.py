@@ -1,0 +1,24 @@
+"""The attack on a report's rounded shares: it recovers nothing, and all where shares are not rounded."""
+
+import disclosure_counts
+import pytest
+
+from proband.core import suppress
+
+
+def test_no_count_of_1_to_20_follows_from_the_digits() -> None:
+    found = disclosure_counts.reconstruction(seed=1, worlds=25)
+    assert found["groups of 1 to 20 cases"] > 50
+    assert found["determined"] == 0
+
+
+def test_the_attack_reads_counts_off_shares_that_are_not_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suppress, "step", lambda number: 1e-9)
+    monkeypatch.setattr(suppress, "share", lambda value, number: value)
+    found = disclosure_counts.reconstruction(seed=1, worlds=25)
+    assert found["determined"] > 0.9 * found["groups of 1 to 20 cases"] > 0
+
+
+def test_two_pages_tell_the_person_added_only_where_a_rounded_count_moves() -> None:
+    found = disclosure_counts.differencing(seed=1, worlds=20)
+    assert found["status of the person added follows"] <= 0.1
