@@ -26,3 +26,12 @@ def choose_device(device: Device) -> torch.device:
         remedy = "give --device cpu or auto, or install a torch built for this GPU"
         raise ConfigError("no usable GPU", where="--device cuda", remedy=remedy)
     return torch.device(device)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies matrices in bfloat16 itself, and so faster than in float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
+from proband.core.device import has_bfloat16
 from proband.model.clock import Moment
 from proband.model.config import ModelConfig, OnsetConfig
 from proband.model.embedding import Embedding
@@ -163,7 +164,7 @@ class Proband(HubFormat):
     def states(
         self, batches: Iterable[tuple[Batch, np.ndarray, np.ndarray, np.ndarray]], num_queries: int
     ) -> Float32[np.ndarray, "queries dim"]:
-        """States at chosen positions of windows.
+        """States at chosen positions of windows, in bfloat16 products where the machine multiplies in it.
 
         Args:
             batches: Windows; row, column and number of each query in them.
@@ -173,7 +174,8 @@ class Proband(HubFormat):
         device = self.embedding.tokens.weight.device
         for windows, rows, columns, queries in batches:
             batch = windows.to(device)
-            hidden, _ = self.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
+            with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
+                hidden, _ = self.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
             chosen = hidden[torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)]
             state[queries] = chosen.float().cpu().numpy()
         return state

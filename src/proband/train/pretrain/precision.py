@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from proband.core.device import has_bfloat16
 from proband.core.errors import ConfigError
 from proband.model.transformer import Proband
 from proband.model.trunk.block import Block
@@ -25,9 +26,7 @@ def choose_precision(precision: Precision, device: torch.device, width: int) -> 
     """
     if precision != "auto":
         return torch.float32 if precision == "float32" else torch.bfloat16
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    pays = width >= BFLOAT16_WIDTH and torch.cpu._is_avx512_bf16_supported()
+    pays = has_bfloat16(device) and (device.type == "cuda" or width >= BFLOAT16_WIDTH)
     return torch.bfloat16 if pays else torch.float32
 
 
