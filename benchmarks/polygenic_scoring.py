@@ -30,10 +30,10 @@ import polars as pl
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from proband.genome.kernels import TILE_SAMPLES, add_product, centred, group_scores
-from proband.genome.plink import open_plink
-from proband.genome.score import score_samples, write_scores
-from proband.genome.weights import ADDITIVE, Weights
+from proband.genome.genotypes.plink import open_plink
+from proband.genome.matching.weights import ADDITIVE, Weights
+from proband.genome.scoring.product import TILE_SAMPLES, add_product, centred, group_scores
+from proband.genome.scoring.score import score_samples, write_scores
 
 SEED = 0
 LEAST_FREQUENCY, MISSING_RATE = 0.01, 0.005

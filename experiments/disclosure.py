@@ -25,7 +25,7 @@ from proband.train.likelihood import tables_for
 from proband.train.onset.likelihood import bins_of, expected_and_happened
 
 from proband.core.seeds import generator
-from proband.ehr.meds import list_shards, read_shard
+from proband.ehr.meds.dataset import list_shards, read_shard
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore

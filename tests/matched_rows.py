@@ -3,11 +3,11 @@
 import numpy as np
 import polars as pl
 
-from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
-from proband.genome.genotypes import per_allele
-from proband.genome.match import REASONS, match_rows
-from proband.genome.scorerows import Rows
-from proband.genome.sites import Sites
+from proband.genome.genotypes.alleles import allele_codes, is_nucleotides, row_sites
+from proband.genome.genotypes.sites import Sites
+from proband.genome.genotypes.strands import per_allele
+from proband.genome.matching.match import REASONS, match_rows
+from proband.genome.scorefiles.rows import Rows
 
 VARIANTS = [
     ("1", 10, "A", "G"),

@@ -9,8 +9,8 @@ import numpy as np
 import pgenlib
 import polars as pl
 
-from proband.genome.genotypes import Genotypes
-from proband.genome.plink import open_plink
+from proband.genome.genotypes.dataset import Genotypes
+from proband.genome.genotypes.plink import open_plink
 
 MISSING = -9
 _ALLELES = ("AG", "CT", "TC", "GA", "AC", "GT")

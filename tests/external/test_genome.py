@@ -13,9 +13,9 @@ import pytest
 from proband.core.errors import DataError
 from proband.core.schema import MATCH, SAMPLES, SCORES
 from proband.genome import genome
-from proband.genome.alleles import NO_SITE
-from proband.genome.scorefile import read_scorefile
-from proband.genome.vcf import open_vcf
+from proband.genome.genotypes.alleles import NO_SITE
+from proband.genome.genotypes.vcf import open_vcf
+from proband.genome.scorefiles.scorefile import read_scorefile
 
 pytestmark = pytest.mark.external
 FROZEN = Path(__file__).parents[1] / "reference" / "pgs001229_plink2.tsv.gz"

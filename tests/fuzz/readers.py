@@ -14,7 +14,7 @@ import polars as pl
 
 def genotypes(name: str) -> Callable[[Path], Any]:
     def read(folder: Path) -> None:
-        from proband.genome.genotypes import open_genotypes
+        from proband.genome.genotypes.open import open_genotypes
 
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             found = open_genotypes(folder / name, Path(scratch), with_ids=True)
@@ -26,7 +26,7 @@ def genotypes(name: str) -> Callable[[Path], Any]:
 
 def scorefile(name: str, by_id: bool = False) -> Callable[[Path], Any]:
     def read(folder: Path) -> None:
-        from proband.genome.scorefile import read_scorefile, read_sites
+        from proband.genome.scorefiles.scorefile import read_scorefile, read_sites
 
         read_sites(folder / name, 9)
         read_scorefile(folder / name, by_id=by_id)
@@ -35,13 +35,13 @@ def scorefile(name: str, by_id: bool = False) -> Callable[[Path], Any]:
 
 
 def variant_list(folder: Path) -> Any:
-    from proband.genome.variantlist import read_variant_list
+    from proband.genome.scorefiles.variantlist import read_variant_list
 
     return read_variant_list(folder / "list.txt").needs_ids
 
 
 def samples(folder: Path) -> Any:
-    from proband.genome.samples import identify
+    from proband.genome.genotypes.samples import identify
 
     return identify(["a", "b", "c"], folder / "map.tsv", "toy.pgen")
 
@@ -55,7 +55,7 @@ def people(folder: Path) -> Any:
 
 
 def kinship(folder: Path) -> Any:
-    from proband.ehr.kinship import read_families
+    from proband.ehr.meds.kinship import read_families
 
     return read_families(folder / "kin.tsv", 0.1)
 
@@ -85,7 +85,7 @@ def ehr(name: str) -> Callable[[Path], Any]:
 
 
 def task(folder: Path) -> Any:
-    from proband.ehr.outcomes import load_task, save_task, task_files
+    from proband.ehr.task.task import load_task, save_task, task_files
 
     task = load_task(folder / "task.yaml")
     task_files(folder / "task.yaml")
@@ -97,20 +97,20 @@ def task(folder: Path) -> Any:
 
 
 def shard(folder: Path) -> Any:
-    from proband.ehr.meds import read_shard
-    from proband.ehr.tidy import tidy
+    from proband.ehr.meds.clean import tidy
+    from proband.ehr.meds.dataset import read_shard
 
     return tidy(read_shard(folder / "0.parquet"), True)
 
 
 def splits(folder: Path) -> Any:
-    from proband.ehr.splits import read_splits
+    from proband.ehr.meds.splits import read_splits
 
     return read_splits(folder)
 
 
 def risk(folder: Path) -> Any:
-    from proband.ehr.outcomes import load_task
+    from proband.ehr.task.task import load_task
     from proband.evaluate.inputs import read_risks
 
     return read_risks([folder / "risk.parquet"], load_task(folder / "task.yaml"), True)

@@ -12,11 +12,11 @@ from proband.core.errors import DataError
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
-from proband.ehr.kinship import Families, family_counts, read_families
-from proband.ehr.meds import BIRTH, CODES, DATA, DISCHARGE, Shard, list_shards
-from proband.ehr.sources import is_meds, open_omop, unreadable
-from proband.ehr.splits import folder_splits, read_splits
-from proband.ehr.write import conform_codes, write_codes, write_events
+from proband.ehr.meds.dataset import BIRTH, CODES, DATA, DISCHARGE, Shard, list_shards
+from proband.ehr.meds.kinship import Families, family_counts, read_families
+from proband.ehr.meds.splits import folder_splits, read_splits
+from proband.ehr.meds.write import conform_codes, write_codes, write_events
+from proband.ehr.omop.sources import is_meds, open_omop, unreadable
 
 _WORK = ".work"
 
@@ -36,7 +36,7 @@ def ehr(
         source: Folder or .zip of OMOP CDM tables (Parquet or CSV), DuckDB file of them, or MEDS folder.
         out: Output folder.
         config: Settings.
-        kinship: Table of related pairs, see :mod:`proband.ehr.kinship`; relatives then share a split.
+        kinship: Table of related pairs, see :mod:`proband.ehr.meds.kinship`; relatives then share a split.
         workers: Processes; default one per core.
         overwrite: Make the output anew.
 
@@ -90,12 +90,12 @@ def _from_omop(
 ) -> pl.DataFrame:
     import duckdb
 
-    from proband.ehr.accounts import REASONS as ROW_REASONS
-    from proband.ehr.accounts import accounts
-    from proband.ehr.births import impossible_births
-    from proband.ehr.concepts import describe
-    from proband.ehr.domains import sources
-    from proband.ehr.omop import check_keys, convert, events
+    from proband.ehr.omop.accounts import REASONS as ROW_REASONS
+    from proband.ehr.omop.accounts import accounts
+    from proband.ehr.omop.births import impossible_births
+    from proband.ehr.omop.concepts import describe
+    from proband.ehr.omop.events import check_keys, convert, events
+    from proband.ehr.omop.tables import sources
 
     raw = run.folder / _WORK / "events.parquet"
     try:

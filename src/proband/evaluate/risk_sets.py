@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.ehr.kinship import Families
+from proband.ehr.meds.kinship import Families
 from proband.evaluate.landmarks import early_enough, landmarks
 from proband.evaluate.metrics.censoring import CASE, CENSORED, CONTROL
 from proband.evaluate.metrics.risk_set import RiskSet

@@ -16,9 +16,9 @@ from proband.core.progress import say, track
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK, SPLITS
 from proband.core.seeds import generator
-from proband.ehr.kinship import THIRD_DEGREE, read_families
-from proband.ehr.labels import labels as label_all
-from proband.ehr.outcomes import Task, save_task, task_files
+from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
+from proband.ehr.task.labels import labels as label_all
+from proband.ehr.task.task import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, references
@@ -68,8 +68,8 @@ def evaluate(
         out: Results folder.
         genome: Genome folder; adds the PGS baselines and risk by PGS decile.
         tokens: Tokens folder of the same subjects; adds gradient boosting on the record summary.
-        kinship: Table of related pairs as :mod:`proband.ehr.kinship` reads it; relatives to the third degree
-            are then resampled together.
+        kinship: Table of related pairs as :mod:`proband.ehr.meds.kinship` reads it; relatives to the third
+            degree are then resampled together.
         truth: Truth folder of a synthetic biobank; default the folder of a RiskTable file that has one. The
             results then tell what share of the cases had already begun.
         fusion_risks: Forecast of the tuning split by one of the models; adds late fusion with the scores.

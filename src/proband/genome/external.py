@@ -1,8 +1,8 @@
 """Scores computed elsewhere, written as this stage writes its own.
 
 Read are pgsc_calc's aggregated long file, and tables of one row per sample
-(:mod:`proband.genome.scoretables`). Whatever they hold is taken as raw sums; nothing is matched here, so the
-match report is empty.
+(:mod:`proband.genome.scorefiles.scoretables`). Whatever they hold is taken as raw sums; nothing is matched
+here, so the match report is empty.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from proband.core.provenance import is_finished, stage_output, write_json
 from proband.core.schema import MATCH, SAMPLES
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.config import AncestryInputs
+from proband.genome.genotypes.samples import identify
 from proband.genome.leftout import LeftOut
-from proband.genome.samples import identify
-from proband.genome.scoretables import ScoreTable, batches, columns_of, read_table
+from proband.genome.scorefiles.scoretables import ScoreTable, batches, columns_of, read_table
 
 _LONG = ("sampleset", "IID", "PGS", "SUM")
 _REFERENCE = "reference"  # pgsc_calc's name of the panel's sample set

@@ -16,19 +16,19 @@ from proband.core.provenance import StageRun, is_finished, read_json, stage_outp
 from proband.core.resume import RUN, clear_marks, resumable
 from proband.core.schema import MATCH, SAMPLES, write_tsv
 from proband.genome.ancestry.config import AncestryConfig
-from proband.genome.collect import Collected, collect
 from proband.genome.config import AncestryInputs, GenomeConfig
-from proband.genome.dosages import find_variants, write_dosages
-from proband.genome.figures import plot_match
-from proband.genome.genotypes import Genotypes, open_genotypes
+from proband.genome.genotypes.dataset import Genotypes
+from proband.genome.genotypes.open import open_genotypes
+from proband.genome.genotypes.parts import find_genotypes
+from proband.genome.genotypes.samples import identify
 from proband.genome.leftout import LeftOut
-from proband.genome.parts import find_genotypes
-from proband.genome.restart import Work
-from proband.genome.samples import identify
-from proband.genome.score import MEMORY_MB, write_scores
-from proband.genome.scorefile import list_scorefiles
-from proband.genome.variantlist import VariantList, read_variant_list
-from proband.genome.weights import load_weights, save_weights
+from proband.genome.matching.collect import Collected, collect
+from proband.genome.matching.picture import plot_match
+from proband.genome.scorefiles.scorefile import list_scorefiles
+from proband.genome.scorefiles.variantlist import VariantList, read_variant_list
+from proband.genome.scoring.checkpoint import Work, load_weights, save_weights
+from proband.genome.scoring.dosages import find_variants, write_dosages
+from proband.genome.scoring.score import MEMORY_MB, write_scores
 
 _PROGRESS = "progress"
 
@@ -82,8 +82,8 @@ def genome(
         match_by: ``position``, or ``id`` for scoring files that have identifiers only.
         samples: Table of ``sample_id, subject_id``, for sample names that are no subjects.
         keep: List of the samples to score, one name or ``FID IID`` a line.
-        variants: List of variants (see :mod:`proband.genome.variantlist`) whose dosages to write beside the
-            scores: dosages.parquet and variants.tsv.
+        variants: List of variants (see :mod:`proband.genome.scorefiles.variantlist`) whose dosages to write
+            beside the scores: dosages.parquet and variants.tsv.
         ancestry: Settings of the ancestry step; None to leave it out.
         ancestry_inputs: Files it reads.
         memory_mb: Memory of scoring in MiB, beside the weights.

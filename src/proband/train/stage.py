@@ -29,7 +29,7 @@ from proband.core.provenance import (
 from proband.core.resume import partial_folder, start_anew
 from proband.core.schema import SPLITS
 from proband.core.team import Team, join_team
-from proband.ehr.outcomes import task_files
+from proband.ehr.task.task import task_files
 from proband.model.checkpoint import save_model
 from proband.model.choices import NO_FUSION
 from proband.model.embedding import fold_families

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from proband.core.errors import DataError
 from proband.core.textvalues import clean, whole_numbers
-from proband.genome.alleles import allele_codes, row_sites
-from proband.genome.scorefile import read_scorefile, read_sites
-from proband.genome.scoretext import open_score_text
-from proband.genome.variantlist import read_variant_list
+from proband.genome.genotypes.alleles import allele_codes, row_sites
+from proband.genome.scorefiles.scorefile import read_scorefile, read_sites
+from proband.genome.scorefiles.text import open_score_text
+from proband.genome.scorefiles.variantlist import read_variant_list
 
 COLUMNS = ["chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
 ROW = st.tuples(

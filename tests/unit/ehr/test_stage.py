@@ -15,7 +15,7 @@ from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
-from proband.ehr.meds import BIRTH, DEATH, ENTRY, EXIT
+from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
 
 BORN = datetime(1950, 1, 1)
 T = datetime(2000, 1, 1)

@@ -12,11 +12,11 @@ from proband.core.errors import ProbandError
 from proband.genome.ancestry.inputs import read_table as read_people_table
 from proband.genome.ancestry.kinship import read_kinship
 from proband.genome.external import genome_from_scores
-from proband.genome.genotypes import Genotypes
-from proband.genome.plink import read_samples, read_variants
-from proband.genome.samples import identify, keep_samples
-from proband.genome.scorefile import read_scorefile, read_sites
-from proband.genome.variantlist import read_variant_list
+from proband.genome.genotypes.dataset import Genotypes
+from proband.genome.genotypes.plink import read_samples, read_variants
+from proband.genome.genotypes.samples import identify, keep_samples
+from proband.genome.scorefiles.scorefile import read_scorefile, read_sites
+from proband.genome.scorefiles.variantlist import read_variant_list
 
 NAMES = """IID #IID FID sample_id subject_id PGS1 SUM sampleset PGS x_SUM x_AVG PRS chr_name chr_position
     effect_allele other_allele effect_weight rsID hm_chr hm_pos is_dominant #CHROM POS REF ALT ID1 ID2 KINSHIP

@@ -51,7 +51,7 @@ def test_aggregated_file_of_pgsc_calc(read, out, capsys, name):
 
 
 def test_a_long_file_in_many_batches(read, monkeypatch):
-    from proband.genome import scoretables
+    from proband.genome.scorefiles import scoretables
 
     monkeypatch.setattr(scoretables, "_BATCH_BYTES", 4000)
     rng = np.random.default_rng(0)

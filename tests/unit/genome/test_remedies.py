@@ -10,7 +10,7 @@ import pytest
 from proband.core.errors import DataError
 from proband.core.schema import MATCH, SCORES
 from proband.genome import genome, genome_from_scores
-from proband.genome.match import REASONS
+from proband.genome.matching.match import REASONS
 
 SITES = [("1", 10 * row, "A", "G") for row in range(1, 9)]
 CALLS = [[0, 1, 2]] * 8

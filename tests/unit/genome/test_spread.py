@@ -8,9 +8,9 @@ import pytest
 from scipy import sparse
 
 from proband.core.errors import DataError
-from proband.genome.plink import open_plink
-from proband.genome.score import score_samples
-from proband.genome.weights import Weights
+from proband.genome.genotypes.plink import open_plink
+from proband.genome.matching.weights import Weights
+from proband.genome.scoring.score import score_samples
 
 NUM_VARIANTS, NUM_SAMPLES, NUM_SCORES = 300, 64, 9
 
@@ -49,11 +49,11 @@ def test_spark_gives_what_this_process_gives(source, tmp_path, monkeypatch):
     starts, on_spark = sums(source, spark="local[2]", workers=3, work=tmp_path / "work")
     assert starts == [0, 22, 44]
     np.testing.assert_allclose(on_spark, sums(source)[1], atol=1e-5)
-    monkeypatch.setattr("proband.genome.score.plan", lambda *_: (2048, 22))
+    monkeypatch.setattr("proband.genome.scoring.score.plan", lambda *_: (2048, 22))
     _, here = sums(source, work=tmp_path / "other")
     assert here.tobytes() == on_spark.tobytes()
     # What Spark has done is not done again, here or there.
-    monkeypatch.setattr("proband.genome.slices.group_scores", None)
+    monkeypatch.setattr("proband.genome.scoring.slices.group_scores", None)
     assert sums(source, work=tmp_path / "work")[1].tobytes() == on_spark.tobytes()
 
 
@@ -73,9 +73,9 @@ def test_a_damaged_file_in_a_thread_is_one_line(source):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_slices_take_the_frequencies_of_all_samples(source, monkeypatch, workers):
     whole = sums(source)[1]
-    monkeypatch.setattr("proband.genome.score.plan", lambda *_: (50, 7))
-    monkeypatch.setattr("proband.genome.score._MEANS_JOBS", 5)
-    monkeypatch.setattr("proband.genome.score._MOST_BLOCK_ROWS", 11)
+    monkeypatch.setattr("proband.genome.scoring.score.plan", lambda *_: (50, 7))
+    monkeypatch.setattr("proband.genome.scoring.score._MEANS_JOBS", 5)
+    monkeypatch.setattr("proband.genome.scoring.score._MOST_BLOCK_ROWS", 11)
     starts, sliced = sums(source, workers=workers)
     assert len(starts) == 10
     np.testing.assert_allclose(sliced, whole, atol=1e-5)

@@ -20,7 +20,7 @@ from proband.core.provenance import open_output
 from proband.core.schema import TRAJECTORIES, read_parquet
 from proband.core.seeds import uniforms
 from proband.core.units import MICROSECONDS_PER_MINUTE
-from proband.ehr.meds import Shard, read_shard
+from proband.ehr.meds.dataset import Shard, read_shard
 from proband.tokens.dataset import TokenStore
 from proband.tokens.tokenize import tokenize_events
 

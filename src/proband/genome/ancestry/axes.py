@@ -27,7 +27,7 @@ from proband.genome.ancestry.panel import Panel, frequencies, open_panel
 from proband.genome.ancestry.pca import components, corrected, fit_loadings, project
 from proband.genome.ancestry.prune import candidates, prune, thin
 from proband.genome.ancestry.shared import shared_variants
-from proband.genome.genotypes import Genotypes
+from proband.genome.genotypes.dataset import Genotypes
 
 _LEAST_SHARE = 0.5
 """Share of a model's variants below which components are not trusted. Rounded choice of ours."""

@@ -20,7 +20,7 @@ from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.ancestry.inputs import read_populations, train_samples
 from proband.genome.ancestry.model import Axes
 from proband.genome.ancestry.reference import open_reference, score_shared
-from proband.genome.genotypes import Genotypes
+from proband.genome.genotypes.dataset import Genotypes
 
 SHARED_SCORES = "shared_scores"
 """Folder of the scores over the variants shared with a panel, while they are needed."""

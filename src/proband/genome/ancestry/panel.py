@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt32
 
 from proband.core.progress import track
-from proband.genome.genotypes import DosageReader, Genotypes
+from proband.genome.genotypes.dataset import DosageReader, Genotypes
 
 _MOST_ROWS = 1024  # larger blocks gain no speed
 _BYTES_PER_MB = 2**20

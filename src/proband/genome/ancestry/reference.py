@@ -18,9 +18,10 @@ from proband.core.progress import say
 from proband.genome.ancestry.inputs import read_populations
 from proband.genome.ancestry.scored import score_bounded, scored_variants
 from proband.genome.ancestry.shared import shared_variants
-from proband.genome.collect import collect
-from proband.genome.genotypes import Genotypes, open_genotypes
-from proband.genome.score import write_scores
+from proband.genome.genotypes.dataset import Genotypes
+from proband.genome.genotypes.open import open_genotypes
+from proband.genome.matching.collect import collect
+from proband.genome.scoring.score import write_scores
 
 _LEAST_SHARED = 1000
 """Variants in common below which the two are taken not to belong together. Rounded choice of ours."""

@@ -17,13 +17,13 @@ from jaxtyping import Float32, UInt32
 
 from proband.core.errors import DataError
 from proband.core.progress import say
-from proband.genome.alleles import allele_codes, is_nucleotides, row_sites
-from proband.genome.collect import collect
-from proband.genome.genotypes import Genotypes
-from proband.genome.match import MATCHED, match_rows
-from proband.genome.score import mean_dosages_of, write_scores
-from proband.genome.scorerows import Rows
-from proband.genome.sites import Sites
+from proband.genome.genotypes.alleles import allele_codes, is_nucleotides, row_sites
+from proband.genome.genotypes.dataset import Genotypes
+from proband.genome.genotypes.sites import Sites
+from proband.genome.matching.collect import collect
+from proband.genome.matching.match import MATCHED, match_rows
+from proband.genome.scorefiles.rows import Rows
+from proband.genome.scoring.score import mean_dosages_of, write_scores
 
 
 def scored_variants(

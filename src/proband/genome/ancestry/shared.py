@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from proband.genome.genotypes import complement
+from proband.genome.genotypes.strands import complement
 
 
 def shared_variants(ours: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:

@@ -23,7 +23,7 @@ from proband.genome.ancestry.inputs import read_pcs
 from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, load_model, sample_key, save_model
 from proband.genome.ancestry.population import Similarity, assign, check_populations
 from proband.genome.ancestry.scored import score_bounded, scored_variants
-from proband.genome.genotypes import Genotypes
+from proband.genome.genotypes.dataset import Genotypes
 
 
 def run_ancestry(

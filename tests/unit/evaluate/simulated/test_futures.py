@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.ehr.meds import list_shards
+from proband.ehr.meds.dataset import list_shards
 from proband.evaluate.simulated.futures import (
     Futures,
     Points,

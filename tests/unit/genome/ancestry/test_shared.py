@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proband.genome.ancestry.shared import shared_variants
-from proband.genome.genotypes import per_allele
+from proband.genome.genotypes.strands import per_allele
 
 FLIP = {"A": "T", "C": "G", "G": "C", "T": "A"}
 

@@ -1,0 +1,150 @@
+"""What becomes of each row of the OMOP tables: events, or left out and counted by reason; or refused.
+
+What is wrong with one row is counted, with the first example; what shows that a table was exported in another
+form (dates that are not ISO 8601, ids that are no whole numbers) is refused by table, column and value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from proband.core.errors import DataError
+from proband.ehr.omop.columns import ISO_8601, number, said, time_columns, time_of, whole
+
+if TYPE_CHECKING:
+    import ibis
+    import ibis.expr.types as ir
+
+    from proband.ehr.omop.tables import Source
+
+REASONS = ("num_unknown_person", "num_no_date", "num_impossible_date")
+"""Why rows make no event: a person whom person does not hold, no date, a day that no calendar has. Each row
+and time counts under the first that applies."""
+
+_UNREADABLE_VALUE = "num_unreadable_value"
+_ISO = "ISO 8601, such as 2012-03-05 or 2012-03-05T23:30:00-05:00"
+
+
+def accounts(
+    tables: Mapping[str, ibis.Table], sources: list[Source]
+) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+    """Count what of each table makes no event.
+
+    Args:
+        tables: The OMOP tables.
+        sources: Which of them are read, and where their dates, ids and values stand.
+
+    Returns:
+        Table -> num_rows, num_events and the counts of :data:`REASONS` and of values that are no numbers;
+        and for each reason that occurs its first example. A row of observation_period makes two events, so
+        it can be without a date twice.
+
+    Raises:
+        DataError: A date is not ISO 8601 or an id no whole number; names table, column and value.
+    """
+    person = tables["person"]
+    known = person.select(known_id=whole(person, "person", "person_id"))
+    counts: dict[str, dict[str, int]] = {}
+    examples: dict[str, str] = {}
+    for source in sources:
+        table = tables[source.table]
+        _refuse_unreadable(table, source)
+        if source.times:
+            counts[source.table] = _count(table, source, known, examples)
+    return counts, examples
+
+
+def _count(table: ibis.Table, source: Source, known: ibis.Table, examples: dict[str, str]) -> dict[str, int]:
+    """The counts of one table; fills in ``examples`` where there is none yet."""
+    name = source.table
+    found = _aggregate(table, source, known)
+    counts = {"num_rows": int(found["num_rows"]), "num_events": 0, **dict.fromkeys(REASONS, 0)}
+    for stem in source.times:
+        left = 0
+        for reason in REASONS:
+            one = int(found[f"{reason} {stem}"] or 0)
+            counts[reason] += one
+            left += one
+            if one:
+                examples.setdefault(reason, f"table {name}, person_id {found[f'first {reason} {stem}']}")
+        counts["num_events"] += counts["num_rows"] - left
+    if source.value:
+        counts[_UNREADABLE_VALUE] = int(found[_UNREADABLE_VALUE] or 0)
+        if counts[_UNREADABLE_VALUE]:
+            examples.setdefault(_UNREADABLE_VALUE, f"table {name}, {source.value} {found['first value']!r}")
+    return counts
+
+
+def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str, Any]:
+    import ibis
+
+    name = source.table
+    columns: dict[str, ir.Value] = {"id": whole(table, name, "person_id")}
+    for stem in source.times:
+        columns[f"time {stem}"] = time_of(table, name, stem)
+        columns[f"given {stem}"] = ibis.or_(*(_given(table, one) for one in time_columns(table, name, stem)))
+    if source.value:
+        columns["odd"] = _odd_number(table, name, source.value)
+    rows = table.select(**columns)
+    rows = rows.left_join(known, rows.id == known.known_id)
+    stranger = rows.known_id.isnull()
+    wanted: dict[str, ir.Value] = {"num_rows": rows.count()}
+    for stem in source.times:
+        dated, given = rows[f"time {stem}"].notnull(), rows[f"given {stem}"]
+        reasons = (stranger, ~stranger & ~dated & ~given, ~stranger & ~dated & given)
+        for reason, applies in zip(REASONS, reasons, strict=True):
+            wanted[f"{reason} {stem}"] = applies.cast("int64").sum()
+            wanted[f"first {reason} {stem}"] = rows.id.min(where=applies)
+    if source.value:
+        wanted |= {_UNREADABLE_VALUE: rows.odd.count(), "first value": rows.odd.min()}
+    return rows.aggregate(**wanted).to_pyarrow().to_pylist()[0]
+
+
+def _given(table: ibis.Table, column: str) -> ir.BooleanColumn:
+    values = table[column]
+    return (said(values) if values.type().is_string() else values).notnull()
+
+
+def _odd_number(table: ibis.Table, name: str, column: str) -> ir.StringColumn:
+    """The text of values that are no numbers, all else null."""
+    import ibis
+
+    if column not in table.columns or not table[column].type().is_string():
+        return ibis.null("string")
+    plain = said(table[column])
+    return ibis.ifelse(number(table, name, column).isnull(), plain, None)
+
+
+def _refuse_unreadable(table: ibis.Table, source: Source) -> None:
+    """Refuse a table of dates that are not ISO 8601, or of ids that are no whole numbers."""
+    import ibis
+
+    odd: dict[str, tuple[ir.StringColumn, str]] = {}
+    for column in [f"{stem}_{kind}" for stem in source.times + source.ends for kind in ("datetime", "date")]:
+        if column in table.columns and table[column].type().is_string():
+            plain = said(table[column])
+            odd[column] = ibis.ifelse(plain.re_search(ISO_8601), None, plain), _ISO
+    for column in [one for one in source.ids if one in table.columns]:
+        kind = table[column].type()
+        if not kind.is_integer():
+            plain = said(table[column].cast("string"))
+            readable = whole(table, source.table, column).notnull()
+            odd[column] = ibis.ifelse(readable, None, plain), "a whole number"
+    if not odd:
+        return
+    wanted = {
+        f"{what} {column}": getattr(values, what)()
+        for column, (values, _) in odd.items()
+        for what in ("count", "min")
+    }
+    found = table.aggregate(**wanted).to_pyarrow().to_pylist()[0]
+    for column, (_, expected) in odd.items():
+        if found[f"count {column}"]:
+            raise DataError(
+                f"unreadable {column}",
+                where=f"table {source.table}",
+                found=f"{found[f'min {column}']!r}, one of {found[f'count {column}']} rows",
+                expected=expected,
+                remedy="export the table again in that form",
+            )

@@ -1,0 +1,146 @@
+"""Columns of OMOP tables in the types that MEDS needs, whatever a file or database made of them.
+
+Blanks and quotes around text go, and empty text is null; so are the words for nothing that databases export
+where a number or a date is due. A value that cannot be read is null here: :mod:`proband.ehr.omop.accounts`
+refuses or counts it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proband.core.errors import DataError
+
+if TYPE_CHECKING:
+    import ibis
+    import ibis.expr.types as ir
+
+ISO_8601 = (
+    r"(?i)^(\d{4})(?:-(\d{2})-|(\d{2}))(\d{2})"
+    r"(?:[T ]+(\d{2}):?(\d{2})(?::?(\d{2}(?:[.,]\d+)?))? ?(?:Z|UTC|GMT|([+-]\d{2})(?::?(\d{2}))?)?)?$"
+)
+"""A date, or a date and time with or without an offset from UTC (https://www.iso.org/standard/70907.html)."""
+
+_SPELLED = r"\1-\2\3-\4 \5:\6:\7@\8:\9"
+_NOTHING = r"(?i)^(NULL|\\N|NA|NAN|NONE)$"
+
+
+def time_of(table: ibis.Table, name: str, stem: str) -> ir.TimestampColumn:
+    """{stem}_datetime where there is one and it is not null, else {stem}_date.
+
+    Raises:
+        DataError: The table has neither.
+    """
+    import ibis
+
+    return ibis.coalesce(*(timestamp(table, name, column) for column in time_columns(table, name, stem)))
+
+
+def time_columns(table: ibis.Table, name: str, stem: str) -> list[str]:
+    """Those of {stem}_datetime and {stem}_date that the table has.
+
+    Raises:
+        DataError: It has neither.
+    """
+    present = [column for column in (f"{stem}_datetime", f"{stem}_date") if column in table.columns]
+    if not present:
+        expected = f"{stem}_date or {stem}_datetime"
+        raise DataError("missing column", where=f"table {name}", expected=expected)
+    return present
+
+
+def timestamp(table: ibis.Table, name: str, column: str) -> ir.TimestampColumn:
+    """A date, timestamp or text column as microseconds without a time zone (UTC where it had one).
+
+    Text is read as ISO 8601; a day that is in no calendar, such as 30 February, is null.
+
+    Raises:
+        DataError: The column is of another type.
+    """
+    values = table[column]
+    kind = values.type()
+    if kind.is_string():
+        return _utc(said(values))
+    if not (kind.is_timestamp() or kind.is_date()):
+        expected = "a date or timestamp"
+        raise DataError(f"wrong type of {column}", where=f"table {name}", found=kind, expected=expected)
+    return values.cast("timestamp(6)")
+
+
+def _utc(values: ir.StringColumn) -> ir.TimestampColumn:
+    """ISO 8601 text as a time in UTC; null where its day or hour is in no calendar.
+
+    The text is spelled in the one way that databases read, in steps of which each uses the one before once:
+    an expression that repeated its parts would grow beyond what a database can plan.
+    """
+    spelled = values.re_replace(ISO_8601, _SPELLED)
+    timed = spelled.replace(" ::@", " 00:00:00@").replace(":@", ":00@").replace(",", ".")
+    zoned = timed.replace("@:", "@+00:").re_replace(":$", ":00").replace("@", "")
+    return zoned.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
+
+
+def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> ir.IntegerColumn:
+    """A column of ids or years as 64-bit integers, null where a value is no whole number.
+
+    A whole number may be written as ``100000.0`` or ``1e+05``.
+
+    Raises:
+        DataError: The column is required and missing, or neither numeric nor text.
+    """
+    import ibis
+
+    if column not in table.columns:
+        if required:
+            raise DataError(f"missing column {column}", where=f"table {name}")
+        return ibis.null("int64")
+    values = _numeric(table, name, column, "integer")
+    if values.type().is_integer():
+        return values.cast("int64")
+    if values.type().is_string():
+        # Without a part after the point that is not 0, which a cast would round.
+        exact = values.re_replace(r"\.0*$", "").re_replace(r"(?i)^([^e]*\.[^e]*|.*e-.*)$", "")
+        return exact.try_cast("int64")
+    return ibis.ifelse(values == values.floor(), values.try_cast("int64"), None)
+
+
+def number(table: ibis.Table, name: str, column: str) -> ir.FloatingColumn:
+    """A column of measured values; null where the table has no such column or a value is no number.
+
+    Raises:
+        DataError: The column is neither numeric nor text.
+    """
+    import ibis
+
+    if column not in table.columns:
+        return ibis.null("float64")
+    return _numeric(table, name, column, "a number").try_cast("float64")
+
+
+def _numeric(table: ibis.Table, name: str, column: str, expected: str) -> ir.Column:
+    """A column of numbers, or of the text of numbers."""
+    values = table[column]
+    kind = values.type()
+    if kind.is_string():
+        return said(values)
+    if not kind.is_numeric():
+        raise DataError(f"wrong type of {column}", where=f"table {name}", found=kind, expected=expected)
+    return values
+
+
+def text(table: ibis.Table, column: str) -> ir.StringColumn:
+    """A column of text; null where the table has no such column."""
+    import ibis
+
+    if column not in table.columns:
+        return ibis.null("string")
+    return trimmed(table[column].cast("string"))
+
+
+def trimmed(values: ir.StringColumn) -> ir.StringColumn:
+    """Text without blanks and a pair of quotes around it; null where nothing is left."""
+    return values.strip().re_replace(r'(?s)^"(.*)"$', r"\1").strip().nullif("").nullif("\\N")
+
+
+def said(values: ir.StringColumn) -> ir.StringColumn:
+    """Text of a number or a date; null where it is empty or a word for nothing."""
+    return trimmed(values).re_replace(_NOTHING, "").nullif("")

@@ -1,0 +1,199 @@
+"""OMOP CDM 5.3 or 5.4 -> events, as one Ibis expression that any SQL backend can run.
+
+Tables: https://ohdsi.github.io/CommonDataModel/cdm54.html. Only columns that both versions share are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proband.core.errors import DataError
+from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
+from proband.ehr.omop.births import birth_time
+from proband.ehr.omop.columns import number, text, time_of, whole
+from proband.ehr.omop.concepts import GENDER_CODES, concept_names, event_code
+from proband.ehr.omop.sources import ASKED_TABLES
+from proband.ehr.omop.tables import DOMAINS, INPATIENT, Domain
+
+if TYPE_CHECKING:
+    import ibis
+    import ibis.expr.types as ir
+
+_LAST_SECOND_OF_DAY = 86_399
+_EVENT_TYPES = {
+    "subject_id": "int64",
+    "time": "timestamp(6)",
+    "code": "string",
+    "numeric_value": "float64",
+    "unit": "string",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Events made from one OMOP table.
+
+    Attributes:
+        table: The table.
+        rows: subject_id, time, code, numeric_value, unit; unknown persons and missing dates still there.
+        is_static: Whether a null time is meant.
+    """
+
+    table: str
+    rows: ibis.Table
+    is_static: bool = False
+
+
+def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list[Part]:
+    """Every OMOP table's rows as MEDS events.
+
+    Args:
+        tables: The OMOP tables.
+        asked: Those of :data:`proband.ehr.omop.sources.ASKED_TABLES` to read.
+
+    Raises:
+        DataError: A table lacks a column or has one of an unusable type.
+    """
+    import ibis
+
+    names = concept_names(tables)
+    parts = _person_events(tables["person"], names)
+    for table, domain in DOMAINS.items():
+        if table in tables and (table not in ASKED_TABLES or table in asked):
+            parts += _domain_parts(tables[table], table, domain, names)
+    if "death" in tables:
+        death = tables["death"]
+        parts.append(Part("death", _special(death, "death", DEATH, time_of(death, "death", "death"))))
+    if "observation_period" in tables:
+        period, name = tables["observation_period"], "observation_period"
+        parts.append(Part(name, _special(period, name, ENTRY, time_of(period, name, f"{name}_start"))))
+        # The end date is the last day observed, so it ends with that day's last second.
+        end = time_of(period, name, f"{name}_end").truncate("D") + ibis.interval(seconds=_LAST_SECOND_OF_DAY)
+        parts.append(Part(name, _special(period, name, EXIT, end)))
+    return parts
+
+
+def events(parts: Sequence[Part], person: ibis.Table) -> ibis.Table:
+    """The events of known persons with the time they need, by subject_id and time: one expression."""
+    import ibis
+
+    usable = [part.rows if part.is_static else part.rows.filter(lambda t: t.time.notnull()) for part in parts]
+    known = person.select(subject_id=whole(person, "person", "person_id"))
+    return (
+        ibis.union(*usable)
+        .semi_join(known, "subject_id")
+        .order_by("subject_id", ibis.asc("time", nulls_first=True))
+    )
+
+
+def check_keys(tables: Mapping[str, ibis.Table]) -> None:
+    """Refuse a person or a concept that is there twice or has no id: each would repeat events or lose them.
+
+    Raises:
+        DataError: Names the first.
+    """
+    for name in ("person", "concept"):
+        if name not in tables:
+            continue
+        ids = tables[name].select(id=whole(tables[name], name, f"{name}_id"))
+        counted = ids.group_by("id").aggregate(times=lambda t: t.count())
+        wrong = counted.filter(lambda t: (t.times > 1) | t.id.isnull()).order_by("id").limit(1)
+        for first in wrong.to_pyarrow().to_pylist():
+            if first["id"] is None:
+                raise DataError(f"null {name}_id", where=f"table {name}", found=f"{first['times']} rows")
+            found = f"{name}_id {first['id']} {first['times']} times"
+            raise DataError(f"duplicate {name}", where=f"table {name}", found=found, expected="each once")
+
+
+def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
+    """Birth, and sex as a static code; a person without either has no such row."""
+    import ibis
+
+    birth = _special(person, "person", BIRTH, birth_time(person)).filter(lambda t: t.time.notnull())
+    sexed = _coded(person, "person", "gender", names)
+    sex = sexed.mutate(
+        code=ibis.cases(
+            *((sexed.concept_id == concept, code) for concept, code in GENDER_CODES.items()),
+            else_=event_code(sexed.concept_id, sexed.known, "GENDER", sexed.source),
+        ),
+        time=ibis.null("timestamp(6)"),
+    )
+    recorded = (sexed.concept_id.fill_null(0) != 0) | (sexed.source.fill_null("") != "")
+    return [Part("person", birth), Part("person", _finished(sex.filter(recorded)), is_static=True)]
+
+
+def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Table | None) -> list[Part]:
+    """The events of a clinical table, with value and unit where the domain has them, and of its ends."""
+    import ibis
+
+    more = {"time": time_of(table, name, domain.time)}
+    if domain.has_value:
+        more["numeric_value"] = number(table, name, "value_as_number")
+        more["unit_source"] = text(table, "unit_source_value")
+        more["unit_id"] = whole(table, name, "unit_concept_id", required=False)
+    ends = domain.end is not None and {f"{domain.end}_date", f"{domain.end}_datetime"} & set(table.columns)
+    if domain.end is not None and ends:
+        more["end"] = time_of(table, name, domain.end)
+    coded = _coded(table, name, domain.prefix, names, **more)
+    if domain.has_value:
+        coded = _with_unit(coded, names)
+    code = event_code(coded.concept_id, coded.known, domain.name, coded.source)
+    coded = coded.mutate(code=ibis.literal(domain.before_code) + code)
+    parts = [Part(name, _finished(coded))]
+    if ends:
+        later = coded.end.truncate("D") > coded.time.truncate("D")
+        ended = coded.filter(later | ((coded.end >= coded.time) & coded.concept_id.isin(INPATIENT)))
+        code = ibis.literal(domain.end_code) + ended.code
+        parts.append(Part(name, _finished(ended.mutate(code=code, time=ended.end))))
+    return parts
+
+
+def _coded(
+    table: ibis.Table, name: str, prefix: str, names: ibis.Table | None, **more: ir.Value
+) -> ibis.Table:
+    """subject_id, concept_id, source and ``more``, joined with the concept's code as ``known``."""
+    import ibis
+
+    rows = table.select(
+        subject_id=whole(table, name, "person_id"),
+        concept_id=whole(table, name, f"{prefix}_concept_id"),
+        source=text(table, f"{prefix}_source_value"),
+        **more,
+    )
+    if names is None:
+        return rows.mutate(known=ibis.null("string"))
+    concept = names.select(known_id="concept_id", known="code")
+    return rows.left_join(concept, rows.concept_id == concept.known_id).drop("known_id")
+
+
+def _with_unit(rows: ibis.Table, names: ibis.Table | None) -> ibis.Table:
+    """``unit``: the code of the unit's concept (UCUM), else as recorded."""
+    import ibis
+
+    if names is None:
+        return rows.mutate(unit=rows.unit_source)
+    units = names.filter(names.concept_id != 0).select(known_unit="concept_id", unit_code="concept_code")
+    joined = rows.left_join(units, rows.unit_id == units.known_unit)
+    return joined.mutate(unit=ibis.coalesce(joined.unit_code, joined.unit_source))
+
+
+def _special(table: ibis.Table, name: str, code: str, time: ir.TimestampColumn) -> ibis.Table:
+    import ibis
+
+    return _finished(
+        table.select(subject_id=whole(table, name, "person_id"), time=time, code=ibis.literal(code))
+    )
+
+
+def _finished(rows: ibis.Table) -> ibis.Table:
+    """The columns of an event in their types, absent ones null."""
+    import ibis
+
+    return rows.select(
+        **{
+            name: (rows[name] if name in rows.columns else ibis.null(kind)).cast(kind)
+            for name, kind in _EVENT_TYPES.items()
+        }
+    )

@@ -1,0 +1,207 @@
+"""Opening a source: which OMOP tables a folder, zip or DuckDB file holds, as lower-case Ibis tables."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proband.core.errors import DataError
+from proband.ehr.meds.dataset import DATA
+from proband.ehr.omop.textfiles import read_text
+
+if TYPE_CHECKING:
+    import ibis
+
+DATABASE_SUFFIXES = (".duckdb", ".db")
+TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz")
+EVENT_TABLES = (
+    "condition_occurrence",
+    "drug_exposure",
+    "procedure_occurrence",
+    "measurement",
+    "observation",
+    "visit_occurrence",
+)
+ASKED_TABLES = ("visit_detail", "drug_era", "condition_era")
+"""Tables that repeat others in another form, and are read only where they are asked for."""
+
+VOCABULARY_TABLES = ("concept", "concept_ancestor", "concept_relationship")
+KNOWN_TABLES = ("person", "death", "observation_period", *EVENT_TABLES, *ASKED_TABLES, *VOCABULARY_TABLES)
+_MEANT_FOR_MACS = "__MACOSX"
+_MOST_UNPACKED_BYTES, _MOST_TIMES = 2**28, 100
+"""Tables of text shrink 5 to 30 times; a zip bomb 1,000 times."""
+_SUPPORTED = "a folder or .zip of OMOP tables (Parquet or CSV), a .duckdb file, or a MEDS folder"
+
+
+def is_meds(source: Path) -> bool:
+    """Whether ``source`` is a MEDS dataset: a folder whose ``data/`` holds Parquet files.
+
+    Raises:
+        DataError: ``source`` does not exist or is of no supported kind.
+    """
+    if not source.exists():
+        raise DataError("no such source", where=source, expected=_SUPPORTED)
+    if source.is_dir():
+        return any((source / DATA).rglob("*.parquet")) and not _tables_in(source, ("person",))
+    if source.suffix.lower() not in (".zip", *DATABASE_SUFFIXES):
+        raise DataError("source of unknown kind", where=source, expected=_SUPPORTED)
+    return False
+
+
+def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str, ibis.Table]:
+    """The OMOP tables of ``source``, by lower-case name, with lower-case columns.
+
+    Args:
+        source: Folder, .zip or DuckDB file.
+        work: Folder for what must be unpacked or spilled to disk.
+        threads: Threads of the database; default all cores.
+
+    Raises:
+        DataError: The source is unreadable, a table is there twice, or person or every event table lacks.
+    """
+    import duckdb
+
+    is_database = source.suffix.lower() in DATABASE_SUFFIXES and source.is_file()
+    try:
+        connection = _connect(source if is_database else None, work, threads)
+        if is_database:
+            tables = _database_tables(connection, source)
+        else:
+            folder = _unzip(source, work / "unzipped") if source.is_file() else source
+            tables = _file_tables(connection, _tables_in(folder, KNOWN_TABLES))
+    except duckdb.Error as error:
+        raise unreadable(error, source) from None
+    missing = [] if "person" in tables else ["person"]
+    missing += [] if set(tables) & set(EVENT_TABLES) else [f"one of {', '.join(EVENT_TABLES)}"]
+    if missing:
+        found = f"tables {', '.join(sorted(tables))}" if tables else "no OMOP table"
+        raise DataError("missing table", where=source, found=found, expected=" and ".join(missing))
+    return {name: _typed(table.rename(str.lower)) for name, table in tables.items()}
+
+
+def _typed(table: ibis.Table) -> ibis.Table:
+    """The table without columns of the null type, which writers give to what is empty throughout."""
+    untyped = [name for name, kind in table.schema().items() if kind.is_null() or '"NULL"' in str(kind)]
+    return table.drop(*untyped)
+
+
+def _connect(database: Path | None, work: Path, threads: int | None) -> ibis.BaseBackend:
+    import ibis
+
+    config: dict[str, object] = {"temp_directory": str(work / "spill")}
+    config |= {"threads": threads} if threads else {}
+    if database is None:
+        connection = ibis.duckdb.connect(**config)
+    else:
+        connection = ibis.duckdb.connect(database, read_only=True, **config)
+    # The database's own progress bar would go to standard output.
+    connection.settings["enable_progress_bar"] = False
+    return connection
+
+
+def unreadable(error: Exception, where: object) -> DataError:
+    """The database's complaint about its input, as one line that names the file where it is known."""
+    lines = str(error).strip().split("\n")
+    file = next((line.partition("=")[2].strip() for line in lines if line.strip().startswith("file = ")), "")
+    known = [line.strip() for line in lines if line.startswith(("Expected Number", "Value with unterm"))]
+    found = ". ".join([lines[0].removeprefix("Invalid Input Error: "), *known])
+    remedy = "export the table again, as CSV with one kind of line end and quotes doubled within quotes"
+    if not file:
+        remedy = "export the table again"
+    return DataError("unreadable OMOP source", where=file or where, found=found, remedy=remedy)
+
+
+def _tables_in(folder: Path, names: Iterable[str]) -> dict[str, list[Path]]:
+    """Files of the named tables in ``folder`` or one folder deeper; a folder of parts is one table."""
+    found: dict[str, list[Path]] = {}
+    places: dict[str, set[Path]] = {}
+    for path in sorted([*folder.glob("*"), *folder.glob("*/*"), *folder.glob("*/*/*.parquet")]):
+        parts = path.relative_to(folder).parts
+        if _MEANT_FOR_MACS in parts or path.name.startswith((".", "_")) or not path.is_file():
+            continue
+        if not path.name.lower().endswith(TABLE_SUFFIXES):
+            continue
+        own, parent = path.name.lower().split(".")[0], path.parent.name.lower().split(".")[0]
+        is_part = len(parts) > 1 and parent in KNOWN_TABLES
+        name = parent if is_part else own
+        if name in names and (is_part or len(parts) < 3):
+            found.setdefault(name, []).append(path)
+            places.setdefault(name, set()).add(path.parent if is_part else path)
+    for name, where in places.items():
+        if len(where) > 1:
+            listed = ", ".join(str(path.relative_to(folder)) for path in sorted(where))
+            raise DataError(f"table {name} is there twice", where=folder, found=listed, remedy="keep one")
+    return found
+
+
+def _file_tables(connection: ibis.BaseBackend, files: dict[str, list[Path]]) -> dict[str, ibis.Table]:
+    tables = {}
+    for name, paths in files.items():
+        if paths[0].name.lower().endswith(".parquet"):
+            listed = [str(path) for path in paths]
+            tables[name] = connection.read_parquet(listed, table_name=name, union_by_name=True)
+        else:
+            # Text only: types are declared where a column is used, never guessed from the first rows.
+            tables[name] = read_text(connection, name, paths)
+    return tables
+
+
+def _database_tables(connection: ibis.BaseBackend, source: Path) -> dict[str, ibis.Table]:
+    listing = connection.table("tables", database="information_schema")
+    listing = listing.filter(listing.table_catalog == connection.current_catalog)
+    tables: dict[str, ibis.Table] = {}
+    for row in listing.select("table_schema", "table_name").to_pyarrow().to_pylist():
+        name = row["table_name"].lower()
+        if name in KNOWN_TABLES:
+            if name in tables:
+                raise DataError(f"table {name} is there twice", where=source, remedy="keep one schema")
+            tables[name] = connection.table(row["table_name"], database=row["table_schema"])
+    return tables
+
+
+def _is_table(name: str) -> bool:
+    """Whether a file of a zip is one of a CDM table, or a part of one in a folder of its name."""
+    parts = [part.split(".")[0] for part in name.lower().replace("\\", "/").split("/")]
+    is_named = any(part in KNOWN_TABLES for part in parts[-2:])
+    return _MEANT_FOR_MACS not in name and name.lower().endswith(TABLE_SUFFIXES) and is_named
+
+
+def _check_unpacked(members: Sequence[zipfile.ZipInfo], source: Path, work: Path) -> None:
+    """Refuse a zip that would unpack to more than there is room for, or than tables do."""
+    total, packed = (
+        sum(getattr(entry, name) for entry in members) for name in ("file_size", "compress_size")
+    )
+    work.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(work).free
+    if total > free:
+        found = f"{total:,} bytes unpacked, {free:,} free"
+        remedy = "free space, or unpack it elsewhere and give the folder"
+        raise DataError("zip larger than the disk", where=source, found=found, remedy=remedy)
+    if total > _MOST_UNPACKED_BYTES and total > _MOST_TIMES * packed:
+        found = f"{total:,} bytes from {packed:,}"
+        remedy = "if it is no zip bomb, unpack it and give the folder"
+        raise DataError("zip unpacks to too much", where=source, found=found, remedy=remedy)
+
+
+def _unzip(source: Path, folder: Path) -> Path:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = [entry for entry in archive.infolist() if _is_table(entry.filename)]
+            _check_unpacked(members, source, folder.parent)
+            for entry in members:
+                archive.extract(entry, folder)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        found = f"{error.strerror}, {Path(error.filename or '').name}"
+        raise DataError("unreadable zip", where=source, found=found, remedy="unpack it yourself") from None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+        remedy = "the zip is truncated or locked: copy it again or unpack it"
+        raise DataError("unreadable zip", where=source, found=error, remedy=remedy) from None
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,203 @@
+"""The task file: which outcomes, predicted when, over which horizons."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from proband.core.atomic import whole_file
+from proband.core.errors import ConfigError, near_matches
+from proband.core.progress import say
+from proband.ehr.task.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
+from proband.ehr.task.panels import read_panel
+
+Years = Annotated[float, Field(ge=0, le=150, allow_inf_nan=False)]
+
+
+class PredictionTimes(BaseModel):
+    """When to predict, in exactly one of four ways; a list gives several times per subject."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    years_after_entry: tuple[Years, ...] | None = Field(
+        default=None, min_length=1, description="Years after entry."
+    )
+    age_years: tuple[Years, ...] | None = Field(
+        default=None, min_length=1, description="Ages in years of 365.25 days."
+    )
+    date: tuple[datetime.date, ...] | None = Field(
+        default=None, min_length=1, description="Calendar dates, at midnight."
+    )
+    every_years: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=150,
+        allow_inf_nan=False,
+        description="Again and again from entry and washout to exit, so many years apart.",
+    )
+
+    @field_validator("years_after_entry", "age_years", "date", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return value if value is None or isinstance(value, (list, tuple)) else (value,)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> PredictionTimes:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            kinds = ", ".join(type(self).model_fields)
+            raise ValueError(f"needs exactly one of {kinds}, found {', '.join(given) or 'none'}")
+        return self
+
+
+class Task(BaseModel):
+    """A prediction task, as in a task file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    outcomes: dict[str, Outcome] = Field(
+        min_length=1, description="Name of each outcome -> its codes, or its pattern of events."
+    )
+    prediction: PredictionTimes = Field(description="When to predict.")
+    horizons_years: tuple[Annotated[float, Field(gt=0, le=150, allow_inf_nan=False)], ...] = Field(
+        min_length=1, description="Horizons in years after the prediction time, above 0."
+    )
+    washout_years: Years = Field(
+        default=0.0, description="Years of record needed before the prediction time."
+    )
+    gap_days: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Blanking: who has the outcome within so many days after the prediction time leaves.",
+    )
+
+    @field_validator("horizons_years", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return value if isinstance(value, (list, tuple)) else (value,)
+
+    @field_validator("horizons_years", mode="after")
+    @classmethod
+    def _ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(sorted(set(value)))
+
+
+def load_task(path: Path) -> Task:
+    """Read and check a task file (YAML), and the panel of outcomes if it names one.
+
+    Raises:
+        ConfigError: A file is missing or unreadable, or does not describe a task; names the first problem.
+    """
+    content = _read_yaml(path)
+    if not content.get("outcomes"):
+        raise ConfigError("no outcome", where=path, expected="outcomes: {name: {codes: [...]}}")
+    if isinstance(content["outcomes"], str):
+        content["outcomes"] = read_panel(path.parent / content["outcomes"])
+    try:
+        return Task.model_validate(content)
+    except ValidationError as error:
+        raise _as_config_error(error, path) from None
+
+
+def task_files(path: Path) -> list[Path]:
+    """The files that :func:`load_task` reads: the task file, and its panel of outcomes if it has one."""
+    outcomes = _read_yaml(path).get("outcomes")
+    return [path, path.parent / outcomes] if isinstance(outcomes, str) else [path]
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("missing task file", where=path) from None
+    except RecursionError:
+        found = "lists or keys nested too deeply"
+        raise ConfigError("unreadable task file", where=path, found=found, expected="YAML") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a date of month 13, a number of 5,000 digits
+        raise ConfigError("unreadable task file", where=path, found=error, expected="YAML") from None
+    if not isinstance(content, dict):
+        expected = ", ".join(Task.model_fields)
+        raise ConfigError("no task", where=path, found=type(content).__name__, expected=f"keys {expected}")
+    return content
+
+
+def _as_config_error(error: ValidationError, path: Path) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    parts = [str(part) for part in first["loc"] if part not in (SET, PATTERN)]
+    place = ".".join(parts) or "the task"
+    if first["type"] == "extra_forbidden":
+        models = (Task, CodeSet, Pattern, Step, PredictionTimes)
+        known = {name for model in models for name in model.model_fields} - {parts[-1]}
+        remedy = near_matches(parts[-1], sorted(known)) or "remove it"
+        return ConfigError(f"unknown key {place}", where=path, remedy=remedy)
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] in ("missing", "value_error") else repr(first["input"])
+    return ConfigError(f"{place}: {message}", where=path, found=found)
+
+
+def save_task(task: Task, path: Path) -> None:
+    """Write ``task`` so that :func:`load_task` gives it back."""
+    content = task.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    with whole_file(path) as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def require_known(task: Task, codes: Iterable[str]) -> None:
+    """Refuse an outcome a line of which selects no code of the data, so that a typing error is no lost case.
+
+    Each prefix and each regex must match; of listed codes one must be there, as a code list may be wider than
+    the data: what is absent beside codes that are present is only said. So is all that may be absent.
+
+    Raises:
+        ConfigError: A line of an outcome selects nothing, with near matches of the first, and the names of
+            the other outcomes.
+    """
+    known = list(codes)
+    present = set(known)
+    unknown: dict[str, list[str]] = {}
+    for name, outcome in task.outcomes.items():
+        lines = [line for step in outcome.steps for line in step.lines.values()]
+        empty = [line for line in lines if not line.select(known)]
+        if outcome.may_be_absent and not all(step.select(known) for step in outcome.steps):
+            say(f"task: no event has a code of outcome {name}; nobody counts as having it")
+        elif outcome.may_be_absent and empty:
+            say(f"task: outcome {name} names {len(empty)} lines that no event has, first {empty[0].asked[0]}")
+        elif empty:
+            unknown[name] = [entry for line in empty for entry in line.asked]
+        else:
+            listed = {code for step in outcome.steps for code in step.codes}
+            absent = sorted(listed - present)
+            if absent:
+                say(f"task: outcome {name} lists {len(absent)} codes that no event has, first {absent[0]}")
+    if unknown:
+        raise _unknown_codes(unknown, known)
+
+
+def _unknown_codes(unknown: dict[str, list[str]], known: list[str]) -> ConfigError:
+    (name, asked), *others = unknown.items()
+    also = f"; the same of {len(others)} more outcomes: {', '.join(other for other, _ in others)}"
+    return ConfigError(
+        f"unknown codes of outcome {name}",
+        where="the task",
+        found=f"{len(asked)} that no event has, first {asked[0]}{also if others else ''}",
+        remedy=_remedy(asked[0], known),
+    )
+
+
+def _remedy(entry: str, known: list[str]) -> str:
+    """What to write instead of a code, prefix or regex that matches nothing."""
+    plain = entry.rstrip("*%")
+    if plain != entry and plain and any(code.startswith(plain) for code in known):
+        return f"write prefixes without a wildcard: prefixes: [{plain}]"
+    anywhere = "look in metadata/codes.parquet for the codes there are, or set may_be_absent: true"
+    return (
+        near_matches(plain or entry, known)
+        or near_matches(plain, {code[: len(plain)] for code in known})
+        or anywhere
+    )

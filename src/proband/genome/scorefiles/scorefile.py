@@ -1,0 +1,194 @@
+"""PGS Catalog scoring files, the author's and harmonised, formats 1 and 2, and own files of the same columns.
+
+Format: https://www.pgscatalog.org/downloads/#scoring_files (doi:10.1038/s41588-021-00783-5); plain or gzip,
+separated by tabs, commas or blanks, with or without the header lines that begin with ``#``. In a harmonised
+file ``hm_chr`` and ``hm_pos`` always win; where they are empty the row has no position. Weights that
+``#weight_type`` calls odds or hazard ratios are read as their logarithms.
+
+Each row becomes what it adds to the score at 0, 1 and 2 effect alleles (``at_0, at_1, at_2``): additive
+(0, w, 2w), dominant (0, w, w), recessive (0, 0, w), or the file's three dosage weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int64
+
+from proband.core.errors import DataError
+from proband.core.schema import PolarsType
+from proband.core.texttable import TextTable
+from proband.core.textvalues import whole_numbers
+from proband.genome.genotypes.alleles import row_sites
+from proband.genome.genotypes.builds import build_name
+from proband.genome.scorefiles.rows import DOSAGE_WEIGHTS, FLAGS, Rows, to_rows
+from proband.genome.scorefiles.text import empty, header_field, open_score_text, unreadable
+from proband.genome.scorefiles.weighttype import is_ratio
+
+_SUFFIXES = tuple(f".{kind}{packed}" for kind in ("txt", "tsv", "csv") for packed in ("", ".gz"))
+ID_COLUMNS = ("hm_rsID", "rsID", "variant_id")
+"""Columns of identifiers, the first that a file has is taken."""
+
+_TYPES: dict[str, PolarsType] = {"hm_pos": pl.Int64, "chr_position": pl.Int64, "effect_weight": pl.Float64}
+
+
+@dataclass(frozen=True)
+class Scorefile:
+    """One scoring file.
+
+    Attributes:
+        path: Where it was read.
+        pgs_id: Its identifier; the file's name without its ending where the header has none.
+        metadata: Header fields, by their names of format 2, to text.
+        build: GRCh37 or GRCh38 of the positions used, None if the file does not tell.
+        rows: Its rows.
+        num_blank: Lines without any value, which are no rows.
+        log_of: The kind of ratio whose logarithm the weights are; None where they are taken as they stand.
+        ids: The rows' identifiers (null where empty), where they were asked for.
+    """
+
+    path: Path
+    pgs_id: str
+    metadata: dict[str, str]
+    build: str | None
+    rows: Rows
+    num_blank: int = 0
+    log_of: str | None = None
+    ids: pl.Series | None = None
+
+
+def list_scorefiles(path: Path) -> list[Path]:
+    """Scoring files of a folder by name, or the one file named.
+
+    Raises:
+        DataError: There are none.
+    """
+    if path.is_file():
+        return [path]
+    files = sorted(file for file in path.glob("*") if file.name.endswith(_SUFFIXES)) if path.is_dir() else []
+    if not files:
+        found = "no such folder" if not path.exists() else "none"
+        remedy = "download scoring files from the PGS Catalog"
+        raise DataError(
+            "no scoring files", where=path, found=found, expected=", ".join(_SUFFIXES), remedy=remedy
+        )
+    return files
+
+
+def read_scorefile(path: Path, *, by_id: bool = False) -> Scorefile:
+    """Read one scoring file.
+
+    Args:
+        path: The file.
+        by_id: Read the variants' identifiers, in place of positions that the file has or lacks.
+
+    Raises:
+        DataError: The file is unreadable, has no positions, no effect allele or no weights, or a weight is
+            no finite number.
+    """
+    header, text = open_score_text(path)
+    metadata = dict(header_field(line) for line in header if "=" in line and not line.startswith("##"))
+    is_harmonised = {"hm_chr", "hm_pos"} <= set(text.columns)
+    _check_columns(text, is_harmonised, by_id)
+    place = ("hm_chr", "hm_pos") if is_harmonised else ("chr_name", "chr_position")
+    frame = _read_rows(text, () if by_id else place)
+    if frame.is_empty():
+        raise empty(path)
+    kind = metadata.get("weight_type")
+    log_of = kind if is_ratio(kind) else None
+    return Scorefile(
+        path=path,
+        pgs_id=metadata.get("pgs_id") or name_of(path),
+        metadata=metadata,
+        build=build_name(metadata.get("HmPOS_build") if is_harmonised else metadata.get("genome_build")),
+        rows=to_rows(frame, text, None if by_id else place, log_of),
+        num_blank=text.num_blank,
+        log_of=log_of,
+        ids=next((frame[name] for name in ID_COLUMNS if by_id and name in frame.columns), None),
+    )
+
+
+def name_of(path: Path) -> str:
+    """A file's name without the ending of a scoring file; further dots are part of the name.
+
+    >>> name_of(Path("T2D_a1_b0.5_phi1e-02.txt.gz"))
+    'T2D_a1_b0.5_phi1e-02'
+    """
+    ending = max((suffix for suffix in _SUFFIXES if path.name.endswith(suffix)), key=len, default="")
+    return path.name.removesuffix(ending)
+
+
+def read_sites(path: Path, most: int) -> list[Int64[np.ndarray, " rows"]]:
+    """Sites of a file's first rows: those used, and of a harmonised file those in its author's build.
+
+    Args:
+        path: The file.
+        most: Rows read.
+    """
+    _, text = open_score_text(path)
+    found = []
+    for chrom, pos in (("hm_chr", "hm_pos"), ("chr_name", "chr_position")):
+        if {chrom, pos} <= set(text.columns):
+            frame = text.read([chrom, pos], {}, most)
+            found.append(row_sites(frame[chrom], whole_numbers(frame[pos])))
+    return found
+
+
+def _check_columns(text: TextTable, is_harmonised: bool, by_id: bool) -> None:
+    columns = set(text.columns)
+    found = "columns " + " ".join(text.columns[:12])
+    if "effect_allele" not in columns:
+        expected = "a PGS Catalog scoring file with effect_allele"
+        raise DataError("no effect_allele column", where=text.path, found=found, expected=expected)
+    if by_id and not columns & set(ID_COLUMNS):
+        raise DataError(
+            "scoring file without identifiers", where=text.path, found=found, expected=" or ".join(ID_COLUMNS)
+        )
+    if not by_id and not is_harmonised and not {"chr_name", "chr_position"} <= columns:
+        raise DataError(
+            "scoring file without positions",
+            where=text.path,
+            found=found,
+            expected="hm_chr and hm_pos, or chr_name and chr_position",
+            remedy="use the harmonised file of the PGS Catalog (..._hmPOS_GRCh38.txt.gz), or --match-by id",
+        )
+    if "effect_weight" not in columns and not set(DOSAGE_WEIGHTS) <= columns:
+        expected = f"effect_weight, or {', '.join(DOSAGE_WEIGHTS)}"
+        remedy = "call the column of weights effect_weight; of odds ratios, below a line #weight_type=OR"
+        raise DataError("no weights", where=text.path, found=found, expected=expected, remedy=remedy)
+
+
+def _read_rows(text: TextTable, place: tuple[str, ...]) -> pl.DataFrame:
+    """The columns that this file needs, positions and weights as numbers where all of them are."""
+    wanted = {*place, *FLAGS, "effect_allele", "other_allele", "effect_weight"} & set(text.columns)
+    wanted |= set() if place else {next(name for name in ID_COLUMNS if name in text.columns)}
+    if "other_allele" not in wanted:
+        wanted |= {"hm_inferOtherAllele"} & set(text.columns)
+    if "effect_weight" not in wanted:
+        wanted |= set(DOSAGE_WEIGHTS)
+    try:
+        frame = _read_typed(text, sorted(wanted))
+        if "other_allele" in wanted and frame["other_allele"].null_count():
+            frame = _with_columns_of(frame, text, {"hm_inferOtherAllele"})
+        if "effect_weight" in wanted and frame["effect_weight"].null_count() == frame.height:
+            frame = _with_columns_of(frame, text, set(DOSAGE_WEIGHTS))
+    except pl.exceptions.NoDataError:
+        raise empty(text.path) from None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(text.path, error) from None
+    return frame
+
+
+def _read_typed(text: TextTable, names: list[str]) -> pl.DataFrame:
+    try:
+        return text.read(names, _TYPES)
+    except pl.exceptions.ComputeError:  # some number is none: read it as text and look closer
+        return text.read(names, {})
+
+
+def _with_columns_of(frame: pl.DataFrame, text: TextTable, names: set[str]) -> pl.DataFrame:
+    """``frame`` with further columns, if the file has all of them."""
+    return frame.hstack(text.read(sorted(names), {})) if names <= set(text.columns) else frame

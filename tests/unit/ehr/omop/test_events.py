@@ -1,0 +1,511 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from proband.core.config import validated
+from proband.core.errors import DataError
+from proband.ehr import ehr
+from proband.ehr import omop as conversion
+from proband.ehr.config import EhrConfig
+from proband.ehr.omop.sources import open_omop
+
+Tables = dict[str, Any]
+
+EXPECTED = [
+    (1, None, "Gender//F", None, None),
+    (1, datetime(1950, 6, 15, 10, 30), "MEDS_BIRTH", None, None),
+    (1, datetime(2000, 1, 1), "OBSERVATION_PERIOD//START", None, None),
+    (1, datetime(2005, 3, 1), "LOINC//4548-4", 7.5, "%"),
+    (1, datetime(2005, 3, 1), "Visit//OP", None, None),
+    (1, datetime(2005, 3, 1, 9, 15), "SNOMED//44054006", None, None),
+    (1, datetime(2005, 3, 2), "RxNorm//6809", None, None),
+    (1, datetime(2006, 3, 1), "LOINC//4548-4", None, "{odd}"),
+    (1, datetime(2010, 12, 31, 23, 59, 59), "OBSERVATION_PERIOD//END", None, None),
+    (2, None, "Gender//M", None, None),
+    (2, datetime(1960, 1, 1), "MEDS_BIRTH", None, None),
+    (2, datetime(1969, 7, 20), "CONDITION//xyz", None, None),
+    (2, datetime(2000, 1, 1), "OBSERVATION_PERIOD//START", None, None),
+    (2, datetime(2001, 1, 1), "SNOMED//77176002", None, None),
+    (2, datetime(2001, 1, 1), "SNOMED//86273004", None, None),
+    (2, datetime(2010, 5, 5), "MEDS_DEATH", None, None),
+    (2, datetime(2010, 12, 31, 23, 59, 59), "OBSERVATION_PERIOD//END", None, None),
+]
+
+
+@pytest.fixture
+def convert(omop: Callable, read_out: Callable, tmp_path: Path) -> Callable:
+    """Convert tables and return the events, the manifest's counts and the output folder."""
+
+    def run(
+        tables: Tables, kind: str = "parquet", **options: Any
+    ) -> tuple[pl.DataFrame, dict[str, int], Path]:
+        out = tmp_path / f"out_{kind}"
+        config = validated(EhrConfig, **options)
+        ehr(omop(tables, kind, name=f"omop_{kind}"), out, overwrite=True, workers=1, config=config)
+        return read_out(out), json.loads((out / "manifest.json").read_text())["counts"], out
+
+    return run
+
+
+def codes_of(events: pl.DataFrame, subject: int, year: int) -> list[str]:
+    return events.filter((pl.col("subject_id") == subject) & (pl.col("time").dt.year() == year))[
+        "code"
+    ].to_list()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
+def test_every_table_becomes_events(tables: Tables, convert: Callable, kind: str) -> None:
+    events, counts, _ = convert(tables, kind)
+    assert events.rows() == EXPECTED
+    assert {
+        name: value for name, value in counts.items() if name in {f"num_{table}" for table in tables}
+    } == {f"num_{table}": len(rows) for table, rows in tables.items() if table != "concept"}
+    assert counts["num_events"] == len(EXPECTED)
+    assert counts["num_subjects"] == 2
+
+
+def test_int32_ids_and_decimals_give_the_same(tables: Tables, convert: Callable) -> None:
+    measurement = pl.DataFrame(
+        tables["measurement"], schema_overrides={"measurement_datetime": pl.Datetime("us")}
+    )
+    narrow = {name: pl.Int32 for name, dtype in measurement.schema.items() if dtype == pl.Int64}
+    tables["measurement"] = measurement.cast(narrow).with_columns(
+        pl.col("value_as_number").cast(pl.Decimal(18, 3))
+    )
+    assert measurement.schema["value_as_number"] == pl.Float64
+    assert convert(tables)[0].rows() == EXPECTED
+
+
+def test_capital_columns_and_a_time_zone(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+    frame = pl.DataFrame(
+        [new_condition(1, 201826, date(2005, 3, 1), at=datetime(2005, 3, 1, 9, 15))]
+    ).with_columns(pl.col("condition_start_datetime").dt.replace_time_zone("Europe/Berlin"))
+    tables["condition_occurrence"] = frame.rename(str.upper)
+    events, _, _ = convert(tables)
+    # A quarter past nine in Berlin in winter is a quarter past eight in UTC.
+    assert (1, datetime(2005, 3, 1, 8, 15), "SNOMED//44054006", None, None) in events.rows()
+
+
+CODES = [
+    (201826, "E11", "SNOMED//44054006"),
+    (0, "E11", "CONDITION//E11"),
+    (None, "E11", "CONDITION//E11"),
+    (0, None, "CONDITION//0"),
+    (None, "", "CONDITION//0"),
+    (0, "  ", "CONDITION//0"),
+    (99_999_999, "E11", "OMOP//99999999"),
+]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_codes(tables: Tables, convert: Callable, new_condition: Callable, kind: str) -> None:
+    tables["condition_occurrence"] = [
+        new_condition(1, concept, date(1990 + row, 3, 1), source=source)
+        for row, (concept, source, _) in enumerate(CODES)
+    ]
+    events, _, _ = convert(tables, kind)
+    assert [codes_of(events, 1, 1990 + row) for row in range(len(CODES))] == [[code] for *_, code in CODES]
+
+
+def test_other_domains_name_their_unmapped_codes(tables: Tables, convert: Callable) -> None:
+    for table, prefix in {
+        "drug_exposure": "drug",
+        "procedure_occurrence": "procedure",
+        "measurement": "measurement",
+        "observation": "observation",
+        "visit_occurrence": "visit",
+    }.items():
+        for row in tables[table]:
+            row |= {f"{prefix}_concept_id": 0, f"{prefix}_source_value": "s"}
+    codes = set(convert(tables)[0]["code"])
+    assert {"DRUG//s", "PROCEDURE//s", "MEASUREMENT//s", "OBSERVATION//s", "VISIT//s"} <= codes
+
+
+BIRTHS = [
+    ((1980, 4, 9, datetime(1980, 4, 10, 3, 0)), datetime(1980, 4, 10, 3, 0)),
+    ((1980, 4, 9, None), datetime(1980, 4, 9)),
+    ((1980, 4, None, None), datetime(1980, 4, 1)),
+    ((1980, None, None, None), datetime(1980, 1, 1)),
+    ((1899, 12, 31, None), datetime(1899, 12, 31)),
+]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_birth(tables: Tables, convert: Callable, new_person: Callable, kind: str) -> None:
+    names = ("year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime")
+    for number, (parts, _) in enumerate(BIRTHS):
+        person = new_person(10 + number, 8507, None) | dict(zip(names, parts, strict=True))
+        tables["person"].append(person)
+    births = convert(tables, kind)[0].filter((pl.col("code") == "MEDS_BIRTH") & (pl.col("subject_id") >= 10))
+    assert births["time"].to_list() == [expected for _, expected in BIRTHS]
+
+
+def test_a_person_without_birth_leaves_or_gets_one(tables: Tables, convert: Callable) -> None:
+    tables["person"][1]["year_of_birth"] = None
+    events, counts, _ = convert(tables)
+    assert events["subject_id"].unique().to_list() == [1]
+    assert (counts["num_no_birth"], counts["num_events_no_birth"]) == (1, 7)
+    events, counts, _ = convert(tables, assume_birth=True)
+    assert (2, datetime(1969, 7, 20), "MEDS_BIRTH", None, None) in events.rows()
+    assert counts["num_assumed_birth"] == 1
+
+
+def test_sex_that_is_not_recorded(tables: Tables, convert: Callable) -> None:
+    tables["person"][0] |= {"gender_concept_id": 0, "gender_source_value": None}
+    tables["person"][1] |= {"gender_concept_id": 0, "gender_source_value": "other"}
+    static = convert(tables)[0].filter(pl.col("time").is_null())
+    assert static.select("subject_id", "code").rows() == [(2, "GENDER//other")]
+
+
+def test_what_is_left_out_is_counted(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+    tables["condition_occurrence"] += [
+        new_condition(1, 201826, None),
+        new_condition(77, 201826, date(2001, 1, 1)),
+        new_condition(77, 201826, None),
+        new_condition(None, 201826, date(2001, 1, 1)),
+    ]
+    tables["death"].append({"person_id": 78, "death_date": date(2001, 1, 1), "death_datetime": None})
+    tables["observation_period"].append(
+        tables["observation_period"][0] | {"observation_period_end_date": None}
+    )
+    events, counts, out = convert(tables)
+    left_out = json.loads((out / "manifest.json").read_text())["notes"]["left_out"]
+    reasons = ("num_rows", "num_unknown_person", "num_no_date", "num_events")
+    assert [left_out["condition_occurrence"][name] for name in reasons] == [6, 3, 1, 2]
+    assert [left_out["death"][name] for name in reasons] == [2, 1, 0, 1]
+    assert [left_out["observation_period"][name] for name in reasons] == [3, 0, 1, 5]
+    assert (counts["num_unknown_person"], counts["num_no_date"]) == (4, 2)
+    assert events.height == len(EXPECTED) + 1
+    assert counts["num_condition_occurrence"] == 6
+
+
+def test_after_death_is_kept_and_counted(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+    tables["condition_occurrence"].append(new_condition(2, 201826, date(2010, 5, 6)))
+    events, counts, _ = convert(tables)
+    # The other row after the death is the end of the observation period.
+    assert counts["num_after_death"] == 2
+    assert "SNOMED//44054006" in codes_of(events, 2, 2010)
+
+
+def test_before_birth(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+    tables["condition_occurrence"] += [new_condition(2, 201826, date(1959, 12, 31))] * 2
+    tables["condition_occurrence"].append(new_condition(1, 201826, date(1950, 6, 15)))
+    found = r"found 2 events, the first SNOMED//44054006 of subject 2"
+    with pytest.raises(DataError, match=f"events before birth; .*{found}; .*--drop-before-birth"):
+        convert(tables)
+    events, counts, _ = convert(tables, drop_before_birth=True)
+    assert (counts["num_before_birth"], counts["num_moved_to_birth"]) == (2, 1)
+    assert codes_of(events, 1, 1950) == ["MEDS_BIRTH", "SNOMED//44054006"]
+    assert codes_of(events, 2, 1959) == []
+
+
+def test_values_that_are_not_finite(tables: Tables, convert: Callable, new_measurement: Callable) -> None:
+    tables["measurement"] = [
+        new_measurement(1, date(2003, 3, day), value, 8554, None)
+        for day, value in enumerate([float("nan"), float("inf"), -2.5, None], start=1)
+    ]
+    events, counts, _ = convert(tables)
+    values = events.filter(pl.col("code") == "LOINC//4548-4")["numeric_value"].to_list()
+    assert values == [None, None, -2.5, None]
+    assert counts["num_non_finite"] == 2
+
+
+def test_an_observation_has_its_value_and_unit(tables: Tables, convert: Callable) -> None:
+    tables["observation"][0] |= {"value_as_number": Decimal("20.5"), "unit_concept_id": 8554}
+    events, _, _ = convert(tables)
+    row = events.row(by_predicate=pl.col("code") == "SNOMED//77176002", named=True)
+    assert (row["numeric_value"], row["unit"]) == (20.5, "%")
+
+
+def test_only_person_and_one_event_table_are_needed(tables: Tables, convert: Callable) -> None:
+    events, _, out = convert({name: tables[name] for name in ("person", "condition_occurrence")})
+    assert events["code"].to_list() == [
+        "Gender//F",
+        "MEDS_BIRTH",
+        "OMOP//201826",
+        "Gender//M",
+        "MEDS_BIRTH",
+        "CONDITION//xyz",
+    ]
+    assert json.loads((out / "manifest.json").read_text())["notes"]["tables"] == [
+        "condition_occurrence",
+        "person",
+    ]
+    codes = pl.read_parquet(out / "metadata" / "codes.parquet")
+    assert codes.filter(pl.col("code") == "Gender//F")["description"].to_list() == ["Female"]
+    assert codes["parent_codes"].null_count() == codes.height
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "message"),
+    [
+        ("person", "person_id", "missing column person_id; in table person"),
+        ("person", "gender_concept_id", "missing column gender_concept_id; in table person"),
+        ("condition_occurrence", "condition_concept_id", "missing column condition_concept_id"),
+        (
+            "drug_exposure",
+            "drug_exposure_start_date",
+            "expected drug_exposure_start_date or drug_exposure_start_datetime",
+        ),
+        ("concept", "vocabulary_id", "missing column vocabulary_id; in table concept"),
+        ("concept", "concept_id", "missing column concept_id; in table concept"),
+    ],
+)
+def test_missing_columns(tables: Tables, convert: Callable, table: str, column: str, message: str) -> None:
+    for row in tables[table]:
+        del row[column]
+    with pytest.raises(DataError, match=message):
+        convert(tables)
+
+
+def test_a_person_needs_some_birth_column(tables: Tables, convert: Callable) -> None:
+    for row in tables["person"]:
+        del row["year_of_birth"], row["birth_datetime"]
+    with pytest.raises(DataError, match="missing column year_of_birth"):
+        convert(tables)
+
+
+def test_a_person_twice(tables: Tables, convert: Callable) -> None:
+    tables["person"].append(dict(tables["person"][1]))
+    with pytest.raises(DataError, match="duplicate person; in table person; found person_id 2 2 times"):
+        convert(tables)
+
+
+def test_a_person_without_an_id(tables: Tables, convert: Callable) -> None:
+    tables["person"].append(tables["person"][1] | {"person_id": None})
+    with pytest.raises(DataError, match="null person_id; in table person; found 1 rows"):
+        convert(tables)
+
+
+def test_a_concept_twice(tables: Tables, convert: Callable) -> None:
+    tables["concept"].append(dict(tables["concept"][1]))
+    with pytest.raises(DataError, match=r"duplicate concept; .*concept_id 201826 2 times"):
+        convert(tables)
+
+
+def as_text(rows: list[dict]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [{name: None if cell is None else str(cell) for name, cell in row.items()} for row in rows]
+    )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("condition_occurrence", "condition_start_date", "3/5/2012"),
+        ("condition_occurrence", "condition_start_datetime", "5.3.2012 10:30"),
+        ("visit_occurrence", "visit_start_date", "2012-3-5"),
+        ("measurement", "measurement_concept_id", "3004410.5"),
+        ("person", "person_id", "p1"),
+        ("person", "year_of_birth", "1950/1951"),
+    ],
+)
+def test_another_form_is_refused_by_table_column_and_value(
+    tables: Tables, convert: Callable, kind: str, table: str, column: str, value: str
+) -> None:
+    tables[table][-1][column] = value
+    tables[table] = as_text(tables[table])
+    with pytest.raises(DataError, match=f"unreadable {column}; in table {table}; found '{value}'") as caught:
+        convert(tables, kind)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
+def test_what_is_wrong_with_one_row_leaves_the_others(tables: Tables, convert: Callable, kind: str) -> None:
+    tables["measurement"][0]["value_as_number"] = ">200"
+    tables["condition_occurrence"] += [
+        tables["condition_occurrence"][1] | {"condition_start_date": "2010-02-30"}
+    ]
+    tables["visit_occurrence"] += [tables["visit_occurrence"][0] | {"person_id": "p1"}]
+    tables["person"][0] |= {"birth_datetime": None, "month_of_birth": 0}
+    tables["person"][1] |= {"month_of_birth": 2, "day_of_birth": 30}
+    names = ("measurement", "condition_occurrence", "visit_occurrence", "person")
+    events, counts, out = convert(tables | {name: as_text(tables[name]) for name in names}, kind)
+    births = events.filter(code="MEDS_BIRTH")["time"].to_list()
+    assert births == [datetime(1950, 1, 1), datetime(1960, 2, 1)]
+    odd = {
+        "num_unreadable_value": 1,
+        "num_impossible_date": 1,
+        "num_unknown_person": 1,
+        "num_impossible_birth": 2,
+    }
+    assert {name: counts[name] for name in odd} == odd
+    assert events.height == counts["num_events"] == len(EXPECTED)
+    assert "value_as_number '>200'" in str(json.loads((out / "manifest.json").read_text())["notes"])
+
+
+TIMES = [
+    ("2012-03-05", datetime(2012, 3, 5)),
+    ("20120305", datetime(2012, 3, 5)),
+    (' "2012-03-05" ', datetime(2012, 3, 5)),
+    ("2012-03-05T23:30:00-05:00", datetime(2012, 3, 6, 4, 30)),
+    ("2012-03-05 23:30:00.123456789+0530", datetime(2012, 3, 5, 18, 0, 0, 123456)),
+    ("2012-03-05 23:30:00 UTC", datetime(2012, 3, 5, 23, 30)),
+    ("20120305T233000Z", datetime(2012, 3, 5, 23, 30)),
+    ("2012-03-05T23:30", datetime(2012, 3, 5, 23, 30)),
+    ("1912-03-05 00:30+01", datetime(1912, 3, 4, 23, 30)),
+]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
+def test_iso_8601_is_read_the_same_from_every_source(
+    tables: Tables, convert: Callable, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    rows = [{"person_id": 1, "procedure_concept_id": 4000, "procedure_datetime": text} for text, _ in TIMES]
+    tables["person"][0]["birth_datetime"] = datetime(1900, 1, 1)
+    events, _, _ = convert(tables | {"procedure_occurrence": pl.DataFrame(rows)}, kind)
+    found = events.filter(code="SNOMED//86273004")["time"].to_list()
+    assert found == sorted(time for _, time in TIMES)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_whole_numbers_may_be_written_as_others_are(tables: Tables, convert: Callable, kind: str) -> None:
+    tables["condition_occurrence"] = pl.DataFrame(
+        {
+            "person_id": ["1.0", "1e0", "2", "9007199254740993"],
+            "condition_concept_id": ["201826.0", "2.01826e5", "0", ""],
+            "condition_start_date": ["2001-01-01"] * 4,
+            "condition_source_value": ["a", "b", "c", "d"],
+        }
+    )
+    tables["person"].append(tables["person"][1] | {"person_id": 9007199254740993})
+    events, _, _ = convert(tables, kind)
+    found = events.filter(pl.col("time") == datetime(2001, 1, 1)).filter(
+        ~pl.col("code").str.contains("SNOMED//[78]")
+    )
+    assert found.select("subject_id", "code").rows() == [
+        (1, "SNOMED//44054006"),
+        (1, "SNOMED//44054006"),
+        (2, "CONDITION//c"),
+        (9007199254740993, "CONDITION//d"),
+    ]
+
+
+@pytest.mark.parametrize(("table", "column"), [("person", "birth_datetime"), ("death", "death_datetime")])
+def test_a_column_of_the_null_type_is_an_absent_one(
+    tables: Tables, convert: Callable, table: str, column: str
+) -> None:
+    if table == "person":
+        tables["person"][0] |= {"birth_datetime": None, "month_of_birth": 6, "day_of_birth": 15}
+    frame = pl.DataFrame(tables[table]).with_columns(pl.lit(None).alias(column))
+    assert frame.schema[column] == pl.Null
+    events = convert(tables | {table: frame})[0]
+    assert events.height == len(EXPECTED)
+
+
+def test_ends_of_visits_are_discharges(tables: Tables, convert: Callable) -> None:
+    def visit(concept: int, start: date, end: date | None) -> dict:
+        return {"person_id": 1, "visit_concept_id": concept, "visit_start_date": start, "visit_end_date": end}
+
+    first, last = date(2005, 3, 1), date(2005, 3, 9)
+    visits = [
+        (9201, first, last),
+        (9201, last, last),
+        (9202, last, last),
+        (9202, first, None),
+        (9203, last, first),
+    ]
+    tables["visit_occurrence"] = [visit(*one) for one in visits]
+    events, counts, _ = convert(tables)
+    ends = events.filter(pl.col("code").str.starts_with("DISCHARGE//")).select("time", "code").rows()
+    assert ends == [(datetime(2005, 3, 9), "DISCHARGE//OMOP//9201")] * 2
+    assert counts["num_discharges"] == 2
+
+
+def test_tables_that_repeat_others_are_read_where_asked(tables: Tables, convert: Callable) -> None:
+    tables["drug_era"] = [
+        {"person_id": 1, "drug_concept_id": 1503297, "drug_era_start_date": date(2005, 3, 2)},
+    ]
+    assert convert(tables)[0].height == len(EXPECTED)
+    events, _, _ = convert(tables, more_tables=["drug_era"])
+    assert codes_of(events, 1, 2005).count("DRUG_ERA//RxNorm//6809") == 1
+    with pytest.raises(DataError, match="missing table visit_detail"):
+        convert(tables, more_tables=["visit_detail"])
+
+
+def test_rows_in_are_events_out_and_rows_left_out(
+    tables: Tables, convert: Callable, new_condition: Callable
+) -> None:
+    tables["condition_occurrence"] += [
+        new_condition(1, 201826, date(2001, 1, day) if day else None) for day in range(3)
+    ]
+    tables["condition_occurrence"] += [
+        new_condition(7, 0, date(2001, 1, 1)),
+        new_condition(1, 0, date(1700, 1, 1)),
+    ]
+    tables["death"] += tables["death"] * 2
+    tables["person"].append(
+        tables["person"][0] | {"person_id": 3, "year_of_birth": None, "birth_datetime": None}
+    )
+    _, counts, out = convert(tables)
+    notes = json.loads((out / "manifest.json").read_text())["notes"]
+    made = sum(table["num_events"] for table in notes["left_out"].values())
+    assert counts["num_events_in"] == made + counts["num_discharges"] + counts["num_person_events"]
+    left = ("num_impossible_date", "num_repeated_death", "num_events_no_birth", "num_repeated_birth")
+    assert [counts[name] for name in left] == [1, 2, 1, 0]
+    assert counts["num_events"] == counts["num_events_in"] - sum(counts[name] for name in left)
+    for name, table in notes["left_out"].items():
+        times = 2 if name == "observation_period" else 1
+        reasons = ("num_unknown_person", "num_no_date", "num_impossible_date")
+        assert table["num_events"] == times * table["num_rows"] - sum(table[reason] for reason in reasons)
+    assert notes["first_left_out"]["num_no_date"] == "table condition_occurrence, person_id 1"
+
+
+def test_a_date_that_is_a_number(tables: Tables, convert: Callable) -> None:
+    tables["procedure_occurrence"][0]["procedure_date"] = 20010101
+    with pytest.raises(DataError, match="wrong type of procedure_date; in table procedure_occurrence"):
+        convert(tables)
+
+
+def test_an_error_leaves_nothing_behind(tables: Tables, omop: Callable, tmp_path: Path) -> None:
+    tables["person"].append(dict(tables["person"][1]))
+    source = omop(tables)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match="duplicate person"):
+        ehr(source, tmp_path / "out", workers=1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "bigquery", "snowflake", "duckdb"])
+def test_the_expression_is_not_tied_to_one_database(
+    tables: Tables, omop: Callable, tmp_path: Path, dialect: str
+) -> None:
+    import ibis
+
+    opened = open_omop(omop(tables), tmp_path / "work")
+    unbound = {name: ibis.table(table.schema(), name=name) for name, table in opened.items()}
+    parts = conversion.convert(unbound)
+    sql = str(ibis.to_sql(conversion.events(parts, unbound["person"]), dialect=dialect))
+    assert sql.upper().count("UNION ALL") == len(parts) - 1
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("1,201826", "Expected Number of Columns: 3 Found: 2"),
+        ("1,201826,2001-01-01,9", "Expected Number of Columns: 3 Found: 4"),
+        ('1,201826,"2001-01-01', "unterminated quote"),
+    ],
+)
+def test_a_broken_line_of_a_file_is_named(
+    tables: Tables, omop: Callable, tmp_path: Path, row: str, complaint: str
+) -> None:
+    source = omop(tables, "csv")
+    good = "1,201826,2001-01-01\n" * 3
+    path = source / "condition_occurrence.csv"
+    path.write_text(f"person_id,condition_concept_id,condition_start_date\n{good}{row}\n{good}")
+    with pytest.raises(DataError, match=r"unreadable OMOP source; in .*condition_occurrence\.csv") as caught:
+        ehr(source, tmp_path / "out", workers=1)
+    assert "Line: 5" in str(caught.value)
+    assert complaint in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,152 @@
+import gzip
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from cyvcf2 import VCF, Writer
+
+from proband.core.errors import DataError
+from proband.genome.genotypes.dataset import MISSING
+from proband.genome.genotypes.vcf import call_units, dosage_units, open_vcf
+
+
+def all_of(genotypes):
+    return genotypes.reader.read(
+        np.arange(genotypes.num_variants, dtype=np.uint32), 0, len(genotypes.sample_ids)
+    )
+
+
+def test_hard_calls(vcf, tmp_path):
+    rows = ["chr1 5 A G GT 0/0 0|1 1/1", "2 6 C T GT ./. ./1 1", "2 7 C CA GT:DS 0/1:0.9 .:. 0/0:0.2"]
+    found = open_vcf(vcf(rows), tmp_path)
+    np.testing.assert_array_equal(all_of(found), [[0, 1, 2], [-9, -9, 2], [1, -9, 0]])
+    assert found.variants.select("chrom", "pos", "ref", "alt").rows() == [
+        ("1", 5, "A", "G"),
+        ("2", 6, "C", "T"),
+        ("2", 7, "C", "CA"),
+    ]
+    assert found.sample_ids == ["1", "2", "3"]
+
+
+def test_dosages_only_where_there_are_no_calls(vcf, tmp_path):
+    found = open_vcf(vcf(["1 5 A G DS 0.25 . 2", "1 6 A G DS 0 1.5 3.5"]), tmp_path)
+    np.testing.assert_array_equal(all_of(found), [[0.25, -9, 2], [0, 1.5, -9]])
+
+
+def test_sites_with_several_or_no_alt_alleles(vcf, tmp_path):
+    found = open_vcf(vcf(["1 5 A G,T GT 0/1 1/2 2/2", "1 6 A . GT 0/0 0/0 ./."]), tmp_path)
+    assert found.variants.select("index", "alt", "is_multiallelic").rows() == [
+        (0, "G", True), (0, "T", True), (1, ".", False),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(all_of(found)[1], [0, 0, -9])
+
+
+def test_chosen_variants_of_a_range_of_samples(vcf, tmp_path):
+    found = open_vcf(vcf([f"1 {pos} A G GT 0/{pos % 2} 1/1 0/0" for pos in range(1, 5)]), tmp_path)
+    np.testing.assert_array_equal(found.reader.read(np.array([3, 0], np.uint32), 0, 2), [[0, 2], [1, 2]])
+
+
+def test_haploid_calls_count_two():
+    calls = np.array([[0, -2, 0], [1, -2, 0], [-1, -2, 0], [-1, -1, 0]], np.int16)
+    units = call_units(calls)
+    assert (units[:2] / 2**14).tolist() == [0, 2]
+    assert (units[2:] == 2**16 - 1).all()
+    assert (call_units(np.array([[1, 1], [0, 1]], np.int16)) / 2**14).tolist() == [2, 0]
+
+
+def test_dosages_keep_the_precision_of_pgen():
+    dosages = np.linspace(0, 2, 1001, dtype=np.float32)
+    assert np.abs(dosage_units(dosages) / 2**14 - dosages).max() <= 2**-15
+
+
+def test_bcf(vcf, tmp_path):
+    source = VCF(str(vcf(["1 5 A G GT 0/0 0/1 1/1"])))
+    writer = Writer(str(tmp_path / "a.bcf"), source, mode="wb")
+    for record in source:
+        writer.write_record(record)
+    writer.close()
+    np.testing.assert_array_equal(all_of(open_vcf(tmp_path / "a.bcf", tmp_path)), [[0, 1, 2]])
+
+
+def test_build_of_the_header(vcf, tmp_path):
+    path = vcf(["1 5 A G GT 0/0 0/1 1/1"], header="##contig=<ID=22,length=51304566>")
+    assert open_vcf(path, tmp_path).build == "GRCh37"
+
+
+@pytest.mark.parametrize("content", [b"", b"no VCF\n", b"##fileformat=VCFv4.3\n"])
+def test_files_that_are_no_vcf(tmp_path, content):
+    path = tmp_path / "a.vcf"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"genotype file.*a\.vcf"):
+        open_vcf(path, tmp_path)
+
+
+def test_truncated_vcf(vcf, tmp_path, capfd):
+    rng = np.random.default_rng(0)
+    rows = [
+        f"1 {pos} A G GT " + " ".join(f"{a}/{b}" for a, b in rng.integers(0, 2, (3, 2)))
+        for pos in range(1, 4000)
+    ]
+    path = tmp_path / "a.vcf.gz"
+    path.write_bytes(gzip.compress(vcf(rows).read_bytes())[:9000])
+    with pytest.raises(DataError, match=r"unreadable genotype file.*a\.vcf\.gz"):
+        open_vcf(path, tmp_path)
+    assert capfd.readouterr().err == ""  # the error is all that is said
+
+
+def bgzf(content):
+    """One BGZF block of ``content``."""
+    packer = zlib.compressobj(wbits=-15)
+    body = packer.compress(content) + packer.flush()
+    size = struct.pack("<H", len(body) + 25)
+    check = struct.pack("<II", zlib.crc32(content), len(content))
+    return b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x06\x00BC\x02\x00" + size + body + check
+
+
+def test_compressed_vcf_cut_between_blocks(vcf, tmp_path):
+    lines = vcf(["1 5 A G GT 0/0 0/1 1/1", "1 6 A G GT 0/0 0/1 1/1"]).read_bytes().splitlines(keepends=True)
+    whole, path = bgzf(b"".join(lines[:-1])) + bgzf(lines[-1]) + bgzf(b""), tmp_path / "a.vcf.gz"
+    path.write_bytes(whole)
+    assert open_vcf(path, tmp_path).num_variants == 2
+    path.write_bytes(bgzf(b"".join(lines[:-1])))
+    with pytest.raises(DataError, match=r"unreadable genotype file.*a\.vcf\.gz.*no end-of-file block"):
+        open_vcf(path, tmp_path)
+
+
+def test_truncated_inside_a_line(vcf, tmp_path):
+    path = vcf(["1 5 A G GT 0/0 0/1 1/1", "1 6 A G GT 0/0 0/1 1/1"])
+    path.write_text(path.read_text()[:-8])
+    with pytest.raises(DataError, match="unreadable genotype file"):
+        open_vcf(path, tmp_path)
+
+
+def test_no_variants(vcf, tmp_path):
+    with pytest.raises(DataError, match=r"empty genotype file.*0 variants of 3 samples"):
+        open_vcf(vcf([]), tmp_path)
+
+
+def test_neither_calls_nor_dosages(vcf, tmp_path):
+    path = vcf(["1 5 A G GP 0 0 0"], header='##FORMAT=<ID=GP,Number=1,Type=Float,Description="P">')
+    with pytest.raises(DataError, match=r"no genotypes.*at 1:5.*found GP.*expected GT or DS"):
+        open_vcf(path, tmp_path)
+
+
+def test_a_record_without_calls_is_judged_by_itself(vcf, tmp_path, capsys):
+    """A structural variant with a copy number only, among calls, and dosages without an ALT to count."""
+    header = '##FORMAT=<ID=CN,Number=1,Type=Integer,Description="Copies">'
+    path = vcf(["1 5 A G GT 0/0 0/1 1/1", "1 6 A <DEL> CN 2 1 2", "1 7 A . DS . . ."], header=header)
+    found = open_vcf(path, tmp_path)
+    dosages = found.reader.read(np.arange(3, dtype=np.uint32), 0, 3)
+    assert dosages.tolist() == [[0, 1, 2], [MISSING] * 3, [MISSING] * 3]
+    said = capsys.readouterr().err
+    assert "1 of 3 records of toy.vcf have neither GT nor DS and count as not called (first: 1:6)" in said
+
+
+@pytest.mark.parametrize("chrom", ["1", "undeclared"])
+@pytest.mark.parametrize("cut", ["", "{}", "{}\t6", "{}\t6\trs1"])
+def test_a_line_that_ends_before_its_alleles_is_one_line(vcf, tmp_path, chrom, cut):
+    path = vcf(["1 5 A G GT 0/0 0/1 1/1"])
+    path.write_text(f"{path.read_text()}{cut.format(chrom)}\n")
+    with pytest.raises(DataError, match="unreadable genotype file"):
+        open_vcf(path, tmp_path)
