@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 from pathlib import Path
 
 import yaml
@@ -28,3 +30,17 @@ def test_every_room_has_an_api_page() -> None:
     rooms = {path.parent.name for path in (ROOT / "src" / "proband").glob("*/__init__.py")} - {"cli"}
     for room in rooms:
         assert f"::: proband.{room}" in (ROOT / "docs" / "api" / f"{room}.md").read_text()
+
+
+def test_the_architecture_page_names_what_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    names = re.findall(r"`((?:genome|ehr|tokens|model|train|forecast|evaluate)(?:\.\w+)+)`", page)
+    assert len(names) > 20
+    for name in names:
+        parts = name.split(".")
+        module = importlib.import_module(f"proband.{parts[0]}")
+        for part in parts[1:]:
+            if importlib.util.find_spec(f"{module.__name__}.{part}") if hasattr(module, "__path__") else None:
+                module = importlib.import_module(f"{module.__name__}.{part}")
+            else:
+                assert hasattr(module, part), name
