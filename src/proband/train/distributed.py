@@ -74,6 +74,12 @@ class Team:
         dist.broadcast_object_list(box, device=self.device)
         return box[0]  # type: ignore[return-value]
 
+    @contextlib.contextmanager
+    def sharing(self, opened: AbstractContextManager[Found]) -> Iterator[Found]:
+        """What the first process opens and closes, told to all."""
+        with contextlib.ExitStack() as stack:
+            yield self.decide(lambda: stack.enter_context(opened))
+
     def wait(self) -> None:
         """Go on once all have come here."""
         if self.size > 1:
