@@ -1,8 +1,8 @@
 """The one way to resume: a stopped run goes on from what it had finished.
 
 A resumable stage writes into ``OUT.partial`` beside its output (``stage_output(work=...)`` renames it at the
-end). The folder remembers the settings and inputs it is for; with any other it starts anew, or is refused where
-a state would be lost. Work in shards leaves a marker per finished shard, written after the shard's files.
+end). The folder remembers the settings and inputs it is for; with any other it starts anew, or is refused
+where a state would be lost. Work in shards leaves a marker per finished shard, written after the shard's files.
 """
 
 from __future__ import annotations
