@@ -9,11 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _TIMED = re.compile(r"manifest\.json|metrics\.jsonl|loss\.png|README\.md|events\.out\..*|.*\.log")
 """Files that hold times of the run; all others are to be the same bytes."""
+
+
+LONGEST_SECONDS = 900
+SENT: Counter[str] = Counter()
+"""Signals sent to stages that were running, by name."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,8 @@ STAGES = (
 )
 
 
-def start(stage: Stage, folder: Path) -> subprocess.Popen[str]:
-    """Start a stage in a folder, in a session of its own."""
+def start(stage: Stage, folder: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a stage in a folder, in a session of its own, with more variables of the environment."""
     return subprocess.Popen(
         [sys.executable, "-m", "proband", *stage.command.split()],
         cwd=folder,
@@ -56,28 +63,34 @@ def start(stage: Stage, folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, **(environment or {})},
     )
 
 
-def finish(stage: Stage, folder: Path) -> float:
+def finish(stage: Stage, folder: Path, environment: Mapping[str, str] | None = None) -> float:
     """Run a stage to its end; seconds it took."""
     began = time.monotonic()
-    process = start(stage, folder)
-    _, errors = process.communicate(timeout=300)
+    process = start(stage, folder, environment)
+    _, errors = process.communicate(timeout=LONGEST_SECONDS)
     assert process.returncode == 0, errors[-2000:]
     return time.monotonic() - began
 
 
-def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
-    """Send a signal to a stage (SIGKILL also to its workers); its exit status and what it said."""
-    try:
-        if number == signal.SIGKILL:
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-    except ProcessLookupError:
-        pass  # it had ended
-    _, errors = process.communicate(timeout=300)
+def send(process: subprocess.Popen[str], number: signal.Signals, group: bool) -> None:
+    """Send a signal to a stage, or to it and its workers as a terminal does; counted if it still runs."""
+    if process.poll() is not None:
+        return
+    SENT[number.name] += 1
+    if group:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals, group: bool = False) -> tuple[int, str]:
+    """Send a signal to a stage; its exit status and what it said."""
+    send(process, number, group)
+    _, errors = process.communicate(timeout=LONGEST_SECONDS)
     return process.returncode, errors
 
 

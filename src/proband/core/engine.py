@@ -6,9 +6,11 @@ here alone.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,6 +20,8 @@ from proband.core.progress import be_worker, duration, heartbeat, track
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
+_PARENT_SECONDS = 0.2
+"""How often a worker looks whether its parent lives: less than a new run takes to start."""
 
 
 def available_cores() -> int:
@@ -89,7 +93,21 @@ def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -
 def _in_worker(folder: str, function: Callable[[Shard], Result], shard: Shard) -> Result:
     """The same in a process of its own."""
     be_worker()
+    _end_with_parent()
     return _in_folder(folder, function, shard)
+
+
+@functools.cache
+def _end_with_parent() -> None:
+    """End this process when its parent was killed: it would write into the folder of the next run."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _map_on_spark(function: Callable[[Shard], Result], shards: Sequence[Shard], master: str) -> list[Result]:

@@ -2,7 +2,7 @@
 
 A resumable stage writes into ``OUT.partial`` beside its output (``stage_output(work=...)`` renames it at the
 end). The folder remembers the settings and inputs it is for; with any other it starts anew, or is refused
-where a state would be lost. Work in shards leaves a marker per finished shard, written after the shard's files.
+where a state would be lost. Work in shards leaves a marker per finished shard, written after its files.
 """
 
 from __future__ import annotations

@@ -218,6 +218,21 @@ def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert capsys.readouterr().err.startswith("proband: not enough memory; found Unable to allocate 8 TiB")
 
 
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [("genome", "--memory"), ("train", "--token-budget"), ("forecast", "--memory"), ("tokens", "--workers")],
+)
+def test_the_option_that_lowers_memory_is_named_and_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, flag: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["proband", command, "in", "out"])
+    assert ending(monkeypatch, RuntimeError("DefaultCPUAllocator: can't allocate memory")) == 2
+    said = capsys.readouterr().err
+    assert f"lower {flag}" in said or f"fewer {flag}" in said
+    options = typer.main.get_command(cli.app).commands[command].params  # type: ignore[attr-defined]
+    assert flag in [name for option in options for name in option.opts]
+
+
 _TERMINATED = """
 import os, signal, sys
 from pathlib import Path
