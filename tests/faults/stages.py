@@ -30,17 +30,25 @@ class Stage:
     Attributes:
         out: Name of its output.
         command: What follows ``proband``.
+        other: Options of another run, whose output is another.
     """
 
     out: str
     command: str
+    other: str = "--seed 1"
+
+    @property
+    def inputs(self) -> list[str]:
+        """Outputs that it reads."""
+        words = [word.split("/")[0] for word in self.command.split()[1:]]
+        return [stage.out for stage in STAGES if stage.out in words and stage.out != self.out]
 
 
 STAGES = (
     Stage("biobank", "synth biobank --subjects 150 --variants 2200 --scores 3 --workers 2"),
     Stage("meds", "ehr biobank/omop meds --splits 0.6 0.2 0.2 --workers 2"),
-    Stage("genome", "genome biobank/genotypes biobank/scorefiles genome --workers 2"),
-    Stage("tokens", "tokens meds tokens --min-subjects 2 --workers 2"),
+    Stage("genome", "genome biobank/genotypes biobank/scorefiles genome --workers 2", "--min-match-rate 0.5"),
+    Stage("tokens", "tokens meds tokens --min-subjects 2 --workers 2", "--min-subjects 4"),
     Stage(
         "model", "train tokens model --genome genome --fusion prefix --depth 1 --dim 32 --epochs 1 --no-onset"
     ),
@@ -116,6 +124,12 @@ def digests(folder: Path) -> dict[str, str]:
         return {folder.name: hashlib.sha256(folder.read_bytes()).hexdigest()}
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _TIMED.fullmatch(path.name))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def assert_one_line(errors: str) -> None:
+    """No traceback, and one line at most that says why it ended."""
+    assert "Traceback" not in errors, errors[-3000:]
+    assert len([line for line in errors.splitlines() if line.startswith("proband:")]) <= 1
 
 
 def names(folder: Path) -> list[str]:

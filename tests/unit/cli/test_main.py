@@ -15,16 +15,20 @@ from proband.core.errors import CheckpointError, ConfigError, DataError
 HEAVY = ("torch", "polars", "numpy", "pyarrow", "matplotlib", "sklearn", "ibis", "msprime", "scipy")
 
 
-def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int | str | None:
+def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException, command: str = "x") -> int | str | None:
     """Run main with a command that raises; return its exit status."""
     app = typer.Typer(pretty_exceptions_enable=False)
 
-    @app.command()
+    @app.command(command)
     def _fail() -> None:
         raise error
 
+    @app.callback()
+    def _root() -> None:
+        pass
+
     monkeypatch.setattr(cli, "app", app)
-    monkeypatch.setattr(sys, "argv", ["proband"])
+    monkeypatch.setattr(sys, "argv", ["proband", command])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     return caught.value.code
@@ -225,11 +229,10 @@ def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 def test_the_option_that_lowers_memory_is_named_and_is_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, flag: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["proband", command, "in", "out"])
-    assert ending(monkeypatch, RuntimeError("DefaultCPUAllocator: can't allocate memory")) == 2
+    options = typer.main.get_command(cli.app).commands[command].params  # type: ignore[attr-defined]
+    assert ending(monkeypatch, RuntimeError("DefaultCPUAllocator: can't allocate memory"), command) == 2
     said = capsys.readouterr().err
     assert f"lower {flag}" in said or f"fewer {flag}" in said
-    options = typer.main.get_command(cli.app).commands[command].params  # type: ignore[attr-defined]
     assert flag in [name for option in options for name in option.opts]
 
 
