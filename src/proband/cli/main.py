@@ -33,7 +33,9 @@ INTERRUPTED, TERMINATED = 130, 143
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
 _CANNOT_READ = (errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ESTALE)
 _FULL_DISK = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
-_NO_MEMORY = re.compile(r"can't allocate memory|can't start new thread|Cannot allocate memory|bad_alloc")
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|can't start new thread|Cannot allocate memory|bad_alloc|failed to map segment"
+)
 _FEWER = "fewer --workers, or a larger machine"
 _LOWER_MEMORY = {
     "genome": "a lower --memory or fewer --workers, or a larger machine",

@@ -217,9 +217,20 @@ def test_a_full_disk_is_one_line_whoever_finds_it(
     )
 
 
-def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending(monkeypatch, MemoryError("Unable to allocate 8 TiB")) == 2
-    assert capsys.readouterr().err.startswith("proband: not enough memory; found Unable to allocate 8 TiB")
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8 TiB"),
+        RuntimeError("can't start new thread"),
+        ImportError("libx.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_no_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert ending(monkeypatch, error) == 2
+    assert capsys.readouterr().err.startswith(f"proband: not enough memory; found {error}; remedy: fewer")
 
 
 @pytest.mark.parametrize(
