@@ -6,7 +6,6 @@ here alone.
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import sys
@@ -69,9 +68,11 @@ def map_shards(
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    pool = Parallel(n_jobs=workers, backend="threading" if threads else "loky", return_as="generator")
-    run = _in_folder if threads else _in_worker
-    results = pool(delayed(run)(os.getcwd(), function, shard) for shard in shards)
+    # Told at its start, not with its first work: a parent may be killed in between.
+    start = {} if threads else {"initializer": _begin_worker, "initargs": (os.getpid(),)}
+    backend = "threading" if threads else "loky"
+    pool = Parallel(n_jobs=workers, backend=backend, return_as="generator", **start)
+    results = pool(delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards)
     try:
         return list(track(results, description, len(shards)))
     except TerminatedWorkerError as error:
@@ -90,17 +91,13 @@ def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -
     return function(shard)
 
 
-def _in_worker(folder: str, function: Callable[[Shard], Result], shard: Shard) -> Result:
-    """The same in a process of its own."""
+def _begin_worker(parent: int) -> None:
+    """Be one of a pool, and end when the parent was killed: a worker would write into the next run's folder.
+
+    Args:
+        parent: Number of the process that started this one.
+    """
     be_worker()
-    _end_with_parent()
-    return _in_folder(folder, function, shard)
-
-
-@functools.cache
-def _end_with_parent() -> None:
-    """End this process when its parent was killed: it would write into the folder of the next run."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

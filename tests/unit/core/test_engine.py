@@ -79,6 +79,11 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     assert [worker.name for worker in workers if worker.exists()] == []
 
 
+def test_a_worker_whose_parent_is_gone_before_it_starts_ends() -> None:
+    code = "import sys, time; from proband.core import engine; engine._begin_worker(1); time.sleep(50)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=40).returncode == 1
+
+
 def test_one_worker_runs_here_and_several_do_not() -> None:
     assert map_shards(process_of, [1, 2], workers=1) == [os.getpid()] * 2
     assert os.getpid() not in map_shards(process_of, [1, 2], workers=2)
