@@ -57,7 +57,7 @@ STAGES = (
         "forecast model tokens risk --task biobank/task.yaml --genome genome --estimator scope --paths 2 "
         "--workers 2",
     ),
-    Stage("results", "evaluate risk --meds meds --out results --bootstrap 20"),
+    Stage("results", "evaluate risk --meds meds --out results --bootstrap 20", "--tokens tokens"),
     Stage("page", "report results page"),
 )
 

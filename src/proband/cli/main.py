@@ -34,7 +34,8 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EP
 _CANNOT_READ = (errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ESTALE)
 _FULL_DISK = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
 _NO_MEMORY = re.compile(
-    r"can't allocate memory|can't start new thread|Cannot allocate memory|bad_alloc|failed to map segment"
+    r"can't (?:allocate memory|start new thread)|Cannot allocate memory|bad_alloc|bad allocation|"
+    r"failed to map segment|kind: WouldBlock"
 )
 _FEWER = "fewer --workers, or a larger machine"
 _LOWER_MEMORY = {
@@ -87,8 +88,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
-    except ProbandError as error:
-        sys.exit(_fail(str(error)))
+    except ProbandError as error:  # a reader cannot tell a damaged file from memory that ran out
+        sys.exit(_fail(_of_memory(error) if _NO_MEMORY.search(str(error)) else str(error)))
     except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
         code = ending.code if isinstance(ending, SystemExit) else INTERRUPTED
         if code not in (INTERRUPTED, TERMINATED):
@@ -113,7 +114,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _of_memory(error: Exception) -> str:
     """The line for memory that ran out; names the option of the sub-command that lowers it."""
-    found = first_line(error) if str(error) else "no memory left"
+    found = first_line(error).partition("; remedy: ")[0] if str(error) else "no memory left"
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     return f"not enough memory; found {found}; remedy: {_LOWER_MEMORY.get(command, _FEWER)}"
 

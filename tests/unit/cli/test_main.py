@@ -233,6 +233,21 @@ def test_no_memory_is_one_line(
     assert capsys.readouterr().err.startswith(f"proband: not enough memory; found {error}; remedy: fewer")
 
 
+def test_memory_that_ran_out_in_a_reader_is_no_damaged_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = DataError(
+        "unreadable OMOP source",
+        where="omop",
+        found="Out of Memory Error: Failed to allocate block of 9 bytes (bad allocation)",
+        remedy="export the table again",
+    )
+    assert ending(monkeypatch, error) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("proband: not enough memory; found unreadable OMOP source; in omop; found Out of")
+    assert said.endswith("remedy: fewer --workers, or a larger machine\n")
+
+
 @pytest.mark.parametrize(
     ("command", "flag"),
     [("genome", "--memory"), ("train", "--token-budget"), ("forecast", "--memory"), ("tokens", "--workers")],
