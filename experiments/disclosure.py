@@ -21,8 +21,8 @@ import polars as pl
 import torch
 from disclosure_counts import differencing, edges, reconstruction, small_onset_counts
 from headline import EHR, PGS, make_data, make_model
-from proband.train.likelihood import tables_for
-from proband.train.onset.likelihood import bins_of, expected_and_happened
+from proband.tokens.tables import tables_for
+from proband.train.onset.piecewise_exponential import bins_of, expected_and_happened
 
 from proband.core.seeds import generator
 from proband.ehr.meds.dataset import list_shards, read_shard

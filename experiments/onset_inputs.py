@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from proband.model.onset import OnsetHead
+from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.summary import SparseFeatures

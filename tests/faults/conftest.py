@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from faults.stages import STAGES, Stage, digests, finish
+from faults.stages import SENT, STAGES, Stage, digests, finish
+
+_ROUND_SECONDS = 6.0
 
 
 class Undisturbed:
@@ -30,6 +32,10 @@ class Undisturbed:
             (folder / earlier.out).symlink_to(self.folder / earlier.out)
         return folder
 
+    def rounds(self, stage: Stage, times: int) -> int:
+        """How often to disturb a stage: long ones less often, at least once."""
+        return max(1, round(times * min(1, _ROUND_SECONDS / self.seconds[stage.out])))
+
     def digests(self, stage: Stage) -> dict[str, str]:
         return digests(self.folder / stage.out)
 
@@ -46,12 +52,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return Undisturbed(folder, json.loads(seconds_at.read_text()))
 
 
+SEED = int(os.environ.get("PROBAND_FAULT_SEED", random.SystemRandom().randrange(10**6)))
+
+
 @pytest.fixture
 def draw(request: pytest.FixtureRequest) -> random.Random:
-    """Random numbers; the seed is of the clock unless PROBAND_FAULT_SEED gives it, and is printed."""
-    seed = int(os.environ.get("PROBAND_FAULT_SEED", random.SystemRandom().randrange(10**6)))
-    print(f"PROBAND_FAULT_SEED={seed}")
-    return random.Random(f"{seed} {request.node.name}")
+    """Random numbers; the seed is drawn unless PROBAND_FAULT_SEED gives it, and is printed."""
+    print(f"PROBAND_FAULT_SEED={SEED}")
+    return random.Random(f"{SEED} {request.node.name}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Seed and signals sent, below the list of tests."""
+    if SENT:
+        sent = ", ".join(f"{number} {name}" for name, number in sorted(SENT.items()))
+        terminalreporter.write_line(f"PROBAND_FAULT_SEED={SEED}: {sent} sent to running stages")
 
 
 @pytest.fixture

@@ -9,11 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _TIMED = re.compile(r"manifest\.json|metrics\.jsonl|loss\.png|README\.md|events\.out\..*|.*\.log")
 """Files that hold times of the run; all others are to be the same bytes."""
+
+
+LONGEST_SECONDS = 900
+SENT: Counter[str] = Counter()
+"""Signals sent to stages that were running, by name."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +30,25 @@ class Stage:
     Attributes:
         out: Name of its output.
         command: What follows ``proband``.
+        other: Options of another run, whose output is another.
     """
 
     out: str
     command: str
+    other: str = "--seed 1"
+
+    @property
+    def inputs(self) -> list[str]:
+        """Outputs that it reads."""
+        words = [word.split("/")[0] for word in self.command.split()[1:]]
+        return [stage.out for stage in STAGES if stage.out in words and stage.out != self.out]
 
 
 STAGES = (
     Stage("biobank", "synth biobank --subjects 150 --variants 2200 --scores 3 --workers 2"),
     Stage("meds", "ehr biobank/omop meds --splits 0.6 0.2 0.2 --workers 2"),
-    Stage("genome", "genome biobank/genotypes biobank/scorefiles genome --workers 2"),
-    Stage("tokens", "tokens meds tokens --min-subjects 2 --workers 2"),
+    Stage("genome", "genome biobank/genotypes biobank/scorefiles genome --workers 2", "--min-match-rate 0.5"),
+    Stage("tokens", "tokens meds tokens --min-subjects 2 --workers 2", "--min-subjects 4"),
     Stage(
         "model", "train tokens model --genome genome --fusion prefix --depth 1 --dim 32 --epochs 1 --no-onset"
     ),
@@ -42,13 +57,13 @@ STAGES = (
         "forecast model tokens risk --task biobank/task.yaml --genome genome --estimator scope --paths 2 "
         "--workers 2",
     ),
-    Stage("results", "evaluate risk --meds meds --out results --bootstrap 20"),
+    Stage("results", "evaluate risk --meds meds --out results --bootstrap 20", "--tokens tokens"),
     Stage("page", "report results page"),
 )
 
 
-def start(stage: Stage, folder: Path) -> subprocess.Popen[str]:
-    """Start a stage in a folder, in a session of its own."""
+def start(stage: Stage, folder: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a stage in a folder, in a session of its own, with more variables of the environment."""
     return subprocess.Popen(
         [sys.executable, "-m", "proband", *stage.command.split()],
         cwd=folder,
@@ -56,28 +71,34 @@ def start(stage: Stage, folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, **(environment or {})},
     )
 
 
-def finish(stage: Stage, folder: Path) -> float:
+def finish(stage: Stage, folder: Path, environment: Mapping[str, str] | None = None) -> float:
     """Run a stage to its end; seconds it took."""
     began = time.monotonic()
-    process = start(stage, folder)
-    _, errors = process.communicate(timeout=300)
+    process = start(stage, folder, environment)
+    _, errors = process.communicate(timeout=LONGEST_SECONDS)
     assert process.returncode == 0, errors[-2000:]
     return time.monotonic() - began
 
 
-def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
-    """Send a signal to a stage (SIGKILL also to its workers); its exit status and what it said."""
-    try:
-        if number == signal.SIGKILL:
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-    except ProcessLookupError:
-        pass  # it had ended
-    _, errors = process.communicate(timeout=300)
+def send(process: subprocess.Popen[str], number: signal.Signals, group: bool) -> None:
+    """Send a signal to a stage, or to it and its workers as a terminal does; counted if it still runs."""
+    if process.poll() is not None:
+        return
+    SENT[number.name] += 1
+    if group:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals, group: bool = False) -> tuple[int, str]:
+    """Send a signal to a stage; its exit status and what it said."""
+    send(process, number, group)
+    _, errors = process.communicate(timeout=LONGEST_SECONDS)
     return process.returncode, errors
 
 
@@ -103,6 +124,12 @@ def digests(folder: Path) -> dict[str, str]:
         return {folder.name: hashlib.sha256(folder.read_bytes()).hexdigest()}
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _TIMED.fullmatch(path.name))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def assert_one_line(errors: str) -> None:
+    """No traceback, and one line at most that says why it ended."""
+    assert "Traceback" not in errors, errors[-3000:]
+    assert len([line for line in errors.splitlines() if line.startswith("proband:")]) <= 1
 
 
 def names(folder: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +24,10 @@ def command(
     out: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")],
     subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 7000,
     minutes: Annotated[float, typer.Option(help="Wall-clock minutes to pretrain each model.")] = 0.4,
+    epochs: Annotated[
+        float | None,
+        typer.Option(help="Passes over the data instead of minutes: the same bytes on every run."),
+    ] = None,
     fusions: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,7 +52,13 @@ def command(
     Example: proband demo demo/ --fusions prefix --fusions cross_attention
     """
     demo(
-        out, subjects=subjects, minutes=minutes, fusions=fusions or ["prefix"], seed=seed, overwrite=overwrite
+        out,
+        subjects=subjects,
+        minutes=minutes,
+        epochs=epochs,
+        fusions=fusions or ["prefix"],
+        seed=seed,
+        overwrite=overwrite,
     )
 
 
@@ -57,6 +67,7 @@ def demo(
     *,
     subjects: int = 7000,
     minutes: float = 0.4,
+    epochs: float | None = None,
     fusions: Sequence[str] = ("prefix",),
     seed: int = 0,
     overwrite: bool = False,
@@ -67,6 +78,7 @@ def demo(
         out: Folder for everything.
         subjects: Subjects of the biobank.
         minutes: Time of pretraining each model.
+        epochs: Passes over the data instead of ``minutes``; a run is then the same to the byte.
         fusions: How scores reach the trunk, a model each.
         seed: Seed of everything.
         overwrite: Make finished stages anew.
@@ -102,7 +114,8 @@ def demo(
     )
     tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=2), overwrite=overwrite)
     models = _models(fusions)
-    risks = [_model(out, name, fusion, minutes, seed, overwrite) for name, fusion in models.items()]
+    length = {"minutes": minutes} if epochs is None else {"epochs": epochs}
+    risks = [_model(out, name, fusion, length, seed, overwrite) for name, fusion in models.items()]
     evaluate(
         [*risks, biobank / "truth" / "risk.parquet"],
         out / "meds",
@@ -139,7 +152,9 @@ def _what_genome_added(out: Path, risks: Sequence[Path], name: str, named: bool,
     return f"{name}: {said}" if named else said
 
 
-def _model(out: Path, name: str, fusion: str, minutes: float, seed: int, overwrite: bool) -> Path:
+def _model(
+    out: Path, name: str, fusion: str, length: Mapping[str, float], seed: int, overwrite: bool
+) -> Path:
     """Train one model and forecast with it; returns the folder of its risks."""
     from proband.core.config import validated
     from proband.core.progress import say
@@ -151,13 +166,14 @@ def _model(out: Path, name: str, fusion: str, minutes: float, seed: int, overwri
     folder = name.lower().replace("+", "_").replace(" ", "_")
     scores = out / "genome" if fusion != "none" else None
     task = out / "biobank" / "task.yaml"
-    say(f"demo: training {name}: {minutes:g} minutes on the next event, then onset hazards")
+    how_long = ", ".join(f"{value:g} {unit}" for unit, value in length.items())
+    say(f"demo: training {name}: {how_long} on the next event, then onset hazards")
     train(
         out / "tokens",
         out / f"model_{folder}",
         genome=scores,
         tasks=[task],
-        config=validated(TrainConfig, fusion=fusion, minutes=minutes, batch_tokens=BATCH_TOKENS, seed=seed),
+        config=validated(TrainConfig, fusion=fusion, batch_tokens=BATCH_TOKENS, seed=seed, **length),
         overwrite=overwrite,
     )
     forecast(

@@ -27,12 +27,27 @@ from proband.cli import (
     train,
 )
 from proband.cli.options import GroupedCommand, expanded
-from proband.core.errors import ProbandError, printable
+from proband.core.errors import ProbandError, first_line, printable
 
 INTERRUPTED, TERMINATED = 130, 143
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
 _CANNOT_READ = (errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ESTALE)
 _FULL_DISK = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
+_NO_MEMORY = re.compile(
+    r"can't (?:allocate memory|start new thread)|Cannot allocate memory|bad_alloc|bad allocation|"
+    r"failed to map segment|kind: WouldBlock"
+)
+_FEWER = "fewer --workers, or a larger machine"
+_LOWER_MEMORY = {
+    "genome": "a lower --memory or fewer --workers, or a larger machine",
+    "train": "a lower --token-budget, or a larger machine",
+    "forecast": "a lower --memory or fewer --workers, or a larger machine",
+    "demo": "fewer --subjects, or a larger machine",
+    "oracle": "fewer --replicates, or a larger machine",
+    "likelihood": "a larger machine",
+    "evaluate": "a task with fewer prediction times, or a larger machine",
+    "report": "a larger machine",
+}
 EPILOG = "Start with:  proband demo out/    Every sub-command has --help with examples."
 
 app = typer.Typer(
@@ -73,8 +88,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
-    except ProbandError as error:
-        sys.exit(_fail(str(error)))
+    except ProbandError as error:  # a reader cannot tell a damaged file from memory that ran out
+        sys.exit(_fail(_of_memory(error) if _NO_MEMORY.search(str(error)) else str(error)))
     except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
         code = ending.code if isinstance(ending, SystemExit) else INTERRUPTED
         if code not in (INTERRUPTED, TERMINATED):
@@ -83,10 +98,9 @@ def main() -> None:
         print(f"proband: {'terminated' if code == TERMINATED else 'interrupted'}; {news}", file=sys.stderr)
         sys.exit(code)
     except MemoryError as error:
-        found = str(error).split("\n")[0] or "no memory left"
-        sys.exit(_fail(f"not enough memory; found {found}; remedy: fewer --workers, or a larger machine"))
+        sys.exit(_fail(_of_memory(error)))
     except Exception as error:
-        message = _of_the_disk(error)
+        message = _of_memory(error) if _NO_MEMORY.search(str(error)) else _of_the_disk(error)
         if not message:
             raise
         sys.exit(_fail(message))
@@ -96,6 +110,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     """End as on an error, so that temporary folders are removed; batch queues send this first."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # they send more than one
     raise SystemExit(TERMINATED)
+
+
+def _of_memory(error: Exception) -> str:
+    """The line for memory that ran out; names the option of the sub-command that lowers it."""
+    found = first_line(error).partition("; remedy: ")[0] if str(error) else "no memory left"
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    return f"not enough memory; found {found}; remedy: {_LOWER_MEMORY.get(command, _FEWER)}"
 
 
 def _of_the_disk(error: Exception) -> str:

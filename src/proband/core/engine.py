@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ from proband.core.progress import be_worker, duration, heartbeat, track
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
+_PARENT_SECONDS = 0.2
+"""How often a worker looks whether its parent lives: less than a new run takes to start."""
 
 
 def available_cores() -> int:
@@ -65,9 +68,11 @@ def map_shards(
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    pool = Parallel(n_jobs=workers, backend="threading" if threads else "loky", return_as="generator")
-    run = _in_folder if threads else _in_worker
-    results = pool(delayed(run)(os.getcwd(), function, shard) for shard in shards)
+    # Told at its start, not with its first work: a parent may be killed in between.
+    start = {} if threads else {"initializer": _begin_worker, "initargs": (os.getpid(),)}
+    backend = "threading" if threads else "loky"
+    pool = Parallel(n_jobs=workers, backend=backend, return_as="generator", **start)
+    results = pool(delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards)
     try:
         return list(track(results, description, len(shards)))
     except TerminatedWorkerError as error:
@@ -86,10 +91,20 @@ def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -
     return function(shard)
 
 
-def _in_worker(folder: str, function: Callable[[Shard], Result], shard: Shard) -> Result:
-    """The same in a process of its own."""
+def _begin_worker(parent: int) -> None:
+    """Be one of a pool, and end when the parent was killed: a worker would write into the next run's folder.
+
+    Args:
+        parent: Number of the process that started this one.
+    """
     be_worker()
-    return _in_folder(folder, function, shard)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _map_on_spark(function: Callable[[Shard], Result], shards: Sequence[Shard], master: str) -> list[Result]:

@@ -360,7 +360,7 @@ def stage_output(
         out: Final folder; what this stage wrote there before is replaced (ask :func:`is_finished` first).
         stage: The stage's name, as on the command line.
         config: Resolved configuration, for the manifest.
-        inputs: Files and folders read, hashed into the manifest at the end; may grow until then.
+        inputs: Files and folders read, hashed into the manifest; may grow until the end.
         seed: The run's seed, if it has one.
         work: A folder to write in that outlives failure (for resumable stages); default a fresh
             temporary folder beside ``out``, removed on failure.
@@ -372,6 +372,7 @@ def stage_output(
     Raises:
         ConfigError: ``out`` is, or holds, one of the inputs, which replacing it would destroy; or it holds
             something else than this stage's output; or another process is writing it.
+        DataError: An input was changed while it was read.
     """
     started = time.time()
     out = real_folder(out)
@@ -387,7 +388,9 @@ def stage_output(
         folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         run = StageRun(folder)
         try:
+            begun = {path: hash_input(path) for path in inputs}
             yield run
+            _refuse_changed(begun)
             make_private(folder)
             manifest = _manifest(stage, config, inputs, seed, run, started, may_leave)
             write_json(folder / MANIFEST, manifest | {"digest": _digest(manifest)})
@@ -397,6 +400,14 @@ def stage_output(
             if work is None:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
+
+
+def _refuse_changed(begun: Mapping[Path, str]) -> None:
+    """Refuse an output of inputs that are no longer what they were; files not touched are not read again."""
+    for path, digest in begun.items():
+        if hash_input(path) != digest:
+            remedy = "run the same command again, and leave its inputs alone until it has ended"
+            raise DataError("an input was changed while it was read", where=path, remedy=remedy)
 
 
 def _manifest(

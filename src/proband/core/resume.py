@@ -1,8 +1,8 @@
-"""Long stages: a stopped run goes on from what it had finished.
+"""The one way to resume: a stopped run goes on from what it had finished.
 
 A resumable stage writes into ``OUT.partial`` beside its output (``stage_output(work=...)`` renames it at the
-end). The folder remembers the settings and inputs it is for; with any other it starts anew. Work in shards
-leaves a marker per finished shard, written after the shard's files.
+end). The folder remembers the settings and inputs it is for; with any other it starts anew, or is refused
+where a state would be lost. Work in shards leaves a marker per finished shard, written after its files.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 import proband
 from proband.core.atomic import PRIVATE_FOLDER
 from proband.core.engine import map_shards
-from proband.core.errors import ConfigError, DataError, ProbandError
+from proband.core.errors import CheckpointError, ConfigError, DataError, ProbandError
 from proband.core.lock import only_writer
 from proband.core.progress import say
-from proband.core.provenance import config_dict, read_json, real_folder, write_json
+from proband.core.provenance import config_dict, hash_input, read_object, real_folder, write_json
 
 RUN = ".run.json"
 MARKERS = ".finished"
+_INPUTS = "inputs"
 Shard = TypeVar("Shard")
 
 
@@ -37,39 +38,49 @@ def resumable(
     *,
     inputs: Collection[Path] = (),
     overwrite: bool = False,
+    state: str | None = None,
+    free: Collection[str] = (),
 ) -> Iterator[Path]:
     """The folder in which an output grows; that of a stopped run with the same settings and inputs is kept.
 
     A user's mistake (:class:`ProbandError`) leaves nothing behind; anything else that stops the run keeps it.
+    With ``state``, whatever stops the run keeps it if that file is there, and nothing else does.
 
     Args:
         out: Final output folder.
         stage: The stage's name.
         config: Resolved configuration.
-        inputs: Files read; they count as the same by path, size and time, since reading them would take long.
+        inputs: Files and folders read; they count as the same by content, whatever their names and times.
         overwrite: Start anew in any case.
+        state: Name of a file with hours of work: where it is there, other settings or inputs are refused.
+        free: With ``state``, settings that may change in between.
 
     Raises:
         ConfigError: ``OUT.partial`` is there and is no work of proband, or another process is at it.
+        CheckpointError: It has a ``state`` of other settings or inputs.
     """
     out = real_folder(out)
     work = partial_folder(out)
-    now = {
-        "stage": stage,
-        "version": proband.__version__,
-        "config": config_dict(config),
-        "inputs": [_stamp(path) for path in inputs],
-    }
     with only_writer(out):
-        if work.exists() and not overwrite and _same_run(work / RUN, now):
+        run = {
+            "stage": stage,
+            "version": proband.__version__,
+            "config": config_dict(config),
+            _INPUTS: [hash_input(path) for path in inputs],
+        }
+        if state and not overwrite and (work / state).is_file():
+            _go_on(work, run, free)
+        elif not overwrite and not state and is_of(work, run):
             say(f"{stage}: going on with the interrupted run in {work}")
         else:
-            start_anew(work, (RUN,))
-            write_json(work / RUN, now)
+            _start_anew(work)
+            write_json(work / RUN, run)
         try:
             yield work
-        except ProbandError:
-            shutil.rmtree(work, ignore_errors=True)
+        except BaseException as error:
+            lost = not (work / state).is_file() if state else isinstance(error, ProbandError)
+            if lost:
+                shutil.rmtree(work, ignore_errors=True)
             raise
 
 
@@ -79,17 +90,67 @@ def partial_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.partial")
 
 
-def start_anew(work: Path, marks: Collection[str]) -> None:
-    """Make ``work`` an empty folder, mode 0700.
+def claim(folder: Path, run: Mapping[str, object], ours: Collection[str]) -> bool:
+    """Keep what lies in a folder if it is of the same run; else remove it, and remember this run.
 
     Args:
-        work: Of :func:`partial_folder`.
-        marks: Files of which a folder that a stopped run left has at least one.
+        folder: The folder; made if it is not there.
+        run: All that decides what is written there, as JSON values.
+        ours: Patterns of the names that are removed; others stay.
+
+    Returns:
+        Whether something of another run was removed.
+    """
+    if is_of(folder, run):
+        return False
+    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    stale = sorted(file for pattern in ours for file in folder.glob(pattern))
+    for file in stale:
+        file.unlink()
+    write_json(folder / RUN, run)
+    return bool(stale)
+
+
+def is_of(folder: Path, run: Mapping[str, object]) -> bool:
+    """Whether a folder remembers that it is of this very run."""
+    try:
+        return read_object(folder / RUN) == run
+    except DataError:
+        return False
+
+
+def _go_on(work: Path, run: Mapping[str, Any], free: Collection[str]) -> None:
+    """Remember the settings with which a saved state goes on.
 
     Raises:
-        ConfigError: It is something else, which would be lost.
+        CheckpointError: They are not those that it was made with, the free ones aside.
     """
-    if work.exists() and not (work.is_dir() and _is_ours(work, marks)):
+    saved = read_object(work / RUN, run)
+    old, new = _settings(saved), _settings(run)
+    changed = {key: f"{key} {old.get(key)!r}, now {new[key]!r}" for key in new if old.get(key) != new[key]}
+    fixed = [text for key, text in changed.items() if key not in {*free, "version"}]
+    what = "an interrupted run with other settings is there"
+    if not fixed and saved[_INPUTS] != run[_INPUTS]:
+        what, fixed = "an interrupted run on other inputs is there", ["files of other content"]
+    if fixed:
+        remedy = "repeat the command that was interrupted, or start anew with --overwrite"
+        raise CheckpointError(what, where=work, found="; ".join(fixed), remedy=remedy)
+    write_json(work / RUN, run)
+    say("; ".join([f"{run['stage']}: going on with the interrupted run in {work}", *changed.values()]))
+
+
+def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
+    config = run["config"] if isinstance(run["config"], Mapping) else {}
+    return {"stage": run["stage"], "version": run["version"], **config}
+
+
+def _start_anew(work: Path) -> None:
+    """Make ``work`` an empty folder, mode 0700.
+
+    Raises:
+        ConfigError: It is something else than what a stopped run left, which would be lost.
+    """
+    if work.exists() and not (work.is_dir() and _is_ours(work)):
         remedy = "move it elsewhere, or choose another output folder"
         raise ConfigError(
             "the place for work in progress is in use", where=work, found="no work of proband", remedy=remedy
@@ -99,23 +160,9 @@ def start_anew(work: Path, marks: Collection[str]) -> None:
     work.mkdir(mode=PRIVATE_FOLDER)
 
 
-def _is_ours(work: Path, marks: Collection[str]) -> bool:
-    """Whether it has a mark, or nothing but what was being written when the run was killed."""
-    return any((work / name).exists() for name in marks) or all(
-        item.name.startswith(".") for item in work.iterdir()
-    )
-
-
-def _stamp(path: Path) -> list[str | int]:
-    status = path.stat()
-    return [str(path.absolute()), status.st_size, status.st_mtime_ns]
-
-
-def _same_run(path: Path, now: Mapping[str, object]) -> bool:
-    try:
-        return bool(read_json(path) == now)
-    except DataError:
-        return False
+def _is_ours(work: Path) -> bool:
+    """Whether it remembers a run, or has nothing but what was being written when the run was killed."""
+    return (work / RUN).exists() or all(item.name.startswith(".") for item in work.iterdir())
 
 
 def is_marked(work: Path, name: str) -> bool:

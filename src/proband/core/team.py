@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
@@ -66,6 +67,12 @@ class Team:
         box = [function() if self.is_first else None]
         dist.broadcast_object_list(box, device=self.device)
         return box[0]  # type: ignore[return-value]
+
+    @contextlib.contextmanager
+    def sharing(self, opened: AbstractContextManager[Found]) -> Iterator[Found]:
+        """What rank 0 opens and closes, told to all."""
+        with contextlib.ExitStack() as stack:
+            yield self.decide(lambda: stack.enter_context(opened))
 
     def wait(self) -> None:
         """A barrier."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +91,7 @@ def forecast(
             return
         plan = team.decide(lambda: make_plan(model, tokens, files, task, config))
         reads = [*input_files(model, tokens, files), *task_inputs]
-        with _work_folder(team, out, config, reads, overwrite) as work:
+        with team.sharing(resumable(out, "forecast", config, inputs=reads, overwrite=overwrite)) as work:
             shards = _forecast_all(plan, work, team, workers)
             if team.is_first:
                 with stage_output(
@@ -103,18 +102,6 @@ def forecast(
                         write_dataset(parts, trajectories, plan.task, config, inputs)
                     _finish(run, plan, shards)
                 _say_what_was_found(run, plan, out)
-
-
-@contextlib.contextmanager
-def _work_folder(
-    team: Team, out: Path, config: ForecastConfig, reads: list[Path], overwrite: bool
-) -> Iterator[Path]:
-    """The folder in which the output grows, the same for the whole team."""
-    if not team.is_first:
-        yield team.decide(Path)
-        return
-    with resumable(out, "forecast", config, inputs=reads, overwrite=overwrite) as work:
-        yield team.decide(lambda: work)
 
 
 def _forecast_all(plan: Plan, work: Path, team: Team, workers: int | None) -> list[ShardFiles]:

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from proband.core.config import validated
 from proband.core.errors import ConfigError
 from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, read_json, stage_output, write_json
-from proband.core.resume import RUN, clear_marks, resumable
+from proband.core.provenance import StageRun, is_finished, read_object, stage_output, write_json
+from proband.core.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
 from proband.core.schema import MATCH, SAMPLES, write_tsv
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.config import AncestryInputs, GenomeConfig
@@ -30,7 +30,7 @@ from proband.genome.scoring.checkpoint import Work, load_weights, save_weights
 from proband.genome.scoring.dosages import find_variants, write_dosages
 from proband.genome.scoring.score import MEMORY_MB, write_scores
 
-_PROGRESS = "progress"
+_PROGRESS, _MATCHED = "progress", "matched"
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def genome(
 def _drop_unfinished(work: Path) -> None:
     """Remove what an interrupted run had not finished: all but matched weights and scoring progress."""
     for item in work.iterdir():
-        if item.name not in (_PROGRESS, RUN):
+        if item.name not in (_PROGRESS, RUN, MARKERS):
             shutil.rmtree(item) if item.is_dir() else item.unlink()
     shutil.rmtree(work / _PROGRESS / "genotypes", ignore_errors=True)
 
@@ -153,7 +153,7 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
     listed = find_variants(task.variants, source, keep_ambiguous=keep_ambiguous) if task.variants else None
     progress = run.folder / _PROGRESS
     run.passed_over.add(_PROGRESS)
-    collected = _matched(task, source, progress / "matched")
+    collected = _matched(task, source, run.folder)
     match, kept = collected.match, collected.kept
     MATCH.write(match, run.folder / "match.parquet")
     write_tsv(match, run.folder / "match.tsv")
@@ -208,14 +208,16 @@ def _is_constant(parts: pq.FileMetaData, column: int) -> bool:
     )
 
 
-def _matched(task: _Task, source: Genotypes, folder: Path) -> Collected:
+def _matched(task: _Task, source: Genotypes, work: Path) -> Collected:
     """All scores matched; from the folder where an interrupted run had done it."""
-    done = folder / "metadata.json"
-    work = Work(folder)
-    if done.is_file():
-        kept = read_json(done)
+    folder = work / _PROGRESS / _MATCHED
+    names = ("metadata", "rows_left_out", "counts")
+    if is_marked(work, _MATCHED):
+        kept = read_object(folder / "metadata.json", names)
         match = MATCH.read(folder / "match.parquet")
-        return Collected(match, kept["metadata"], load_weights(work), kept["rows_left_out"], kept["counts"])
+        return Collected(
+            match, kept["metadata"], load_weights(Work(folder)), kept["rows_left_out"], kept["counts"]
+        )
     config = task.config
     collected = collect(
         source,
@@ -225,8 +227,8 @@ def _matched(task: _Task, source: Genotypes, folder: Path) -> Collected:
         by_id=config.match_by == "id",
     )
     folder.mkdir(parents=True, exist_ok=True)
-    save_weights(collected.weights, work)
+    save_weights(collected.weights, Work(folder))
     MATCH.write(collected.match, folder / "match.parquet")
-    kept = {name: getattr(collected, name) for name in ("metadata", "rows_left_out", "counts")}
-    write_json(done, kept)  # last: it says that the rest is whole
+    write_json(folder / "metadata.json", {name: getattr(collected, name) for name in names})
+    mark(work, _MATCHED)
     return collected

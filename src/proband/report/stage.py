@@ -6,6 +6,7 @@ from pathlib import Path
 
 from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError
+from proband.core.lock import only_writer
 from proband.core.progress import say
 from proband.core.provenance import open_output, real_folder
 from proband.report import sections
@@ -24,7 +25,8 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
         overwrite: Replace an existing file.
 
     Raises:
-        ConfigError: ``out`` exists with other content and ``overwrite`` is not given, or it is a folder.
+        ConfigError: ``out`` exists with other content and ``overwrite`` is not given, it is a folder, or
+            another process is writing it.
         DataError: ``results`` or ``realism`` is no finished folder of its stage.
     """
     if out.is_dir():
@@ -57,5 +59,5 @@ def _write(page: str, out: Path) -> None:
     """Write the page with the mode that the umask allows: it may leave."""
     out = real_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(out, private=False) as temporary:
+    with only_writer(out), whole_file(out, private=False) as temporary:
         temporary.write_text(page, encoding="utf-8")

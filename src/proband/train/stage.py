@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from proband.core.device import choose_device
 from proband.core.digests import hash_file
-from proband.core.errors import CheckpointError, ConfigError
-from proband.core.lock import only_writer
+from proband.core.errors import ConfigError
 from proband.core.progress import say
-from proband.core.provenance import (
-    StageRun,
-    hash_input,
-    is_finished,
-    read_object,
-    real_folder,
-    stage_output,
-    write_json,
-)
-from proband.core.resume import partial_folder, start_anew
+from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.resume import clear_marks, resumable
 from proband.core.schema import SPLITS
 from proband.core.team import Team, join_team
 from proband.ehr.task.task import task_files
@@ -40,15 +29,14 @@ from proband.tokens.modality import GENOME, ModalityTable, load_modality, modali
 from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.initial.build import build_model
-from proband.train.log import METRICS, OnsetLog, plot_losses
+from proband.train.log import OnsetLog, plot_losses
 from proband.train.log_likelihood import Likelihood
 from proband.train.onset.stage import OnsetResult, fit_onset
 from proband.train.onset.tasks import Tasks, choose_tasks
 from proband.train.pretrain.loop import Trainer
 from proband.train.pretrain.state import BEST, STATE
 
-RUN = "run.json"
-_STATES = (STATE, BEST, RUN)
+_STATES = (STATE, BEST)
 _MAY_LEAVE = f"{', '.join(FILES)} alone, under the rules of the data; this file stays where they are"
 
 
@@ -106,8 +94,10 @@ def train(
         store = TokenStore(tokens)
         chosen = team.decide(lambda: _tasks(store, tasks, config))
         tables = {name: load_modality(name, path, store) for name, path in files.items()}
-        work = team.decide(lambda: _work_folder(out, config, inputs, overwrite))
-        with _output(team, out, work, config, inputs) as run:
+        with (
+            team.sharing(_resumable(out, config, inputs, overwrite)) as work,
+            _output(team, out, work, config, inputs) as run,
+        ):
             trainer = Trainer(build_model(store, tables, config), store, tables, config, work, team, clock)
             result = trainer.run()
             if run:  # the others wait: the head is small, and its queries are read once
@@ -122,31 +112,21 @@ def _drop_states(out: Path, team: Team) -> None:
     if team.is_first:
         for name in _STATES:
             (out / name).unlink(missing_ok=True)
+        clear_marks(out)
 
 
 @contextlib.contextmanager
 def _output(
     team: Team, out: Path, work: Path, config: TrainConfig, inputs: list[Path]
 ) -> Iterator[StageRun | None]:
-    """The output to write into, for the first process; a failure leaves only a state to go on from."""
+    """The output to write into, for the first process."""
     if not team.is_first:
         yield None
         return
-    try:
-        with stage_output(
-            out,
-            stage="train",
-            config=config,
-            inputs=inputs,
-            seed=config.seed,
-            work=work,
-            may_leave=_MAY_LEAVE,
-        ) as run:
-            yield run
-    except BaseException:
-        if not (work / STATE).is_file():
-            shutil.rmtree(work, ignore_errors=True)
-        raise
+    with stage_output(
+        out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work, may_leave=_MAY_LEAVE
+    ) as run:
+        yield run
 
 
 def _write_model(
@@ -221,32 +201,9 @@ def _check_fusion(config: TrainConfig, files: Mapping[str, Path]) -> None:
         raise ConfigError("an encoder of a modality not given", found=name, expected=expected)
 
 
-def _work_folder(out: Path, config: TrainConfig, inputs: list[Path], overwrite: bool) -> Path:
-    """The folder to train in: a new one, or that of an interrupted training of the same kind."""
-    with only_writer(real_folder(out)):
-        return _claim(partial_folder(out), config, inputs, overwrite)
-
-
-def _claim(work: Path, config: TrainConfig, inputs: list[Path], overwrite: bool) -> Path:
-    now = {"config": config.model_dump(mode="json"), "inputs": [hash_input(path) for path in inputs]}
-    if overwrite or not (work / STATE).is_file():
-        start_anew(work, (RUN, STATE, METRICS))
-    else:
-        _check_same(work, read_object(work / RUN, ["config", "inputs"]), now)
-    write_json(work / RUN, now)
-    return work
-
-
-def _check_same(work: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
-    old, new = saved["config"], now["config"]
-    changed = {key: f"{key} {old.get(key)!r}, now {new[key]!r}" for key in new if old.get(key) != new[key]}
-    fixed = [text for key, text in changed.items() if key not in FREE_SETTINGS]
-    remedy = "repeat the command that was interrupted, or start anew with --overwrite"
-    if fixed:
-        found = "; ".join(fixed)
-        what = "an interrupted training of other settings is there"
-        raise CheckpointError(what, where=work, found=found, remedy=remedy)
-    if saved["inputs"] != now["inputs"]:
-        what = "an interrupted training on other inputs is there"
-        raise CheckpointError(what, where=work, remedy=remedy)
-    say("; ".join([f"train: going on with the interrupted training in {work}", *changed.values()]))
+def _resumable(
+    out: Path, config: TrainConfig, inputs: list[Path], overwrite: bool
+) -> contextlib.AbstractContextManager[Path]:
+    return resumable(
+        out, "train", config, inputs=inputs, overwrite=overwrite, state=STATE, free=FREE_SETTINGS
+    )

@@ -15,16 +15,20 @@ from proband.core.errors import CheckpointError, ConfigError, DataError
 HEAVY = ("torch", "polars", "numpy", "pyarrow", "matplotlib", "sklearn", "ibis", "msprime", "scipy")
 
 
-def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int | str | None:
+def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException, command: str = "x") -> int | str | None:
     """Run main with a command that raises; return its exit status."""
     app = typer.Typer(pretty_exceptions_enable=False)
 
-    @app.command()
+    @app.command(command)
     def _fail() -> None:
         raise error
 
+    @app.callback()
+    def _root() -> None:
+        pass
+
     monkeypatch.setattr(cli, "app", app)
-    monkeypatch.setattr(sys, "argv", ["proband"])
+    monkeypatch.setattr(sys, "argv", ["proband", command])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     return caught.value.code
@@ -211,9 +215,49 @@ def test_a_full_disk_is_one_line_whoever_finds_it(
     )
 
 
-def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending(monkeypatch, MemoryError("Unable to allocate 8 TiB")) == 2
-    assert capsys.readouterr().err.startswith("proband: not enough memory; found Unable to allocate 8 TiB")
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8 TiB"),
+        RuntimeError("can't start new thread"),
+        ImportError("libx.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_no_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert ending(monkeypatch, error) == 2
+    assert capsys.readouterr().err.startswith(f"proband: not enough memory; found {error}; remedy: fewer")
+
+
+def test_memory_that_ran_out_in_a_reader_is_no_damaged_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = DataError(
+        "unreadable OMOP source",
+        where="omop",
+        found="Out of Memory Error: Failed to allocate block of 9 bytes (bad allocation)",
+        remedy="export the table again",
+    )
+    assert ending(monkeypatch, error) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("proband: not enough memory; found unreadable OMOP source; in omop; found Out of")
+    assert said.endswith("remedy: fewer --workers, or a larger machine\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [("genome", "--memory"), ("train", "--token-budget"), ("forecast", "--memory"), ("tokens", "--workers")],
+)
+def test_the_option_that_lowers_memory_is_named_and_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, flag: str
+) -> None:
+    options = typer.main.get_command(cli.app).commands[command].params  # type: ignore[attr-defined]
+    assert ending(monkeypatch, RuntimeError("DefaultCPUAllocator: can't allocate memory"), command) == 2
+    said = capsys.readouterr().err
+    assert f"lower {flag}" in said or f"fewer {flag}" in said
+    assert flag in [name for option in options for name in option.opts]
 
 
 _TERMINATED = """

@@ -4,8 +4,10 @@ import importlib.util
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +49,39 @@ def test_a_killed_worker_is_one_line() -> None:
     with pytest.raises(ConfigError, match=r"a worker process was killed.*SIGKILL.*fewer --workers"):
         map_shards(kill_itself, [1, 2], workers=2)
     assert map_shards(abs, [-1, 2], workers=2) == [1, 2]
+
+
+_ORPHANS = """
+import os, signal, sys, time
+from pathlib import Path
+from proband.core.engine import map_shards
+
+def work(path):
+    path.write_text(str(os.getpid()))
+    if all(other.exists() for other in PATHS):
+        os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+PATHS = [Path(word) for word in sys.argv[1:]]
+map_shards(work, PATHS, workers=2)
+"""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    script = tmp_path / "orphans.py"
+    script.write_text(_ORPHANS)
+    subprocess.run([sys.executable, script, *paths], check=False, stderr=subprocess.DEVNULL, timeout=50)
+    workers = [Path("/proc") / path.read_text() for path in paths]
+    ends = time.monotonic() + 10
+    while any(worker.exists() for worker in workers) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert [worker.name for worker in workers if worker.exists()] == []
+
+
+def test_a_worker_whose_parent_is_gone_before_it_starts_ends() -> None:
+    code = "import sys, time; from proband.core import engine; engine._begin_worker(1); time.sleep(50)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=40).returncode == 1
 
 
 def test_one_worker_runs_here_and_several_do_not() -> None:

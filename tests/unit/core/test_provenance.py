@@ -216,6 +216,19 @@ def test_a_file_that_is_not_as_it_was_is_named(tmp_path: Path, change: str, name
         assert "\n" not in str(caught.value)
 
 
+def test_an_input_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    source = tmp_path / "in" / "a.txt"
+    source.write_text("first")
+    again = r"an input was changed while it was read; in .*in; remedy: run the same command again"
+    with (
+        pytest.raises(DataError, match=again),
+        stage_output(tmp_path / "out", stage="tokens", config={}, inputs=[tmp_path / "in"]),
+    ):
+        source.write_text("f1rst")
+    assert os.listdir(tmp_path) == ["in"]
+
+
 def test_only_the_files_that_will_be_read_are_checked(tmp_path: Path) -> None:
     with stage_output(tmp_path / "out", stage="tokens", config={}) as run:
         (run.folder / "deep").mkdir()

@@ -1,6 +1,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import polars as pl
@@ -185,3 +187,26 @@ def test_share_already_begun_is_told_beside_the_outcome(results, page, tmp_path)
     assert "cases by 5 years, 34.0% had begun before the prediction time" in text
     assert "66.7%" not in text  # of an outcome too rare to be shown
     assert "had begun" not in page
+
+
+def test_a_page_that_another_process_writes_is_not_written_twice(results, tmp_path):
+    held = """
+import sys, time
+from pathlib import Path
+from proband.core.lock import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    out = tmp_path / "page.html"
+    command = [sys.executable, "-c", held, str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(ConfigError, match=f"being written.*found process {holder.pid} on"):
+                report(results, out)
+            assert not out.exists()
+        finally:
+            holder.kill()
+    report(results, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

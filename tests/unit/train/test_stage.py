@@ -128,7 +128,7 @@ def test_a_killed_training_resumes_to_the_same_bits(
     assert ended.returncode == -signal.SIGKILL
     assert sorted(os.listdir(tmp_path)) == [".model.lock", "model.partial"]  # the next run takes the lock
     train(world / "tokens", out, config=small)
-    assert "train: going on with the interrupted training in" in capsys.readouterr().err
+    assert "train: going on with the interrupted run in" in capsys.readouterr().err
     assert same(weights(out), weights(whole))
     steps = [line["step"] for line in read_metrics(out)]
     assert steps == [line["step"] for line in read_metrics(whole)]
@@ -179,13 +179,13 @@ def test_resuming_with_other_settings_or_a_damaged_state_is_refused(
 ) -> None:
     out = tmp_path / "model"
     stopped_by(signal.SIGKILL, world, out, small, 5)
-    message = r"interrupted training of other settings.*found seed 0, now 1; remedy.*repeat.*--overwrite"
+    message = r"interrupted run with other settings.*found seed 0, now 1; remedy.*repeat.*--overwrite"
     with pytest.raises(CheckpointError, match=message):
         train(world / "tokens", out, config=small.model_copy(update={"seed": 1, "learning_rate": 0.1}))
     (tmp_path / "other").mkdir()
     shutil.copytree(world / "tokens", tmp_path / "other" / "tokens")
     (tmp_path / "other" / "tokens" / "note.txt").write_text("changed")
-    with pytest.raises(CheckpointError, match=r"interrupted training on other inputs"):
+    with pytest.raises(CheckpointError, match=r"interrupted run on other inputs"):
         train(tmp_path / "other" / "tokens", out, config=small)
     state = tmp_path / "model.partial" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-50])

@@ -1,7 +1,6 @@
-"""Progress of scoring, kept in a folder so that a run broken off loses its last minutes only.
+"""Names of what scoring keeps in its folder, so that a run broken off loses its last minutes only.
 
-Every file appears whole or not at all. A key of all that decides the
-result (data, weights, order of summing) says whether what is there may be used.
+A key of all that decides the result (data, weights, order of summing) says whether what is there may be used.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from scipy import sparse
 from proband.core.atomic import whole_file
 from proband.core.digests import hash_file
 from proband.core.progress import say
+from proband.core.resume import claim
 from proband.genome.matching.weights import Weights
 
-_KEY = "key"
-_OURS = (_KEY, "sums-*", "partial-*", "weights-*", "means-*")
+_OURS = ("sums-*", "partial-*", "weights-*", "means-*")
 # Progress is saved so seldom that at the slower end of disks (200 MB/s) it takes 2% of the time.
 _DISK_BYTES_PER_SECOND, _SHARE, _LEAST_SECONDS = 200e6, 0.02, 10.0
 
@@ -34,19 +33,10 @@ class Work:
 
     def claim(self, key: str) -> None:
         """Keep the progress made for the same ``key``; remove any other."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / _KEY
-        if path.is_file() and path.read_text() == key:
-            return
-        stale = sorted(file for pattern in _OURS for file in self._folder.glob(pattern))
-        if stale:
+        if claim(self._folder, {"key": key}, _OURS):
             say(
                 f"genome: {self._folder} holds progress on other data, weights or memory; scoring begins anew"
             )
-        for file in stale:
-            file.unlink()
-        with whole_file(path) as temporary:
-            temporary.write_text(key)
 
     def path(self, name: str) -> Path:
         """Where the array called ``name`` lies if it is there."""

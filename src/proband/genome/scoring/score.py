@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, UInt32
 
+from proband.core.atomic import whole_file
 from proband.core.engine import map_shards
 from proband.core.errors import ConfigError
 from proband.genome.genotypes.dataset import Genotypes, Part
@@ -131,9 +132,8 @@ def write_scores(
         DataError: A genotype file cannot be read.
     """
     schema = pa.schema([("subject_id", pa.int64()), *((name, pa.float32()) for name in names)])
-    temporary = path.with_name(f".{path.name}.partial")
     with contextlib.ExitStack() as stack:
-        stack.callback(temporary.unlink, missing_ok=True)
+        temporary = stack.enter_context(whole_file(path))
         if work is None and spark is None:  # results may outgrow the system's folder for temporary files
             scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
             work = Path(stack.enter_context(scratch))
@@ -145,7 +145,6 @@ def write_scores(
             for start, sums in slices:
                 subjects = subject_ids.slice(start, sums.shape[1]).to_numpy()
                 writer.write_table(pa.table([pa.array(subjects), *map(pa.array, sums)], schema=schema))
-        temporary.replace(path)
 
 
 def _jobs(
