@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -146,7 +146,7 @@ def read_saved(folder: Path, vocabulary_hash: str | None = None) -> SavedModel:
         config = ModelConfig.model_validate(content["model"])
         _check_size(config, folder / WEIGHTS)
         weights = load_file(folder / WEIGHTS)
-        groups = content["once"]
+        groups = TypeAdapter(list[list[int]]).validate_python(content["once"])
     return SavedModel(config, groups, weights, content.get("vocabulary_hash"), _read_companions(folder))
 
 

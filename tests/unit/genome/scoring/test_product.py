@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 from proband.genome.matching.weights import ADDITIVE, DOMINANT, RECESSIVE
+from proband.genome.scoring import product as kernels
 from proband.genome.scoring.product import add_product, centred, fills, group_scores, mean_dosages, tiles
 
 MISSING = -9

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from proband.genome.scoring import product_numba as compiled
 from proband.genome.scoring.product_numba import sparse_product
 
 
