@@ -21,8 +21,6 @@ import polars as pl
 import torch
 from disclosure_counts import differencing, edges, reconstruction, small_onset_counts
 from headline import EHR, PGS, make_data, make_model
-from proband.tokens.tables import tables_for
-from proband.train.onset.piecewise_exponential import bins_of, expected_and_happened
 
 from proband.core.seeds import generator
 from proband.ehr.meds.dataset import list_shards, read_shard
@@ -31,7 +29,9 @@ from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows, plan_batches
 from proband.tokens.modality import ModalityTable, modality_files
+from proband.tokens.tables import tables_for
 from proband.train.config import OnsetOptions, TrainConfig
+from proband.train.onset.piecewise_exponential import bins_of, expected_and_happened
 from proband.train.onset.stage import read_part
 
 TOKEN_BUDGET, DATES_AT_ONCE = 8192, 1024

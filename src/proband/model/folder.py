@@ -147,7 +147,8 @@ def read_saved(folder: Path, vocabulary_hash: str | None = None) -> SavedModel:
         _check_size(config, folder / WEIGHTS)
         weights = load_file(folder / WEIGHTS)
         groups = TypeAdapter(list[list[int]]).validate_python(content["once"])
-    return SavedModel(config, groups, weights, content.get("vocabulary_hash"), _read_companions(folder))
+        bound_to = TypeAdapter(str | None).validate_python(content.get("vocabulary_hash"))
+    return SavedModel(config, groups, weights, bound_to, _read_companions(folder))
 
 
 def _checked_content(folder: Path, vocabulary_hash: str | None) -> dict[str, Any]:

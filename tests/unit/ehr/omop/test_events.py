@@ -13,8 +13,8 @@ import pytest
 from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.ehr import ehr
-from proband.ehr.omop import events as conversion
 from proband.ehr.config import EhrConfig
+from proband.ehr.omop import events as conversion
 from proband.ehr.omop.sources import open_omop
 
 Tables = dict[str, Any]
