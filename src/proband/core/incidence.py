@@ -86,8 +86,12 @@ def hide_small_counts(
         return count
     stand_in = float(least // 2)
     if not few.all():
-        other = count[::-1] / np.maximum(exposure[::-1], 1e-9) * exposure if total.all() else exposure
-        return np.where(few[:, None], stand_in * other / other.sum(axis=1, keepdims=True), count)
+        found = count.copy()
+        for sex in np.flatnonzero(few):
+            like_other = count[1 - sex] / np.maximum(exposure[1 - sex], 1e-9) * exposure[sex]
+            profile = like_other if like_other.any() else exposure[sex]
+            found[sex] = stand_in * profile / max(profile.sum(), 1e-9)
+        return found
     if total.sum() < least:
         return stand_in * exposure / exposure.sum()
     return exposure * count.sum(axis=0) / np.maximum(exposure.sum(axis=0), 1e-9)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from proband.core.incidence import OLDEST, hide_small_counts, rates_by_age_and_sex, years_of_age
 from proband.core.sex import female_of
@@ -74,3 +75,18 @@ def test_rates_of_one_man_and_of_twenty_are_the_same() -> None:
         plain.append(rates_by_age_and_sex(entry, end, female, happened))
     assert found[0] == pytest.approx(found[1], rel=1e-3)
     assert plain[0][0].max() < 0.2 * plain[1][0].max()
+
+
+@given(
+    count=arrays(float, (2, 4), elements=st.sampled_from([0.0, 0.0, 1.0, 7.0, 30.0])),
+    exposure=arrays(float, (2, 4), elements=st.sampled_from([0.0, 1.0, 250.0])),
+)
+def test_counts_that_may_leave_are_numbers_and_none_is_small(count, exposure):
+    count = np.where(exposure > 0, count, 0)  # events happen where people live
+    with np.errstate(all="raise"):
+        hidden = hide_small_counts(count, exposure, 21)
+    assert np.isfinite(hidden).all()
+    few = (count.sum(axis=1) > 0) & (count.sum(axis=1) < 21)
+    assert hidden[~few].tolist() == count[~few].tolist()
+    if few.any() and not few.all():
+        assert hidden[few].sum(axis=1).tolist() == pytest.approx([10.0] * few.sum())
