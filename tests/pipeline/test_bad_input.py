@@ -31,6 +31,7 @@ def world(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def proband(monkeypatch: pytest.MonkeyPatch, command: str) -> int:
     monkeypatch.setattr(sys, "argv", ["proband", *command.split()])
+    monkeypatch.setattr("proband.cli.main._leave", sys.exit)  # it ends the process
     with pytest.raises(SystemExit) as ended:
         main()
     return int(ended.value.code or 0)

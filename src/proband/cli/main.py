@@ -86,6 +86,7 @@ def main() -> None:
     """Run the command line and exit: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except ProbandError as error:  # a reader cannot tell a damaged file from memory that ran out
@@ -96,7 +97,7 @@ def main() -> None:
             raise
         news = "no partial output was left in place; a resumable stage keeps OUT.partial"
         print(f"proband: {'terminated' if code == TERMINATED else 'interrupted'}; {news}", file=sys.stderr)
-        sys.exit(code)
+        _leave(code)
     except MemoryError as error:
         sys.exit(_fail(_of_memory(error)))
     except Exception as error:
@@ -104,6 +105,19 @@ def main() -> None:
         if not message:
             raise
         sys.exit(_fail(message))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End as on an error; a further Ctrl-C ends the process at once, whatever is being tidied."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
+def _leave(code: int) -> None:
+    """End without the interpreter's own tidying, which may wait for a thread left at work."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -69,9 +69,9 @@ def map_shards(
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     # Told at its start, not with its first work: a parent may be killed in between.
-    start = {} if threads else {"initializer": _begin_worker, "initargs": (os.getpid(),)}
+    told: dict[str, Any] = {} if threads else {"initializer": _begin_worker, "initargs": (os.getpid(),)}
     backend = "threading" if threads else "loky"
-    pool = Parallel(n_jobs=workers, backend=backend, return_as="generator", **start)
+    pool = Parallel(n_jobs=workers, backend=backend, return_as="generator", **told)
     results = pool(delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards)
     try:
         return list(track(results, description, len(shards)))

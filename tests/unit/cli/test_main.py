@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException, command: str =
         pass
 
     monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(cli, "_leave", sys.exit)  # it ends the process
     monkeypatch.setattr(sys, "argv", ["proband", command])
     with pytest.raises(SystemExit) as caught:
         cli.main()
@@ -277,6 +279,37 @@ def stop_at(out: Path) -> None:
 
 cli.main()
 """
+
+
+_INTERRUPTED = """
+import os, signal, sys, threading, time
+import typer
+from proband.cli import main as cli
+
+cli.app = typer.Typer()
+
+@cli.app.command()
+def stop(times: int) -> None:
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+    finally:
+        if times == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 130), (2, -signal.SIGINT)])
+def test_an_interrupt_waits_for_no_thread_and_a_second_for_nothing(times: int, status: int) -> None:
+    command = [sys.executable, "-c", _INTERRUPTED, str(times)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    assert ended.returncode == status
+    assert "Traceback" not in ended.stderr
+    assert (times == 1) == ended.stderr.startswith("proband: interrupted; ")
 
 
 def test_sigterm_leaves_no_temporary_folder(tmp_path: Path) -> None:

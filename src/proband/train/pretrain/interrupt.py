@@ -46,5 +46,8 @@ class StepInterrupt:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == self.asked == signal.SIGINT:
+            previous = self._previous[signal.SIGINT]
+            if callable(previous):
+                previous(number, frame)
             raise KeyboardInterrupt
         self.asked = number
