@@ -73,6 +73,7 @@ def main() -> None:
         evaluate(
             [*risks, truth], folder / "meds", folder / "results",
             genome=folder / "genome", tokens=folder / "tokens", bootstrap=options.bootstrap, seed=seed,
+            baselines=["age_sex", BOOSTING, BOOSTING_PGS],
         )  # fmt: skip
         judged = Judged.read(folder, risks, truth, options.bootstrap, seed)
         bars += [{"seed": seed} | row for row in judged.bars()]

@@ -12,6 +12,8 @@ HEADLINE_HORIZON_YEARS = 10.0
 """The longest: at demo size, the one with cases enough to see something."""
 LEAST_CASES = 30
 """Cases that an outcome needs to count in what the genome added."""
+BASELINES = ("age_sex", "lightgbm", "lightgbm_pgs", "pgs_logistic")
+"""Baselines that the demo fits: it should end in ten minutes."""
 BATCH_TOKENS = 1024
 """Small batches: in minutes of training, more steps lower the tuning loss more than larger ones do."""
 BOOTSTRAP = 200
@@ -122,6 +124,7 @@ def demo(
         out / "results",
         genome=out / "genome",
         tokens=out / "tokens",
+        baselines=BASELINES,
         bootstrap=BOOTSTRAP,
         seed=seed,
         overwrite=overwrite,
