@@ -11,7 +11,7 @@ import torch
 from forecast_cohort import Cohort, sample_futures
 from forecast_errors import errors_at_equal_compute
 
-from proband.ehr.task.task import load_task
+from proband.ehr.outcomes import load_task
 from proband.forecast.config import Estimator
 
 RISK_YEARS, PEOPLE, CORES, LIMIT_MINUTES = 5, 10_000, 2, 10

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.core.units import years_to_minutes
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 from proband.forecast.config import Estimator
 from proband.forecast.engine.histories import Histories, read_histories
 from proband.forecast.engine.request import Question, Trajectory, outcome_matrix

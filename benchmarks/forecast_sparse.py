@@ -7,7 +7,7 @@ from pathlib import Path
 from forecast_cohort import Cohort, Run, sample_futures
 from forecast_errors import errors_at_equal_compute, paths_for_ranking
 
-from proband.ehr.task.task import CodeSet, PredictionTimes, Task
+from proband.ehr.outcomes import CodeSet, PredictionTimes, Task
 from proband.tokens.dataset import TokenStore
 
 PEER_PER_SECOND, PEER_POSITIONS = 0.998, 163

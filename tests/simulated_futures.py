@@ -12,7 +12,7 @@ import known_law
 from known_law import CODES, DEATH, NEXT, RATES
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.meds.dataset import EXIT
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 from proband.evaluate.simulated.futures import Futures as FlatFutures
 from proband.forecast.config import ForecastConfig
 from proband.forecast.engine.request import Trajectory

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from proband.ehr import ehr
-from proband.ehr.task.cohort import read_follow_up
-from proband.ehr.task.labels import labels, onset_times
-from proband.ehr.task.task import Task
+from proband.ehr.cohort import read_follow_up
+from proband.ehr.labels import labels, onset_times
+from proband.ehr.outcomes import Task
 
 pytestmark = pytest.mark.external
 

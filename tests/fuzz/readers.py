@@ -85,7 +85,7 @@ def ehr(name: str) -> Callable[[Path], Any]:
 
 
 def task(folder: Path) -> Any:
-    from proband.ehr.task.task import load_task, save_task, task_files
+    from proband.ehr.outcomes import load_task, save_task, task_files
 
     task = load_task(folder / "task.yaml")
     task_files(folder / "task.yaml")
@@ -110,7 +110,7 @@ def splits(folder: Path) -> Any:
 
 
 def risk(folder: Path) -> Any:
-    from proband.ehr.task.task import load_task
+    from proband.ehr.outcomes import load_task
     from proband.evaluate.inputs import read_risks
 
     return read_risks([folder / "risk.parquet"], load_task(folder / "task.yaml"), True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from proband.core.units import years_to_minutes
-from proband.ehr.task.task import load_task
+from proband.ehr.outcomes import load_task
 from proband.forecast.engine.histories import Histories, read_histories
 from proband.forecast.engine.request import Question, outcome_matrix
 from proband.forecast.engine.rollout import roll_out

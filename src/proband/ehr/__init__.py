@@ -2,7 +2,7 @@
 
 Reads: OMOP CDM 5.3/5.4 tables (Parquet, CSV, zip, DuckDB) or a MEDS dataset.
 Writes: data/{split}/{k}.parquet, metadata/{codes,subject_splits}.parquet, dataset.json, manifest.json.
-Config: :class:`proband.ehr.config.EhrConfig`; the task file is :class:`proband.ehr.task.task.Task`.
+Config: :class:`proband.ehr.config.EhrConfig`; the task file is :class:`proband.ehr.outcomes.Task`.
 Next: tokens reads the events, labels and follow-up feed evaluate.
 Not done here: vocabulary, value bins, mapping of source codes to standard concepts, free text.
 """

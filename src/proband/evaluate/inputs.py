@@ -12,8 +12,8 @@ from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.provenance import check_stage, read_object
 from proband.core.schema import PCS, RISK, SCORES, scores_file
 from proband.core.sex import female_of
-from proband.ehr.task.cohort import read_shards
-from proband.ehr.task.task import Task, load_task
+from proband.ehr.cohort import read_shards
+from proband.ehr.outcomes import Task, load_task
 from proband.evaluate.baselines.registry import model_names
 from proband.evaluate.tables import ALREADY_BEGUN
 

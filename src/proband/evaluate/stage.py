@@ -16,9 +16,9 @@ from proband.core.progress import say, track
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK, SPLITS
 from proband.core.seeds import generator
+from proband.ehr.labels import labels as label_all
 from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
-from proband.ehr.task.labels import labels as label_all
-from proband.ehr.task.task import Task, save_task, task_files
+from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, references

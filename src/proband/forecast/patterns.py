@@ -11,9 +11,9 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from proband.core.units import MINUTES_PER_DAY
+from proband.ehr.outcomes import Task
 from proband.ehr.task.codesets import Pattern
 from proband.ehr.task.patterns import completions
-from proband.ehr.task.task import Task
 from proband.forecast.engine.request import Trajectory
 from proband.forecast.estimators.path_values import PathValues
 

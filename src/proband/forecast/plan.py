@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
-from proband.ehr.task.task import Task, load_task
+from proband.ehr.outcomes import Task, load_task
 from proband.forecast.choices import samples_paths
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.engine.request import Question, outcome_matrix

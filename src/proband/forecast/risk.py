@@ -13,8 +13,8 @@ from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.schema import RISK
 from proband.core.units import MICROSECONDS_PER_MINUTE
-from proband.ehr.task.cohort import never_predicted, person_time, prediction_times
-from proband.ehr.task.task import Task
+from proband.ehr.cohort import never_predicted, person_time, prediction_times
+from proband.ehr.outcomes import Task
 from proband.forecast.estimators.risks import Risks
 from proband.forecast.patterns import TokenPattern, token_patterns
 from proband.tokens.dataset import TokenStore

@@ -18,7 +18,7 @@ from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
 from proband.core.schema import join_parquet
 from proband.core.team import Team, join_team
-from proband.ehr.task.task import save_task, task_files
+from proband.ehr.outcomes import save_task, task_files
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.curves import plot_curves
 from proband.forecast.plan import Plan, make_plan

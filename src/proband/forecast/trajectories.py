@@ -25,7 +25,7 @@ from proband.core.schema import TIME, TRAJECTORIES, join_parquet
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds.dataset import BIRTH, DATA, ENTRY, EVENTS, EXIT, SUBJECT_SPLITS
 from proband.ehr.meds.write import write_codes, write_table
-from proband.ehr.task.task import Task, save_task
+from proband.ehr.outcomes import Task, save_task
 from proband.forecast.choices import samples_paths
 from proband.forecast.config import ForecastConfig
 from proband.forecast.engine.request import Trajectory

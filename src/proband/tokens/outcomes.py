@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
+from proband.ehr.outcomes import Task
 from proband.ehr.task.bounds import no_unit_given
 from proband.ehr.task.codesets import Codes, Pattern
-from proband.ehr.task.task import Task
 from proband.ehr.units.convert import SAME, Line, conversion
 from proband.ehr.units.counts import different_units
 from proband.tokens.vocabulary import Vocabulary

@@ -19,8 +19,8 @@ from proband.core.progress import say
 from proband.core.provenance import StageRun, check_input, check_stage, is_finished, stage_output
 from proband.core.schema import read_parquet
 from proband.core.units import MINUTES_PER_DAY
+from proband.ehr.cohort import follow_up
 from proband.ehr.meds.dataset import Shard, list_shards, read_shard
-from proband.ehr.task.cohort import follow_up
 from proband.ehr.units.counts import total_units, units_of
 from proband.tokens.config import TokensConfig
 from proband.tokens.pack import merge_parts, write_part

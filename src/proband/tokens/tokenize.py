@@ -17,8 +17,8 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.sex import SEX_PATTERN, female_of
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY
+from proband.ehr.cohort import follow_up
 from proband.ehr.meds.dataset import BIRTH, ENTRY, EXIT
-from proband.ehr.task.cohort import follow_up
 from proband.tokens.units import count_units, place_values
 from proband.tokens.values import bin_codes
 from proband.tokens.vocabulary import BIRTH_TOKEN, UNKNOWN, Vocabulary, parent_of, unknown_of
@@ -46,7 +46,7 @@ def dated_events(events: pl.DataFrame, span: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         events: A MEDS shard.
-        span: :func:`proband.ehr.task.cohort.follow_up` of it.
+        span: :func:`proband.ehr.cohort.follow_up` of it.
 
     Returns:
         subject_id, minutes, code, numeric_value, unit; only subjects in ``span``.

@@ -18,7 +18,7 @@ from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.resume import clear_marks, resumable
 from proband.core.schema import SPLITS
 from proband.core.team import Team, join_team
-from proband.ehr.task.task import task_files
+from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
 from proband.model.choices import NO_FUSION
 from proband.model.embedding import fold_families

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from proband.ehr import ehr
-from proband.ehr.task.labels import labels
-from proband.ehr.task.task import load_task
+from proband.ehr.labels import labels
+from proband.ehr.outcomes import load_task
 
 INPATIENT, OUTPATIENT = 9201, 9202
 TASK = """outcomes:

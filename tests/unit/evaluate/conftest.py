@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from proband.core.schema import RISK, SCORES
-from proband.ehr.task.task import Task, save_task
+from proband.ehr.outcomes import Task, save_task
 
 ENTRY = datetime(2000, 1, 1)
 DAYS_PER_YEAR = 365.25

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from proband.core.schema import LABELS, RISK
+from proband.ehr.cohort import follow_up
+from proband.ehr.labels import label_events
 from proband.ehr.meds.kinship import Families
-from proband.ehr.task.cohort import follow_up
-from proband.ehr.task.labels import label_events
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 from proband.evaluate.baselines.age_sex import cumulative_incidence, fit_rates
 from proband.evaluate.frames import decision_thresholds, risk_set_frames
 from proband.evaluate.landmarks import early_enough, end_of_data, landmarks

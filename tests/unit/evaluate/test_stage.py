@@ -9,8 +9,8 @@ import pytest
 from proband.core.errors import ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.core.schema import LABELS, RISK
-from proband.ehr.task.labels import labels
-from proband.ehr.task.task import Task, load_task, save_task
+from proband.ehr.labels import labels
+from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.tables import TABLES, read_table

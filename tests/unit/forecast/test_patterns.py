@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from known_law import CODES, DEATH, A, C, D, KnownLaw, exact_pattern_risk
-from proband.ehr.task.labels import onset_times
-from proband.ehr.task.task import Task
+from proband.ehr.labels import onset_times
+from proband.ehr.outcomes import Task
 from proband.forecast.engine.histories import Histories
 from proband.forecast.engine.request import Question, Trajectory
 from proband.forecast.engine.rollout import roll_out

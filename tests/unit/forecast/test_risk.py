@@ -9,7 +9,7 @@ import torch
 
 from proband.core.errors import DataError
 from proband.core.schema import RISK
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 from proband.forecast.estimators.risks import Risks
 from proband.forecast.risk import never_asked, observed_shares, prediction_points, risk_table
 from small_world import DAY, HandStore, Record

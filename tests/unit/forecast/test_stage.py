@@ -15,9 +15,9 @@ from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.core.schema import RISK, SCORES, TRAJECTORIES
 from proband.core.units import MINUTES_PER_YEAR
+from proband.ehr.labels import labels
 from proband.ehr.meds.dataset import list_shards, read_shard
-from proband.ehr.task.labels import labels
-from proband.ehr.task.task import Task, load_task
+from proband.ehr.outcomes import Task, load_task
 from proband.forecast import forecast, shards, stage
 from proband.forecast.config import ForecastConfig
 from proband.tokens import tokens

@@ -16,8 +16,8 @@ import known_law
 from proband.core.errors import ConfigError
 from proband.core.provenance import read_manifest
 from proband.core.schema import TRAJECTORIES
+from proband.ehr.labels import labels
 from proband.ehr.meds.dataset import read_shard
-from proband.ehr.task.labels import labels
 from proband.forecast.engine.request import Trajectory
 from proband.forecast.trajectories import code_table, refuse_folder
 from proband.tokens import tokens

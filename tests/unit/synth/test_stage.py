@@ -14,8 +14,8 @@ from proband.core.errors import ConfigError
 from proband.core.provenance import hash_input, read_manifest
 from proband.core.units import add_years
 from proband.ehr import ehr
-from proband.ehr.task.labels import labels as make_labels
-from proband.ehr.task.task import load_task
+from proband.ehr.labels import labels as make_labels
+from proband.ehr.outcomes import load_task
 from proband.synth import SynthConfig, stage, synth
 from proband.synth.traits import DISEASE_NAMES, TRAIT_NAMES
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proband.core.errors import ConfigError
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 from proband.forecast.engine.request import outcome_matrix
 from proband.tokens.outcomes import outcome_tokens
 from proband.tokens.vocabulary import Vocabulary

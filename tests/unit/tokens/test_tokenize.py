@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proband.core.errors import DataError
 from proband.core.sex import SEX_PREFIXES
-from proband.ehr.task.cohort import follow_up
+from proband.ehr.cohort import follow_up
 from proband.tokens.tokenize import dated_events, is_static, resolve_codes, tokenize_events, whole_days
 from proband.tokens.units import COUNTS
 from proband.tokens.vocabulary import Vocabulary

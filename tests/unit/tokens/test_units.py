@@ -8,8 +8,8 @@ import pytest
 
 from proband.core.errors import ConfigError
 from proband.core.provenance import read_manifest
-from proband.ehr.task.labels import onset_times
-from proband.ehr.task.task import Task
+from proband.ehr.labels import onset_times
+from proband.ehr.outcomes import Task
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore

@@ -1,5 +1,5 @@
-"""Tasks: which outcomes, predicted when, over which horizons; follow-up and labels.
+"""Parts of a task: sets of codes, patterns of events, panels, bounds on values.
 
-Reads: task files, panels, MEDS folders. Gives: prediction times and labels.
-Next: train, forecast, evaluate. Not done here: risks.
+Reads: what a task file or a panel holds. Gives: which events make an outcome, and when.
+Next: ehr.outcomes (the task file), ehr.labels. Not done here: follow-up and prediction times.
 """

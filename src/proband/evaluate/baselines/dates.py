@@ -9,8 +9,8 @@ import polars as pl
 
 from proband.core.schema import LABELS
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.ehr.task.labels import labels as label_all
-from proband.ehr.task.task import PredictionTimes, Task
+from proband.ehr.labels import labels as label_all
+from proband.ehr.outcomes import PredictionTimes, Task
 
 SHIFTS_YEARS = (-2, -1, 1, 2)
 MOST_SUBJECTS = 50_000

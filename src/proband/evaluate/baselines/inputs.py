@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.units import DAYS_PER_YEAR
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 from proband.evaluate.baselines import boosting, tuning
 from proband.evaluate.baselines.dates import further_dates
 from proband.evaluate.baselines.pgs_cox import PgsCox, fit_pgs_cox

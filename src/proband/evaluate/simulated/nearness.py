@@ -8,8 +8,8 @@ from jaxtyping import Int
 
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_MINUTE
-from proband.ehr.task.cohort import prediction_times
-from proband.ehr.task.task import Task
+from proband.ehr.cohort import prediction_times
+from proband.ehr.outcomes import Task
 from proband.evaluate.simulated.futures import Futures, Points, real_futures
 from proband.evaluate.simulated.memorisation import (
     DISTANCE,

@@ -19,7 +19,7 @@ from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.seeds import generator
 from proband.ehr.meds.dataset import Shard, list_shards
-from proband.ehr.task.task import load_task
+from proband.ehr.outcomes import load_task
 from proband.evaluate.simulated.counts import Counts, Plan, count, make_plan
 from proband.evaluate.simulated.futures import (
     Futures,

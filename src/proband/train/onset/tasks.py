@@ -12,8 +12,8 @@ from jaxtyping import Int
 from proband.core import suppress
 from proband.core.errors import ConfigError, DataError
 from proband.core.progress import say
+from proband.ehr.outcomes import load_task
 from proband.ehr.task.codesets import Pattern
-from proband.ehr.task.task import load_task
 from proband.model.config import OnsetTask
 from proband.tokens.dataset import TokenStore
 from proband.tokens.families import code_families

@@ -3,8 +3,8 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from proband.ehr.task.labels import labels
-from proband.ehr.task.task import Task
+from proband.ehr.labels import labels
+from proband.ehr.outcomes import Task
 from proband.evaluate.baselines import dates
 from proband.evaluate.baselines.dates import further_dates
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 from proband.evaluate.simulated import nearness
 from proband.evaluate.simulated.futures import Futures, Points, real_futures
 from proband.evaluate.simulated.nearness import measure

@@ -12,9 +12,9 @@ import pytest
 from proband.core.provenance import hash_input
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr import ehr
+from proband.ehr.labels import labels
 from proband.ehr.meds.dataset import read_codes
-from proband.ehr.task.labels import labels
-from proband.ehr.task.task import load_task, require_known
+from proband.ehr.outcomes import load_task, require_known
 from proband.synth.care.cdm import CDM
 from proband.synth.care.concepts import descendants, meds_code
 from proband.synth.care.omop import SHARD_TABLES, join_omop_shards, write_omop_shard

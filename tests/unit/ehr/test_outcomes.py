@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proband.core.errors import ConfigError
-from proband.ehr.task.task import Task, load_task, require_known, save_task, task_files
+from proband.ehr.outcomes import Task, load_task, require_known, save_task, task_files
 
 GOOD = """
 outcomes:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from proband.core.errors import ConfigError
 from proband.core.schema import LABELS
+from proband.ehr.cohort import DEATH_GRACE_DAYS, follow_up
+from proband.ehr.labels import label_events, labels
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
-from proband.ehr.task.cohort import DEATH_GRACE_DAYS, follow_up
-from proband.ehr.task.labels import label_events, labels
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 
 BORN = datetime(1950, 1, 1)
 AT = datetime(2005, 1, 1)

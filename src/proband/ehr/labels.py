@@ -9,13 +9,13 @@ import polars as pl
 
 from proband.core.schema import LABELS, TIME
 from proband.core.units import MICROSECONDS_PER_DAY, MICROSECONDS_PER_YEAR
+from proband.ehr.cohort import prediction_times, read_shards
 from proband.ehr.meds.dataset import list_shards, read_codes, read_shard
+from proband.ehr.outcomes import Task, require_known
+from proband.ehr.selection import Selection
 from proband.ehr.task.bounds import Units, check_bounds, values_in_unit
 from proband.ehr.task.codesets import Codes, Outcome, Pattern
-from proband.ehr.task.cohort import prediction_times, read_shards
 from proband.ehr.task.patterns import completions
-from proband.ehr.task.selection import Selection
-from proband.ehr.task.task import Task, require_known
 from proband.ehr.units.counts import numbers_by_unit, units_of
 
 OUTCOME, DIED, CENSORED = 1, 2, 0

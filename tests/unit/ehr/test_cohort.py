@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
+from proband.ehr.cohort import follow_up, never_predicted, person_time, prediction_times, read_follow_up
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
-from proband.ehr.task.cohort import follow_up, never_predicted, person_time, prediction_times, read_follow_up
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 
 BORN = datetime(1950, 1, 1)
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from proband.ehr.task.selection import Selection
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
+from proband.ehr.selection import Selection
 
 T = datetime(2000, 1, 1)
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 import polars as pl
 
 from proband.core.progress import say
+from proband.ehr.outcomes import Task
 from proband.ehr.task.codesets import Codes
-from proband.ehr.task.task import Task
 
 _MOST_LINES = 40
 

@@ -12,7 +12,7 @@ from proband.core.errors import DataError
 from proband.core.schema import TIME, read_parquet
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT, SUBJECT_SPLITS, list_shards, read_shard
-from proband.ehr.task.task import Task
+from proband.ehr.outcomes import Task
 
 DEATH_GRACE_DAYS = 30
 """Days after the last end of observation within which a death still ends follow-up: registries write the end
