@@ -2,12 +2,15 @@
 
 import importlib.util
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
 from scipy import sparse
 
 from proband.core.errors import DataError
+from proband.genome.genotypes.dataset import DataSetReader
 from proband.genome.genotypes.plink import open_plink
 from proband.genome.matching.weights import Weights
 from proband.genome.scoring.score import score_samples
@@ -79,3 +82,21 @@ def test_slices_take_the_frequencies_of_all_samples(source, monkeypatch, workers
     starts, sliced = sums(source, workers=workers)
     assert len(starts) == 10
     np.testing.assert_allclose(sliced, whole, atol=1e-5)
+
+
+def test_a_reader_is_used_by_one_thread_at_a_time(source, monkeypatch):
+    lock = threading.Lock()
+
+    class Watched(DataSetReader):
+        def read_calls(self, indices, start, stop):
+            assert lock.acquire(blocking=False), "two threads read at once"
+            try:
+                time.sleep(0.01)
+                return super().read_calls(indices, start, stop)
+            finally:
+                lock.release()
+
+    whole = sums(source)[1]
+    monkeypatch.setattr("proband.genome.scoring.slices.DataSetReader", Watched)
+    monkeypatch.setattr("proband.genome.scoring.score.plan", lambda *_: (50, 64))
+    np.testing.assert_allclose(sums(source, workers=3)[1], whole, atol=1e-5)

@@ -152,14 +152,18 @@ def score_slice(job: SliceJob) -> Path:
 
 
 def _blocks(job: SliceJob, weights: Weights, done: int, pool: ThreadPoolExecutor) -> Iterator[Block]:
-    """The blocks from row ``done`` on, each read while the one before is multiplied."""
+    """The blocks from row ``done`` on, each read while the one before is multiplied.
+
+    A reader is no thread-safe object: a block is read only once the one before has been.
+    """
     reader = DataSetReader(job.parts)
     coming: Future[Block] | None = None
     for first in range(done, len(weights.variants), job.step):
         rows = slice(first, min(first + job.step, len(weights.variants)))
-        ready, coming = coming, pool.submit(_read_block, job, weights, reader, rows)
+        ready = coming.result() if coming else None
+        coming = pool.submit(_read_block, job, weights, reader, rows)
         if ready:
-            yield ready.result()
+            yield ready
     if coming:
         yield coming.result()
 
