@@ -58,36 +58,26 @@ class GroupedCommand(TyperCommand):
                 formatter.write_dl(records)
 
 
-@dataclass(frozen=True)
-class Changes:
-    """Note on a dict parameter of a command: the settings of ``kind`` that were given, by field."""
-
-    kind: type[BaseModel]
-
-
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """The command that typer sees: in place of each configuration, an option per field.
 
     Args:
         command: Function with typer's annotations; a parameter annotated with a pydantic model is built
-            from options made of the model's fields that bear an :class:`Option`, one annotated with
-            :class:`Changes` is the dict of those given.
+            from options made of the model's fields that bear an :class:`Option`.
     """
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     models: dict[str, type[BaseModel]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
-        kind = _model_named(hints[name])
-        if kind:
-            models[name] = kind
-            parameters += [_parameter(field) for field in fields_of(kind)]
+        if _is_model(hints[name]):
+            models[name] = hints[name]
+            parameters += [_parameter(field) for field in fields_of(hints[name])]
         else:
             parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name]))
 
     def run(**given: Any) -> None:
         for name, kind in models.items():
-            found = _take(kind, given)
-            given[name] = found if hints[name] is not kind else validated(kind, **found)
+            given[name] = validated(kind, **_take(kind, given))
         command(**given)
 
     run.__doc__, run.__name__ = command.__doc__, command.__name__
@@ -96,10 +86,8 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _model_named(hint: Any) -> type[BaseModel] | None:
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return hint
-    return next((note.kind for note in get_args(hint) if isinstance(note, Changes)), None)
+def _is_model(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, BaseModel)
 
 
 @dataclass(frozen=True)
