@@ -30,12 +30,9 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.summary import SparseFeatures
 from proband.train.config import TrainConfig
 from proband.train.initial.build import build_model
-from proband.train.onset.calibration import calibrate
-from proband.train.onset.decay import fit_decay
-from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
+from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import negative_log_likelihood
-from proband.train.onset.record import fit_interactions, fit_record
-from proband.train.onset.stage import attach_head, read_part
+from proband.train.onset.stage import attach_head, fit_head, read_part
 from proband.train.onset.tasks import Tasks, choose_tasks
 from proband.train.pretrain.loop import Trainer
 
@@ -151,19 +148,12 @@ def fit(
     torch.manual_seed(config.seed)
     head = attach_head(model, store, {}, tasks, config.onset.networks)
     head.eval()
-    train, tuning, held_out = (parts[name] for name in ("train", "tuning", "held_out"))
-    standardise(head, train.queries)
-    table_alone = losses(head, held_out)
-    tuning_alone = mean_loss(head, tuning, CPU)
-    fit_record(head, train, tuning, CPU)
-    fit_interactions(head, train, tuning, CPU)
-    fit_networks(head, train, tuning, config.onset, config.seed, CPU, lambda values: None)
-    fit_decay(head, train, tuning, CPU)
-    calibrate(head, tuning, CPU)
-    gain = table_alone - losses(head, held_out, calibrated=True)
+    table_alone = losses(head, parts["held_out"])
+    fitted = fit_head(head, parts["train"], parts["tuning"], config, CPU, lambda values: None)
+    gain = table_alone - losses(head, parts["held_out"], calibrated=True)
     return {
         "held_out_gain": float(gain.mean()),
-        "tuning_gain": tuning_alone - mean_loss(head, tuning, CPU, head.calibrated),
+        "tuning_gain": fitted.losses["age_sex"] - fitted.losses["calibrated"],
         "blocks": gain.round(6).tolist(),
     }
 

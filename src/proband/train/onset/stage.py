@@ -64,6 +64,26 @@ def fit_onset(
     head = attach_head(model, store, tables, tasks, config.onset.networks)
     model.to(device).eval()
     train, tuning = (read_part(model, store, tables, split, config) for split in ("train", "tuning"))
+    return fit_head(head, train, tuning, config, device, report)
+
+
+def fit_head(
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    config: TrainConfig,
+    device: torch.device,
+    report: Callable[[dict[str, float]], None],
+) -> OnsetResult:
+    """Fit a head that is the age-sex table, on what is known at dates and what followed.
+
+    Args:
+        head: On ``device``, as :func:`attach_head` makes it.
+        train, tuning: Queries.
+        config: Settings.
+        device: Where to compute.
+        report: Takes the values of each evaluation.
+    """
     standardise(head, train.queries)
     losses = {"age_sex": mean_loss(head, tuning, device)}
     notes = fit_record(head, train, tuning, device)
@@ -73,7 +93,7 @@ def fit_onset(
     losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
     fit_decay(head, train, tuning, device)
     losses["decay"] = mean_loss(head, tuning, device)
-    if tables:
+    if len(head.modalities):
         notes |= fit_linear(head, train, tuning, device)
         losses["modalities"] = mean_loss(head, tuning, device)
     calibrate(head, tuning, device)
