@@ -31,6 +31,13 @@ def command(
     fusion_risks: Annotated[
         Path | None, typer.Option(help="Forecast of the tuning split by one of the models: adds late fusion.")
     ] = None,
+    subgroups: Annotated[
+        Path | None,
+        typer.Option(help="Table of subgroups of your own: subject_id and columns of names."),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(help="Difference in AUROC that does not matter, for equivalence.")
+    ] = 0.01,
     baselines: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="all (default), none, or a baseline's name, repeatable."),
@@ -55,6 +62,8 @@ def command(
         truth=truth,
         kinship=kinship,
         fusion_risks=fusion_risks,
+        subgroups=subgroups,
+        margin=margin,
         baselines=baselines or ["all"],
         bootstrap=bootstrap,
         split=split,

@@ -1,4 +1,4 @@
-"""Subject-clustered bootstrap, intervals and paired differences."""
+"""Bootstrap by subject or family, intervals, and p values of paired differences, one or many."""
 
 from __future__ import annotations
 
@@ -13,29 +13,47 @@ _LEAST_BLOCK = 8
 _LEAST_SHARE_USABLE = 0.8
 
 
-def resampled_weights(
-    subject_id: Int[np.ndarray, " rows"], replicates: int, rng: np.random.Generator
-) -> Iterator[Float[np.ndarray, "block rows"]]:
-    """Row weights of bootstrap replicates, in blocks that fit the cache.
+class Resamples:
+    """Bootstrap draws of subjects or families, with replacement.
 
-    A replicate draws subjects with replacement; a row weighs as often as its subject was drawn, so several
-    prediction times of one subject stay together.
+    The same draws serve every outcome, horizon, model and subgroup, so that what is computed on one of them
+    can be compared or added up with what is computed on another, replicate by replicate.
 
     Args:
-        subject_id: Subject of each row.
+        clusters: What is drawn as one, a number for each row: a subject or a family.
         replicates: Bootstrap replicates; 0 for the sample alone.
-        rng: Source of the draws; the same state gives the same resamples, which pairs models.
-
-    Yields:
-        Blocks of weights. The first row of every block is the sample itself, all ones: estimators that
-        start from the sample's fit find it there.
+        rng: Source of the draws; the same state gives the same resamples.
     """
-    subjects, index = np.unique(subject_id, return_inverse=True)
-    chances = np.full(len(subjects), 1 / len(subjects))
-    size = max(_LEAST_BLOCK, _BLOCK_ELEMENTS // len(index))
-    for start in range(0, max(replicates, 1), size):
-        drawn = rng.multinomial(len(subjects), chances, size=min(size, replicates - start))
-        yield np.vstack([np.ones((1, len(index))), drawn.astype(np.float64)[:, index]])
+
+    def __init__(self, clusters: Int[np.ndarray, " rows"], replicates: int, rng: np.random.Generator) -> None:
+        self.clusters = np.unique(clusters)
+        self.replicates = replicates
+        number = len(self.clusters)
+        self._drawn = np.zeros((replicates, number), dtype=np.uint16)
+        for row in self._drawn:
+            row[:] = np.bincount(rng.integers(number, size=number), minlength=number)
+
+    def weights(
+        self, clusters: Int[np.ndarray, " rows"], sample_alone: bool = False
+    ) -> Iterator[Float[np.ndarray, "block rows"]]:
+        """Row weights, in blocks that fit the cache.
+
+        A row weighs as often as its cluster was drawn, so several rows of one stay together.
+
+        Args:
+            clusters: Cluster of each row, all among those that were drawn from.
+            sample_alone: Give no replicate.
+
+        Yields:
+            Blocks of weights. The first row of every block is the sample itself, all ones: estimators that
+            start from the sample's fit find it there.
+        """
+        place = np.searchsorted(self.clusters, clusters)
+        replicates = 0 if sample_alone else self.replicates
+        size = max(_LEAST_BLOCK, _BLOCK_ELEMENTS // max(1, len(place)))
+        for start in range(0, max(replicates, 1), size):
+            drawn = self._drawn[start : min(start + size, replicates), place]
+            yield np.vstack([np.ones((1, len(place))), drawn.astype(np.float64)])
 
 
 def stack(blocks: list[Float[np.ndarray, _ * values]]) -> Float[np.ndarray, replicates * values]:
@@ -69,3 +87,67 @@ def two_sided_p(differences: Float[np.ndarray, " replicates"]) -> float:
         return float("nan")
     tail = min((usable <= 0).sum(), (usable >= 0).sum())
     return float(min(1.0, 2 * (1 + tail) / (1 + len(usable))))
+
+
+def false_discovery_rate(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
+    """Benjamini and Hochberg's adjusted p values (1995, JRSS B 57:289); NaN stays NaN and is no test.
+
+    >>> false_discovery_rate(np.array([0.01, 0.04, 0.03, np.nan])).round(3).tolist()
+    [0.03, 0.04, 0.04, nan]
+    """
+    found = np.full(len(p_values), np.nan)
+    tests = np.flatnonzero(np.isfinite(p_values))
+    order = tests[np.argsort(-p_values[tests], kind="stable")]
+    rank = np.arange(len(order), 0, -1)
+    found[order] = np.minimum.accumulate(np.minimum(p_values[order] * len(order) / rank, 1.0))
+    return found
+
+
+def max_t(
+    values: Float[np.ndarray, " tests"], replicates: Float[np.ndarray, "tests replicates"]
+) -> Float[np.ndarray, " tests"]:
+    """p values of "no difference" that hold for a whole family of tests, by the largest t statistic.
+
+    The distribution of max |d* - d| / sd(d*) over the family, from resamples that are the same for all of its
+    tests, so that their correlation is used (Romano and Wolf 2005, doi 10.1198/016214504000000539).
+
+    Args:
+        values: Differences in the sample.
+        replicates: The same in each replicate; a test whose replicates are not all finite or do not vary gets
+            NaN and is no part of the family.
+    """
+    found = np.full(len(values), np.nan)
+    if not replicates.shape[1]:
+        return found
+    sd = replicates.std(axis=1)
+    tests = np.flatnonzero(np.isfinite(values) & np.isfinite(sd) & (sd > 0))
+    if len(tests):
+        centred = np.abs(replicates[tests] - values[tests, None]) / sd[tests, None]
+        largest = np.sort(centred.max(axis=0))
+        beyond = len(largest) - np.searchsorted(largest, np.abs(values[tests]) / sd[tests], side="left")
+        found[tests] = (1 + beyond) / (1 + len(largest))
+    return found
+
+
+SUPERIOR, INFERIOR, EQUIVALENT = "superior", "inferior", "equivalent"
+NON_INFERIOR, UNDECIDED = "non-inferior", "undecided"
+
+
+def verdict(low: float | None, high: float | None, margin: float) -> str | None:
+    """What a 95% interval of a difference says, given a margin within which differences do not matter.
+
+    Returns:
+        superior where all of it is above 0; else equivalent where it lies within the margin on both sides,
+        inferior where all of it is below 0, non-inferior where all of it is above -margin, else undecided.
+        None without an interval.
+
+    >>> [verdict(*ends, 0.01) for ends in ((0.001, 0.02), (-0.004, 0.003), (-0.03, -0.02), (-0.005, 0.02))]
+    ['superior', 'equivalent', 'inferior', 'non-inferior']
+    """
+    if low is None or high is None:
+        return None
+    if low > 0:
+        return SUPERIOR
+    if low > -margin:
+        return EQUIVALENT if high < margin else NON_INFERIOR
+    return INFERIOR if high < 0 else UNDECIDED

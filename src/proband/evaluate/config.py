@@ -29,6 +29,12 @@ class EvaluateConfig(BaseModel):
     fusion_risks: str | None = Field(
         None, description="Forecast of the tuning split by one of the models, for the baseline late_fusion."
     )
+    subgroups: str | None = Field(
+        None, description="Table of subgroups of your own: subject_id and columns of names."
+    )
+    margin: float = Field(
+        0.01, ge=0, lt=0.5, description="Difference in AUROC that does not matter, for equivalence."
+    )
     baselines: tuple[str, ...] = Field(
         (ALL,),
         min_length=1,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from proband.evaluate.compare import interval, resampled_weights, stack
+from proband.evaluate.compare import Resamples, interval, stack
 from proband.evaluate.metrics.calibration import risk_groups
 from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
 from proband.evaluate.metrics.discrimination import auroc
@@ -96,8 +96,7 @@ def decile_frame(
     chosen: ChosenScore,
     scores: pl.DataFrame,
     horizon_years: float,
-    replicates: int,
-    rng: np.random.Generator,
+    resamples: Resamples,
 ) -> pl.DataFrame:
     """Cumulative incidence by decile of the chosen score, with bootstrap intervals.
 
@@ -106,8 +105,7 @@ def decile_frame(
         chosen: The score.
         scores: All scores; subjects without this one are left out.
         horizon_years: The horizon.
-        replicates: Bootstrap replicates.
-        rng: Source of the resamples.
+        resamples: Drawn from the judged subjects.
 
     Returns:
         A frame of :data:`proband.evaluate.tables.DECILES`; empty below 100 scored subjects.
@@ -120,7 +118,7 @@ def decile_frame(
     subject = joined["subject_id"].to_numpy()
     groups = risk_groups(joined["score"].to_numpy(), NUM_GROUPS)
     blocks: list[list[np.ndarray]] = [[] for _ in groups]
-    for weights in resampled_weights(subject, replicates, rng):
+    for weights in resamples.weights(subject):
         for found, members in zip(blocks, groups, strict=True):
             found.append(aalen_johansen(time[members], event[members], horizon_years, weights[:, members]))
     status = horizon_status(time, event, horizon_years)

@@ -11,18 +11,15 @@ import polars as pl
 
 from proband.core.schema import Table
 from proband.evaluate import tables
-from proband.evaluate.compare import interval, two_sided_p
+from proband.evaluate.compare import interval, two_sided_p, verdict
 from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights
 from proband.evaluate.metrics.discrimination import curve
-from proband.evaluate.metrics.registry import METRICS
-from proband.evaluate.metrics.replicates import ACT_ON_ALL, ACT_ON_NONE, Replicates, bootstrap
+from proband.evaluate.metrics.registry import METRICS, compared
+from proband.evaluate.metrics.replicates import ACT_ON_ALL, ACT_ON_NONE, Replicates
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.utility import decision_curve
 
 CURVE_POINTS = 200
-LEAST_FOR_INTERVALS = 30
-"""Cases, and controls, below which there is no interval and no p value: at 16 cases a 95% bootstrap interval
-covers 86-89%, at 8 a test at 5% rejects 9.8% without any difference."""
 LARGEST_NOISE_SHARE = 0.05
 """Share of sampling noise in the variance of risks above which slope and Brier score are cautioned."""
 THRESHOLDS_PER_INCIDENCE = np.geomspace(0.2, 8.0, 41)
@@ -32,27 +29,25 @@ DECISION_COLUMNS = tuple(name for name in tables.DECISION.columns if name not in
 
 
 def risk_set_frames(
-    risk_set: RiskSet, replicates: int, rng: np.random.Generator, references: Sequence[str] = ()
+    risk_set: RiskSet, found: Replicates | None, references: Sequence[str] = (), margin: float = 0.01
 ) -> dict[str, pl.DataFrame]:
     """Rows of metrics, differences, calibration, roc, pr, decision and utility for one outcome and horizon.
 
-    Net benefit is compared with ``references``, those of the models that are baselines to beat.
-
-    Where there are too few cases, controls or follow-up, the metrics are null with the reason and the other
-    tables get no rows.
+    Args:
+        risk_set: Rows and risks.
+        found: Of :func:`~proband.evaluate.metrics.replicates.bootstrap`; None where the risk set has an
+            obstacle: the metrics are then null with the reason and the other tables get no rows.
+        references: Baselines to beat: net benefit is compared with those of them that are judged.
+        margin: Of AUROC, within which a difference does not matter.
     """
-    obstacle = risk_set.obstacle()
-    if obstacle:
-        return {
-            "metrics": _frame(
-                tables.METRICS, [_null_row(risk_set, *key, obstacle) for key in _keys(risk_set)]
-            )
-        }
-    found = bootstrap(risk_set, replicates, rng)
+    if found is None:
+        obstacle = risk_set.obstacle()
+        rows = [_null_row(risk_set, *key, obstacle) for key in _keys(risk_set)]
+        return {"metrics": _frame(tables.METRICS, rows)}
     roc, pr, decision = _curves(risk_set, decision_thresholds(_incidence(found)))
     return {
         "metrics": _frame(tables.METRICS, [_metric_row(risk_set, found, *key) for key in _keys(risk_set)]),
-        "differences": _frame(tables.DIFFERENCES, _difference_rows(risk_set, found)),
+        "differences": _frame(tables.DIFFERENCES, _difference_rows(risk_set, found, margin)),
         "calibration": _frame(tables.CALIBRATION, _calibration_rows(risk_set, found)),
         "roc": _frame(tables.ROC, roc),
         "pr": _frame(tables.PR, pr),
@@ -67,14 +62,6 @@ def _frame(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 def _keys(risk_set: RiskSet) -> list[tuple[str, str]]:
     return list(itertools.product(risk_set.risks, METRICS))
-
-
-def too_few_for_intervals(risk_set: RiskSet) -> str:
-    """Why there is no interval; empty where there is one."""
-    for name, count in (("cases", risk_set.num_cases()), ("controls", risk_set.num_controls())):
-        if count < LEAST_FOR_INTERVALS:
-            return f"no interval: {count} {name}, at least {LEAST_FOR_INTERVALS} needed"
-    return ""
 
 
 def decision_thresholds(incidence: float) -> np.ndarray:
@@ -106,11 +93,11 @@ def _metric_row(risk_set: RiskSet, found: Replicates, model: str, metric: str) -
     if not np.isfinite(value):
         return row | {"note": _why_not_estimable(risk_set, model, metric)}
     once = METRICS[metric].once
-    few = "" if once else too_few_for_intervals(risk_set)
+    few = "" if once else risk_set.too_few_for_intervals()
     cautions = [few, METRICS[metric].caution(risk_set.num_cases())]
     cautions += [_noise(found, model)] if metric in ("brier", "calibration_slope") else []
     resampled = len(found.values[model, "cumulative_incidence"]) > 1
-    ends = _ends(np.array(replicates)) if resampled and not few else {}
+    ends = _ends(np.array(replicates)) if resampled else {}
     return row | {"value": float(value), "note": "; ".join(filter(None, cautions))} | ends
 
 
@@ -133,26 +120,24 @@ def _ends(replicates: np.ndarray) -> dict[str, float | None]:
     return {"low": low, "high": high} if np.isfinite(low) else {"low": None, "high": None}
 
 
-def _difference_rows(risk_set: RiskSet, found: Replicates) -> list[dict[str, Any]]:
+def _difference_rows(risk_set: RiskSet, found: Replicates, margin: float) -> list[dict[str, Any]]:
     rows = []
-    compared = [name for name, metric in METRICS.items() if metric.is_compared]
-    few = too_few_for_intervals(risk_set)
-    for metric, (a, b) in itertools.product(compared, itertools.combinations(risk_set.risks, 2)):
+    for metric, (a, b) in itertools.product(compared(), itertools.combinations(risk_set.risks, 2)):
         value, *replicates = found.values[a, metric] - found.values[b, metric]
-        replicates = [] if few else replicates
         p = two_sided_p(np.array(replicates))
+        ends = _ends(np.array(replicates))
         rows.append(
             _place(risk_set)
             | {"metric": metric, "model_a": a, "model_b": b, "difference": float(value)}
-            | _ends(np.array(replicates))
+            | ends
             | {"p_value": p if np.isfinite(p) else None}
+            | {"verdict": verdict(margin=margin, **ends) if metric == "auroc" else None}
         )
     return rows
 
 
 def _utility_rows(risk_set: RiskSet, found: Replicates, references: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
-    few = too_few_for_intervals(risk_set)
     beside = [name for name in references if name in found.benefit]
     for model, reference in itertools.product(risk_set.risks, [*beside, ACT_ON_ALL, ACT_ON_NONE]):
         if model == reference:
@@ -163,7 +148,7 @@ def _utility_rows(risk_set: RiskSet, found: Replicates, references: Sequence[str
                 _place(risk_set)
                 | {"model": model, "reference": reference, "threshold": threshold}
                 | {"difference": float(value)}
-                | _ends(np.array([] if few else replicates))
+                | _ends(np.array(replicates))
             )
     return rows
 

@@ -28,10 +28,12 @@ class Judgement:
 
     Attributes:
         risk_set: The rows judged.
+        moments: subject_id and prediction_time of each row.
         flow: Steps and the rows left after each, as rows of :data:`proband.evaluate.tables.FLOW`.
     """
 
     risk_set: RiskSet
+    moments: pl.DataFrame
     flow: pl.DataFrame
 
 
@@ -69,7 +71,8 @@ def risk_sets(
             )
         kept = common.filter(early_enough(common, horizon, end))
         risk_set = _risk_set(outcome, horizon, kept, present, families)
-        yield Judgement(risk_set, _flow(risk_set, {"labelled": labelled, "predicted": common}, kept))
+        moments = kept.select("subject_id", "prediction_time")
+        yield Judgement(risk_set, moments, _flow(risk_set, {"labelled": labelled, "predicted": common}, kept))
 
 
 def _common(labelled: pl.DataFrame, here: pl.DataFrame, models: Sequence[str]) -> pl.DataFrame:

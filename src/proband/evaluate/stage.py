@@ -17,12 +17,13 @@ from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK, SPLITS
 from proband.core.seeds import generator
 from proband.ehr.labels import labels as label_all
-from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
+from proband.ehr.meds.kinship import THIRD_DEGREE, Families, read_families
 from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
+from proband.evaluate.compare import Resamples
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.deciles import choose_score, decile_frame
 from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
@@ -39,8 +40,12 @@ from proband.evaluate.inputs import (
     truth_file,
 )
 from proband.evaluate.landmarks import end_of_data
+from proband.evaluate.members import MOMENT, members_of
+from proband.evaluate.metrics.replicates import bootstrap
+from proband.evaluate.panel import Panel
 from proband.evaluate.risk_sets import ROW, risk_sets
-from proband.evaluate.tables import COSTS, FLOW, METRICS, TABLES
+from proband.evaluate.subgroups import subgroup_frame
+from proband.evaluate.tables import COSTS, DIFFERENCES, FLOW, METRICS, TABLES
 
 
 def evaluate(
@@ -53,7 +58,9 @@ def evaluate(
     kinship: Path | None = None,
     truth: Path | None = None,
     fusion_risks: Path | None = None,
+    subgroups: Path | None = None,
     baselines: Sequence[str] = (ALL,),
+    margin: float = 0.01,
     bootstrap: int = 500,
     split: str = "held_out",
     seed: int = 0,
@@ -73,8 +80,10 @@ def evaluate(
         truth: Truth folder of a synthetic biobank; default the folder of a RiskTable file that has one. The
             results then tell what share of the cases had already begun.
         fusion_risks: Forecast of the tuning split by one of the models; adds late fusion with the scores.
+        subgroups: Table of subgroups of one's own: subject_id and columns of names.
         baselines: Names in :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which
             there is what they need) or ``none``.
+        margin: Difference in AUROC that does not matter.
         bootstrap: Bootstrap replicates over subjects.
         split: The split judged.
         seed: Seed of resamples and folds.
@@ -95,6 +104,8 @@ def evaluate(
         truth=None if truth is None else str(truth),
         task=None if task is None else str(task),
         fusion_risks=None if fusion_risks is None else str(fusion_risks),
+        subgroups=None if subgroups is None else str(subgroups),
+        margin=margin,
         baselines=tuple(baselines),
         bootstrap=bootstrap,
         split=_known_split(split),
@@ -104,7 +115,7 @@ def evaluate(
     inputs = [
         *risks,
         meds,
-        *(path for path in (genome, tokens, kinship, fusion_risks, begun) if path is not None),
+        *(path for path in (genome, tokens, kinship, fusion_risks, subgroups, begun) if path is not None),
         *([] if task is None else task_files(task)),
     ]
     if is_finished(out, "evaluate", config, overwrite, inputs):
@@ -248,14 +259,31 @@ def _frames(
     """The rows of all tables, by outcome and horizon."""
     frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
+    genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
+    members = members_of(rows, Path(config.meds), genome, own)
+    resamples = _resamples(risks, families, config)
+    panel = Panel()
     for judgement in track(list(risk_sets(risks, extra, rows, end, families)), "Evaluating"):
         risk_set = judgement.risk_set
-        rng = generator(config.seed, "bootstrap", risk_set.outcome, risk_set.horizon_years)
-        for name, frame in risk_set_frames(risk_set, config.bootstrap, rng, references()).items():
+        found = None if risk_set.obstacle() else bootstrap(risk_set, resamples)
+        for name, frame in risk_set_frames(risk_set, found, references(), config.margin).items():
             frames[name].append(frame)
+        if found is not None:
+            panel.add(risk_set, found)
+            mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left")
+            frames["subgroups"].append(subgroup_frame(risk_set, mine.drop(MOMENT), resamples))
         frames["flow"].append(judgement.flow)
+    frames["differences"] = [panel.adjusted(pl.concat([DIFFERENCES.empty(), *frames["differences"]]))]
+    frames["metrics"].append(panel.integrated_brier())
     _say_cautions(frames)
     return frames
+
+
+def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateConfig) -> Resamples:
+    """Draws of all judged subjects, or their families, once for everything."""
+    subjects = risks["subject_id"].unique().sort().to_numpy()
+    clusters = subjects if families is None else families.representatives(subjects)
+    return Resamples(clusters, config.bootstrap, generator(config.seed, "bootstrap"))
 
 
 def _say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
@@ -285,6 +313,8 @@ def _deciles(
     labels: pl.DataFrame, judged: pl.DataFrame, scores: Scores, risks: pl.DataFrame, config: EvaluateConfig
 ) -> Iterator[pl.DataFrame]:
     """Observed risk by decile of each outcome's score."""
+    subjects = judged["subject_id"].unique().sort().to_numpy()
+    resamples = Resamples(subjects, config.bootstrap, generator(config.seed, "deciles"))
     for outcome in risks["outcome"].unique().sort():
         train = labels.filter(outcome=outcome, split="train")
         chosen = choose_score(outcome, train, scores.frame, scores.described)
@@ -292,5 +322,4 @@ def _deciles(
             continue
         rows = judged.filter(outcome=outcome)
         for horizon in risks.filter(outcome=outcome)["horizon_years"].unique().sort():
-            rng = generator(config.seed, "deciles", outcome, horizon)
-            yield decile_frame(rows, chosen, scores.frame, horizon, config.bootstrap, rng)
+            yield decile_frame(rows, chosen, scores.frame, horizon, resamples)

@@ -32,11 +32,28 @@ DIFFERENCES = Table(
     _KEY
     | {"metric": pl.String, "model_a": pl.String, "model_b": pl.String, "difference": pl.Float64}
     | _INTERVAL
-    | {"p_value": pl.Float64},
-    nullable=frozenset({"low", "high", "p_value"}),
+    | {"p_value": pl.Float64, "q_value": pl.Float64, "p_value_max_t": pl.Float64, "verdict": pl.String},
+    nullable=frozenset({"low", "high", "p_value", "q_value", "p_value_max_t", "verdict"}),
     unique=("outcome", "horizon_years", "metric", "model_a", "model_b"),
 )
-"""Model a minus model b on the same subjects and the same resamples."""
+"""Model a minus model b on the same subjects and the same resamples. Over the outcomes of one metric, horizon
+and pair: ``q_value`` is the false discovery rate, ``p_value_max_t`` holds for all outcomes together. The
+``verdict`` on a difference in AUROC allows for the margin."""
+
+SUBGROUPS = Table(
+    "subgroups",
+    _KEY
+    | {"model": pl.String, "dimension": pl.String, "subgroup": pl.String, "reference": pl.String}
+    | {"metric": pl.String, "value": pl.Float64}
+    | _INTERVAL
+    | {"gap": pl.Float64, "gap_low": pl.Float64, "gap_high": pl.Float64}
+    | _COUNTS
+    | {"note": pl.String},
+    nullable=frozenset({"value", "low", "high", "gap", "gap_low", "gap_high"}),
+    unique=("outcome", "horizon_years", "model", "dimension", "subgroup", "metric"),
+)
+"""A metric within a subgroup, and how far it lies from the dimension's reference, its subgroup with most
+cases, on the same resamples."""
 
 CALIBRATION = Table(
     "calibration",
@@ -171,6 +188,7 @@ TABLES = {
     "pr": PR,
     "decision": DECISION,
     "utility": UTILITY,
+    "subgroups": SUBGROUPS,
     "flow": FLOW,
     "costs": COSTS,
     "deciles": DECILES,

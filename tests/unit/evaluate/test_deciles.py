@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from proband.evaluate.compare import Resamples
 from proband.evaluate.deciles import BY_ASSOCIATION, BY_TRAIT, choose_score, decile_frame
 
 
@@ -44,11 +45,12 @@ def test_deciles_leave_out_the_unscored(scored):
     holes = scores.with_columns(
         pl.when(pl.col("subject_id") < 100).then(float("nan")).otherwise("B").alias("B").cast(pl.Float32)
     )
-    frame = decile_frame(rows, chosen, holes, 5.0, 20, np.random.default_rng(0))
+    resamples = Resamples(np.arange(500), 20, np.random.default_rng(0))
+    frame = decile_frame(rows, chosen, holes, 5.0, resamples)
     assert frame["num_subjects"].sum() == 400
     assert frame["num_subjects"].to_list() == [40] * 10
     assert frame["observed"][-1] > frame["observed"][0]
     assert (frame["low"] <= frame["observed"]).all()
     assert (frame["observed"] <= frame["high"]).all()
     few = scores.head(50)
-    assert decile_frame(rows, chosen, few, 5.0, 20, np.random.default_rng(0)).is_empty()
+    assert decile_frame(rows, chosen, few, 5.0, resamples).is_empty()

@@ -12,14 +12,14 @@ from proband.ehr.labels import label_events
 from proband.ehr.meds.kinship import Families
 from proband.ehr.outcomes import Task
 from proband.evaluate.baselines.age_sex import cumulative_incidence, fit_rates
-from proband.evaluate.frames import decision_thresholds, risk_set_frames
+from proband.evaluate.frames import decision_thresholds
 from proband.evaluate.landmarks import early_enough, end_of_data, landmarks
 from proband.evaluate.metrics.calibration import Smoother, expit, fit_logistic, logit, slope
 from proband.evaluate.metrics.censoring import aalen_johansen, censoring_weights, horizon_status
 from proband.evaluate.metrics.discrimination import auroc
-from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.risk_sets import risk_sets
+from resampled import bootstrapped, frames_of
 
 HORIZON = 5.0
 START = datetime(2000, 1, 1)
@@ -35,7 +35,7 @@ _computed = {}
 def value_of(risk_set, metric, model="m"):
     """The sample's value; all metrics of a risk set are computed once."""
     if id(risk_set) not in _computed:
-        _computed[id(risk_set)] = risk_set, bootstrap(risk_set, 0, np.random.default_rng(0)).values
+        _computed[id(risk_set)] = risk_set, bootstrapped(risk_set, 0).values
     return _computed[id(risk_set)][1][model, metric][0]
 
 
@@ -225,7 +225,7 @@ def test_sampling_noise_is_told_from_miscalibration(share):
     assert value_of(risk_set, "slope_noise_corrected", "true") == value_of(
         risk_set, "calibration_slope", "true"
     )
-    metrics = risk_set_frames(risk_set, 0, np.random.default_rng(0))["metrics"].filter(metric="brier")
+    metrics = frames_of(risk_set, 0)["metrics"].filter(metric="brier")
     notes = dict(metrics.select("model", "note").iter_rows())
     assert notes["true"] == ""
     assert ("sampling noise is" in notes["m"]) == (share > 0.05)
@@ -240,7 +240,7 @@ def plain_set(num_cases, size=400):
 
 @pytest.mark.parametrize("num_cases", [8, 29, 30, 120])
 def test_no_interval_nor_p_value_from_few_cases(num_cases):
-    frames = risk_set_frames(plain_set(num_cases), 40, np.random.default_rng(0))
+    frames = frames_of(plain_set(num_cases), 40)
     row = frames["metrics"].filter(metric="auroc", model="a").row(0, named=True)
     assert (row["low"] is None) == (num_cases < 30)
     assert (f"{num_cases} cases, at least 30 needed" in row["note"]) == (num_cases < 30)
@@ -342,12 +342,12 @@ def test_relatives_are_resampled_together():
     )
     family = families.representatives(np.arange(size))
     spread = {
-        name: bootstrap(RiskSet("x", HORIZON, **copies, cluster=cluster), 300, np.random.default_rng(0))
+        name: bootstrapped(RiskSet("x", HORIZON, **copies, cluster=cluster), 300)
         .values["a", "auroc"][1:]
         .std()
         for name, cluster in (("families", family), ("strangers", None))
     }
-    alone = bootstrap(once, 300, np.random.default_rng(0)).values["a", "auroc"][1:].std()
+    alone = bootstrapped(once, 300).values["a", "auroc"][1:].std()
     assert spread["families"] == pytest.approx(alone, rel=0.15)
     assert spread["strangers"] == pytest.approx(alone / 2, rel=0.15)
 

@@ -13,6 +13,7 @@ from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
 from proband.evaluate.metrics.registry import METRICS
+from proband.evaluate.panel import INTEGRATED_BRIER
 from proband.evaluate.tables import TABLES, read_table
 
 
@@ -47,7 +48,7 @@ def test_models_and_metrics_are_complete(results):
         "pgs_logistic",
         "pgs_cox",
     ]
-    assert set(metrics["metric"]) == set(METRICS)
+    assert set(metrics["metric"]) == {*METRICS, INTEGRATED_BRIER}
     assert metrics["num_subjects"].n_unique() == 1
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from proband.core.seeds import generator
 from proband.evaluate.metrics import calibration
 from proband.evaluate.metrics.censoring import CASE, CENSORED, aalen_johansen, censoring_weights
+from proband.evaluate.metrics.concordance import c_index
 from proband.evaluate.metrics.discrimination import (
     auroc_and_auprc,
     auroc_within,
@@ -111,6 +112,13 @@ class Judged:
     def auroc_within_strata(self) -> np.ndarray:
         """AUROC over pairs of people of one sex and age band; NaN without such pairs."""
         return auroc_within(self.model.strata, self.censoring)
+
+    def concordance(self) -> np.ndarray:
+        """C-index up to the horizon, in the sample."""
+        on, known = self.block.risk_set, self.known
+        died = on.event[known] == 2
+        sample = self.censoring[0]
+        return np.array([c_index(self.risk[known], self.case, on.time_years[known], died, sample)])
 
     @cached_property
     def brier(self) -> np.ndarray:

@@ -23,6 +23,7 @@ class Metric:
         compute: One value per replicate, the sample's first; NaN where it cannot be estimated. With ``once``
             any further values are its own reference distribution, or there are none.
         is_compared: Whether differences between models are tested.
+        by_subgroup: Whether it is given for subgroups.
         once: Computed on the sample alone, not in every bootstrap replicate.
         caution: From the number of cases to a warning; empty for none.
     """
@@ -31,6 +32,7 @@ class Metric:
     title: str
     compute: Callable[[Judged], np.ndarray]
     is_compared: bool = False
+    by_subgroup: bool = False
     once: bool = False
     caution: Callable[[int], str] = lambda num_cases: ""
 
@@ -51,6 +53,11 @@ def register(metric: Metric) -> Metric:
     return metric
 
 
+def compared() -> list[str]:
+    """Names of the metrics whose differences between models are tested."""
+    return [name for name, metric in METRICS.items() if metric.is_compared]
+
+
 LEAST_CASES_AUPRC = 100
 """With fewer cases average precision comes out too high: .051 for .029 in a simulation of 16."""
 
@@ -60,19 +67,27 @@ def _few_cases(num_cases: int) -> str:
 
 
 for _metric in (
-    Metric("auroc", "cumulative/dynamic AUROC, weighted for censoring", lambda on: on.areas[0], True),
-    Metric("auprc", "average precision, weighted", lambda on: on.areas[1], True, caution=_few_cases),
+    Metric("auroc", "cumulative/dynamic AUROC, weighted for censoring", lambda on: on.areas[0], True, True),
+    Metric("auprc", "average precision, weighted", lambda on: on.areas[1], True, True, caution=_few_cases),
+    Metric("c_index", "C-index up to the horizon, death competing", Judged.concordance, once=True),
     Metric("auroc_within_age_sex", "AUROC among people of one sex and age band", Judged.auroc_within_strata),
     Metric("brier", "Brier score, weighted", lambda on: on.brier, True),
-    Metric("brier_scaled", "1 - Brier / Brier of the incidence (IPA)", Judged.scaled_brier),
-    Metric("calibration_slope", "b in logit P(case) = a + b logit(risk)", Judged.slope),
+    Metric("brier_scaled", "1 - Brier / Brier of the incidence (IPA)", Judged.scaled_brier, by_subgroup=True),
+    Metric("calibration_slope", "b in logit P(case) = a + b logit(risk)", Judged.slope, by_subgroup=True),
     Metric("calibration_intercept", "a in logit P(case) = a + logit(risk)", Judged.intercept),
-    Metric("observed_expected", "Aalen-Johansen incidence / mean risk", Judged.observed_over_expected),
+    Metric(
+        "observed_expected",
+        "Aalen-Johansen incidence / mean risk",
+        Judged.observed_over_expected,
+        by_subgroup=True,
+    ),
     Metric("ici", "mean |smoothed observed risk - risk|", Judged.mean_error),
     Metric("e50", "median of the same differences", lambda on: on.error_quantile(0.5)),
     Metric("e90", "90th percentile of the same differences", lambda on: on.error_quantile(0.9)),
     Metric("ici_if_perfect", "ICI of a perfect model", Judged.mean_error_if_perfect, once=True),
-    Metric("cumulative_incidence", "Aalen-Johansen, death competing", lambda on: on.incidence),
+    Metric(
+        "cumulative_incidence", "Aalen-Johansen, death competing", lambda on: on.incidence, by_subgroup=True
+    ),
     Metric("auroc_complete_case", "AUROC without the censored", lambda on: on.complete_case[0]),
     Metric(
         "auprc_complete_case",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proband.evaluate.compare import resampled_weights, stack
+from proband.evaluate.compare import Resamples, stack
 from proband.evaluate.metrics.censoring import aalen_johansen
 from proband.evaluate.metrics.judged import Block, Judged, Model
 from proband.evaluate.metrics.registry import METRICS
@@ -40,21 +40,22 @@ COMPARED_AT = (0.5, 1.0, 2.0, 4.0)
 HIGHEST_COMPARED = 0.9
 
 
-def bootstrap(risk_set: RiskSet, replicates: int, rng: np.random.Generator) -> Replicates:
+def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
     """Every metric and calibration group of every model, on the same resamples of subjects or families.
+
+    With too few cases or controls for an interval, the sample alone is computed.
 
     Args:
         risk_set: Rows and risks; has no obstacle.
-        replicates: Bootstrap replicates.
-        rng: Source of the resamples.
+        resamples: Drawn from its subjects or families, and maybe others beside.
     """
     models = [Model(risk_set, name) for name in risk_set.risks]
     values: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
     observed: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
     benefit: dict[str, list[np.ndarray]] = defaultdict(list)
     thresholds = np.zeros(0)
-    clusters = risk_set.subject_id if risk_set.cluster is None else risk_set.cluster
-    for number, weights in enumerate(resampled_weights(clusters, replicates, rng)):
+    drawn = resamples.weights(risk_set.clusters, sample_alone=bool(risk_set.too_few_for_intervals()))
+    for number, weights in enumerate(drawn):
         block = Block.of(risk_set, weights)
         if number == 0:
             thresholds = block.incidence[0] * np.array(COMPARED_AT)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from proband.evaluate.metrics.censoring import (
     CASE,
@@ -20,6 +20,9 @@ from proband.evaluate.metrics.censoring import (
 LEAST_CASES = 5
 LEAST_CONTROLS = 5
 LEAST_UNCENSORED_SHARE = 0.05
+LEAST_FOR_INTERVALS = 30
+"""Cases, and controls, below which there is no interval and no p value: at 16 cases a 95% bootstrap interval
+covers 86-89%, at 8 a test at 5% rejects 9.8% without any difference."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class RiskSet:
         """CASE, CONTROL or CENSORED at the horizon."""
         return horizon_status(self.time_years, self.event, self.horizon_years)
 
+    @property
+    def clusters(self) -> Int[np.ndarray, " rows"]:
+        """What is resampled together."""
+        return self.subject_id if self.cluster is None else self.cluster
+
     def num_subjects(self, rows: np.ndarray | slice = slice(None)) -> int:
         """Distinct subjects among ``rows``."""
         return len(np.unique(self.subject_id[rows]))
@@ -68,6 +76,36 @@ class RiskSet:
     def num_controls(self) -> int:
         """Distinct subjects who are controls."""
         return self.num_subjects(self.status == CONTROL)
+
+    def part(self, rows: Bool[np.ndarray, " rows"]) -> RiskSet:
+        """The risk set of some of the rows."""
+
+        def of(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[rows]
+
+        def of_all(said: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {model: values[rows] for model, values in said.items()}
+
+        return RiskSet(
+            self.outcome,
+            self.horizon_years,
+            self.subject_id[rows],
+            self.time_years[rows],
+            self.event[rows],
+            of_all(self.risks),
+            of_all(self.standard_errors),
+            of_all(self.unresolved),
+            of(self.cluster),
+            of(self.landmark),
+            of(self.age_sex),
+        )
+
+    def too_few_for_intervals(self) -> str:
+        """Why there is no interval; empty where there is one."""
+        for name, count in (("cases", self.num_cases()), ("controls", self.num_controls())):
+            if count < LEAST_FOR_INTERVALS:
+                return f"no interval: {count} {name}, at least {LEAST_FOR_INTERVALS} needed"
+        return ""
 
     def obstacle(self) -> str:
         """Why no metric can be given; empty when they can."""

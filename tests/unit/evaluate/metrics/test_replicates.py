@@ -4,12 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.metrics import registry
 from proband.evaluate.metrics.judged import brier_score
 from proband.evaluate.metrics.registry import METRICS
-from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.metrics.risk_set import RiskSet
+from resampled import bootstrapped, frames_of
 
 
 def make(size=400, seed=0, models=("a", "b")):
@@ -34,7 +33,7 @@ def test_brier_by_hand():
 
 
 def test_equal_models_differ_by_exactly_nothing():
-    frame = risk_set_frames(make(), 50, np.random.default_rng(0))["differences"]
+    frame = frames_of(make(), 50)["differences"]
     assert (frame["difference"] == 0).all()
     assert (frame["p_value"] == 1).all()
     assert (frame["low"] == 0).all()
@@ -51,16 +50,16 @@ def test_a_subjects_rows_are_one_draw():
         np.repeat(once.event, 2),
         {"a": np.repeat(once.risks["a"], 2)},
     )
-    single = bootstrap(once, 100, np.random.default_rng(0)).values["a", "auroc"]
-    double = bootstrap(twice, 100, np.random.default_rng(0)).values["a", "auroc"]
+    single = bootstrapped(once, 100).values["a", "auroc"]
+    double = bootstrapped(twice, 100).values["a", "auroc"]
     assert double == pytest.approx(single)
 
 
 def test_values_do_not_depend_on_block_size(monkeypatch):
     risk_set = make(200, models=("a",))
-    whole = bootstrap(risk_set, 30, np.random.default_rng(0))
+    whole = bootstrapped(risk_set, 30)
     monkeypatch.setattr("proband.evaluate.compare._BLOCK_ELEMENTS", 1)
-    parts = bootstrap(risk_set, 30, np.random.default_rng(0))
+    parts = bootstrapped(risk_set, 30)
     for metric in METRICS:
         assert parts.values["a", metric] == pytest.approx(whole.values["a", metric], nan_ok=True)
 
@@ -84,7 +83,7 @@ def test_values_do_not_depend_on_block_size(monkeypatch):
 )
 def test_obstacles_are_named(time, event, reason):
     risk_set = RiskSet("x", 5.0, np.arange(len(time)), time, event, {"a": np.full(len(time), 0.1)})
-    frames = risk_set_frames(risk_set, 10, np.random.default_rng(0))
+    frames = frames_of(risk_set, 10)
     assert set(frames) == {"metrics"}
     assert frames["metrics"]["value"].null_count() == len(METRICS)
     assert reason in frames["metrics"]["note"][0]
@@ -95,7 +94,7 @@ def test_constant_risk_has_no_slope_but_all_else():
     flat = RiskSet(
         "x", 5.0, risk_set.subject_id, risk_set.time_years, risk_set.event, {"a": np.full(300, 0.2)}
     )
-    metrics = risk_set_frames(flat, 20, np.random.default_rng(0))["metrics"]
+    metrics = frames_of(flat, 20)["metrics"]
     empty = metrics.filter(metrics["value"].is_null())
     slopes = [name for name in METRICS if "slope" in name]
     assert empty["metric"].to_list() == ["auroc_within_age_sex", *slopes]
@@ -112,7 +111,7 @@ def test_a_metric_from_outside_is_one_entry(monkeypatch):
     with pytest.raises(ValueError, match="mean_risk is registered twice"):
         registry.register(toy)
     risk_set = make()
-    frames = risk_set_frames(risk_set, 20, np.random.default_rng(0))
+    frames = frames_of(risk_set, 20)
     row = frames["metrics"].filter(metric="mean_risk", model="a").row(0, named=True)
     assert row["value"] == pytest.approx(risk_set.risks["a"].mean())
     assert row["low"] < row["value"] < row["high"]
@@ -123,9 +122,7 @@ def test_errors_of_calibration_and_prediction_accuracy_by_hand():
     """All risks 0.2 where a quarter are cases: every difference is 0.05, and Brier scores follow."""
     event = (np.arange(400) % 4 == 0).astype(np.int8)
     time = np.where(event == 1, 1.0, 6.0)
-    values = bootstrap(
-        RiskSet("x", 5.0, np.arange(400), time, event, {"a": np.full(400, 0.2)}), 0, np.random.default_rng(0)
-    ).values
+    values = bootstrapped(RiskSet("x", 5.0, np.arange(400), time, event, {"a": np.full(400, 0.2)}), 0).values
     for metric in ("ici", "e50", "e90"):
         assert values["a", metric][0] == pytest.approx(0.05)
     brier = 0.25 * 0.64 + 0.75 * 0.04
@@ -136,7 +133,7 @@ def test_errors_of_calibration_and_prediction_accuracy_by_hand():
 def test_net_benefit_is_compared_with_the_references():
     risk_set = make(models=("a",))
     risk_set = replace(risk_set, risks=dict(risk_set.risks) | {"age_sex": np.full(400, 0.95)})
-    utility = risk_set_frames(risk_set, 30, np.random.default_rng(0), ["age_sex", "absent"])["utility"]
+    utility = frames_of(risk_set, 30, ["age_sex", "absent"])["utility"]
     beside = utility.filter(model="a")
     assert beside["reference"].unique(maintain_order=True).to_list() == ["age_sex", "all", "none"]
     assert utility.filter(model="age_sex")["reference"].unique(maintain_order=True).to_list() == [

@@ -1,0 +1,161 @@
+"""Which subgroups people belong to: sex, age, ancestry, length and density of the record, columns given."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from proband.core.errors import DataError
+from proband.core.progress import say
+from proband.core.schema import ANCESTRY, PCS
+from proband.core.texttable import open_table
+from proband.core.textvalues import whole_numbers
+from proband.core.units import MICROSECONDS_PER_YEAR
+from proband.ehr.cohort import read_shards
+from proband.evaluate.inputs import COMPONENTS_FILE, read_scores
+
+MOMENT = ["subject_id", "prediction_time"]
+AGES = (40, 55, 70)
+"""Edges of the age bands, in years."""
+MOST_LEVELS = 20
+UNCERTAIN = "uncertain"
+_THIRDS = ("lowest third", "middle third", "highest third")
+
+
+def members_of(
+    rows: pl.DataFrame, meds: Path, genome: Path | None = None, own: Path | None = None
+) -> pl.DataFrame:
+    """The subgroup of every prediction in every dimension, as text; null where it is not known.
+
+    Args:
+        rows: Labels of the judged split with age_years and female.
+        meds: MEDS folder.
+        genome: Genome folder: adds ``genotyped``, ``ancestry`` (the most similar population, ``uncertain`` at
+            low confidence) and ``genetic_distance`` (thirds of the distance of the components from the mean
+            of those they were fitted on; Ding et al. 2023, doi 10.1038/s41586-023-06079-4).
+        own: Table of subgroups of one's own, see :func:`read_own`.
+
+    Returns:
+        subject_id, prediction_time, sex, age, record_years, visits (thirds of the days with events in the
+        year before) and the above; one row per subject and prediction time.
+    """
+    moments = rows.select(*MOMENT, "age_years", "female").unique(MOMENT, keep="first", maintain_order=True)
+    band = pl.col("age_years").cut([float(edge) for edge in AGES], labels=_age_names(), left_closed=True)
+    sex = pl.col("female").replace_strict({1.0: "female", 0.0: "male"}, default=None)
+    found = moments.select(*MOMENT, sex=sex, age=band.cast(pl.String))
+    record = _record(moments, meds)
+    found = found.join(record, on=MOMENT, how="left", maintain_order="left")
+    found = found.with_columns(_thirds("record_years"), _thirds("visits"))
+    if genome is not None:
+        found = found.join(_genetic(genome), on="subject_id", how="left", maintain_order="left")
+        found = found.with_columns(pl.col("genotyped").fill_null("no"))
+        if "genetic_distance" in found.columns:
+            found = found.with_columns(_thirds("genetic_distance"))
+    if own is not None:
+        found = found.join(read_own(own, found.columns), on="subject_id", how="left", maintain_order="left")
+    return found
+
+
+def _age_names() -> list[str]:
+    between = [f"{low} to {high - 1}" for low, high in itertools.pairwise(AGES)]
+    return [f"under {AGES[0]}", *between, f"{AGES[-1]} and over"]
+
+
+def _thirds(name: str) -> pl.Expr:
+    """A number as lowest, middle or highest third; ties stay together, so the thirds may be uneven."""
+    value = pl.col(name)
+    low, high = value.quantile(1 / 3), value.quantile(2 / 3)
+    third = pl.when(value <= low).then(pl.lit(_THIRDS[0])).when(value <= high).then(pl.lit(_THIRDS[1]))
+    return pl.when(value.is_not_null()).then(third.otherwise(pl.lit(_THIRDS[2]))).alias(name)
+
+
+def _record(moments: pl.DataFrame, meds: Path) -> pl.DataFrame:
+    """Years of record and days with events in the year before, at each moment."""
+    time, asked = pl.col("time"), pl.col("prediction_time")
+    a_year = pl.duration(microseconds=MICROSECONDS_PER_YEAR, time_unit="us")
+    parts = []
+    for events, spans in read_shards(meds):
+        mine = moments.select(MOMENT).join(spans.select("subject_id", "entry_time"), on="subject_id")
+        days = events.lazy().filter(time.is_not_null()).select("subject_id", "time")
+        visits = (
+            days.join(mine.lazy(), on="subject_id")
+            .filter((time <= asked) & (time > asked - a_year))
+            .group_by(MOMENT)
+            .agg(time.dt.date().n_unique().alias("visits"))
+            .collect()
+        )
+        years = (asked - pl.col("entry_time")).dt.total_microseconds() / MICROSECONDS_PER_YEAR
+        joined = mine.join(visits, on=MOMENT, how="left")
+        parts.append(joined.select(*MOMENT, years.alias("record_years"), pl.col("visits").fill_null(0)))
+    return pl.concat(parts).unique(MOMENT)
+
+
+def _genetic(genome: Path) -> pl.DataFrame:
+    """subject_id, genotyped, and ancestry and genetic_distance where the folder has them."""
+    found = read_scores(genome).frame.select("subject_id", genotyped=pl.lit("yes"))
+    if (path := genome / "ancestry.parquet").is_file():
+        named = pl.when("low_confidence").then(pl.lit(UNCERTAIN)).otherwise("most_similar_population")
+        found = found.join(
+            ANCESTRY.read(path).select("subject_id", ancestry=named), on="subject_id", how="left"
+        )
+    if (path := genome / COMPONENTS_FILE).is_file():
+        components = PCS.read(path)
+        squared = [
+            (pl.col(name) - pl.col(name).filter("is_fitted").mean()).cast(pl.Float64) ** 2
+            for name in components.columns
+            if name not in ("subject_id", "is_fitted")
+        ]
+        distance = pl.sum_horizontal(squared).sqrt().alias("genetic_distance")
+        found = found.join(components.select("subject_id", distance), on="subject_id", how="left")
+    return found
+
+
+def read_own(path: Path, taken: list[str]) -> pl.DataFrame:
+    """A table of subgroups: a column subject_id, and one or more columns of names, at most 20 in each.
+
+    Args:
+        path: Text (comma, tab or blanks, plain or gzip).
+        taken: Names that its columns must not have.
+
+    Raises:
+        DataError: It is unusable, a subject stands twice, a name is taken, or there are too many names.
+    """
+
+    def wrong(what: str) -> Callable[[str], DataError]:
+        return lambda found: DataError(
+            what, where=path, found=found, expected="subject_id and names of subgroups"
+        )
+
+    _, table = open_table(
+        path,
+        "##",
+        wrong("unreadable table of subgroups"),
+        lambda: wrong("empty table of subgroups")("no line"),
+    )
+    names = [name for name in table.columns if name != "subject_id"]
+    if "subject_id" not in table.columns or not names:
+        raise wrong("columns missing from a table of subgroups")(", ".join(table.columns))
+    if reserved := [name for name in names if name in taken]:
+        raise DataError(
+            "name of a subgroup is taken", where=path, found=reserved[0], remedy="rename the column"
+        )
+    frame = table.read(table.columns, {})
+    frame = frame.with_columns(whole_numbers(frame["subject_id"]).alias("subject_id"))
+    if unknown := frame["subject_id"].null_count():
+        say(f"evaluate: {unknown:,} rows of {path} have no whole number as subject_id and are passed over")
+    frame = frame.filter(pl.col("subject_id").is_not_null())
+    if frame["subject_id"].is_duplicated().any():
+        twice = frame.filter(pl.col("subject_id").is_duplicated())["subject_id"][0]
+        raise DataError(
+            "subject with two subgroups", where=path, found=f"subject_id = {twice}", remedy="keep one row"
+        )
+    for name in names:
+        if (number := frame[name].drop_nulls().n_unique()) > MOST_LEVELS:
+            raise DataError(
+                "too many subgroups", where=f"{path}, column {name}", found=number,
+                expected=f"at most {MOST_LEVELS}", remedy="group the values into bands",
+            )  # fmt: skip
+    return frame.select("subject_id", *names)

@@ -1,0 +1,88 @@
+"""What is computed over several outcomes or horizons at once: multiplicity, integrated Brier score."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+
+from proband.evaluate.compare import false_discovery_rate, interval, max_t
+from proband.evaluate.metrics.registry import compared
+from proband.evaluate.metrics.replicates import Replicates
+from proband.evaluate.metrics.risk_set import RiskSet
+from proband.evaluate.tables import DIFFERENCES, METRICS
+
+INTEGRATED_BRIER = "brier_integrated"
+_FAMILY = ["metric", "horizon_years", "model_a", "model_b"]
+
+
+class Panel:
+    """Keeps the replicates of all outcomes and horizons, which are of the same resamples."""
+
+    def __init__(self) -> None:
+        self._differences: dict[tuple, dict[str, np.ndarray]] = defaultdict(dict)
+        self._brier: dict[tuple[str, str], list[tuple[RiskSet, np.ndarray]]] = defaultdict(list)
+
+    def add(self, risk_set: RiskSet, found: Replicates) -> None:
+        """Keep what one outcome and horizon gave."""
+        for metric in compared():
+            for a, b in combinations(risk_set.risks, 2):
+                family = metric, risk_set.horizon_years, a, b
+                difference = found.values[a, metric] - found.values[b, metric]
+                self._differences[family][risk_set.outcome] = difference
+        for model in risk_set.risks:
+            self._brier[risk_set.outcome, model].append((risk_set, found.values[model, "brier"]))
+
+    def adjusted(self, differences: pl.DataFrame) -> pl.DataFrame:
+        """The differences with p values adjusted over the outcomes.
+
+        Args:
+            differences: A frame of :data:`proband.evaluate.tables.DIFFERENCES`.
+        """
+        if differences.is_empty():
+            return differences
+        parts = differences.partition_by(_FAMILY, as_dict=True, maintain_order=True)
+        done = [self._with_adjusted(family, part) for family, part in parts.items()]
+        place = differences.with_row_index("place").select("place", "outcome", *_FAMILY)
+        joined = pl.concat(done).join(place, on=["outcome", *_FAMILY], how="left")
+        return joined.sort("place").select(*DIFFERENCES.columns)
+
+    def _with_adjusted(self, family: tuple, part: pl.DataFrame) -> pl.DataFrame:
+        kept = [self._differences[family][outcome] for outcome in part["outcome"]]
+        most = max(map(len, kept))
+        tested = np.array([found if len(found) == most else np.full(most, np.nan) for found in kept])
+        p_values = part["p_value"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        adjusted = {
+            "q_value": false_discovery_rate(p_values),
+            "p_value_max_t": max_t(tested[:, 0], tested[:, 1:]),
+        }
+        columns = [pl.Series(name, values).fill_nan(None) for name, values in adjusted.items()]
+        return part.with_columns(columns)
+
+    def integrated_brier(self) -> pl.DataFrame:
+        """The Brier score integrated from 0 to the longest horizon by the trapezoid rule, over that horizon.
+
+        Graf et al. 1999. Of outcomes and models with at least two horizons; at time 0 the score is 0.
+        """
+        rows = [_integrated(model, kept) for (_, model), kept in self._brier.items() if len(kept) > 1]
+        return pl.DataFrame(rows, schema=dict(METRICS.columns), orient="row")
+
+
+def _integrated(model: str, kept: list[tuple[RiskSet, np.ndarray]]) -> dict:
+    kept = sorted(kept, key=lambda one: one[0].horizon_years)
+    last = kept[-1][0]
+    fewest = min(len(values) for _, values in kept)  # where cases are few the sample alone was computed
+    scores = np.array([np.zeros(fewest), *(values[:fewest] for _, values in kept)])
+    years = np.array([0.0, *(risk_set.horizon_years for risk_set, _ in kept)])
+    value, *replicates = np.trapezoid(scores, years, axis=0) / years[-1]
+    low, high = interval(np.array(replicates))
+    over = ", ".join(f"{horizon:g}" for horizon in years[1:])
+    few = next(filter(None, (risk_set.too_few_for_intervals() for risk_set, _ in kept)), "")
+    return {
+        "outcome": last.outcome, "horizon_years": last.horizon_years, "model": model,
+        "metric": INTEGRATED_BRIER, "value": float(value), "num_subjects": last.num_subjects(),
+        "low": low if np.isfinite(low) else None, "high": high if np.isfinite(high) else None,
+        "num_cases": last.num_cases(), "note": f"horizons {over} years" + (f"; {few}" if few else ""),
+    }  # fmt: skip

@@ -1,0 +1,26 @@
+"""Bootstrap of a risk set alone, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from proband.evaluate.compare import Resamples
+from proband.evaluate.frames import risk_set_frames
+from proband.evaluate.metrics import replicates
+from proband.evaluate.metrics.replicates import Replicates
+from proband.evaluate.metrics.risk_set import RiskSet
+
+
+def bootstrapped(risk_set: RiskSet, number: int, seed: int = 0) -> Replicates:
+    """So many replicates of its subjects or families."""
+    drawn = Resamples(risk_set.clusters, number, np.random.default_rng(seed))
+    return replicates.bootstrap(risk_set, drawn)
+
+
+def frames_of(risk_set: RiskSet, number: int, references: Sequence[str] = ()) -> dict[str, pl.DataFrame]:
+    """Rows of the results tables."""
+    found = None if risk_set.obstacle() else bootstrapped(risk_set, number)
+    return risk_set_frames(risk_set, found, references)
