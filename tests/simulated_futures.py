@@ -13,11 +13,11 @@ from known_law import CODES, DEATH, NEXT, RATES
 from proband.core.units import MINUTES_PER_DAY
 from proband.ehr.meds.dataset import EXIT
 from proband.ehr.outcomes import Task
-from proband.evaluate.simulated.futures import Futures as FlatFutures
 from proband.forecast.config import ForecastConfig
 from proband.forecast.engine.request import Trajectory
 from proband.forecast.risk import Points, prediction_points
 from proband.forecast.trajectories import Futures, write_dataset, write_part
+from proband.realism.futures import Futures as FlatFutures
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore

@@ -20,6 +20,6 @@ def command(
 
     Example: proband realism trajectories/ tokens/ realism/
     """
-    from proband.evaluate.simulated import realism
+    from proband.realism import realism
 
     realism(trajectories, tokens, out, seed=seed, workers=workers, overwrite=overwrite)

@@ -12,8 +12,8 @@ import polars as pl
 
 from proband.core import suppress
 from proband.core.provenance import open_output, read_manifest, without_path
-from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
-from proband.evaluate.simulated.realism import REALISM, summarise
+from proband.realism.compare import REALISM, summarise
+from proband.realism.memorisation import MEMORISATION, NEARNESS
 from proband.report.sections import shown_command
 from proband.report.simulated_figures import nearness_figure, realism_figure
 from proband.report.tables import TextTable, number, p_value, percent

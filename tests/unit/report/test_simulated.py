@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from proband.cli.main import app
 from proband.core.errors import DataError
 from proband.core.suppress import HIDDEN, merge_bins
-from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
-from proband.evaluate.simulated.realism import REALISM
+from proband.realism.compare import REALISM
+from proband.realism.memorisation import MEMORISATION, NEARNESS
 from proband.report import report
 from proband.report.simulated import may_show, simulated_section
 

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from proband.ehr.outcomes import Task
-from proband.evaluate.simulated import nearness
-from proband.evaluate.simulated.futures import Futures, Points, real_futures
-from proband.evaluate.simulated.nearness import measure
+from proband.realism import nearness
+from proband.realism.futures import Futures, Points, real_futures
+from proband.realism.nearness import measure
 from small_world import DAY, HandStore, Record
 
 SIZE, NUM_TRAIN, NUM_ASKED, YEAR = 100, 400, 150, 365 * DAY

@@ -1,10 +1,10 @@
 """Simulated futures against real ones: realism, and whether they copy the subjects trained on.
 
 Reads: a trajectories folder of forecast, the tokens folder it was made from. Writes: realism.parquet,
-memorisation.parquet, nearness.parquet. Config: :class:`proband.evaluate.simulated.stage.RealismConfig`. Next:
+memorisation.parquet, nearness.parquet. Config: :class:`proband.realism.stage.RealismConfig`. Next:
 report. Not done here: risks (evaluate judges them).
 """
 
-from proband.evaluate.simulated.stage import realism as realism
+from proband.realism.stage import realism as realism
 
 __all__ = ["realism"]

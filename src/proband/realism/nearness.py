@@ -10,8 +10,8 @@ from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import prediction_times
 from proband.ehr.outcomes import Task
-from proband.evaluate.simulated.futures import Futures, Points, real_futures
-from proband.evaluate.simulated.memorisation import (
+from proband.realism.futures import Futures, Points, real_futures
+from proband.realism.memorisation import (
     DISTANCE,
     LEAST_TOKENS,
     MEMORISATION,

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from proband.core.units import MINUTES_PER_DAY, MINUTES_PER_YEAR
-from proband.evaluate.simulated.futures import Futures
+from proband.realism.futures import Futures
 from proband.tokens.vocabulary import Vocabulary
 
 NUM_PAIRED = 20

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from scipy import sparse, stats
 
-from proband.evaluate.simulated.counts import Counts, Item
-from proband.evaluate.simulated.realism import compare, summarise
+from proband.realism.compare import compare, summarise
+from proband.realism.counts import Counts, Item
 
 ITEM = [Item("rate", "x", "", 0)]
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from proband.cli.main import app
 from proband.core.errors import DataError
 from proband.core.provenance import read_manifest
-from proband.evaluate.simulated import realism
-from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
-from proband.evaluate.simulated.realism import REALISM, summarise
 from proband.forecast.risk import Points
+from proband.realism import realism
+from proband.realism.compare import REALISM, summarise
+from proband.realism.memorisation import MEMORISATION, NEARNESS
 from proband.tokens.dataset import TokenStore
 from simulated_futures import law_paths, points_of, write_futures
 

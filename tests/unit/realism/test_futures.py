@@ -10,7 +10,7 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.ehr.meds.dataset import list_shards
-from proband.evaluate.simulated.futures import (
+from proband.realism.futures import (
     Futures,
     Points,
     join,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proband.core.units import MINUTES_PER_YEAR
-from proband.evaluate.simulated.counts import Counts, Plan, count, event_gaps, make_plan
+from proband.realism.counts import Counts, Plan, count, event_gaps, make_plan
 from proband.tokens.vocabulary import Vocabulary
 from simulated_futures import hand_futures
 

@@ -20,8 +20,9 @@ from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.seeds import generator
 from proband.ehr.meds.dataset import Shard, list_shards
 from proband.ehr.outcomes import load_task
-from proband.evaluate.simulated.counts import Counts, Plan, count, make_plan
-from proband.evaluate.simulated.futures import (
+from proband.realism.compare import REALISM, compare, summarise
+from proband.realism.counts import Counts, Plan, count, make_plan
+from proband.realism.futures import (
     Futures,
     Points,
     join,
@@ -32,9 +33,8 @@ from proband.evaluate.simulated.futures import (
     simulated_futures,
     split_by_shard,
 )
-from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
-from proband.evaluate.simulated.nearness import measure
-from proband.evaluate.simulated.realism import REALISM, compare, summarise
+from proband.realism.memorisation import MEMORISATION, NEARNESS
+from proband.realism.nearness import measure
 from proband.tokens.dataset import TokenStore
 
 TASK = "task.yaml"

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from proband.core.schema import Table
 from proband.core.seeds import generator
-from proband.evaluate.simulated.futures import Futures
+from proband.realism.futures import Futures
 
 MEMORISATION = Table(
     "memorisation",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proband.evaluate.simulated.memorisation import (
+from proband.realism.memorisation import (
     DISTANCE,
     MEMORISATION,
     MOST_REPEATS,

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy import sparse, stats
 
 from proband.core.schema import Table
-from proband.evaluate.simulated.counts import Counts, Item
+from proband.realism.counts import Counts, Item
 
 REALISM = Table(
     "realism",
