@@ -8,7 +8,7 @@ import numpy as np
 
 from proband.core.units import MINUTES_PER_DAY, MINUTES_PER_YEAR
 from proband.tokens.dataset import TokenStore
-from proband.tokens.vocabulary import Vocabulary
+from proband.tokens.vocabulary import Token, Vocabulary
 
 SPARSE = (np.log(24), 0.28)
 BIOBANK = (np.log(140), 0.54)
@@ -38,7 +38,9 @@ class ArrayStore(TokenStore):
     ) -> None:
         codes = ("PADDING", "MEDS_BIRTH", *(f"CODE//{number}" for number in range(_FIRST_CODE, size)))
         flags = (False,) * _FIRST_CODE + (once,) * (size - _FIRST_CODE)
-        self.vocabulary = Vocabulary(codes, {}, {}, flags, ("SEX//1", "SEX//2"), MINUTES_PER_DAY)
+        self.vocabulary = Vocabulary(
+            tuple(map(Token.of, codes)), {}, {}, flags, ("SEX//1", "SEX//2"), MINUTES_PER_DAY
+        )
         self.tokens, self.minutes, self.offsets = tokens, minutes, offsets
         self.statics = statics[:, None]
         self.entry = np.zeros(len(offsets) - 1, dtype=np.int32)

@@ -17,7 +17,7 @@ from proband.model.clock import FEMALE, MALE, NUM_BANDS, SEXES, UNKNOWN_SEX
 from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.vocabulary import Vocabulary
+from vocabularies import vocabulary_named
 
 DAY = 1440
 ENTRY, EXIT = "OBSERVATION_PERIOD//START", "OBSERVATION_PERIOD//END"
@@ -70,7 +70,7 @@ class HandStore(TokenStore):
         self.folder = Path("hand")
         codes = ["PADDING", "MEDS_BIRTH", *(f"X//{k}" for k in range(2, size - 1)), "MEDS_DEATH"]
         flags = tuple(code in {codes[token] for token in once} for code in codes)
-        self.vocabulary = Vocabulary(tuple(codes), {}, {}, flags, ("Gender//F", "Gender//M"), DAY)
+        self.vocabulary = vocabulary_named(codes, {}, {}, flags, ("Gender//F", "Gender//M"), DAY)
         self.tokens = np.concatenate([[1, *record.tokens] for record in records]).astype(np.uint16)
         self.minutes = np.concatenate([[0, *record.ages] for record in records]).astype(np.int32)
         lengths = [1 + len(record.tokens) for record in records]

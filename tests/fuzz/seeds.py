@@ -168,12 +168,12 @@ def write_model(folder: Path) -> None:
 
 
 def write_vocabulary(folder: Path) -> None:
-    from proband.tokens.vocabulary import Vocabulary
+    from vocabularies import vocabulary_named
 
     codes = ("PAD", "MEDS_BIRTH", "LAB//1//Q1", "LAB//1//Q2", "ICD10CM//E11", "MEDS_DEATH")
     once = (False, True, False, False, True, True)
     edges = {"LAB//1": (5.5,)}
-    Vocabulary(codes, edges, {"ICD10CM//E119": "ICD10CM//E11"}, once, ("Gender//F",), 1440, 21).save(
+    vocabulary_named(codes, edges, {"ICD10CM//E119": "ICD10CM//E11"}, once, ("Gender//F",), 1440, 21).save(
         folder / "vocabulary.json"
     )
 

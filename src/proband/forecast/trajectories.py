@@ -266,7 +266,7 @@ def code_table(vocabulary: Vocabulary) -> tuple[pl.Series, pl.Series, pl.Series]
     values = np.full(len(vocabulary), np.nan, dtype=np.float32)
     for code, inner in vocabulary.edges.items():
         for number, value in enumerate(bin_values(inner), start=1):
-            values[vocabulary.index[f"{code}//Q{number}"]] = value
+            values[vocabulary.bin_index[code, number]] = value
     codes = pl.Series(vocabulary.recorded_codes(), dtype=pl.String)
     return codes, pl.Series(values).fill_nan(None), pl.Series(vocabulary.bin_units(), dtype=pl.String)
 

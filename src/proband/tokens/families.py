@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Int
 
-from proband.tokens.vocabulary import UNKNOWN, Vocabulary, kind_of, parent_of
+from proband.tokens.vocabulary import Token, Vocabulary, parent_of
 
 _NOT_CODES = 2
 """Padding and birth."""
@@ -23,10 +23,10 @@ def code_families(vocabulary: Vocabulary) -> Int[np.ndarray, "vocabulary levels"
         vocabulary: Whose tokens.
 
     >>> codes = ("PADDING", "MEDS_BIRTH", "ICD10//E10", "ICD10//E11", "ICD10//I10")
-    >>> code_families(Vocabulary(codes, {}, {}, (), (), 1440)).tolist()
+    >>> code_families(Vocabulary(tuple(map(Token.of, codes)), {}, {}, (), (), 1440)).tolist()
     [[0, 0], [0, 0], [1, 2], [1, 2], [2, 0]]
     """
-    chains = [_families_of(base) for base in vocabulary.base_codes()]
+    chains = [_families_of(token) for token in vocabulary.tokens]
     chains[:_NOT_CODES] = [[]] * _NOT_CODES
     sizes = Counter(name for chain in chains for name in chain)
     numbers: dict[str, int] = {}
@@ -43,10 +43,10 @@ def code_families(vocabulary: Vocabulary) -> Int[np.ndarray, "vocabulary levels"
     return table
 
 
-def _families_of(code: str) -> list[str]:
+def _families_of(token: Token) -> list[str]:
     """The code itself, its prefixes and its kind: each nested in the next."""
-    chain, at = [code], None if code.endswith(UNKNOWN) else parent_of(code, {})
+    chain, at = [token.code], None if token.is_unknown else parent_of(token.code, {})
     while at is not None:
         chain.append(at)
         at = parent_of(at, {})
-    return [*chain, kind_of(code)]
+    return [*chain, token.kind]

@@ -30,7 +30,7 @@ from proband.tokens.values import fit_edges
 from proband.tokens.vocabulary import (
     UNKNOWN,
     Vocabulary,
-    assemble_codes,
+    assemble_tokens,
     common_unknowns,
     is_unknown,
     roll_up,
@@ -151,12 +151,12 @@ def fit_vocabulary(
     recorded = value_codes(units)
     edges = {name: inner for name, inner in edges.items() if recorded.get(name, (name,))[0] not in rolled}
     common = [code for code in pairs["code"].unique().to_list() if code not in rolled]
-    codes = assemble_codes([*common, *rolled.values()], edges, unknown)
+    tokens = assemble_tokens([*common, *rolled.values()], edges, unknown)
     return Vocabulary(
-        codes=tuple(codes),
+        tokens=tokens,
         edges=edges,
         rolled=rolled,
-        once=(False,) * len(codes),
+        once=(False,) * len(tokens),
         statics=_common_statics(pl.concat([shard.statics for shard in seen]), least),
         resolution_minutes=MINUTES_PER_DAY if all(shard.daily for shard in seen) else 1,
         min_subjects=least,

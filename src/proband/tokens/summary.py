@@ -86,7 +86,8 @@ class SummaryLayout:
     def of(cls, vocabulary: Vocabulary) -> SummaryLayout:
         """The layout for a vocabulary."""
         base = vocabulary.base_codes()
-        binned = np.array([code != name for code, name in zip(vocabulary.codes, base, strict=True)])
+        number_of_bin = np.array([token.bin or 0 for token in vocabulary.tokens])
+        binned = number_of_bin > 0
         codes = tuple(dict.fromkeys(base[BIRTH_TOKEN + 1 :]))
         number = {code: at for at, code in enumerate(codes)}
         code_of = np.array([-1] * (BIRTH_TOKEN + 1) + [number[code] for code in base[BIRTH_TOKEN + 1 :]])
@@ -94,8 +95,7 @@ class SummaryLayout:
         valued = np.full(len(codes) + 1, -1, dtype=np.int32)
         for token in np.flatnonzero(binned):
             bins = len(vocabulary.edges[base[token]]) + 1
-            bin_number = int(vocabulary.codes[token].removeprefix(f"{base[token]}//Q"))
-            place[token] = (bin_number - 0.5) / bins - 0.5
+            place[token] = (number_of_bin[token] - 0.5) / bins - 0.5
             if valued[code_of[token]] < 0:
                 valued[code_of[token]] = valued.max() + 1
         bin_of = np.where(binned, np.cumsum(binned) - 1, -1)

@@ -134,11 +134,9 @@ def tokenize_events(
     dated = dated_events(events, span)
     placed = place_values(dated, vocabulary.units)
     binned = bin_codes(placed, vocabulary.edges)
-    tokens = resolve_codes(binned["code"].unique().to_list(), vocabulary, parents)
-    mapping = pl.DataFrame(
-        {"code": list(tokens), "token": list(tokens.values())}, schema={"code": pl.String, "token": pl.Int32}
-    )
-    clinical = binned.join(mapping, on="code").select("subject_id", "minutes", "token", "code")
+    mapping = _mapping(binned.select("code", "bin").unique(), vocabulary, parents)
+    clinical = binned.join(mapping, on=["code", "bin"], nulls_equal=True)
+    clinical = clinical.select("subject_id", "minutes", "token", "code")
     births = span.select("subject_id", minutes=pl.lit(0, pl.Int32), token=pl.lit(BIRTH_TOKEN, pl.Int32))
     rows = pl.concat([births, clinical.drop("code")]).sort("subject_id", "minutes", "token")
     statics = _static_rows(events, vocabulary, span)
@@ -148,6 +146,17 @@ def tokenize_events(
     sexed = statics.filter(pl.col("static").is_in(sexes))
     counts["num_subjects_with_sex"] = sexed["subject_id"].n_unique()
     return TokenRows(rows, _subject_rows(span), statics, counts)
+
+
+def _mapping(
+    pairs: pl.DataFrame, vocabulary: Vocabulary, parents: Mapping[str, Sequence[str]]
+) -> pl.DataFrame:
+    """Token of every pair of code and bin."""
+    plain = resolve_codes(pairs.filter(pl.col("bin").is_null())["code"].to_list(), vocabulary, parents)
+    tokens = [
+        plain[code] if number is None else vocabulary.bin_index[code, number] for code, number in pairs.rows()
+    ]
+    return pairs.with_columns(pl.Series("token", tokens, dtype=pl.Int32))
 
 
 def _subject_rows(span: pl.DataFrame) -> pl.DataFrame:
@@ -190,9 +199,10 @@ def _counts(
     vocabulary: Vocabulary,
     span: pl.DataFrame,
 ) -> dict[str, int]:
-    names = np.asarray(vocabulary.codes)[clinical["token"].to_numpy()] if clinical.height else np.array([])
-    unknown = np.char.endswith(names.astype(str), UNKNOWN) if len(names) else np.zeros(0, bool)
-    rolled = (clinical["code"].to_numpy() != names) & ~unknown if len(names) else np.zeros(0, bool)
+    token = clinical["token"].to_numpy()
+    unknown = np.array([one.is_unknown for one in vocabulary.tokens])[token]
+    is_same = clinical["code"] == pl.Series(vocabulary.base_codes(), dtype=pl.String).gather(token)
+    rolled = ~is_same.to_numpy() & ~unknown
     special = events.filter(pl.col("time").is_null() | pl.col("code").is_in([BIRTH, ENTRY, EXIT])).height
     with_birth = events.join(span.select("subject_id"), on="subject_id", how="semi")
     special_kept = with_birth.filter(

@@ -100,16 +100,20 @@ def _between(low: float, high: float) -> float:
 
 
 def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.DataFrame:
-    """Replace ``code`` by ``CODE//Qk`` where the code has bins and the row a value.
+    """The value bin of every row whose code has bins and that has a value.
 
     Args:
         events: Columns ``code``, ``numeric_value``, if wanted ``value_code`` (the name of the bins;
             default the code) and any others; a null, NaN or infinite value keeps the plain code.
         edges: Inner edges per name of bins; a value equal to an edge goes to the upper bin.
 
+    Returns:
+        ``events`` with ``code`` the name of the bins where there is a bin, and a column ``bin``, its number
+        from 1, null without one.
+
     >>> rows = pl.DataFrame({"code": ["a", "a", "b"], "numeric_value": [1.0, None, 2.0]})
-    >>> bin_codes(rows, {"a": (1.0,)})["code"].to_list()
-    ['a//Q2', 'a', 'b']
+    >>> bin_codes(rows, {"a": (1.0,)}).select("code", "bin").rows()
+    [('a', 2), ('a', None), ('b', None)]
     """
     if "value_code" not in events.columns:
         return bin_codes(events.with_columns(value_code="code"), edges).drop("value_code")
@@ -123,11 +127,10 @@ def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.
         for code in codes.unique().to_list():
             at = np.flatnonzero((codes == code).to_numpy())
             bins[rows[at]] = np.searchsorted(np.asarray(edges[code]), numbers[at], side="right") + 1
+    number = pl.Series(bins)
     return events.with_columns(
-        pl.when(pl.Series(bins) > 0)
-        .then(pl.col("value_code") + "//Q" + pl.Series(bins).cast(pl.String))
-        .otherwise(pl.col("code"))
-        .alias("code")
+        pl.when(number > 0).then("value_code").otherwise("code").alias("code"),
+        pl.when(number > 0).then(number).alias("bin"),
     )
 
 

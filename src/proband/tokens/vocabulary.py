@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -30,12 +31,42 @@ PADDING, BIRTH_TOKEN = 0, 1
 PADDING_CODE = "PADDING"
 BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
 UNKNOWN = "UNKNOWN"
-FORMAT_VERSION = 4
-_BIN_SUFFIX = re.compile(r"//Q\d+$")
+FORMAT_VERSION = 5
 _KIND = re.compile(r"([^/]+)/{1,2}[^/]")
 _HIERARCHICAL = re.compile(
     r"(?P<head>(?:.+/)?(?:ICD|ATC)[^/]*/{1,2}(?:\d+/{1,2})?)(?P<tail>[^/]+)", re.IGNORECASE
 )
+
+
+class Token(NamedTuple):
+    """What one token stands for.
+
+    Attributes:
+        code: The code; of a value bin the name of the bins, which is the code, or ``CODE//unit=UNIT`` for
+            values in a unit that does not convert to the code's.
+        bin: Number of its value bin, from 1; None without one.
+        kind: The code's vocabulary (:func:`kind_of`).
+        is_unknown: Whether it stands for rare and unknown codes.
+    """
+
+    code: str
+    bin: int | None
+    kind: str
+    is_unknown: bool
+
+    @classmethod
+    def of(cls, code: str, bin_number: int | None = None) -> Token:
+        """The token of a code, or of one of its bins.
+
+        >>> Token.of("LOINC//1", 2), Token.of("SNOMED//UNKNOWN").is_unknown
+        (Token(code='LOINC//1', bin=2, kind='LOINC', is_unknown=False), True)
+        """
+        return cls(code, bin_number, kind_of(code), bin_number is None and is_unknown(code))
+
+    @property
+    def name(self) -> str:
+        """The code, followed by ``//Qk`` for its bin k: to show, and to sort by."""
+        return self.code if self.bin is None else f"{self.code}//Q{self.bin}"
 
 
 @dataclass(frozen=True)
@@ -46,7 +77,7 @@ class Vocabulary:
     fewer than ``min_subjects`` train subjects had.
 
     Attributes:
-        codes: Token index to its code; binned values end in ``//Qk``, k from 1.
+        tokens: Token index to what it stands for.
         edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up). Values
             in a unit that does not convert to the code's have edges under ``CODE//unit=UNIT``.
         rolled: Rare code to the code (or unknown) that stands for it. Empty in a model, which must not name
@@ -59,7 +90,7 @@ class Vocabulary:
             group is that of its edges. Codes whose values never had a unit are not there.
     """
 
-    codes: tuple[str, ...]
+    tokens: tuple[Token, ...]
     edges: Mapping[str, tuple[float, ...]]
     rolled: Mapping[str, str]
     once: tuple[bool, ...]
@@ -69,17 +100,31 @@ class Vocabulary:
     units: Groups = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self.tokens)
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """Names of all tokens, bins included."""
+        return tuple(token.name for token in self.tokens)
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Code to token index."""
-        return {code: token for token, code in enumerate(self.codes)}
+        """Code to the index of its token without a bin, of codes that have one."""
+        return {token.code: number for number, token in enumerate(self.tokens) if token.bin is None}
+
+    @cached_property
+    def bin_index(self) -> dict[tuple[str, int], int]:
+        """Name of bins and number of a bin to token index."""
+        return {
+            (token.code, token.bin): number
+            for number, token in enumerate(self.tokens)
+            if token.bin is not None
+        }
 
     @property
     def death(self) -> int:
         """Token index of death, always the last."""
-        return len(self.codes) - 1
+        return len(self) - 1
 
     @cached_property
     def hash(self) -> str:
@@ -94,7 +139,8 @@ class Vocabulary:
 
     def _plain(self) -> dict:
         plain = json.loads(json.dumps(asdict(self)))
-        return plain | {"format_version": FORMAT_VERSION}
+        columns = dict(zip(Token._fields, map(list, zip(*self.tokens, strict=True)), strict=False))
+        return plain | {"tokens": columns, "format_version": FORMAT_VERSION}
 
     def base_codes(self) -> list[str]:
         """Per token, its code without a value bin.
@@ -102,11 +148,7 @@ class Vocabulary:
         Values in a unit of their own keep it (``CODE//unit=UNIT``): they are no repeats of the others.
         Padding, birth and unknown tokens give their own names, which no clinical code has.
         """
-        return [self._without_bin(code) for code in self.codes]
-
-    def _without_bin(self, code: str) -> str:
-        plain = _BIN_SUFFIX.sub("", code)
-        return plain if plain in self.edges else code  # ICD-10's chapter Q (ICD10//Q21) is no bin
+        return [token.code for token in self.tokens]
 
     def recorded_codes(self) -> list[str]:
         """Per token, its code as events have it, without bin and unit; the names outcomes are matched on."""
@@ -116,18 +158,16 @@ class Vocabulary:
     def bin_units(self) -> list[str | None]:
         """Per token, the unit of its value bin; None without a bin or where values have no unit."""
         known = value_codes(self.units)
-        pairs = zip(self.codes, self.base_codes(), strict=True)
-        units = [known[base][1] if code != base and base in known else None for code, base in pairs]
+        units = [known[token.code][1] if token.bin and token.code in known else None for token in self.tokens]
         return [None if unit == NO_UNIT else unit for unit in units]
 
     def value_bounds(self) -> Float[np.ndarray, "vocabulary 2"]:
         """Per token, the values of its bin: from the first number on, below the second; NaN if none."""
         bounds = np.full((len(self), 2), np.nan)
-        for token, (code, base) in enumerate(zip(self.codes, self.base_codes(), strict=True)):
-            if code != base:
-                ends = (-np.inf, *self.edges[base], np.inf)
-                number = int(code.removeprefix(f"{base}//Q"))
-                bounds[token] = ends[number - 1 : number + 1]
+        for number, token in enumerate(self.tokens):
+            if token.bin is not None:
+                ends = (-np.inf, *self.edges[token.code], np.inf)
+                bounds[number] = ends[token.bin - 1 : token.bin + 1]
         return bounds
 
     def with_repeats(self, max_repeats: Int[np.ndarray, " vocabulary"]) -> Vocabulary:
@@ -142,8 +182,8 @@ class Vocabulary:
                 token of its code.
         """
         once = [
-            bool(repeats == 1) and not code.endswith(UNKNOWN)
-            for repeats, code in zip(max_repeats, self.codes, strict=True)
+            bool(repeats == 1) and not token.is_unknown
+            for repeats, token in zip(max_repeats, self.tokens, strict=True)
         ]
         return replace(self, once=tuple(once))
 
@@ -160,7 +200,7 @@ class Vocabulary:
 
     def kinds(self) -> list[str]:
         """Per token, its kind: the part of the code before the first ``//``."""
-        return [kind_of(code) for code in self.codes]
+        return [token.kind for token in self.tokens]
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -184,7 +224,7 @@ class Vocabulary:
             )
         try:
             vocabulary = cls(
-                codes=tuple(plain["codes"]),
+                tokens=_tokens_of(plain["tokens"]),
                 edges={code: tuple(edges) for code, edges in plain["edges"].items()},
                 rolled=dict(plain["rolled"]),
                 once=tuple(plain["once"]),
@@ -206,6 +246,19 @@ class Vocabulary:
         return vocabulary
 
 
+def _tokens_of(columns: Mapping[str, Sequence]) -> tuple[Token, ...]:
+    """Tokens of their columns.
+
+    Raises:
+        ValueError: A token is not what its code says.
+    """
+    rows = zip(*(columns[name] for name in Token._fields), strict=True)
+    tokens = tuple(Token(*row) for row in rows)
+    if wrong := [token for token in tokens if token != Token.of(token.code, token.bin)]:
+        raise ValueError(f"{wrong[0].code}: kind or is_unknown is not the code's")
+    return tokens
+
+
 def _check(vocabulary: Vocabulary) -> None:
     """Refuse one whose parts do not fit together.
 
@@ -213,20 +266,21 @@ def _check(vocabulary: Vocabulary) -> None:
         ValueError: Names the part.
         TypeError: A part holds another kind of value.
     """
-    texts = (*vocabulary.codes, *vocabulary.statics, *vocabulary.rolled, *vocabulary.rolled.values())
+    texts = (*vocabulary.base_codes(), *vocabulary.statics, *vocabulary.rolled, *vocabulary.rolled.values())
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a code that is no text")
-    if not vocabulary.codes or len(set(vocabulary.codes)) < len(vocabulary.codes):
-        raise ValueError("codes are none, or one comes twice")
+    if not vocabulary.tokens or len(set(vocabulary.tokens)) < len(vocabulary):
+        raise ValueError("tokens are none, or one comes twice")
     if len(vocabulary.once) != len(vocabulary) or not all(type(flag) is bool for flag in vocabulary.once):
         raise ValueError(f"once: not true or false for each of {len(vocabulary)} codes")
     for code, edges in vocabulary.edges.items():
         numbers = [edge for edge in edges if type(edge) in (int, float) and math.isfinite(edge)]
         if len(numbers) < len(edges) or sorted(set(numbers)) != list(edges):
             raise ValueError(f"edges of {code}: not ascending numbers")
-    for code, base in zip(vocabulary.codes, vocabulary.base_codes(), strict=True):
-        if code != base and not 1 <= int(code.removeprefix(f"{base}//Q")) <= len(vocabulary.edges[base]) + 1:
-            raise ValueError(f"{code}: no bin of {len(vocabulary.edges[base])} edges")
+    for token in vocabulary.tokens:
+        last = len(vocabulary.edges.get(token.code, ())) + 1
+        if token.bin is not None and not (type(token.bin) is int and 1 <= token.bin <= last and last > 1):
+            raise ValueError(f"{token.name}: no bin of {last - 1} edges")
     for code, groups in vocabulary.units.items():
         if not groups or not all(group and all(isinstance(unit, str) for unit in group) for group in groups):
             raise ValueError(f"units of {code}: no groups of texts")
@@ -336,16 +390,17 @@ def common_unknowns(subject_codes: pl.DataFrame, min_subjects: int) -> set[str]:
     return {*counts["unknown"].to_list(), UNKNOWN}
 
 
-def assemble_codes(
+def assemble_tokens(
     plain: Iterable[str], edges: Mapping[str, Sequence[float]], unknown: Iterable[str]
-) -> list[str]:
-    """All token codes in their fixed order.
+) -> tuple[Token, ...]:
+    """All tokens in their fixed order.
 
     Args:
         plain: Codes that occur without a usable value.
         edges: Codes with value bins and their inner edges.
         unknown: Unknown tokens of all vocabularies seen.
     """
-    binned = [f"{code}//Q{k}" for code, inner in edges.items() for k in range(1, len(inner) + 2)]
-    body = (set(plain) | set(binned) | set(unknown) | {UNKNOWN}) - {PADDING_CODE, BIRTH_CODE, DEATH_CODE}
-    return [PADDING_CODE, BIRTH_CODE, *sorted(body), DEATH_CODE]
+    codes = {*plain, *unknown, UNKNOWN} - {PADDING_CODE, BIRTH_CODE, DEATH_CODE}
+    binned = [Token.of(code, k) for code, inner in edges.items() for k in range(1, len(inner) + 2)]
+    body = sorted([*map(Token.of, codes), *binned], key=lambda token: (token.name, token.bin or 0))
+    return (Token.of(PADDING_CODE), Token.of(BIRTH_CODE), *body, Token.of(DEATH_CODE))

@@ -182,7 +182,7 @@ windows:
 
 def test_values_stand_for_their_bins(store: TokenStore, written: dict) -> None:
     codes, values, _ = code_table(store.vocabulary)
-    at = store.vocabulary.index["X//B//Q2"]
+    at = store.vocabulary.bin_index["X//B", 2]
     edges = store.vocabulary.edges["X//B"]
     assert codes[at] == "X//B"
     assert values[at] == pytest.approx((edges[0] + edges[1]) / 2)

@@ -7,13 +7,13 @@ import pytest
 
 from proband.core.units import MINUTES_PER_YEAR
 from proband.realism.counts import Counts, Plan, count, event_gaps, make_plan
-from proband.tokens.vocabulary import Vocabulary
 from simulated_futures import hand_futures
+from vocabularies import vocabulary_named
 
 YEAR = round(MINUTES_PER_YEAR)
 CODES = ("PADDING", "MEDS_BIRTH", "A//Q1", "A//Q2", "B", "MEDS_DEATH")
 A1, A2, B, DEATH = 2, 3, 4, 5
-VOCABULARY = Vocabulary(CODES, {"A": (1.0,)}, {}, (False,) * 6, (), 1440)
+VOCABULARY = vocabulary_named(CODES, {"A": (1.0,)}, {}, (False,) * 6, (), 1440)
 REAL = hand_futures(
     (0, 2 * YEAR, False, [(100, A1), (100, A2), (300, B)]),
     (1, YEAR, True, [(50, A2), (YEAR, DEATH)]),

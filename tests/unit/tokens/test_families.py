@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 
 from proband.tokens.families import code_families
-from proband.tokens.vocabulary import Vocabulary
+from vocabularies import vocabulary_named
 
 
 def families(*codes: str, edges: dict[str, tuple[float, ...]] | None = None) -> dict[str, list[set[str]]]:
     """Per code the members of its families, from the narrowest."""
     names = ("PADDING", "MEDS_BIRTH", *codes)
-    table = code_families(Vocabulary(names, edges or {}, {}, (), (), 1440))
+    table = code_families(vocabulary_named(names, edges or {}, {}, (), (), 1440))
     assert (table[:2] == 0).all()
     members = {
         number: {names[at] for at in np.flatnonzero((table == number).any(1))} for number in np.unique(table)

@@ -9,8 +9,8 @@ from proband.core.errors import ConfigError
 from proband.ehr.outcomes import Task
 from proband.forecast.engine.request import outcome_matrix
 from proband.tokens.outcomes import outcome_tokens
-from proband.tokens.vocabulary import Vocabulary
 from small_world import DAY
+from vocabularies import vocabulary_named
 
 DEATH = "MEDS_DEATH"
 CODES = (
@@ -26,8 +26,8 @@ CODES = (
     "UNKNOWN",
     DEATH,
 )
-VOCABULARY = Vocabulary(
-    codes=CODES,
+VOCABULARY = vocabulary_named(
+    names=CODES,
     edges={"LAB//1": (4.5, 7.0), "LAB//2": (5.0,)},
     rolled={"ICD10//E11.6": "ICD10//E11", "SNOMED//5": "UNKNOWN"},
     once=(False,) * len(CODES),

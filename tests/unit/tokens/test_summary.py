@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from proband.core.units import MINUTES_PER_YEAR
 from proband.tokens.summary import ANY_EVENT, SummaryLayout, summarise
-from proband.tokens.vocabulary import Vocabulary
 from small_world import HandStore, Record
+from vocabularies import vocabulary_named
 
 YEAR = round(MINUTES_PER_YEAR)
 CODES = ("PADDING", "MEDS_BIRTH", "A//1", "LOINC//7//Q1", "LOINC//7//Q2", "MEDS_DEATH")
-VOCABULARY = Vocabulary(CODES, {"LOINC//7": (5.0,)}, {}, (False,) * len(CODES), (), 1)
+VOCABULARY = vocabulary_named(CODES, {"LOINC//7": (5.0,)}, {}, (False,) * len(CODES), (), 1)
 LAYOUT = SummaryLayout.of(VOCABULARY)
 NAMES = LAYOUT.names(VOCABULARY)
 

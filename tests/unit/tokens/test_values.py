@@ -23,8 +23,7 @@ def rows(values: list[float | None], code: str = "a") -> pl.DataFrame:
 
 
 def bins(values: list[float | None], edges: dict[str, tuple[float, ...]]) -> list[int]:
-    codes = bin_codes(rows(values), edges)["code"].to_list()
-    return [int(code.rpartition("Q")[2]) if "Q" in code else 0 for code in codes]
+    return bin_codes(rows(values), edges)["bin"].fill_null(0).to_list()
 
 
 def test_edges_are_the_quantiles() -> None:
@@ -70,7 +69,7 @@ def test_every_bin_holds_enough_people_and_no_edge_is_a_value(
         return
     assert not set(edges["a"]) & set(frame["numeric_value"].to_list())
     assert len(edges["a"]) < num_bins
-    held = bin_codes(frame, edges).group_by("code").agg(pl.col("subject_id").n_unique())
+    held = bin_codes(frame, edges).group_by("bin").agg(pl.col("subject_id").n_unique())
     assert held.height == len(edges["a"]) + 1
     assert held["subject_id"].min() >= least
 
@@ -95,7 +94,9 @@ def test_null_nan_and_infinity_are_no_values() -> None:
 
 def test_codes_without_bins_stay_and_other_columns_are_kept() -> None:
     frame = rows([1.0], "b").with_columns(x=pl.lit(7))
-    assert bin_codes(frame, {"a": (1.0,)}).equals(frame)
+    found = bin_codes(frame, {"a": (1.0,)})
+    assert found.drop("bin").equals(frame)
+    assert found["bin"].to_list() == [None]
     assert bin_codes(frame.clear(), {"a": (1.0,)}).height == 0
 
 

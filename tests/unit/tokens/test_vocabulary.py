@@ -9,10 +9,18 @@ import polars as pl
 import pytest
 
 from proband.core.errors import CheckpointError, ProbandError
-from proband.tokens.vocabulary import Vocabulary, assemble_codes, common_unknowns, parent_of, roll_up
+from proband.tokens.vocabulary import (
+    Token,
+    Vocabulary,
+    assemble_tokens,
+    common_unknowns,
+    parent_of,
+    roll_up,
+)
+from vocabularies import vocabulary_named
 
-VOCABULARY = Vocabulary(
-    codes=(
+VOCABULARY = vocabulary_named(
+    names=(
         "PADDING",
         "MEDS_BIRTH",
         "ICD10//Q21",
@@ -87,10 +95,10 @@ def test_parents_by_prefix(code: str, parent: str | None) -> None:
 
 
 def test_token_order_is_fixed() -> None:
-    codes = assemble_codes(
+    tokens = assemble_tokens(
         ["Z//1", "A//1", "MEDS_DEATH", "LAB//1"], {"LAB//1": (4.5,)}, {"Z//UNKNOWN", "A//UNKNOWN"}
     )
-    assert codes == [
+    assert [token.name for token in tokens] == [
         "PADDING",
         "MEDS_BIRTH",
         "A//1",
@@ -109,7 +117,15 @@ def test_base_codes_drop_bins_but_not_chapter_q() -> None:
     bases = VOCABULARY.base_codes()
     assert bases[2:6] == ["ICD10//Q21", "LAB//1", "LAB//1", "LAB//1"]
     assert VOCABULARY.death == 7
-    assert VOCABULARY.index["LAB//1//Q2"] == 5
+    assert VOCABULARY.bin_index == {("LAB//1", 1): 4, ("LAB//1", 2): 5}
+    assert VOCABULARY.index["LAB//1"] == 3
+    assert VOCABULARY.tokens[5] == Token("LAB//1", 2, "LAB", False)
+    assert VOCABULARY.tokens[6].is_unknown
+
+
+def test_a_code_called_like_a_bin_is_another_token() -> None:
+    tokens = assemble_tokens(["LAB//1//Q2"], {"LAB//1": (4.5,)}, ())
+    assert [token.bin for token in tokens if token.name == "LAB//1//Q2"] == [None, 2]
 
 
 def test_the_values_of_each_bin() -> None:
@@ -147,7 +163,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"codes": (*VOCABULARY.codes[:-2], "OTHER", "MEDS_DEATH")},
+        {"tokens": (*VOCABULARY.tokens[:-2], Token.of("OTHER"), Token.of("MEDS_DEATH"))},
         {"edges": {"LAB//1": (4.6,)}},
         {"min_subjects": 7},
         {"once": (False,) * 8},
@@ -179,7 +195,7 @@ def test_a_tampered_or_foreign_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"changed after it was frozen.*v\.json"):
         Vocabulary.load(path)
     path.write_text(json.dumps(plain | {"format_version": 99}))
-    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 4"):
+    with pytest.raises(CheckpointError, match=r"unknown vocabulary version.*found 99.*expected 5"):
         Vocabulary.load(path)
 
 
@@ -217,7 +233,7 @@ def test_parents_of_codes_of_other_pipelines(code: str, parent: str | None) -> N
 
 @pytest.mark.parametrize(
     "change",
-    [{"codes": 3}, {"edges": []}, {"edges": {"A": 1}}, {"rolled": 1}, {"resolution_minutes": "x"}, None, []],
+    [{"tokens": 3}, {"edges": []}, {"edges": {"A": 1}}, {"rolled": 1}, {"resolution_minutes": "x"}, None, []],
 )
 def test_a_vocabulary_of_something_else_is_one_line(tmp_path: Path, change: dict | list | None) -> None:
     path = tmp_path / "v.json"
