@@ -25,6 +25,7 @@ from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, refe
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.deciles import choose_score, decile_frame
+from proband.evaluate.described import described_models, mean_gains
 from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
 from proband.evaluate.inputs import (
     TASK_FILE,
@@ -164,10 +165,12 @@ def _judge(
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     frames["deciles"] += [] if scores is None else list(_deciles(labels, judged, scores, matched, config))
+    frames["models"].append(described_models(config.risks, models, begun))
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
+    LABELS.write(labels, run.folder / "labels.parquet")
+    frames["gains"].append(mean_gains(run.folder, config, frames["models"][0]))
     for name, table in TABLES.items():
         table.write(pl.concat([table.empty(), *frames[name]]), run.folder / f"{name}.parquet")
-    LABELS.write(labels, run.folder / "labels.parquet")
     save_task(task, run.folder / TASK_FILE)
     run.counts |= {
         "num_models": len(models),
@@ -175,7 +178,7 @@ def _judge(
         "num_risks_without_label": given.height - matched.height,
         "num_subjects": matched["subject_id"].n_unique(),
     }
-    run.notes["models"] = models
+    run.notes |= {"models": models, "synthetic": begun is not None}
 
 
 def _inputs(

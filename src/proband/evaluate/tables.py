@@ -163,6 +163,26 @@ ALREADY_BEGUN = Table(
 """Of a synthetic biobank's cases, the share whose disease had begun, unrecorded, by the prediction time; null
 without a case. The oracle knows of them and no record does. Empty where no truth is given."""
 
+MODELS = Table(
+    "models",
+    {"model": pl.String, "kind": pl.String, "reads_genome": pl.Boolean},
+    nullable=frozenset({"reads_genome"}),
+    unique=("model",),
+)
+"""The models compared, in their order: ``kind`` is given, baseline or oracle (the truth of a synthetic
+biobank). Whether a model reads a genome is null where nothing beside its risks tells."""
+
+GAINS = Table(
+    "mean gains",
+    {"horizon_years": pl.Float64, "model": pl.String, "reference": pl.String, "metric": pl.String}
+    | {"difference": pl.Float64}
+    | _INTERVAL
+    | {"num_outcomes": pl.Int64, "least_cases": pl.Int64},
+    nullable=frozenset({"low", "high"}),
+    unique=("horizon_years", "model", "reference", "metric"),
+)
+"""A model that reads a genome less the one that does not, mean over the outcomes of at least so many cases."""
+
 TABLES = {
     "metrics": METRICS,
     "differences": DIFFERENCES,
@@ -176,6 +196,8 @@ TABLES = {
     "deciles": DECILES,
     "cohort": COHORT,
     "already_begun": ALREADY_BEGUN,
+    "models": MODELS,
+    "gains": GAINS,
 }
 """File stem in a results folder -> table."""
 
