@@ -181,7 +181,7 @@ GAINS = Table(
     nullable=frozenset({"low", "high"}),
     unique=("horizon_years", "model", "reference", "metric"),
 )
-"""A model that reads a genome less the one that does not, mean over the outcomes of at least so many cases."""
+"""A model that reads a genome less the one that does not, mean over outcomes of ``least_cases`` or more."""
 
 TABLES = {
     "metrics": METRICS,

@@ -8,7 +8,7 @@ import pytest
 from proband.core.schema import RISK
 from proband.ehr.outcomes import save_task
 from proband.evaluate import evaluate
-from proband.evaluate.described import described_models, mean_gains, pairs
+from proband.evaluate.described import described_models, pairs
 from proband.evaluate.tables import MODELS, read_table
 
 
@@ -75,8 +75,3 @@ def test_the_mean_gain_over_one_outcome_is_its_difference(results):
     assert row["difference"] == pytest.approx(-difference["difference"][0])
     assert row["low"] < row["difference"] < row["high"]
     assert json.loads((results / "manifest.json").read_text())["notes"]["synthetic"] is False
-
-
-def test_without_a_pair_there_is_no_gain(world, tmp_path):
-    models = pl.DataFrame([("a", "given", None)], schema=dict(MODELS.columns), orient="row")
-    assert mean_gains(tmp_path, None, models).is_empty()
