@@ -24,7 +24,7 @@ from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.deciles import choose_score, decile_frame
+from proband.evaluate.deciles import choose_score, decile_frame, decile_risks
 from proband.evaluate.described import described_models, mean_gains
 from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
 from proband.evaluate.inputs import (
@@ -164,7 +164,10 @@ def _judge(
     frames = _frames(matched, extra, rows.filter(split=config.split), end_of_data(labels), config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
-    frames["deciles"] += [] if scores is None else list(_deciles(labels, judged, scores, matched, config))
+    if scores is not None:
+        for observed, predicted in _deciles(labels, judged, scores, pl.concat([matched, extra]), config):
+            frames["deciles"].append(observed)
+            frames["decile_risks"].append(predicted)
     frames["models"].append(described_models(config.risks, models, begun))
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
     LABELS.write(labels, run.folder / "labels.parquet")
@@ -286,8 +289,8 @@ def _say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
 
 def _deciles(
     labels: pl.DataFrame, judged: pl.DataFrame, scores: Scores, risks: pl.DataFrame, config: EvaluateConfig
-) -> Iterator[pl.DataFrame]:
-    """Observed risk by decile of each outcome's score."""
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Observed and predicted risk by decile of each outcome's score."""
     for outcome in risks["outcome"].unique().sort():
         train = labels.filter(outcome=outcome, split="train")
         chosen = choose_score(outcome, train, scores.frame, scores.described)
@@ -296,4 +299,5 @@ def _deciles(
         rows = judged.filter(outcome=outcome)
         for horizon in risks.filter(outcome=outcome)["horizon_years"].unique().sort():
             rng = generator(config.seed, "deciles", outcome, horizon)
-            yield decile_frame(rows, chosen, scores.frame, horizon, config.bootstrap, rng)
+            observed = decile_frame(rows, chosen, scores.frame, horizon, config.bootstrap, rng)
+            yield observed, decile_risks(rows, chosen, scores.frame, horizon, risks)

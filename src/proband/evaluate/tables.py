@@ -119,6 +119,13 @@ DECILES = Table(
 )
 """Aalen-Johansen cumulative incidence by decile of one score; ``chosen_by`` is trait or train association."""
 
+DECILE_RISKS = Table(
+    "risks by PGS decile",
+    _KEY | {"model": pl.String, "decile": pl.Int64, "predicted": pl.Float64},
+    unique=("outcome", "horizon_years", "model", "decile"),
+)
+"""Mean risk that each model predicted in the deciles of :data:`DECILES`."""
+
 COHORT = Table(
     "cohort",
     {
@@ -194,6 +201,7 @@ TABLES = {
     "flow": FLOW,
     "costs": COSTS,
     "deciles": DECILES,
+    "decile_risks": DECILE_RISKS,
     "cohort": COHORT,
     "already_begun": ALREADY_BEGUN,
     "models": MODELS,

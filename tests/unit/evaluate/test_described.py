@@ -75,3 +75,17 @@ def test_the_mean_gain_over_one_outcome_is_its_difference(results):
     assert row["difference"] == pytest.approx(-difference["difference"][0])
     assert row["low"] < row["difference"] < row["high"]
     assert json.loads((results / "manifest.json").read_text())["notes"]["synthetic"] is False
+
+
+def test_mean_predicted_risk_rises_with_the_decile_of_the_score(world, tmp_path):
+    out = tmp_path / "out"
+    risks = [world.risk_folder("sharp")]
+    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=2, baselines=["none"])
+    found = read_table(out, "decile_risks").filter(outcome="type_2_diabetes", horizon_years=5.0)
+    assert found["decile"].to_list() == list(range(1, 11))
+    assert found["predicted"].is_sorted()
+    frame = world.risk_table("sharp", outcomes=["type_2_diabetes"]).filter(horizon_years=5.0)
+    scored = frame.filter(pl.col("subject_id") % 10 != 0)
+    labels = pl.read_parquet(out / "labels.parquet").filter(outcome="type_2_diabetes", split="held_out")
+    at_risk = scored.join(labels, on=["subject_id", "outcome"], how="semi")
+    assert found["predicted"].mean() == pytest.approx(at_risk["risk"].mean(), rel=0.01)
