@@ -83,7 +83,9 @@ def _binormal_precision(auroc: float, incidence: Number) -> tuple[list[float], l
 
 
 def calibration_panel(name: str, calibration: Mapping[str, tuple[pl.DataFrame, str]]) -> str:
-    """Observed incidence against predicted risk, in groups."""
+    """Observed incidence against predicted risk, in groups; empty where no group may be shown."""
+    if not any(groups.height for groups, _ in calibration.values()):
+        return ""
     ends = [0.01]
     for groups, _ in calibration.values():
         if groups.height:
@@ -92,8 +94,6 @@ def calibration_panel(name: str, calibration: Mapping[str, tuple[pl.DataFrame, s
     label = f"Calibration of {name}: observed incidence against predicted risk"
     panel = Panel(label, (0, most), (0, most), "Predicted risk", "Observed incidence", percent, percent)
     panel.guide([0, most], [0, most])
-    if not any(groups.height for groups, _ in calibration.values()):
-        panel.note("not shown: too few cases")
     for model, (groups, css) in calibration.items():
         if groups.is_empty():
             continue
@@ -111,6 +111,8 @@ def decision_panel(
 ) -> str:
     """Standardised net benefit against the threshold of risk, beside acting on all and on nobody.
 
+    Empty where no model has points enough.
+
     Args:
         name: Outcome.
         decision: Model -> threshold and standardised_net_benefit, and its CSS class.
@@ -118,6 +120,8 @@ def decision_panel(
         least: Lowest value of the axis.
     """
     drawn = [frame for frame, _ in decision.values() if frame.height >= LEAST_POINTS]
+    if not drawn:
+        return ""
     far = max([0.02, *(value for frame in drawn for value in frame["threshold"])])
     panel = Panel(
         f"Decision curves of {name}: standardised net benefit by threshold",
@@ -130,8 +134,6 @@ def decision_panel(
     panel.guide([0, far], [0, 0])
     shown = everybody.filter((pl.col("benefit") >= least) & (pl.col("threshold") <= far))
     panel.line(shown["threshold"].to_list(), shown["benefit"].to_list(), "guide", dashed=True)
-    if not drawn:
-        panel.note("not shown: too few cases")
     for frame, css in decision.values():
         if frame.height >= LEAST_POINTS:
             panel.line(frame["threshold"].to_list(), frame["standardised_net_benefit"].to_list(), css)
@@ -141,11 +143,9 @@ def decision_panel(
 def decile_panel(
     name: str, deciles: pl.DataFrame, score: str, predicted: Mapping[str, tuple[pl.DataFrame, str]]
 ) -> str:
-    """Observed incidence by decile of a score as bars, mean predicted risk of models as points."""
+    """Observed incidence by decile of a score as bars, mean predicted risk as points; empty without."""
     if deciles.is_empty():
-        panel = Panel(f"Risk by PGS decile of {name}: not shown", (0, 1), (0, 1), "", "")
-        panel.note("not shown: no score or too few cases")
-        return panel.svg()
+        return ""
     ends = [*deciles["observed"], *deciles["high"].drop_nulls()]
     ends += [value for frame, _ in predicted.values() for value in frame["predicted"]]
     label = f"Incidence of {name} by decile of {score}"

@@ -121,13 +121,6 @@ class Panel:
         """A grey line for reference."""
         self.line(x, y, "guide")
 
-    def note(self, text: str) -> None:
-        """A text in the middle."""
-        x, y = (WIDTH + _LEFT) / 2, HEIGHT / 2
-        self._parts.append(
-            f'<text class="note" x="{x:g}" y="{y:g}" text-anchor="middle">{_text(text)}</text>'
-        )
-
     def svg(self) -> str:
         """The element."""
         head = f'<svg role="img" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" aria-label="{_text(self._label)}">'

@@ -72,7 +72,7 @@ def strata_table(found: Found) -> TextTable | None:
     """AUROC in all, and within strata of age and sex, of every model; None where no outcome may be shown."""
     rows = found.at_main("metrics").filter(pl.col("metric").is_in(["auroc", "auroc_within_age_sex"]))
     cells = []
-    for name in found.main:
+    for name in found.firm:
         for metric, title in (("auroc", "all"), ("auroc_within_age_sex", "of one age and sex")):
             values = dict(rows.filter(outcome=name, metric=metric).select("model", "value").iter_rows())
             line = [plain(name) if metric == "auroc" else "", title]

@@ -67,6 +67,13 @@ class Found:
         """Outcome -> the longest horizon that may be shown, for those that have one."""
         return {name: horizons[-1] for name, horizons in self.shown.items() if horizons}
 
+    @cached_property
+    def firm(self) -> list[str]:
+        """Outcomes shown whose AUROC has an interval; all of those shown where none has."""
+        rows = self.at_main("metrics").filter(metric="auroc").drop_nulls("low")
+        firm = set(rows["outcome"])
+        return [name for name in self.main if name in firm] or list(self.main)
+
     @property
     def horizon(self) -> float | None:
         """The horizon that is the longest of most outcomes; the longer of two that are of as many."""

@@ -11,7 +11,7 @@ from proband.core.suppress import boundaries
 from proband.report import tables
 from proband.report.figures import curves as figures
 from proband.report.sections.found import Found
-from proband.report.sections.utility import decision_points, everybody, utility_table
+from proband.report.sections.utility import decision_points, everybody, known, utility_table
 from proband.report.tables import TextTable, plain
 
 LEAST_BENEFIT = -0.1
@@ -57,7 +57,7 @@ class OutcomeSection:
         title: Name of the outcome.
         anchor: Id on the page.
         main: The longest horizon; None when none may be shown.
-        figures: ROC, precision-recall, calibration, decision and deciles of that horizon.
+        figures: ROC, precision-recall, calibration, decision and deciles, those that may be shown.
         caption: What the figures show.
         others: Shorter horizons.
         hidden: Why horizons are missing; empty when none is.
@@ -177,7 +177,7 @@ def _figures(name: str, found: Found) -> tuple[list[Figure], str]:
         Figure("Decision curve", decision_figure(title, here, found, models)),
         Figure("Risk by PGS decile", figures.decile_panel(title, deciles, score, predicted)),
     ]
-    return panels, caption
+    return [panel for panel in panels if panel.svg], caption
 
 
 def calibration_groups(
@@ -192,8 +192,17 @@ def calibration_groups(
 
 
 def decision_figure(title: str, here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> str:
-    """Decision curves of one outcome and horizon."""
-    points = {model: (decision_points(model, here, found.rules), found.css(model)) for model in models}
+    """Decision curves of one outcome and horizon; empty where none may be shown.
+
+    Their points lie as far from the points of the ROC curve and from the boundaries of the calibration groups
+    as these from each other.
+    """
+    groups = calibration_groups(here, found, models)
+    points = {}
+    for model in models:
+        taken = boundaries(groups[model][0])
+        roc = _safe_points("roc", model, here, found, taken)["num_flagged"].to_list()
+        points[model] = (decision_points(model, here, found.rules, [*taken, *roc]), found.css(model))
     return figures.decision_panel(title, points, everybody(here, found.rules), LEAST_BENEFIT)
 
 
@@ -204,9 +213,8 @@ def _safe_curves(
     auroc = here["metrics"].filter(metric="auroc", model=model)["value"][0]
     safe = []
     for kind in ("roc", "pr"):
-        points = here[kind].filter(model=model)
-        num_subjects, num_cases = points.select("num_flagged", "num_flagged_cases").row(-1)
-        kept = found.rules.points(points, num_subjects, num_cases, bounds)
+        kept = _safe_points(kind, model, here, found, bounds)
+        num_subjects, num_cases = known(here, model)
         totals = {
             "sensitivity": pl.Series([num_cases] * kept.height, dtype=pl.Int64),
             "false_positive_rate": pl.Series([num_subjects - num_cases] * kept.height, dtype=pl.Int64),
@@ -215,6 +223,13 @@ def _safe_curves(
         rounded = [found.rules.shares(kept[name], totals[name]) for name in totals if name in kept.columns]
         safe.append(figures.Curve(kept.with_columns(rounded), auroc, found.css(model)))
     return safe
+
+
+def _safe_points(
+    kind: str, model: str, here: Mapping[str, pl.DataFrame], found: Found, bounds: list[int]
+) -> pl.DataFrame:
+    """Rows of a model's curve that may be drawn."""
+    return found.rules.points(here[kind].filter(model=model), *known(here, model), bounds)
 
 
 def chosen_deciles(here: Mapping[str, pl.DataFrame], found: Found) -> tuple[pl.DataFrame, str, str]:

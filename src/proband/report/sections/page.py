@@ -77,7 +77,7 @@ def content(found: Found, realism: Path | None) -> dict[str, Any]:
         "calibrations": calibrations,
         "decisions": decisions,
         "deciles": deciles,
-        "multiples_left_out": len(calibrations) < len(found.main),
+        "multiples_left_out": len(found.firm) < len(found.main),
         "strata": cohort.strata_table(found),
         "flow": cohort.flow_table(found),
         "cohort": cohort.cohort_table(found),
@@ -112,20 +112,13 @@ def _multiples(found: Found) -> tuple[list[Figure], list[Figure], list[Figure]]:
     """Calibration, decision and decile panels of the models given, for outcomes that have an interval."""
     drawn: tuple[list[Figure], list[Figure], list[Figure]] = ([], [], [])
     models = found.own or found.models
-    for name in _with_interval(found):
+    for name in found.firm:
         title, here = plain(name), found.at(name, found.main[name])
         groups = calibration_groups(here, found, models)
         deciles, score, _ = chosen_deciles(here, found)
         risks = decile_risks(here, deciles, found, models)
         drawn[0].append(Figure(title, figures.calibration_panel(title, groups)))
         drawn[1].append(Figure(title, decision_figure(title, here, found, models)))
-        if deciles.height:
-            drawn[2].append(Figure(title, figures.decile_panel(title, deciles, score, risks)))
-    return drawn
-
-
-def _with_interval(found: Found) -> list[str]:
-    """Outcomes whose AUROC has an interval; all of those shown where none has."""
-    rows = found.at_main("metrics").filter(metric="auroc").drop_nulls("low")
-    firm = set(rows["outcome"])
-    return [name for name in found.main if name in firm] or list(found.main)
+        drawn[2].append(Figure(title, figures.decile_panel(title, deciles, score, risks)))
+    calibration, decision, by_decile = ([one for one in each if one.svg] for each in drawn)
+    return calibration, decision, by_decile

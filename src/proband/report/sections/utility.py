@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -15,8 +15,16 @@ _REFERENCES = {"all": "acting on all", "none": "acting on nobody"}
 _CURVE = {"threshold": pl.Float64, "standardised_net_benefit": pl.Float64}
 
 
-def decision_points(model: str, here: Mapping[str, pl.DataFrame], rules: Disclosure) -> pl.DataFrame:
+def decision_points(
+    model: str, here: Mapping[str, pl.DataFrame], rules: Disclosure, boundaries: Sequence[int] = ()
+) -> pl.DataFrame:
     """A model's decision curve at thresholds that may be shown.
+
+    Args:
+        model: Its name.
+        here: Tables of one outcome and horizon.
+        rules: What may be shown.
+        boundaries: Subjects of higher risk than each point and boundary shown elsewhere on the page.
 
     Returns:
         threshold and standardised_net_benefit, thresholds falling. With data of people a point is kept only
@@ -25,8 +33,8 @@ def decision_points(model: str, here: Mapping[str, pl.DataFrame], rules: Disclos
     rows = here["decision"].filter(model=model).sort("threshold", descending=True)
     if rows.is_empty():
         return pl.DataFrame(schema=_CURVE)
-    num_subjects, num_cases = _known(here, model)
-    kept = rules.points(rows, num_subjects, num_cases)
+    num_subjects, num_cases = known(here, model)
+    kept = rules.points(rows, num_subjects, num_cases, boundaries)
     cases = pl.Series([num_cases] * kept.height, dtype=pl.Int64)
     return pl.DataFrame(
         {
@@ -36,8 +44,8 @@ def decision_points(model: str, here: Mapping[str, pl.DataFrame], rules: Disclos
     )
 
 
-def _known(here: Mapping[str, pl.DataFrame], model: str) -> tuple[int, int]:
-    """Subjects whose status is known, and cases, as the curves count them."""
+def known(here: Mapping[str, pl.DataFrame], model: str) -> tuple[int, int]:
+    """Subjects whose status a model's curves know, and cases among them."""
     last = here["roc"].filter(model=model).select("num_flagged", "num_flagged_cases").row(-1)
     return int(last[0]), int(last[1])
 
@@ -72,7 +80,7 @@ def utility_table(here: Mapping[str, pl.DataFrame], rules: Disclosure) -> TextTa
     cells = []
     for (model, reference), part in rows.group_by("model", "reference", maintain_order=True):
         both = shown[str(model)] & (shown.get(str(reference), set(thresholds)))
-        num_cases = _known(here, str(model))[1]
+        num_cases = known(here, str(model))[1]
         values = {row["threshold"]: row for row in part.iter_rows(named=True)}
         line = [
             _cell(values[threshold], num_cases, rules) if threshold in both and threshold in values else "–"
@@ -103,7 +111,7 @@ def _shown(
     curve = here["decision"].filter(model=model).sort("threshold")
     if curve.is_empty():
         return set()
-    num_subjects, num_cases = _known(here, model)
+    num_subjects, num_cases = known(here, model)
     others = pl.col("num_flagged") - pl.col("num_flagged_cases")
     sizes = [pl.col("num_flagged_cases"), num_cases - pl.col("num_flagged_cases"), others]
     sizes.append(num_subjects - num_cases - others)
