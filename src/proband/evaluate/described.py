@@ -11,7 +11,7 @@ from proband.core.provenance import MANIFEST, read_manifest
 from proband.evaluate.baselines.registry import BASELINES
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.frames import LEAST_FOR_INTERVALS
-from proband.evaluate.gain import PairedRisks
+from proband.evaluate.gain import METRICS, PairedRisks
 from proband.evaluate.inputs import RISK_FILE
 from proband.evaluate.tables import GAINS, MODELS
 
@@ -72,7 +72,7 @@ def pairs(models: pl.DataFrame) -> list[tuple[str, str]]:
 
 
 def mean_gains(results: Path, config: EvaluateConfig, models: pl.DataFrame) -> pl.DataFrame:
-    """Mean over outcomes of what each model with a genome gains, at every horizon.
+    """Mean over outcomes of what each model with a genome gains, at the longest horizon.
 
     Args:
         results: The results folder so far, with labels and baselines' RiskTables.
@@ -87,14 +87,13 @@ def mean_gains(results: Path, config: EvaluateConfig, models: pl.DataFrame) -> p
     if not compared:
         return GAINS.empty()
     files = [path / RISK_FILE if path.is_dir() else path for path in map(Path, config.risks)]
-    horizons = pl.read_parquet(files[0], columns=["horizon_years"])["horizon_years"].unique().sort()
-    rows = []
-    for horizon in horizons:
-        paired = PairedRisks.read(results, files, horizon, config.bootstrap, config.seed)
-        for model, reference in compared:
-            outcomes = paired.with_cases(LEAST_FOR_INTERVALS, [model, reference])
-            for metric in ("auroc", "auprc") if outcomes else ():
-                gain = paired.gain(outcomes, model, reference, metric)
-                rows.append((horizon, model, reference, metric, *gain, LEAST_FOR_INTERVALS))
+    horizon = float(pl.read_parquet(files[0], columns=["horizon_years"])["horizon_years"].unique().sort()[-1])
+    paired = PairedRisks.read(results, files, horizon, config.bootstrap, config.seed)
+    gains = paired.gains({pair: paired.with_cases(LEAST_FOR_INTERVALS, pair) for pair in compared})
+    rows = [
+        (horizon, *pair, metric, *gain, LEAST_FOR_INTERVALS)
+        for pair, both in gains.items()
+        for metric, gain in zip(METRICS, both, strict=True)
+    ]
     ends = pl.col("low", "high").fill_nan(None)
     return pl.DataFrame(rows, schema=dict(GAINS.columns), orient="row").with_columns(ends)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from proband.core.suppress import boundaries
@@ -254,10 +255,9 @@ def decile_risks(
         means = []
         for first, last, total in deciles.select("first", "last", "num_subjects").iter_rows():
             part = mine.filter(pl.col("decile").is_between(first, last))
-            weight = part["num_subjects"].sum()
-            if weight:
-                mean = (part["predicted"] * part["num_subjects"]).sum() / weight
-                means.append((first, last, found.rules.share(mean, total)))
+            if part.height:
+                mean = np.average(part["predicted"], weights=part["num_subjects"])
+                means.append((first, last, found.rules.share(float(mean), total)))
         schema = {"first": pl.Int64, "last": pl.Int64, "predicted": pl.Float64}
         result[model] = (pl.DataFrame(means, schema=schema, orient="row"), found.css(model))
     return result
