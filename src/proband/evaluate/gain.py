@@ -123,9 +123,8 @@ class PairedRisks:
             outcomes: Model and the one it is compared with -> outcomes over which the mean is taken; pairs
                 without any are left out.
         """
-        each: dict[tuple[str, str], list[np.ndarray]] = {
-            pair: [] for pair, names in outcomes.items() if names
-        }
+        wanted = {pair: names for pair, names in outcomes.items() if names}
+        each: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in wanted}
         for outcome in dict.fromkeys(name for names in wanted.values() for name in names):
             pairs = [pair for pair, names in wanted.items() if outcome in names]
             areas = self._areas(outcome, list(dict.fromkeys(model for pair in pairs for model in pair)))

@@ -11,13 +11,13 @@ from proband.report.sections import cohort
 from proband.report.sections.answers import answers, auroc_forest, gain_forest
 from proband.report.sections.found import Found, is_control
 from proband.report.sections.methods import Fact, filled_checklists, how_made
-from proband.report.sections.outcomes import (
+from proband.report.sections.outcomes import outcome_sections
+from proband.report.sections.panels import (
     Figure,
     calibration_groups,
     chosen_deciles,
     decile_risks,
     decision_figure,
-    outcome_sections,
 )
 from proband.report.sections.simulated import how_compared, simulated_section
 from proband.report.tables import plain

@@ -16,7 +16,7 @@ from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
 from proband.evaluate.simulated.realism import REALISM, summarise
 from proband.report.figures.simulated import nearness_figures, realism_figures
 from proband.report.sections.methods import shown_command
-from proband.report.sections.outcomes import Figure
+from proband.report.sections.panels import Figure
 from proband.report.tables import TextTable, number, p_value, percent
 
 _MOST_DIFFERENCES = 10
