@@ -17,15 +17,17 @@ from proband.report.tables import number, plain
 
 _CHANCE, _NOTHING = 0.5, 0.0
 _LEAST_HALF_WIDTH = 0.02
+_BY_CHANCE = 0.05
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, its answer in a sentence, and whether it is good news: yes, no, or open."""
+    """A question, its answer, whether it is good news (yes, no, or open), and what lies behind."""
 
     question: str
     answer: str
     verdict: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def _genome(found: Found) -> Answer:
     gain = Gain(first["difference"], first["low"], first["high"], first["num_outcomes"])
     said = genome_sentence(gain, first["horizon_years"])
     verdict = "yes" if gain.low > 0 else "no" if gain.high < 0 else "open"
-    return Answer(question, f"{said} {pair[0]} beside {pair[1]}, {each}.", verdict)
+    return Answer(question, said, verdict, f"{pair[0]} beside {pair[1]}: {each}.")
 
 
 def _counted(found: Found, model: str, reference: str) -> str:
@@ -114,7 +116,7 @@ def _above(found: Found) -> Answer:
         for model in found.own
         if model in low["model"]
     ]
-    return Answer(question, f"{warning} {'; '.join(names)}. {_surely_below(found, reference)}", "no")
+    return Answer(question, warning, "no", f"{_surely_below(found, reference)} {'; '.join(names)}.")
 
 
 def _surely_below(found: Found, reference: str) -> str:
@@ -128,22 +130,27 @@ def _surely_below(found: Found, reference: str) -> str:
 def _calibrated(found: Found) -> Answer:
     question = "Are the risks calibrated?"
     rows = found.at_main("metrics").filter(pl.col("model").is_in(found.own)).drop_nulls(["low", "high"])
-    said, off = [], 0
+    said, checks, held = [], 0, 0
     for model in found.own:
         mine = rows.filter(model=model)
         ratio, slope = (mine.filter(metric=name) for name in ("observed_expected", "calibration_slope"))
         if ratio.is_empty():
             continue
         holds = [(one["low"] <= 1) & (one["high"] >= 1) for one in (ratio, slope)]
-        off += sum(int((~one).sum()) for one in holds)
+        checks += sum(one.len() for one in holds)
+        held += sum(int(one.sum()) for one in holds)
         median = number(ratio["value"].median(), 2)  # type: ignore[arg-type]
         said.append(
-            f"{model}: observed / expected is 1 within its interval in {holds[0].sum()} of {ratio.height} "
-            f"outcomes (median {median}), the slope in {holds[1].sum()} of {slope.height}"
+            f"{model}: observed / expected in {holds[0].sum()} of {ratio.height} outcomes (median {median}), "
+            f"slope in {holds[1].sum()} of {slope.height}"
         )
     if not said:
         return Answer(question, "Not known: no outcome has cases enough for an interval.", "open")
-    return Answer(question, "; ".join(said) + ".", "yes" if not off else "open")
+    answer = (
+        f"{held} of {checks} checks agree with perfect calibration within their 95% intervals; "
+        f"about {number(_BY_CHANCE * checks, 0)} would miss by chance."
+    )
+    return Answer(question, answer, "yes" if held == checks else "open", "; ".join(said) + ".")
 
 
 def auroc_forest(found: Found) -> Forest:
