@@ -34,6 +34,19 @@ class Disclosure:
         """Counts that add up to a total shown beside."""
         return [self.count(number) for number in numbers] if self.synthetic else suppress.parts(numbers)
 
+    def steps(self, numbers: Sequence[int | None]) -> list[str]:
+        """Counts of nested groups, each within the one before: from two that are shown no small one follows.
+
+        >>> Disclosure().steps([500, 495, 495, 300])
+        ['500', 'withheld', 'withheld', '300']
+        """
+        shown, last = [], None
+        for number in numbers:
+            near = last is not None and number is not None and not suppress.may_show(last - number)
+            shown.append(suppress.WITHHELD if near and not self.synthetic else self.count(number))
+            last = last if near else number
+        return shown
+
     def enough(self, number: int) -> bool:
         """Whether a summary of so many subjects may be shown."""
         return self.synthetic or number >= suppress.LEAST

@@ -52,7 +52,7 @@ def flow_table(found: Found) -> TextTable | None:
     for name, horizon in found.main.items():
         counts = dict(flow.filter(outcome=name).select("step", "num_subjects").iter_rows())
         ends = found.rules.parts([counts.get(end, 0) for end in _ENDS])
-        left = [found.rules.count(counts.get(step)) for step in steps]
+        left = found.rules.steps([counts.get(step) for step in steps])
         rows.append([plain(name), f"{horizon:g} years", *left, *ends])
     header = ["Outcome", "Horizon", *(f"Subjects {step}" for step in steps)]
     return TextTable([*header, "Case", "Control", "Censored"], rows) if rows else None
