@@ -15,7 +15,7 @@ from proband.core.errors import DataError
 from proband.core.suppress import HIDDEN, merge_bins
 from proband.evaluate.simulated.memorisation import MEMORISATION, NEARNESS
 from proband.evaluate.simulated.realism import REALISM
-from proband.report import report
+from proband.report import check, report
 from proband.report.sections.simulated import may_show, simulated_section
 
 SUBJECTS = 400
@@ -159,6 +159,10 @@ def test_nothing_may_be_shown(folder: Path) -> None:
     section = simulated_section(folder)
     assert section.rates.rows == []
     assert all(one.svg.startswith("<svg") for one in section.figures)
+
+
+def test_the_page_passes_its_own_check(html: str, tmp_path: Path) -> None:
+    assert check(tmp_path / "report.html") == []
 
 
 def test_another_stages_folder_is_refused(results: Path, tmp_path: Path) -> None:
