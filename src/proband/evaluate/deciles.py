@@ -13,7 +13,7 @@ from proband.evaluate.compare import Resamples, interval, stack
 from proband.evaluate.metrics.calibration import risk_groups
 from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
 from proband.evaluate.metrics.discrimination import auroc
-from proband.evaluate.tables import DECILES
+from proband.evaluate.tables import DECILE_RISKS, DECILES
 
 BY_TRAIT, BY_ASSOCIATION = "trait", "association in train"
 NUM_GROUPS = 10
@@ -110,8 +110,7 @@ def decile_frame(
     Returns:
         A frame of :data:`proband.evaluate.tables.DECILES`; empty below 100 scored subjects.
     """
-    column = scores.select("subject_id", pl.col(chosen.pgs_id).cast(pl.Float64).alias("score"))
-    joined = rows.join(column.filter(pl.col("score").is_finite()), on="subject_id", maintain_order="left")
+    joined = _scored(rows, chosen, scores)
     if joined["subject_id"].n_unique() < _LEAST_SUBJECTS:
         return DECILES.empty()
     time, event = joined["time_years"].to_numpy(), joined["event"].to_numpy()
@@ -140,3 +139,40 @@ def decile_frame(
             + (len(np.unique(subject[members])), len(np.unique(subject[members][status[members] == CASE])))
         )
     return pl.DataFrame(lines, schema=dict(DECILES.columns), orient="row")
+
+
+def decile_risks(
+    rows: pl.DataFrame, chosen: ChosenScore, scores: pl.DataFrame, horizon_years: float, risks: pl.DataFrame
+) -> pl.DataFrame:
+    """Mean predicted risk of every model in the deciles of :func:`decile_frame`.
+
+    Args:
+        rows: Labels of one outcome in the judged split.
+        chosen: The score.
+        scores: All scores.
+        horizon_years: The horizon.
+        risks: RiskTables of all models; a model that lacks one of the predictions is averaged over the rest.
+
+    Returns:
+        A frame of :data:`proband.evaluate.tables.DECILE_RISKS`; empty below 100 scored subjects.
+    """
+    joined = _scored(rows, chosen, scores)
+    if joined["subject_id"].n_unique() < _LEAST_SUBJECTS:
+        return DECILE_RISKS.empty()
+    decile = np.zeros(joined.height, dtype=np.int64)
+    for number, members in enumerate(risk_groups(joined["score"].to_numpy(), NUM_GROUPS)):
+        decile[members] = number + 1
+    key = ["subject_id", "prediction_time", "outcome"]
+    mine = risks.filter(horizon_years=horizon_years).join(
+        joined.select(key).with_columns(pl.Series("decile", decile)), on=key
+    )
+    means = mine.group_by("outcome", "horizon_years", "model", "decile").agg(
+        pl.col("risk").mean().alias("predicted")
+    )
+    return means.sort("model", "decile").select(*DECILE_RISKS.columns)
+
+
+def _scored(rows: pl.DataFrame, chosen: ChosenScore, scores: pl.DataFrame) -> pl.DataFrame:
+    """Rows with the chosen score as ``score``; subjects without it are left out."""
+    column = scores.select("subject_id", pl.col(chosen.pgs_id).cast(pl.Float64).alias("score"))
+    return rows.join(column.filter(pl.col("score").is_finite()), on="subject_id", maintain_order="left")

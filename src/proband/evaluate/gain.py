@@ -22,6 +22,7 @@ from proband.evaluate.landmarks import early_enough, end_of_data, landmarks
 from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
 from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 
+METRICS = ("auroc", "auprc")
 _KEY = ["subject_id", "prediction_time", "outcome"]
 
 
@@ -94,10 +95,14 @@ class PairedRisks:
 
     def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
         """AUROC and AUPRC of every replicate, weighted for censoring."""
+        return self._areas(outcome, [model])[model]
+
+    def _areas(self, outcome: str, models: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         rows = self.rows[outcome]
         weights = self.replicates[:, np.searchsorted(self.subjects, rows["subject_id"].to_numpy())]
         weights = weights * self.censoring(rows, weights)
-        return auroc_and_auprc(rank(rows[model].to_numpy(), self.status(rows) == CASE), weights)
+        case = self.status(rows) == CASE
+        return {model: auroc_and_auprc(rank(rows[model].to_numpy(), case), weights) for model in models}
 
     def gain(self, outcomes: Sequence[str], model: str, other: str, metric: str = "auroc") -> Gain:
         """Mean over outcomes of the metric (auroc or auprc) of ``model`` less that of ``other``.
@@ -107,10 +112,25 @@ class PairedRisks:
         """
         if not outcomes:
             raise DataError("no outcome to compare models on", found=f"{model} and {other}")
-        place = ("auroc", "auprc").index(metric)
-        each = [self.areas(one, model)[place] - self.areas(one, other)[place] for one in outcomes]
-        mean = np.mean(each, axis=0)
-        return Gain(float(mean[0]), *interval(mean[1:]), len(outcomes))
+        return self.gains({(model, other): outcomes})[model, other][METRICS.index(metric)]
+
+    def gains(
+        self, outcomes: Mapping[tuple[str, str], Sequence[str]]
+    ) -> dict[tuple[str, str], tuple[Gain, Gain]]:
+        """The gains in AUROC and AUPRC of several pairs, each outcome and model judged once.
+
+        Args:
+            outcomes: Model and the one it is compared with -> outcomes over which the mean is taken; pairs
+                without any are left out.
+        """
+        wanted = {pair: names for pair, names in outcomes.items() if names}
+        each: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in wanted}
+        for outcome in dict.fromkeys(name for names in wanted.values() for name in names):
+            pairs = [pair for pair, names in wanted.items() if outcome in names]
+            areas = self._areas(outcome, list(dict.fromkeys(model for pair in pairs for model in pair)))
+            for model, other in pairs:
+                each[model, other].append(np.subtract(areas[model], areas[other]))
+        return {pair: _means(found) for pair, found in each.items()}
 
     def status(self, rows: pl.DataFrame) -> np.ndarray:
         """What is known of each row at the horizon."""
@@ -121,6 +141,14 @@ class PairedRisks:
         time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
         found = censoring_weights(time, event, self.horizon_years, weights, landmarks(rows))
         return found * (self.status(rows) != CENSORED)
+
+
+def _means(differences: Sequence[np.ndarray]) -> tuple[Gain, Gain]:
+    """Mean over outcomes of differences in AUROC and AUPRC, shape (2, replicates), each with its interval."""
+    auroc, auprc = (
+        Gain(float(one[0]), *interval(one[1:]), len(differences)) for one in np.mean(differences, axis=0)
+    )
+    return auroc, auprc
 
 
 def genome_sentence(gain: Gain, horizon_years: float) -> str:

@@ -25,7 +25,8 @@ from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, refe
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.compare import Resamples
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.deciles import choose_score, decile_frame
+from proband.evaluate.deciles import choose_score, decile_frame, decile_risks
+from proband.evaluate.described import described_models, mean_gains
 from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
 from proband.evaluate.inputs import (
     TASK_FILE,
@@ -174,11 +175,16 @@ def _judge(
     frames = _frames(matched, extra, rows.filter(split=config.split), end_of_data(labels), config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
-    frames["deciles"] += [] if scores is None else list(_deciles(labels, judged, scores, matched, config))
+    if scores is not None:
+        for observed, predicted in _deciles(labels, judged, scores, pl.concat([matched, extra]), config):
+            frames["deciles"].append(observed)
+            frames["decile_risks"].append(predicted)
+    frames["models"].append(described_models(config.risks, models, begun))
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
+    LABELS.write(labels, run.folder / "labels.parquet")
+    frames["gains"].append(mean_gains(run.folder, config, frames["models"][0]))
     for name, table in TABLES.items():
         table.write(pl.concat([table.empty(), *frames[name]]), run.folder / f"{name}.parquet")
-    LABELS.write(labels, run.folder / "labels.parquet")
     save_task(task, run.folder / TASK_FILE)
     run.counts |= {
         "num_models": len(models),
@@ -186,7 +192,7 @@ def _judge(
         "num_risks_without_label": given.height - matched.height,
         "num_subjects": matched["subject_id"].n_unique(),
     }
-    run.notes["models"] = models
+    run.notes |= {"models": models, "synthetic": begun is not None}
 
 
 def _inputs(
@@ -311,8 +317,8 @@ def _say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
 
 def _deciles(
     labels: pl.DataFrame, judged: pl.DataFrame, scores: Scores, risks: pl.DataFrame, config: EvaluateConfig
-) -> Iterator[pl.DataFrame]:
-    """Observed risk by decile of each outcome's score."""
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Observed and predicted risk by decile of each outcome's score."""
     subjects = judged["subject_id"].unique().sort().to_numpy()
     resamples = Resamples(subjects, config.bootstrap, generator(config.seed, "deciles"))
     for outcome in risks["outcome"].unique().sort():
@@ -322,4 +328,5 @@ def _deciles(
             continue
         rows = judged.filter(outcome=outcome)
         for horizon in risks.filter(outcome=outcome)["horizon_years"].unique().sort():
-            yield decile_frame(rows, chosen, scores.frame, horizon, resamples)
+            observed = decile_frame(rows, chosen, scores.frame, horizon, resamples)
+            yield observed, decile_risks(rows, chosen, scores.frame, horizon, risks)

@@ -136,6 +136,13 @@ DECILES = Table(
 )
 """Aalen-Johansen cumulative incidence by decile of one score; ``chosen_by`` is trait or train association."""
 
+DECILE_RISKS = Table(
+    "risks by PGS decile",
+    _KEY | {"model": pl.String, "decile": pl.Int64, "predicted": pl.Float64},
+    unique=("outcome", "horizon_years", "model", "decile"),
+)
+"""Mean risk that each model predicted in the deciles of :data:`DECILES`."""
+
 COHORT = Table(
     "cohort",
     {
@@ -180,6 +187,26 @@ ALREADY_BEGUN = Table(
 """Of a synthetic biobank's cases, the share whose disease had begun, unrecorded, by the prediction time; null
 without a case. The oracle knows of them and no record does. Empty where no truth is given."""
 
+MODELS = Table(
+    "models",
+    {"model": pl.String, "kind": pl.String, "reads_genome": pl.Boolean},
+    nullable=frozenset({"reads_genome"}),
+    unique=("model",),
+)
+"""The models compared, in their order: ``kind`` is given, baseline or oracle (the truth of a synthetic
+biobank). Whether a model reads a genome is null where nothing beside its risks tells."""
+
+GAINS = Table(
+    "mean gains",
+    {"horizon_years": pl.Float64, "model": pl.String, "reference": pl.String, "metric": pl.String}
+    | {"difference": pl.Float64}
+    | _INTERVAL
+    | {"num_outcomes": pl.Int64, "least_cases": pl.Int64},
+    nullable=frozenset({"low", "high"}),
+    unique=("horizon_years", "model", "reference", "metric"),
+)
+"""A model that reads a genome less the one that does not, mean over outcomes of ``least_cases`` or more."""
+
 TABLES = {
     "metrics": METRICS,
     "differences": DIFFERENCES,
@@ -192,8 +219,11 @@ TABLES = {
     "flow": FLOW,
     "costs": COSTS,
     "deciles": DECILES,
+    "decile_risks": DECILE_RISKS,
     "cohort": COHORT,
     "already_begun": ALREADY_BEGUN,
+    "models": MODELS,
+    "gains": GAINS,
 }
 """File stem in a results folder -> table."""
 

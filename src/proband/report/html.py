@@ -1,4 +1,4 @@
-"""The page: a template filled with finished text."""
+"""The page: a template filled with finished text, with its style and script inlined."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from typing import Any
 
 from proband.core.errors import printable
 
-TEMPLATE = "template.html"
+TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 
 
 def render(content: Mapping[str, Any]) -> str:
     """Fill the template; every text is escaped, and control characters too; only figures are not.
 
     Args:
-        content: Names used in the template; ``figure`` of a section is SVG.
+        content: Names used in the template; ``svg`` of a figure is markup.
     """
     import jinja2
 
-    source = resources.files("proband.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_resource),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    return environment.from_string(source).render(content)
+    page = environment.get_template(TEMPLATE)
+    return page.render(content, style=_resource(STYLE), script=_resource(SCRIPT))
+
+
+def _resource(name: str) -> str:
+    return resources.files("proband.report").joinpath(name).read_text(encoding="utf-8")

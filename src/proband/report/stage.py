@@ -8,14 +8,19 @@ from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError
 from proband.core.lock import only_writer
 from proband.core.progress import say
-from proband.core.provenance import open_output, real_folder
-from proband.report import sections
+from proband.core.provenance import real_folder
 from proband.report.html import render
-from proband.report.simulated import how_compared, simulated_section
-from proband.report.tables import cohort_table
+from proband.report.sections.found import read_results
+from proband.report.sections.page import content
 
 
-def report(results: Path, out: Path, realism: Path | None = None, overwrite: bool = False) -> None:
+def report(
+    results: Path,
+    out: Path,
+    realism: Path | None = None,
+    overwrite: bool = False,
+    synthetic: bool = False,
+) -> None:
     """Write the report of a results folder.
 
     Args:
@@ -23,6 +28,8 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
         out: HTML file to write, whole or not at all.
         realism: Folder of ``proband realism``, for a section on simulated futures.
         overwrite: Replace an existing file.
+        synthetic: The data are of no person: say so in a banner and hide nothing. Results beside which a
+            truth was given are so without being told.
 
     Raises:
         ConfigError: ``out`` exists with other content and ``overwrite`` is not given, it is a folder, or
@@ -31,21 +38,7 @@ def report(results: Path, out: Path, realism: Path | None = None, overwrite: boo
     """
     if out.is_dir():
         raise ConfigError("the output is a folder", where=out, expected="a file such as report.html")
-    manifest = open_output(results, "evaluate")
-    tables = sections.read_results(results)
-    outcomes = sections.outcome_sections(tables)
-    page = render(
-        {
-            "title": "Risk model evaluation",
-            "warning": sections.warning(tables, outcomes),
-            "outcomes": outcomes,
-            "overview": sections.overview(tables, outcomes),
-            "legend": sections.legend(tables),
-            "cohort": cohort_table(tables["cohort"]),
-            "simulated": None if realism is None else simulated_section(realism),
-            "how_made": sections.how_made(manifest) + ([] if realism is None else how_compared(realism)),
-        }
-    )
+    page = render(content(read_results(results, synthetic), realism))
     if not out.exists() or overwrite:
         _write(page, out)
     elif out.read_bytes() == page.encode():

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from proband.core import suppress
-
 SPLIT_NAMES = {"train": "train", "tuning": "tuning", "held_out": "held out"}
 
 
@@ -27,13 +25,16 @@ class TextTable:
     num_labels: int = 1
 
 
+_ABBREVIATIONS = {"copd": "COPD", "ckd": "CKD", "ibd": "IBD", "alzheimers": "Alzheimer's"}
+
+
 def plain(name: str) -> str:
     """An outcome's name for reading.
 
-    >>> plain("type_2_diabetes")
-    'Type 2 diabetes'
+    >>> plain("type_2_diabetes"), plain("copd")
+    ('Type 2 diabetes', 'COPD')
     """
-    text = name.replace("_", " ").strip()
+    text = " ".join(_ABBREVIATIONS.get(word, word) for word in name.replace("_", " ").split())
     return text[:1].upper() + text[1:]
 
 
@@ -69,49 +70,32 @@ def with_interval(row: Mapping, digits: int = 3, sign: bool = False) -> str:
     return f"{number(value, digits, sign)} ({low}{between}{high})"
 
 
-def cohort_table(cohort: pl.DataFrame) -> TextTable:
-    """Who was at risk, per split and outcome."""
-    header = ["Outcome", "Split", "Subjects", "Female", "Male", "With genome", "Mean age (SD), years"]
-    header += ["Follow-up, median years", "Onsets", "Deaths without onset"]
-    rows = []
-    for outcome in cohort["outcome"].unique(maintain_order=True).sort():
-        for row in cohort.filter(outcome=outcome).iter_rows(named=True):
-            rows.append([plain(outcome), *_cohort_cells(row)])
-    return TextTable(header, rows, num_labels=2)
-
-
-def _cohort_cells(row: Mapping) -> list[str]:
-    age = f"{number(row['mean_age_years'], 1)} ({number(row['sd_age_years'], 1)})"
-    few = row["num_subjects"] < suppress.LEAST
-    return [
-        SPLIT_NAMES.get(row["split"], row["split"]),
-        suppress.count(row["num_subjects"]),
-        *suppress.parts([row["num_female"], row["num_male"]]),
-        suppress.count(row["num_genotyped"]),
-        "–" if few else age,
-        "–" if few else number(row["median_follow_up_years"], 1),
-        suppress.count(row["num_events"]),
-        suppress.count(row["num_deaths"]),
-    ]
-
-
 METRIC_COLUMNS = (
     ("auroc", "AUROC", 3),
+    ("auroc_within_age_sex", "AUROC within age and sex", 3),
     ("auprc", "AUPRC", 3),
     ("brier", "Brier", 3),
+    ("brier_scaled", "Scaled Brier", 3),
+)
+CALIBRATION_COLUMNS = (
     ("calibration_slope", "Slope", 2),
     ("observed_expected", "Obs. / exp.", 2),
     ("ici", "ICI", 3),
+    ("ici_if_perfect", "ICI if perfect", 3),
+    ("e50", "E50", 3),
+    ("e90", "E90", 3),
 )
 
 
-def metric_table(metrics: pl.DataFrame) -> TextTable:
+def metric_table(
+    metrics: pl.DataFrame, columns: Sequence[tuple[str, str, int]] = METRIC_COLUMNS
+) -> TextTable:
     """One row per model with intervals; ``metrics`` are those of one outcome and one horizon."""
     rows = []
     for model in metrics["model"].unique(maintain_order=True):
         mine = {row["metric"]: row for row in metrics.filter(model=model).iter_rows(named=True)}
-        rows.append([model, *(with_interval(mine.get(key, {}), digits) for key, _, digits in METRIC_COLUMNS)])
-    return TextTable(["Model", *(title for _, title, _ in METRIC_COLUMNS)], rows)
+        rows.append([model, *(with_interval(mine.get(key, {}), digits) for key, _, digits in columns)])
+    return TextTable(["Model", *(title for _, title, _ in columns)], rows)
 
 
 def difference_table(differences: pl.DataFrame) -> TextTable:

@@ -15,8 +15,8 @@ from proband.core.errors import DataError
 from proband.core.suppress import HIDDEN, merge_bins
 from proband.realism.compare import REALISM
 from proband.realism.memorisation import MEMORISATION, NEARNESS
-from proband.report import report
-from proband.report.simulated import may_show, simulated_section
+from proband.report import check, report
+from proband.report.sections.simulated import may_show, simulated_section
 
 SUBJECTS = 400
 
@@ -88,10 +88,11 @@ def cells(text: str) -> list[str]:
 def test_the_page_has_the_section_only_where_it_is_asked_for(html: str, page: str) -> None:
     assert "Simulated futures</h2>" in html
     assert "Simulated futures" not in page
+    link = '<li><a href="#simulated">Simulated futures</a></li>'
     before, after = (text.split('<section>\n<h2 id="methods">')[0] for text in (html, page))
-    assert before.startswith(after.rstrip())
+    assert before.replace(link, "").startswith(after.rstrip())
     section = html[html.index('id="simulated"') : html.index('id="methods"')]
-    assert section.count("<svg") == 2
+    assert section.count("<svg") == 6
     assert "<b>A" not in section
     assert "&lt;b&gt;A" in section
     assert "1,610 simulated futures of 410 predictions for 400 subjects" in section
@@ -148,7 +149,7 @@ def test_few_futures_make_no_figure(folder: Path) -> None:
     NEARNESS.write(NEARNESS.empty(), folder / "nearness.parquet")
     MEMORISATION.write(MEMORISATION.empty(), folder / "memorisation.parquet")
     section = simulated_section(folder)
-    assert section.copies_figure == ""
+    assert section.copies_figures == []
     assert section.copies.rows == []
 
 
@@ -157,7 +158,11 @@ def test_nothing_may_be_shown(folder: Path) -> None:
     REALISM.write(few, folder / "realism.parquet")
     section = simulated_section(folder)
     assert section.rates.rows == []
-    assert section.figure.startswith("<svg")
+    assert all(one.svg.startswith("<svg") for one in section.figures)
+
+
+def test_the_page_passes_its_own_check(html: str, tmp_path: Path) -> None:
+    assert check(tmp_path / "report.html") == []
 
 
 def test_another_stages_folder_is_refused(results: Path, tmp_path: Path) -> None:

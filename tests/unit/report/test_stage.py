@@ -11,8 +11,8 @@ import pytest
 from manifests import forget_digests
 from proband.core.errors import ConfigError, DataError
 from proband.core.suppress import HIDDEN
-from proband.evaluate.tables import ALREADY_BEGUN, METRICS, read_table
-from proband.report import report
+from proband.evaluate.tables import ALREADY_BEGUN, GAINS, METRICS, MODELS, read_table
+from proband.report import check, report
 
 
 def cells_of(page):
@@ -20,7 +20,8 @@ def cells_of(page):
 
 
 def test_page_stands_alone(page):
-    assert "<script" not in page
+    assert page.count("<script>") == 1
+    assert "<script " not in page
     assert not re.search(r"""(src|href)=["'](?!#)""", page)
     assert not re.search(r"@import|url\((?!#)", page)
     assert page.startswith("<!DOCTYPE html>")
@@ -29,7 +30,7 @@ def test_page_stands_alone(page):
 
 def test_page_is_well_formed(page):
     class Balanced(HTMLParser):
-        void = frozenset({"meta", "br", "link"})
+        void = frozenset({"meta", "br", "link", "input", "col"})
 
         def __init__(self):
             super().__init__()
@@ -58,9 +59,17 @@ def test_no_path_of_the_machine(page, results):
 
 
 def test_sections_are_there(page):
-    for title in ("At a glance", "Cohort", "Outcomes", "Paired differences", "How it was made", "Limits"):
+    for title in (
+        "At a glance",
+        "Cohort",
+        "Outcomes",
+        "Paired differences",
+        "TRIPOD+AI",
+        "PROBAST+AI",
+        "Limits",
+    ):
         assert title in page
-    for panel in ("ROC", "Precision and recall", "Calibration", "Risk by PGS decile"):
+    for panel in ("ROC", "Precision and recall", "Calibration", "Decision curve", "Risk by PGS decile"):
         assert panel in page
     assert "PGS000001" in page
     assert "Type 2 diabetes" in page
@@ -70,15 +79,63 @@ def test_no_small_count_nor_an_exact_one(page, results):
     cohort = read_table(results, "cohort")
     small = cohort.filter(outcome="stroke")["num_events"].to_list()
     assert any(0 < number <= 20 for number in small), "the world must hold a small count"
-    cells = cells_of(page)
+    cells = cells_of(page[: page.index('id="checklists"')])
     assert HIDDEN in cells
     whole = [int(cell.replace(",", "")) for cell in cells if re.fullmatch(r"[\d,]+", cell)]
     assert whole
     assert all(number == 0 or (number > 20 and number % 10 == 0) for number in whole)
 
 
+def test_the_page_passes_its_own_check(page, results, tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(page, encoding="utf-8")
+    assert check(file) == []
+
+
+def test_synthetic_data_say_so_and_hide_nothing(results, page, tmp_path):
+    out = tmp_path / "page.html"
+    report(results, out, synthetic=True)
+    text = out.read_text(encoding="utf-8")
+    assert "Synthetic data." in text
+    assert "Synthetic data." not in page
+    assert HIDDEN not in cells_of(text)
+    row = read_table(results, "cohort").filter(split="held_out", outcome="type_2_diabetes")
+    assert f"{row['num_subjects'][0]:,}" in cells_of(text)
+    assert check(out, synthetic=True) == []
+    assert any(line.startswith(("small count", "count that is not rounded")) for line in check(out))
+
+
+def test_results_with_a_truth_are_known_to_be_synthetic(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    manifest = tmp_path / "results" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["notes"]["synthetic"] = True
+    manifest.write_text(json.dumps(content))
+    forget_digests(tmp_path / "results")
+    report(tmp_path / "results", tmp_path / "report.html")
+    assert "Synthetic data." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_first_screen_answers_three_questions(results, page, tmp_path):
+    assert "No two models are known to differ by the genome alone" in page
+    shutil.copytree(results, tmp_path / "results")
+    known = pl.when(model="ehr & pgs").then(True).when(model="<b>ehr").then(False)
+    file = tmp_path / "results" / "models.parquet"
+    MODELS.write(MODELS.read(file).with_columns(known.otherwise("reads_genome").alias("reads_genome")), file)
+    gain = (5.0, "ehr & pgs", "<b>ehr", "auroc", 0.0912, 0.05, 0.13, 1, 30)
+    table = pl.DataFrame([gain], schema=dict(GAINS.columns), orient="row")
+    GAINS.write(table, tmp_path / "results" / "gains.parquet")
+    forget_digests(tmp_path / "results")
+    report(tmp_path / "results", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    said = "The genome added 0.091 to the AUROC of 5-year risk, mean over 1 outcomes (95% interval 0.050 to"
+    assert said in text
+    assert "above 0 in 1 and below 0 in 0 of 1 outcomes" in text
+    assert text.index(said) < text.index('id="gain"') < text.index("Mean over outcomes")
+
+
 def test_rare_outcome_shows_no_metric(page):
-    section = page[page.index(">Stroke</h3>") : page.index(">Type 2 diabetes</h3>")]
+    section = page[page.index(">Stroke <") : page.index(">Type 2 diabetes <")]
     assert "Not shown: 1, 5 years" in section
     assert "<td" not in section
 
@@ -166,7 +223,7 @@ def test_a_model_not_above_age_and_sex_is_said_first(results, page, tmp_path):
     [said] = re.findall(r'<p class="warning">(.*?)</p>', text)
     assert said.startswith("Not above age and sex in AUROC at the longest horizon shown: ")
     assert "ehr &amp; pgs in 1 of 1 outcomes" in said  # the other outcome is too rare to be shown
-    assert text.index("<h1>") < text.index(said) < text.index('<p class="lead">')
+    assert text.index("<h1>") < text.index(said) < text.index('id="overview"')
     assert "ehr &amp; pgs in 1 of" not in page
 
 

@@ -14,8 +14,9 @@ from proband.core import suppress
 from proband.core.provenance import open_output, read_manifest, without_path
 from proband.realism.compare import REALISM, summarise
 from proband.realism.memorisation import MEMORISATION, NEARNESS
-from proband.report.sections import shown_command
-from proband.report.simulated_figures import nearness_figure, realism_figure
+from proband.report.figures.simulated import nearness_figures, realism_figures
+from proband.report.sections.methods import shown_command
+from proband.report.sections.panels import Figure
 from proband.report.tables import TextTable, number, p_value, percent
 
 _MOST_DIFFERENCES = 10
@@ -42,22 +43,22 @@ class SimulatedSection:
     Attributes:
         summary: How many futures of how many subjects.
         verdict: A row per kind of number.
-        figure: SVG of four panels.
+        figures: Shares of codes and of pairs, gaps, rates by age.
         caption: What its first panel's points tell together.
         rates: Rates per person-year.
         differences: Codes whose shares differ most.
         copies: A row per measure of nearness.
-        copies_figure: SVG; empty where too few were compared.
+        copies_figures: Nearness to train; empty where too few were compared.
     """
 
     summary: str
     verdict: TextTable
-    figure: str
+    figures: list[Figure]
     caption: str
     rates: TextTable
     differences: TextTable
     copies: TextTable
-    copies_figure: str
+    copies_figures: list[Figure]
 
 
 def simulated_section(folder: Path) -> SimulatedSection:
@@ -74,20 +75,21 @@ def simulated_section(folder: Path) -> SimulatedSection:
     return SimulatedSection(
         _summary(manifest.get("counts", {})),
         _verdict(summarise(found)),
-        realism_figure(shown),
+        [Figure(*panel) for panel in realism_figures(shown)],
         _caption(prevalence),
         _values(shown.filter(statistic="rate"), "Per person-year", 3),
         _values(_most_different(prevalence), "Code", 3),
         _copies(copies),
-        nearness_figure(
-            {
-                measure: suppress.merge_bins(bins, ["num_real", "num_simulated"])
-                for (measure,), bins in NEARNESS.read(folder / "nearness.parquet").group_by(
-                    "measure", maintain_order=True
-                )
-            }
-        ),
+        _nearness(NEARNESS.read(folder / "nearness.parquet")),
     )
+
+
+def _nearness(found: pl.DataFrame) -> list[Figure]:
+    bins = {
+        str(measure): suppress.merge_bins(mine, ["num_real", "num_simulated"])
+        for (measure,), mine in found.group_by("measure", maintain_order=True)
+    }
+    return [Figure(*panel) for panel in nearness_figures(bins)]
 
 
 def how_compared(folder: Path) -> list[tuple[str, str]]:

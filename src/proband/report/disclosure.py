@@ -1,0 +1,80 @@
+"""What may be shown: with data of people by the rules of :mod:`proband.core.suppress`, else everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from proband.core import suppress
+
+_OPEN_STEP = 0.0001
+
+
+@dataclass(frozen=True)
+class Disclosure:
+    """The rules of one page.
+
+    Attributes:
+        synthetic: The data are of no person: nothing is hidden, merged or rounded for their sake.
+    """
+
+    synthetic: bool = False
+
+    def count(self, number: int | None) -> str:
+        """A count as it may be printed.
+
+        >>> Disclosure().count(7), Disclosure(synthetic=True).count(1234)
+        ('≤20', '1,234')
+        """
+        return f"{number:,}" if self.synthetic and number is not None else suppress.count(number)
+
+    def parts(self, numbers: Sequence[int]) -> list[str]:
+        """Counts that add up to a total shown beside."""
+        return [self.count(number) for number in numbers] if self.synthetic else suppress.parts(numbers)
+
+    def steps(self, numbers: Sequence[int | None]) -> list[str]:
+        """Counts of nested groups, each within the one before: from two that are shown no small one follows.
+
+        >>> Disclosure().steps([500, 495, 495, 300])
+        ['500', 'withheld', 'withheld', '300']
+        """
+        shown, last = [], None
+        for number in numbers:
+            near = last is not None and number is not None and not suppress.may_show(last - number)
+            shown.append(suppress.WITHHELD if near and not self.synthetic else self.count(number))
+            last = last if near else number
+        return shown
+
+    def enough(self, number: int) -> bool:
+        """Whether a summary of so many subjects may be shown."""
+        return self.synthetic or number >= suppress.LEAST
+
+    def share(self, value: float, number: int) -> float:
+        """A share of ``number`` subjects."""
+        return round(value, 4) if self.synthetic else suppress.share(value, number)
+
+    def shares(self, values: pl.Series, numbers: pl.Series) -> pl.Series:
+        """:meth:`share` of each value with its number."""
+        return values.round(4) if self.synthetic else suppress.shares(values, numbers)
+
+    def horizons(self, cases: Mapping[float, int], num_subjects: int) -> list[float]:
+        """Horizons whose results may be shown together."""
+        return sorted(cases) if self.synthetic else suppress.shown_horizons(cases, num_subjects)
+
+    def points(
+        self, curve: pl.DataFrame, num_subjects: int, num_cases: int, boundaries: Sequence[int] = ()
+    ) -> pl.DataFrame:
+        """Points of a curve that may be drawn."""
+        if self.synthetic:
+            return curve
+        return suppress.safe_points(curve, num_subjects, num_cases, boundaries)
+
+    def groups(self, groups: pl.DataFrame, averaged: Sequence[str]) -> pl.DataFrame:
+        """Groups in order, merged with neighbours as far as needed; see :func:`suppress.merge_groups`."""
+        if not self.synthetic:
+            return suppress.merge_groups(groups, averaged)
+        number = pl.int_range(1, pl.len() + 1)
+        kept = ["num_subjects", "observed", "low", "high", *averaged]
+        return groups.select(number.alias("first"), number.alias("last"), *kept)

@@ -1,0 +1,80 @@
+"""Who was judged: the cohort of each split, and how many predictions each step left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from proband.report.disclosure import Disclosure
+from proband.report.sections.found import Found
+from proband.report.tables import SPLIT_NAMES, TextTable, number, plain
+
+_ENDS = ("case", "control", "censored")
+
+
+def cohort_table(found: Found) -> TextTable:
+    """Who was at risk, per split and outcome."""
+    cohort = found.tables["cohort"]
+    header = ["Outcome", "Split", "Subjects", "Female", "Male", "With genome", "Mean age (SD), years"]
+    header += ["Follow-up, median years", "Onsets", "Deaths without onset"]
+    rows = []
+    for outcome in cohort["outcome"].unique(maintain_order=True).sort():
+        for row in cohort.filter(outcome=outcome).iter_rows(named=True):
+            rows.append([plain(outcome), *_cells(row, found.rules)])
+    return TextTable(header, rows, num_labels=2)
+
+
+def _cells(row: Mapping, rules: Disclosure) -> list[str]:
+    age = f"{number(row['mean_age_years'], 1)} ({number(row['sd_age_years'], 1)})"
+    enough = rules.enough(row["num_subjects"])
+    return [
+        SPLIT_NAMES.get(row["split"], row["split"]),
+        rules.count(row["num_subjects"]),
+        *rules.parts([row["num_female"], row["num_male"]]),
+        rules.count(row["num_genotyped"]),
+        age if enough else "–",
+        number(row["median_follow_up_years"], 1) if enough else "–",
+        rules.count(row["num_events"]),
+        rules.count(row["num_deaths"]),
+    ]
+
+
+def flow_table(found: Found) -> TextTable | None:
+    """Subjects left after each step of the judged split, at each outcome's longest horizon shown.
+
+    Returns:
+        None where no outcome may be shown.
+    """
+    flow = found.at_main("flow")
+    steps = [step for step in flow["step"].unique(maintain_order=True) if step not in _ENDS]
+    rows = []
+    for name, horizon in found.main.items():
+        counts = dict(flow.filter(outcome=name).select("step", "num_subjects").iter_rows())
+        ends = found.rules.parts([counts.get(end, 0) for end in _ENDS])
+        left = found.rules.steps([counts.get(step) for step in steps])
+        rows.append([plain(name), f"{horizon:g} years", *left, *ends])
+    header = ["Outcome", "Horizon", *(f"Subjects {step}" for step in steps)]
+    return TextTable([*header, "Case", "Control", "Censored"], rows) if rows else None
+
+
+def costs_table(found: Found) -> TextTable | None:
+    """What fitting each baseline took; None where none was fitted."""
+    costs = found.tables["costs"]
+    rows = [
+        [row["model"], *(number(row[name], 1) for name in ("cpu_seconds", "wall_seconds", "peak_memory_mib"))]
+        for row in costs.iter_rows(named=True)
+    ]
+    return TextTable(["Baseline", "CPU seconds", "Wall seconds", "Memory, MiB"], rows) if rows else None
+
+
+def strata_table(found: Found) -> TextTable | None:
+    """AUROC in all, and within strata of age and sex, of every model; None where no outcome may be shown."""
+    rows = found.at_main("metrics").filter(pl.col("metric").is_in(["auroc", "auroc_within_age_sex"]))
+    cells = []
+    for name in found.firm:
+        for metric, title in (("auroc", "all"), ("auroc_within_age_sex", "of one age and sex")):
+            values = dict(rows.filter(outcome=name, metric=metric).select("model", "value").iter_rows())
+            line = [plain(name) if metric == "auroc" else "", title]
+            cells.append([*line, *(number(values.get(model)) for model in found.models)])
+    return TextTable(["Outcome", "Among people", *found.models], cells, num_labels=2) if cells else None

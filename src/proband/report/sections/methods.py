@@ -1,0 +1,141 @@
+"""How the results came to be, without paths of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from proband.core.provenance import without_path
+from proband.report.sections.checklists import CHECKLISTS, Checklist
+from proband.report.sections.found import Found
+from proband.report.tables import SPLIT_NAMES, TextTable, plain
+
+_SHOWN_VERSIONS = ("proband", "python", "numpy", "polars")
+TO_FILL = "To be filled in by the author."
+
+
+class Fact(NamedTuple):
+    """A title and a text; ``css`` marks the day on which the results were made."""
+
+    title: str
+    text: str
+    css: str = ""
+
+
+def how_made(found: Found) -> list[Fact]:
+    """Command, seeds, versions and inputs."""
+    manifest = found.manifest
+    config = manifest.get("config", {})
+    counts = manifest.get("counts", {})
+    facts = [
+        Fact("Command", shown_command(manifest)),
+        Fact("Finished", str(manifest.get("finished", "")), "made-on"),
+        Fact("Seed", str(manifest.get("seed", ""))),
+        Fact("Split judged", SPLIT_NAMES.get(config.get("split", ""), str(config.get("split", "")))),
+        Fact("Bootstrap replicates", f"{config.get('bootstrap', 0):,}, over subjects"),
+        Fact("Versions", _versions(manifest)),
+    ]
+    inputs = manifest.get("inputs", {})
+    facts += [
+        Fact(f"Input {without_path(name)}", f"SHA-256 {str(one)[:16]}…") for name, one in inputs.items()
+    ]
+    if "num_subjects_without_genome" in counts:
+        number = found.rules.count(counts["num_subjects_without_genome"])
+        facts.append(Fact("Subjects without genome", number))
+    return facts
+
+
+def shown_command(manifest: Mapping[str, Any]) -> str:
+    """The command with its options and numbers; words that somebody chose freely are left out.
+
+    >>> shown_command({"command": ["proband", "evaluate", "risk", "--truth", "mine", "--seed", "1"]})
+    'proband evaluate … --truth … --seed 1'
+    """
+    words = [str(word) for word in manifest.get("command", [])]
+    shown = words[:2]
+    for word in words[2:]:
+        option, equals, value = word.partition("=")
+        if option.startswith("--"):
+            shown.append(option + (f"={value if _is_number(value) else '…'}" if equals else ""))
+        else:
+            shown.append(word if _is_number(word) else "…")
+    return " ".join(shown)
+
+
+def _is_number(word: str) -> bool:
+    return word.replace(".", "", 1).isdecimal()
+
+
+def filled_checklists(found: Found) -> list[tuple[Checklist, TextTable]]:
+    """Each checklist with what the results know; the rest is left to the author."""
+    known = _known(found)
+    return [
+        (
+            one,
+            TextTable(
+                ["Item", one.asks, "Here"],
+                [[*item[:2], known.get(item[2], TO_FILL)] for item in one.items],
+                3,
+            ),
+        )
+        for one in CHECKLISTS
+    ]
+
+
+def _known(found: Found) -> dict[str, str]:
+    """Key of a fact in :data:`CHECKLISTS` -> what the results tell."""
+    synthetic = {"synthetic": "A synthetic biobank: no data of people."} if found.rules.synthetic else {}
+    return _ALWAYS | _of_design(found) | _of_analysis(found) | synthetic
+
+
+_ALWAYS = {
+    "title": "The page says that risk models were evaluated, and on which outcomes.",
+    "flow": "See the cohort section: subjects left after each step, per outcome.",
+    "missing": "A subject without genome is predicted from the record; a value not recorded is no token.",
+    "performance": "Discrimination, calibration and net benefit with 95% intervals, per outcome and horizon.",
+    "strata": "AUROC within strata of age and sex; other subgroups are to be reported by the author.",
+    "deciles": "Incidence by decile of one score per outcome, observed and predicted.",
+    "limits": "See the limits at the end of the page.",
+    "competing": "Aalen-Johansen incidence; inverse probability of censoring weights.",
+    "leakage": "The record up to and including the prediction time; prevalent cases leave the risk set.",
+}
+
+
+def _of_design(found: Found) -> dict[str, str]:
+    horizons = sorted({horizon for each in found.shown.values() for horizon in each})
+    years = ", ".join(f"{horizon:g}" for horizon in horizons)
+    names = ", ".join(map(plain, found.shown))
+    split = found.manifest.get("config", {}).get("split", "")
+    return {
+        "outcomes": f"{len(found.shown)} outcomes: {names}. An onset is the first code of the task file.",
+        "horizons": f"By {years} years, death competing.",
+        "models": f"{', '.join(found.models)}.",
+        "genome": f"Read polygenic scores: {_listed(found.with_genome, found)}.",
+        "splits": f"Judged on the {SPLIT_NAMES.get(split, split)} split; baselines were fitted on train.",
+        "baselines": f"On the same subjects: {_listed(_baselines(found), found)}.",
+    }
+
+
+def _of_analysis(found: Found) -> dict[str, str]:
+    manifest, config = found.manifest, found.manifest.get("config", {})
+    families = "subjects and families" if config.get("kinship") else "subjects"
+    number = found.rules.count(manifest.get("counts", {}).get("num_subjects"))
+    replicates = f"{config.get('bootstrap', 0):,} replicates, seed {manifest.get('seed')}"
+    return {
+        "size": f"{number} subjects judged; onsets are in the section of each outcome.",
+        "uncertainty": f"Bootstrap over {families}, {replicates}.",
+        "software": f"{_versions(manifest)}.",
+    }
+
+
+def _versions(manifest: Mapping[str, Any]) -> str:
+    versions = manifest.get("versions", {})
+    return ", ".join(f"{name} {versions[name]}" for name in _SHOWN_VERSIONS if name in versions)
+
+
+def _baselines(found: Found) -> set[str]:
+    return set(found.tables["models"].filter(kind="baseline")["model"])
+
+
+def _listed(names: set[str], found: Found) -> str:
+    return ", ".join(model for model in found.models if model in names) or "none"

@@ -1,0 +1,124 @@
+"""Everything that the template is filled with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from proband.report.figures import curves as figures
+from proband.report.figures.colours import model_colours
+from proband.report.sections import cohort
+from proband.report.sections.answers import answers, auroc_forest, gain_forest
+from proband.report.sections.found import Found, is_control
+from proband.report.sections.methods import Fact, filled_checklists, how_made
+from proband.report.sections.outcomes import outcome_sections
+from proband.report.sections.panels import (
+    Figure,
+    calibration_groups,
+    chosen_deciles,
+    decile_risks,
+    decision_figure,
+)
+from proband.report.sections.simulated import how_compared, simulated_section
+from proband.report.tables import plain
+
+_CONTENTS = (
+    ("overview", "At a glance"),
+    ("calibration", "Calibration and decisions"),
+    ("deciles", "PGS deciles"),
+    ("subgroups", "Within age and sex"),
+    ("cohort", "Cohort"),
+    ("outcomes", "Outcomes"),
+    ("simulated", "Simulated futures"),
+    ("methods", "Methods"),
+    ("checklists", "Checklists"),
+    ("limits", "Limits"),
+)
+_HIDING_NOTE = (
+    "Between two points of a curve lie at least 21 onsets and 21 others; groups and deciles with fewer are "
+    "merged. Where too few points are left to draw a ROC curve, the dashed line is that of two normal "
+    "distributions of one width with the same AUROC."
+)
+_GUIDES_NOTE = (
+    "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on all."
+)
+
+
+class Key(NamedTuple):
+    """A model in the legend: name, CSS class, colour, and whether it reads a genome."""
+
+    name: str
+    css: str
+    colour: str
+    filled: bool
+
+
+def content(found: Found, realism: Path | None) -> dict[str, Any]:
+    """Names used in the template.
+
+    Args:
+        found: Results and rules.
+        realism: Folder of ``proband realism``, or None.
+
+    Raises:
+        DataError: ``realism`` is no finished folder of that stage.
+    """
+    simulated = None if realism is None else simulated_section(realism)
+    outcomes = outcome_sections(found)
+    calibrations, decisions, deciles = _multiples(found)
+    filled = {
+        "title": "Risk model evaluation",
+        "synthetic": found.rules.synthetic,
+        "answers": answers(found),
+        "legend": _legend(found),
+        "aurocs": auroc_forest(found),
+        "gains": gain_forest(found),
+        "controls": _controls(found),
+        "calibrations": calibrations,
+        "decisions": decisions,
+        "deciles": deciles,
+        "multiples_left_out": len(found.firm) < len(found.main),
+        "strata": cohort.strata_table(found),
+        "flow": cohort.flow_table(found),
+        "cohort": cohort.cohort_table(found),
+        "outcomes": outcomes,
+        "figures_note": _GUIDES_NOTE if found.rules.synthetic else f"{_GUIDES_NOTE} {_HIDING_NOTE}",
+        "simulated": simulated,
+        "how_made": how_made(found)
+        + ([] if realism is None else [Fact(*fact) for fact in how_compared(realism)]),
+        "costs": cohort.costs_table(found),
+        "checklists": filled_checklists(found),
+    }
+    absent = {name for name in ("deciles", "simulated") if not filled[name]}
+    absent |= {"subgroups"} if filled["strata"] is None else set()
+    return filled | {"contents": [one for one in _CONTENTS if one[0] not in absent]}
+
+
+def _legend(found: Found) -> list[Key]:
+    colours = model_colours(found.models)
+    return [Key(name, found.css(name), colours[name], name in found.with_genome) for name in found.models]
+
+
+def _controls(found: Found) -> str:
+    names = [model for model, _ in found.pairs if is_control(model)]
+    return (
+        f"Open: controls, which must show nothing ({', '.join(names)})."
+        if names
+        else "No control was evaluated."
+    )
+
+
+def _multiples(found: Found) -> tuple[list[Figure], list[Figure], list[Figure]]:
+    """Calibration, decision and decile panels of the models given, for outcomes that have an interval."""
+    drawn: tuple[list[Figure], list[Figure], list[Figure]] = ([], [], [])
+    models = found.own or found.models
+    for name in found.firm:
+        title, here = plain(name), found.at(name, found.main[name])
+        groups = calibration_groups(here, found, models)
+        deciles, score, _ = chosen_deciles(here, found)
+        risks = decile_risks(here, deciles, found, models)
+        drawn[0].append(Figure(title, figures.calibration_panel(title, groups)))
+        drawn[1].append(Figure(title, decision_figure(title, here, found, models)))
+        drawn[2].append(Figure(title, figures.decile_panel(title, deciles, score, risks)))
+    calibration, decision, by_decile = ([one for one in each if one.svg] for each in drawn)
+    return calibration, decision, by_decile

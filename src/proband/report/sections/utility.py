@@ -1,0 +1,121 @@
+"""Net benefit as it may be shown: decision curves, and differences from references at stated thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from proband.core.suppress import LEAST
+from proband.report.disclosure import Disclosure
+from proband.report.figures.panel import percent
+from proband.report.tables import TextTable, number
+
+_REFERENCES = {"all": "acting on all", "none": "acting on nobody"}
+_CURVE = {"threshold": pl.Float64, "standardised_net_benefit": pl.Float64}
+
+
+def decision_points(
+    model: str, here: Mapping[str, pl.DataFrame], rules: Disclosure, boundaries: Sequence[int] = ()
+) -> pl.DataFrame:
+    """A model's decision curve at thresholds that may be shown.
+
+    Args:
+        model: Its name.
+        here: Tables of one outcome and horizon.
+        rules: What may be shown.
+        boundaries: Subjects of higher risk than each point and boundary shown elsewhere on the page.
+
+    Returns:
+        threshold and standardised_net_benefit, thresholds falling. With data of people a point is kept only
+        where more than 20 cases and others lie between it and the next, and before and after all.
+    """
+    rows = here["decision"].filter(model=model).sort("threshold", descending=True)
+    if rows.is_empty():
+        return pl.DataFrame(schema=_CURVE)
+    num_subjects, num_cases = known(here, model)
+    kept = rules.points(rows, num_subjects, num_cases, boundaries)
+    cases = pl.Series([num_cases] * kept.height, dtype=pl.Int64)
+    return pl.DataFrame(
+        {
+            "threshold": kept["threshold"].round(4),
+            "standardised_net_benefit": rules.shares(kept["standardised_net_benefit"], cases),
+        }
+    )
+
+
+def known(here: Mapping[str, pl.DataFrame], model: str) -> tuple[int, int]:
+    """Subjects whose status a model's curves know, and cases among them."""
+    last = here["roc"].filter(model=model).select("num_flagged", "num_flagged_cases").row(-1)
+    return int(last[0]), int(last[1])
+
+
+def everybody(here: Mapping[str, pl.DataFrame], rules: Disclosure) -> pl.DataFrame:
+    """Standardised net benefit of acting on all, which follows from incidence and threshold alone.
+
+    Returns:
+        threshold and benefit, rising thresholds.
+    """
+    overall = here["metrics"].filter(metric="cumulative_incidence").row(0, named=True)
+    incidence = rules.share(overall["value"], overall["num_subjects"])
+    if not incidence:
+        return pl.DataFrame(schema={"threshold": pl.Float64, "benefit": pl.Float64})
+    thresholds = here["decision"]["threshold"].unique().sort().round(4)
+    odds = thresholds / (1 - thresholds)
+    benefit = 1 - (1 - incidence) / incidence * odds
+    return pl.DataFrame({"threshold": [0.0, *thresholds], "benefit": [1.0, *benefit]})
+
+
+def utility_table(here: Mapping[str, pl.DataFrame], rules: Disclosure) -> TextTable | None:
+    """Standardised net benefit of each model less that of each reference, a column per threshold.
+
+    Returns:
+        None where no threshold may be shown.
+    """
+    rows = here["utility"]
+    thresholds = rows["threshold"].unique().sort().to_list()
+    shown = {
+        model: _shown(model, thresholds, here, rules) for model in rows["model"].unique(maintain_order=True)
+    }
+    cells = []
+    for (model, reference), part in rows.group_by("model", "reference", maintain_order=True):
+        both = shown[str(model)] & (shown.get(str(reference), set(thresholds)))
+        num_cases = known(here, str(model))[1]
+        values = {row["threshold"]: row for row in part.iter_rows(named=True)}
+        line = [
+            _cell(values[threshold], num_cases, rules) if threshold in both and threshold in values else "–"
+            for threshold in thresholds
+        ]
+        if set(line) != {"–"}:
+            cells.append([f"{model} − {_REFERENCES.get(str(reference), reference)}", *line])
+    header = ["Standardised net benefit", *(f"at {percent(threshold)}" for threshold in thresholds)]
+    return TextTable(header, cells) if cells else None
+
+
+def _cell(row: Mapping, num_cases: int, rules: Disclosure) -> str:
+    value, low, high = (
+        None if row[name] is None else rules.share(row[name], num_cases)
+        for name in ("difference", "low", "high")
+    )
+    if low is None or high is None:
+        return number(value, sign=True)
+    return f"{number(value, sign=True)} ({number(low, sign=True)} to {number(high, sign=True)})"
+
+
+def _shown(
+    model: str, thresholds: list[float], here: Mapping[str, pl.DataFrame], rules: Disclosure
+) -> set[float]:
+    """Thresholds at which more than 20 cases and others are flagged by the model, and as many are not."""
+    if rules.synthetic:
+        return set(thresholds)
+    curve = here["decision"].filter(model=model).sort("threshold")
+    if curve.is_empty():
+        return set()
+    num_subjects, num_cases = known(here, model)
+    others = pl.col("num_flagged") - pl.col("num_flagged_cases")
+    sizes = [pl.col("num_flagged_cases"), num_cases - pl.col("num_flagged_cases"), others]
+    sizes.append(num_subjects - num_cases - others)
+    safe = curve.filter(pl.min_horizontal(sizes) >= LEAST)["threshold"]
+    if safe.is_empty():
+        return set()
+    return {threshold for threshold in thresholds if safe.min() <= threshold <= safe.max()}  # type: ignore[operator]

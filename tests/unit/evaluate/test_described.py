@@ -1,0 +1,91 @@
+"""Which models read a genome, and the mean of what those gain."""
+
+import json
+
+import polars as pl
+import pytest
+
+from proband.core.schema import RISK
+from proband.ehr.outcomes import save_task
+from proband.evaluate import evaluate
+from proband.evaluate.described import described_models, pairs
+from proband.evaluate.tables import MODELS, read_table
+
+
+def folder_with(world, path, model, modalities, stage="forecast"):
+    path.mkdir()
+    RISK.write(world.risk_table(model), path / "risk.parquet")
+    manifest = {"stage": stage, "config": {} if modalities is None else {"modalities": modalities}}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return str(path)
+
+
+def test_manifests_beside_the_risks_tell_what_models_are(world, tmp_path):
+    risks = [
+        folder_with(world, tmp_path / "a", "record", []),
+        folder_with(world, tmp_path / "b", "both", ["genome"]),
+        folder_with(world, tmp_path / "c", "truth", None, stage="oracle"),
+        folder_with(world, tmp_path / "d", "elsewhere", None),
+    ]
+    names = ["record", "both", "truth", "elsewhere", "age_sex", "lightgbm_pgs"]
+    assert described_models(risks, names, None).rows() == [
+        ("record", "given", False),
+        ("both", "given", True),
+        ("truth", "oracle", None),
+        ("elsewhere", "given", None),
+        ("age_sex", "baseline", False),
+        ("lightgbm_pgs", "baseline", True),
+    ]
+
+
+def test_the_risks_beside_the_truth_are_the_oracles(world, tmp_path):
+    RISK.write(world.risk_table("known"), tmp_path / "risk.parquet")
+    begun = tmp_path / "already_begun.parquet"
+    [row] = described_models([str(tmp_path / "risk.parquet")], ["known"], begun).rows()
+    assert row == ("known", "oracle", None)
+
+
+def test_models_of_which_nothing_is_known_are_no_pair():
+    rows = [("a", "given", None), ("b", "given", True), ("c", "oracle", None)]
+    assert pairs(pl.DataFrame(rows, schema=dict(MODELS.columns), orient="row")) == []
+
+
+@pytest.fixture(scope="module")
+def results(world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gain")
+    risks = []
+    for name, model, noise, modalities in (("a", "record", 1.5, []), ("b", "both", 0.0, ["genome"])):
+        (folder / name).mkdir()
+        RISK.write(world.risk_table(model, noise=noise), folder / name / "risk.parquet")
+        manifest = {"stage": "forecast", "config": {"modalities": modalities}}
+        (folder / name / "manifest.json").write_text(json.dumps(manifest))
+        save_task(world.task, folder / name / "task.yaml")
+        risks.append(folder / name)
+    evaluate(risks, world.meds, folder / "out", bootstrap=50, baselines=["none"])
+    return folder / "out"
+
+
+def test_the_mean_gain_over_one_outcome_is_its_difference(results):
+    gains = read_table(results, "gains").filter(metric="auroc")
+    assert gains["num_outcomes"].to_list() == [1] * gains.height  # strokes are too few
+    row = gains.filter(horizon_years=5.0).row(0, named=True)
+    assert (row["model"], row["reference"]) == ("both", "record")
+    pair = {"model_a": "record", "model_b": "both", "metric": "auroc", "horizon_years": 5.0}
+    difference = read_table(results, "differences").filter(outcome="type_2_diabetes", **pair)
+    assert row["difference"] == pytest.approx(-difference["difference"][0])
+    assert row["low"] < row["difference"] < row["high"]
+    assert json.loads((results / "manifest.json").read_text())["notes"]["synthetic"] is False
+
+
+def test_mean_predicted_risk_rises_with_the_decile_of_the_score(world, tmp_path):
+    out = tmp_path / "out"
+    risks = [world.risk_folder("sharp")]
+    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=2, baselines=["none"])
+    found = read_table(out, "decile_risks").filter(outcome="type_2_diabetes", horizon_years=5.0)
+    assert found["decile"].to_list() == list(range(1, 11))
+    assert found["predicted"].is_sorted()
+    frame = world.risk_table("sharp", outcomes=["type_2_diabetes"]).filter(horizon_years=5.0)
+    scored = frame.filter(pl.col("subject_id") % 10 != 0)
+    labels = pl.read_parquet(out / "labels.parquet").filter(outcome="type_2_diabetes", split="held_out")
+    at_risk = scored.join(labels, on=["subject_id", "outcome"], how="semi")
+    assert found["predicted"].mean() == pytest.approx(at_risk["risk"].mean(), rel=0.01)

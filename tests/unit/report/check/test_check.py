@@ -1,0 +1,154 @@
+"""A finished page is scanned for what may not leave: each kind, planted, is found; a clean page passes."""
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from proband.cli.main import app
+from proband.core.errors import ConfigError, DataError
+from proband.report.check import check
+
+HEAD = (
+    '<!DOCTYPE html>\n<html lang="en"><head><title>t</title><style>p { color: red; }</style></head>\n<body>\n'
+)
+CLEAN = """
+<p>1,240 subjects at risk, 80 onsets seen; counts of 1 to 20 are not shown. EHR in 1 of 15 outcomes.</p>
+<p class="made-on">2026-11-27T00:38:27+00:00</p>
+<table><tr><th>Outcome</th><th>Subjects</th><th>Female</th><th>Male</th><th>AUROC</th></tr>
+<tr><td>Gout</td><td>1,240</td><td>≤20</td><td>withheld</td><td>0.712 (0.650–0.771)</td></tr>
+<tr><td>Asthma</td><td>900</td><td>500</td><td>410</td><td>0.5</td></tr></table>
+<svg viewBox="0 0 300 200" xmlns="http://www.w3.org/2000/svg"><path d="M10.5 20.1L30 40"/></svg>
+<svg width="100%"><circle cx="3.25%" r="3"/></svg>
+<a href="#top">top</a><a href="https://doi.org/10.1136/bmj-2023-078378">source</a>
+<script>document.querySelectorAll("tr").forEach(row => row.hidden = false);</script>
+"""
+TABLE = "<table><tr><th>Outcome</th><th>{}</th></tr><tr><td>Gout</td><td>{}</td></tr></table>"
+TWO = "<table><tr><th>Female</th><th>Male</th></tr><tr><td>{}</td><td>{}</td></tr></table>"
+TOTAL = "<table><tr><th>Split</th><th>Subjects</th></tr>{}<tr><td>Total</td><td>540</td></tr></table>"
+ROWS = "<tr><td>train</td><td>500</td></tr><tr><td>tuning</td><td>≤20</td></tr>"
+PLANTED = {
+    "small count in a table": (TABLE.format("Onsets", "7"), "small count"),
+    "exact count": (TABLE.format("Subjects", "1,243"), "not rounded to tens"),
+    "small count in a sentence": ("<p>Of these, 17 subjects died.</p>", "small count in a sentence"),
+    "small count in a label": ('<svg aria-label="3 cases"></svg>', "small count in a sentence"),
+    "hidden part of a row": (TWO.format("≤20", "480"), "follows from its total"),
+    "hidden part of a column": (TOTAL.format(ROWS), "follows from its total"),
+    "long coordinate": ('<svg><path d="M10.482913 2"/></svg>', "coordinate with too many digits"),
+    "long percent": ('<i style="left:12.48291%"></i>', "coordinate with too many digits"),
+    "long number": ("<p>AUROC 0.7128391</p>", "number with too many digits"),
+    "long number in a script": ("<script>const a = [0.7128391];</script>", "number with too many digits"),
+    "mark for each person": (f"<svg>{'<circle/>' * 601}</svg>", "a mark for each person"),
+    "subject identifier": (TABLE.format("subject_id", "100123"), "subject identifier"),
+    "subject number": ("<p>Subject 100123 had it first.</p>", "subject identifier"),
+    "universal identifier": ("<p>123e4567-e89b-12d3-a456-426614174000</p>", "universal identifier"),
+    "date": ("<p>born 1961-04-17</p>", "date"),
+    "date in words": ("<p>seen 17 April 1961</p>", "date"),
+    "host name": ("<p>made on node17.cluster.local</p>", "host name"),
+    "user and host": ("<p>alice@gpu07:</p>", "user and host name"),
+    "absolute path": ("<p>read /home/alice/results</p>", "absolute path"),
+    "Windows path": (r"<p>read C:\Users\alice\results</p>", "absolute path"),
+    "address of a file": ('<a href="file:///x/y">here</a>', "address of a file"),
+    "bucket": ("<p>gs://fc-secure/cohort</p>", "address of a file"),
+    "network address": ("<p>10.20.30.40</p>", "network address"),
+    "e-mail": ("<p>Ask alice.b@example.org</p>", "e-mail address"),
+    "remote image": ('<img src="https://example.org/pixel.png" alt="">', "address that is loaded"),
+    "remote style": ('<link rel="stylesheet" href="//example.org/a.css">', "address that is loaded"),
+    "remote script": ('<script src="https://example.org/a.js"></script>', "remote script"),
+    "local file": ('<img src="figures/roc.png" alt="">', "file that is loaded"),
+    "script that loads": ("<script>fetch('x')</script>", "script that loads or sends"),
+    "style that loads": ("<style>@import 'a.css';</style>", "style that loads"),
+    "frame": ('<iframe srcdoc="x"></iframe>', "frame, form or embedded object"),
+    "refresh": ('<meta http-equiv="refresh" content="0;url=x">', "page that loads another"),
+    "handler": ('<p onclick="x()">a</p>', "event handler in a tag"),
+    "embedded file": ('<a href="data:application/octet-stream;base64,AAAA">a</a>', "embedded data"),
+    "Parquet": ("<script>const a = 'PAR1';</script>", "embedded Parquet file"),
+    "base64": (f"<script>const a = '{'QUJD' * 60}';</script>", "embedded data"),
+    "array": (f"<script>const a = [{'1, ' * 201}1];</script>", "row of 200 numbers or more"),
+    "data in a script": ('<script type="application/json">{}</script>', "data in a script"),
+    "comment": ("<!-- cohort of the pilot -->", "comment"),
+}
+
+
+def write(folder, body):
+    file = folder / "page.html"
+    file.write_text(f"{HEAD}{CLEAN}\n{body}\n</body></html>\n", encoding="utf-8")
+    return file
+
+
+def test_a_clean_page_passes(tmp_path):
+    assert check(write(tmp_path, "")) == []
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_each_planted_kind_is_found_with_its_line(tmp_path, name):
+    body, expected = PLANTED[name]
+    found = check(write(tmp_path, body))
+    assert any(expected in line.partition(";")[0] for line in found), found
+    assert all("\n" not in line and "in page.html, line " in line for line in found)
+
+
+def test_all_kinds_at_once(tmp_path):
+    body = "\n".join(body for body, _ in PLANTED.values())
+    kinds = {line.partition(";")[0] for line in check(write(tmp_path, body))}
+    assert len(kinds) >= 20
+    assert all(any(expected in kind for kind in kinds) for _, expected in PLANTED.values())
+
+
+def test_counts_of_synthetic_data_are_no_secret_but_the_rest_is(tmp_path):
+    body = PLANTED["small count in a table"][0] + PLANTED["e-mail"][0]
+    kinds = [line.partition(";")[0] for line in check(write(tmp_path, body), synthetic=True)]
+    assert kinds == ["e-mail address"]
+
+
+def test_the_name_of_this_machine_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "enclave-7.hospital")
+    found = check(write(tmp_path, "<p>on enclave-7</p>"))
+    assert [line.partition(";")[0] for line in found] == ["user or host name of this machine"]
+
+
+@given(st.integers(1, 20))
+def test_every_small_count_is_found(tmp_path_factory, number):
+    folder = tmp_path_factory.mktemp("page")
+    [line] = check(write(folder, TABLE.format("Cases", number)))
+    assert f"found {number} in column Cases" in line
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("page")
+    file = folder / "page.html"
+    file.write_text(f"{HEAD}{text}", encoding="utf-8", errors="replace")
+    check(file)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"no tags"])
+def test_what_is_no_page_is_said(tmp_path, content):
+    file = tmp_path / "page.html"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DataError, match=r"no page to check.*page\.html"):
+        check(file)
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["report", *map(str, words)])
+
+
+def test_the_command_line_prints_a_line_per_violation_and_ends_with_status_2(tmp_path):
+    done = run("--check", write(tmp_path, PLANTED["e-mail"][0] + "\n" + PLANTED["remote script"][0]))
+    assert done.exit_code == 2
+    lines = done.stderr.splitlines()
+    assert [line.partition(";")[0] for line in lines] == ["proband: e-mail address", "proband: remote script"]
+    done = run("--check", write(tmp_path, ""))
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "nothing found" in done.stdout
+
+
+def test_a_check_takes_no_results_and_a_report_needs_them(tmp_path):
+    with pytest.raises(ConfigError, match="--check takes no results"):
+        raise run(tmp_path, "--check", write(tmp_path, "")).exception
+    with pytest.raises(ConfigError, match=r"no results or no file.*RESULTS OUT, or --check FILE"):
+        raise run(tmp_path).exception

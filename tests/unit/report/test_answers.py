@@ -1,0 +1,106 @@
+"""The first screen: which pair of models is compared, controls, and what few cases leave unsaid."""
+
+import polars as pl
+import pytest
+
+from proband.evaluate.tables import GAINS, MODELS
+from proband.report.disclosure import Disclosure
+from proband.report.sections.answers import answers, auroc_forest, gain_forest
+from proband.report.sections.found import Found, read_results
+
+HORIZON = 5.0
+
+
+@pytest.fixture
+def found(results):
+    """The results as if the second model read a genome."""
+    read = read_results(results)
+    rows = [("<b>ehr", "given", False), ("ehr & pgs", "given", True), ("age_sex", "baseline", False)]
+    rows.append(("pgs_logistic", "baseline", True))
+    return with_tables(read, models=pl.DataFrame(rows, schema=dict(MODELS.columns), orient="row"))
+
+
+def with_tables(found, **tables):
+    return Found(dict(found.tables) | tables, found.manifest, Disclosure())
+
+
+def renamed(found, old, new):
+    """The results with a model renamed."""
+    changed = {}
+    for name, table in found.tables.items():
+        columns = [column for column in ("model", "model_a", "model_b") if column in table.columns]
+        changed[name] = table.with_columns(pl.col(columns).replace(old, new)) if columns else table
+    return with_tables(found, **changed)
+
+
+def gain(low, high):
+    row = (HORIZON, "ehr & pgs", "<b>ehr", "auroc", (low + high) / 2, low, high, 3, 30)
+    return pl.DataFrame([row], schema=dict(GAINS.columns), orient="row")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "said"),
+    [
+        (0.01, 0.03, "yes", "added 0.020"),
+        (-0.03, -0.01, "no", "took 0.020"),
+        (-0.01, 0.03, "open", "nothing"),
+    ],
+)
+def test_the_genome_is_judged_by_its_interval(found, low, high, verdict, said):
+    first = answers(with_tables(found, gains=gain(low, high)))[0]
+    assert first.verdict == verdict
+    assert said in first.answer
+    assert "(95% interval" in first.answer
+
+
+def test_without_an_interval_the_outcomes_are_counted(found):
+    first = answers(with_tables(found, gains=GAINS.empty()))[0]
+    assert first.verdict == "open"
+    assert "above 0 in 1 and below 0 in 0 of 1 outcomes" in first.answer
+
+
+def test_the_forest_of_gains_is_turned_the_way_it_is_named(found):
+    [row] = gain_forest(with_tables(found, gains=GAINS.empty())).rows
+    pair = {"model_a": "<b>ehr", "model_b": "ehr & pgs", "metric": "auroc", "horizon_years": HORIZON}
+    difference = found.tables["differences"].filter(outcome="type_2_diabetes", **pair)["difference"][0]
+    assert row.value == f"{-difference:+.3f}"
+    assert "ehr &amp; pgs − &lt;b&gt;ehr +" in row.svg
+
+
+def test_a_control_is_drawn_open_and_is_not_the_headline(found):
+    control = renamed(found, "ehr & pgs", "ehr & pgs (permuted)")
+    [row] = gain_forest(with_tables(control, gains=GAINS.empty())).rows
+    assert "mark open" in row.svg
+    assert "(permuted) − &lt;b&gt;ehr (control)" in row.svg
+    assert answers(control)[0].verdict == "open"
+    assert "No two models" in answers(control)[0].answer
+    assert "mark open" not in gain_forest(with_tables(found, gains=GAINS.empty())).rows[0].svg
+
+
+def test_no_baseline_of_age_and_sex_is_said(found):
+    without = renamed(found, "age_sex", "other")
+    assert answers(without)[1].answer == "Not known: the baseline of age and sex was not fitted."
+
+
+def test_calibration_counts_the_checks_that_hold(found):
+    metrics = found.tables["metrics"]
+    exact = pl.col("metric").is_in(["observed_expected", "calibration_slope"])
+    right = metrics.with_columns(
+        pl.when(exact).then(low).otherwise(pl.col(name)).alias(name)
+        for name, low in (("low", 0.9), ("high", 1.1))
+    )
+    third = answers(with_tables(found, metrics=right))[2]
+    assert third.verdict == "yes"
+    assert third.answer.startswith("4 of 4 checks agree")
+    wrong = right.with_columns(pl.when(exact).then(1.05).otherwise("low").alias("low"))
+    assert answers(with_tables(found, metrics=wrong))[2].answer.startswith("0 of 4 checks agree")
+
+
+def test_outcomes_without_an_interval_stand_apart(found):
+    metrics = found.tables["metrics"]
+    none = metrics.with_columns(pl.when(metric="auroc").then(None).otherwise("low").alias("low"))
+    plot = auroc_forest(with_tables(found, metrics=none))
+    assert (len(plot.rows), len(plot.without_interval)) == (0, 1)
+    assert plot.missing == "Too few cases to judge or to show: Stroke."
+    whole = auroc_forest(found)
+    assert (len(whole.rows), len(whole.without_interval)) == (1, 0)
