@@ -4,8 +4,8 @@
 
 with parts ``record`` (linear terms and interactions of the record summary), ``networks``, ``state`` (of the
 trunk), one for each modality such as ``genome``, and ``calibration`` (levels by time ahead, and the
-calibration found on the tuning split). Those of the record fade with the time ahead by the head's decay, which
-is in them.
+calibration found on the tuning split). Those of the record fade with the time ahead by the head's decay,
+which is in them.
 """
 
 from __future__ import annotations

@@ -156,9 +156,7 @@ def _shapley(
                 while not (subset >> lowest) & 1:
                     lowest += 1
                 for b in range(bins):
-                    product[subset, b] = (
-                        product[subset & (subset - 1), b] * factors[lowest, row, outcome, b]
-                    )
+                    product[subset, b] = product[subset & (subset - 1), b] * factors[lowest, row, outcome, b]
             for subset in range(subsets):
                 own_death = subset >> num_parts
                 own = subset & ((1 << num_parts) - 1)

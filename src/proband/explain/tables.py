@@ -39,7 +39,7 @@ CODES = Table(
     unique=(*_KEY, "rank"),
 )
 """Codes had, by the size of what they give to part ``record`` at the last horizon, against the mean of the
-train split; then ``OTHER_CODES``, those not listed, ``NOT_HAD`` and ``AGE_SEX_TERMS``: all sum to the part."""
+train split; then what is not listed, codes not had, and age and sex: all sum to the part."""
 
 SCORES = Table(
     "scores of risks",
@@ -75,7 +75,7 @@ GENOMES = Table(
         "risk_high": pl.Float64,
         "percentile": pl.Float64,
     },
-    bounds={name: (0.0, 1.0) for name in ("risk", "risk_without", "risk_mean", "risk_low", "risk_high")},
+    bounds=dict.fromkeys(("risk", "risk_without", "risk_mean", "risk_low", "risk_high"), (0.0, 1.0)),
     unique=(*_KEY, "horizon_years"),
 )
 """Of genotyped subjects the risk, that without genome, their difference; and the mean and the 5th and 95th

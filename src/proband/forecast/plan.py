@@ -127,12 +127,13 @@ def onset_tasks(
     if missing or not found:
         names = [one.name for one in onset.tasks]
         near = near_matches(missing[0], names) if missing else ""
+        train = f"train with --task and this task file, leave it out{sampled}"
         raise ConfigError(
             "an outcome is no onset task of the model",
             where=f"outcome {', '.join(missing[:3] or outcomes)}",
             found="other codes, a pattern of several events, or too few onsets in training",
             expected=f"one of {', '.join(names[:5])}, ...",
-            remedy=f"{near + ' or ' if near else ''}train with --task and this task file, leave it out{sampled}",
+            remedy=f"{near} Or {train}" if near else train,
         )
     return found
 
