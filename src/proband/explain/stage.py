@@ -17,11 +17,15 @@ from proband.core.schema import Table, join_parquet
 from proband.core.seeds import generator
 from proband.ehr.outcomes import task_files
 from proband.explain import tables
+from proband.explain.agreement import agreement_frame
+from proband.explain.alignment import EVERYBODY, effects_frame
 from proband.explain.attribution import codes_frame, decomposed, parts_frame, scores_frame
+from proband.explain.cohort import read_cohort
 from proband.explain.config import ExplainConfig
 from proband.explain.events import agreement_of_linear, along_frame, without_frame
 from proband.explain.genomes import donor_genomes, genomes_frame, percentiles_frame
 from proband.explain.inputs import Asked, read_asked
+from proband.explain.published import read_published
 from proband.explain.standard import Standard
 from proband.forecast.shards import one_thread
 from proband.model.onset.queries import Queries
@@ -85,6 +89,8 @@ def explain(
         queries = asked.queries(asked.store, asked.points.rows, asked.points.start)
         _write_parts(run, asked, queries, config)
         _write_closely(run, asked, queries, config)
+        if genome is not None and config.alignment != "none":
+            _write_alignment(run, asked, genome, published, config)
     say(f"explain: risks of {len(queries):,} predictions in {out}; associations in a model, no causes")
 
 
@@ -155,6 +161,25 @@ def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: Explai
             f"alone agree with a correlation of {agreement['correlation']:.2f}, by rank "
             f"{agreement['rank_correlation']:.2f} (median over outcomes)"
         )
+
+
+def _write_alignment(
+    run: StageRun, asked: Asked, genome: Path, published: Path | None, config: ExplainConfig
+) -> None:
+    """Learnt effects of scores beside those of Cox models and published ones."""
+    known = [] if published is None else read_published(published, asked.outcomes)
+    standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])
+    cohort = read_cohort(asked, genome, config.alignment == "all")
+    effects = effects_frame(asked, standard, *cohort, known)
+    agreement = agreement_frame(effects, config.permutations, config.seed)
+    tables.EFFECTS.write(effects, run.folder / "effects.parquet")
+    tables.AGREEMENT.write(agreement, run.folder / "agreement.parquet")
+    run.counts["num_subjects_of_cox"] = len(cohort.rows)
+    of_all = agreement.filter(pl.col("value").is_not_null(), outcome=EVERYBODY)
+    run.notes["agreement"] = of_all.drop("outcome").rows(named=True)
+    for row in of_all.filter(pl.col("low").is_not_null()).iter_rows(named=True):
+        interval = f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        say(f"explain: {row['statistic'].replace('_', ' ')} {interval}, {row['number']} effects")
 
 
 def closely(asked: Asked, config: ExplainConfig) -> Int[np.ndarray, " some"]:

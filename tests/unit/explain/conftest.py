@@ -1,4 +1,4 @@
-"""A small world with values and scores as a tokens folder, and models with onset hazards of random weights."""
+"""A small world with values and scores as tokens, and models with onset hazards of random weights."""
 
 from __future__ import annotations
 
