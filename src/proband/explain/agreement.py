@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int
 
 from proband.core.seeds import generator
 from proband.explain.alignment import EVERYBODY
@@ -20,6 +20,7 @@ STRONGEST = 5
 """Scores of the largest learnt effects among which an outcome's own and related ones are looked for."""
 SIGNIFICANT = 0.05
 _REPLICATES = 1000
+_AT_ONCE = 50
 _Row = tuple[str, str, float | None, float | None, float | None, float | None, int]
 
 
@@ -62,9 +63,8 @@ def agreement_frame(effects: pl.DataFrame, permutations: int, seed: int) -> pl.D
         seed: Seed of permutations and resamples.
     """
     found = Matrices.of(effects)
-    shuffles = [
-        generator(seed, "permuted scores", at).permutation(len(found.scores)) for at in range(permutations)
-    ]
+    order = np.tile(np.arange(len(found.scores)), (permutations, 1))
+    shuffles = generator(seed, "permuted scores").permuted(order, axis=1)
     rows: list[_Row] = []
     rows += _correlations(found, "correlation_with_cox", found.cox, shuffles, seed)
     if np.isfinite(found.published).any():
@@ -77,51 +77,76 @@ def agreement_frame(effects: pl.DataFrame, permutations: int, seed: int) -> pl.D
 
 
 def _correlations(
-    found: Matrices, name: str, known: np.ndarray, shuffles: list[np.ndarray], seed: int
+    found: Matrices, name: str, known: np.ndarray, shuffles: np.ndarray, seed: int
 ) -> list[_Row]:
     """Over all pairs, and over the scores of each outcome."""
-    everything = [(EVERYBODY, slice(None))]
+    draws = _resamples(len(known), seed)
+    itself = np.arange(len(known))[None]
     rows: list[_Row] = []
+    everything = [(EVERYBODY, slice(None))]
     for outcome, at in everything + [(one, slice(k, k + 1)) for k, one in enumerate(found.outcomes)]:
         learnt, other = found.alone[:, at], known[:, at]
-        value = correlation(learnt, other)
+        value = float(correlations(learnt, other, itself, itself)[0])
         number = int(np.isfinite(other).sum())
-        if value is None:
+        if np.isnan(value):
             rows.append((outcome, name, None, None, None, None, number))
             continue
-        by_chance = np.array([correlation(learnt[shuffle], other) or 0.0 for shuffle in shuffles])
-        low, high = _interval([correlation(learnt[own], other[own]) for own in _resamples(len(known), seed)])
+        by_chance = correlations(learnt, other, shuffles, itself)
+        low, high = _interval(correlations(learnt, other, draws, draws))
         p = (1 + (by_chance >= value).sum()) / (1 + len(shuffles))
         rows.append((outcome, name, value, low, high, float(p), number))
     return rows
 
 
-def correlation(
-    first: Float64[np.ndarray, "scores outcomes"], second: Float64[np.ndarray, "scores outcomes"]
-) -> float | None:
-    """Correlation over pairs that both have; None for fewer than 3, or without variation."""
-    known = np.isfinite(first) & np.isfinite(second)
-    a, b = first[known], second[known]
-    if len(a) < 3 or not np.ptp(a) > 0 or not np.ptp(b) > 0:
-        return None
-    return float(np.corrcoef(a, b)[0, 1])
+def correlations(
+    first: Float64[np.ndarray, "scores outcomes"],
+    second: Float64[np.ndarray, "scores outcomes"],
+    index: Int[np.ndarray, "_ scores"],
+    other_index: Int[np.ndarray, "_ scores"],
+) -> Float64[np.ndarray, " draws"]:
+    """Correlations over pairs that both have, for each order or resample of scores.
+
+    Args:
+        first, second: Effects; NaN where there is none.
+        index: Scores of ``first``, a row per draw.
+        other_index: Those of ``second``; one row for the same in all.
+
+    Returns:
+        One per draw; NaN for fewer than 3 pairs, or without variation.
+    """
+    found = []
+    for begin in range(0, len(index), _AT_ONCE):
+        own = slice(begin, begin + _AT_ONCE) if len(other_index) > 1 else slice(None)
+        a, b = np.broadcast_arrays(first[index[begin : begin + _AT_ONCE]], second[other_index[own]])
+        known = np.isfinite(a) & np.isfinite(b)
+        number = known.sum(axis=(1, 2))
+        centred = [_centred(np.where(known, values, 0.0), known, number) for values in (a, b)]
+        top = (centred[0] * centred[1]).sum(axis=(1, 2))
+        bottom = np.sqrt((centred[0] ** 2).sum(axis=(1, 2)) * (centred[1] ** 2).sum(axis=(1, 2)))
+        usable = (number >= 3) & (bottom > 0)
+        found.append(np.divide(top, bottom, out=np.full(len(top), np.nan), where=usable))
+    return np.concatenate(found)
 
 
-def _resamples(number: int, seed: int) -> list[np.ndarray]:
-    rng = generator(seed, "resampled scores")
-    return [rng.integers(number, size=number) for _ in range(_REPLICATES)]
+def _centred(values: np.ndarray, known: np.ndarray, number: np.ndarray) -> np.ndarray:
+    mean = values.sum(axis=(1, 2)) / np.maximum(number, 1)
+    return np.where(known, values - mean[:, None, None], 0.0)
 
 
-def _interval(values: list[float | None]) -> tuple[float | None, float | None]:
-    """The middle 95% of replicates."""
-    known = [value for value in values if value is not None]
-    if len(known) < _REPLICATES / 2:
+def _resamples(number: int, seed: int) -> Int[np.ndarray, "replicates scores"]:
+    return generator(seed, "resampled scores").integers(number, size=(_REPLICATES, number))
+
+
+def _interval(values: Float64[np.ndarray, " replicates"]) -> tuple[float | None, float | None]:
+    """The middle 95% of replicates; None where half of them have no value."""
+    known = values[np.isfinite(values)]
+    if len(known) < len(values) / 2:
         return None, None
     low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)
 
 
-def _precision(found: Matrices, shuffles: list[np.ndarray]) -> list[_Row]:
+def _precision(found: Matrices, shuffles: np.ndarray) -> list[_Row]:
     """Share of own and related scores among the strongest, of outcomes that have some."""
     wanted = found.own | found.related
     has_own = found.own.any(axis=0)
@@ -171,6 +196,7 @@ def _ratio(found: Matrices, name: str, known: np.ndarray, seed: int) -> list[_Ro
     top = np.where(usable, found.alone * known, 0.0).sum(axis=0)
     bottom = np.where(usable, known**2, 0.0).sum(axis=0)
     draws = _resamples(len(top), seed)
-    values = [float(top[own].sum() / bottom[own].sum()) if bottom[own].any() else None for own in draws]
+    total = bottom[draws].sum(axis=1)
+    values = np.divide(top[draws].sum(axis=1), total, out=np.full(len(draws), np.nan), where=total > 0)
     low, high = _interval(values)
     return [(EVERYBODY, name, float(top.sum() / bottom.sum()), low, high, None, number)]

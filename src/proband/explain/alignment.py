@@ -59,7 +59,8 @@ def effects_frame(
             if frame is not None and (label == EVERYBODY or frame["cox"].is_not_null().any()):
                 parts.append(frame.with_columns(pl.lit(label).alias("ancestry")))
     table = pl.concat(parts)
-    marks = pl.concat([own_scores(asked, standard, at) for at in range(len(asked.outcomes))])
+    correlation = standard.correlations()
+    marks = pl.concat([own_scores(asked, standard, name, correlation) for name in asked.outcomes])
     known = published_frame(published, marks.filter("is_own").select("outcome", "score"))
     table = table.join(marks, on=["outcome", "score"], how="left", maintain_order="left")
     table = table.join(known, on=["outcome", "score"], how="left", maintain_order="left")
@@ -126,16 +127,18 @@ def alone(
     return np.divide(covariance, variance, out=np.zeros_like(beta), where=variance > 0)
 
 
-def own_scores(asked: Asked, standard: Standard, outcome: int) -> pl.DataFrame:
+def own_scores(
+    asked: Asked, standard: Standard, outcome: str, correlation: Float64[np.ndarray, "scores scores"]
+) -> pl.DataFrame:
     """Which scores are an outcome's own, by their trait, and which are related to one of them."""
-    name = asked.outcomes[outcome]
-    own = np.array([matches(name, asked.names.traits.get(score, "")) for score in standard.names], dtype=bool)
+    traits = [asked.names.traits.get(score, "") for score in standard.names]
+    own = np.array([matches(outcome, trait) for trait in traits], dtype=bool)
     return pl.DataFrame(
         {
-            "outcome": [name] * len(own),
+            "outcome": [outcome] * len(own),
             "score": list(standard.names),
             "is_own": own,
-            "is_related": related(standard.correlations(), own),
+            "is_related": related(correlation, own),
         }
     )
 

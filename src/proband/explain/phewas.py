@@ -19,7 +19,7 @@ from proband.tokens.onsets import first_occurrences
 
 _HARDLY = 1e-3
 """Penalty of what is not meant to be penalised; it keeps a constant column finite."""
-_STEPS, _CLOSE, _LARGEST_STEP = 25, 1e-7, 1.0
+_STEPS, _CLOSE, _LARGEST_STEP = 25, 1e-6, 1.0
 _AT_ONCE = 64
 LEAST_CASES = 21
 """Cases below which no Cox model is fitted."""
@@ -87,7 +87,9 @@ def cox_by_score(
     """
     null = fit_cox(beside, time_years, event, np.full(beside.shape[1], _HARDLY))
     design = np.column_stack([np.ones(len(beside)), beside])
-    alone = scores - design @ np.linalg.lstsq(design, scores, rcond=None)[0]
+    alone = scores - design @ np.linalg.solve(
+        design.T @ design + _HARDLY * np.eye(design.shape[1]), design.T @ scores
+    )
     order = np.argsort(-time_years, kind="stable")
     ordered = time_years[order]
     last = np.searchsorted(-ordered, -ordered, side="right")[event[order]] - 1

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from jaxtyping import Int
+from threadpoolctl import threadpool_limits
 
 from proband.core.digests import hash_file
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import Table, join_parquet
 from proband.core.seeds import generator
+from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.outcomes import task_files
 from proband.explain import tables
 from proband.explain.agreement import agreement_frame
@@ -23,8 +25,10 @@ from proband.explain.attribution import codes_frame, decomposed, parts_frame, sc
 from proband.explain.cohort import read_cohort
 from proband.explain.config import ExplainConfig
 from proband.explain.events import agreement_of_linear, along_frame, without_frame
+from proband.explain.figures import plot_alignment
 from proband.explain.genomes import donor_genomes, genomes_frame, percentiles_frame
 from proband.explain.inputs import Asked, read_asked
+from proband.explain.page import write_page
 from proband.explain.published import read_published
 from proband.explain.standard import Standard
 from proband.forecast.shards import one_thread
@@ -85,12 +89,15 @@ def explain(
     with (
         stage_output(out, stage="explain", config=config, inputs=inputs, seed=config.seed) as run,
         one_thread(),
+        threadpool_limits(1),  # many small products: threads would only wait for each other
     ):
         queries = asked.queries(asked.store, asked.points.rows, asked.points.start)
         _write_parts(run, asked, queries, config)
         _write_closely(run, asked, queries, config)
         if genome is not None and config.alignment != "none":
             _write_alignment(run, asked, genome, published, config)
+        if len(set(asked.points.rows.tolist())) == 1:
+            write_page(run.folder, _in_words(asked))
     say(f"explain: risks of {len(queries):,} predictions in {out}; associations in a model, no causes")
 
 
@@ -174,12 +181,22 @@ def _write_alignment(
     agreement = agreement_frame(effects, config.permutations, config.seed)
     tables.EFFECTS.write(effects, run.folder / "effects.parquet")
     tables.AGREEMENT.write(agreement, run.folder / "agreement.parquet")
+    plot_alignment(effects, run.folder / "alignment.png")
     run.counts["num_subjects_of_cox"] = len(cohort.rows)
     of_all = agreement.filter(pl.col("value").is_not_null(), outcome=EVERYBODY)
     run.notes["agreement"] = of_all.drop("outcome").rows(named=True)
     for row in of_all.filter(pl.col("low").is_not_null()).iter_rows(named=True):
         interval = f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
         say(f"explain: {row['statistic'].replace('_', ' ')} {interval}, {row['number']} effects")
+
+
+def _in_words(asked: Asked) -> str:
+    """The one subject: number, sex, age at the first prediction."""
+    row = int(asked.points.rows[0])
+    sex = {0.0: "male", 1.0: "female"}.get(float(asked.store.female[row]), "sex not recorded")
+    age = asked.points.start[0] / MINUTES_PER_YEAR
+    when = asked.points.frame["prediction_time"][0].date().isoformat()
+    return f"Subject {asked.store.subject_ids[row]}, {sex}, {age:.1f} years old on {when}"
 
 
 def closely(asked: Asked, config: ExplainConfig) -> Int[np.ndarray, " some"]:

@@ -85,7 +85,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(world: Path, tmp_path: Path) -> Callable[..., Path]:
     def one(name: str = "why", model: str = "model_genome", **options: Any) -> Path:
         task = options.pop("task", known_law.TASK)
-        config = ExplainConfig(**{"reread": 4, "donors": 5, "permutations": 100} | options.pop("config", {}))
+        quick = {"reread": 4, "donors": 5, "permutations": 100, "alignment": "none"}
+        config = ExplainConfig(**quick | options.pop("config", {}))
         (tmp_path / f"{name}.yaml").write_text(task)
         genome = options.pop("genome", world / "genome" if model == "model_genome" else None)
         given = {"task": tmp_path / f"{name}.yaml", "genome": genome, "config": config}

@@ -111,6 +111,37 @@ def test_the_subjects_of_a_list(run: Run, world: Path, tmp_path: Path) -> None:
         assert parts.height > 0
 
 
+def test_one_subject_gets_a_page(run: Run, world: Path, tmp_path: Path) -> None:
+    many = run("many")
+    subject = tables.GENOMES.read(many / "genomes.parquet")["subject_id"][0]
+    (tmp_path / "one.txt").write_text(f"{subject}\n")
+    codes = {"code": ["X//A", "X//B", "X//C"], "description": ["<b>event"] * 3}
+    pl.DataFrame(codes).write_parquet(tmp_path / "names.parquet")
+    out = run(
+        subjects=tmp_path / "one.txt",
+        code_names=tmp_path / "names.parquet",
+        config={"reread": 1, "alignment": "train"},
+    )
+    page = (out / "page.html").read_text()
+    assert f"Subject {subject}" in page
+    for text in ("polygenic scores", "percentile", "score PGS1", "&lt;b&gt;event", "no causes", "<svg"):
+        assert text in page
+    assert "<b>event" not in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert not (many / "page.html").exists()
+
+
+def test_effects_are_those_of_the_subjects_chosen(run: Run) -> None:
+    trained, everybody = (run(which, config={"alignment": which}) for which in ("train", "all"))
+    numbers = [read_manifest(out)["counts"]["num_subjects_of_cox"] for out in (trained, everybody)]
+    assert numbers[0] < numbers[1]
+    effects = tables.EFFECTS.read(trained / "effects.parquet")
+    assert effects.filter("is_own")["score"].to_list() == ["PGS1"]
+    assert effects.filter("is_own")["outcome"].to_list() == ["d"]
+    assert tables.AGREEMENT.read(trained / "agreement.parquet").height > 5
+    assert not (run("none") / "effects.parquet").exists()
+
+
 def test_outputs_are_private(run: Run) -> None:
     out = run()
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
