@@ -49,9 +49,17 @@ class Matrices:
         def matrix(column: str) -> np.ndarray:
             return table[column].cast(pl.Float64).fill_null(np.nan).to_numpy().reshape(shape).T
 
-        names = ("log_hazard_ratio", "log_hazard_ratio_alone", "cox", "cox_q", "published")
-        marks = (matrix(name) == 1 for name in ("is_own", "is_related"))
-        return cls(*(matrix(name) for name in names), *marks, outcomes, scores)
+        return cls(
+            learnt=matrix("log_hazard_ratio"),
+            alone=matrix("log_hazard_ratio_alone"),
+            cox=matrix("cox"),
+            q=matrix("cox_q"),
+            published=matrix("published"),
+            own=matrix("is_own") == 1,
+            related=matrix("is_related") == 1,
+            outcomes=outcomes,
+            scores=scores,
+        )
 
 
 def agreement_frame(effects: pl.DataFrame, permutations: int, seed: int) -> pl.DataFrame:

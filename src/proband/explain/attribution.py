@@ -14,7 +14,7 @@ from proband.core.incidence import MONTHS, OLDEST
 from proband.core.progress import track
 from proband.explain.inputs import Asked
 from proband.explain.parts import AGE_SEX, DEATH, RECORD, log_ratio_parts, part_names
-from proband.explain.record import AGE_SEX_TERMS, NOT_HAD, OTHER_CODES, record_terms
+from proband.explain.record import AGE_SEX_TERMS, NOT_HAD, OTHER_CODES, RecordTerms, record_terms
 from proband.explain.shapley import Points, Segments, segments, shapley_points
 from proband.explain.standard import Standard
 from proband.explain.tables import CODES, PARTS, SCORES
@@ -67,7 +67,7 @@ def decompose(asked: Asked, index: Int[np.ndarray, " n"], query: Query) -> Decom
     ratio = np.zeros((len(index), len(BIN_EDGES)))
     if asked.death is not None:
         death = rates_of(asked, [asked.death], query, where) * asked.competes[None, :, None]
-        ratio = sum(part[:, asked.death].double() for part in found.values()).numpy()
+        ratio = torch.stack([part[:, asked.death] for part in found.values()]).double().sum(dim=0).numpy()
     points = shapley_points(where, rate, parts, death, ratio, bool(asked.gap_years))
     return Decomposed(index, query, parts, _log_rate_before(asked, query), points)
 
@@ -120,31 +120,36 @@ def codes_frame(asked: Asked, layout: SummaryLayout, one: Decomposed, top: int) 
     terms = record_terms(asked.head, layout, one.query, list(asked.tasks))
     last = int(bins_before(asked.horizons_years)[-1])
     decay = float(asked.head.decay[last])
-    names = np.array([*layout.codes, OTHER_CODES, NOT_HAD, AGE_SEX_TERMS])
-    part = part_names(asked.head).index(RECORD)
-    slope = _slope(one.points.points[part, :, :, -1], one.parts[part, :, :, last])
-    rows: list[tuple[np.ndarray, ...]] = []
-    for at in range(len(one.index)):
-        here = slice(terms.bounds[at], terms.bounds[at + 1])
-        own = decay * terms.values[here]
-        for outcome in np.flatnonzero(~asked.prevalent[one.index[at]]):
-            order = np.argsort(-np.abs(own[:, outcome]), kind="stable")
-            rest = own[order[top:], outcome].sum()
-            beside = decay * np.array([terms.not_had[at, outcome], terms.age_sex[at, outcome]])
-            value = np.concatenate([own[order[:top], outcome], [rest], beside])
-            which = np.concatenate([terms.codes[here][order[:top]], len(layout.codes) + np.arange(3)])
-            number = np.full(len(value), outcome)
-            rows.append((np.full(len(value), at), number, np.arange(1, len(value) + 1), which, value))
+    rows = [
+        _listed(terms, at, int(outcome), top, len(layout.codes))
+        for at in range(len(one.index))
+        for outcome in np.flatnonzero(~asked.prevalent[one.index[at]])
+    ]
     if not rows:
         return CODES.empty()
     point, outcome, rank, code, value = (np.concatenate(column) for column in zip(*rows, strict=True))
+    part = part_names(asked.head).index(RECORD)
+    slope = _slope(one.points.points[part, :, :, -1], one.parts[part, :, :, last])
+    names = np.array([*layout.codes, OTHER_CODES, NOT_HAD, AGE_SEX_TERMS])
     frame = keys_of(asked, one.index[point], outcome).with_columns(
         pl.Series("rank", rank, pl.Int64),
         pl.Series("code", names[code], pl.String),
-        pl.Series("log_hazard", value),
-        pl.Series("risk_points", value * slope[point, outcome]),
+        pl.Series("log_hazard", decay * value),
+        pl.Series("risk_points", decay * value * slope[point, outcome]),
     )
     return named(frame, "code", asked.names.codes).select(*CODES.columns)
+
+
+def _listed(terms: RecordTerms, at: int, outcome: int, top: int, num_codes: int) -> tuple[np.ndarray, ...]:
+    """Point, outcome, rank, code and value of what is listed of one risk, before decay."""
+    here = slice(terms.bounds[at], terms.bounds[at + 1])
+    own, codes = terms.values[here, outcome], terms.codes[here]
+    order = np.argsort(-np.abs(own), kind="stable")
+    beside = [own[order[top:]].sum(), terms.not_had[at, outcome], terms.age_sex[at, outcome]]
+    value = np.concatenate([own[order[:top]], beside])
+    code = np.concatenate([codes[order[:top]], num_codes + np.arange(len(beside))])
+    number = len(value)
+    return np.full(number, at), np.full(number, outcome), np.arange(1, number + 1), code, value
 
 
 def _slope(points: np.ndarray, log_hazard: np.ndarray) -> np.ndarray:

@@ -49,9 +49,7 @@ def without_frame(
         query: What is known of them.
     """
     terms = record_terms(asked.head, layout, query, list(asked.tasks))
-    own = [terms.codes[begin:end] for begin, end in zip(terms.bounds[:-1], terms.bounds[1:], strict=True)]
-    entry = np.concatenate([np.flatnonzero(codes < len(layout.codes) - 1) + begin
-                            for codes, begin in zip(own, terms.bounds[:-1], strict=True)])  # fmt: skip
+    entry = np.flatnonzero(terms.codes < len(layout.codes) - 1)  # the last is any event
     if not len(entry):
         return WITHOUT.empty()
     point = np.searchsorted(terms.bounds, entry, side="right") - 1
@@ -60,23 +58,23 @@ def without_frame(
     changed = Shifted.of(asked, query_without(asked, rows, minutes, tokens))
     before = Shifted.of(asked, query)
     last, tasks = int(bins_before(asked.horizons_years)[-1]), list(asked.tasks)
-    exact = (before.log_ratio()[point] - changed.log_ratio())[:, tasks, last]
     factor = (asked.head.decay[last] * asked.head.slope[tasks]).double().numpy()
-    linear = factor * terms.if_never[entry]
     numbers = [
         _num_events(asked, int(row), int(until), left)
         for row, until, left in zip(rows, minutes, tokens, strict=True)
     ]
     which, outcome = np.nonzero(~asked.prevalent[index[point]])
-    codes = np.array(layout.codes)[terms.codes[entry]]
+    columns = {
+        "risk": before.risk()[point, :, -1],
+        "risk_without": changed.risk()[..., -1],
+        "log_ratio": (before.log_ratio()[point] - changed.log_ratio())[:, tasks, last],
+        "log_ratio_linear": factor * terms.if_never[entry],
+    }
     frame = keys_of(asked, index[point[which]], outcome).with_columns(
         pl.lit(asked.horizons_years[-1]).alias("horizon_years"),
-        pl.Series("code", codes[which], pl.String),
+        pl.Series("code", np.array(layout.codes)[terms.codes[entry]][which], pl.String),
         pl.Series("num_events", np.array(numbers)[which], pl.Int64),
-        pl.Series("risk", before.risk()[point[which], outcome, -1]),
-        pl.Series("risk_without", changed.risk()[which, outcome, -1]),
-        pl.Series("log_ratio", exact[which, outcome]),
-        pl.Series("log_ratio_linear", linear[which, outcome]),
+        *(pl.Series(name, values[which, outcome]) for name, values in columns.items()),
     )
     return named(frame, "code", asked.names.codes).select(*WITHOUT.columns)
 
@@ -91,36 +89,33 @@ def agreement_of_linear(frame: pl.DataFrame) -> dict[str, float | None]:
     Returns:
         ``rank_correlation`` and ``correlation``; None without an outcome in which both differ.
     """
+    pair = "log_ratio", "log_ratio_linear"
+    by_outcome = frame.group_by("outcome").agg(
+        pl.corr(*pair, method="spearman").alias("rank_correlation"),
+        pl.corr(*pair, method="pearson").alias("correlation"),
+    )
     found: dict[str, float | None] = {}
-    for name, method in (("rank_correlation", "spearman"), ("correlation", "pearson")):
-        of = pl.corr("log_ratio", "log_ratio_linear", method=method).alias("of")  # type: ignore[arg-type]
-        values = frame.group_by("outcome").agg(of)["of"].drop_nans().drop_nulls()
-        median = values.median()
+    for name in ("rank_correlation", "correlation"):
+        median = by_outcome[name].drop_nans().drop_nulls().median()
         found[name] = float(median) if isinstance(median, float) else None
     return found
 
 
 def along_frame(asked: Asked, index: Int[np.ndarray, " n"]) -> pl.DataFrame:
     """Rows of :data:`~proband.explain.tables.ALONG`, of the subjects of some points."""
-    store, codes = asked.store, asked.store.vocabulary.recorded_codes()
-    rows, minutes, texts = [], [], []
-    for point in index:
-        row, until = int(asked.points.rows[point]), int(asked.points.start[point])
-        tokens, ages = store.history(row, until)
-        for age in np.unique(ages[ages > max(0, store.entry[row])]):
-            rows.append(row)
-            minutes.append(int(age))
-            texts.append(", ".join(dict.fromkeys(codes[token] for token in tokens[ages == age])))
-    if not rows:
+    stamps = [stamp for point in index for stamp in _stamps(asked, int(point))]
+    stamps = list({stamp[:2]: stamp for stamp in stamps}.values())  # of several points of a subject, once
+    if not stamps:
         return ALONG.empty()
-    row, at = np.array(rows), np.array(minutes)
+    store = asked.store
+    row, at = np.array([stamp[0] for stamp in stamps]), np.array([stamp[1] for stamp in stamps])
     found = [asked.queries(store, row, time).batch(np.arange(len(row))) for time in (at - 1, at)]
     before, after = (Shifted.of(asked, query).risk()[..., -1] for query in found)
-    first = first_occurrences(store, row, [asked.head.config.tasks[task].tokens for task in asked.tasks])
-    which, outcome = np.nonzero(first > at[:, None])
+    sets = [asked.head.config.tasks[task].tokens for task in asked.tasks]
+    which, outcome = np.nonzero(first_occurrences(store, row, sets) > at[:, None])
     births = store.subjects["birth_time"].cast(pl.Datetime("us")).to_physical().to_numpy()[row]
     time = pl.Series("time", births + at * MICROSECONDS_PER_MINUTE).cast(pl.Datetime("us"))
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "subject_id": store.subject_ids[row[which]],
             "time": time[which],
@@ -129,8 +124,18 @@ def along_frame(asked: Asked, index: Int[np.ndarray, " n"]) -> pl.DataFrame:
             "age_years": at[which] / MINUTES_PER_YEAR,
             "risk_before": before[which, outcome],
             "risk": after[which, outcome],
-            "codes": np.array(texts)[which],
+            "codes": np.array([stamp[2] for stamp in stamps])[which],
         },
         schema=dict(ALONG.columns),
     )
-    return frame.unique(["subject_id", "time", "outcome"], maintain_order=True)
+
+
+def _stamps(asked: Asked, point: int) -> list[tuple[int, int, str]]:
+    """Row, age in minutes and codes of each time stamp from entry to the prediction time."""
+    store, codes = asked.store, asked.store.vocabulary.recorded_codes()
+    row = int(asked.points.rows[point])
+    tokens, ages = store.history(row, int(asked.points.start[point]))
+    return [
+        (row, int(age), ", ".join(dict.fromkeys(codes[token] for token in tokens[ages == age])))
+        for age in np.unique(ages[ages > max(0, store.entry[row])])
+    ]

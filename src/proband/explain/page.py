@@ -69,7 +69,7 @@ def write_page(folder: Path, subject: str) -> None:
         subject: The subject in words: number, sex, age.
     """
     parts = tables.PARTS.read(folder / "parts.parquet")
-    last = parts["horizon_years"].max()
+    last = float(parts["horizon_years"].to_numpy().max())
     parts = parts.filter(horizon_years=last)
     total = parts.group_by("outcome", maintain_order=True).agg(
         pl.col("risk_points").sum().alias("risk"),
@@ -77,7 +77,7 @@ def write_page(folder: Path, subject: str) -> None:
     )
     total = total.with_columns((pl.col("risk") / pl.col("age_sex").clip(1e-12)).alias("ratio"))
     total = total.sort((pl.col("risk") - pl.col("age_sex")).abs(), descending=True)
-    sections = [_section(folder, parts, row, float(last)) for row in total[:_OUTCOMES].iter_rows(named=True)]  # type: ignore[arg-type]
+    sections = [_section(folder, parts, row, last) for row in total[:_OUTCOMES].iter_rows(named=True)]
     rows = [
         (_plain(row["outcome"]), _percent(row["risk"]), _percent(row["age_sex"]), f"{row['ratio']:.2f}")
         for row in total.sort("ratio", descending=True).iter_rows(named=True)
