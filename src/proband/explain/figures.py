@@ -13,7 +13,7 @@ import polars as pl
 from jaxtyping import Float64, Int
 
 from proband.core.errors import printable
-from proband.explain.agreement import Matrices
+from proband.explain.alignment.agreement import Matrices
 
 _MOST_SCORES = 60
 _INK, _UP, _DOWN = "#374151", "#c2410c", "#0b5394"

@@ -12,8 +12,8 @@ from jinja2 import Environment, StrictUndefined
 from proband.core.atomic import whole_file
 from proband.core.errors import printable
 from proband.explain import tables
+from proband.explain.attribution.parts import AGE_SEX, CALIBRATION, DEATH, NETWORKS, RECORD, STATE
 from proband.explain.figures import risk_curve
-from proband.explain.parts import AGE_SEX, CALIBRATION, DEATH, NETWORKS, RECORD, STATE
 
 TEMPLATE = "page.html"
 _OUTCOMES, _ROWS = 6, 5

@@ -19,18 +19,18 @@ from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.outcomes import task_files
 from proband.explain import tables
-from proband.explain.agreement import agreement_frame
-from proband.explain.alignment import EVERYBODY, effects_frame
-from proband.explain.attribution import codes_frame, decomposed, parts_frame, scores_frame
-from proband.explain.cohort import read_cohort
+from proband.explain.alignment.agreement import agreement_frame
+from proband.explain.alignment.cohort import read_cohort
+from proband.explain.alignment.effects import EVERYBODY, effects_frame
+from proband.explain.alignment.published import read_published
+from proband.explain.attribution.decomposition import codes_frame, decomposed, parts_frame, scores_frame
+from proband.explain.attribution.standard import Standard
 from proband.explain.config import ExplainConfig
-from proband.explain.events import agreement_of_linear, along_frame, without_frame
+from proband.explain.counterfactual.events import agreement_of_linear, along_frame, without_frame
+from proband.explain.counterfactual.genomes import donor_genomes, genomes_frame, percentiles_frame
 from proband.explain.figures import plot_alignment
-from proband.explain.genomes import donor_genomes, genomes_frame, percentiles_frame
 from proband.explain.inputs import Asked, read_asked
 from proband.explain.page import write_page
-from proband.explain.published import read_published
-from proband.explain.standard import Standard
 from proband.forecast.shards import one_thread
 from proband.model.onset.queries import Queries
 from proband.tokens.modality import GENOME, modality_files

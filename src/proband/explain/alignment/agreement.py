@@ -13,7 +13,7 @@ import polars as pl
 from jaxtyping import Bool, Float64, Int
 
 from proband.core.seeds import generator
-from proband.explain.alignment import EVERYBODY
+from proband.explain.alignment.effects import EVERYBODY
 from proband.explain.tables import AGREEMENT
 
 STRONGEST = 5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proband.evaluate.baselines.cox import fit_cox
-from proband.explain.phewas import cox_by_score, false_discovery_rates
+from proband.explain.alignment.phewas import cox_by_score, false_discovery_rates
 
 
 def survival(n: int = 1500) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -7,8 +7,15 @@ import pytest
 import torch
 
 from onset_world import head_of, query_of, random_rates, randomise
-from proband.explain.parts import CALIBRATION, NETWORKS, RECORD, STATE, log_ratio_parts, part_names
-from proband.explain.shapley import Points, segments, shapley_points
+from proband.explain.attribution.parts import (
+    CALIBRATION,
+    NETWORKS,
+    RECORD,
+    STATE,
+    log_ratio_parts,
+    part_names,
+)
+from proband.explain.attribution.shapley import Points, segments, shapley_points
 from proband.forecast.estimators.closed_form import cumulative_incidence
 from proband.model.onset.head import OnsetHead, sex_rows
 from proband.model.onset.inputs import Query

@@ -12,11 +12,11 @@ from jaxtyping import Float64, Int
 
 from proband.core.incidence import MONTHS, OLDEST
 from proband.core.progress import track
+from proband.explain.attribution.parts import AGE_SEX, DEATH, RECORD, log_ratio_parts, part_names
+from proband.explain.attribution.record import AGE_SEX_TERMS, NOT_HAD, OTHER_CODES, RecordTerms, record_terms
+from proband.explain.attribution.shapley import Points, Segments, segments, shapley_points
+from proband.explain.attribution.standard import Standard
 from proband.explain.inputs import Asked
-from proband.explain.parts import AGE_SEX, DEATH, RECORD, log_ratio_parts, part_names
-from proband.explain.record import AGE_SEX_TERMS, NOT_HAD, OTHER_CODES, RecordTerms, record_terms
-from proband.explain.shapley import Points, Segments, segments, shapley_points
-from proband.explain.standard import Standard
 from proband.explain.tables import CODES, PARTS, SCORES
 from proband.model.config import BIN_EDGES
 from proband.model.onset.head import sex_rows

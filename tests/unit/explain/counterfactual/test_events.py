@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from proband.explain.attribution.record import record_terms
 from proband.explain.config import ExplainConfig
-from proband.explain.events import query_without
+from proband.explain.counterfactual.events import query_without
+from proband.explain.counterfactual.shifted import Shifted
 from proband.explain.inputs import Asked, read_asked
-from proband.explain.record import record_terms
-from proband.explain.shifted import Shifted
 from proband.tokens.modality import modality_files
 from proband.tokens.summary import SummaryLayout
 

@@ -9,10 +9,10 @@ import polars as pl
 from jaxtyping import Int
 
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
-from proband.explain.attribution import bins_before, keys_of, named
+from proband.explain.attribution.decomposition import bins_before, keys_of, named
+from proband.explain.attribution.record import record_terms
+from proband.explain.counterfactual.shifted import Shifted
 from proband.explain.inputs import Asked
-from proband.explain.record import record_terms
-from proband.explain.shifted import Shifted
 from proband.explain.tables import ALONG, WITHOUT
 from proband.model.onset.inputs import Query
 from proband.tokens.edited import EditedStore

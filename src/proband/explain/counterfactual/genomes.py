@@ -11,10 +11,10 @@ import polars as pl
 from jaxtyping import Float64, Int
 
 from proband.core.seeds import generator
-from proband.explain.attribution import keys_of, named
+from proband.explain.attribution.decomposition import keys_of, named
+from proband.explain.attribution.standard import Standard
+from proband.explain.counterfactual.shifted import Shifted
 from proband.explain.inputs import Asked
-from proband.explain.shifted import Shifted
-from proband.explain.standard import Standard
 from proband.explain.tables import GENOMES, PERCENTILES
 from proband.model.onset.inputs import Query
 from proband.tokens.modality import GENOME

@@ -10,9 +10,7 @@ from jaxtyping import Bool, Float64, Int
 from scipy.special import erfc
 
 from proband.evaluate.deciles import matches
-from proband.explain.attribution import named
-from proband.explain.inputs import Asked
-from proband.explain.phewas import (
+from proband.explain.alignment.phewas import (
     LEAST_CASES,
     CoxEffects,
     covariates,
@@ -20,8 +18,10 @@ from proband.explain.phewas import (
     false_discovery_rates,
     incident,
 )
-from proband.explain.published import PublishedEffect, published_frame
-from proband.explain.standard import Standard, standardised
+from proband.explain.alignment.published import PublishedEffect, published_frame
+from proband.explain.attribution.decomposition import named
+from proband.explain.attribution.standard import Standard, standardised
+from proband.explain.inputs import Asked
 from proband.explain.tables import EFFECTS
 from proband.tokens.modality import GENOME
 

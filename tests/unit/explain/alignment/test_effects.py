@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from onset_world import part_of
 from proband.core.errors import DataError
-from proband.explain.agreement import agreement_frame, correlations, strongest
-from proband.explain.alignment import alone, effects_frame, related
+from proband.explain.alignment.agreement import agreement_frame, correlations, strongest
+from proband.explain.alignment.effects import alone, effects_frame, related
+from proband.explain.alignment.published import PublishedEffect, read_published
+from proband.explain.attribution.standard import Standard
 from proband.explain.inputs import Asked, Names
-from proband.explain.published import PublishedEffect, read_published
-from proband.explain.standard import Standard
 from proband.explain.tables import AGREEMENT, EFFECTS
 from proband.forecast.risk import Points
 from proband.forecast.shards import one_thread

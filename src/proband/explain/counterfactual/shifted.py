@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from proband.explain.attribution import rates_of
+from proband.explain.attribution.decomposition import rates_of
+from proband.explain.attribution.shapley import Segments, segments, shapley_points
 from proband.explain.inputs import Asked
-from proband.explain.shapley import Segments, segments, shapley_points
 from proband.model.config import BIN_EDGES
 from proband.model.onset.inputs import Query
 
