@@ -26,6 +26,9 @@ class ExplainConfig(BaseModel):
     top: Annotated[int, Option(QUESTION)] = Field(
         10, ge=1, le=1000, description="Codes, and scores, that are listed of each risk."
     )
+    threshold: Annotated[float, Option(QUESTION)] = Field(
+        0.1, gt=0, lt=1, description="Risk from which on one would act; whom the genome moves over it."
+    )
     alignment: Annotated[Literal["train", "all", "none"], Option(QUESTION)] = Field(
         "train", description="Subjects of the Cox models that the genome's effects are compared with."
     )

@@ -80,6 +80,43 @@ def _heat_maps(
     plt.close(figure)
 
 
+def plot_population(population: pl.DataFrame, out: Path) -> None:
+    """Incidence by decile of a score at the last horizon, of the outcomes with most cases.
+
+    Args:
+        population: A frame of :data:`~proband.explain.tables.POPULATION`.
+        out: PNG file to write; without a decile none is written.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import PercentFormatter
+
+    last = population.filter(view="decile").filter(pl.col("horizon_years") == pl.col("horizon_years").max())
+    cases = (
+        last.group_by("outcome").agg(pl.col("num_cases").sum()).sort("num_cases", "outcome", descending=True)
+    )
+    if cases.is_empty():
+        return
+    figure, axes = plt.subplots(2, 3, figsize=(10, 5), layout="constrained", sharex=True)
+    for axis, name in zip(axes.flat, cases["outcome"][: axes.size], strict=False):
+        rows = last.filter(outcome=name)
+        decile = rows["group"].cast(pl.Int64).to_numpy()
+        observed, low, high = (rows[column].to_numpy() for column in ("observed", "low", "high"))
+        span = np.abs(np.stack([observed - low, high - observed]))
+        axis.errorbar(decile, observed, span, fmt="o", color=_INK, ms=3, lw=0.8, label="observed")
+        axis.plot(decile, rows["risk"], color=_UP, label="model")
+        axis.plot(decile, rows["risk_without"], color=_DOWN, ls="--", label="model without genome")
+        axis.set_title(f"{name.replace('_', ' ')} by {printable(rows['score'][0])}", fontsize=8)
+        axis.set_ylim(0, None)
+        axis.yaxis.set_major_formatter(PercentFormatter(1))
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    figure.supxlabel("decile of the score in the train split", fontsize=9)
+    figure.savefig(out, dpi=100)
+    plt.close(figure)
+
+
 def risk_curve(rows: pl.DataFrame, label: str) -> str:
     """The risk along a record as an SVG element, with its largest changes named.
 

@@ -28,9 +28,10 @@ from proband.explain.attribution.standard import Standard
 from proband.explain.config import ExplainConfig
 from proband.explain.counterfactual.events import agreement_of_linear, along_frame, without_frame
 from proband.explain.counterfactual.genomes import donor_genomes, genomes_frame, percentiles_frame
-from proband.explain.figures import plot_alignment
+from proband.explain.figures import plot_alignment, plot_population
 from proband.explain.inputs import Asked, read_asked
 from proband.explain.page import write_page
+from proband.explain.population import population_frame
 from proband.forecast.shards import one_thread
 from proband.model.onset.queries import Queries
 from proband.tokens.modality import GENOME, modality_files
@@ -117,6 +118,12 @@ def _write_parts(run: StageRun, asked: Asked, queries: Queries, config: ExplainC
         if donors is not None:
             writer.add("genomes", tables.GENOMES, genomes_frame(asked, one.index, one.query, donors))
     run.counts |= writer.finish()
+    if donors is not None:
+        standard = next(one for one in standards if one.modality == GENOME)
+        genomes = tables.GENOMES.read(run.folder / "genomes.parquet")
+        frame = population_frame(asked, standard, genomes, config.threshold, config.seed)
+        tables.POPULATION.write(frame, run.folder / "population.parquet")
+        plot_population(frame, run.folder / "population.png")
     run.counts["num_predictions"] = len(queries)
     for at, name in enumerate(asked.outcomes):
         run.counts[f"num_prevalent_{name}"] = int(asked.prevalent[:, at].sum())

@@ -137,6 +137,30 @@ ALONG = Table(
 """The risk a minute before and at every time stamp of a record, from entry to the prediction time or the
 outcome, with the codes that came."""
 
+POPULATION = Table(
+    "risks in a population",
+    {
+        "outcome": pl.String,
+        "horizon_years": pl.Float64,
+        "view": pl.String,
+        "score": pl.String,
+        "group": pl.String,
+        "num_predictions": pl.Int64,
+        "num_cases": pl.Int64,
+        "risk": pl.Float64,
+        "risk_without": pl.Float64,
+        "observed": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+    },
+    nullable=frozenset({"score"}),
+    bounds=dict.fromkeys(("risk", "risk_without", "observed", "low", "high"), (0.0, 1.0)),
+    unique=("outcome", "horizon_years", "view", "group"),
+)
+"""Genotyped predictions by decile of a score (``decile``, of the train split) and by what a threshold of risk
+says with and without the genome (``decision``): mean risks, and observed cumulative incidence with a 95%
+interval resampling subjects."""
+
 EFFECTS = Table(
     "effects of scores",
     {

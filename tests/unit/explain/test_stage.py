@@ -85,6 +85,24 @@ def test_genomes_and_percentiles(run: Run, world: Path) -> None:
     assert signs["step"].unique().to_list() == [1]  # a linear term: up or down throughout
 
 
+def test_a_population_by_decile_and_decision(run: Run) -> None:
+    out = run(config={"threshold": 0.2})
+    genomes = tables.GENOMES.read(out / "genomes.parquet")
+    population = tables.POPULATION.read(out / "population.parquet")
+    number = population.group_by("outcome", "horizon_years", "view").agg(pl.col("num_predictions").sum())
+    asked = genomes.group_by("outcome", "horizon_years").len()
+    joined = number.join(asked, on=["outcome", "horizon_years"])
+    assert joined.height == 2 * asked.height
+    assert joined["num_predictions"].to_list() == joined["len"].to_list()
+    moved = genomes.filter(pl.col("risk") >= 0.2, pl.col("risk_without") < 0.2)
+    found = population.filter(group="above only with genome")["num_predictions"].sum()
+    assert found == moved.height
+    own = population.filter(view="decile", outcome="d")
+    assert own["score"].unique().to_list() == ["PGS1"]
+    assert population.filter(pl.col("observed") > 0).height > 0
+    assert (out / "population.png").stat().st_size > 1000
+
+
 def test_codes_left_out(run: Run) -> None:
     out = run()
     without = tables.WITHOUT.read(out / "without.parquet")
