@@ -36,7 +36,7 @@ def command(
     published: Annotated[
         Path | None,
         typer.Option(
-            help="Table of published effects: outcome, score or trait, log_hazard_ratio.",
+            help="Table of published effects: outcome, log_hazard_ratio, and score if known.",
             show_default="none",
             rich_help_panel=INPUTS,
         ),

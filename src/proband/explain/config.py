@@ -30,10 +30,11 @@ class ExplainConfig(BaseModel):
         0.1, gt=0, lt=1, description="Risk from which on one would act; whom the genome moves over it."
     )
     alignment: Annotated[Literal["train", "all", "none"], Option(QUESTION)] = Field(
-        "train", description="Subjects of the Cox models that the genome's effects are compared with."
+        "train",
+        description="train, all or none: splits of the Cox models beside the genome's effects.",
     )
     reread: Annotated[int, Option(DRAWN)] = Field(
-        20, ge=0, description="Subjects whose records are read again without each of their codes."
+        20, ge=0, description="Predictions whose records are read again without each of their codes."
     )
     donors: Annotated[int, Option(DRAWN)] = Field(
         50, ge=1, le=10_000, description="Train subjects whose genomes are put in place of a subject's own."

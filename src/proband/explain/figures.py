@@ -111,7 +111,7 @@ def plot_population(population: pl.DataFrame, out: Path) -> None:
         axis.set_title(f"{name.replace('_', ' ')} by {printable(rows['score'][0])}", fontsize=8)
         axis.set_ylim(0, None)
         axis.yaxis.set_major_formatter(PercentFormatter(1))
-    axes[0, 0].legend(fontsize=7, frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8)
     figure.supxlabel("decile of the score in the train split", fontsize=9)
     figure.savefig(out, dpi=100)
     plt.close(figure)

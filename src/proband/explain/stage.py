@@ -64,7 +64,7 @@ def explain(
         genome: Genome folder for a model that reads it; without it all count as ungenotyped.
         modalities: Parquet files of other modalities by name.
         subjects: List of subject_ids, of whatever split; default a split.
-        published: Table of published effects: outcome, score or trait, log_hazard_ratio.
+        published: Table of published effects: outcome, log_hazard_ratio, and score if known.
         code_names: Parquet with code and description, as metadata/codes.parquet of MEDS.
         config: Settings.
         overwrite: Replace a finished output.
@@ -184,6 +184,9 @@ def _write_alignment(
     known = [] if published is None else read_published(published, asked.outcomes)
     standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])
     cohort = read_cohort(asked, genome, config.alignment == "all")
+    if not len(cohort.rows):
+        say("explain: no train subject has a genome, so that no effect is compared; --alignment all does")
+        return
     effects = effects_frame(asked, standard, *cohort, known)
     agreement = agreement_frame(effects, config.permutations, config.seed)
     tables.EFFECTS.write(effects, run.folder / "effects.parquet")

@@ -23,7 +23,7 @@ from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.summary import SummaryLayout
 from proband.train.onset.incidence import log_rates
-from small_world import GENOME, random_model
+from small_world import GENOME, PANEL, random_model
 
 NAMES = ("PGS1", "PGS2", "PGS3")
 
@@ -63,7 +63,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokens(root / "meds", root / "tokens", config=TokensConfig(min_subjects=1, num_bins=3), workers=1)
     (root / "task.yaml").write_text(known_law.TASK)
     store = TokenStore(root / "tokens")
-    for name, extra in (("model", {}), ("model_genome", {"fusion": "prefix", "modalities": GENOME})):
+    both = {"fusion": "prefix", "modalities": GENOME | PANEL}
+    models = {"model": {}, "model_genome": both | {"modalities": GENOME}, "model_both": both}
+    for name, extra in models.items():
         (root / name).mkdir()
         save_model(with_onset(store, **extra), root / name, store.vocabulary.hash)
     (root / "no_onset").mkdir()
@@ -77,6 +79,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     described = {name: {"name": f"score {name}", "trait": None} for name in NAMES}
     described["PGS1"]["trait"] = "D"
+    panel = {
+        "subject_id": ids,
+        "age_years": rng.uniform(0, 8, len(ids)),
+        "protein": rng.normal(size=len(ids)),
+    }
+    pl.DataFrame(panel).write_parquet(root / "panel.parquet")
     (root / "genome" / "scores.json").write_text(json.dumps(described))
     return root
 
@@ -88,7 +96,7 @@ def run(world: Path, tmp_path: Path) -> Callable[..., Path]:
         quick = {"reread": 4, "donors": 5, "permutations": 100, "alignment": "none"}
         config = ExplainConfig(**quick | options.pop("config", {}))
         (tmp_path / f"{name}.yaml").write_text(task)
-        genome = options.pop("genome", world / "genome" if model == "model_genome" else None)
+        genome = options.pop("genome", world / "genome" if model in ("model_genome", "model_both") else None)
         given = {"task": tmp_path / f"{name}.yaml", "genome": genome, "config": config}
         explain(world / model, world / "tokens", tmp_path / name, **given, **options)
         return tmp_path / name

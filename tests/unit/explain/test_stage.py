@@ -85,6 +85,21 @@ def test_genomes_and_percentiles(run: Run, world: Path) -> None:
     assert signs["step"].unique().to_list() == [1]  # a linear term: up or down throughout
 
 
+def test_every_modality_is_a_part(run: Run, world: Path) -> None:
+    out = run(model="model_both", modalities={"panel": world / "panel.parquet"})
+    parts = tables.PARTS.read(out / "parts.parquet")
+    assert {"genome", "panel"} < set(parts["part"])
+    scores = tables.SCORES.read(out / "scores.parquet")
+    assert scores.filter(modality="panel")["score"].unique().to_list() == ["protein"]
+    here = scores.filter(modality="panel").join(
+        parts.filter(part="panel", horizon_years=5.0), on=KEY, suffix="_of_part"
+    )
+    assert here["risk_points"].to_list() == pytest.approx(here["risk_points_of_part"].to_list(), abs=1e-9)
+    # Measured after the prediction time it is not known, and gives nothing.
+    assert parts.filter(part="panel", log_hazard=0.0)["risk_points"].abs().max() == 0
+    assert 0 < scores.filter(modality="panel").height < scores.filter(modality="genome", rank=1).height
+
+
 def test_a_population_by_decile_and_decision(run: Run) -> None:
     out = run(config={"threshold": 0.2})
     genomes = tables.GENOMES.read(out / "genomes.parquet")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
 
-from proband.core.errors import DataError
+from proband.core.progress import say
 from proband.model.onset.head import OnsetHead
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import ModalityTable
@@ -32,20 +32,12 @@ class Standard:
 
     @classmethod
     def of(cls, head: OnsetHead, store: TokenStore, name: str, table: ModalityTable) -> Standard:
-        """Those of a tokens folder.
-
-        Raises:
-            DataError: The folder has no train subject with the modality.
-        """
-        train = np.flatnonzero((store.subjects["split"] == "train").to_numpy())
-        rows = train[table.observed[train]]
+        """Those of a tokens folder; where no train subject has the modality, of all its subjects (said)."""
+        train = (store.subjects["split"] == "train").to_numpy()
+        rows = np.flatnonzero(train & table.observed)
         if not len(rows):
-            raise DataError(
-                f"no train subject has {name}",
-                where=store.folder,
-                expected="the train split that percentiles are of",
-                remedy="give the tokens folder that the model was trained on",
-            )
+            say(f"explain: no train subject has {name}; percentiles are those of all subjects who have it")
+            rows = np.flatnonzero(table.observed)
         return cls(name, table.names, standardised(head, name, table, rows), rows)
 
     def percentiles(self, values: Float64[np.ndarray, "n width"]) -> Float64[np.ndarray, "n width"]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from proband.explain.attribution.decomposition import decompose
 from proband.explain.attribution.record import record_terms
 from proband.explain.config import ExplainConfig
 from proband.explain.counterfactual.events import query_without
@@ -43,6 +45,14 @@ def test_a_code_that_nobody_has_changes_nothing_to_the_bit(asked: Asked) -> None
     assert changed[had].all()
     assert had.any()
     assert np.abs(risks_without(asked, code) - whole)[~had].max() < 1e-6
+
+
+def test_without_a_hazard_of_death_nothing_competes(asked: Asked) -> None:
+    query = asked.queries(asked.store, asked.points.rows, asked.points.start).batch(np.arange(9))
+    undying = replace(asked, death=None)
+    risk = Shifted.of(undying, query).risk()
+    assert decompose(undying, np.arange(9), query).points.risk == pytest.approx(risk, abs=1e-6)
+    assert (risk[:, 0] > Shifted.of(asked, query).risk()[:, 0]).all()
 
 
 def test_linear_terms_against_never_are_what_the_head_says(asked: Asked) -> None:
