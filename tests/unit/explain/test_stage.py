@@ -190,6 +190,13 @@ def test_the_order_of_time_is_kept(run: Run) -> None:
     assert (joined["risk_points"] < joined["risk_points_right"]).all()
 
 
+def test_a_pattern_that_may_be_absent_is_left_out(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    pattern = "  two: {steps: [{codes: X//D}, {codes: X//D}], may_be_absent: true}\n  d:"
+    parts = tables.PARTS.read(run(task=known_law.TASK.replace("  d:", pattern)) / "parts.parquet")
+    assert set(parts["outcome"]) == {"d", "death"}
+    assert "two is no onset task of the model and is left out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
