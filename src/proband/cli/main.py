@@ -16,6 +16,7 @@ from proband.cli import (
     demo,
     ehr,
     evaluate,
+    explain,
     forecast,
     genome,
     likelihood,
@@ -46,6 +47,7 @@ _LOWER_MEMORY = {
     "oracle": "fewer --replicates, or a larger machine",
     "likelihood": "a larger machine",
     "evaluate": "a task with fewer prediction times, or a larger machine",
+    "explain": "fewer --subjects or outcomes at once, or a larger machine",
     "report": "a larger machine",
 }
 EPILOG = "Start with:  proband demo out/    Every sub-command has --help with examples."
@@ -71,6 +73,7 @@ for _module in (
     likelihood,
     evaluate,
     realism,
+    explain,
     report,
 ):
     _name = _module.__name__.rsplit(".", 1)[-1]

@@ -50,11 +50,11 @@ class TokenPattern:
 def token_patterns(
     task: Task, outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]]
 ) -> dict[str, TokenPattern]:
-    """Those outcomes of a task that take several events."""
+    """Those outcomes of a task that take several events; an outcome that is left out has no tokens here."""
     return {
         name: TokenPattern(outcome, outcomes[name])
         for name, outcome in task.outcomes.items()
-        if isinstance(outcome, Pattern)
+        if isinstance(outcome, Pattern) and name in outcomes
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from proband.core.errors import ConfigError
+from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
@@ -59,7 +59,7 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
     outcomes = outcome_tokens(store.vocabulary, question)
     onset: dict[str, int] = {}
     if not samples_paths(config.estimator):
-        onset = _onset_tasks(loaded, outcomes, question, model)
+        onset = onset_tasks(loaded, outcomes, question, model)
         outcomes = {name: outcomes[name] for name in onset}
         _say_undying(loaded, store.vocabulary.death, config)
     patterns = tuple(token_patterns(question, outcomes).values())
@@ -90,18 +90,29 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
     return Plan(job, points, question, counts, observed_shares(store, question))
 
 
-def _onset_tasks(
-    loaded: Proband, outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]], task: Task, where: Path
+def onset_tasks(
+    loaded: Proband,
+    outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]],
+    task: Task,
+    where: Path,
+    stage: str = "forecast",
 ) -> dict[str, int]:
     """Number of the onset task that each outcome is; outcomes that may be absent and are none are left out.
 
+    Args:
+        loaded: The model.
+        outcomes: Tokens of each step of each outcome.
+        task: The task.
+        where: The model's folder.
+        stage: Name of the stage that asks; forecast alone has other estimators to offer.
+
     Raises:
-        ConfigError: The model has no onset hazards, or an outcome is none of its tasks.
+        ConfigError: The model has no onset hazards, or an outcome is none of its tasks (names near matches).
     """
-    sampled = "take a sampled estimator: --estimator scope"
+    sampled = ", or take a sampled estimator: --estimator scope" if stage == "forecast" else ""
     onset = loaded.config.onset
     if onset is None:
-        remedy = f"train it with --task TASK, or {sampled}"
+        remedy = f"train it with --task TASK{sampled}"
         raise ConfigError("the model has no onset hazards to read risks from", where=where, remedy=remedy)
     found: dict[str, int] = {}
     missing = []
@@ -110,16 +121,19 @@ def _onset_tasks(
         if number is not None:
             found[name] = number
         elif task.outcomes[name].may_be_absent:
-            say(f"forecast: {name} is no onset task of the model and is left out")
+            say(f"{stage}: {name} is no onset task of the model and is left out")
         else:
             missing.append(name)
     if missing or not found:
+        names = [one.name for one in onset.tasks]
+        near = near_matches(missing[0], names) if missing else ""
+        train = f"train with --task and this task file, leave it out{sampled}"
         raise ConfigError(
             "an outcome is no onset task of the model",
             where=f"outcome {', '.join(missing[:3] or outcomes)}",
             found="other codes, a pattern of several events, or too few onsets in training",
-            expected=f"one of {', '.join(one.name for one in onset.tasks[:5])}, ...",
-            remedy=f"train with --task and this task file, leave it out, or {sampled}",
+            expected=f"one of {', '.join(names[:5])}, ...",
+            remedy=f"{near} Or {train}" if near else train,
         )
     return found
 

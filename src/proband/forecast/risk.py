@@ -55,7 +55,11 @@ class Points:
 
 
 def prediction_points(
-    store: TokenStore, task: Task, split: str, outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]]
+    store: TokenStore,
+    task: Task,
+    split: str,
+    outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]],
+    rows: Int[np.ndarray, " rows"] | None = None,
 ) -> Points:
     """The task's prediction points among a split's subjects.
 
@@ -65,18 +69,19 @@ def prediction_points(
         split: Whose points.
         outcomes: Tokens of each step of each outcome, as :func:`~proband.tokens.outcomes.outcome_tokens`
             gives them.
+        rows: Rows of the store, of whatever split, instead of the split's.
 
     Raises:
         DataError: No subject of the split is under follow-up at a prediction time.
     """
-    subjects = _subjects(store, split)
+    subjects = _subjects(store, split) if rows is None else _followed(store, rows)
     times = prediction_times(subjects, task).join(
         subjects.select("subject_id", "row", "birth_time"), on="subject_id", maintain_order="left"
     )
     if times.is_empty():
         raise DataError(
             "nobody is under follow-up at the prediction times",
-            where=f"split {split}",
+            where=f"split {split}" if rows is None else "the subjects asked for",
             found=_reasons(never_predicted(subjects, task)),
             remedy="check the task's prediction times and washout against the subjects' entry and exit",
         )
@@ -150,8 +155,13 @@ def observed_shares(store: TokenStore, task: Task) -> dict[str, float]:
 
 def _subjects(store: TokenStore, split: str) -> pl.DataFrame:
     """Follow-up of a split's subjects, with their rows in the folder."""
+    return _followed(store, store.rows_of(split))
+
+
+def _followed(store: TokenStore, rows: Int[np.ndarray, " rows"]) -> pl.DataFrame:
+    """Follow-up of some rows' subjects."""
     dead = pl.when(pl.col("died")).then(pl.col("exit_time")).alias("death_time")
-    return store.subjects.with_row_index("row").with_columns(dead)[store.rows_of(split)]
+    return store.subjects.with_row_index("row").with_columns(dead)[rows]
 
 
 def risk_table(

@@ -121,6 +121,14 @@ class SummaryLayout:
         """Tokens that are value bins."""
         return int(self.bin_of.max(initial=-1)) + 1
 
+    @property
+    def code_of_feature(self) -> Int64[np.ndarray, " features"]:
+        """Entry that each feature is of."""
+        valued = np.flatnonzero(self.valued >= 0)
+        bins = self.code_of[self.bin_of >= 0]
+        parts = [np.arange(len(self.codes))] * len(_PER_CODE) + [valued] * len(_PER_VALUED) + [bins]
+        return np.concatenate(parts).astype(np.int64)
+
     def names(self, vocabulary: Vocabulary) -> list[str]:
         """Name of every feature: the code and what of it."""
         valued = [code for code, at in zip(self.codes, self.valued, strict=True) if at >= 0]

@@ -129,14 +129,20 @@ class OnsetHead(nn.Module):
         return found
 
     def calibrated(self, query: Query) -> Float[Tensor, "n tasks bins"]:
-        """The log ratios after the calibration found on the tuning split.
+        """The log ratios after the calibration found on the tuning split."""
+        return self.calibrate(query, self(query))
+
+    def calibrate(
+        self, query: Query, log_ratio: Float[Tensor, "n some bins"]
+    ) -> Float[Tensor, "n some bins"]:
+        """Log ratios of the first tasks after calibration.
 
         log H' = intercept + slope log H for the cumulative hazard H of ten years, at unchanged shape of the
         hazard over time.
         """
-        log_ratio = self(query)
         log_total = self.log_expected(query.age, query.female, log_ratio, CALIBRATION_YEARS)
-        return log_ratio + (self.intercept + (self.slope - 1) * log_total)[:, :, None]
+        some = log_ratio.shape[1]
+        return log_ratio + (self.intercept[:some] + (self.slope[:some] - 1) * log_total)[:, :, None]
 
     def log_expected(
         self,

@@ -184,6 +184,8 @@ def test_an_outcome_that_is_no_task_names_the_remedy(
     both = known_law.TASK.replace("  d:", "  two: {steps: [{codes: X//D}, {codes: X//D}]}\n  d:")
     with pytest.raises(ConfigError, match=r"in outcome two; found .*a pattern of several events"):
         run("pattern", both)
+    left_out = both.replace("{codes: X//D}]}", "{codes: X//D}], may_be_absent: true}")
+    assert set(run("left_out", left_out)["outcome"]) == {"d", "death"}
     assert not (tmp_path / "other").exists()
     absent = run("absent", other.replace("X//B}", "X//B, may_be_absent: true}"))
     assert absent.equals(run())

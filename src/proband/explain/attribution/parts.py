@@ -1,0 +1,68 @@
+"""The sum that a log hazard is: age and sex, the record, the trunk's state, modalities, calibration.
+
+    log hazard_d(t + u) = log rate_d(age at t + u, sex) + Σ over parts of g_{d,part}(u)
+
+with parts ``record`` (linear terms and interactions of the record summary), ``networks``, ``state`` (of the
+trunk), one for each modality such as ``genome``, and ``calibration`` (levels by time ahead, and the
+calibration found on the tuning split). Those of the record fade with the time ahead by the head's decay,
+which is in them.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.inputs import Inputs, Query
+
+AGE_SEX, RECORD, NETWORKS, STATE, CALIBRATION, DEATH = (
+    "age_sex",
+    "record",
+    "networks",
+    "state",
+    "calibration",
+    "competing_death",
+)
+"""Names of parts, beside those of modalities. ``age_sex`` is the table of rates; ``competing_death`` is what
+the subject's own hazard of death changes, against that of age and sex."""
+
+
+def part_names(head: OnsetHead) -> tuple[str, ...]:
+    """Parts of the log ratios, in the order in which they are listed."""
+    return (RECORD, NETWORKS, STATE, *head.modalities, CALIBRATION)
+
+
+def log_ratio_parts(head: OnsetHead, query: Query) -> dict[str, Float[Tensor, "n tasks bins"]]:
+    """The parts of every task's log ratio; their sum is ``head.calibrated(query)``.
+
+    Args:
+        head: Onset hazards.
+        query: What is known of each subject; a modality that is not given has a part of 0.
+    """
+    inputs = head.inputs(query)
+    networks = torch.stack([network(inputs, query) for network in head.networks]).mean(dim=0)
+    parts = {
+        RECORD: head.decay * _padded(head, named_record(head, inputs, query)),
+        NETWORKS: head.decay * networks,
+        STATE: head.decay * _padded(head, inputs.state @ head.state_linear),
+    }
+    for name in head.modalities:
+        given = query.modalities.get(name)
+        term = torch.zeros_like(parts[NETWORKS][..., 0]) if given is None else head.linear_of(name)(given)
+        parts[name] = term[:, :, None].expand_as(networks)
+    parts[CALIBRATION] = head.calibrated(query) - sum(parts.values())
+    return parts
+
+
+def named_record(head: OnsetHead, inputs: Inputs, query: Query) -> Float[Tensor, "n named"]:
+    """Linear terms and interactions of the record summary, before decay, of the tasks that have them."""
+    return inputs.times(head.linear) + head.interactions(head.values_of(inputs), query)
+
+
+def _padded(head: OnsetHead, named: Float[Tensor, "n named"]) -> Float[Tensor, "n tasks bins"]:
+    """Terms of the named tasks, 0 for the others, at every time ahead."""
+    full = F.pad(named, (0, len(head.bias) - named.shape[1]))
+    return full[:, :, None].expand(-1, -1, head.bias.shape[1])
