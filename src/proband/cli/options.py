@@ -133,6 +133,8 @@ def _take(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
         value = given.pop(field.name)
         if value is None or value == []:
             continue  # the field's own default
+        if field.option.by_commas:
+            value = value.split(",")
         inner = found
         for name in field.path[:-1]:
             inner = inner.setdefault(name, {})
@@ -142,16 +144,12 @@ def _take(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
 
 def _parameter(field: OptionField) -> inspect.Parameter:
     """What typer reads: type, flag, help and default of an option."""
-    kind = _typer_type(field.field.annotation)
-    is_known = (
-        not field.option.default and field.field.default_factory is None and get_origin(kind) is not list
-    )
-    default = field.field.default if is_known else None
+    kind = str if field.option.by_commas else _typer_type(field.field.annotation)
+    default = _default(field, kind)
     shown: bool | str = field.option.default or (default is not None and default != "")
     flags = field.flag
     if kind is bool:
-        shown = field.option.default or ("on" if field.field.default else "off")
-        default = field.field.default
+        shown = field.option.default or ("on" if default else "off")
         if flags.startswith("--no-"):
             flags = f" /{flags}"
         elif default:
@@ -167,6 +165,16 @@ def _parameter(field: OptionField) -> inspect.Parameter:
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
+
+
+def _default(field: OptionField, kind: Any) -> Any:
+    """What typer passes where the option is not given; None where the model decides."""
+    value = field.field.default
+    if kind is bool:
+        return value
+    if field.option.default or field.field.default_factory is not None or get_origin(kind) is list:
+        return None
+    return ",".join(f"{part:g}" for part in value) if field.option.by_commas else value
 
 
 def _typer_type(annotation: Any) -> Any:

@@ -24,7 +24,7 @@ def validated(kind: type[Config], **options: object) -> Config:
         return kind(**options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        what = first["msg"].removeprefix("Value error, ")
+        what = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         if not first["loc"]:
             raise ConfigError(what, where="the options") from None
         flag = flag_of(kind, first["loc"])
