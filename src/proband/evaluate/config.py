@@ -1,11 +1,16 @@
-"""What an evaluation is made from."""
+"""What an evaluation is made from, and settings of the comparison of simulated futures."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from proband.core.schema import SPLITS
-from proband.evaluate.baselines.registry import ALL, BASELINES, NONE
+from proband.core.config import Split
+from proband.core.options import Option
+
+ALL, NONE = "all", "none"
+"""Instead of names of baselines."""
 
 
 class EvaluateConfig(BaseModel):
@@ -32,9 +37,19 @@ class EvaluateConfig(BaseModel):
     baselines: tuple[str, ...] = Field(
         (ALL,),
         min_length=1,
-        description=f"Baselines fitted on train and judged beside: {ALL}, {NONE}, or names of "
-        f"{', '.join(BASELINES)}.",
+        description=f"Baselines fitted on train and judged beside: {ALL}, {NONE}, or names in "
+        "proband.evaluate.baselines.registry.BASELINES.",
     )
     bootstrap: int = Field(500, ge=0, le=100_000, description="Bootstrap replicates; 0 for no intervals.")
-    split: str = Field("held_out", description=f"Split that is judged: {', '.join(SPLITS)}.")
+    split: Split = Field("held_out", description="Split that is judged: train, tuning or held_out.")
     seed: int = Field(0, ge=0, description="Seed of resamples and folds.")
+
+
+class RealismConfig(BaseModel):
+    """Settings of the comparison of simulated and real futures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: Annotated[int, Option()] = Field(
+        0, ge=0, description="Seed of the draws of points and of leaving times."
+    )

@@ -348,7 +348,7 @@ def test_no_train_split_for_the_baselines(world, tmp_path):
 
 
 def test_unusable_options(world, tmp_path):
-    with pytest.raises(ConfigError, match="unknown split"):
+    with pytest.raises(ConfigError, match="unusable --split; found 'test'"):
         evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", split="test")
     with pytest.raises(ConfigError, match=r"unusable --bootstrap.*-1"):
         evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", bootstrap=-1)

@@ -1,7 +1,7 @@
 """Simulated futures against real ones: realism, and whether they copy the subjects trained on.
 
 Reads: a trajectories folder of forecast, the tokens folder it was made from. Writes: realism.parquet,
-memorisation.parquet, nearness.parquet. Config: :class:`proband.evaluate.simulated.stage.RealismConfig`. Next:
+memorisation.parquet, nearness.parquet. Config: :class:`proband.evaluate.config.RealismConfig`. Next:
 report. Not done here: risks (evaluate judges them).
 """
 
