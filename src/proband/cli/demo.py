@@ -89,15 +89,15 @@ def demo(
     from proband.ehr.config import EhrConfig
     from proband.evaluate import evaluate
     from proband.evaluate.results import format_headline, headline
-    from proband.genome import AncestryConfig, AncestryInputs, genome
+    from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome
     from proband.report import report
     from proband.synth import synth
-    from proband.synth.config import preset
+    from proband.synth.config import SynthConfig
     from proband.tokens import tokens
     from proband.tokens.config import TokensConfig
 
     biobank = out / "biobank"
-    synth(biobank, config=preset("demo", subjects=subjects, seed=seed), overwrite=overwrite)
+    synth(biobank, config=SynthConfig(preset="demo", subjects=subjects, seed=seed), overwrite=overwrite)
     kinship = biobank / "kinship.tsv"
     ehr(
         biobank / "omop",
@@ -110,7 +110,7 @@ def demo(
         biobank / "genotypes",
         biobank / "scorefiles",
         out / "genome",
-        ancestry=AncestryConfig(adjust=("Z_norm2",), relatives="none"),
+        config=GenomeConfig(ancestry=AncestryConfig(adjust=("Z_norm2",), relatives="none")),
         ancestry_inputs=AncestryInputs(reference=biobank / "reference", splits=out / "meds"),
         overwrite=overwrite,
     )
