@@ -14,7 +14,7 @@ Split = Literal["train", "tuning", "held_out"]
 """The splits of MEDS."""
 
 
-def validated(kind: type[Config], **options: object) -> Config:
+def validated(kind: type[Config], /, **options: object) -> Config:
     """Build a stage's configuration from options.
 
     Raises:
