@@ -33,7 +33,8 @@ def command(
     keep: Annotated[
         Path | None,
         typer.Option(
-            help="List of samples to score: a name, or FID and IID, a line.", show_default="all samples"
+            help="List of samples to score, as of plink2: a line is a name, or FID and IID (IID counts).",
+            show_default="all samples",
         ),
     ] = None,
     variants: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     parameters: list[inspect.Parameter] = []
     models: dict[str, type[BaseModel]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
-        if _is_model(hints[name]):
+        if is_model(hints[name]):
             models[name] = hints[name]
             parameters += [_parameter(field) for field in fields_of(hints[name])]
         else:
@@ -80,13 +81,14 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = validated(kind, **_take(kind, given))
         command(**given)
 
-    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    functools.update_wrapper(run, command)
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 
-def _is_model(hint: Any) -> bool:
+def is_model(hint: Any) -> bool:
+    """Whether a parameter of a command is a configuration, which is made from options."""
     return isinstance(hint, type) and issubclass(hint, BaseModel)
 
 

@@ -40,23 +40,33 @@ class AncestryInputs(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    splits: Annotated[Path | None, Option(ANCESTRY, default="fit on everybody")] = Field(
-        None, description="MEDS folder, or its subject_splits.parquet: fit ancestry on its train subjects."
+    splits: Annotated[Path | None, Option(ANCESTRY, default="everybody is fitted on")] = Field(
+        None,
+        description="MEDS folder, or its subject_splits.parquet: fit components and coefficients on its "
+        "train subjects.",
     )
     kinship: Annotated[Path | None, Option(ANCESTRY, default="estimated")] = Field(
-        None, description="Table of related pairs by sample name."
+        None,
+        description="Pairs of relatives by sample name: plink2's or KING's .kin0, UK Biobank's or All of "
+        "Us's table; pairs without a number are left out and counted.",
     )
     pcs: Annotated[Path | None, Option(ANCESTRY, default="fitted")] = Field(
-        None, description="Table of components to take."
+        None,
+        description="Components of another program, every sample with a row: TSV, CSV or Parquet with "
+        "subject_id or a sample name, PC1, PC2, ...",
     )
     reference: Annotated[Path | None, Option(ANCESTRY, default="none")] = Field(
-        None, description="Genotypes of a reference panel."
+        None,
+        description="Genotypes of a panel whose populations are known; needs the scoring files too, for "
+        "adjusted scores.",
     )
-    reference_populations: Annotated[Path | None, Option(ANCESTRY, default="its .psam")] = Field(
-        None, description="Table of the panel's populations."
+    reference_populations: Annotated[Path | None, Option(ANCESTRY, default="the panel's .psam")] = Field(
+        None,
+        description="Sample names and populations: .psam, Oxford .sample, TSV, CSV or Parquet. Without a "
+        "panel: labels of the samples themselves.",
     )
     model: Annotated[Path | None, Option(ANCESTRY, flag="--ancestry-model", default="none")] = Field(
-        None, description="Ancestry model of an earlier run, to apply."
+        None, description="An earlier ancestry_model.npz, or its folder, to apply instead of fitting."
     )
 
     @property
