@@ -29,6 +29,7 @@ from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
 from proband.evaluate import evaluate
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.gain import PairedRisks
 from proband.evaluate.metrics.censoring import CASE
 from proband.forecast import forecast
@@ -72,8 +73,10 @@ def main() -> None:
         truth = folder / "biobank" / "truth" / "risk.parquet"
         evaluate(
             [*risks, truth], folder / "meds", folder / "results",
-            genome=folder / "genome", tokens=folder / "tokens", bootstrap=options.bootstrap, seed=seed,
-            baselines=["age_sex", BOOSTING, BOOSTING_PGS],
+            genome=folder / "genome", tokens=folder / "tokens",
+            config=EvaluateConfig(
+                baselines=("age_sex", BOOSTING, BOOSTING_PGS), bootstrap=options.bootstrap, seed=seed
+            ),
         )  # fmt: skip
         judged = Judged.read(folder, risks, truth, options.bootstrap, seed)
         bars += [{"seed": seed} | row for row in judged.bars()]

@@ -88,6 +88,7 @@ def demo(
     from proband.ehr import ehr
     from proband.ehr.config import EhrConfig
     from proband.evaluate import evaluate
+    from proband.evaluate.config import EvaluateConfig
     from proband.evaluate.results import format_headline, headline
     from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome
     from proband.report import report
@@ -124,9 +125,7 @@ def demo(
         out / "results",
         genome=out / "genome",
         tokens=out / "tokens",
-        baselines=BASELINES,
-        bootstrap=BOOTSTRAP,
-        seed=seed,
+        config=EvaluateConfig(baselines=BASELINES, bootstrap=BOOTSTRAP, seed=seed),
         overwrite=overwrite,
     )
     page = out / "report.html"

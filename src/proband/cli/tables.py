@@ -99,7 +99,7 @@ def table(name: str) -> str:
         groups.setdefault(row.group, []).append(row)
     parts = []
     for group, found in groups.items():
-        parts += [] if group == _WITHOUT_HEADING else [f"**{group}**"]
+        parts += [f"**{group}**"] if parts or group != _WITHOUT_HEADING else []
         parts.append("\n".join([_HEAD, *map(str, found)]))
     return "\n\n".join(parts)
 

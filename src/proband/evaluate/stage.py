@@ -23,7 +23,7 @@ from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
-from proband.evaluate.config import ALL, EvaluateConfig
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.deciles import choose_score, decile_frame
 from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
 from proband.evaluate.inputs import (
@@ -53,11 +53,8 @@ def evaluate(
     kinship: Path | None = None,
     truth: Path | None = None,
     fusion_risks: Path | None = None,
-    baselines: Sequence[str] = (ALL,),
-    bootstrap: int = 500,
-    split: str = "held_out",
-    seed: int = 0,
     task: Path | None = None,
+    config: EvaluateConfig | None = None,
     overwrite: bool = False,
 ) -> None:
     """Judge one or several models on the same subjects, with baselines beside.
@@ -73,32 +70,24 @@ def evaluate(
         truth: Truth folder of a synthetic biobank; default the folder of a RiskTable file that has one. The
             results then tell what share of the cases had already begun.
         fusion_risks: Forecast of the tuning split by one of the models; adds late fusion with the scores.
-        baselines: Names in :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which
-            there is what they need) or ``none``.
-        bootstrap: Bootstrap replicates over subjects.
-        split: The split judged.
-        seed: Seed of resamples and folds.
         task: Task file, if no input brings one.
+        config: Settings. ``baselines`` are names in
+            :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which there is what
+            they need) or ``none``.
         overwrite: Replace what is in ``out``.
 
     Raises:
         ConfigError: No task, different tasks, a model name used twice, an option out of its bounds.
         DataError: An input is unusable, or no subject is common to all.
     """
+    files = {
+        "genome": genome, "tokens": tokens, "kinship": kinship, "truth": truth, "task": task,
+        "fusion_risks": fusion_risks,
+    }  # fmt: skip
+    named = {name: None if path is None else str(path) for name, path in files.items()}
+    settings = (config or EvaluateConfig()).model_dump()
     config = validated(
-        EvaluateConfig,
-        risks=tuple(map(str, risks)),
-        meds=str(meds),
-        genome=None if genome is None else str(genome),
-        kinship=None if kinship is None else str(kinship),
-        tokens=None if tokens is None else str(tokens),
-        truth=None if truth is None else str(truth),
-        task=None if task is None else str(task),
-        fusion_risks=None if fusion_risks is None else str(fusion_risks),
-        baselines=tuple(baselines),
-        bootstrap=bootstrap,
-        split=split,
-        seed=seed,
+        EvaluateConfig, **settings | named | {"risks": tuple(map(str, risks)), "meds": str(meds)}
     )
     begun = truth_file(risks, truth)
     inputs = [
@@ -112,7 +101,7 @@ def evaluate(
     described = read_task(risks, task)
     given = read_risks(risks, described, with_baselines=bool(chosen(config.baselines)))
     scores = None if genome is None else read_scores(genome)
-    with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=seed) as run:
+    with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=config.seed) as run:
         _judge(run, config, described, given, scores, begun)
 
 
