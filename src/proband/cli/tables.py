@@ -97,7 +97,7 @@ def table(name: str) -> str:
     groups: dict[str, list[Row]] = {}
     for row in rows(known[name]):
         groups.setdefault(row.group, []).append(row)
-    parts = []
+    parts: list[str] = []
     for group, found in groups.items():
         parts += [f"**{group}**"] if parts or group != _WITHOUT_HEADING else []
         parts.append("\n".join([_HEAD, *map(str, found)]))
