@@ -30,7 +30,6 @@ def command(
         typer.Option(
             help="Genome folder: adds the PGS baselines (with its pcs.parquet, principal components too) and "
             "risk by PGS decile.",
-            show_default="none",
             rich_help_panel=INPUTS,
         ),
     ] = None,
@@ -38,7 +37,6 @@ def command(
         Path | None,
         typer.Option(
             help="Tokens folder of the same subjects: adds the baselines on records.",
-            show_default="none",
             rich_help_panel=INPUTS,
         ),
     ] = None,
@@ -63,7 +61,6 @@ def command(
         typer.Option(
             help="Table of related pairs, as proband ehr takes it: families to the third degree are "
             "resampled as one.",
-            show_default="none",
             rich_help_panel=INPUTS,
         ),
     ] = None,
@@ -71,7 +68,6 @@ def command(
         Path | None,
         typer.Option(
             help="Forecast of the tuning split by one of the models: adds the baseline late_fusion.",
-            show_default="none",
             rich_help_panel=INPUTS,
         ),
     ] = None,

@@ -42,7 +42,6 @@ def command(
         typer.Option(
             help="Variants whose dosages to write: rsIDs or chrom:pos:other:effect, one a line, or a table "
             "with the columns of a scoring file.",
-            show_default="none",
         ),
     ] = None,
     from_scores: Annotated[
@@ -50,7 +49,6 @@ def command(
         typer.Option(
             help="Take scores computed elsewhere: pgsc_calc's aggregated file, plink's .sscore or .profile, "
             "PRSice's .best, or a table; repeatable.",
-            show_default="none",
         ),
     ] = None,
     ancestry: Annotated[
@@ -70,9 +68,7 @@ def command(
     ] = 1,
     spark: Annotated[
         str | None,
-        typer.Option(
-            help="Spark master URL, such as yarn or local[8].", show_default="none", rich_help_panel=RUNNING
-        ),
+        typer.Option(help="Spark master URL, such as yarn or local[8].", rich_help_panel=RUNNING),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:

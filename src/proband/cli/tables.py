@@ -123,11 +123,7 @@ def _default(note: OptionInfo, value: Any) -> str:
         return note.show_default
     if value is inspect.Parameter.empty:
         return "required"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "none" if value is None else str(value)
+    return str(value)
 
 
 def _between(low: int | float | None, high: int | float | None) -> str:

@@ -30,7 +30,7 @@ class EvaluateConfig(BaseModel):
     truth: str | None = Field(None, description="Truth folder.")
     task: str | None = Field(None, description="Task file.")
     fusion_risks: str | None = Field(None, description="Forecast of the tuning split.")
-    baselines: Annotated[tuple[str, ...], Option(default=ALL)] = Field(
+    baselines: Annotated[tuple[str, ...], Option()] = Field(
         (ALL,),
         min_length=1,
         description=f"Baselines fitted on train and judged beside: {ALL}, {NONE}, or a baseline's name, "

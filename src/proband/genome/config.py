@@ -55,7 +55,7 @@ class AncestryInputs(BaseModel):
         description="Components of another program, every sample with a row: TSV, CSV or Parquet with "
         "subject_id or a sample name, PC1, PC2, ...",
     )
-    reference: Annotated[Path | None, Option(ANCESTRY, default="none")] = Field(
+    reference: Annotated[Path | None, Option(ANCESTRY)] = Field(
         None,
         description="Genotypes of a panel whose populations are known; needs the scoring files too, for "
         "adjusted scores.",
@@ -65,7 +65,7 @@ class AncestryInputs(BaseModel):
         description="Sample names and populations: .psam, Oxford .sample, TSV, CSV or Parquet. Without a "
         "panel: labels of the samples themselves.",
     )
-    model: Annotated[Path | None, Option(ANCESTRY, flag="--ancestry-model", default="none")] = Field(
+    model: Annotated[Path | None, Option(ANCESTRY, flag="--ancestry-model")] = Field(
         None, description="An earlier ancestry_model.npz, or its folder, to apply instead of fitting."
     )
 

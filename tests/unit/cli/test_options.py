@@ -38,16 +38,15 @@ class Toy(BaseModel):
     verbose: Annotated[bool, Option()] = Field(False, description="Say more.")
     careful: Annotated[bool, Option()] = Field(True, description="Look twice.")
     kind: Annotated[Literal["plain", "striped"], Option()] = Field("plain", description="plain or striped.")
-    names: Annotated[tuple[str, ...], Option(flag="--name", default="none")] = Field(
-        (), description="A name, repeatable."
-    )
+    names: Annotated[tuple[str, ...], Option(flag="--name")] = Field((), description="A name, repeatable.")
+    letters: Annotated[tuple[str, ...], Option()] = Field(("a", "b"), description="Letters, repeatable.")
     shares: Annotated[tuple[float, float], Option()] = Field((0.75, 0.25), description="Two shares.")
     years: Annotated[tuple[float, ...], Option(by_commas=True)] = Field(
         (1.0, 2.5), min_length=1, description="Years, by commas."
     )
     day: Annotated[date | None, Option(default="today")] = Field(None, description="A day.")
-    file: Annotated[Path | None, Option(default="none")] = Field(None, description="A file.")
-    colours: Annotated[dict[str, str], Option(flag="--colour", default="none")] = Field(
+    file: Annotated[Path | None, Option()] = Field(None, description="A file.")
+    colours: Annotated[dict[str, str], Option(flag="--colour")] = Field(
         default_factory=dict, description="NAME=COLOUR, repeatable."
     )
     inner: Inner = Field(default_factory=Inner, description="A part.")
@@ -155,9 +154,13 @@ def test_the_help_tells_each_option_its_default_and_its_group(
         "--verbose Say more. [default: (off)]",
         "--careful / --no-careful Look twice. [default: (on)]",
         "plain or striped. [default: plain]",
-        "Two shares. [default: 0.75, 0.25]",
+        "Two shares. [default: (0.75, 0.25)]",
         "Years, by commas. [default: 1,2.5]",
         "A day. [default: (today)]",
+        "A file. [default: (none)]",
+        "NAME=COLOUR, repeatable. [default: (none)]",
+        "Letters, repeatable. [default: (a, b)]",
+        "--overwrite Make the output anew. [default: (off)]",
         "--no-frills Leave frills out. [default: (off)]",
     ):
         assert text in shown
