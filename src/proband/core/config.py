@@ -28,4 +28,6 @@ def validated(kind: type[Config], /, **options: object) -> Config:
         if not first["loc"]:
             raise ConfigError(what, where="the options") from None
         flag = flag_of(kind, first["loc"])
-        raise ConfigError(f"unusable {flag}", found=repr(first["input"]), expected=what) from None
+        choices = what.partition("; there are ")[2]  # of a registry
+        expected = f"one of {choices}" if choices else what
+        raise ConfigError(f"unusable {flag}", found=repr(first["input"]), expected=expected) from None
