@@ -10,7 +10,7 @@ import typer
 from proband.cli.options import Overwrite
 from proband.core.errors import ConfigError
 from proband.core.options import RUNNING
-from proband.genome.ancestry.config import ANCESTRY
+from proband.genome.ancestry.config import ANCESTRY, AncestryConfig
 from proband.genome.config import AncestryInputs, GenomeConfig
 from proband.genome.scoring.memory import MEMORY_MB
 
@@ -92,6 +92,8 @@ def command(
     if len(paths) != len(expected.split()):
         raise ConfigError("unusable arguments", found=" ".join(map(str, paths)), expected=expected)
     if not (ancestry or inputs.given):
+        if config.ancestry != AncestryConfig():
+            raise ConfigError("settings of ancestry without the step", remedy="give --ancestry")
         config = config.model_copy(update={"ancestry": None})
     if not from_scores:
         genome(

@@ -50,6 +50,7 @@ _LOWER_MEMORY = {
     "report": "a larger machine",
 }
 _UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer raises for words that it cannot read; it exports only the subclass."""
 _INVALID = re.compile(
     r"Invalid value for '(?P<flag>[^']+)'[^:]*: (?:Input should be |Value error, )?(?P<expected>.*)"
 )

@@ -311,6 +311,7 @@ def test_duplicate_samples(pgen, scores, out):
         ),
         (["--match-by", "name"], "unusable --match-by; found 'name'; expected 'position' or 'id'"),
         (["--num-pcs", "0"], "unusable --num-pcs; found 0; expected greater than or equal to 1"),
+        (["--num-pcs", "5"], "settings of ancestry without the step; remedy: give --ancestry"),
     ],
 )
 def test_options_out_of_range(words, message, tmp_path, out):
