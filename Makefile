@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test test-slow test-faults test-fuzz lint bench docs clean
+.PHONY: demo test test-slow test-faults test-fuzz lint bench docs tables clean
 
 demo: .venv/ready
 	$(BIN)/proband demo $(DEMO)
@@ -32,6 +32,9 @@ bench: .venv/ready
 docs: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/zensical build --clean -f mkdocs.yml
+
+tables: .venv/ready
+	$(BIN)/python -m proband.cli.tables docs
 
 clean:
 	rm -rf .venv demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis

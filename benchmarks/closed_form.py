@@ -54,11 +54,11 @@ def _small(folder: Path) -> tuple[Path, Path]:
     from proband.ehr import ehr
     from proband.ehr.config import EhrConfig
     from proband.synth import synth
-    from proband.synth.config import preset
+    from proband.synth.config import SynthConfig
     from proband.tokens import tokens
 
     biobank = folder / "biobank"
-    config = preset("demo", subjects=QUICK_SUBJECTS, variants=880, scores=4, truth_replicates=2)
+    config = SynthConfig(preset="demo", subjects=QUICK_SUBJECTS, variants=880, scores=4, truth_replicates=2)
     synth(biobank, config=config, workers=1)
     ehr(biobank / "omop", folder / "meds", config=EhrConfig(splits=(0.6, 0.2, 0.2)), workers=1)
     tokens(folder / "meds", folder / "tokens", workers=1)

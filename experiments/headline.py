@@ -29,13 +29,14 @@ from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
 from proband.evaluate import evaluate
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.gain import PairedRisks
 from proband.evaluate.metrics.censoring import CASE
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
-from proband.genome import AncestryConfig, AncestryInputs, genome
+from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome
 from proband.synth import synth
-from proband.synth.config import preset
+from proband.synth.config import SynthConfig
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
 from proband.train import train
@@ -72,8 +73,10 @@ def main() -> None:
         truth = folder / "biobank" / "truth" / "risk.parquet"
         evaluate(
             [*risks, truth], folder / "meds", folder / "results",
-            genome=folder / "genome", tokens=folder / "tokens", bootstrap=options.bootstrap, seed=seed,
-            baselines=["age_sex", BOOSTING, BOOSTING_PGS],
+            genome=folder / "genome", tokens=folder / "tokens",
+            config=EvaluateConfig(
+                baselines=("age_sex", BOOSTING, BOOSTING_PGS), bootstrap=options.bootstrap, seed=seed
+            ),
         )  # fmt: skip
         judged = Judged.read(folder, risks, truth, options.bootstrap, seed)
         bars += [{"seed": seed} | row for row in judged.bars()]
@@ -85,7 +88,7 @@ def main() -> None:
 def make_data(folder: Path, subjects: int, seed: int) -> None:
     """Biobank, events, scores adjusted for ancestry, tokens; and the scores shuffled among people."""
     biobank = folder / "biobank"
-    synth(biobank, config=preset("demo", subjects=subjects, seed=seed))
+    synth(biobank, config=SynthConfig(preset="demo", subjects=subjects, seed=seed))
     ehr(
         biobank / "omop",
         folder / "meds",
@@ -93,9 +96,10 @@ def make_data(folder: Path, subjects: int, seed: int) -> None:
         kinship=biobank / "kinship.tsv",
     )
     panel = AncestryInputs(reference=biobank / "reference", splits=folder / "meds")
+    adjusted = AncestryConfig(adjust=("Z_norm2",), relatives="none")
     genome(
         biobank / "genotypes", biobank / "scorefiles", folder / "genome",
-        ancestry=AncestryConfig(adjust=("Z_norm2",), relatives="none"), ancestry_inputs=panel,
+        config=GenomeConfig(ancestry=adjusted), ancestry_inputs=panel,
     )  # fmt: skip
     tokens(folder / "meds", folder / "tokens")
     shuffled = folder / "permuted" / "scores.parquet"

@@ -72,11 +72,11 @@ def prepare(out: Path, subjects: int) -> Path:
     """The tokens folder of a new biobank."""
     from proband.ehr import ehr
     from proband.synth import synth
-    from proband.synth.config import preset
+    from proband.synth.config import SynthConfig
     from proband.tokens import tokens
 
     if not (out / "tokens").exists():
-        synth(out / "biobank", config=preset("demo", subjects=subjects, seed=0), workers=1)
+        synth(out / "biobank", config=SynthConfig(preset="demo", subjects=subjects, seed=0), workers=1)
         ehr(out / "biobank" / "omop", out / "meds", kinship=out / "biobank" / "kinship.tsv", workers=1)
         tokens(out / "meds", out / "tokens", workers=1)
     return out / "tokens"

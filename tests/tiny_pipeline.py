@@ -21,6 +21,7 @@ def build(root: Path) -> None:
     from proband.ehr import ehr
     from proband.ehr.config import EhrConfig
     from proband.evaluate import evaluate
+    from proband.evaluate.config import EvaluateConfig
     from proband.forecast import forecast
     from proband.forecast.config import ForecastConfig
     from proband.genome import genome
@@ -56,7 +57,13 @@ def build(root: Path) -> None:
         genome=root / "genome",
         config=ForecastConfig(estimator="scope", paths=4, max_events=100),
     )
-    evaluate([root / "risk"], root / "meds", root / "results", genome=root / "genome", bootstrap=50)
+    evaluate(
+        [root / "risk"],
+        root / "meds",
+        root / "results",
+        genome=root / "genome",
+        config=EvaluateConfig(bootstrap=50),
+    )
 
 
 def shared(base: Path) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.core.schema import MATCH, SAMPLES, SCORES
-from proband.genome import genome
+from proband.genome import GenomeConfig, genome
 from proband.genome.genotypes.alleles import NO_SITE
 from proband.genome.genotypes.vcf import open_vcf
 from proband.genome.scorefiles.scorefile import read_scorefile
@@ -69,7 +69,7 @@ def test_pgs001229_in_tiny1000g_equals_plink2(data, scorefile, tmp_path, kind):
     vcf = data / "genotypes" / "tiny1000G.vcf.gz"
     given = {"vcf": vcf, "bgen": vcf.with_name("tiny1000G.bgen")}
     genotypes = given[kind] if kind in given else converted(vcf, tmp_path, kind)
-    genome(genotypes, scorefile, tmp_path / "genome", min_match_rate=0.01)
+    genome(genotypes, scorefile, tmp_path / "genome", config=GenomeConfig(min_match_rate=0.01))
     scores = SCORES.read(tmp_path / "genome" / "scores.parquet")
     names = SAMPLES.read(tmp_path / "genome" / "samples.parquet")
     both = scores.join(names, on="subject_id").join(pl.read_csv(FROZEN, separator="\t"), on="sample_id")
@@ -79,7 +79,12 @@ def test_pgs001229_in_tiny1000g_equals_plink2(data, scorefile, tmp_path, kind):
 
 
 def test_match_report_of_pgs001229(data, scorefile, tmp_path, capsys):
-    genome(data / "genotypes" / "tiny1000G", scorefile, tmp_path / "genome", min_match_rate=0.01)
+    genome(
+        data / "genotypes" / "tiny1000G",
+        scorefile,
+        tmp_path / "genome",
+        config=GenomeConfig(min_match_rate=0.01),
+    )
     row = MATCH.read(tmp_path / "genome" / "match.parquet").row(0, named=True)
     # 986 of the 51,209 positions are in the file; 66 of them are A/T or C/G.
     assert row == {

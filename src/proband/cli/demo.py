@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel, ConfigDict, Field
+
+from proband.cli.options import Overwrite
+from proband.core.options import Option
+from proband.model.config import Fusion
 
 HEADLINE_HORIZON_YEARS = 10.0
 """The longest: at demo size, the one with cases enough to see something."""
@@ -22,23 +27,32 @@ SPLITS = (0.65, 0.1, 0.25)
 RECORDS, WITH_SCORES = "EHR", "EHR+PGS"
 
 
+class DemoConfig(BaseModel):
+    """Settings of ``proband demo``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subjects: Annotated[int, Option()] = Field(
+        7000, ge=20, le=1_000_000, description="Subjects of the biobank."
+    )
+    minutes: Annotated[float, Option()] = Field(
+        0.4, gt=0, description="Wall-clock minutes to pretrain each model."
+    )
+    epochs: Annotated[float | None, Option()] = Field(
+        None, gt=0, description="Passes over the data instead of minutes: the same bytes on every run."
+    )
+    fusions: Annotated[tuple[Fusion, ...], Option()] = Field(
+        ("prefix",),
+        min_length=1,
+        description="How scores reach the trunk, repeatable: prefix, cross_attention, adapter; a model each.",
+    )
+    seed: Annotated[int, Option()] = Field(0, ge=0, description="Seed of everything.")
+
+
 def command(
     out: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")],
-    subjects: Annotated[int, typer.Option(help="Subjects of the biobank.")] = 7000,
-    minutes: Annotated[float, typer.Option(help="Wall-clock minutes to pretrain each model.")] = 0.4,
-    epochs: Annotated[
-        float | None,
-        typer.Option(help="Passes over the data instead of minutes: the same bytes on every run."),
-    ] = None,
-    fusions: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="How scores reach the trunk, repeatable: prefix, cross_attention, adapter; a model each.",
-            show_default="prefix",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
-    overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
+    config: DemoConfig,
+    overwrite: Overwrite = False,
 ) -> None:
     """From nothing to risks with and without the genome, in a report that opens in a browser.
 
@@ -53,51 +67,33 @@ def command(
 
     Example: proband demo demo/ --fusions prefix --fusions cross_attention
     """
-    demo(
-        out,
-        subjects=subjects,
-        minutes=minutes,
-        epochs=epochs,
-        fusions=fusions or ["prefix"],
-        seed=seed,
-        overwrite=overwrite,
-    )
+    demo(out, config, overwrite=overwrite)
 
 
-def demo(
-    out: Path,
-    *,
-    subjects: int = 7000,
-    minutes: float = 0.4,
-    epochs: float | None = None,
-    fusions: Sequence[str] = ("prefix",),
-    seed: int = 0,
-    overwrite: bool = False,
-) -> None:
+def demo(out: Path, config: DemoConfig, *, overwrite: bool = False) -> None:
     """Run all stages into ``out``; print the headline table, what the genome added, and the report's path.
 
     Args:
         out: Folder for everything.
-        subjects: Subjects of the biobank.
-        minutes: Time of pretraining each model.
-        epochs: Passes over the data instead of ``minutes``; a run is then the same to the byte.
-        fusions: How scores reach the trunk, a model each.
-        seed: Seed of everything.
+        config: Settings.
         overwrite: Make finished stages anew.
     """
     from proband.ehr import ehr
     from proband.ehr.config import EhrConfig
     from proband.evaluate import evaluate
+    from proband.evaluate.config import EvaluateConfig
     from proband.evaluate.results import format_headline, headline
-    from proband.genome import AncestryConfig, AncestryInputs, genome
+    from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome
     from proband.report import report
     from proband.synth import synth
-    from proband.synth.config import preset
+    from proband.synth.config import SynthConfig
     from proband.tokens import tokens
     from proband.tokens.config import TokensConfig
 
-    biobank = out / "biobank"
-    synth(biobank, config=preset("demo", subjects=subjects, seed=seed), overwrite=overwrite)
+    biobank, seed = out / "biobank", config.seed
+    synth(
+        biobank, config=SynthConfig(preset="demo", subjects=config.subjects, seed=seed), overwrite=overwrite
+    )
     kinship = biobank / "kinship.tsv"
     ehr(
         biobank / "omop",
@@ -110,13 +106,13 @@ def demo(
         biobank / "genotypes",
         biobank / "scorefiles",
         out / "genome",
-        ancestry=AncestryConfig(adjust=("Z_norm2",), relatives="none"),
+        config=GenomeConfig(ancestry=AncestryConfig(adjust=("Z_norm2",), relatives="none")),
         ancestry_inputs=AncestryInputs(reference=biobank / "reference", splits=out / "meds"),
         overwrite=overwrite,
     )
     tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=2), overwrite=overwrite)
-    models = _models(fusions)
-    length = {"minutes": minutes} if epochs is None else {"epochs": epochs}
+    models = _models(config.fusions)
+    length = {"minutes": config.minutes} if config.epochs is None else {"epochs": config.epochs}
     risks = [_model(out, name, fusion, length, seed, overwrite) for name, fusion in models.items()]
     evaluate(
         [*risks, biobank / "truth" / "risk.parquet"],
@@ -124,9 +120,7 @@ def demo(
         out / "results",
         genome=out / "genome",
         tokens=out / "tokens",
-        baselines=BASELINES,
-        bootstrap=BOOTSTRAP,
-        seed=seed,
+        config=EvaluateConfig(baselines=BASELINES, bootstrap=BOOTSTRAP, seed=seed),
         overwrite=overwrite,
     )
     page = out / "report.html"

@@ -7,45 +7,78 @@ from typing import Annotated
 
 import typer
 
+from proband.cli.options import Overwrite
+from proband.core.options import INPUTS
+from proband.evaluate.config import EvaluateConfig
+
 
 def command(
     risks: Annotated[
         list[Path], typer.Argument(metavar="RISK...", help="Forecast folders or RiskTable files.")
     ],
-    meds: Annotated[Path, typer.Option(help="MEDS folder of the same subjects.")],
+    meds: Annotated[
+        Path,
+        typer.Option(
+            help="MEDS folder of the same subjects: labels, sex, birth, train split of the baselines.",
+            rich_help_panel=INPUTS,
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Output folder.")],
+    config: EvaluateConfig,
     genome: Annotated[
-        Path | None, typer.Option(help="Genome folder: adds the PGS baselines and risk by PGS decile.")
+        Path | None,
+        typer.Option(
+            help="Genome folder: adds the PGS baselines (with its pcs.parquet, principal components too) and "
+            "risk by PGS decile.",
+            rich_help_panel=INPUTS,
+        ),
     ] = None,
     tokens: Annotated[
-        Path | None, typer.Option(help="Tokens folder of the same subjects: adds the LightGBM baseline.")
+        Path | None,
+        typer.Option(
+            help="Tokens folder of the same subjects: adds the baselines on records.",
+            rich_help_panel=INPUTS,
+        ),
     ] = None,
     truth: Annotated[
         Path | None,
-        typer.Option(help="Truth folder of a synthetic biobank; default that of a RiskTable file in it."),
+        typer.Option(
+            help="Truth folder of a synthetic biobank.",
+            show_default="that of a RiskTable file in it",
+            rich_help_panel=INPUTS,
+        ),
     ] = None,
-    task: Annotated[Path | None, typer.Option(help="Task file, needed for RiskTable files alone.")] = None,
+    task: Annotated[
+        Path | None,
+        typer.Option(
+            help="Task file, needed for RiskTable files alone.",
+            show_default="the forecasts' own",
+            rich_help_panel=INPUTS,
+        ),
+    ] = None,
     kinship: Annotated[
-        Path | None, typer.Option(help="Table of related pairs: relatives are resampled together.")
+        Path | None,
+        typer.Option(
+            help="Table of related pairs, as proband ehr takes it: families to the third degree are "
+            "resampled as one.",
+            rich_help_panel=INPUTS,
+        ),
     ] = None,
     fusion_risks: Annotated[
-        Path | None, typer.Option(help="Forecast of the tuning split by one of the models: adds late fusion.")
+        Path | None,
+        typer.Option(
+            help="Forecast of the tuning split by one of the models: adds the baseline late_fusion.",
+            rich_help_panel=INPUTS,
+        ),
     ] = None,
     subgroups: Annotated[
         Path | None,
-        typer.Option(help="Table of subgroups of your own: subject_id and columns of names."),
+        typer.Option(
+            help="Table of subgroups of your own: subject_id and columns of names.",
+            rich_help_panel=INPUTS,
+        ),
     ] = None,
-    margin: Annotated[
-        float, typer.Option(help="Difference in AUROC that does not matter, for equivalence.")
-    ] = 0.01,
-    baselines: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="all (default), none, or a baseline's name, repeatable."),
-    ] = None,
-    bootstrap: Annotated[int, typer.Option(help="Bootstrap replicates over subjects.")] = 500,
-    split: Annotated[str, typer.Option(help="Split judged: train, tuning or held_out.")] = "held_out",
-    seed: Annotated[int, typer.Option(help="Seed of resamples and folds.")] = 0,
-    overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Judge risks against what happened: discrimination, calibration, utility, paired differences.
 
@@ -63,11 +96,7 @@ def command(
         kinship=kinship,
         fusion_risks=fusion_risks,
         subgroups=subgroups,
-        margin=margin,
-        baselines=baselines or ["all"],
-        bootstrap=bootstrap,
-        split=split,
-        seed=seed,
         task=task,
+        config=config,
         overwrite=overwrite,
     )

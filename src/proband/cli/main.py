@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -28,7 +29,7 @@ from proband.cli import (
     train,
 )
 from proband.cli.options import GroupedCommand, expanded
-from proband.core.errors import ProbandError, first_line, printable
+from proband.core.errors import ConfigError, ProbandError, first_line, printable
 
 INTERRUPTED, TERMINATED = 130, 143
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
@@ -50,6 +51,11 @@ _LOWER_MEMORY = {
     "explain": "fewer --subjects or outcomes at once, or a larger machine",
     "report": "a larger machine",
 }
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer raises for words that it cannot read; it exports only the subclass."""
+_INVALID = re.compile(
+    r"Invalid value for '(?P<flag>[^']+)'[^:]*: (?:Input should be |Value error, )?(?P<expected>.*)"
+)
 EPILOG = "Start with:  proband demo out/    Every sub-command has --help with examples."
 
 app = typer.Typer(
@@ -91,7 +97,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _terminate)
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except ProbandError as error:  # a reader cannot tell a damaged file from memory that ran out
         sys.exit(_fail(_of_memory(error) if _NO_MEMORY.search(str(error)) else str(error)))
     except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
@@ -103,6 +109,11 @@ def main() -> None:
         _leave(code)
     except MemoryError as error:
         sys.exit(_fail(_of_memory(error)))
+    except _UsageError as error:
+        if len(sys.argv) > 1:
+            sys.exit(_fail(_of_usage(error)))
+        error.show()  # no words at all: the help
+        sys.exit(2)
     except Exception as error:
         message = _of_memory(error) if _NO_MEMORY.search(str(error)) else _of_the_disk(error)
         if not message:
@@ -127,6 +138,17 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     """End as on an error, so that temporary folders are removed; batch queues send this first."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # they send more than one
     raise SystemExit(TERMINATED)
+
+
+def _of_usage(error: Any) -> str:
+    """The line for words that are no arguments or options of the sub-command."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    command = f"proband {error.ctx.info_name}" if error.ctx and error.ctx.parent else "proband"
+    remedy = f"see {command} --help"
+    invalid = _INVALID.fullmatch(text)
+    if invalid:
+        return str(ConfigError(f"unusable {invalid['flag']}", expected=invalid["expected"], remedy=remedy))
+    return str(ConfigError(text[0].lower() + text[1:], remedy=remedy))
 
 
 def _of_memory(error: Exception) -> str:

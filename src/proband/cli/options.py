@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime
+from inspect import Parameter
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -14,6 +17,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
+from typer.models import OptionInfo
 
 from proband.core.config import validated
 from proband.core.options import INPUTS, RUNNING, Option, flag_of, model_of, option_of, pairs
@@ -21,7 +25,7 @@ from proband.core.options import INPUTS, RUNNING, Option, flag_of, model_of, opt
 Out = Annotated[Path, typer.Argument(help="Output folder.")]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Make the output anew.", show_default="off", rich_help_panel=RUNNING),
+    typer.Option("--overwrite", help="Make the output anew.", rich_help_panel=RUNNING),
 ]
 Workers = Annotated[
     int | None,
@@ -29,14 +33,13 @@ Workers = Annotated[
 ]
 Genome = Annotated[
     Path | None,
-    typer.Option(help="Genome folder of polygenic scores.", show_default="none", rich_help_panel=INPUTS),
+    typer.Option(help="Genome folder of polygenic scores.", rich_help_panel=INPUTS),
 ]
 Modality = Annotated[
     list[str] | None,
     typer.Option(
         help="NAME=FILE, repeatable: Parquet of subject_id, numbers and, if measured at an age, time, "
         "age_days or age_years.",
-        show_default="none",
         rich_help_panel=INPUTS,
     ),
 ]
@@ -66,28 +69,49 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
             from options made of the model's fields that bear an :class:`Option`.
     """
     hints = get_type_hints(command, include_extras=True)
-    parameters: list[inspect.Parameter] = []
+    parameters: list[Parameter] = []
     models: dict[str, type[BaseModel]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
-        if _is_model(hints[name]):
+        if is_model(hints[name]):
             models[name] = hints[name]
             parameters += [_parameter(field) for field in fields_of(hints[name])]
         else:
-            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name]))
+            annotation = _with_default(hints[name], parameter.default)
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=annotation))
 
     def run(**given: Any) -> None:
         for name, kind in models.items():
             given[name] = validated(kind, **_take(kind, given))
         command(**given)
 
-    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    functools.update_wrapper(run, command)
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 
-def _is_model(hint: Any) -> bool:
+def is_model(hint: Any) -> bool:
+    """Whether a parameter of a command is a configuration, which is made from options."""
     return isinstance(hint, type) and issubclass(hint, BaseModel)
+
+
+def _with_default(hint: Any, default: Any) -> Any:
+    """A command's annotation whose option, if it has no text for its default, shows it as others do."""
+    note = next((note for note in get_args(hint) if isinstance(note, OptionInfo)), None)
+    if note is None or note.show_default is not True or default is Parameter.empty:
+        return hint
+    note = copy(note)
+    note.show_default = _shown(default)
+    return Annotated[get_args(hint)[0], note]
+
+
+def _shown(default: Any) -> bool | str:
+    """What the help says of a default that no text describes; True to write it as it is."""
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    if default is None or (isinstance(default, Sized) and not default):
+        return "none"
+    return ", ".join(map(str, default)) if isinstance(default, tuple) else True
 
 
 @dataclass(frozen=True)
@@ -133,6 +157,8 @@ def _take(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
         value = given.pop(field.name)
         if value is None or value == []:
             continue  # the field's own default
+        if field.option.by_commas:
+            value = value.split(",")
         inner = found
         for name in field.path[:-1]:
             inner = inner.setdefault(name, {})
@@ -140,18 +166,13 @@ def _take(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _parameter(field: OptionField) -> inspect.Parameter:
+def _parameter(field: OptionField) -> Parameter:
     """What typer reads: type, flag, help and default of an option."""
-    kind = _typer_type(field.field.annotation)
-    is_known = (
-        not field.option.default and field.field.default_factory is None and get_origin(kind) is not list
-    )
-    default = field.field.default if is_known else None
-    shown: bool | str = field.option.default or (default is not None and default != "")
+    kind = str if field.option.by_commas else _typer_type(field.field.annotation)
+    default = _default(field, kind)
+    value = field.field.get_default(call_default_factory=True) if default is None else default
     flags = field.flag
     if kind is bool:
-        shown = field.option.default or ("on" if field.field.default else "off")
-        default = field.field.default
         if flags.startswith("--no-"):
             flags = f" /{flags}"
         elif default:
@@ -159,14 +180,22 @@ def _parameter(field: OptionField) -> inspect.Parameter:
     note = typer.Option(
         flags,
         help=field.field.description,
-        show_default=shown,
+        show_default=field.option.default or _shown(value),
         rich_help_panel=field.option.panel,
         formats=["%Y-%m-%d"] if kind is datetime else None,
     )
     annotation = Annotated[kind if default is not None else kind | None, note]  # type: ignore[valid-type]
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+    return Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _default(field: OptionField, kind: Any) -> Any:
+    """What typer passes where the option is not given; None where the model decides."""
+    value = field.field.default
+    if kind is bool:
+        return value
+    if field.option.default or field.field.default_factory is not None or get_origin(kind) is list:
+        return None
+    return ",".join(f"{part:g}" for part in value) if field.option.by_commas else value
 
 
 def _typer_type(annotation: Any) -> Any:

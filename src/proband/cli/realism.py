@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
+from proband.cli.options import Out, Overwrite, Workers
+from proband.realism.config import RealismConfig
+
 
 def command(
     trajectories: Annotated[Path, typer.Argument(help="Folder of proband forecast --trajectories.")],
     tokens: Annotated[Path, typer.Argument(help="Tokens folder that the forecast read.")],
-    out: Annotated[Path, typer.Argument(help="Output folder.")],
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn at random.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Make the output anew.")] = False,
+    out: Out,
+    config: RealismConfig,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Simulated futures against what really followed, and against copies of the subjects trained on.
 
@@ -22,4 +25,4 @@ def command(
     """
     from proband.realism import realism
 
-    realism(trajectories, tokens, out, seed=seed, workers=workers, overwrite=overwrite)
+    realism(trajectories, tokens, out, config=config, workers=workers, overwrite=overwrite)

@@ -22,7 +22,6 @@ def command(
         list[Path] | None,
         typer.Option(
             help="Task file, repeatable: its outcomes get onset hazards, from which forecast reads risks.",
-            show_default="none",
             rich_help_panel=ONSET,
         ),
     ] = None,

@@ -14,7 +14,7 @@ Split = Literal["train", "tuning", "held_out"]
 """The splits of MEDS."""
 
 
-def validated(kind: type[Config], **options: object) -> Config:
+def validated(kind: type[Config], /, **options: object) -> Config:
     """Build a stage's configuration from options.
 
     Raises:
@@ -24,8 +24,10 @@ def validated(kind: type[Config], **options: object) -> Config:
         return kind(**options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        what = first["msg"].removeprefix("Value error, ")
+        what = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         if not first["loc"]:
             raise ConfigError(what, where="the options") from None
         flag = flag_of(kind, first["loc"])
-        raise ConfigError(f"unusable {flag}", found=repr(first["input"]), expected=what) from None
+        choices = what.partition("; there are ")[2]  # of a registry
+        expected = f"one of {choices}" if choices else what
+        raise ConfigError(f"unusable {flag}", found=repr(first["input"]), expected=expected) from None

@@ -28,11 +28,13 @@ class Option:
         default: What the help says of a default that is decided elsewhere, such as "the preset's"; the
             field is then passed on only if it is given.
         flag: Its flag, if not the field's name; ``--no-x`` alone for a switch that is on by default.
+        by_commas: Several values are one text with commas between, instead of one option each.
     """
 
     panel: str = "Options"
     default: str = ""
     flag: str = ""
+    by_commas: bool = False
 
 
 def option_of(field: FieldInfo) -> Option | None:

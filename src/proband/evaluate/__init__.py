@@ -2,11 +2,10 @@
 
 Reads: RiskTables (risk.parquet + task.yaml), the MEDS folder for labels, sex and age; tokens/, genome/ and
 truth/ if given.
-Writes: metrics, differences, calibration, roc, pr, decision, utility, flow, deciles, cohort, already_begun
-and labels (.parquet), baselines/.
+Writes: the tables of :data:`proband.evaluate.tables.TABLES` and labels (.parquet), baselines/.
 Config: :class:`proband.evaluate.config.EvaluateConfig`.
 Next: report.
-Not done here: any model; forecasting; subgroups; suppression of small counts (report does it).
+Not done here: any model; forecasting; suppression of small counts (report does it).
 """
 
 from typing import TYPE_CHECKING

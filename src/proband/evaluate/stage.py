@@ -11,17 +11,17 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.config import validated
-from proband.core.errors import ConfigError, DataError
+from proband.core.errors import DataError
 from proband.core.progress import say, track
 from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.schema import LABELS, RISK, SPLITS
+from proband.core.schema import LABELS, RISK
 from proband.core.seeds import generator
 from proband.ehr.labels import labels as label_all
 from proband.ehr.meds.kinship import THIRD_DEGREE, Families, read_families
 from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
-from proband.evaluate.baselines.registry import ALL, chosen, fit_baselines, references
+from proband.evaluate.baselines.registry import chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.compare import Resamples
 from proband.evaluate.config import EvaluateConfig
@@ -60,12 +60,8 @@ def evaluate(
     truth: Path | None = None,
     fusion_risks: Path | None = None,
     subgroups: Path | None = None,
-    baselines: Sequence[str] = (ALL,),
-    margin: float = 0.01,
-    bootstrap: int = 500,
-    split: str = "held_out",
-    seed: int = 0,
     task: Path | None = None,
+    config: EvaluateConfig | None = None,
     overwrite: bool = False,
 ) -> None:
     """Judge one or several models on the same subjects, with baselines beside.
@@ -82,35 +78,24 @@ def evaluate(
             results then tell what share of the cases had already begun.
         fusion_risks: Forecast of the tuning split by one of the models; adds late fusion with the scores.
         subgroups: Table of subgroups of one's own: subject_id and columns of names.
-        baselines: Names in :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which
-            there is what they need) or ``none``.
-        margin: Difference in AUROC that does not matter.
-        bootstrap: Bootstrap replicates over subjects.
-        split: The split judged.
-        seed: Seed of resamples and folds.
         task: Task file, if no input brings one.
+        config: Settings. ``baselines`` are names in
+            :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which there is what
+            they need) or ``none``.
         overwrite: Replace what is in ``out``.
 
     Raises:
         ConfigError: No task, different tasks, a model name used twice, an option out of its bounds.
         DataError: An input is unusable, or no subject is common to all.
     """
+    files = {
+        "genome": genome, "tokens": tokens, "kinship": kinship, "truth": truth, "task": task,
+        "fusion_risks": fusion_risks, "subgroups": subgroups,
+    }  # fmt: skip
+    named = {name: None if path is None else str(path) for name, path in files.items()}
+    settings = (config or EvaluateConfig()).model_dump()
     config = validated(
-        EvaluateConfig,
-        risks=tuple(map(str, risks)),
-        meds=str(meds),
-        genome=None if genome is None else str(genome),
-        kinship=None if kinship is None else str(kinship),
-        tokens=None if tokens is None else str(tokens),
-        truth=None if truth is None else str(truth),
-        task=None if task is None else str(task),
-        fusion_risks=None if fusion_risks is None else str(fusion_risks),
-        subgroups=None if subgroups is None else str(subgroups),
-        margin=margin,
-        baselines=tuple(baselines),
-        bootstrap=bootstrap,
-        split=_known_split(split),
-        seed=seed,
+        EvaluateConfig, **settings | named | {"risks": tuple(map(str, risks)), "meds": str(meds)}
     )
     begun = truth_file(risks, truth)
     inputs = [
@@ -124,16 +109,8 @@ def evaluate(
     described = read_task(risks, task)
     given = read_risks(risks, described, with_baselines=bool(chosen(config.baselines)))
     scores = None if genome is None else read_scores(genome)
-    with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=seed) as run:
+    with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=config.seed) as run:
         _judge(run, config, described, given, scores, begun)
-
-
-def _known_split(split: str) -> str:
-    if split not in SPLITS:
-        raise ConfigError(
-            "unknown split", where="--split", found=split, expected=f"one of {', '.join(SPLITS)}"
-        )
-    return split
 
 
 def _judge(

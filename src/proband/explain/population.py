@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int
 
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
-from proband.evaluate.compare import interval, resampled_weights, stack
+from proband.evaluate.compare import Resamples, interval, stack
 from proband.evaluate.metrics.censoring import aalen_johansen
 from proband.explain.alignment.effects import own_scores
 from proband.explain.attribution.standard import Standard, standardised
@@ -113,7 +113,7 @@ def _groups(
             continue
         blocks = [
             aalen_johansen(time[members], event[members], horizon, weights)
-            for weights in resampled_weights(subject[members], _REPLICATES, rng)
+            for weights in Resamples(subject[members], _REPLICATES, rng).weights(subject[members])
         ]
         observed, *others = stack(blocks)
         low, high = interval(np.array(others))

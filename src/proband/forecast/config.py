@@ -46,7 +46,7 @@ class ForecastConfig(BaseModel):
         "by sampled paths scope has one pool for all outcomes, reach the least error.",
     )
     paths: Annotated[int, Option(ERROR)] = Field(64, ge=2, description="Sampled futures per prediction.")
-    precision: Annotated[str, Option(ERROR, default="none")] = Field(
+    precision: Annotated[str, Option(ERROR)] = Field(
         "", description="Draw paths until each standard error is below this: 0.002, or 5% of the risk."
     )
     max_paths: Annotated[int, Option(ERROR)] = Field(

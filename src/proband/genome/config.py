@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from proband.genome.ancestry.config import AncestryConfig
+from proband.core.options import Option
+from proband.genome.ancestry.config import ANCESTRY, AncestryConfig
 
 
 class GenomeConfig(BaseModel):
@@ -16,46 +16,60 @@ class GenomeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_match_rate: float = Field(
+    min_match_rate: Annotated[float, Option()] = Field(
         0.75,
         ge=0,
         le=1,
-        description="A score is kept if at least this share of its rows is matched and usable.",
+        description="Leave out scores of which less than this share of rows is matched and usable, 0 to 1.",
     )
-    keep_ambiguous: bool = Field(
+    keep_ambiguous: Annotated[bool, Option()] = Field(
         False, description="Use A/T and C/G variants, trusting that both files name the same strand."
     )
-    match_by: Literal["position", "id"] = Field(
+    match_by: Annotated[Literal["position", "id"], Option()] = Field(
         "position",
-        description="Find variants by position, or take each row's place from the variant of its identifier.",
+        description="Find variants by position, or by id, for scoring files of rsIDs without positions.",
     )
     ancestry: AncestryConfig | None = Field(
         None, description="Settings of components, populations and adjusted scores; None to leave them out."
     )
 
 
-@dataclass(frozen=True)
-class AncestryInputs:
+class AncestryInputs(BaseModel):
     """Files that the ancestry step reads, all of them optional; see
-    :func:`proband.genome.ancestry.stage.run_ancestry`.
+    :func:`proband.genome.ancestry.stage.run_ancestry`."""
 
-    Attributes:
-        splits: A MEDS folder or its subject_splits.parquet: components are fitted on its train subjects.
-        kinship: Table of related pairs.
-        pcs: Table of components, taken instead of fitting them.
-        reference: Genotypes of a reference panel.
-        reference_populations: Table of the panel's populations.
-        model: Ancestry model of an earlier run, to apply.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    splits: Path | None = None
-    kinship: Path | None = None
-    pcs: Path | None = None
-    reference: Path | None = None
-    reference_populations: Path | None = None
-    model: Path | None = None
+    splits: Annotated[Path | None, Option(ANCESTRY, default="everybody is fitted on")] = Field(
+        None,
+        description="MEDS folder, or its subject_splits.parquet: fit components and coefficients on its "
+        "train subjects.",
+    )
+    kinship: Annotated[Path | None, Option(ANCESTRY, default="estimated")] = Field(
+        None,
+        description="Pairs of relatives by sample name: plink2's or KING's .kin0, UK Biobank's or All of "
+        "Us's table; pairs without a number are left out and counted.",
+    )
+    pcs: Annotated[Path | None, Option(ANCESTRY, default="fitted")] = Field(
+        None,
+        description="Components of another program, every sample with a row: TSV, CSV or Parquet with "
+        "subject_id or a sample name, PC1, PC2, ...",
+    )
+    reference: Annotated[Path | None, Option(ANCESTRY)] = Field(
+        None,
+        description="Genotypes of a panel whose populations are known; needs the scoring files too, for "
+        "adjusted scores.",
+    )
+    reference_populations: Annotated[Path | None, Option(ANCESTRY, default="the panel's .psam")] = Field(
+        None,
+        description="Sample names and populations: .psam, Oxford .sample, TSV, CSV or Parquet. Without a "
+        "panel: labels of the samples themselves.",
+    )
+    model: Annotated[Path | None, Option(ANCESTRY, flag="--ancestry-model")] = Field(
+        None, description="An earlier ancestry_model.npz, or its folder, to apply instead of fitting."
+    )
 
     @property
     def given(self) -> list[Path]:
         """The files named."""
-        return [path for path in vars(self).values() if path is not None]
+        return [path for path in self.model_dump().values() if path is not None]

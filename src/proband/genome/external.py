@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +78,7 @@ def genome_from_scores(
             from proband.genome.ancestry.stage import run_ancestry
 
             scores = run.folder / "scores.parquet"
-            run.counts |= run_ancestry(None, who, scores, run.folder, ancestry, **asdict(extra))
+            run.counts |= run_ancestry(None, who, scores, run.folder, ancestry, **extra.model_dump())
 
 
 def _read(files: Sequence[Path], scratch: Path, left_out: LeftOut) -> ScoreTable:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from proband.core.config import validated
 from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, read_object, stage_output, write_json
 from proband.core.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
 from proband.core.schema import MATCH, SAMPLES, write_tsv
-from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.config import AncestryInputs, GenomeConfig
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.open import open_genotypes
@@ -28,7 +26,8 @@ from proband.genome.scorefiles.scorefile import list_scorefiles
 from proband.genome.scorefiles.variantlist import VariantList, read_variant_list
 from proband.genome.scoring.checkpoint import Work, load_weights, save_weights
 from proband.genome.scoring.dosages import find_variants, write_dosages
-from proband.genome.scoring.score import MEMORY_MB, write_scores
+from proband.genome.scoring.memory import MEMORY_MB
+from proband.genome.scoring.score import write_scores
 
 _PROGRESS, _MATCHED = "progress", "matched"
 
@@ -54,13 +53,10 @@ def genome(
     scorefiles: Path,
     out: Path,
     *,
-    min_match_rate: float = 0.75,
-    keep_ambiguous: bool = False,
-    match_by: str = "position",
+    config: GenomeConfig | None = None,
     samples: Path | None = None,
     keep: Path | None = None,
     variants: Path | None = None,
-    ancestry: AncestryConfig | None = None,
     ancestry_inputs: AncestryInputs | None = None,
     memory_mb: int = MEMORY_MB,
     workers: int = 1,
@@ -76,38 +72,29 @@ def genome(
         genotypes: File, prefix, folder or pattern of .pgen, .bed, BGEN or VCF files.
         scorefiles: Folder of PGS Catalog scoring files, or one such file.
         out: Output folder: scores.parquet, match.parquet, match.tsv, match.png, samples.parquet, scores.json,
-            manifest.json, and with ``ancestry`` what :func:`run_ancestry` writes.
-        min_match_rate: Leave out scores matched below this share of their rows, 0 to 1.
-        keep_ambiguous: Use strand-ambiguous (A/T, C/G) variants.
-        match_by: ``position``, or ``id`` for scoring files that have identifiers only.
+            manifest.json, and with the ancestry step what :func:`run_ancestry` writes.
+        config: Settings.
         samples: Table of ``sample_id, subject_id``, for sample names that are no subjects.
         keep: List of the samples to score, one name or ``FID IID`` a line.
         variants: List of variants (see :mod:`proband.genome.scorefiles.variantlist`) whose dosages to write
             beside the scores: dosages.parquet and variants.tsv.
-        ancestry: Settings of the ancestry step; None to leave it out.
-        ancestry_inputs: Files it reads.
+        ancestry_inputs: Files of the ancestry step, if the settings have it.
         memory_mb: Memory of scoring in MiB, beside the weights.
         workers: Threads of scoring; on Spark, the least number of tasks.
         spark: Master URL of a Spark cluster.
         overwrite: Make the output anew, and drop progress of an interrupted run.
 
     Raises:
-        ConfigError: An option is out of range or the output folder is in use.
+        ConfigError: Options exclude each other or the output folder is in use.
         DataError: An input is not usable, or no score is left.
     """
-    config = validated(
-        GenomeConfig,
-        min_match_rate=min_match_rate,
-        keep_ambiguous=keep_ambiguous,
-        match_by=match_by,
-        ancestry=ancestry,
-    )
+    config = config or GenomeConfig()
     extra = ancestry_inputs or AncestryInputs()
-    if extra.given and ancestry is None:
+    if extra.given and config.ancestry is None:
         raise ConfigError(
             "files for ancestry without the step", found=extra.given[0], remedy="give --ancestry"
         )
-    if extra.reference and match_by == "id":
+    if extra.reference and config.match_by == "id":
         remedy = "match by position: the panel's identifiers may be others"
         raise ConfigError("--match-by id and --reference exclude each other", remedy=remedy)
     files = list_scorefiles(scorefiles)
@@ -125,7 +112,7 @@ def genome(
         _drop_unfinished(work)
         scratch = work / _PROGRESS / "genotypes"
         scratch.mkdir(parents=True)
-        with_ids = match_by == "id" or (listed is not None and listed.needs_ids)
+        with_ids = config.match_by == "id" or (listed is not None and listed.needs_ids)
         source = open_genotypes(genotypes, scratch, keep, with_ids=with_ids)
         inputs += [path for path in source.files if path not in paths]
         _score_all(task, source, run)
@@ -182,7 +169,7 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
         from proband.genome.ancestry.stage import run_ancestry
 
         run.counts |= run_ancestry(
-            source, who, scores, run.folder, task.config.ancestry, **asdict(task.ancestry),
+            source, who, scores, run.folder, task.config.ancestry, **task.ancestry.model_dump(),
             scorefiles=task.scorefiles if task.config.match_by == "position" else [],
             scored=collected.weights.variants,
             min_match_rate=task.config.min_match_rate, keep_ambiguous=keep_ambiguous, workers=task.workers,

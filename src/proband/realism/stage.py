@@ -9,10 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from jaxtyping import Int
-from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
-from proband.core.config import validated
 from proband.core.engine import map_shards
 from proband.core.errors import DataError
 from proband.core.progress import say
@@ -21,6 +19,7 @@ from proband.core.seeds import generator
 from proband.ehr.meds.dataset import Shard, list_shards
 from proband.ehr.outcomes import load_task
 from proband.realism.compare import REALISM, compare, summarise
+from proband.realism.config import RealismConfig
 from proband.realism.counts import Counts, Plan, count, make_plan
 from proband.realism.futures import (
     Futures,
@@ -44,14 +43,6 @@ _SURPRISING_P = 0.01
 _TOO_MANY_CUT = 0.01
 
 
-class RealismConfig(BaseModel):
-    """Settings of the comparison of simulated and real futures."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = Field(0, ge=0, description="Seed of the draws of points and of leaving times.")
-
-
 class _Shared(NamedTuple):
     """What every worker process needs to know."""
 
@@ -67,7 +58,7 @@ def realism(
     tokens: Path,
     out: Path,
     *,
-    seed: int = 0,
+    config: RealismConfig | None = None,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -77,14 +68,15 @@ def realism(
         trajectories: Folder of ``proband forecast --trajectories``.
         tokens: The tokens folder that the forecast read.
         out: Output folder.
-        seed: Of the draws of points and leaving times.
+        config: Settings.
         workers: Processes; default one per core.
         overwrite: Replace a finished output.
 
     Raises:
         DataError: No trajectories, other subjects than the tokens', or futures of train subjects.
     """
-    config = validated(RealismConfig, seed=seed)
+    config = config or RealismConfig()
+    seed = config.seed
     inputs = [trajectories, tokens]
     if is_finished(out, "realism", config, overwrite, inputs):
         return

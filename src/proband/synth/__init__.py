@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from proband.core.lazy import lazy_names
 from proband.synth.config import SynthConfig as SynthConfig
-from proband.synth.config import preset as preset
 
 if TYPE_CHECKING:
     from proband.synth.stage import synth as synth
 else:
     __getattr__ = lazy_names(__name__, {"synth": "proband.synth.stage"})
 
-__all__ = ["SynthConfig", "preset", "synth"]
+__all__ = ["SynthConfig", "synth"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from proband.core.config import validated
-from proband.core.errors import ConfigError, near_matches
+from proband.core.errors import ConfigError
+from proband.core.options import Option
 from proband.core.units import DAYS_PER_YEAR
 
 POPULATIONS = ("EUR", "AFR", "EAS", "AMR", "AFA")
@@ -17,15 +17,42 @@ POPULATIONS = ("EUR", "AFR", "EAS", "AMR", "AFA")
 FIRST_SUBJECT_ID = 1001
 """Identifier of the subject in row 0 of the biobank; the others count on from it."""
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "subjects": 15_000,
+        "variants": 20_000,
+        "piece_megabases": 0.9,
+        "scores": 80,
+        "causal_variants": 300,
+        "discovery_panel": 1000,
+        "discovery_sizes": (3000, 10_000, 50_000, 200_000),
+        "shard_subjects": 2500,
+        "truth_replicates": 100,
+    },
+    "biobank": {},
+}
+"""Sizes by name: what differs from the defaults."""
+_OF_PRESET = Option(default="the preset's")
+
 
 class SynthConfig(BaseModel):
-    """Settings of ``proband synth``; the defaults are the preset ``biobank``."""
+    """Settings of ``proband synth``; what is not given is the preset's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    subjects: int = Field(20_000, ge=20, le=1_000_000, description="Subjects of the biobank.")
-    seed: int = Field(0, ge=0, description="Seed of every random draw.")
-    scores: int = Field(300, ge=1, le=10_000, description="Polygenic scoring files, null scores included.")
+    preset: Annotated[Literal["demo", "biobank"], Option()] = Field(
+        "biobank",
+        exclude=True,  # the settings that it decides are written
+        description="demo: 15,000 subjects, 20,000 variants, 80 scores, a minute. biobank: 20,000 subjects, "
+        "100,000 variants, 300 scores, minutes.",
+    )
+    subjects: Annotated[int, _OF_PRESET] = Field(
+        20_000, ge=20, le=1_000_000, description="Subjects of the biobank."
+    )
+    seed: Annotated[int, Option()] = Field(0, ge=0, description="Seed of every random draw.")
+    scores: Annotated[int, _OF_PRESET] = Field(
+        300, ge=1, le=10_000, description="Polygenic scoring files, a fifth of them null."
+    )
     shard_subjects: int = Field(
         5000, ge=20, description="Subjects whose lives and records are made together; bounds memory."
     )
@@ -36,7 +63,7 @@ class SynthConfig(BaseModel):
         description="Shares of subjects from EUR, AFR, EAS, AMR and AFA; they add up to 1.",
     )
     related: float = Field(0.15, ge=0, le=1, description="Share of subjects with a relative in the biobank.")
-    variants: int = Field(
+    variants: Annotated[int, _OF_PRESET] = Field(
         100_000, ge=440, le=1_000_000, description="Genotyped variants, over 22 chromosomes."
     )
     hidden_variants: float = Field(
@@ -88,6 +115,12 @@ class SynthConfig(BaseModel):
     )
     truth_replicates: int = Field(100, ge=2, description="Futures per subject behind each true risk.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes(cls, given: Any) -> Any:
+        """The preset's sizes where no others are given."""
+        return PRESETS.get(str(given.get("preset")), {}) | given if isinstance(given, dict) else given
+
     @model_validator(mode="after")
     def _consistent(self) -> SynthConfig:
         if abs(sum(self.population_shares) - 1) > 1e-9 or min(self.population_shares) < 0:
@@ -117,34 +150,16 @@ class SynthConfig(BaseModel):
         return self
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {
-        "subjects": 15_000,
-        "variants": 20_000,
-        "piece_megabases": 0.9,
-        "scores": 80,
-        "causal_variants": 300,
-        "discovery_panel": 1000,
-        "discovery_sizes": (3000, 10_000, 50_000, 200_000),
-        "shard_subjects": 2500,
-        "truth_replicates": 100,
-    },
-    "biobank": {},
-}
-"""Sizes by name: what differs from the defaults."""
+class OracleConfig(BaseModel):
+    """Settings of ``proband oracle``."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-def preset(name: str, **changes: Any) -> SynthConfig:
-    """Settings of a preset with some of them changed; None changes nothing.
-
-    Raises:
-        ConfigError: No such preset, or a setting is out of its bounds.
-
-    >>> preset("demo", scores=20).scores
-    20
-    """
-    if name not in PRESETS:
-        remedy = near_matches(name, PRESETS)
-        raise ConfigError("unknown --preset", found=name, expected=" or ".join(PRESETS), remedy=remedy)
-    given = {key: value for key, value in changes.items() if value is not None}
-    return validated(SynthConfig, **(PRESETS[name] | given))
+    horizons_years: Annotated[tuple[float, ...], Option(flag="--horizons", by_commas=True)] = Field(
+        (1.0, 5.0, 10.0), min_length=1, description="Horizons in years, ascending, by commas."
+    )
+    replicates: Annotated[int, Option()] = Field(100, ge=2, description="Simulated futures behind each risk.")
+    latent: Annotated[bool, Option()] = Field(
+        False, description="Risk of onset itself, not of its first record."
+    )
+    seed: Annotated[int, Option()] = Field(0, ge=0, description="Seed of the futures.")

@@ -21,6 +21,7 @@ from proband.core.progress import track
 from proband.core.provenance import is_finished, read_object, stage_output
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
+from proband.synth.config import OracleConfig
 from proband.synth.lives.begun import already_begun, join_already_begun
 from proband.synth.lives.files import ALREADY_BEGUN, LAW_FILE, ONSET_MODEL, RECORDED_MODEL
 from proband.synth.lives.law import NUM_MARKERS, Law, table_law
@@ -149,10 +150,7 @@ def oracle_stage(
     times: Path,
     out: Path,
     *,
-    horizons: str = "1,5,10",
-    replicates: int = 100,
-    latent: bool = False,
-    seed: int = 0,
+    config: OracleConfig | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write :func:`oracle` of the times in a Parquet file as risk.parquet, a RiskTable like any model's.
@@ -163,29 +161,22 @@ def oracle_stage(
         biobank: As for :func:`oracle`.
         times: Parquet with subject_id and prediction_time.
         out: Output folder.
-        horizons: Years, by commas.
-        replicates: As for :func:`oracle`, like the next two.
-        latent: See there.
-        seed: See there.
+        config: Settings, as the arguments of :func:`oracle` of the same names.
         overwrite: Make the output anew.
 
     Raises:
-        ConfigError: The horizons are no increasing numbers, or ``out`` is in use.
+        ConfigError: The horizons do not increase, or ``out`` is in use.
         DataError: As of :func:`oracle`.
     """
-    try:
-        years = [float(part) for part in horizons.split(",")]
-    except ValueError:
-        raise ConfigError("unusable --horizons", found=horizons, expected="years such as 1,5,10") from None
-    config = {"horizons_years": years, "replicates": replicates, "latent": latent, "seed": seed}
+    config = config or OracleConfig()
     inputs = [biobank / "truth", times]
     if is_finished(out, "oracle", config, overwrite, inputs):
         return
-    with stage_output(out, stage="oracle", config=config, inputs=inputs, seed=seed) as run:
+    with stage_output(out, stage="oracle", config=config, inputs=inputs, seed=config.seed) as run:
         asked = schema.read_parquet(times)
-        risk = oracle(biobank, asked, years, replicates=replicates, seed=seed, latent=latent)
+        risk = oracle(biobank, asked, **config.model_dump())
         schema.RISK.write(risk, run.folder / "risk.parquet")
-        begun = already_begun_at(biobank, asked, years)
+        begun = already_begun_at(biobank, asked, config.horizons_years)
         begun.write_parquet(run.folder / f"{ALREADY_BEGUN}.parquet", compression="zstd")
         run.counts["num_risks"] = risk.height
 

@@ -13,7 +13,7 @@ from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.resume import clear_marks, is_marked, map_resumably, mark, resumable
 from proband.synth.care.omop import join_omop_shards
 from proband.synth.care.task import write_task
-from proband.synth.config import SynthConfig, preset
+from proband.synth.config import SynthConfig
 from proband.synth.genomes.chromosome import simulate_chromosome
 from proband.synth.genomes.coalescent import import_msprime
 from proband.synth.genomes.kinship import kinship_table
@@ -46,14 +46,14 @@ def synth(
 
     Args:
         out: Output folder.
-        config: Settings; default the preset ``biobank``.
+        config: Settings; default those of the preset ``biobank``.
         workers: Processes, at most; default one per core. The files do not depend on it.
         overwrite: Make it anew where there is one.
 
     Raises:
         ConfigError: msprime is not installed, the settings do not fit together, or ``out`` is in use.
     """
-    config = config or preset("biobank")
+    config = config or SynthConfig()
     if is_finished(out, "synth", config, overwrite):
         return
     import_msprime()

@@ -138,7 +138,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["train", "none", "out", "--encoder", "x=rnn"], "unusable --encoder; found 'rnn'"),
         (
             ["train", "none", "out", "--genome-encoder", "x"],
-            "found 'x'; expected no such encoder; there are mlp, set",
+            "found 'x'; expected one of mlp, set",
         ),
         (["forecast", "a", "b", "out", "--task", "t", "--modality", "x="], "unusable --modality; found x="),
         (["likelihood", "a", "b", "--modality", "=x"], "unusable --modality; found =x"),

@@ -141,8 +141,9 @@ def tokens_folder(world):
 @pytest.fixture(scope="session")
 def results(world):
     from proband.evaluate import evaluate
+    from proband.evaluate.config import EvaluateConfig
 
     out = world.folder / "results"
     risks = [world.risk_folder("plain", noise=1.5), world.risk_folder("sharp")]
-    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=50)
+    evaluate(risks, world.meds, out, genome=world.genome, config=EvaluateConfig(bootstrap=50))
     return out

@@ -8,6 +8,7 @@ import pytest
 from proband.core.schema import RISK
 from proband.ehr.outcomes import save_task
 from proband.evaluate import evaluate
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.described import described_models, pairs
 from proband.evaluate.tables import MODELS, read_table
 
@@ -61,7 +62,7 @@ def results(world, tmp_path_factory):
         (folder / name / "manifest.json").write_text(json.dumps(manifest))
         save_task(world.task, folder / name / "task.yaml")
         risks.append(folder / name)
-    evaluate(risks, world.meds, folder / "out", bootstrap=50, baselines=["none"])
+    evaluate(risks, world.meds, folder / "out", config=EvaluateConfig(bootstrap=50, baselines=("none",)))
     return folder / "out"
 
 
@@ -80,7 +81,9 @@ def test_the_mean_gain_over_one_outcome_is_its_difference(results):
 def test_mean_predicted_risk_rises_with_the_decile_of_the_score(world, tmp_path):
     out = tmp_path / "out"
     risks = [world.risk_folder("sharp")]
-    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=2, baselines=["none"])
+    evaluate(
+        risks, world.meds, out, genome=world.genome, config=EvaluateConfig(bootstrap=2, baselines=("none",))
+    )
     found = read_table(out, "decile_risks").filter(outcome="type_2_diabetes", horizon_years=5.0)
     assert found["decile"].to_list() == list(range(1, 11))
     assert found["predicted"].is_sorted()

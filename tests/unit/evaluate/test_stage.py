@@ -5,16 +5,22 @@ import sys
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.panel import INTEGRATED_BRIER
 from proband.evaluate.tables import TABLES, read_table
+
+FIFTY, POINTS = EvaluateConfig(bootstrap=50), EvaluateConfig(bootstrap=0)
+UNCOMPARED = EvaluateConfig(bootstrap=0, baselines=("none",))
 
 
 def value(results, metric, model, outcome="type_2_diabetes", horizon=5.0):
@@ -93,7 +99,7 @@ def test_risks_along_a_history_are_judged_together(world, tmp_path):
     RISK.write(table, tmp_path / "risk.parquet")
     save_task(often, tmp_path / "task.yaml")
     evaluate(
-        [tmp_path / "risk.parquet"], world.meds, tmp_path / "out", task=tmp_path / "task.yaml", bootstrap=50
+        [tmp_path / "risk.parquet"], world.meds, tmp_path / "out", task=tmp_path / "task.yaml", config=FIFTY
     )
     found = value(tmp_path / "out", "observed_expected", "true", "t", 1.0)
     assert found["low"] < 1 < found["high"]
@@ -135,20 +141,20 @@ def test_cohort_counts(results, world):
 def test_same_seed_same_result_and_second_run_does_nothing(results, world):
     out = world.folder / "again"
     risks = [world.folder / "risk_plain", world.folder / "risk_sharp"]
-    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=50)
+    evaluate(risks, world.meds, out, genome=world.genome, config=FIFTY)
     assert read_table(out, "metrics").equals(read_table(results, "metrics"))
     before = (out / "metrics.parquet").stat().st_mtime_ns
-    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=50)
+    evaluate(risks, world.meds, out, genome=world.genome, config=FIFTY)
     assert (out / "metrics.parquet").stat().st_mtime_ns == before
     with pytest.raises(ConfigError, match="other settings"):
-        evaluate(risks, world.meds, out, genome=world.genome, bootstrap=60)
+        evaluate(risks, world.meds, out, genome=world.genome, config=EvaluateConfig(bootstrap=60))
 
 
 def test_models_meet_on_the_common_subjects(world, tmp_path):
     table = world.risk_table("half").filter(pl.col("subject_id") % 2 == 0)
     RISK.write(table, tmp_path / "half.parquet")
     evaluate(
-        [world.risk_folder("whole"), tmp_path / "half.parquet"], world.meds, tmp_path / "out", bootstrap=0
+        [world.risk_folder("whole"), tmp_path / "half.parquet"], world.meds, tmp_path / "out", config=POINTS
     )
     metrics = read_table(tmp_path / "out", "metrics")
     assert metrics["num_subjects"].max() == table["subject_id"].n_unique()
@@ -161,7 +167,7 @@ def test_baselines_ignore_what_followed_in_the_judged_split(results, world, tmp_
     frame = pl.read_parquet(shard)
     frame.filter(pl.col("code") != "SNOMED//1").write_parquet(shard)
     evaluate(
-        [world.folder / "risk_sharp"], tmp_path / "meds", tmp_path / "out", genome=world.genome, bootstrap=0
+        [world.folder / "risk_sharp"], tmp_path / "meds", tmp_path / "out", genome=world.genome, config=POINTS
     )
     for name in ("age_sex", "pgs_logistic"):
         ours = RISK.read(tmp_path / "out" / "baselines" / f"{name}.parquet")
@@ -170,7 +176,7 @@ def test_baselines_ignore_what_followed_in_the_judged_split(results, world, tmp_
 
 def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_path, capsys):
     risk = world.risk_folder("sharp")
-    evaluate([risk], world.meds, tmp_path / "out", genome=world.genome, tokens=tokens_folder, bootstrap=0)
+    evaluate([risk], world.meds, tmp_path / "out", genome=world.genome, tokens=tokens_folder, config=POINTS)
     assert "without --tokens" not in capsys.readouterr().err
     models = [
         "sharp",
@@ -201,7 +207,7 @@ def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_pa
 def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
     """At a rate that hardly changes within a year, a blanked quarter takes a quarter of its risk."""
     gapped = world.task.model_copy(update={"gap_days": 90.0})
-    evaluate([world.risk_folder("gap", task=gapped)], world.meds, tmp_path / "out", bootstrap=0)
+    evaluate([world.risk_folder("gap", task=gapped)], world.meds, tmp_path / "out", config=POINTS)
     kind = {"outcome": "type_2_diabetes", "horizon_years": 1.0}
     means = [
         RISK.read(folder / "baselines" / "age_sex.parquet").filter(**kind)["risk"].mean()
@@ -212,12 +218,12 @@ def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
 
 def test_without_tokens_or_tuning_split_it_is_said(world, tokens_folder, tmp_path, capsys):
     risk = world.risk_folder("sharp")
-    evaluate([risk], world.meds, tmp_path / "out", bootstrap=0)
+    evaluate([risk], world.meds, tmp_path / "out", config=POINTS)
     left_out = "these baselines are not fitted: logistic, logistic_pgs, lightgbm, lightgbm_pgs\n"
     assert f"evaluate: without --tokens {left_out}" in capsys.readouterr().err
     shutil.copytree(world.meds, tmp_path / "meds")
     shutil.rmtree(tmp_path / "meds" / "data" / "tuning")
-    evaluate([risk], tmp_path / "meds", tmp_path / "out_2", tokens=tokens_folder, bootstrap=0)
+    evaluate([risk], tmp_path / "meds", tmp_path / "out_2", tokens=tokens_folder, config=POINTS)
     assert (
         "evaluate: without a tuning split these baselines are not fitted: logistic,"
         in capsys.readouterr().err
@@ -245,7 +251,7 @@ def test_share_already_begun_comes_from_the_truth_folder_or_beside_the_oracle(wo
     save_task(world.task, tmp_path / "task.yaml")
     risks = [world.risk_folder("sharp")] if given else [truth / "risk.parquet"]
     options = {"truth": truth} if given else {"task": tmp_path / "task.yaml"}
-    evaluate(risks, world.meds, tmp_path / "out", baselines=["none"], bootstrap=0, **options)
+    evaluate(risks, world.meds, tmp_path / "out", config=UNCOMPARED, **options)
     assert read_table(tmp_path / "out", "already_begun").rows() == [
         ("type_2_diabetes", 5.0, 100, 0.34),
         ("stroke", 5.0, 0, None),
@@ -259,7 +265,7 @@ def test_no_truth_no_share_and_a_wrong_folder_is_refused(results, world, tmp_pat
         evaluate([risk], world.meds, tmp_path / "out", truth=tmp_path)
     truth = begun_table(tmp_path / "truth", share_already_begun=[34.0, None, 0.1, 0.3])
     with pytest.raises(DataError, match="share_already_begun out of range"):
-        evaluate([risk], world.meds, tmp_path / "out", truth=truth, baselines=["none"], bootstrap=0)
+        evaluate([risk], world.meds, tmp_path / "out", truth=truth, config=UNCOMPARED)
 
 
 def test_missing_column(world, tmp_path):
@@ -294,7 +300,7 @@ def test_models_without_a_shared_subject(world, tmp_path):
     save_task(world.task, tmp_path / "task.yaml")
     risks = [tmp_path / "even.parquet", tmp_path / "odd.parquet"]
     with pytest.raises(DataError, match=r"no common subjects.*type_2_diabetes|no common subjects.*stroke"):
-        evaluate(risks, world.meds, tmp_path / "out", task=tmp_path / "task.yaml", baselines=["none"])
+        evaluate(risks, world.meds, tmp_path / "out", task=tmp_path / "task.yaml", config=UNCOMPARED)
 
 
 def test_unknown_outcome(world, tmp_path):
@@ -344,17 +350,24 @@ def test_no_train_split_for_the_baselines(world, tmp_path):
     risk = world.risk_folder("plain4")
     with pytest.raises(DataError, match=r"no train subject.*--baselines none"):
         evaluate([risk], tmp_path / "meds", tmp_path / "out")
-    evaluate([risk], tmp_path / "meds", tmp_path / "out", baselines=["none"], bootstrap=0)
+    evaluate([risk], tmp_path / "meds", tmp_path / "out", config=UNCOMPARED)
     assert not (tmp_path / "out" / "baselines").exists()
 
 
-def test_unusable_options(world, tmp_path):
-    with pytest.raises(ConfigError, match="unknown split"):
-        evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", split="test")
-    with pytest.raises(ConfigError, match=r"unusable --bootstrap.*-1"):
-        evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", bootstrap=-1)
-    with pytest.raises(ConfigError, match="unusable --seed"):
-        evaluate([world.risk_folder("plain5")], world.meds, tmp_path / "out", seed=-1)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--split", "test"], "unusable --split; found 'test'; expected 'train', 'tuning' or 'held_out'"),
+        (["--bootstrap", "-1"], "unusable --bootstrap; found -1; expected greater than or equal to 0"),
+        (["--seed", "-1"], "unusable --seed; found -1; expected greater than or equal to 0"),
+    ],
+)
+def test_unusable_options(words, message, tmp_path):
+    words = ["evaluate", str(tmp_path), "--meds", str(tmp_path), "--out", str(tmp_path / "out"), *words]
+    assert str(CliRunner().invoke(app, words).exception) == message
+
+
+def test_risks_are_needed(world, tmp_path):
     with pytest.raises(ConfigError, match="unusable --risks"):
         evaluate([], world.meds, tmp_path / "out")
 
@@ -382,5 +395,5 @@ def test_command_line(world, tmp_path):
         text=True,
     )
     assert failed.returncode == 2
-    assert failed.stderr.startswith("proband: unknown split")
+    assert failed.stderr.startswith("proband: unusable --split")
     assert failed.stderr.count("\n") == 1

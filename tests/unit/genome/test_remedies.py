@@ -9,11 +9,12 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.core.schema import MATCH, SCORES
-from proband.genome import genome, genome_from_scores
+from proband.genome import GenomeConfig, genome, genome_from_scores
 from proband.genome.matching.match import REASONS
 
 SITES = [("1", 10 * row, "A", "G") for row in range(1, 9)]
 CALLS = [[0, 1, 2]] * 8
+BY_ID = GenomeConfig(match_by="id")
 ROWS = [[chrom, pos, "G", "A", 1] for chrom, pos, _, _ in SITES]
 OWN = ["chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
 
@@ -48,7 +49,7 @@ def test_keep_ambiguous(pgen, scores, told, sums):
     path = pgen([(chrom, pos, "A", "T") for chrom, pos, _, _ in SITES], CALLS)
     folder = scores("S.txt", [[chrom, pos, "T", "A", 1] for chrom, pos, _, _ in SITES])
     assert "pass --keep-ambiguous" in told(path, folder)
-    assert sums(path, folder, keep_ambiguous=True) == {"S": [0, 8, 16]}
+    assert sums(path, folder, config=GenomeConfig(keep_ambiguous=True)) == {"S": [0, 8, 16]}
 
 
 def test_one_line_per_allele(vcf, scores, told, sums):
@@ -70,13 +71,13 @@ def test_rows_without_position(pgen, scores, told, sums, given):
         rows = [[f"v{row}", "1", 10 * row + 10, "G", "A", 1] for row in range(8)]
         assert sums(path, scores("S.txt", rows, columns)) == {"S": [0, 8, 16]}
     else:
-        assert sums(path, folder, match_by="id") == {"S": [0, 8, 16]}
+        assert sums(path, folder, config=BY_ID) == {"S": [0, 8, 16]}
 
 
 def test_scoring_file_without_positions(pgen, scores, told, sums):
     folder = scores("S.txt", [[f"v{row}", "G", "A", 1] for row in range(8)], ["rsID", *OWN[2:]])
     assert "or --match-by id" in told(pgen(SITES, CALLS), folder)
-    assert sums(pgen(SITES, CALLS), folder, match_by="id") == {"S": [0, 8, 16]}
+    assert sums(pgen(SITES, CALLS), folder, config=BY_ID) == {"S": [0, 8, 16]}
 
 
 def test_a_variant_twice_in_a_scoring_file(pgen, scores, told, sums):
@@ -104,7 +105,7 @@ def test_a_lower_match_rate(pgen, scores, told, sums):
     folder = scores("S.txt", [*ROWS[:2], ["9", 5, "G", "A", 1], ["1", 10, "C", "T", 1]])
     assert told(pgen(SITES, CALLS), folder).endswith("or lower --min-match-rate")
     folder = scores("S.txt", [*ROWS[:2], ["9", 5, "G", "A", 1], ["9", 6, "G", "A", 1]])
-    assert sums(pgen(SITES, CALLS), folder, min_match_rate=0.5) == {"S": [0, 2, 4]}
+    assert sums(pgen(SITES, CALLS), folder, config=GenomeConfig(min_match_rate=0.5)) == {"S": [0, 2, 4]}
 
 
 def test_one_of_two_equal_variants(pgen, scores, told, sums):
@@ -174,7 +175,12 @@ def test_every_row_of_a_scoring_file_is_used_or_counted(pgen, scores, tmp_path):
     folder = scores("S.txt", odd, OWN)
     lines = (folder / "S.txt").read_text() + "\n\n"
     (folder / "S.txt").write_text(lines)
-    genome(pgen(sites, [[0, 1, 2]] * 3 + [[0] * 3]), folder, tmp_path / "out", min_match_rate=0.1)
+    genome(
+        pgen(sites, [[0, 1, 2]] * 3 + [[0] * 3]),
+        folder,
+        tmp_path / "out",
+        config=GenomeConfig(min_match_rate=0.1),
+    )
     row = MATCH.read(tmp_path / "out" / "match.parquet").row(0, named=True)
     assert sum(row[f"num_{name}"] for name in REASONS) == row["num_rows"] == len(odd)
     left_out = json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"]["rows_left_out"]

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from proband.cli.genome import command
+from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import MATCH, SAMPLES, SCORES
-from proband.genome import AncestryConfig, AncestryInputs, genome, stage
+from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome, stage
 
 REFERENCE = Path(__file__).parents[2] / "reference" / "genome_small"
 SITES = [("1", 10, "A", "G"), ("1", 20, "C", "T"), ("2", 30, "A", "T")]
@@ -23,6 +22,10 @@ CALLS = [[0, 1, 2], [2, -9, 1], [1, 1, 1]]
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "genome"
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["genome", *map(str, words)])
 
 
 def sums(folder):
@@ -107,7 +110,7 @@ def test_a_badly_matched_score_is_left_out_by_name_with_reasons(pgen, scores, ou
 
 def test_lower_match_rate_and_ambiguous_variants_by_choice(pgen, scores, out):
     folder = scores("PGS1.txt", [["2", 30, "T", "A", 3], ["3", 1, "A", "G", 1]])
-    genome(pgen(SITES, CALLS), folder, out, min_match_rate=0.5, keep_ambiguous=True)
+    genome(pgen(SITES, CALLS), folder, out, config=GenomeConfig(min_match_rate=0.5, keep_ambiguous=True))
     assert sums(out)["PGS1"].to_list() == [3, 3, 3]
 
 
@@ -166,7 +169,8 @@ def test_a_killed_run_of_other_inputs_begins_anew(killed, scores, capsys, change
     path, folder, out = killed
     if change == "scores":
         scores("PGS1.txt", [["1", 10, "G", "A", 2]])
-    genome(path, folder, out, keep_ambiguous=change == "settings", overwrite=change == "overwrite")
+    config = GenomeConfig(keep_ambiguous=change == "settings")
+    genome(path, folder, out, config=config, overwrite=change == "overwrite")
     assert "interrupted" not in capsys.readouterr().err
     assert sums(out)["PGS1"].to_list() == ([0, 2, 4] if change == "scores" else [0, 1, 2])
 
@@ -204,7 +208,7 @@ def test_ancestry_with_given_components(pgen, scores, out, tmp_path):
     (tmp_path / "pcs.tsv").write_text("\n".join([f"IID\t{names}", *rows]) + "\n")
     folder = scores("PGS1.txt", [["1", 10, "G", "A", 1], ["1", 20, "T", "C", 1]])
     inputs = AncestryInputs(pcs=tmp_path / "pcs.tsv")
-    genome(path, folder, out, ancestry=AncestryConfig(), ancestry_inputs=inputs)
+    genome(path, folder, out, config=GenomeConfig(ancestry=AncestryConfig()), ancestry_inputs=inputs)
     adjusted = SCORES.read(out / "adjusted" / "Z_norm1.parquet")
     assert adjusted.height == 80
     assert adjusted["PGS1"].std(ddof=0) == pytest.approx(1, abs=0.01)
@@ -218,7 +222,7 @@ def test_ancestry_with_given_components(pgen, scores, out, tmp_path):
 def test_sums_of_plink2(tmp_path, scores, out, kind, genotypes):
     weights = pl.read_csv(REFERENCE / "weights.tsv", separator="\t", infer_schema=False)
     folder = scores("PGS1.txt", weights.drop("id").rows())
-    genome(REFERENCE / genotypes, folder, out, min_match_rate=0.5)
+    genome(REFERENCE / genotypes, folder, out, config=GenomeConfig(min_match_rate=0.5))
     assert_sums_are(out, kind)
 
 
@@ -248,8 +252,8 @@ def test_finished_output_is_left_alone_and_other_settings_are_refused(pgen, scor
     assert "already finished" in capsys.readouterr().err
     assert (out / "manifest.json").stat().st_mtime_ns == before
     with pytest.raises(ConfigError, match="min_match_rate"):
-        genome(path, folder, out, min_match_rate=0.1)
-    genome(path, folder, out, min_match_rate=0.1, overwrite=True)
+        genome(path, folder, out, config=GenomeConfig(min_match_rate=0.1))
+    genome(path, folder, out, config=GenomeConfig(min_match_rate=0.1), overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -298,20 +302,27 @@ def test_duplicate_samples(pgen, scores, out):
         genome(pgen(SITES, CALLS, ["a", "b", "b"]), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out)
 
 
-def test_match_rate_out_of_range(tmp_path, out):
-    with pytest.raises(ConfigError, match=r"min-match-rate.*found 1\.5.*less than or equal to 1"):
-        genome(tmp_path, tmp_path, out, min_match_rate=1.5)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--min-match-rate", "1.5"],
+            "unusable --min-match-rate; found 1.5; expected less than or equal to 1",
+        ),
+        (["--match-by", "name"], "unusable --match-by; found 'name'; expected 'position' or 'id'"),
+        (["--num-pcs", "0"], "unusable --num-pcs; found 0; expected greater than or equal to 1"),
+        (["--num-pcs", "5"], "settings of ancestry without the step; remedy: give --ancestry"),
+    ],
+)
+def test_options_out_of_range(words, message, tmp_path, out):
+    assert str(run(tmp_path, tmp_path, out, *words).exception) == message
 
 
 def test_command_line(pgen, scores, out, tmp_path):
-    app = typer.Typer()
-    app.command()(command)
     folder = scores("PGS1.txt", [["1", 10, "G", "A", 1], ["2", 30, "A", "T", 1]])
     (tmp_path / "map.tsv").write_text("sample_id\tsubject_id\n1\t5\n")
     options = ["--keep-ambiguous", "--min-match-rate", "0.9", "--samples", str(tmp_path / "map.tsv")]
-    result = CliRunner().invoke(
-        app, [str(pgen(SITES, CALLS).with_suffix("")), str(folder), str(out), *options]
-    )
+    result = run(pgen(SITES, CALLS).with_suffix(""), folder, out, *options)
     assert result.exit_code == 0, result.output
     assert sums(out).rows() == [(5, 1), (-2, 2), (-3, 3)]
 
@@ -325,10 +336,8 @@ def test_a_score_without_positions_stops_the_run(pgen, scores, out):
 
 
 def test_command_line_takes_scores_computed_elsewhere(out, tmp_path, capsys):
-    app = typer.Typer()
-    app.command()(command)
     (tmp_path / "a.tsv").write_text("IID\tPGS1\n4\t0.5\n")
-    result = CliRunner().invoke(app, [str(out), "--from-scores", str(tmp_path / "a.tsv")])
+    result = run(out, "--from-scores", tmp_path / "a.tsv")
     assert result.exit_code == 0, result.output
     assert sums(out).rows() == [(4, 0.5)]
 
@@ -338,9 +347,7 @@ def test_command_line_takes_scores_computed_elsewhere(out, tmp_path, capsys):
     [(["a", "b"], "GENOTYPES SCOREFILES OUT"), (["a", "--from-scores", "s", "b"], "OUT")],
 )
 def test_wrong_number_of_arguments(arguments, expected):
-    app = typer.Typer()
-    app.command()(command)
-    result = CliRunner().invoke(app, arguments)
+    result = run(*arguments)
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception).endswith(f"found a b; expected {expected}")
 
@@ -348,7 +355,7 @@ def test_wrong_number_of_arguments(arguments, expected):
 def test_identifiers_and_a_panel_exclude_each_other(pgen, scores, out, tmp_path):
     inputs = AncestryInputs(reference=tmp_path)
     with pytest.raises(ConfigError, match=r"--match-by id and --reference exclude each other"):
-        genome(pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out, match_by="id",
-               ancestry=AncestryConfig(), ancestry_inputs=inputs)  # fmt: skip
-    with pytest.raises(ConfigError, match=r"unusable --match-by; found 'name'"):
-        genome(tmp_path, tmp_path, out, match_by="name")
+        genome(
+            pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]]), out,
+            config=GenomeConfig(match_by="id", ancestry=AncestryConfig()), ancestry_inputs=inputs,
+        )  # fmt: skip

@@ -15,11 +15,12 @@ _spec.loader.exec_module(small_world)
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
     from proband.evaluate import evaluate
+    from proband.evaluate.config import EvaluateConfig
 
     world = small_world.make_world(tmp_path_factory.mktemp("world"))
     risks = [world.risk_folder("<b>ehr", noise=1.5), world.risk_folder("ehr & pgs")]
     out = world.folder / "results"
-    evaluate(risks, world.meds, out, genome=world.genome, bootstrap=50)
+    evaluate(risks, world.meds, out, genome=world.genome, config=EvaluateConfig(bootstrap=50))
     return out
 
 

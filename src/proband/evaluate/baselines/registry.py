@@ -15,8 +15,8 @@ from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.progress import say
 from proband.evaluate.baselines import age_sex, boosting, late_fusion, logistic, pgs_logistic
 from proband.evaluate.baselines.inputs import Inputs
+from proband.evaluate.config import ALL, NONE
 
-ALL, NONE = "all", "none"
 NEEDS: dict[str, Callable[[Inputs], bool]] = {
     "--tokens": lambda given: given.tokens is not None,
     "--genome": lambda given: given.scores is not None,

@@ -7,7 +7,14 @@ Next: tokens and train read the adjusted scores and the components by ``subject_
 Not done here: local ancestry, admixture proportions, percentiles.
 """
 
+from typing import TYPE_CHECKING
+
+from proband.core.lazy import lazy_names
 from proband.genome.ancestry.config import AncestryConfig as AncestryConfig
-from proband.genome.ancestry.stage import run_ancestry as run_ancestry
+
+if TYPE_CHECKING:
+    from proband.genome.ancestry.stage import run_ancestry as run_ancestry
+else:
+    __getattr__ = lazy_names(__name__, {"run_ancestry": "proband.genome.ancestry.stage"})
 
 __all__ = ["AncestryConfig", "run_ancestry"]

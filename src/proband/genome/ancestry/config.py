@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from proband.core.options import Option
+
+ANCESTRY = "Ancestry"
 ADJUSTMENTS = ("Z_MostSimilarPop", "Z_norm1", "Z_norm2")
 """The adjusted scores, by the names pgsc_calc gives them; each is a file of the folder ``adjusted``."""
 
@@ -21,25 +24,35 @@ class AncestryConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_pcs: int = Field(10, ge=1, le=100, description="Principal components kept.")
+    num_pcs: Annotated[int, Option(ANCESTRY, flag="--num-pcs")] = Field(
+        10, ge=1, le=100, description="Principal components kept."
+    )
     adjust_pcs: int = Field(
-        ADJUST_PCS, ge=1, le=100, description="Leading components that scores are adjusted for."
+        default_factory=lambda given: min(given["num_pcs"], ADJUST_PCS),
+        ge=1,
+        le=100,
+        description="Leading components that scores are adjusted for.",
     )
     similarity_pcs: int = Field(
-        SIMILARITY_PCS,
+        default_factory=lambda given: min(given["num_pcs"], SIMILARITY_PCS),
         ge=1,
         le=100,
         description="Leading components by which the most similar population is found.",
     )
-    similarity: Literal["forest", "mahalanobis"] = Field(
-        "forest", description="Find the most similar population by random forest or Mahalanobis distance."
+    similarity: Annotated[Literal["forest", "mahalanobis"], Option(ANCESTRY, flag="--similarity")] = Field(
+        "forest",
+        description="Find the most similar population by (random) forest or mahalanobis distance.",
     )
-    population_column: str | None = Field(
+    population_column: Annotated[
+        str | None,
+        Option(ANCESTRY, flag="--population-column", default="the first known name, super-populations first"),
+    ] = Field(None, description="Column of the populations table.")
+    adjust: Annotated[
+        tuple[Literal["Z_MostSimilarPop", "Z_norm1", "Z_norm2"], ...] | None,
+        Option(ANCESTRY, flag="--adjust", default="all that the inputs allow"),
+    ] = Field(
         None,
-        description="Column of the populations table; default the first known name, super-populations first.",
-    )
-    adjust: tuple[Literal["Z_MostSimilarPop", "Z_norm1", "Z_norm2"], ...] | None = Field(
-        None, description="Adjusted scores to write; default all that the inputs allow."
+        description="Adjusted scores to write: Z_MostSimilarPop, Z_norm1 or Z_norm2, repeatable.",
     )
     min_frequency: float = Field(
         0.01, gt=0, lt=0.5, description="Least minor-allele frequency of a variant behind the components."
@@ -57,9 +70,10 @@ class AncestryConfig(BaseModel):
     max_variants: int = Field(
         100_000, ge=10, description="Variants behind the components, at most; evenly thinned beyond."
     )
-    relatives: Literal["king", "none"] = Field(
+    relatives: Annotated[Literal["king", "none"], Option(ANCESTRY, flag="--relatives")] = Field(
         "king",
-        description="Estimate kinship (KING-robust) where no table is given, or take all as unrelated.",
+        description="king: estimate kinship (KING-robust) where no table is given; none: take all as "
+        "unrelated.",
     )
     max_kinship: float = Field(
         0.0884,

@@ -27,10 +27,8 @@ from proband.core.errors import ConfigError
 from proband.genome.genotypes.dataset import Genotypes, Part
 from proband.genome.matching.weights import Weights
 from proband.genome.scoring.checkpoint import Work, fingerprint, save_weights
+from proband.genome.scoring.memory import MEMORY_MB
 from proband.genome.scoring.slices import MeansJob, SliceJob, find_means, score_slice
-
-MEMORY_MB = 1024
-"""Default memory of scoring in MiB: totals and genotypes, beside the weights."""
 
 _MOST_BLOCK_ROWS, _LEAST_BLOCK_ROWS = 2048, 128
 _CALL_BYTES = 12  # of a dosage read: this block, the next, and its copy when it comes from several files

@@ -8,6 +8,7 @@ from proband.evaluate import evaluate
 from proband.evaluate.baselines import registry
 from proband.evaluate.baselines.registry import BASELINES, Baseline, chosen, model_names, register
 from proband.evaluate.baselines.table import risk_table
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.tables import read_table
 
 
@@ -25,13 +26,13 @@ def test_a_baseline_from_outside_is_one_entry(world, tmp_path, monkeypatch):
     register(Baseline("toy", "one risk for all", everybody_alike, is_reference=True))
     with pytest.raises(ValueError, match="toy is registered twice"):
         register(Baseline("toy", "again", everybody_alike))
-    out = tmp_path / "out"
-    evaluate([world.risk_folder("beside_toy")], world.meds, out, baselines=["toy"], bootstrap=0)
+    out, toy = tmp_path / "out", EvaluateConfig(baselines=("toy",), bootstrap=0)
+    evaluate([world.risk_folder("beside_toy")], world.meds, out, config=toy)
     metrics = read_table(out, "metrics").filter(outcome="type_2_diabetes", metric="auroc", horizon_years=5.0)
     assert dict(metrics.select("model", "value").iter_rows())["toy"] == 0.5
     assert "toy" in read_table(out, "utility")["reference"].unique()
     with pytest.raises(ConfigError, match="model name toy is used twice"):
-        evaluate([world.risk_folder("toy")], world.meds, tmp_path / "again", baselines=["toy"], bootstrap=0)
+        evaluate([world.risk_folder("toy")], world.meds, tmp_path / "again", config=toy)
 
 
 def test_names_are_chosen_in_the_registrys_order():
@@ -51,7 +52,12 @@ def test_unknown_names_list_the_registry(names):
 
 def test_a_baseline_asked_for_by_name_needs_what_it_needs(world, tmp_path):
     with pytest.raises(ConfigError, match="the baseline lightgbm_pgs needs --tokens and --genome"):
-        evaluate([world.risk_folder("needy")], world.meds, tmp_path / "out", baselines=["lightgbm_pgs"])
+        evaluate(
+            [world.risk_folder("needy")],
+            world.meds,
+            tmp_path / "out",
+            config=EvaluateConfig(baselines=("lightgbm_pgs",)),
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -59,10 +65,10 @@ def test_late_fusion_joins_a_model_and_the_scores(world, tmp_path):
     risk = world.risk_folder("half", noise=0.8)
     RISK.write(world.risk_table("half", noise=0.8, splits=("tuning",)), tmp_path / "tuning.parquet")
     out = tmp_path / "out"
-    names = ["pgs_cox", "late_fusion"]
+    names = ("pgs_cox", "late_fusion")
     evaluate(
         [risk], world.meds, out, genome=world.genome, fusion_risks=tmp_path / "tuning.parquet",
-        task=risk / "task.yaml", baselines=names, bootstrap=0,
+        task=risk / "task.yaml", config=EvaluateConfig(baselines=names, bootstrap=0),
     )  # fmt: skip
     metrics = read_table(out, "metrics").filter(outcome="type_2_diabetes", metric="auroc", horizon_years=5.0)
     auroc = dict(metrics.select("model", "value").iter_rows())

@@ -11,7 +11,7 @@ import pytest
 
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.schema import ANCESTRY, PCS, SCORES
-from proband.genome import AncestryInputs, genome
+from proband.genome import AncestryInputs, GenomeConfig, genome
 from proband.genome.ancestry import AncestryConfig, run_ancestry
 from proband.genome.ancestry.config import ADJUSTMENTS
 from proband.genome.ancestry.model import load_model
@@ -207,7 +207,8 @@ def test_a_subject_does_not_depend_on_who_else_is_in_the_batch(world, tmp_path, 
     """Half of the subjects alone: equal labels, components and adjusted scores, missing calls and all."""
     folder = world["folder"]
     (tmp_path / "half.txt").write_text("\n".join(world["samples"]["sample_id"].to_list()[1::2]))
-    score = functools.partial(genome, folder / "cohort.pgen", folder / "scorefiles", ancestry=CONFIG)
+    config = GenomeConfig(ancestry=CONFIG)
+    score = functools.partial(genome, folder / "cohort.pgen", folder / "scorefiles", config=config)
     whole, splits, populations = tmp_path / "whole", folder / "splits.parquet", folder / "populations.tsv"
     inputs = AncestryInputs(reference=folder / "panel.pgen")
     if given == "model":
@@ -422,4 +423,9 @@ def test_builds_that_differ(world, own, tmp_path):
 
 def test_config_bounds():
     with pytest.raises(ValueError, match="must not exceed num_pcs"):
-        AncestryConfig(num_pcs=3)
+        AncestryConfig(num_pcs=3, adjust_pcs=4)
+
+
+def test_components_of_adjustment_and_similarity_follow_those_kept():
+    found = [AncestryConfig(num_pcs=number) for number in (3, 10)]
+    assert [(one.adjust_pcs, one.similarity_pcs) for one in found] == [(3, 3), (4, 5)]

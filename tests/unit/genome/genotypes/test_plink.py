@@ -8,7 +8,7 @@ import pytest
 from bed_files import write_bed_of
 from proband.core.errors import DataError
 from proband.core.schema import SCORES
-from proband.genome import genome
+from proband.genome import GenomeConfig, genome
 from proband.genome.genotypes.plink import open_plink, read_samples, read_variants
 
 SITES = [("chr1", 10, "A", "G"), ("1", 20, "C", "T"), ("23", 30, "G", "A")]
@@ -236,7 +236,7 @@ def test_unplaced_probes_stop_nothing(tmp_path, scores, capsys, place):
     lines = (tmp_path / "toy.bim").read_text().splitlines()[:3]
     (tmp_path / "toy.bim").write_text("\n".join(unplaced + lines) + "\n")
     rows = [["1", 10, "G", "A", 1], ["0", 0, "A", "G", 7], ["1", 0, "A", "G", 9], ["1", 20, "T", "C", 0]]
-    genome(path, scores("S.txt", rows), tmp_path / "out", min_match_rate=0.5)
+    genome(path, scores("S.txt", rows), tmp_path / "out", config=GenomeConfig(min_match_rate=0.5))
     found = SCORES.read(tmp_path / "out" / "scores.parquet")["S"].to_list()
     assert found == [0, 1, 2, 0.75, 0]  # the missing call counts the mean of 0, 1, 2, 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())

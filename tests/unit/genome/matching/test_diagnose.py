@@ -5,11 +5,12 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.core.schema import MATCH
-from proband.genome import genome
+from proband.genome import GenomeConfig, genome
 
 SITES = [("1", 10 * row, "A", "G") for row in range(1, 21)]
 CALLS = [[0, 1, 2]] * 20
 BOTH = ["chr_name", "chr_position", "hm_chr", "hm_pos", "effect_allele", "other_allele", "effect_weight"]
+BY_ID = GenomeConfig(match_by="id")
 GOOD = [[chrom, pos, alt, ref, 1] for chrom, pos, ref, alt in SITES]
 
 
@@ -102,7 +103,12 @@ def test_match_by_identifier(pgen, vcf, scores, tmp_path, kind):
         path = vcf(["1 10 A G GT 0/0 0/1 1/1", "1 20 C T GT 1/1 0/0 0/1"])
         path.write_text(path.read_text().replace("1\t10\t.", "1\t10\trs1").replace("1\t20\t.", "1\t20\trs2"))
     rows = [["rs1", "G", "A", 1], ["rs2", "C", "T", 10], ["rs3", "A", "G", 5], [None, "A", "G", 5]]
-    genome(path, scores("A.txt", rows, IDS), tmp_path / "genome", match_by="id", min_match_rate=0.5)
+    genome(
+        path,
+        scores("A.txt", rows, IDS),
+        tmp_path / "genome",
+        config=GenomeConfig(match_by="id", min_match_rate=0.5),
+    )
     found = pl.read_parquet(tmp_path / "genome" / "scores.parquet")
     assert found["A"].to_list() == [0, 21, 12]
     match = MATCH.read(tmp_path / "genome" / "match.parquet")
@@ -114,4 +120,4 @@ def test_identifiers_of_several_sites_are_no_place(pgen, scores, tmp_path):
     rows = "".join(f"1\t{pos}\trs{pos // 30}\tA\tG\n" for _, pos, _, _ in SITES)
     path.with_suffix(".pvar").write_text("#CHROM\tPOS\tID\tREF\tALT\n" + rows)
     with pytest.raises(DataError, match="its identifiers are not in the genotypes"):
-        genome(path, scores("A.txt", [["rs1", "G", "A", 1]], IDS), tmp_path / "genome", match_by="id")
+        genome(path, scores("A.txt", [["rs1", "G", "A", 1]], IDS), tmp_path / "genome", config=BY_ID)

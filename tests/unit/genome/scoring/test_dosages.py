@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import SCORES
-from proband.genome import genome
+from proband.genome import GenomeConfig, genome
 from proband.genome.scoring import dosages
 
 SITES = [("1", 10, "A", "G"), ("1", 20, "C", "T"), ("2", 30, "A", "T"), ("MT", 5, "A", "C")]
@@ -139,7 +139,13 @@ def test_a_table_like_a_scoring_file(pgen: Pgen, scores: Pgen, tmp_path: Path) -
     genome(pgen(SITES, CALLS), folder, tmp_path / "a", variants=table)
     expected = {"lead1": [2, 1, 0], "1:20:?:T": [2, NAN, 1], "v3": [0, 1, NAN]}
     assert same(columns(tmp_path / "a"), expected)
-    genome(tmp_path / "toy.pgen", folder, tmp_path / "b", variants=table, keep_ambiguous=True)
+    genome(
+        tmp_path / "toy.pgen",
+        folder,
+        tmp_path / "b",
+        variants=table,
+        config=GenomeConfig(keep_ambiguous=True),
+    )
     assert same(columns(tmp_path / "b"), expected | {"v2": [1, 1, 0]})
 
 
