@@ -16,6 +16,7 @@ from proband.cli import (
     demo,
     ehr,
     evaluate,
+    finetune,
     forecast,
     genome,
     likelihood,
@@ -41,6 +42,7 @@ _FEWER = "fewer --workers, or a larger machine"
 _LOWER_MEMORY = {
     "genome": "a lower --memory or fewer --workers, or a larger machine",
     "train": "a lower --token-budget, or a larger machine",
+    "finetune": "a lower --batch-subjects or --queries, or a larger machine",
     "forecast": "a lower --memory or fewer --workers, or a larger machine",
     "demo": "fewer --subjects, or a larger machine",
     "oracle": "fewer --replicates, or a larger machine",
@@ -67,6 +69,7 @@ for _module in (
     genome,
     tokens,
     train,
+    finetune,
     forecast,
     likelihood,
     evaluate,

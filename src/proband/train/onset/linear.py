@@ -19,7 +19,8 @@ def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
     """Fit the linear terms of all modalities together, the rest of the head held fixed.
 
     Args:
-        head: Fitted on the record; its linear terms are set.
+        head: Fitted on the record, its modalities standardised (:func:`standardise_modalities`); its linear
+            terms are set.
         train, tuning: Queries.
         device: Where the head is.
 
@@ -29,7 +30,6 @@ def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
     names = list(head.modalities)
     if not names:
         return {}
-    _standardise(head, train)
     known, judged = (_counts(head, part, device) for part in (train, tuning))
     beta, chosen = fit_adaptive_ridge(known, judged, head.config.num_named)
     widths = [head.config.linear[name] for name in names]
@@ -38,8 +38,8 @@ def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
     return {f"linear_{name}": value for name, value in chosen.items()}
 
 
-def _standardise(head: OnsetHead, train: Part) -> None:
-    """Mean and standard deviation of every value over the train subjects who have it."""
+def standardise_modalities(head: OnsetHead, train: Part) -> None:
+    """Give the linear terms mean and standard deviation of each value over train subjects who have it."""
     subjects = np.unique(train.queries.rows)
     for name, table in train.queries.tables.items():
         measured = np.isin(np.repeat(np.arange(len(table.observed)), np.diff(table.offsets)), subjects)

@@ -49,11 +49,15 @@ def fit_record(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
 def fit_interactions(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> dict[str, float]:
     """Fit the interactions of the named tasks beside the linear terms, which stay.
 
+    Args:
+        head: Its columns are standardised (:func:`standardise_interactions`).
+        train, tuning: Queries.
+        device: Where the head is.
+
     Returns:
         What was chosen.
     """
     terms = head.interactions
-    _standardise_interactions(head, train, device)
     chosen = _chosen_columns(head, train).to(device)
 
     def inputs(query: Query) -> Tensor:
@@ -80,8 +84,8 @@ def _fit(
 
 
 @torch.no_grad()
-def _standardise_interactions(head: OnsetHead, train: Part, device: torch.device) -> None:
-    """Mean and standard deviation of the columns over train dates."""
+def standardise_interactions(head: OnsetHead, train: Part, device: torch.device) -> None:
+    """Give the interactions mean and standard deviation of their columns over train dates."""
     terms = head.interactions
     dates = _some_dates(train, max(1, _MOST_NUMBERS // len(terms.mean)))
     total, squares = (torch.zeros_like(terms.mean, dtype=torch.float64) for _ in range(2))
