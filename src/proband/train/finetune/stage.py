@@ -195,7 +195,7 @@ class Adaptation:
         assert self.model.onset is not None
         rates = log_rates(self.store, self.tasks, self.labelled["train"])
         head = rows_head(self.model, self.tasks, rates, set(self.tables))
-        return head, fit_rows(head, self.model.onset.decay, train, tuning, self.device)
+        return head, fit_rows(head, self.model.onset, train, tuning, self.device)
 
     def _train_trunk(self, run: StageRun, rows: OnsetHead) -> None:
         """Train the trunk, then fit the old tasks anew on it, with the labels of everybody."""

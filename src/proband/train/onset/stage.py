@@ -23,6 +23,7 @@ from proband.train.onset.incidence import log_rates
 from proband.train.onset.linear import fit_linear, standardise_modalities
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
 from proband.train.onset.record import fit_interactions, fit_record, standardise_interactions
+from proband.train.onset.ridge import Fit, fit_adaptive_ridge
 from proband.train.onset.tasks import Tasks
 
 
@@ -88,7 +89,8 @@ def fit_head(
     standardise(head, train.queries)
     standardise_interactions(head, train, device)
     standardise_modalities(head, train)
-    result = fit_record_terms(head, train, tuning, device)
+    result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
+    fit_record_terms(head, train, tuning, device, result)
     losses = result.losses
     losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
     fit_decay(head, train, tuning, device)
@@ -97,22 +99,32 @@ def fit_head(
     return result
 
 
-def fit_record_terms(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> OnsetResult:
-    """Fit linear terms and interactions of the record, in a standardised head that is the age-sex table."""
-    losses = {"age_sex": mean_loss(head, tuning, device)}
-    notes = fit_record(head, train, tuning, device)
-    losses["linear"] = mean_loss(head, tuning, device)
-    notes |= fit_interactions(head, train, tuning, device)
-    losses["interactions"] = mean_loss(head, tuning, device)
-    return OnsetResult(losses, notes)
+def fit_record_terms(
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    device: torch.device,
+    result: OnsetResult,
+    fit: Fit = fit_adaptive_ridge,
+) -> None:
+    """Fit linear terms and interactions of the record in a standardised head; adds to ``result``."""
+    result.notes.update(fit_record(head, train, tuning, device, fit))
+    result.losses["linear"] = mean_loss(head, tuning, device)
+    result.notes.update(fit_interactions(head, train, tuning, device, fit))
+    result.losses["interactions"] = mean_loss(head, tuning, device)
 
 
 def fit_modality_terms(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, result: OnsetResult
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    device: torch.device,
+    result: OnsetResult,
+    fit: Fit = fit_adaptive_ridge,
 ) -> None:
     """Fit the linear terms of modalities, then calibrate; adds to ``result`` how it went."""
     if len(head.modalities):
-        result.notes.update(fit_linear(head, train, tuning, device))
+        result.notes.update(fit_linear(head, train, tuning, device, fit))
         result.losses["modalities"] = mean_loss(head, tuning, device)
     calibrate(head, tuning, device)
     result.losses["calibrated"] = mean_loss(head, tuning, device, head.calibrated)

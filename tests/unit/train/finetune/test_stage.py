@@ -1,0 +1,155 @@
+"""Adapted models are models like any other, and old tasks stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from proband.core.errors import CheckpointError, ConfigError
+from proband.core.provenance import read_manifest
+from proband.forecast import forecast
+from proband.model.checkpoint import load_model
+from proband.tokens.dataset import TokenStore
+from proband.train import train
+from proband.train.config import OnsetOptions, TrainConfig
+from proband.train.finetune import finetune
+from proband.train.finetune.config import FinetuneConfig
+from proband.train.finetune.trunk import TrunkFit
+
+SMALL = FinetuneConfig(queries=4, epochs=1.0, batch_subjects=60, evaluations=1)
+
+
+@pytest.fixture(scope="module")
+def rows(adapted: Path) -> Path:
+    finetune(
+        adapted / "model", adapted / "tokens", adapted / "rows", tasks=[adapted / "both.yaml"], config=SMALL
+    )
+    return adapted / "rows"
+
+
+def test_a_row_is_added_and_all_else_is_the_same_to_the_bit(adapted: Path, rows: Path) -> None:
+    old, new = load_file(adapted / "model" / "model.safetensors"), load_file(rows / "model.safetensors")
+    tasks = load_model(rows).config.onset
+    assert tasks is not None
+    assert [task.name for task in tasks.tasks[: tasks.num_named]] == ["b", "MEDS_DEATH", "d"]
+    assert len({task.tokens for task in tasks.tasks}) == len(tasks.tasks)  # the code's own row is gone
+    before = load_model(adapted / "model").config.onset
+    assert before is not None
+    kept = [tasks.index_of(task.tokens) for task in before.tasks]
+    same = [at for at, task in enumerate(before.tasks) if task.tokens != tasks.tasks[2].tokens]
+    chosen = torch.tensor([kept[at] for at in same])
+    by_row = {"log_rate", "bias", "intercept", "slope", "networks.0.task", "networks.0.bias"}
+    by_column = {"linear", "state_linear", "interactions.weights"}
+    for name, value in old.items():
+        own = name.removeprefix("onset.")
+        if own in by_row:
+            assert torch.equal(new[name][chosen], value[torch.tensor(same)]), name
+        elif own in by_column:
+            assert torch.equal(new[name][:, :2], value), name
+        else:
+            assert torch.equal(new[name], value), name
+
+
+def test_the_output_tells_how_it_was_made(rows: Path) -> None:
+    manifest = read_manifest(rows, "finetune")
+    losses = manifest["notes"]["tuning_onset_nats_per_date"]
+    assert list(losses) == ["age_sex", "known_tasks", "linear", "interactions", "decay", "calibrated"]
+    assert manifest["counts"]["num_new"] == 1
+    card = (rows / "README.md").read_text()
+    assert card.index("First occurrences of d were added") < card.index("## Limits")
+    assert (rows / "model.safetensors").stat().st_mode & 0o777 == 0o600
+
+
+def test_forecast_reads_old_and_new_outcomes(adapted: Path, rows: Path, tmp_path: Path) -> None:
+    given = {"task": adapted / "both.yaml", "workers": 1}
+    forecast(rows, adapted / "tokens", tmp_path / "risk", **given)
+    found = pl.read_parquet(tmp_path / "risk" / "risk.parquet")
+    assert set(found["outcome"]) == {"b", "d"}
+    forecast(adapted / "model", adapted / "tokens", tmp_path / "old", task=adapted / "old.yaml", workers=1)
+    old = pl.read_parquet(tmp_path / "old" / "risk.parquet")
+    both = old.join(found, on=["subject_id", "prediction_time", "outcome", "horizon_years"])
+    assert both.height == old.height > 0
+    assert (both["risk"] - both["risk_right"]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("mode", ["adapters", "lora", "full"])
+def test_a_trunk_that_is_trained_ends_as_an_ordinary_model(adapted: Path, tmp_path: Path, mode: str) -> None:
+    config = SMALL.model_copy(update={"mode": mode})
+    finetune(
+        adapted / "model", adapted / "tokens", tmp_path / mode, tasks=[adapted / "new.yaml"], config=config
+    )
+    old, new = (
+        load_file(adapted / "model" / "model.safetensors"),
+        load_file(tmp_path / mode / "model.safetensors"),
+    )
+    assert old.keys() == new.keys()
+    changed = {name for name in old if name.startswith("blocks.") and not torch.equal(old[name], new[name])}
+    assert changed
+    assert {name for name in changed if "norm" in name} == set() or mode == "full"
+    notes = read_manifest(tmp_path / mode)["notes"]
+    assert notes["trunk_tuning_nats_per_date"]["best"] < notes["trunk_tuning_nats_per_date"]["before"]
+    assert sorted(path.name for path in (tmp_path / mode).iterdir() if "state" in path.name) == []
+
+
+def test_an_interrupted_training_ends_in_the_same_bits(
+    adapted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SMALL.model_copy(update={"mode": "lora", "batch_subjects": 40, "evaluations": 2})
+    given = {"tasks": [adapted / "new.yaml"], "config": config}
+    finetune(adapted / "model", adapted / "tokens", tmp_path / "whole", **given)
+    step = TrunkFit._step
+
+    def stopping(self: TrunkFit, number: int) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+        step(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrunkFit, "_step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(adapted / "model", adapted / "tokens", tmp_path / "parts", **given)
+    assert (tmp_path / "parts.partial" / "state.safetensors").is_file()
+    finetune(adapted / "model", adapted / "tokens", tmp_path / "parts", **given)
+    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+
+
+def test_models_that_cannot_be_adapted(adapted: Path, tmp_path: Path) -> None:
+    tiny = TrainConfig(
+        depth=1, dim=16, num_heads=2, context=16, epochs=0.1, onset=OnsetOptions(enabled=False)
+    )
+    train(adapted / "tokens", tmp_path / "without", config=tiny)
+    given = {"tasks": [adapted / "new.yaml"], "config": SMALL}
+    with pytest.raises(ConfigError, match=r"no onset hazards to add an outcome to.*--no-onset"):
+        finetune(tmp_path / "without", adapted / "tokens", tmp_path / "out", **given)
+    with pytest.raises(ConfigError, match="every outcome is a task of the model already"):
+        finetune(
+            adapted / "model",
+            adapted / "tokens",
+            tmp_path / "out",
+            tasks=[adapted / "same.yaml"],
+            config=SMALL,
+        )
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_models_of_another_format_or_vocabulary(adapted: Path, tmp_path: Path) -> None:
+    given = {"tasks": [adapted / "new.yaml"], "config": SMALL}
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("model.safetensors", "vocabulary.json", "config.json"):
+        (folder / name).write_bytes((adapted / "model" / name).read_bytes())
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"format_version": 2}))
+    with pytest.raises(CheckpointError, match=r"unknown checkpoint version.*found 2"):
+        finetune(folder, adapted / "tokens", tmp_path / "out", **given)
+    (folder / "config.json").write_text(json.dumps(content | {"vocabulary_hash": "0" * 64}))
+    own = TokenStore(adapted / "tokens").vocabulary.hash[:12]
+    with pytest.raises(CheckpointError, match=f"different vocabularies.*tokens {own}.*--vocabulary"):
+        finetune(folder, adapted / "tokens", tmp_path / "out", **given)
