@@ -15,6 +15,7 @@ import typer
 from proband.cli import (
     demo,
     ehr,
+    embed,
     evaluate,
     finetune,
     forecast,
@@ -71,6 +72,7 @@ for _module in (
     train,
     finetune,
     forecast,
+    embed,
     likelihood,
     evaluate,
     realism,

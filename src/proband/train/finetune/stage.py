@@ -174,8 +174,7 @@ class Adaptation:
         """Fit; what is trained of the trunk first, where the mode does so."""
         self.model.to(self.device).eval()
         rows, result = self._rows(*self._parts())
-        if self.mode.changes_trunk:
-            self._train_trunk(run, rows)
+        if self.mode.changes_trunk and self._train_trunk(run, rows):
             rows, result = self._rows(*self._parts())
         add_rows(self.model, rows)
         self.model.cpu()
@@ -197,8 +196,12 @@ class Adaptation:
         head = rows_head(self.model, self.tasks, rates, set(self.tables))
         return head, fit_rows(head, self.model.onset, train, tuning, self.device)
 
-    def _train_trunk(self, run: StageRun, rows: OnsetHead) -> None:
-        """Train the trunk, then fit the old tasks anew on it, with the labels of everybody."""
+    def _train_trunk(self, run: StageRun, rows: OnsetHead) -> bool:
+        """Train the trunk, then fit the old tasks anew on it, with the labels of everybody.
+
+        Returns:
+            Whether the trunk changed: not if the tuning loss never fell below that of the frozen one.
+        """
         shape, log = self.model.config.onset, OnsetLog(run.folder)
         assert shape is not None
         fit = TrunkFit(
@@ -211,10 +214,14 @@ class Adaptation:
             "before": progress.first_loss,
             "best": progress.best_loss,
         }
+        if not progress.best_step:
+            say("finetune: the tuning loss was lowest before the trunk was trained; it stays as it was")
+            return False
         options = OnsetOptions(queries=self.config.queries, networks=shape.num_networks)
         settings = TrainConfig(seed=self.config.seed, onset=options)
         tasks = Tasks(shape.tasks, shape.num_named)
         fit_onset(self.model, self.store, self.tables, tasks, settings, self.device, log.write)
+        return True
 
 
 def _write(run: StageRun, fit: Adaptation, result: OnsetResult, store: TokenStore) -> None:

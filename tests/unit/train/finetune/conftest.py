@@ -12,7 +12,7 @@ from proband.tokens.config import TokensConfig
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
 
-TASK = "outcomes:\n{}prediction: {{years_after_entry: 4}}\nhorizons_years: [5]\n"
+TASK = "outcomes:\n{}prediction: {{years_after_entry: 0.5}}\nhorizons_years: [5]\n"
 
 
 def write_task(path: Path, **codes: str) -> Path:

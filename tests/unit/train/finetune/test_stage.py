@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -17,7 +18,7 @@ from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
-from proband.train.finetune import finetune
+from proband.train.finetune import finetune, stage
 from proband.train.finetune.config import FinetuneConfig
 from proband.train.finetune.trunk import TrunkFit
 
@@ -77,46 +78,75 @@ def test_forecast_reads_old_and_new_outcomes(adapted: Path, rows: Path, tmp_path
     assert (both["risk"] - both["risk_right"]).abs().max() < 1e-6
 
 
+@pytest.fixture
+def judged_on_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged on the subjects that it is trained on the loss falls; in so small a world it else does not."""
+
+    def both(store: TokenStore, share: float, seed: int) -> dict[str, np.ndarray]:
+        return dict.fromkeys(("train", "tuning"), store.rows_of("train"))
+
+    monkeypatch.setattr(stage, "labelled_subjects", both)
+
+
 @pytest.mark.parametrize("mode", ["adapters", "lora", "full"])
-def test_a_trunk_that_is_trained_ends_as_an_ordinary_model(adapted: Path, tmp_path: Path, mode: str) -> None:
-    config = SMALL.model_copy(update={"mode": mode})
-    finetune(
-        adapted / "model", adapted / "tokens", tmp_path / mode, tasks=[adapted / "new.yaml"], config=config
-    )
-    old, new = (
-        load_file(adapted / "model" / "model.safetensors"),
-        load_file(tmp_path / mode / "model.safetensors"),
-    )
+def test_a_trunk_that_is_trained_ends_as_an_ordinary_model(
+    adapted: Path, tmp_path: Path, mode: str, judged_on_train: None
+) -> None:
+    learning = {"epochs": 3.0, "batch_subjects": 20, "learning_rate": 0.01, "patience": 9}
+    config = SMALL.model_copy(update={"mode": mode, **learning})
+    given = {"tasks": [adapted / "new.yaml"], "config": config}
+    finetune(adapted / "model", adapted / "tokens", tmp_path / mode, **given)
+    old, new = (load_file(folder / "model.safetensors") for folder in (adapted / "model", tmp_path / mode))
     assert old.keys() == new.keys()
     changed = {name for name in old if name.startswith("blocks.") and not torch.equal(old[name], new[name])}
     assert changed
-    assert {name for name in changed if "norm" in name} == set() or mode == "full"
-    notes = read_manifest(tmp_path / mode)["notes"]
-    assert notes["trunk_tuning_nats_per_date"]["best"] < notes["trunk_tuning_nats_per_date"]["before"]
-    assert sorted(path.name for path in (tmp_path / mode).iterdir() if "state" in path.name) == []
+    assert not any("norm" in name for name in changed) or mode == "full"
+    losses = read_manifest(tmp_path / mode)["notes"]["trunk_tuning_nats_per_date"]
+    assert losses["best"] < losses["before"]
+    assert not any("state" in path.name for path in (tmp_path / mode).iterdir())
+    forecast(tmp_path / mode, adapted / "tokens", tmp_path / "risk", task=adapted / "both.yaml", workers=1)
+    assert pl.read_parquet(tmp_path / "risk" / "risk.parquet")["risk"].is_between(0, 1).all()
+
+
+def test_a_trunk_that_gains_nothing_stays(
+    adapted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = SMALL.model_copy(update={"mode": "full", "learning_rate": 10.0})
+    finetune(
+        adapted / "model", adapted / "tokens", tmp_path / "m", tasks=[adapted / "new.yaml"], config=config
+    )
+    assert "lowest before the trunk was trained; it stays as it was" in capsys.readouterr().err
+    old, new = (load_file(folder / "model.safetensors") for folder in (adapted / "model", tmp_path / "m"))
+    assert all(torch.equal(old[name], new[name]) for name in old if not name.startswith("onset."))
 
 
 def test_an_interrupted_training_ends_in_the_same_bits(
-    adapted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    adapted: Path, tmp_path: Path, judged_on_train: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = SMALL.model_copy(update={"mode": "lora", "batch_subjects": 40, "evaluations": 2})
+    learning = {"batch_subjects": 40, "evaluations": 2, "learning_rate": 0.01, "epochs": 2.0, "patience": 9}
+    config = SMALL.model_copy(update={"mode": "lora", **learning})
     given = {"tasks": [adapted / "new.yaml"], "config": config}
     finetune(adapted / "model", adapted / "tokens", tmp_path / "whole", **given)
-    step = TrunkFit._step
+    step, taken = TrunkFit._step, list[int]()
 
     def stopping(self: TrunkFit, number: int) -> None:
-        if number == 2:
+        if number == 3 and not taken.count(3):
+            taken.append(3)
             raise KeyboardInterrupt
+        taken.append(number)
         step(self, number)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(TrunkFit, "_step", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(adapted / "model", adapted / "tokens", tmp_path / "parts", **given)
+    monkeypatch.setattr(TrunkFit, "_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(adapted / "model", adapted / "tokens", tmp_path / "parts", **given)
     assert (tmp_path / "parts.partial" / "state.safetensors").is_file()
     finetune(adapted / "model", adapted / "tokens", tmp_path / "parts", **given)
+    assert taken.count(0) == 1  # it went on, and did not start anew
     whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+    steps = [read_manifest(tmp_path / name)["notes"]["trunk_steps"] for name in ("whole", "parts")]
+    assert steps[0] == steps[1]
+    assert steps[0]["best"] > 3
 
 
 def test_models_that_cannot_be_adapted(adapted: Path, tmp_path: Path) -> None:
