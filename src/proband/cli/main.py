@@ -44,6 +44,7 @@ _LOWER_MEMORY = {
     "genome": "a lower --memory or fewer --workers, or a larger machine",
     "train": "a lower --token-budget, or a larger machine",
     "finetune": "a lower --batch-subjects or --queries, or a larger machine",
+    "embed": "a larger machine",
     "forecast": "a lower --memory or fewer --workers, or a larger machine",
     "demo": "fewer --subjects, or a larger machine",
     "oracle": "fewer --replicates, or a larger machine",

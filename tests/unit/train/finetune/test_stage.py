@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 
 from proband.core.errors import CheckpointError, ConfigError
 from proband.core.provenance import read_manifest
+from proband.core.schema import SCORES
 from proband.forecast import forecast
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
+from proband.tokens.onsets import first_occurrences
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.finetune import finetune, stage
@@ -147,6 +149,45 @@ def test_an_interrupted_training_ends_in_the_same_bits(
     steps = [read_manifest(tmp_path / name)["notes"]["trunk_steps"] for name in ("whole", "parts")]
     assert steps[0] == steps[1]
     assert steps[0]["best"] > 3
+
+
+def test_scores_of_a_genome_get_terms_and_without_it_none(
+    adapted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, genome = TokenStore(adapted / "tokens"), tmp_path / "genome"
+    genome.mkdir()
+    token = store.vocabulary.codes.index("X//D")
+    onset = first_occurrences(store, np.arange(len(store)), [(token,)])[:, 0]
+    score = np.where(onset <= store.exit, 1.0, -1.0).astype(np.float32)  # tells who will have d
+    SCORES.write(
+        pl.DataFrame({"subject_id": store.subject_ids, "PGS1": score, "PGS2": score[::-1].copy()}),
+        genome / "scores.parquet",
+    )
+    config = TrainConfig(
+        depth=1,
+        dim=16,
+        num_heads=2,
+        context=16,
+        epochs=0.1,
+        hidden=8,
+        onset=OnsetOptions(queries=4, networks=1, codes=False),
+    )
+    train(adapted / "tokens", tmp_path / "m", genome=genome, tasks=[adapted / "old.yaml"], config=config)
+    given = {"tasks": [adapted / "new.yaml"], "config": SMALL}
+    finetune(tmp_path / "m", adapted / "tokens", tmp_path / "with", genome=genome, **given)
+    finetune(tmp_path / "m", adapted / "tokens", tmp_path / "without", **given)
+    assert "the model reads genome and none is given" in capsys.readouterr().err
+    name = "onset.modalities.genome.beta"
+    old, scored, blank = (
+        load_file(tmp_path / folder / "model.safetensors")[name] for folder in ("m", "with", "without")
+    )
+    assert torch.equal(scored[:, :2], old)
+    assert float(scored[0, 2]) > 0.04 > abs(float(scored[1, 2]))
+    assert (blank[:, 2] == 0).all()
+    lora = SMALL.model_copy(update={"mode": "lora"})
+    message = r"in --mode lora; found no genome; remedy: give --genome"
+    with pytest.raises(ConfigError, match=message):
+        finetune(tmp_path / "m", adapted / "tokens", tmp_path / "no", tasks=given["tasks"], config=lora)
 
 
 def test_models_that_cannot_be_adapted(adapted: Path, tmp_path: Path) -> None:
