@@ -72,7 +72,7 @@ class LowRank(Mode):
     def prepare(self, model: Proband, rank: int) -> None:
         """Add terms that are 0."""
         for layer in _layers(model):
-            term = _LowRankTerm(*layer.weight.shape, rank).to(layer.weight)
+            term = _LowRankTerm(layer.out_features, layer.in_features, rank).to(layer.weight)
             parametrize.register_parametrization(layer, "weight", term)
 
 

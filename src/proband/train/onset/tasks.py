@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,7 +116,7 @@ def outcomes_of(vocabulary: Vocabulary, files: Sequence[Path], stage: str) -> di
     return found
 
 
-def distinct(found: Mapping[str, OnsetTask]) -> list[OnsetTask]:
+def distinct(found: dict[str, OnsetTask]) -> list[OnsetTask]:
     """Each set of tokens once, by the name that comes first."""
     unique = {task.tokens: task for task in reversed(found.values())}
     return [task for task in found.values() if unique[task.tokens] is task]
