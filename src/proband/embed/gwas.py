@@ -54,7 +54,7 @@ def components_of(genome: Path | None) -> pl.DataFrame | None:
 def write_gwas(
     folder: Path, vectors: pl.DataFrame, known: pl.DataFrame, genome: Path | None
 ) -> dict[str, int]:
-    """Write the tables; of several dates of a subject the last.
+    """Write the tables; of several dates of a subject the last. A covariate that nobody has is left out.
 
     Args:
         folder: Where to.
@@ -77,7 +77,9 @@ def write_gwas(
     components = components_of(genome)
     if components is not None:
         covariates = covariates.join(components, on="subject_id", how="left", maintain_order="left")
-    _write(ids.hstack(covariates.drop("subject_id")), folder / COVARIATES)
+    # A column of NA alone would cost all samples: association programs leave out whoever lacks a covariate.
+    known_of_any = [name for name in covariates.columns[1:] if covariates[name].null_count() < last.height]
+    _write(ids.hstack(covariates.select(known_of_any)), folder / COVARIATES)
     return {
         "num_samples": last.height,
         "num_phenotypes": len(vary),

@@ -119,7 +119,8 @@ def _onset_tasks(
             where=f"outcome {', '.join(missing[:3] or outcomes)}",
             found="other codes, a pattern of several events, or too few onsets in training",
             expected=f"one of {', '.join(one.name for one in onset.tasks[:5])}, ...",
-            remedy=f"train with --task and this task file, leave it out, or {sampled}",
+            remedy="train with --task and this task file, add it with proband finetune, leave it out, or "
+            f"{sampled}",
         )
     return found
 

@@ -126,6 +126,14 @@ def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(tmp_path: 
     ]
 
 
+def test_sex_that_is_never_recorded_is_no_covariate(tmp_path: Path) -> None:
+    keys = pl.DataFrame({"subject_id": [1, 2], "prediction_time": [datetime(2000, 1, 1)] * 2})
+    vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0], dtype=pl.Float32))
+    known = keys.with_columns(age=pl.Series([1.0, 2.0]), female=pl.Series([float("nan")] * 2))
+    write_gwas(tmp_path, vectors, known, None)
+    assert (tmp_path / "covariates.txt").read_text().splitlines()[0] == "FID\tIID\tage"
+
+
 def test_ties_share_their_mean_rank() -> None:
     found = inverse_normal(np.array([5.0, 5.0, 7.0]))
     assert found[0] == found[1] == pytest.approx(norm.ppf((1.5 - 3 / 8) / 3.25))
