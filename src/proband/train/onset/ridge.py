@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.core.progress import track
@@ -96,8 +96,10 @@ def fit_cross_validated(
 ) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
     """A ridge whose width is chosen for each task by cross-validation within train, for few onsets.
 
-    A tuning split with 30 onsets cannot choose: by it, terms that helped on new subjects were left out. Folds
-    are blocks of rows, so that a subject's dates, which lie together, are in one but for those at an edge.
+    The least width is taken that is worse than the best by less than a standard error: with 40 onsets the
+    best alone let noise in. A tuning split with 30 onsets cannot choose: by it, terms that helped on new
+    subjects were left out. Folds are blocks of rows, so that a subject's dates, which lie together, are in
+    one but for those at an edge.
 
     Args:
         train: To fit on.
@@ -109,20 +111,29 @@ def fit_cross_validated(
         Coefficients, and ``width`` (the mean of those chosen) and ``gain`` (nats of tuning loss against 0).
     """
     zero = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
-    lost = [torch.zeros_like(train.onsets[0])]
     fold = torch.arange(len(train.x), device=train.x.device) * _FOLDS // max(1, len(train.x))
+    lost = [train.onsets.new_zeros(_FOLDS, train.onsets.shape[1])]
     for width in track(widths, "Cross-validating", len(widths)):
-        penalty, total = torch.full_like(zero, width**-2), torch.zeros_like(lost[0])
+        penalty, parts = torch.full_like(zero, width**-2), []
         for number in range(_FOLDS):
             beta = fit_ridge(train.take(fold != number), penalty, zero)
-            total += train.take(fold == number).loss(beta)
-        lost.append(total)
-    best = torch.stack(lost).argmin(dim=0)
+            parts.append(train.take(fold == number).loss(beta))
+        lost.append(torch.stack(parts))
+    best = _least_within_one_error(torch.stack(lost))
     chosen = torch.tensor([0.0, *widths], device=best.device)[best]
     beta = fit_ridge(train, chosen.clamp(min=_NO_WIDTH).pow(-2).expand_as(zero).to(zero), zero)
     beta = torch.where(chosen > 0, beta, zero)
     gain = -float(tuning.loss(beta)[:num_judged].sum())
     return beta, {"width": float(chosen.mean()), "gain": gain}
+
+
+def _least_within_one_error(lost: Float[Tensor, "choices folds tasks"]) -> Int[Tensor, " tasks"]:
+    """The first choice of each task that is worse than the best by less than the standard error of that
+    difference over folds (the one-standard-error rule of Breiman et al. 1984, paired)."""
+    best = lost.sum(dim=1).argmin(dim=0)
+    worse = lost - lost.gather(0, best.expand(1, lost.shape[1], -1))
+    error = worse.std(dim=1) * lost.shape[1] ** 0.5
+    return (worse.sum(dim=1) <= error).int().argmax(dim=0)
 
 
 def fit_adaptive_ridge(

@@ -65,7 +65,7 @@ def test_a_ridge_solves_its_equation() -> None:
 def test_cross_validation_takes_what_helps_and_leaves_out_noise() -> None:
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.normal(size=(3000, 6))).float()
-    exposure = torch.full((3000, 2), 0.05)
+    exposure = torch.full((3000, 2), 0.3)
     mean = exposure * torch.stack([(0.8 * x[:, 0]).exp(), torch.ones(3000)], dim=1)
     counts = Counts(x, torch.poisson(mean, torch.Generator().manual_seed(1)), exposure)
     beta, notes = fit_cross_validated(counts, counts, 2, widths=(0.1, 0.3))
