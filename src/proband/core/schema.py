@@ -260,6 +260,15 @@ MATCH = Table(
 (``num_flipped``, by the other strand, and ``num_homozygous_reference``, at sites where nobody varies, are
 parts of ``num_matched``). ``remedy`` says what to do about a score left out; it is empty for one kept."""
 
+EMBEDDINGS = Table(
+    "embeddings",
+    {"subject_id": pl.Int64, "prediction_time": TIME},
+    unique=("subject_id", "prediction_time"),
+    extra=pl.Float32,
+)
+"""What a model has read of a subject's record by a date: ``state_1``, ``state_2`` and so on, of root mean
+square 1."""
+
 SPLITS: tuple[str, ...] = get_args(Split)
 
 SUBJECTS = Table(

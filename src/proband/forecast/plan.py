@@ -127,7 +127,7 @@ def onset_tasks(
     if missing or not found:
         names = [one.name for one in onset.tasks]
         near = near_matches(missing[0], names) if missing else ""
-        train = f"train with --task and this task file, leave it out{sampled}"
+        train = f"train with --task and this task file, add it with proband finetune, leave it out{sampled}"
         raise ConfigError(
             "an outcome is no onset task of the model",
             where=f"outcome {', '.join(missing[:3] or outcomes)}",

@@ -74,7 +74,7 @@ def prediction_points(
     Raises:
         DataError: No subject of the split is under follow-up at a prediction time.
     """
-    subjects = _subjects(store, split) if rows is None else _followed(store, rows)
+    subjects = store.follow_up(split) if rows is None else store.follow_up()[rows]
     times = prediction_times(subjects, task).join(
         subjects.select("subject_id", "row", "birth_time"), on="subject_id", maintain_order="left"
     )
@@ -114,7 +114,7 @@ def _prevalent(
 
 def never_asked(store: TokenStore, task: Task, split: str) -> dict[str, int]:
     """How many subjects of a split get no prediction, by reason, for the manifest; printed if any."""
-    subjects = _subjects(store, split)
+    subjects = store.follow_up(split)
     found = never_predicted(subjects, task)
     if any(found.values()):
         num = f"{sum(found.values()):,} of {subjects.height:,}"
@@ -139,7 +139,7 @@ def observed_shares(store: TokenStore, task: Task) -> dict[str, float]:
     """
     if "train" not in store.subjects["split"]:
         return {}
-    subjects, shares = _subjects(store, "train"), {}
+    subjects, shares = store.follow_up("train"), {}
     for horizon in task.horizons_years:
         share, longest = person_time(subjects, task, horizon)
         if np.isnan(share):
@@ -151,17 +151,6 @@ def observed_shares(store: TokenStore, task: Task) -> dict[str, float]:
                 f"(longest follow-up {longest:.1f} years): risks at {horizon:g} years are mostly extrapolated"
             )
     return shares
-
-
-def _subjects(store: TokenStore, split: str) -> pl.DataFrame:
-    """Follow-up of a split's subjects, with their rows in the folder."""
-    return _followed(store, store.rows_of(split))
-
-
-def _followed(store: TokenStore, rows: Int[np.ndarray, " rows"]) -> pl.DataFrame:
-    """Follow-up of some rows' subjects."""
-    dead = pl.when(pl.col("died")).then(pl.col("exit_time")).alias("death_time")
-    return store.subjects.with_row_index("row").with_columns(dead)[rows]
 
 
 def risk_table(

@@ -24,6 +24,10 @@ from proband.model.config import FORMAT_VERSION, ModelConfig
 WEIGHTS, CONFIG, VOCABULARY, CARD = "model.safetensors", "config.json", "vocabulary.json", "README.md"
 FILES = (WEIGHTS, CONFIG, VOCABULARY, CARD)
 """All that a model is; what else a train output holds stays where it was trained."""
+STAGES = ("train", "finetune")
+"""Stages that write a model."""
+MAY_LEAVE = f"{', '.join(FILES)} alone, under the rules of the data; this file stays where they are"
+"""Their manifest's line on leaving the place where the data are."""
 _REMEDY = "copy the folder again, or train again"
 
 
@@ -87,7 +91,7 @@ def once_of(
 
 def _check_files(folder: Path, files: Any) -> None:
     try:
-        check_stage(folder, "train", FILES)  # by its manifest, which a repository of the hub has not
+        check_stage(folder, STAGES, FILES)  # by its manifest, which a repository of the hub has not
         check_digests(folder, files, _REMEDY)
     except DataError as error:
         raise CheckpointError(str(error)) from None

@@ -88,6 +88,17 @@ class TokenStore:
             )
         return rows
 
+    def follow_up(self, split: str | None = None) -> pl.DataFrame:
+        """Follow-up of a split's subjects, or of all, as :func:`proband.ehr.cohort.follow_up` gives it, with
+        their ``row``.
+
+        Raises:
+            DataError: Unknown or empty split.
+        """
+        dead = pl.when(pl.col("died")).then(pl.col("exit_time")).alias("death_time")
+        everybody = self.subjects.with_row_index("row").with_columns(dead)
+        return everybody if split is None else everybody[self.rows_of(split)]
+
     def record(self, row: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
         """Tokens and ages in minutes of one subject, birth first."""
         here = slice(self.offsets[row], self.offsets[row + 1])

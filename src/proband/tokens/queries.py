@@ -53,6 +53,7 @@ def query_batches(
     rows: Int64[np.ndarray, " queries"],
     minutes: Int64[np.ndarray, " queries"],
     context: int,
+    shown: bool = True,
 ) -> Iterator[QueryBatch]:
     """Windows that hold the last token by each date.
 
@@ -64,6 +65,7 @@ def query_batches(
         rows: Rows of the store.
         minutes: Ages in minutes.
         context: Tokens of a window at most.
+        shown: Whether progress is shown.
     """
     position = _positions(store, rows, minutes)
     subjects, own = np.unique(rows, return_inverse=True)
@@ -80,7 +82,8 @@ def query_batches(
     order = np.argsort(window, kind="stable")
     begin = np.searchsorted(window[order], used)
     end = np.searchsorted(window[order], used, side="right")
-    for part in track(plan_batches(windows.lengths, _TOKEN_BUDGET), "Reading histories"):
+    parts = plan_batches(windows.lengths, _TOKEN_BUDGET)
+    for part in track(parts, "Reading histories") if shown else parts:
         asked = [order[begin[at] : end[at]] for at in part]
         queries = np.concatenate(asked)
         line = np.repeat(np.arange(len(part)), [len(one) for one in asked])

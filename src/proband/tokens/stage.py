@@ -73,7 +73,7 @@ def tokens(
     """
     config = config or TokensConfig()
     if vocabulary:
-        check_stage(vocabulary, ("tokens", "train"))
+        check_stage(vocabulary, ("tokens", "train", "finetune"))
         check_input(vocabulary / "vocabulary.json")
     frozen = Vocabulary.load(vocabulary / "vocabulary.json") if vocabulary else None
     config = config.model_copy(update={"vocabulary": frozen.hash if frozen else None})

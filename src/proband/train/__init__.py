@@ -2,7 +2,8 @@
 
 Reads: a tokens folder and, for a fusion, a genome folder or files of other modalities. Writes:
 model.safetensors, config.json, vocabulary.json, README.md, metrics.jsonl, loss.png. Config:
-:class:`~proband.train.config.TrainConfig`. Next: forecast. Not done here: fine-tuning on labels.
+:class:`~proband.train.config.TrainConfig`. Next: finetune, forecast. Not done here: outcomes that
+come up later (train.finetune).
 """
 
 from typing import TYPE_CHECKING

@@ -15,14 +15,14 @@ from proband.core.digests import hash_file
 from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.resume import clear_marks, resumable
+from proband.core.resume import resumable
 from proband.core.schema import SPLITS
 from proband.core.team import Team, join_team
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
 from proband.model.choices import NO_FUSION
 from proband.model.embedding import fold_families
-from proband.model.folder import FILES, VOCABULARY
+from proband.model.folder import MAY_LEAVE, VOCABULARY
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
@@ -34,10 +34,7 @@ from proband.train.log_likelihood import Likelihood
 from proband.train.onset.stage import OnsetResult, fit_onset
 from proband.train.onset.tasks import Tasks, choose_tasks
 from proband.train.pretrain.loop import Trainer
-from proband.train.pretrain.state import BEST, STATE
-
-_STATES = (STATE, BEST)
-_MAY_LEAVE = f"{', '.join(FILES)} alone, under the rules of the data; this file stays where they are"
+from proband.train.pretrain.state import STATE, STATES, drop_states
 
 
 def train(
@@ -110,9 +107,7 @@ def train(
 
 def _drop_states(out: Path, team: Team) -> None:
     if team.is_first:
-        for name in _STATES:
-            (out / name).unlink(missing_ok=True)
-        clear_marks(out)
+        drop_states(out)
 
 
 @contextlib.contextmanager
@@ -124,7 +119,7 @@ def _output(
         yield None
         return
     with stage_output(
-        out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work, may_leave=_MAY_LEAVE
+        out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work, may_leave=MAY_LEAVE
     ) as run:
         yield run
 
@@ -152,7 +147,7 @@ def _write_model(
     for name, split in itertools.product(tables, SPLITS):
         is_split = (store.subjects["split"] == split).to_numpy()
         run.counts[f"num_{split}_with_{name}"] = int((tables[name].observed & is_split).sum())
-    run.passed_over.update(_STATES)
+    run.passed_over.update(STATES)
     run.notes["tuning_nats_per_event"] = result.per_event()
     run.notes["best_step"] = trainer.progress.best_step
     run.notes["train_seconds"] = round(trainer.progress.seconds, 1)

@@ -114,11 +114,11 @@ finally:
     ended = proband(script=script)
     assert ended.returncode == 0, ended.stderr
     assert "HEAVY []" in ended.stdout
-    for name in ("tokens", "train", "forecast", "likelihood"):
+    for name in ("tokens", "train", "finetune", "forecast", "embed", "likelihood"):
         assert name in ended.stdout
 
 
-@pytest.mark.parametrize("command", ["tokens", "train", "forecast", "likelihood"])
+@pytest.mark.parametrize("command", ["tokens", "train", "finetune", "forecast", "embed", "likelihood"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     ended = proband(command, "--help")
     assert ended.returncode == 0
@@ -153,6 +153,14 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["forecast", "none", "none", "out", "--task", "no.yaml"], "missing task file; in no.yaml"),
         (["forecast", "none", "none", "out", "--task", "t", "--estimator", "x"], "unusable --estimator"),
         (["forecast", "none", "none", "out", "--task", "t", "--precision", "2%%"], "in --precision"),
+        (["finetune", "none", "none", "out", "--task", "no.yaml"], "missing task file; in no.yaml"),
+        (
+            ["finetune", "none", "none", "out", "--task", "t", "--mode", "x"],
+            "unusable --mode; found 'x'; expected no such mode; there are row, adapters, lora, full",
+        ),
+        (["finetune", "a", "b", "out", "--task", "t", "--label-fraction", "0"], "unusable --label-fraction"),
+        (["embed", "none", "none", "out"], "no finished output of a proband stage; in none"),
+        (["embed", "none", "none", "out", "--split", "x"], "unusable --split; found 'x'"),
         (["likelihood", "none", "none"], "no finished output of a proband stage; in none"),
     ],
 )
@@ -250,7 +258,13 @@ def test_memory_that_ran_out_in_a_reader_is_no_damaged_file(
 
 @pytest.mark.parametrize(
     ("command", "flag"),
-    [("genome", "--memory"), ("train", "--token-budget"), ("forecast", "--memory"), ("tokens", "--workers")],
+    [
+        ("genome", "--memory"),
+        ("train", "--token-budget"),
+        ("finetune", "--batch-subjects"),
+        ("forecast", "--memory"),
+        ("tokens", "--workers"),
+    ],
 )
 def test_the_option_that_lowers_memory_is_named_and_is_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, flag: str

@@ -56,7 +56,20 @@ def fit_decay(head: OnsetHead, train: Part, tuning: Part, device: torch.device) 
     shape = torch.stack([_slope(*(item[:, :, [number]] for item in here)) for number in range(NUM_BINS)])
     scaled = ByBin(there.record * shape, there.expected, there.happened)
     head.decay.copy_((shape * _slope(*scaled)).clamp(*_BOUNDS))
-    per_subject = train.per_subject / step
+    _set_levels(head, here, train.per_subject / step)
+
+
+@torch.no_grad()
+def fit_levels(head: OnsetHead, train: Part, device: torch.device) -> None:
+    """Set ``bias`` of the head alone, at the decay that it has."""
+    head.eval()
+    step = max(1, len(train) // _DATES)
+    here = by_bin(head, train, np.arange(0, len(train), step), device)
+    _set_levels(head, here, train.per_subject / step)
+
+
+def _set_levels(head: OnsetHead, here: ByBin, per_subject: float) -> None:
+    """Levels by which onsets and hazards agree in each bin, shrunk to 0."""
     decay = head.decay.cpu().double()
     expected = (here.expected * (here.record * decay).exp()).sum(dim=0) / per_subject
     happened = here.happened.sum(dim=0) / per_subject

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from proband.core.incidence import LOWEST_RATE, rates_by_age_and_sex
@@ -18,15 +18,22 @@ from proband.tokens.onsets import first_occurrences
 _MALE, _FEMALE = 0.0, 1.0
 
 
-def log_rates(store: TokenStore, tasks: Sequence[OnsetTask]) -> Float[Tensor, "tasks sexes ages"]:
+def log_rates(
+    store: TokenStore, tasks: Sequence[OnsetTask], rows: Int[np.ndarray, " rows"] | None = None
+) -> Float[Tensor, "tasks sexes ages"]:
     """Log incidence per year by sex (male, female, unknown: the mean rate of both) and year of age.
 
     Person-time runs from entry to onset, death or the end of follow-up, of those who have not had it by
     entry. A sex with fewer onsets than the vocabulary's least number of subjects has no rates of its own
     (:func:`proband.core.incidence.hide_small_counts`): rates go with the model. Where nobody's sex is known,
     both have the rate of all. A task without an event has the least rate.
+
+    Args:
+        store: The records.
+        tasks: The tasks.
+        rows: Subjects who count; default the train split.
     """
-    rows = store.rows_of("train")
+    rows = store.rows_of("train") if rows is None else rows
     first = first_occurrences(store, rows, [task.tokens for task in tasks]) / MINUTES_PER_YEAR
     entry, exit_ = store.entry[rows] / MINUTES_PER_YEAR, store.exit[rows] / MINUTES_PER_YEAR
     female = store.female[rows]

@@ -10,36 +10,39 @@ from torch import Tensor
 from proband.model.onset.head import OnsetHead
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
-from proband.train.onset.ridge import Counts, fit_adaptive_ridge
+from proband.train.onset.ridge import Counts, Fit, fit_adaptive_ridge
 
 _JUDGED_AT_ONCE = 2048
 
 
-def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> dict[str, float]:
+def fit_linear(
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+) -> dict[str, float]:
     """Fit the linear terms of all modalities together, the rest of the head held fixed.
 
     Args:
-        head: Fitted on the record; its linear terms are set.
+        head: Fitted on the record, its modalities standardised (:func:`standardise_modalities`); its linear
+            terms are set.
         train, tuning: Queries.
         device: Where the head is.
+        fit: How coefficients are shrunk.
 
     Returns:
-        What was chosen (:func:`~proband.train.onset.ridge.fit_adaptive_ridge`); empty without modalities.
+        What was chosen by ``fit``; empty without modalities.
     """
     names = list(head.modalities)
     if not names:
         return {}
-    _standardise(head, train)
     known, judged = (_counts(head, part, device) for part in (train, tuning))
-    beta, chosen = fit_adaptive_ridge(known, judged, head.config.num_named)
+    beta, chosen = fit(known, judged, head.config.num_named)
     widths = [head.config.linear[name] for name in names]
     for name, part in zip(names, beta.split(widths), strict=True):
         head.linear_of(name).beta.copy_(part)
     return {f"linear_{name}": value for name, value in chosen.items()}
 
 
-def _standardise(head: OnsetHead, train: Part) -> None:
-    """Mean and standard deviation of every value over the train subjects who have it."""
+def standardise_modalities(head: OnsetHead, train: Part) -> None:
+    """Give the linear terms mean and standard deviation of each value over train subjects who have it."""
     subjects = np.unique(train.queries.rows)
     for name, table in train.queries.tables.items():
         measured = np.isin(np.repeat(np.arange(len(table.observed)), np.diff(table.offsets)), subjects)

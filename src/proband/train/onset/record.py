@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from proband.core.progress import say
@@ -14,7 +14,7 @@ from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
-from proband.train.onset.ridge import Counts, fit_adaptive_ridge
+from proband.train.onset.ridge import Counts, Fit, fit_adaptive_ridge
 
 DATES_PER_SUBJECT = 6
 """Dates of a subject that the regression reads: more tell little new, and cost as much each."""
@@ -27,11 +27,13 @@ _LEAST_DATES = 20
 _READ_AT_ONCE = 4096
 
 
-def fit_record(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> dict[str, float]:
-    """Fit the linear terms of the named tasks; the rest of the head is as it was made.
+def fit_record(
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+) -> dict[str, float]:
+    """Fit linear terms of the named tasks, added to those that the head has; the rest of it stays.
 
     Returns:
-        What was chosen (:func:`~proband.train.onset.ridge.fit_adaptive_ridge`).
+        What was chosen by ``fit``.
     """
     chosen = _chosen_features(head, train)
     columns = torch.from_numpy(chosen).to(device)
@@ -40,48 +42,57 @@ def fit_record(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
         read = head.inputs(query)
         return torch.cat([read.dense()[:, columns], read.state], dim=1)
 
-    beta, notes = _fit(head, train, tuning, device, inputs, len(chosen) + len(head.state_mean))
-    head.linear[columns] = beta[: len(chosen)].to(head.linear)
-    head.state_linear.copy_(beta[len(chosen) :])
+    width = len(chosen) + len(head.state_mean)
+    beta, notes = fit_inputs(head, train, tuning, device, inputs, width, fit)
+    head.linear[columns] += beta[: len(chosen)].to(head.linear)
+    head.state_linear += beta[len(chosen) :].to(head.state_linear)
     return {f"record_{name}": value for name, value in notes.items()}
 
 
-def fit_interactions(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> dict[str, float]:
-    """Fit the interactions of the named tasks beside the linear terms, which stay.
+def fit_interactions(
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+) -> dict[str, float]:
+    """Fit interactions of the named tasks, added to those that the head has, beside the linear terms.
+
+    Args:
+        head: Its columns are standardised (:func:`standardise_interactions`).
+        train, tuning: Queries.
+        device: Where the head is.
+        fit: How coefficients are shrunk.
 
     Returns:
         What was chosen.
     """
     terms = head.interactions
-    _standardise_interactions(head, train, device)
     chosen = _chosen_columns(head, train).to(device)
 
     def inputs(query: Query) -> Tensor:
         return terms.standardised(head.values_of(head.inputs(query)), query)[:, chosen]
 
-    beta, notes = _fit(head, train, tuning, device, inputs, len(chosen))
-    terms.weights[chosen] = beta.to(terms.weights)
+    beta, notes = fit_inputs(head, train, tuning, device, inputs, len(chosen), fit)
+    terms.weights[chosen] += beta.to(terms.weights)
     return {f"interactions_{name}": value for name, value in notes.items()}
 
 
-def _fit(
+def fit_inputs(
     head: OnsetHead,
     train: Part,
     tuning: Part,
     device: torch.device,
     inputs: Callable[[Query], Tensor],
     width: int,
-) -> tuple[Tensor, dict[str, float]]:
-    """Coefficients of ``inputs``, so many columns, given the head's log ratios so far."""
+    fit: Fit,
+) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
+    """Coefficients of ``inputs``, so many columns, given the head's log ratios; and what was chosen."""
     dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
     known = _counts(head, train, dates, inputs, device)
     judged = _counts(head, tuning, np.arange(len(tuning)), inputs, device)
-    return fit_adaptive_ridge(known, judged, head.config.num_named)
+    return fit(known, judged, head.config.num_named)
 
 
 @torch.no_grad()
-def _standardise_interactions(head: OnsetHead, train: Part, device: torch.device) -> None:
-    """Mean and standard deviation of the columns over train dates."""
+def standardise_interactions(head: OnsetHead, train: Part, device: torch.device) -> None:
+    """Give the interactions mean and standard deviation of their columns over train dates."""
     terms = head.interactions
     dates = _some_dates(train, max(1, _MOST_NUMBERS // len(terms.mean)))
     total, squares = (torch.zeros_like(terms.mean, dtype=torch.float64) for _ in range(2))

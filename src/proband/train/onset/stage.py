@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
-from proband.model.config import OnsetConfig
+from proband.model.config import OnsetConfig, OnsetTask
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
@@ -19,9 +20,10 @@ from proband.train.onset.calibration import calibrate
 from proband.train.onset.decay import fit_decay
 from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
 from proband.train.onset.incidence import log_rates
-from proband.train.onset.linear import fit_linear
+from proband.train.onset.linear import fit_linear, standardise_modalities
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
-from proband.train.onset.record import fit_interactions, fit_record
+from proband.train.onset.record import fit_interactions, fit_record, standardise_interactions
+from proband.train.onset.ridge import Fit, fit_adaptive_ridge
 from proband.train.onset.tasks import Tasks
 
 
@@ -85,20 +87,47 @@ def fit_head(
         report: Takes the values of each evaluation.
     """
     standardise(head, train.queries)
-    losses = {"age_sex": mean_loss(head, tuning, device)}
-    notes = fit_record(head, train, tuning, device)
-    losses["linear"] = mean_loss(head, tuning, device)
-    notes |= fit_interactions(head, train, tuning, device)
-    losses["interactions"] = mean_loss(head, tuning, device)
+    standardise_interactions(head, train, device)
+    standardise_modalities(head, train)
+    result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
+    fit_record_terms(head, train, tuning, device, result)
+    losses = result.losses
     losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
     fit_decay(head, train, tuning, device)
     losses["decay"] = mean_loss(head, tuning, device)
+    fit_modality_terms(head, train, tuning, device, result)
+    return result
+
+
+def fit_record_terms(
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    device: torch.device,
+    result: OnsetResult,
+    fit: Fit = fit_adaptive_ridge,
+) -> None:
+    """Fit linear terms and interactions of the record in a standardised head; adds to ``result``."""
+    result.notes.update(fit_record(head, train, tuning, device, fit))
+    result.losses["linear"] = mean_loss(head, tuning, device)
+    result.notes.update(fit_interactions(head, train, tuning, device, fit))
+    result.losses["interactions"] = mean_loss(head, tuning, device)
+
+
+def fit_modality_terms(
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    device: torch.device,
+    result: OnsetResult,
+    fit: Fit = fit_adaptive_ridge,
+) -> None:
+    """Fit the linear terms of modalities, then calibrate; adds to ``result`` how it went."""
     if len(head.modalities):
-        notes |= fit_linear(head, train, tuning, device)
-        losses["modalities"] = mean_loss(head, tuning, device)
+        result.notes.update(fit_linear(head, train, tuning, device, fit))
+        result.losses["modalities"] = mean_loss(head, tuning, device)
     calibrate(head, tuning, device)
-    losses["calibrated"] = mean_loss(head, tuning, device, head.calibrated)
-    return OnsetResult(losses, notes)
+    result.losses["calibrated"] = mean_loss(head, tuning, device, head.calibrated)
 
 
 def attach_head(
@@ -133,10 +162,42 @@ def read_part(
 ) -> Part:
     """A split's queries, with what followed."""
     assert model.config.onset is not None
-    rows, minutes = draw_dates(
-        store, store.rows_of(split).astype(np.int64), config.onset.queries, config.seed, split
+    return read_dates(
+        model,
+        store,
+        tables,
+        model.config.onset.tasks,
+        store.rows_of(split),
+        split,
+        config.onset.queries,
+        config.seed,
     )
+
+
+def read_dates(
+    model: Proband,
+    store: TokenStore,
+    tables: Mapping[str, ModalityTable],
+    tasks: tuple[OnsetTask, ...],
+    subjects: Int[np.ndarray, " rows"],
+    name: str,
+    per_subject: int,
+    seed: int,
+) -> Part:
+    """Queries of some subjects, with what followed.
+
+    Args:
+        model: Gives the states.
+        store: Tokens.
+        tables: Modalities with linear terms.
+        tasks: What may follow.
+        subjects: Rows of the store.
+        name: Name of the stream of draws.
+        per_subject: Dates per subject in the mean.
+        seed: Seed of the draws.
+    """
+    rows, minutes = draw_dates(store, subjects.astype(np.int64), per_subject, seed, name)
     # The trunk reads the record alone: else its state holds a part of the modalities' effect, which the terms
     # of the record then take, with noise, from the modalities' own.
     queries = read_queries(model, store, {}, rows, minutes, tables)
-    return Part(queries, follow_up(store, queries, model.config.onset.tasks))
+    return Part(queries, follow_up(store, queries, tasks))

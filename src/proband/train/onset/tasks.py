@@ -86,18 +86,38 @@ def num_onsets(
 
 def _named(vocabulary: Vocabulary, files: Sequence[Path]) -> list[OnsetTask]:
     """The outcomes of all files, each set of tokens once, then death."""
+    found = outcomes_of(vocabulary, files, "train")
+    if not any(task.tokens == (vocabulary.death,) for task in found.values()):
+        _add(found, OnsetTask(name=DEATH_CODE, tokens=(vocabulary.death,)), Path("the vocabulary"))
+    return distinct(found)
+
+
+def outcomes_of(vocabulary: Vocabulary, files: Sequence[Path], stage: str) -> dict[str, OnsetTask]:
+    """The outcomes of task files that are sets of known tokens, by name; patterns are said and left out.
+
+    Args:
+        vocabulary: The tokens there are.
+        files: Task files.
+        stage: Name of the stage that asks, for what is said.
+
+    Raises:
+        ConfigError: Codes are static or unknown, or two files call different codes by one name.
+    """
     found: dict[str, OnsetTask] = {}
     for file in files:
         task = load_task(file)
-        sets = outcome_tokens(vocabulary, task, "train")
+        sets = outcome_tokens(vocabulary, task, stage)
         for name, outcome in task.outcomes.items():
             if isinstance(outcome, Pattern):
-                say(f"train: {name} is a pattern of events and no task; forecast it by sampled paths")
+                say(f"{stage}: {name} is a pattern of events and no task; forecast it by sampled paths")
             elif sets[name].any():
                 tokens = tuple(np.flatnonzero(sets[name][0]).tolist())
                 _add(found, OnsetTask(name=name, tokens=tokens), file)
-    if not any(task.tokens == (vocabulary.death,) for task in found.values()):
-        _add(found, OnsetTask(name=DEATH_CODE, tokens=(vocabulary.death,)), Path("the vocabulary"))
+    return found
+
+
+def distinct(found: dict[str, OnsetTask]) -> list[OnsetTask]:
+    """Each set of tokens once, by the name that comes first."""
     unique = {task.tokens: task for task in reversed(found.values())}
     return [task for task in found.values() if unique[task.tokens] is task]
 

@@ -11,12 +11,15 @@ from safetensors.torch import load_file
 from torch import nn
 
 from proband.core.errors import CheckpointError, first_line
+from proband.core.resume import clear_marks
 from proband.core.team import Team
 from proband.model.folder import write_tensors
 from proband.train.pretrain.parallel import full_tensor, sharded_like
 
 STATE, BEST = "state.safetensors", "best.safetensors"
 """The last saved state, and that of the best tuning evaluation."""
+STATES = (STATE, BEST)
+"""Files that a finished output needs no longer."""
 
 
 @dataclass
@@ -73,6 +76,13 @@ def save_state(
         numbers = [float(value) for value in asdict(progress).values()]
         write_tensors(gathered | {"progress": torch.tensor(numbers, dtype=torch.float64)}, path)
     team.wait()
+
+
+def drop_states(out: Path) -> None:
+    """Remove what only resuming needs from a finished output."""
+    for name in STATES:
+        (out / name).unlink(missing_ok=True)
+    clear_marks(out)
 
 
 def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

@@ -15,7 +15,7 @@ from proband.model.onset.queries import Queries
 from proband.tokens.summary import SparseFeatures
 from proband.train.onset.fit import Part, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
-from proband.train.onset.record import fit_interactions, fit_record
+from proband.train.onset.record import fit_interactions, fit_record, standardise_interactions
 
 RATE, YEARS, SUBJECTS = 0.02, 10.0, 8_000
 HERE = torch.device("cpu")
@@ -41,6 +41,7 @@ def fitted(effect: float, change: float) -> tuple[OnsetHead, dict[str, float]]:
     head.log_rate.fill_(math.log(RATE))
     train, tuning = part_of_law(effect, change, 1), part_of_law(effect, change, 2)
     standardise(head, train.queries)
+    standardise_interactions(head, train, HERE)
     return head, fit_record(head, train, tuning, HERE) | fit_interactions(head, train, tuning, HERE)
 
 
@@ -76,6 +77,7 @@ def test_what_does_not_vary_has_no_weight() -> None:
     part = part_of_law(0.5, 0.0, 1)
     part.queries.features.values[:] = 1.0
     standardise(head, part.queries)
+    standardise_interactions(head, part, HERE)
     fit_interactions(head, part, part_of_law(0.5, 0.0, 2), HERE)
     assert torch.isinf(head.interactions.sd[:6]).all()
     assert float(head.interactions.weights[:6].abs().max()) == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from proband.train.onset.ridge import Counts, fit_adaptive_ridge, fit_ridge
+from proband.train.onset.ridge import Counts, fit_adaptive_ridge, fit_cross_validated, fit_ridge
 
 
 def simulated(seed: int, n: int, beta: np.ndarray, exposure: float = 0.3) -> Counts:
@@ -60,3 +60,25 @@ def test_a_ridge_solves_its_equation() -> None:
     assert gradient.abs().max() < 1.0  # of about a thousand onsets
     stronger = fit_ridge(counts, 100 * penalty, torch.zeros(2, 1))
     assert (stronger.abs() < found.abs()).all()
+
+
+def test_cross_validation_takes_what_helps_and_leaves_out_noise() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(3000, 6))).float()
+    exposure = torch.full((3000, 2), 0.3)
+    mean = exposure * torch.stack([(0.8 * x[:, 0]).exp(), torch.ones(3000)], dim=1)
+    counts = Counts(x, torch.poisson(mean, torch.Generator().manual_seed(1)), exposure)
+    beta, notes = fit_cross_validated(counts, counts, 2, widths=(0.1, 0.3))
+    assert float(beta[0, 0]) == pytest.approx(0.8, abs=0.2)
+    assert float(beta[:, 1].abs().max()) < 0.15
+    assert notes["gain"] > 10
+    assert 0.1 < notes["width"] <= 0.3
+
+
+def test_cross_validation_of_noise_alone_gives_nothing() -> None:
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(400, 20))).float()
+    exposure = torch.full((400, 1), 0.05)
+    onsets = torch.poisson(exposure, torch.Generator().manual_seed(2))
+    beta, notes = fit_cross_validated(Counts(x, onsets, exposure), Counts(x, onsets, exposure), 1, (0.3,))
+    assert (beta == 0).all()
+    assert notes == {"width": 0.0, "gain": 0.0}

@@ -1,0 +1,92 @@
+"""Tables for a genome-wide association study of a model's state, as REGENIE and PLINK 2 read them.
+
+Both begin with FID and IID, the name of the sample twice, and are separated by tabs; NA is what is not known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from proband.core.atomic import whole_file
+from proband.core.provenance import check_stage
+from proband.core.schema import PCS, SAMPLES
+
+PHENOTYPES, COVARIATES = "phenotypes.txt", "covariates.txt"
+_BLOM = 3 / 8
+
+
+def inverse_normal(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Rank-based inverse normal transform: Phi^-1((rank - 3/8) / (n + 1/4)), ties at their mean rank.
+
+    Blom 1958; the offset is the usual one (Beasley, Erickson and Allison 2009,
+    doi:10.1007/s10519-009-9281-0).
+
+    Args:
+        values: Without NaN.
+
+    >>> inverse_normal(np.array([3.0, 1.0, 2.0])).round(3).tolist()
+    [0.869, -0.869, 0.0]
+    """
+    ranks = rankdata(values)
+    return np.asarray(ndtri((ranks - _BLOM) / (len(values) + 1 - 2 * _BLOM)))
+
+
+def sample_names(subject_ids: pl.Series, genome: Path | None) -> pl.DataFrame:
+    """subject_id and sample_id of those who are in the genotypes; without a genome folder, of all."""
+    if genome is None:
+        return pl.DataFrame({"subject_id": subject_ids, "sample_id": subject_ids.cast(pl.String)})
+    check_stage(genome, "genome")
+    return SAMPLES.read(genome / "samples.parquet").filter(pl.col("subject_id").is_in(subject_ids.to_list()))
+
+
+def components_of(genome: Path | None) -> pl.DataFrame | None:
+    """subject_id and principal components of a genome folder, None where there are none."""
+    path = genome / "pcs.parquet" if genome else None
+    return PCS.read(path).drop("is_fitted") if path and path.is_file() else None
+
+
+def write_gwas(
+    folder: Path, vectors: pl.DataFrame, known: pl.DataFrame, genome: Path | None
+) -> dict[str, int]:
+    """Write the tables; of several dates of a subject the last. A covariate that nobody has is left out.
+
+    Args:
+        folder: Where to.
+        vectors: As schema.EMBEDDINGS.
+        known: subject_id, prediction_time, age (years) and female (1, 0, NaN) of each row of ``vectors``.
+        genome: Gives sample names and components.
+
+    Returns:
+        Samples written, phenotypes, and phenotypes left out since they do not vary.
+    """
+    keys = ["subject_id", "prediction_time"]
+    last = vectors.join(known, on=keys).sort(keys).unique("subject_id", keep="last", maintain_order=True)
+    last = sample_names(last["subject_id"], genome).join(last, on="subject_id").sort("subject_id")
+    names = [name for name in vectors.columns if name not in keys]
+    vary = [name for name in names if last[name].n_unique() > 1]
+    ids = last.select(pl.col("sample_id").alias("FID"), pl.col("sample_id").alias("IID"))
+    traits = [pl.Series(name, inverse_normal(last[name].to_numpy().astype(np.float64))) for name in vary]
+    _write(ids.with_columns(traits), folder / PHENOTYPES)
+    covariates = last.select("subject_id", "age", pl.col("female").fill_nan(None).alias("sex"))
+    components = components_of(genome)
+    if components is not None:
+        covariates = covariates.join(components, on="subject_id", how="left", maintain_order="left")
+    # A column of NA alone would cost all samples: association programs leave out whoever lacks a covariate.
+    known_of_any = [name for name in covariates.columns[1:] if covariates[name].null_count() < last.height]
+    _write(ids.hstack(covariates.select(known_of_any)), folder / COVARIATES)
+    return {
+        "num_samples": last.height,
+        "num_phenotypes": len(vary),
+        "num_constant": len(names) - len(vary),
+    }
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    with whole_file(path) as temporary:
+        frame.write_csv(temporary, separator="\t", null_value="NA", float_precision=6)

@@ -1,0 +1,103 @@
+"""The embed stage: the trunk's state of subjects at dates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float32
+
+from proband.core.device import choose_device
+from proband.core.digests import hash_file
+from proband.core.errors import DataError
+from proband.core.progress import say
+from proband.core.provenance import is_finished, stage_output
+from proband.core.schema import EMBEDDINGS
+from proband.core.units import MINUTES_PER_YEAR
+from proband.ehr.outcomes import task_files
+from proband.embed.config import EmbedConfig
+from proband.embed.dates import Dates, read_dates
+from proband.embed.gwas import write_gwas
+from proband.model.checkpoint import load_model
+from proband.model.transformer import Proband
+from proband.tokens.dataset import TokenStore
+from proband.tokens.queries import query_batches
+
+STAGE, VECTORS = "embed", "embeddings.parquet"
+
+
+def embed(
+    model: Path,
+    tokens: Path,
+    out: Path,
+    *,
+    task: Path | None = None,
+    dates: Path | None = None,
+    genome: Path | None = None,
+    config: EmbedConfig | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write one vector per subject and date: what the model's trunk has read of the record by then.
+
+    Modalities are not read, so that a vector tells of the record alone and no genotype stands on both sides
+    of an association.
+
+    Args:
+        model: A model folder.
+        tokens: A tokens folder with the model's vocabulary.
+        out: Output folder.
+        task: Task file, whose prediction times are the dates.
+        dates: Parquet or text file of subject_id and prediction_time; without either, the end of follow-up.
+        genome: Genome folder, for the sample names and components of the tables of a GWAS.
+        config: Settings.
+        overwrite: Replace a finished output.
+
+    Raises:
+        CheckpointError: Model and tokens do not fit.
+        ConfigError: Both ``task`` and ``dates``.
+        DataError: Dates that are not usable, or none; nobody who is in the genotypes.
+    """
+    config = config or EmbedConfig()
+    given = task or dates
+    config = config.model_copy(update={"task": hash_file(given) if given and given.is_file() else ""})
+    more = [*(task_files(task) if task else []), *([dates] if dates else []), *([genome] if genome else [])]
+    inputs = [model, tokens, *more]
+    if is_finished(out, STAGE, config, overwrite, inputs):
+        return
+    store = TokenStore(tokens)
+    loaded = load_model(model, store.vocabulary.hash)
+    asked = read_dates(store, config.split, task, dates)
+    with stage_output(out, stage=STAGE, config=config, inputs=inputs) as run:
+        vectors = _frame(asked, read_vectors(loaded, store, asked, choose_device(config.device)))
+        EMBEDDINGS.write(vectors, run.folder / VECTORS)
+        run.counts.update(num_rows=len(asked), num_subjects=vectors["subject_id"].n_unique())
+        run.counts["num_dimensions"] = loaded.config.dim
+        if config.gwas:
+            run.counts |= write_gwas(run.folder, vectors, _known(store, asked), genome)
+            if not run.counts["num_samples"]:
+                remedy = "give the genome folder of these subjects"
+                raise DataError("no subject is in the genotypes", where=genome, remedy=remedy)
+    say(f"embed: {len(asked):,} vectors of {loaded.config.dim} numbers in {out}")
+
+
+def read_vectors(
+    model: Proband, store: TokenStore, dates: Dates, device: torch.device
+) -> Float32[np.ndarray, "dates dim"]:
+    """The trunk's states at the last token by each date, of root mean square 1."""
+    batches = query_batches(store, {}, dates.rows, dates.minutes, model.config.context)
+    states = torch.from_numpy(model.to(device).eval().states(batches, len(dates)))
+    return torch.nn.functional.rms_norm(states, states.shape[-1:]).numpy()
+
+
+def _frame(dates: Dates, vectors: Float32[np.ndarray, "dates dim"]) -> pl.DataFrame:
+    columns = [pl.Series(f"state_{number + 1}", vectors[:, number]) for number in range(vectors.shape[1])]
+    return dates.frame.hstack(columns)
+
+
+def _known(store: TokenStore, dates: Dates) -> pl.DataFrame:
+    """Age and sex at each date."""
+    return dates.frame.with_columns(
+        pl.Series("age", dates.minutes / MINUTES_PER_YEAR), pl.Series("female", store.female[dates.rows])
+    )

@@ -1,0 +1,152 @@
+"""New rows of an onset head: tasks fitted in closed form on a model that stays as it is."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from proband.model.config import OnsetTask
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.inputs import Query
+from proband.model.transformer import Proband
+from proband.train.onset.decay import fit_levels
+from proband.train.onset.fit import Part, mean_loss
+from proband.train.onset.record import fit_inputs
+from proband.train.onset.ridge import fit_cross_validated
+from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_record_terms
+
+_OF_TASKS = {"log_rate": 0, "bias": 0, "intercept": 0, "slope": 0}
+_OF_NAMED = {"linear": 1, "state_linear": 1, "interactions.weights": 1}
+"""Axes of tensors along which tasks lie, of all tasks and of named ones."""
+_WIDTHS = (0.03, 0.1, 0.3)
+"""Standard deviations of the weights of known tasks that are tried: 1 is the known task itself."""
+_DATES = 8192
+"""Dates whose mean centres what known tasks say, at most."""
+
+
+def rows_head(
+    model: Proband,
+    tasks: tuple[OnsetTask, ...],
+    log_rate: Float[Tensor, "tasks sexes ages"],
+    given: Collection[str],
+) -> OnsetHead:
+    """A head of new tasks alone that is the age-sex table, and reads its inputs as the model's own head does.
+
+    Args:
+        model: A model with onset hazards.
+        tasks: The new tasks.
+        log_rate: Their log incidence per year.
+        given: Modalities whose linear terms are to be fitted.
+    """
+    own = model.onset
+    assert own is not None
+    linear = {name: width for name, width in own.config.linear.items() if name in given}
+    shape = own.config.model_copy(update={"tasks": tasks, "num_named": len(tasks), "linear": linear})
+    head = OnsetHead(model.config.model_copy(update={"onset": shape})).to(own.bias.device).eval()
+    values, blank = own.state_dict(), head.state_dict()
+    of_all = {name: values[name] for name in blank if _axis(name) is None and name != "decay"}
+    head.load_state_dict(blank | of_all | {"log_rate": log_rate})
+    return head.requires_grad_(False)
+
+
+def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device: torch.device) -> OnsetResult:
+    """Fit all terms of the rows, first what known tasks tell of them; shrinkage is by cross-validation.
+
+    Args:
+        head: As :func:`rows_head` makes it.
+        own: The model's head; its decay of the record's effects, one for all tasks, serves the new ones too.
+        train, tuning: Labelled dates.
+        device: Where the heads are.
+    """
+    result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
+    result.notes.update(fit_known_tasks(head, own, train, tuning, device))
+    result.losses["known_tasks"] = mean_loss(head, tuning, device)
+    fit_record_terms(head, train, tuning, device, result, fit_cross_validated)
+    head.decay.copy_(own.decay)
+    fit_levels(head, train, device)
+    result.losses["decay"] = mean_loss(head, tuning, device)
+    fit_modality_terms(head, train, tuning, device, result, fit_cross_validated)
+    return result
+
+
+def fit_known_tasks(
+    head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device: torch.device
+) -> dict[str, float]:
+    """Start each new row at a sum of the record's terms of the model's named tasks, with weights fitted here.
+
+    A row is linear in all that tells it from others, so that the sum is a row as well: what raises the hazard
+    of heart failure may raise that of stroke, and few labels are enough to tell by how much.
+
+    Returns:
+        What was chosen (:func:`~proband.train.onset.ridge.fit_cross_validated`).
+    """
+    named = own.config.num_named
+    some = np.unique(np.linspace(0, len(train) - 1, min(_DATES, len(train))).astype(np.int64))
+
+    def told(query: Query) -> Tensor:
+        return own.of_record(query)[:, :named].mean(dim=-1)
+
+    with torch.no_grad():
+        centre = told(train.batch(some, device)[0]).mean(dim=0)
+    fit = functools.partial(fit_cross_validated, widths=_WIDTHS)
+    weights, notes = fit_inputs(head, train, tuning, device, lambda query: told(query) - centre, named, fit)
+    with torch.no_grad():
+        for name in _OF_NAMED:
+            head.get_buffer(name).copy_(own.get_buffer(name) @ weights)
+        for mine, theirs in zip(head.networks, own.networks, strict=True):
+            for name in ("task", "bias"):
+                mine.get_parameter(name).copy_(weights.T @ theirs.get_parameter(name)[:named])
+    fit_levels(head, train, device)
+    return {f"known_tasks_{name}": value for name, value in notes.items()}
+
+
+def add_rows(model: Proband, rows: OnsetHead) -> None:
+    """Give a model the rows of new tasks, behind the tasks it names; nothing else of it changes.
+
+    A code or family that is now an outcome loses its own row.
+    """
+    own = model.onset
+    assert own is not None
+    old, new = own.config, rows.config.tasks
+    taken = {task.tokens for task in new}
+    first = list(range(old.num_named))
+    rest = [at for at in range(old.num_named, len(old.tasks)) if old.tasks[at].tokens not in taken]
+    values, fitted = own.state_dict(), rows.state_dict()
+    joined = {}
+    for name, value in values.items():
+        axis = _axis(name)
+        if axis is None:
+            joined[name] = value
+            continue
+        before = value.index_select(axis, torch.tensor(first, device=value.device))
+        parts = [before, _new_rows(value, fitted.get(name), axis, len(new))]
+        if name not in _OF_NAMED:
+            parts.append(value.index_select(axis, torch.tensor(rest, dtype=torch.int64, device=value.device)))
+        joined[name] = torch.cat(parts, dim=axis)
+    tasks = (*(old.tasks[at] for at in first), *new, *(old.tasks[at] for at in rest))
+    shape = old.model_copy(update={"tasks": tasks, "num_named": old.num_named + len(new)})
+    model.attach_onset(shape).to(own.bias.device).load_state_dict(joined)
+    model.eval()
+
+
+def _axis(name: str) -> int | None:
+    """Axis of a head's tensor along which tasks lie; None if it is of all tasks together."""
+    of_head = _OF_TASKS | _OF_NAMED
+    if name in of_head:
+        return of_head[name]
+    group, *rest = name.split(".")
+    if group == "networks" and rest[1:] in (["task"], ["bias"]):
+        return 0
+    return 1 if group == "modalities" and rest[-1] == "beta" else None
+
+
+def _new_rows(like: Tensor, fitted: Tensor | None, axis: int, number: int) -> Tensor:
+    """Rows as fitted; zeros of modalities that were not given."""
+    shape = list(like.shape)
+    shape[axis] = number
+    return like.new_zeros(shape) if fitted is None else fitted

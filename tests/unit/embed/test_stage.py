@@ -1,0 +1,173 @@
+"""Vectors are the trunk's states at dates, and the tables of a GWAS hold what they should."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import norm
+
+import known_law
+from proband.core.errors import CheckpointError, ConfigError, DataError
+from proband.core.provenance import read_manifest
+from proband.core.schema import EMBEDDINGS, PCS, SAMPLES
+from proband.embed import embed
+from proband.embed.config import EmbedConfig
+from proband.embed.gwas import inverse_normal, write_gwas
+from proband.model.checkpoint import load_model, save_model
+from proband.tokens import tokens
+from proband.tokens.config import TokensConfig
+from proband.tokens.dataset import TokenStore
+from proband.tokens.loader import load_batch, make_windows
+from small_world import random_model
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("embed")
+    known_law.write_meds(known_law.simulate(60, 0), root / "meds")
+    tokens(root / "meds", root / "tokens", config=TokensConfig(min_subjects=1), workers=1)
+    (root / "task.yaml").write_text(known_law.TASK)
+    store = TokenStore(root / "tokens")
+    model = random_model(vocabulary_size=len(store.vocabulary), context=64)
+    (root / "model").mkdir()
+    save_model(model, root / "model", store.vocabulary.hash)
+    return root
+
+
+def vectors_of(out: Path) -> pl.DataFrame:
+    return EMBEDDINGS.read(out / "embeddings.parquet")
+
+
+def test_without_dates_the_end_of_follow_up(world: Path, tmp_path: Path) -> None:
+    embed(world / "model", world / "tokens", tmp_path / "out")
+    found, store = vectors_of(tmp_path / "out"), TokenStore(world / "tokens")
+    assert found["subject_id"].to_list() == sorted(store.subject_ids.tolist())
+    states = found.select(pl.col("^state_.*$")).to_numpy()
+    assert states.shape == (len(store), 16)
+    assert np.allclose((states**2).mean(axis=1), 1, atol=1e-4)
+    model, row = load_model(world / "model"), 7
+    length = int(store.history_lengths(np.array([row]), store.exit[[row]])[0])
+    batch = load_batch(store, make_windows(store, np.array([row]), 64), {})
+    hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, {})
+    last = hidden[0, length - 1].detach().numpy()
+    own = found.filter(subject_id=int(store.subject_ids[row])).select(pl.col("^state_.*$")).to_numpy()[0]
+    assert own == pytest.approx(last / np.sqrt((last**2).mean()), abs=0.05)  # products may be in bfloat16
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "out" / "embeddings.parquet").stat().st_mode & 0o777 == 0o600
+    assert read_manifest(tmp_path / "out", "embed")["counts"]["num_dimensions"] == 16
+
+
+def test_dates_of_a_table_and_nothing_after_them_counts(world: Path, tmp_path: Path) -> None:
+    store = TokenStore(world / "tokens")
+    subjects = store.subjects.head(5).select("subject_id", pl.col("exit_time").alias("prediction_time"))
+    early = subjects.with_columns(pl.col("prediction_time") - timedelta(days=400))
+    pl.concat([subjects, early]).write_parquet(tmp_path / "dates.parquet")
+    embed(world / "model", world / "tokens", tmp_path / "out", dates=tmp_path / "dates.parquet")
+    found = vectors_of(tmp_path / "out")
+    assert found.height == 10
+    lines = [f"{one},{time:%Y-%m-%d %H:%M:%S.%f}" for one, time in early.iter_rows()]
+    (tmp_path / "dates.csv").write_text("\n".join(["subject_id,prediction_time", *lines]))
+    embed(world / "model", world / "tokens", tmp_path / "text", dates=tmp_path / "dates.csv")
+    again = vectors_of(tmp_path / "text")
+    assert again.equals(found.join(again, on=["subject_id", "prediction_time"], how="semi"))
+
+
+def test_dates_of_a_task(world: Path, tmp_path: Path) -> None:
+    given = {"task": world / "task.yaml", "config": EmbedConfig(split="held_out")}
+    embed(world / "model", world / "tokens", tmp_path / "out", **given)
+    held_out = TokenStore(world / "tokens").follow_up("held_out")
+    found = vectors_of(tmp_path / "out").join(held_out, on="subject_id", how="left")
+    assert found["row"].null_count() == 0
+    assert (found["prediction_time"] < found["exit_time"]).all()
+
+
+def test_the_tables_of_a_gwas(world: Path, tmp_path: Path) -> None:
+    store, genome = TokenStore(world / "tokens"), tmp_path / "genome"
+    genome.mkdir()
+    ids = store.subject_ids[:40].astype(np.int64)
+    SAMPLES.write(
+        pl.DataFrame({"subject_id": ids, "sample_id": [f"S{i:03d}" for i in ids]}), genome / "samples.parquet"
+    )
+    pcs = pl.DataFrame(
+        {"subject_id": ids, "is_fitted": [True] * 40, "PC1": np.linspace(-1, 1, 40, dtype=np.float32)}
+    )
+    PCS.write(pcs, genome / "pcs.parquet")
+    embed(world / "model", world / "tokens", tmp_path / "out", genome=genome, config=EmbedConfig(gwas=True))
+    phenotypes = pl.read_csv(tmp_path / "out" / "phenotypes.txt", separator="\t", null_values="NA")
+    covariates = pl.read_csv(tmp_path / "out" / "covariates.txt", separator="\t", null_values="NA")
+    assert phenotypes.columns[:3] == ["FID", "IID", "state_1"]
+    assert covariates.columns == ["FID", "IID", "age", "sex", "PC1"]
+    assert phenotypes["IID"].to_list() == covariates["IID"].to_list() == [f"S{i:03d}" for i in sorted(ids)]
+    assert phenotypes["state_3"].mean() == pytest.approx(0, abs=1e-4)
+    assert phenotypes["state_3"].max() == pytest.approx(norm.ppf((40 - 3 / 8) / 40.25), abs=1e-4)
+    own = store.follow_up().filter(subject_id=int(sorted(ids)[0]))
+    assert covariates["age"][0] == pytest.approx(own["exit_minutes"][0] / 525960, abs=1e-3)
+    assert (tmp_path / "out" / "phenotypes.txt").stat().st_mode & 0o777 == 0o600
+
+
+def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(tmp_path: Path) -> None:
+    times = [datetime(2000 + at, 1, 1) for at in range(3)]
+    keys = pl.DataFrame({"subject_id": [1, 1, 2], "prediction_time": times})
+    vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0, 2.0], dtype=pl.Float32), state_2=pl.lit(1.0))
+    known = keys.with_columns(age=pl.Series([1.0, 2.0, 3.0]), female=pl.Series([1.0, 1.0, float("nan")]))
+    assert write_gwas(tmp_path, vectors, known, None) == {
+        "num_samples": 2,
+        "num_phenotypes": 1,
+        "num_constant": 1,
+    }
+    assert (tmp_path / "phenotypes.txt").read_text().splitlines()[0] == "FID\tIID\tstate_1"
+    assert (tmp_path / "covariates.txt").read_text().splitlines()[1:] == [
+        "1\t1\t2.000000\t1.000000",
+        "2\t2\t3.000000\tNA",
+    ]
+
+
+def test_sex_that_is_never_recorded_is_no_covariate(tmp_path: Path) -> None:
+    keys = pl.DataFrame({"subject_id": [1, 2], "prediction_time": [datetime(2000, 1, 1)] * 2})
+    vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0], dtype=pl.Float32))
+    known = keys.with_columns(age=pl.Series([1.0, 2.0]), female=pl.Series([float("nan")] * 2))
+    write_gwas(tmp_path, vectors, known, None)
+    assert (tmp_path / "covariates.txt").read_text().splitlines()[0] == "FID\tIID\tage"
+
+
+def test_ties_share_their_mean_rank() -> None:
+    found = inverse_normal(np.array([5.0, 5.0, 7.0]))
+    assert found[0] == found[1] == pytest.approx(norm.ppf((1.5 - 3 / 8) / 3.25))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("subject_id,prediction_time\n999999,2001-01-01\n", "unknown subjects.*found 1 that are not"),
+        ("subject_id,prediction_time\nx,2001-01-01\n", "unusable subject_id.*found 'x'.*whole numbers"),
+        ("subject_id,prediction_time\n{id},soon\n", "unusable prediction_time.*found 'soon'"),
+        ("subject_id,prediction_time\n{id},1700-01-01\n", "a date before birth.*found subject {id}, 1700"),
+        ("subject_id,when\n{id},2001-01-01\n", "no column prediction_time.*found columns subject_id, when"),
+        ("subject_id,prediction_time\n", "no date to embed anybody at"),
+    ],
+)
+def test_unusable_dates(world: Path, tmp_path: Path, text: str, message: str) -> None:
+    one = int(TokenStore(world / "tokens").subject_ids[0])
+    path = tmp_path / "dates.csv"
+    path.write_text(text.replace("{id}", str(one)))
+    with pytest.raises(DataError, match=message.replace("{id}", str(one))) as caught:
+        embed(world / "model", world / "tokens", tmp_path / "out", dates=path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_mistakes(world: Path, tmp_path: Path) -> None:
+    given = {"task": world / "task.yaml", "dates": tmp_path / "none.csv"}
+    with pytest.raises(ConfigError, match="--task and --dates"):
+        embed(world / "model", world / "tokens", tmp_path / "out", **given)
+    with pytest.raises(DataError, match=r"missing file.*none\.csv"):
+        embed(world / "model", world / "tokens", tmp_path / "out", dates=tmp_path / "none.csv")
+    other = random_model(vocabulary_size=9)
+    (tmp_path / "model").mkdir()
+    save_model(other, tmp_path / "model", "0" * 64)
+    with pytest.raises(CheckpointError, match="different vocabularies"):
+        embed(tmp_path / "model", world / "tokens", tmp_path / "out")

@@ -1,0 +1,88 @@
+"""A new row is a sum of known rows where the law says so, and old rows say the same as before."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from onset_world import DIM, query_of, random_rates, randomise
+from proband.core.incidence import OLDEST
+from proband.core.units import MINUTES_PER_YEAR
+from proband.model.config import OnsetConfig, OnsetTask
+from proband.model.onset.queries import Queries
+from proband.model.transformer import Proband
+from proband.tokens.summary import SparseFeatures
+from proband.train.finetune.rows import add_rows, fit_known_tasks, rows_head
+from proband.train.onset.fit import Part
+from proband.train.onset.piecewise_exponential import FollowUp
+from small_world import random_model
+
+RATE, YEARS, SUBJECTS = 0.02, 10.0, 6_000
+HERE = torch.device("cpu")
+NEW = (OnsetTask(name="new", tokens=(4,)),)
+
+
+def model_of(num_features: int) -> Proband:
+    """Named tasks of tokens 2 and 3, and rows of the codes 4 and 5."""
+    model = random_model()
+    tasks = tuple(OnsetTask(name=f"X//{token}", tokens=(token,)) for token in (2, 3, 4, 5))
+    model.attach_onset(
+        OnsetConfig(tasks=tasks, num_named=2, num_features=num_features, rank=4, linear={"genome": 2})
+    )
+    return model.eval()
+
+
+def part_of_law(effect: float, seed: int) -> Part:
+    """One date a subject; its log ratio is ``effect`` times the first of two features."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(SUBJECTS, 2)).astype(np.float32)
+    minutes = (rng.uniform(30, 80, SUBJECTS) * MINUTES_PER_YEAR).astype(np.int64)
+    wait = rng.exponential(size=SUBJECTS) / (RATE * np.exp(effect * x[:, 0]))
+    first = (minutes + np.minimum(wait, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
+    rows, indptr = np.arange(SUBJECTS), 2 * np.arange(SUBJECTS + 1)
+    features = SparseFeatures(indptr, np.tile([0, 1], SUBJECTS).astype(np.int32), x.ravel(), 2)
+    state, female = np.ones((SUBJECTS, DIM), dtype=np.float32), rng.integers(0, 2, SUBJECTS).astype(float)
+    queries = Queries(rows, minutes, features, state, minutes, female, {})
+    return Part(queries, FollowUp(first, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))
+
+
+def test_a_row_that_is_a_share_of_a_known_one() -> None:
+    model = model_of(2)
+    assert model.onset is not None
+    model.onset.linear[:, :2] = torch.tensor([[0.8, 0.0], [0.0, 0.8]])  # of the first feature, of the second
+    head = rows_head(model, NEW, torch.full((1, 3, OLDEST), math.log(RATE)), ())
+    notes = fit_known_tasks(head, model.onset, part_of_law(0.4, 1), part_of_law(0.4, 2), HERE)
+    assert float(head.linear[0, 0]) == pytest.approx(0.4, abs=0.06)
+    assert float(head.linear[1, 0]) == pytest.approx(0, abs=0.06)
+    assert notes["known_tasks_gain"] > 20
+    nothing = rows_head(model, NEW, torch.full((1, 3, OLDEST), math.log(RATE)), ())
+    fit_known_tasks(nothing, model.onset, part_of_law(0.0, 1), part_of_law(0.0, 2), HERE)
+    assert float(nothing.linear.abs().max()) < 0.05
+
+
+def test_old_rows_say_the_same_and_the_row_of_the_code_goes() -> None:
+    model = model_of(6)
+    own = model.onset
+    assert own is not None
+    random_rates(own)
+    randomise(own)
+    rows = rows_head(model, NEW, torch.full((1, 3, OLDEST), -4.0), {"genome"})
+    randomise(rows)
+    query = query_of([40.0, 55.0, 70.0], [0.0, 1.0, float("nan")])
+    query = replace(query, modalities={"genome": torch.randn(3, 2)})
+    with torch.no_grad():
+        before = own(query)
+        add_rows(model, rows)
+        assert model.onset is not None
+        after = model.onset(query)
+    assert [task.tokens[0] for task in model.onset.config.tasks] == [2, 3, 4, 5]
+    assert model.onset.config.num_named == 3
+    assert [task.name for task in model.onset.config.tasks][2] == "new"
+    assert torch.allclose(after[:, [0, 1, 3]], before[:, [0, 1, 3]], atol=1e-5)
+    assert torch.equal(model.onset.linear[:, 2:], rows.linear)
+    assert torch.equal(model.onset.log_rate[2], rows.log_rate[0])
+    assert torch.equal(model.onset.linear_of("genome").beta[:, 2:3], rows.linear_of("genome").beta)
