@@ -156,7 +156,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["finetune", "none", "none", "out", "--task", "no.yaml"], "missing task file; in no.yaml"),
         (
             ["finetune", "none", "none", "out", "--task", "t", "--mode", "x"],
-            "unusable --mode; found 'x'; expected no such mode; there are row, adapters, lora, full",
+            "unusable --mode; found 'x'; expected one of row, adapters, lora, full",
         ),
         (["finetune", "a", "b", "out", "--task", "t", "--label-fraction", "0"], "unusable --label-fraction"),
         (["embed", "none", "none", "out"], "no finished output of a proband stage; in none"),
