@@ -26,12 +26,12 @@ ISO_8601 = (
 )
 """A date, or a date and time with or without an offset from UTC (https://www.iso.org/standard/70907.html)."""
 
-_SPELLED = r"\1-\2\3-\4 \5:\6:\7@\8:\9"
+_SPELLED = r"\1-\2\3-\4 \5:\6:\7@\8:\9@"
 _NOTHING = r"(?i)^(NULL|\\N|NA|NAN|NONE)$"
 
 _LEAP = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 _DAY = (
-    r"[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)"
+    r"(?:0[1-9]|[1-9][0-9])[0-9]{2}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)"
     rf"|(?:0[13578]|1[02])-31)|{_LEAP}-02-29"
 )
 _INSTANT = (
@@ -50,7 +50,8 @@ _INTEGER = "|".join(
     + [f"{_MOST[:i]}[0-{int(d) - 1}][0-9]{{{18 - i}}}" for i, d in enumerate(_MOST) if d != "0"]
 )
 _EXPONENT = "|".join(f"[0-9]{{1,3}}(?:[.][0-9]{{0,{k}}})?[eE][+]?0*{k}" for k in range(16))
-_WHOLE = f"^[+-]?(?:0*(?:{_INTEGER})|{_EXPONENT})$"
+_DIGITS = f"^([+-]?0*(?:{_INTEGER}))(?:[.]0*)?$"
+_EXPONENTIAL = f"^[+-]?(?:{_EXPONENT})$"
 _NUMBER = (
     r"^[+-]?(?:(?:[0-9]{1,250}[.]?[0-9]{0,250}|[.][0-9]{1,250})"
     r"|(?:[0-9]{1,20}[.]?[0-9]{0,20}|[.][0-9]{1,20})[eE][+-]?0*[0-9]{1,2})$"
@@ -112,13 +113,13 @@ def _utc(values: ir.StringColumn) -> ir.TimestampColumn:
 
     The text is spelled in the one way that databases read, in steps of which each uses the one before once:
     an expression that repeated its parts would grow beyond what a database can plan. What is finer than a
-    microsecond is cut, and the first and the last year have no offset, which could lead out of them.
+    microsecond is cut, and of the last day of the year 9999 the one before is made, since an offset could lead
+    beyond it.
     """
     spelled = values.re_replace(ISO_8601, _SPELLED)
-    timed = spelled.replace(" ::@", " 00:00:00@").replace(":@", ":00@").replace(",", ".")
-    zoned = timed.replace("@:", "@+00:").re_replace(":$", ":00").re_replace(r"([.][0-9]{6})[0-9]*@", r"\1@")
-    within = zoned.re_replace("^(0001|9999)(.*)@.*$", r"\1\2@+00:00").re_replace("^0000.*$", "")
-    readable = within.replace("@", "").re_extract(_INSTANT, 0).nullif("")
+    zoned = spelled.replace(" ::@", " 00:00:00@").replace("@:@", "@+00:00@").replace(":@", ":00@")
+    cut = zoned.replace(",", ".").re_replace("([.][0-9]{6})[0-9]*@", r"\1@").replace("@", "")
+    readable = cut.replace("9999-12-31", "9999-12-30").re_extract(_INSTANT, 0).nullif("")
     return readable.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
 
 
@@ -140,8 +141,9 @@ def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> i
     if values.type().is_integer():
         return values.cast("int64")
     if values.type().is_string():
-        readable = values.re_replace("[.]0*$", "").re_extract(_WHOLE, 0).nullif("")
-        return readable.try_cast("decimal(38, 9)").cast("int64")
+        digits = values.re_extract(_DIGITS, 1).nullif("").try_cast("int64")
+        exponential = values.re_extract(_EXPONENTIAL, 0).nullif("").try_cast("decimal(38, 9)")
+        return ibis.coalesce(digits, exponential.cast("int64"))
     bounded = ibis.ifelse(values.between(-_LARGEST, _LARGEST), values, None)
     return ibis.ifelse(bounded == bounded.floor(), bounded.try_cast("int64"), None)
 
