@@ -113,8 +113,8 @@ def _utc(values: ir.StringColumn) -> ir.TimestampColumn:
 
     The text is spelled in the one way that databases read, in steps of which each uses the one before once:
     an expression that repeated its parts would grow beyond what a database can plan. What is finer than a
-    microsecond is cut, and of the last day of the year 9999 the one before is made, since an offset could lead
-    beyond it.
+    microsecond is cut, and of the last day of the year 9999 the one before is made, since an offset could
+    lead beyond it.
     """
     spelled = values.re_replace(ISO_8601, _SPELLED)
     zoned = spelled.replace(" ::@", " 00:00:00@").replace("@:@", "@+00:00@").replace(":@", ":00@")
