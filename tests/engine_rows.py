@@ -40,6 +40,7 @@ def odd_tables(tables: Tables) -> Tables:
             "ä",
             "_",
             " padded ",
+            " fev\t",
             '"quoted"',
             "",
             "a,b\nc",

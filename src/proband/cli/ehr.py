@@ -16,7 +16,7 @@ def command(
         str,
         typer.Argument(
             help="Folder or .zip of OMOP tables (Parquet or CSV), .duckdb file, MEDS folder, or a database: "
-            "postgres://host/database."
+            "postgres://host/database, spark:MASTER."
         ),
     ],
     out: Out,
