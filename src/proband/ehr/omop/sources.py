@@ -39,7 +39,7 @@ KNOWN_TABLES = ("person", "death", "observation_period", *EVENT_TABLES, *ASKED_T
 Opener = Callable[[Address, tuple[str, ...], Path], Engine]
 ENGINES: Registry[Opener] = Registry(
     "engine",
-    {name: f"proband.ehr.omop.engines.{name}:open_{name}" for name in ("postgres", "spark")},
+    {name: f"proband.ehr.omop.engines.{name}:open_{name}" for name in ("postgres", "spark", "bigquery")},
 )
 """What opens an address: given it, the names of tables looked for, and a folder for work in progress."""
 
