@@ -52,24 +52,22 @@ def ehr(
         DataError: The source is not what it should be.
         ConfigError: A setting is not usable, a database is out of reach, or ``out`` is in use.
     """
-    source = parse_address(str(source)) if is_address(source) else Path(source)
+    records = parse_address(str(source)) if is_address(source) else Path(source)
     out, config = Path(out), config or EhrConfig()
     if kinship is None:
         config = config.model_copy(update={"kinship_threshold": None})
     settings = config_dict(config)
     inputs = [] if kinship is None else [Path(kinship)]
-    if isinstance(source, Address):
-        settings["source"] = str(source)
+    if isinstance(records, Address):
+        settings["source"] = str(records)
     else:
-        inputs.insert(0, source)
+        inputs.insert(0, records)
     if is_finished(out, "ehr", settings, overwrite, inputs):
         return
+    convert = _from_meds if isinstance(records, Path) and is_meds(records) else _from_omop
     families = _families(kinship, config)
-    with _output(source, out, settings, inputs, config.seed, overwrite) as run:
-        if isinstance(source, Path) and is_meds(source):
-            subjects = _from_meds(source, config, run, workers, families)
-        else:
-            subjects = _from_omop(source, config, run, workers, families)
+    with _output(records, out, settings, inputs, config.seed, overwrite) as run:
+        subjects = convert(records, config, run, workers, families)
         if families is not None:
             run.counts |= family_counts(families, subjects, inputs[-1])
         clear_marks(run.folder)
@@ -110,7 +108,7 @@ def _families(kinship: Path | None, config: EhrConfig) -> Families | None:
 
 
 def _from_meds(
-    source: Path, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
+    source: Any, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
 ) -> pl.DataFrame:
     """Returns subject_id and split of every subject, as does :func:`_from_omop`."""
     shards = list_shards(source)

@@ -54,8 +54,8 @@ def open_postgres(address: Address, names: tuple[str, ...], work: Path) -> Engin
     try:
         engine = backend.Backend.from_connection(connection)
         connection.execute("select 1")  # begins the transaction whose state of the database all queries see
-        found = _find(connection, address, names)
-        tables = {name: engine.table(own, database=schema) for name, (schema, own) in found.items()}
+        places = _find(connection, address, names)
+        tables = {name: engine.table(own, database=schema) for name, (schema, own) in places.items()}
         version = connection.info.server_version
     except psycopg.Error as error:
         connection.close()
@@ -64,7 +64,10 @@ def open_postgres(address: Address, names: tuple[str, ...], work: Path) -> Engin
         connection.close()
         raise
     about: dict[str, object] = {"engine": f"PostgreSQL {version // 10000}.{version % 10000}"}
-    about |= {"database": connection.info.dbname, "schemas": sorted({schema for schema, _ in found.values()})}
+    about |= {
+        "database": connection.info.dbname,
+        "schemas": sorted({schema for schema, _ in places.values()}),
+    }
     return Engine(tables, lambda error: _complaint(error, address), about, connection.close)
 
 

@@ -97,7 +97,7 @@ def _backend(session: Any, scratch: Path) -> Any:
             """In a literal of Spark, \\v and \\f are the letters."""
             return self.f.regexp_replace(arg, sge.convert(r"^\s+|\s+$"), sge.convert(""))
 
-    class Backend(pyspark.Backend):  # type: ignore[misc]
+    class Backend(pyspark.Backend):
         """Results without pandas, whose times end in 2262."""
 
         compiler = Compiler()
