@@ -15,8 +15,8 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder or .zip of OMOP tables (Parquet or CSV), .duckdb file, MEDS folder, or a database: "
-            "postgres://host/database, spark:MASTER."
+            help="Folder or .zip of OMOP tables (Parquet or CSV), .duckdb file, MEDS folder (also gs://, s3://), "
+            "or database: postgres://host/database, spark:MASTER, bigquery://project/dataset."
         ),
     ],
     out: Out,

@@ -17,6 +17,7 @@ from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
 from proband.ehr.meds.dataset import CODES, DATA, Shard, list_shards
 from proband.ehr.meds.kinship import Families, family_counts, read_families
+from proband.ehr.meds.remote import fetch, is_remote
 from proband.ehr.meds.splits import folder_splits, read_splits
 from proband.ehr.meds.write import conform_codes, write_codes, write_events
 from proband.ehr.omop.engines.address import Address, is_address, parse_address
@@ -41,7 +42,8 @@ def ehr(
 
     Args:
         source: Folder or .zip of OMOP CDM tables (Parquet or CSV), DuckDB file of them, MEDS folder, or
-            address of a database of OMOP tables, see :mod:`proband.ehr.omop.engines.address`.
+            address of a database of OMOP tables (:mod:`proband.ehr.omop.engines.address`) or of a MEDS
+            dataset in an object store (:mod:`proband.ehr.meds.remote`).
         out: Output folder.
         config: Settings.
         kinship: Table of related pairs, see :mod:`proband.ehr.meds.kinship`; relatives then share a split.
@@ -52,26 +54,36 @@ def ehr(
         DataError: The source is not what it should be.
         ConfigError: A setting is not usable, a database is out of reach, or ``out`` is in use.
     """
-    records = parse_address(str(source)) if is_address(source) else Path(source)
+    records, remote = _records(source)
     out, config = Path(out), config or EhrConfig()
     if kinship is None:
         config = config.model_copy(update={"kinship_threshold": None})
     settings = config_dict(config)
     inputs = [] if kinship is None else [Path(kinship)]
-    if isinstance(records, Address):
-        settings["source"] = str(records)
+    if isinstance(records, Address) or remote:
+        settings["source"] = remote or str(records)
     else:
         inputs.insert(0, records)
     if is_finished(out, "ehr", settings, overwrite, inputs):
         return
-    convert = _from_meds if isinstance(records, Path) and is_meds(records) else _from_omop
+    of_meds = bool(remote) or (isinstance(records, Path) and is_meds(records))
     families = _families(kinship, config)
     with _output(records, out, settings, inputs, config.seed, overwrite) as run:
+        if remote:
+            records = fetch(remote, run.folder / _WORK / "source")
+        convert = _from_meds if of_meds else _from_omop
         subjects = convert(records, config, run, workers, families)
         if families is not None:
             run.counts |= family_counts(families, subjects, inputs[-1])
         clear_marks(run.folder)
         shutil.rmtree(run.folder / _WORK)
+
+
+def _records(source: Path | str) -> tuple[Path | Address, str]:
+    """The path or the address of a database, and the address of a store, empty where it is none."""
+    if is_address(source):
+        return parse_address(str(source)), ""
+    return Path(source), str(source) if is_remote(source) else ""
 
 
 @contextlib.contextmanager
