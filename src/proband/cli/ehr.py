@@ -15,7 +15,7 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder or .zip of OMOP tables (Parquet or CSV), .duckdb file, MEDS folder (or gs://, s3://), "
+            help="Folder or .zip of OMOP tables (Parquet or CSV), .duckdb file, MEDS folder (gs://, s3://), "
             "or database: postgres://host/database, spark:MASTER, bigquery://project/dataset."
         ),
     ],

@@ -53,6 +53,15 @@ def test_the_bytes_are_those_of_files(
     assert manifests[0]["notes"]["left_out"] == manifests[1]["notes"]["left_out"]
 
 
+def test_a_synthetic_biobank_gives_the_bytes_of_its_files(
+    tiny: Path, tmp_path: Path, server: postgres_server.Server
+) -> None:
+    server.load("biobank", frames_of(tiny / "biobank" / "omop"))
+    config = EhrConfig(splits=(0.6, 0.1, 0.3))
+    ehr(server.url("biobank"), tmp_path / "out", workers=1, config=config)
+    assert content(tmp_path / "out") == content(tiny / "meds")
+
+
 def test_odd_texts_are_read_as_from_files(
     tables: Tables, omop: Callable, tmp_path: Path, server: postgres_server.Server
 ) -> None:
