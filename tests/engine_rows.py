@@ -102,6 +102,7 @@ TEXTS = {
 def odd_texts(tables: Tables) -> Tables:
     """Dates and values as text, of which many are none."""
     condition, measured = tables["condition_occurrence"][1], tables["measurement"][0]
+    tables["procedure_occurrence"][0] |= {"procedure_concept_id": 0, "procedure_source_value": " fev\t"}
     dates, values = TEXTS["condition_start_date"], TEXTS["value_as_number"]
     tables["condition_occurrence"] = [condition | {"condition_start_date": text} for text in dates]
     tables["measurement"] = [

@@ -61,7 +61,7 @@ def load(session: Any, folder: Path, schema: str, frames: dict[str, pl.DataFrame
 ADDRESS = "spark:local[2]?schema=cdm"
 
 
-@pytest.mark.parametrize("change", [in_types, odd_texts])
+@pytest.mark.parametrize("change", [pytest.param(in_types, marks=pytest.mark.slow), odd_texts])
 def test_the_bytes_are_those_of_files(
     tables: Tables, omop: Callable, tmp_path: Path, session: Any, change: Callable
 ) -> None:
