@@ -13,7 +13,7 @@ import pytest
 import postgres_server
 from engine_rows import as_text, content, frames_of, in_types, odd_tables, odd_texts
 from proband.core.atomic import whole_file
-from proband.core.errors import ConfigError, DataError
+from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.resume import partial_folder
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
@@ -163,6 +163,28 @@ def test_an_export_cut_off_goes_on(
     assert seen[0] == f"{len(parts):06d}.parquet"
     assert content(out) == content(tmp_path / "whole")
     assert not partial_folder(out).exists()
+
+
+def test_an_export_is_not_lost_with_a_setting(
+    tables: Tables,
+    omop: Callable,
+    new_condition: Callable,
+    tmp_path: Path,
+    server: postgres_server.Server,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    tables["condition_occurrence"].append(new_condition(2, 201826, date(1959, 12, 31)))
+    server.load("cdm", frames_of(omop(tables)))
+    with pytest.raises(DataError, match=r"events before birth.*--drop-before-birth"):
+        ehr(server.url("cdm"), tmp_path / "out", workers=1)
+    (part,) = (partial_folder(tmp_path / "out") / ".work" / "events").iterdir()
+    written = part.stat().st_mtime_ns
+    with pytest.raises(CheckpointError, match=r"other settings is there.*rows_per_shard.*--overwrite"):
+        ehr(server.url("cdm"), tmp_path / "out", workers=1, config=EhrConfig(rows_per_shard=3))
+    assert part.stat().st_mtime_ns == written
+    ehr(server.url("cdm"), tmp_path / "out", workers=1, config=EhrConfig(drop_before_birth=True))
+    assert "going on with the interrupted run" in capfd.readouterr().err
+    assert not partial_folder(tmp_path / "out").exists()
 
 
 def test_tables_that_changed_meanwhile_are_read_anew(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
