@@ -13,8 +13,11 @@ from proband.ehr.config import EhrConfig
 
 def command(
     source: Annotated[
-        Path,
-        typer.Argument(help="Folder or .zip of OMOP tables (Parquet or CSV), .duckdb file, or MEDS folder."),
+        str,
+        typer.Argument(
+            help="Folder or .zip of OMOP tables (Parquet or CSV), .duckdb file, MEDS folder (gs://, s3://), "
+            "or database: postgres://host/database, spark:MASTER, bigquery://project/dataset."
+        ),
     ],
     out: Out,
     config: EhrConfig,
@@ -30,6 +33,8 @@ def command(
     Example: proband ehr biobank/omop meds/
 
     Example: proband ehr omop/ meds/ --kinship king.kin0
+
+    Example: proband ehr "postgres://db.hospital.org/cdm?schema=omop" meds/
     """
     from proband.ehr import ehr
 

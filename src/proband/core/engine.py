@@ -108,7 +108,7 @@ def _begin_worker(parent: int) -> None:
 
 
 def _map_on_spark(function: Callable[[Shard], Result], shards: Sequence[Shard], master: str) -> list[Result]:
-    session, is_ours = _spark_session(master)
+    session, is_ours = spark_session(master)
     try:
         tasks = session.sparkContext.parallelize(list(shards), len(shards))
         outcomes = tasks.map(lambda shard: _caught(function, shard)).collect()
@@ -135,7 +135,7 @@ def _caught(function: Callable[[Shard], Result], shard: Shard) -> Result | _Refu
         return _Refusal(error)
 
 
-def _spark_session(master: str) -> tuple[Any, bool]:
+def spark_session(master: str) -> tuple[Any, bool]:
     """A Spark session, and whether it was started here and is to be stopped here."""
     try:
         from pyspark.sql import SparkSession

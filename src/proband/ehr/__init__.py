@@ -1,6 +1,6 @@
 """ehr: records of OMOP or MEDS in, checked MEDS shards out.
 
-Reads: OMOP CDM 5.3/5.4 tables (Parquet, CSV, zip, DuckDB) or a MEDS dataset.
+Reads: OMOP CDM 5.3/5.4 tables (Parquet, CSV, zip, DuckDB, PostgreSQL, Spark) or a MEDS dataset.
 Writes: data/{split}/{k}.parquet, metadata/{codes,subject_splits}.parquet, dataset.json, manifest.json.
 Config: :class:`proband.ehr.config.EhrConfig`; the task file is :class:`proband.ehr.outcomes.Task`.
 Next: tokens reads the events, labels and follow-up feed evaluate.

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.provenance import StageRun, config_dict, is_finished, stage_output
+from proband.core.resume import RUN, clear_marks, resumable
 from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
-from proband.ehr.meds.dataset import BIRTH, CODES, DATA, DISCHARGE, Shard, list_shards
+from proband.ehr.meds.dataset import CODES, DATA, Shard, list_shards
 from proband.ehr.meds.kinship import Families, family_counts, read_families
+from proband.ehr.meds.remote import fetch, is_remote
 from proband.ehr.meds.splits import folder_splits, read_splits
 from proband.ehr.meds.write import conform_codes, write_codes, write_events
-from proband.ehr.omop.sources import is_meds, open_omop, unreadable
+from proband.ehr.omop.engines.address import Address, is_address, parse_address
+from proband.ehr.omop.export import STARTED, counts_by_code, export, last_subject, parts_of
+from proband.ehr.omop.sources import is_meds, open_source
 
 _WORK = ".work"
+_EXPORTED_BY = ("source", "more_tables", "rows_per_shard")
+"""Settings that decide what an export writes; an interrupted one goes on whatever the others are."""
 
 
 def ehr(
-    source: Path,
+    source: Path | str,
     out: Path,
     *,
     config: EhrConfig | None = None,
@@ -33,7 +41,9 @@ def ehr(
     """Convert records to MEDS, check them and draw the splits.
 
     Args:
-        source: Folder or .zip of OMOP CDM tables (Parquet or CSV), DuckDB file of them, or MEDS folder.
+        source: Folder or .zip of OMOP CDM tables (Parquet or CSV), DuckDB file of them, MEDS folder, or
+            address of a database of OMOP tables (:mod:`proband.ehr.omop.engines.address`) or of a MEDS
+            dataset in an object store (:mod:`proband.ehr.meds.remote`).
         out: Output folder.
         config: Settings.
         kinship: Table of related pairs, see :mod:`proband.ehr.meds.kinship`; relatives then share a split.
@@ -42,24 +52,64 @@ def ehr(
 
     Raises:
         DataError: The source is not what it should be.
-        ConfigError: A setting is not usable, or ``out`` is in use.
+        ConfigError: A setting is not usable, a database is out of reach, or ``out`` is in use.
     """
-    source, out = Path(source), Path(out)
-    config = config or EhrConfig()
+    records, remote = _records(source)
+    out, config = Path(out), config or EhrConfig()
     if kinship is None:
         config = config.model_copy(update={"kinship_threshold": None})
-    inputs = [source] if kinship is None else [source, Path(kinship)]
-    if is_finished(out, "ehr", config, overwrite, inputs):
+    settings = config_dict(config)
+    inputs = [] if kinship is None else [Path(kinship)]
+    if isinstance(records, Address) or remote:
+        settings["source"] = remote or str(records)
+    else:
+        inputs.insert(0, records)
+    if is_finished(out, "ehr", settings, overwrite, inputs):
         return
-    convert = _from_meds if is_meds(source) else _from_omop
+    of_meds = bool(remote) or (isinstance(records, Path) and is_meds(records))
     families = _families(kinship, config)
-    with stage_output(out, stage="ehr", config=config, inputs=inputs, seed=config.seed) as run:
-        work = run.folder / _WORK
-        work.mkdir()
-        subjects = convert(source, config, run, workers, families)
+    with _output(records, out, settings, inputs, config.seed, overwrite) as run:
+        if remote:
+            records = fetch(remote, run.folder / _WORK / "source")
+        convert = _from_meds if of_meds else _from_omop
+        subjects = convert(records, config, run, workers, families)
         if families is not None:
             run.counts |= family_counts(families, subjects, inputs[-1])
-        shutil.rmtree(work)
+        clear_marks(run.folder)
+        shutil.rmtree(run.folder / _WORK)
+
+
+def _records(source: Path | str) -> tuple[Path | Address, str]:
+    """The path or the address of a database, and the address of a store, empty where it is none."""
+    if is_address(source):
+        return parse_address(str(source)), ""
+    return Path(source), str(source) if is_remote(source) else ""
+
+
+@contextlib.contextmanager
+def _output(
+    source: Path | Address,
+    out: Path,
+    settings: Mapping[str, Any],
+    inputs: Collection[Path],
+    seed: int,
+    overwrite: bool,
+) -> Iterator[StageRun]:
+    """The output at work; that of a database outlives an interruption, once its export has begun."""
+    with contextlib.ExitStack() as stack:
+        work = None
+        if isinstance(source, Address):
+            free = set(settings) - set(_EXPORTED_BY)
+            state = str(STARTED)
+            held = resumable(out, "ehr", settings, inputs=inputs, overwrite=overwrite, state=state, free=free)
+            work = stack.enter_context(held)
+            for item in work.iterdir():
+                if item.name not in (_WORK, RUN):
+                    shutil.rmtree(item)
+        output = stage_output(out, stage="ehr", config=settings, inputs=inputs, seed=seed, work=work)
+        run = stack.enter_context(output)
+        (run.folder / _WORK).mkdir(exist_ok=True)
+        yield run
 
 
 def _families(kinship: Path | None, config: EhrConfig) -> Families | None:
@@ -70,7 +120,7 @@ def _families(kinship: Path | None, config: EhrConfig) -> Families | None:
 
 
 def _from_meds(
-    source: Path, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
+    source: Any, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
 ) -> pl.DataFrame:
     """Returns subject_id and split of every subject, as does :func:`_from_omop`."""
     shards = list_shards(source)
@@ -86,53 +136,46 @@ def _from_meds(
 
 
 def _from_omop(
-    source: Path, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
+    source: Path | Address, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
 ) -> pl.DataFrame:
-    import duckdb
-
     from proband.ehr.omop.accounts import REASONS as ROW_REASONS
-    from proband.ehr.omop.accounts import accounts
     from proband.ehr.omop.births import impossible_births
     from proband.ehr.omop.concepts import describe
-    from proband.ehr.omop.events import check_keys, convert, events
-    from proband.ehr.omop.tables import sources
 
-    raw = run.folder / _WORK / "events.parquet"
-    try:
-        tables = open_omop(source, run.folder / _WORK, workers)
+    work = run.folder / _WORK
+    engine = open_source(source, work, workers)
+    with engine.at_work() as tables:
         _require_asked(tables, config.more_tables, source)
-        counted, examples = accounts(tables, sources(tables, config.more_tables))
-        check_keys(tables)
-        parts = convert(tables, config.more_tables)
-        events(parts, tables["person"]).to_parquet(raw)
+        counted, examples, shards = _export(tables, config, work)
         run.counts["num_person"] = int(tables["person"].count().to_pyarrow().as_py())
-        run.counts |= _counts_by_code(raw)
+        run.counts |= counts_by_code(shards)
         run.counts["num_impossible_birth"] = impossible_births(tables["person"])
         run.counts |= {f"num_{name}": counts["num_rows"] for name, counts in counted.items()}
         for reason in (*ROW_REASONS, "num_unreadable_value"):
             run.counts[reason] = sum(counts.get(reason, 0) for counts in counted.values())
-        shards = [Shard(raw, None)]
-        codes, subjects = write_events(
-            source, shards, None, config, run, workers=1, families=families, examples=examples
-        )
+        codes, subjects = write_events(source, shards, None, config, run, workers, families, examples)
         write_codes(describe(tables, codes), codes, run.folder)
-    except duckdb.Error as error:
-        raise unreadable(error, source) from None
-    run.notes |= {"source": "OMOP", "tables": sorted(tables), "left_out": counted}
+    run.notes |= {"source": "OMOP", "tables": sorted(tables), "left_out": counted} | engine.about
     return subjects
 
 
-def _counts_by_code(raw: Path) -> dict[str, int]:
-    """Events that are made beside those of each row: of person, and of the ends of visits."""
-    code, of_person = pl.col("code"), (pl.col("code") == BIRTH) | pl.col("time").is_null()
-    counted = pl.scan_parquet(raw).select(
-        of_person.sum().alias("num_person_events"),
-        code.str.starts_with(DISCHARGE).sum().alias("num_discharges"),
-    )
-    return counted.collect().row(0, named=True)
+def _export(
+    tables: Mapping[str, Any], config: EhrConfig, work: Path
+) -> tuple[dict[str, dict[str, int]], dict[str, str], list[Shard]]:
+    """Check the tables and stream their events to files; also what became of each table's rows."""
+    from proband.ehr.omop.accounts import accounts
+    from proband.ehr.omop.events import check_keys, convert, events
+    from proband.ehr.omop.tables import sources
+
+    counted, examples = accounts(tables, sources(tables, config.more_tables))
+    check_keys(tables)
+    parts = convert(tables, config.more_tables)
+    finished = parts_of(work, counted)
+    stream = events(parts, tables["person"], after=last_subject(finished))
+    return counted, examples, export(stream, work, finished, config.rows_per_shard)
 
 
-def _require_asked(tables: Mapping[str, object], asked: Sequence[str], source: Path) -> None:
+def _require_asked(tables: Mapping[str, object], asked: Sequence[str], source: object) -> None:
     for name in asked:
         if name not in tables:
             found = f"tables {', '.join(sorted(tables))}"

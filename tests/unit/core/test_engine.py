@@ -131,9 +131,9 @@ needs_spark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def on_spark() -> Iterator[str]:
     """A master URL, with one session kept over the tests, as a notebook keeps its own."""
-    from proband.core.engine import _spark_session
+    from proband.core.engine import spark_session
 
-    session, is_ours = _spark_session("local[2]")
+    session, is_ours = spark_session("local[2]")
     assert is_ours
     yield "local[2]"
     session.stop()

@@ -7,11 +7,12 @@ format is the Medical Event Data Standard (https://medical-event-data-standard.g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError, first_line
@@ -182,18 +183,38 @@ def whole_subjects(path: Path, rows: int, sort: bool = False) -> Iterator[pl.Dat
     Raises:
         DataError: As :func:`read_shard`.
     """
+    for piece in in_pieces(_sorted_batches(path, rows) if sort else _batches(path, rows), rows):
+        check_sorted(piece, path)
+        yield piece
+
+
+def in_pieces(batches: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """Divide events into pieces of whole subjects: as many as fit into ``rows``, or one that has more.
+
+    How the events came in batches changes nothing.
+
+    Args:
+        batches: Events, columns as :data:`EVENTS`, every subject's rows together.
+        rows: Most rows of a piece of several subjects.
+    """
     held = pl.DataFrame(schema=EVENTS)
-    for batch in _sorted_batches(path, rows) if sort else _batches(path, rows):
+    for batch in batches:
         held = pl.concat([held, batch])
-        if held.height > rows:
-            check_sorted(held, path)
-            last = pl.col("subject_id") == held["subject_id"][-1]
-            whole, held = held.filter(~last), held.filter(last)
-            if whole.height:
-                yield whole
-    check_sorted(held, path)
+        while cut := _whole_rows(held, rows):
+            piece, held = held[:cut], held[cut:]
+            yield piece
     if held.height:
         yield held
+
+
+def _whole_rows(events: pl.DataFrame, rows: int) -> int:
+    """How many rows at the beginning make the next piece; 0 while further rows may belong to it."""
+    if events.height <= rows:
+        return 0
+    subjects = events["subject_id"].to_numpy()
+    starts = np.flatnonzero(subjects[1:] != subjects[:-1]) + 1
+    fitting = int(np.searchsorted(starts, rows, side="right"))
+    return int(starts[max(fitting - 1, 0)]) if len(starts) else 0
 
 
 def _sorted_batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:

@@ -63,7 +63,7 @@ class _Piece:
 
 
 def write_events(
-    source: Path,
+    source: object,
     shards: list[Shard],
     given: pl.DataFrame | None,
     config: EhrConfig,

@@ -94,7 +94,7 @@ def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str
         dated, given = rows[f"time {stem}"].notnull(), rows[f"given {stem}"]
         reasons = (stranger, ~stranger & ~dated & ~given, ~stranger & ~dated & given)
         for reason, applies in zip(REASONS, reasons, strict=True):
-            wanted[f"{reason} {stem}"] = applies.cast("int64").sum()
+            wanted[f"{reason} {stem}"] = applies.ifelse(1, 0).sum()
             wanted[f"first {reason} {stem}"] = rows.id.min(where=applies)
     if source.value:
         wanted |= {_UNREADABLE_VALUE: rows.odd.count(), "first value": rows.odd.min()}

@@ -3,10 +3,15 @@
 Blanks and quotes around text go, and empty text is null; so are the words for nothing that databases export
 where a number or a date is due. A value that cannot be read is null here: :mod:`proband.ehr.omop.accounts`
 refuses or counts it.
+
+The expressions mean the same on every engine. Text is matched by a regular expression before it is cast,
+since not every engine has a cast that gives null; the patterns keep to what RE2, Java and PostgreSQL have in
+common: no look-around, options at the very start, no more than 255 repeats.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
@@ -21,8 +26,36 @@ ISO_8601 = (
 )
 """A date, or a date and time with or without an offset from UTC (https://www.iso.org/standard/70907.html)."""
 
-_SPELLED = r"\1-\2\3-\4 \5:\6:\7@\8:\9"
+_SPELLED = r"\1-\2\3-\4 \5:\6:\7@\8:\9@"
 _NOTHING = r"(?i)^(NULL|\\N|NA|NAN|NONE)$"
+
+_LEAP = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_DAY = (
+    r"(?:0[1-9]|[1-9][0-9])[0-9]{2}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)"
+    rf"|(?:0[13578]|1[02])-31)|{_LEAP}-02-29"
+)
+_INSTANT = (
+    rf"^(?:{_DAY}) (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{{1,6}})?"
+    r"[+-](?:0[0-9]|1[0-5]):[0-5][0-9]$"
+)
+"""A day of the calendar, an hour of the day and an offset, as :func:`_utc` spells them."""
+
+FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)
+"""Times beyond these, such as infinity, are taken as these: not every engine and file can hold them."""
+
+_LARGEST = 9.2e18
+_MOST = str(2**63 - 1)
+_INTEGER = "|".join(
+    ["[0-9]{1,18}", _MOST]
+    + [f"{_MOST[:i]}[0-{int(d) - 1}][0-9]{{{18 - i}}}" for i, d in enumerate(_MOST) if d != "0"]
+)
+_EXPONENT = "|".join(f"[0-9]{{1,3}}(?:[.][0-9]{{0,{k}}})?[eE][+]?0*{k}" for k in range(16))
+_DIGITS = f"^([+-]?0*(?:{_INTEGER}))(?:[.]0*)?$"
+_EXPONENTIAL = f"^[+-]?(?:{_EXPONENT})$"
+_NUMBER = (
+    r"^[+-]?(?:(?:[0-9]{1,250}[.]?[0-9]{0,250}|[.][0-9]{1,250})"
+    r"|(?:[0-9]{1,20}[.]?[0-9]{0,20}|[.][0-9]{1,20})[eE][+-]?0*[0-9]{1,2})$"
+)
 
 
 def time_of(table: ibis.Table, name: str, stem: str) -> ir.TimestampColumn:
@@ -64,19 +97,30 @@ def timestamp(table: ibis.Table, name: str, column: str) -> ir.TimestampColumn:
     if not (kind.is_timestamp() or kind.is_date()):
         expected = "a date or timestamp"
         raise DataError(f"wrong type of {column}", where=f"table {name}", found=kind, expected=expected)
-    return values.cast("timestamp(6)")
+    return _within_calendar(values.cast("timestamp(6)"))
+
+
+def _within_calendar(values: ir.TimestampColumn) -> ir.TimestampColumn:
+    """The times, none before :data:`FIRST` or after :data:`LAST`."""
+    import ibis
+
+    first, last = (ibis.literal(bound).cast("timestamp(6)") for bound in (FIRST, LAST))
+    return ibis.cases((values < first, first), (values > last, last), else_=values)
 
 
 def _utc(values: ir.StringColumn) -> ir.TimestampColumn:
     """ISO 8601 text as a time in UTC; null where its day or hour is in no calendar.
 
     The text is spelled in the one way that databases read, in steps of which each uses the one before once:
-    an expression that repeated its parts would grow beyond what a database can plan.
+    an expression that repeated its parts would grow beyond what a database can plan. What is finer than a
+    microsecond is cut, and of the last day of the year 9999 the one before is made, since an offset could
+    lead beyond it.
     """
     spelled = values.re_replace(ISO_8601, _SPELLED)
-    timed = spelled.replace(" ::@", " 00:00:00@").replace(":@", ":00@").replace(",", ".")
-    zoned = timed.replace("@:", "@+00:").re_replace(":$", ":00").replace("@", "")
-    return zoned.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
+    zoned = spelled.replace(" ::@", " 00:00:00@").replace("@:@", "@+00:00@").replace(":@", ":00@")
+    cut = zoned.replace(",", ".").re_replace("([.][0-9]{6})[0-9]*@", r"\1@").replace("@", "")
+    readable = cut.replace("9999-12-31", "9999-12-30").re_extract(_INSTANT, 0).nullif("")
+    return readable.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
 
 
 def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> ir.IntegerColumn:
@@ -97,10 +141,11 @@ def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> i
     if values.type().is_integer():
         return values.cast("int64")
     if values.type().is_string():
-        # Without a part after the point that is not 0, which a cast would round.
-        exact = values.re_replace(r"\.0*$", "").re_replace(r"(?i)^([^e]*\.[^e]*|.*e-.*)$", "")
-        return exact.try_cast("int64")
-    return ibis.ifelse(values == values.floor(), values.try_cast("int64"), None)
+        digits = values.re_extract(_DIGITS, 1).nullif("").try_cast("int64")
+        exponential = values.re_extract(_EXPONENTIAL, 0).nullif("").try_cast("decimal(38, 9)")
+        return ibis.coalesce(digits, exponential.cast("int64"))
+    bounded = ibis.ifelse(values.between(-_LARGEST, _LARGEST), values, None)
+    return ibis.ifelse(bounded == bounded.floor(), bounded.try_cast("int64"), None)
 
 
 def number(table: ibis.Table, name: str, column: str) -> ir.FloatingColumn:
@@ -113,7 +158,10 @@ def number(table: ibis.Table, name: str, column: str) -> ir.FloatingColumn:
 
     if column not in table.columns:
         return ibis.null("float64")
-    return _numeric(table, name, column, "a number").try_cast("float64")
+    values = _numeric(table, name, column, "a number")
+    if values.type().is_string():
+        values = values.re_extract(_NUMBER, 0).nullif("")
+    return values.try_cast("float64")
 
 
 def _numeric(table: ibis.Table, name: str, column: str, expected: str) -> ir.Column:

@@ -10,6 +10,7 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
 from proband.ehr.omop.columns import text, whole
+from proband.ehr.omop.engines.stream import stream
 
 if TYPE_CHECKING:
     import ibis
@@ -84,18 +85,15 @@ def describe(tables: Mapping[str, ibis.Table], codes: list[str]) -> pl.DataFrame
     Returns:
         code, description (null where unknown) and parent_codes (null where none), sorted by code.
     """
-    import ibis
-
     used = pl.DataFrame({"code": sorted(codes)}, schema={"code": pl.String})
     described = pl.DataFrame(schema={"code": pl.String, "description": pl.String})
     parents = pl.DataFrame(schema={"code": pl.String, "parent_codes": pl.List(pl.String)})
     names = concept_names(tables)
     if names is not None:
-        wanted = ibis.memtable(used.to_arrow(), schema={"code": "string"})
-        ours = names.semi_join(wanted, "code")
-        described = pl.DataFrame(
-            ours.group_by("code").aggregate(description=ours.description.min()).to_pyarrow()
-        )
+        columns = names.select("concept_id", "code", "description")
+        ours = _matching(columns, used, "code")
+        # The least of several: by bytes, whatever the engine's collation is.
+        described = ours.group_by("code").agg(pl.col("description").min())
         pairs = _pairs(tables)
         if pairs is not None:
             parents = _parents(pairs, names, ours)
@@ -108,11 +106,21 @@ def describe(tables: Mapping[str, ibis.Table], codes: list[str]) -> pl.DataFrame
     )
 
 
-def _parents(pairs: ibis.Table, names: ibis.Table, ours: ibis.Table) -> pl.DataFrame:
-    child = ours.select("code", child_id="concept_id")
-    parent = names.select(parent_code="code", parent_id="concept_id")
-    found = pairs.join(child, "child_id").join(parent, "parent_id").select("code", "parent_code").distinct()
-    frame = pl.DataFrame(found.to_pyarrow()).drop_nulls().filter(pl.col("code") != pl.col("parent_code"))
+def _matching(table: ibis.Table, wanted: pl.DataFrame, on: str) -> pl.DataFrame:
+    """The rows of a table whose ``on`` is wanted, from a stream: no list of codes goes to the engine."""
+    found = [pl.DataFrame(batch).join(wanted, on=on, how="semi") for batch in stream(table)]
+    empty = pl.DataFrame(table.schema().to_pyarrow().empty_table())
+    return pl.concat([empty, *found], how="vertical_relaxed")
+
+
+def _parents(pairs: ibis.Table, names: ibis.Table, ours: pl.DataFrame) -> pl.DataFrame:
+    children = ours.select("code", child_id="concept_id").drop_nulls()
+    found = _matching(pairs, children, "child_id").join(children, on="child_id")
+    parents = _matching(
+        names.select("concept_id", parent_code="code"), found.select(concept_id="parent_id"), "concept_id"
+    )
+    frame = found.join(parents, left_on="parent_id", right_on="concept_id").select("code", "parent_code")
+    frame = frame.unique().drop_nulls().filter(pl.col("code") != pl.col("parent_code"))
     return frame.group_by("code").agg(pl.col("parent_code").sort().alias("parent_codes"))
 
 

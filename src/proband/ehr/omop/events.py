@@ -75,12 +75,21 @@ def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list
     return parts
 
 
-def events(parts: Sequence[Part], person: ibis.Table) -> ibis.Table:
-    """The events of known persons with the time they need, by subject_id and time: one expression."""
+def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) -> ibis.Table:
+    """The events of known persons with the time they need, by subject_id and time: one expression.
+
+    Args:
+        parts: Of :func:`convert`.
+        person: The person table.
+        after: Leave out subjects up to this one.
+    """
     import ibis
 
     usable = [part.rows if part.is_static else part.rows.filter(lambda t: t.time.notnull()) for part in parts]
     known = person.select(subject_id=whole(person, "person", "person_id"))
+    if after is not None:
+        known = known.filter(known.subject_id > after)
+        usable = [rows.filter(rows.subject_id > after) for rows in usable]
     return (
         ibis.union(*usable)
         .semi_join(known, "subject_id")

@@ -1,4 +1,4 @@
-"""Opening a source: which OMOP tables a folder, zip or DuckDB file holds, as lower-case Ibis tables."""
+"""Opening a source: the OMOP tables that a folder, zip, DuckDB file or database holds, in lower case."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import errno
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
+from proband.core.registry import Registry
 from proband.ehr.meds.dataset import DATA
+from proband.ehr.omop.engines.address import Address
+from proband.ehr.omop.engines.engine import Engine
 from proband.ehr.omop.textfiles import read_text
 
 if TYPE_CHECKING:
@@ -32,10 +36,20 @@ ASKED_TABLES = ("visit_detail", "drug_era", "condition_era")
 
 VOCABULARY_TABLES = ("concept", "concept_ancestor", "concept_relationship")
 KNOWN_TABLES = ("person", "death", "observation_period", *EVENT_TABLES, *ASKED_TABLES, *VOCABULARY_TABLES)
+Opener = Callable[[Address, tuple[str, ...], Path], Engine]
+ENGINES: Registry[Opener] = Registry(
+    "engine",
+    {name: f"proband.ehr.omop.engines.{name}:open_{name}" for name in ("postgres", "spark", "bigquery")},
+)
+"""What opens an address: given it, the names of tables looked for, and a folder for work in progress."""
+
 _MEANT_FOR_MACS = "__MACOSX"
 _MOST_UNPACKED_BYTES, _MOST_TIMES = 2**28, 100
 """Tables of text shrink 5 to 30 times; a zip bomb 1,000 times."""
-_SUPPORTED = "a folder or .zip of OMOP tables (Parquet or CSV), a .duckdb file, or a MEDS folder"
+_SUPPORTED = (
+    "a folder or .zip of OMOP tables (Parquet or CSV), a .duckdb file, a MEDS folder, or an address "
+    "postgres://, spark: or bigquery://"
+)
 
 
 def is_meds(source: Path) -> bool:
@@ -51,6 +65,30 @@ def is_meds(source: Path) -> bool:
     if source.suffix.lower() not in (".zip", *DATABASE_SUFFIXES):
         raise DataError("source of unknown kind", where=source, expected=_SUPPORTED)
     return False
+
+
+def open_source(source: Path | Address, work: Path, threads: int | None = None) -> Engine:
+    """The OMOP tables of a folder, zip, DuckDB file or database.
+
+    Args:
+        source: Path, or address of an engine.
+        work: Folder for what must be unpacked or spilled to disk.
+        threads: Threads of the database, where it runs here; default all cores.
+
+    Raises:
+        DataError: As of :func:`open_omop`; or a table may not be read.
+        ConfigError: A database is out of reach, or what reads it is not installed.
+    """
+    if isinstance(source, Address):
+        engine = ENGINES[source.engine](source, KNOWN_TABLES, work)
+        with engine.closed_on_error():
+            return replace(engine, tables=_checked(engine.tables, source))
+    import duckdb
+
+    def complaint(error: Exception) -> DataError | None:
+        return unreadable(error, source) if isinstance(error, duckdb.Error) else None
+
+    return Engine(open_omop(source, work, threads), complaint)
 
 
 def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str, ibis.Table]:
@@ -76,6 +114,11 @@ def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str,
             tables = _file_tables(connection, _tables_in(folder, KNOWN_TABLES))
     except duckdb.Error as error:
         raise unreadable(error, source) from None
+    return _checked(tables, source)
+
+
+def _checked(tables: dict[str, ibis.Table], source: object) -> dict[str, ibis.Table]:
+    """The tables with lower-case columns, if those that are needed are there."""
     missing = [] if "person" in tables else ["person"]
     missing += [] if set(tables) & set(EVENT_TABLES) else [f"one of {', '.join(EVENT_TABLES)}"]
     if missing:

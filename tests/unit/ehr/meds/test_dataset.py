@@ -16,6 +16,7 @@ from proband.ehr.meds.dataset import (
     EVENTS,
     check_sorted,
     conform,
+    in_pieces,
     list_shards,
     read_codes,
     read_shard,
@@ -120,9 +121,9 @@ SUBJECTS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
 
 
 @settings(deadline=None, max_examples=50)
-@given(sizes=SUBJECTS, rows=st.integers(1, 20))
+@given(sizes=SUBJECTS, rows=st.integers(1, 20), batch=st.integers(1, 20))
 def test_pieces_hold_whole_subjects_and_all_rows(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], rows: int
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], rows: int, batch: int
 ) -> None:
     frame = pl.DataFrame(
         [(subject, T[0], str(i), float(i), "u") for subject, size in enumerate(sizes) for i in range(size)],
@@ -135,8 +136,9 @@ def test_pieces_hold_whole_subjects_and_all_rows(
     assert pl.concat(pieces).equals(frame)
     subjects = [subject for piece in pieces for subject in piece["subject_id"].unique()]
     assert len(subjects) == len(set(subjects)) == len(sizes)
-    # What is held never exceeds the rows asked for, one batch of them, and one subject.
-    assert max(piece.height for piece in pieces) <= 2 * rows + max(sizes)
+    assert all(piece.height <= rows or piece["subject_id"].n_unique() == 1 for piece in pieces)
+    batched = in_pieces(frame.iter_slices(batch), rows)
+    assert [piece.height for piece in batched] == [piece.height for piece in pieces]
 
 
 def test_sorting_on_the_way(tmp_path: Path, events: Callable) -> None:

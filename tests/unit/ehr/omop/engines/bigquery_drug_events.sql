@@ -1,0 +1,78 @@
+SELECT
+  `t7`.`subject_id`,
+  `t7`.`time`,
+  CONCAT(
+    '',
+    IF(
+      (
+        `t7`.`concept_id` IS NULL
+      ) OR (
+        `t7`.`concept_id` = 0
+      ),
+      CONCAT('DRUG//', COALESCE(`t7`.`source`, '0')),
+      COALESCE(`t7`.`known`, CONCAT('OMOP//', CAST(`t7`.`concept_id` AS STRING)))
+    )
+  ) AS `code`,
+  CAST(NULL AS FLOAT64) AS `numeric_value`,
+  CAST(NULL AS STRING) AS `unit`
+FROM (
+  SELECT
+    `t6`.*
+    EXCEPT (`known_id`)
+  FROM (
+    SELECT
+      `t3`.`subject_id`,
+      `t3`.`concept_id`,
+      `t3`.`source`,
+      `t3`.`time`,
+      `t5`.`known_id`,
+      `t5`.`known`
+    FROM (
+      SELECT
+        `t0`.`person_id` AS `subject_id`,
+        `t0`.`drug_concept_id` AS `concept_id`,
+        CAST(NULL AS STRING) AS `source`,
+        COALESCE(
+          CASE
+            WHEN CAST(`t0`.`drug_exposure_start_date` AS DATETIME) < CAST(DATETIME('0001-01-01T00:00:00') AS DATETIME)
+            THEN CAST(DATETIME('0001-01-01T00:00:00') AS DATETIME)
+            WHEN CAST(`t0`.`drug_exposure_start_date` AS DATETIME) > CAST(DATETIME('9999-12-31T00:00:00') AS DATETIME)
+            THEN CAST(DATETIME('9999-12-31T00:00:00') AS DATETIME)
+            ELSE CAST(`t0`.`drug_exposure_start_date` AS DATETIME)
+          END
+        ) AS `time`
+      FROM `drug_exposure` AS `t0`
+    ) AS `t3`
+    LEFT OUTER JOIN (
+      SELECT
+        `t1`.`concept_id` AS `known_id`,
+        CONCAT(
+          CONCAT(
+            NULLIF(
+              NULLIF(
+                TRIM(
+                  REGEXP_REPLACE(TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
+                  ' \t\n\r\v\f'
+                ),
+                ''
+              ),
+              '\\N'
+            ),
+            '//'
+          ),
+          NULLIF(
+            NULLIF(
+              TRIM(
+                REGEXP_REPLACE(TRIM(`t1`.`concept_code`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
+                ' \t\n\r\v\f'
+              ),
+              ''
+            ),
+            '\\N'
+          )
+        ) AS `known`
+      FROM `concept` AS `t1`
+    ) AS `t5`
+      ON `t3`.`concept_id` = `t5`.`known_id`
+  ) AS `t6`
+) AS `t7`

@@ -1,0 +1,82 @@
+"""BigQuery itself is out of reach of tests: every expression is compiled to its SQL, and parsed."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pytest
+import sqlglot
+
+from proband.core.errors import ConfigError
+from proband.ehr.omop import accounts, births, concepts
+from proband.ehr.omop import events as conversion
+from proband.ehr.omop.sources import Address, open_omop, open_source
+from proband.ehr.omop.tables import sources
+
+GOLDEN = Path(__file__).with_name("bigquery_drug_events.sql")
+
+
+class Found:
+    """What a query gave: no rows, and nothing counted."""
+
+    def to_pylist(self) -> list[Any]:
+        return [defaultdict(int)]
+
+    def as_py(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def unbound(tables: dict, omop: Callable, tmp_path: Path) -> dict[str, ibis.Table]:
+    opened = open_omop(omop(tables), tmp_path / "work")
+    return {name: ibis.table(table.schema(), name=name) for name, table in opened.items()}
+
+
+@pytest.mark.parametrize("of_text", [False, True])
+@pytest.mark.parametrize("dialect", ["bigquery", "postgres"])
+def test_every_expression_is_sql_of_the_engine(
+    unbound: dict[str, ibis.Table], monkeypatch: pytest.MonkeyPatch, dialect: str, of_text: bool
+) -> None:
+    if of_text:
+        texts = {name: dict.fromkeys(table.columns, "string") for name, table in unbound.items()}
+        unbound = {name: ibis.table(columns, name=name) for name, columns in texts.items()}
+    queries: list[str] = []
+
+    def compiled(expression: Any, **_: Any) -> Found:
+        queries.append(str(ibis.to_sql(expression, dialect=dialect)))
+        return Found()
+
+    monkeypatch.setattr("ibis.expr.types.Table.to_pyarrow", compiled)
+    monkeypatch.setattr("ibis.expr.types.Scalar.to_pyarrow", compiled)
+    accounts.accounts(unbound, sources(unbound))
+    births.impossible_births(unbound["person"])
+    names = concepts.concept_names(unbound)
+    assert names is not None
+    parts = conversion.convert(unbound)
+    for expression in (names, conversion.events(parts, unbound["person"], after=7)):
+        compiled(expression)
+    assert len(queries) > len(sources(unbound))
+    for query in queries:
+        (parsed,) = sqlglot.parse(query, read=dialect)
+        assert parsed.find(sqlglot.exp.Select) is not None
+
+
+def test_events_of_a_table_are_as_they_were(unbound: dict[str, ibis.Table]) -> None:
+    part = next(part for part in conversion.convert(unbound) if part.table == "drug_exposure")
+    assert str(ibis.to_sql(part.rows, dialect="bigquery")) == GOLDEN.read_text().rstrip("\n")
+
+
+def test_without_a_client_one_line_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ibis.backends.bigquery", None)
+    address = Address("bigquery", host="project", database="cdr")
+    with pytest.raises(
+        ConfigError, match=r"client is lacking; in bigquery://project/cdr.*proband\[bigquery\]"
+    ):
+        open_source(address, tmp_path)
