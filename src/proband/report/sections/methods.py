@@ -93,7 +93,7 @@ _ALWAYS = {
     "flow": "See the cohort section: subjects left after each step, per outcome.",
     "missing": "A subject without genome is predicted from the record; a value not recorded is no token.",
     "performance": "Discrimination, calibration and net benefit with 95% intervals, per outcome and horizon.",
-    "strata": "AUROC within strata of age and sex; other subgroups are to be reported by the author.",
+    "strata": "Subgroups of age, sex, record and ancestry with gaps, and AUROC within strata of age and sex.",
     "deciles": "Incidence by decile of one score per outcome, observed and predicted.",
     "limits": "See the limits at the end of the page.",
     "competing": "Aalen-Johansen incidence; inverse probability of censoring weights.",

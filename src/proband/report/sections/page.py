@@ -20,13 +20,14 @@ from proband.report.sections.panels import (
     decision_figure,
 )
 from proband.report.sections.simulated import how_compared, simulated_section
+from proband.report.sections.subgroups import subgroups
 from proband.report.tables import plain
 
 _CONTENTS = (
     ("overview", "At a glance"),
     ("calibration", "Calibration and decisions"),
     ("deciles", "PGS deciles"),
-    ("subgroups", "Within age and sex"),
+    ("subgroups", "Subgroups"),
     ("cohort", "Cohort"),
     ("outcomes", "Outcomes"),
     ("simulated", "Simulated futures"),
@@ -79,6 +80,7 @@ def content(found: Found, realism: Path | None) -> dict[str, Any]:
         "deciles": deciles,
         "multiples_left_out": len(found.firm) < len(found.main),
         "strata": cohort.strata_table(found),
+        "subgroups": subgroups(found),
         "flow": cohort.flow_table(found),
         "cohort": cohort.cohort_table(found),
         "outcomes": outcomes,

@@ -1,0 +1,51 @@
+import polars as pl
+import pytest
+
+from proband.evaluate.tables import SUBGROUPS
+from proband.report.sections.found import read_results
+from proband.report.sections.subgroups import subgroups
+
+
+@pytest.fixture
+def found(results):
+    return read_results(results)
+
+
+def test_only_subgroups_with_intervals_stand_on_the_page_and_without_counts(found, page):
+    said = subgroups(found)
+    shown = found.at_main("subgroups").filter(pl.col("model").is_in(found.own), metric="auroc")
+    shown = shown.drop_nulls("low")
+    assert len(said.whole.rows) == 2 * shown.height  # AUROC and observed over expected
+    assert "Subgroup" in said.whole.header
+    assert not any("subjects" in name.lower() or "cases" in name.lower() for name in said.whole.header)
+    assert said.sentence in page
+    assert 'id="subgroups"' in page
+
+
+def test_gaps_apart_from_nothing_are_counted_beside_those_that_chance_would_show(found):
+    rows = found.tables["subgroups"].filter(metric="auroc").drop_nulls("gap_low")
+    wide = pl.lit(0.3)
+    first = pl.int_range(pl.len()) == 0
+    changed = rows.with_columns(
+        pl.when(first).then(wide).otherwise(-wide).alias("gap_low"), wide.alias("gap_high"), gap=wide
+    )
+    tables = dict(found.tables) | {"subgroups": SUBGROUPS.check(changed, "subgroups")}
+    said = subgroups(type(found)(tables, found.manifest, found.rules))
+    height = (
+        changed.join(
+            pl.DataFrame({"outcome": list(found.main), "horizon_years": list(found.main.values())}),
+            on=["outcome", "horizon_years"],
+            how="semi",
+        )
+        .filter(pl.col("model").is_in(found.own))
+        .height
+    )
+    assert f"Of {height} gaps" in said.sentence
+    assert "1 have a 95% interval that excludes 0" in said.sentence
+    assert len(said.apart.rows) == 1
+    assert "0.300 (0.300 to 0.300)" in said.apart.rows[0]
+
+
+def test_without_subgroups_there_is_no_panel(found):
+    tables = dict(found.tables) | {"subgroups": SUBGROUPS.empty()}
+    assert subgroups(type(found)(tables, found.manifest, found.rules)) is None
