@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.core.schema import RISK
@@ -23,9 +23,17 @@ from proband.forecast.engine.request import Finished, Question, Trajectory
 from proband.forecast.engine.rollout import roll_out
 from proband.forecast.estimators.closed_form import cumulative_incidence
 from proband.forecast.estimators.path_values import PathValues
-from proband.forecast.estimators.risks import Precision, Risks, estimate, side_by_side, stacked
+from proband.forecast.estimators.risks import (
+    Precision,
+    Risks,
+    contributions,
+    estimate,
+    side_by_side,
+    stacked,
+)
 from proband.forecast.patterns import TokenPattern, pattern_values
 from proband.forecast.risk import Points, risk_table
+from proband.forecast.scenario.compare import Answer, Compared, write_comparisons
 from proband.forecast.trajectories import Futures, write_part
 from proband.model.checkpoint import load_model
 from proband.model.folder import CONFIG, VOCABULARY, WEIGHTS
@@ -58,6 +66,7 @@ class Job:
         tasks: For closed form, the number of each outcome's onset task.
         death_task: And that of death.
         gap_years: The blanking gap.
+        compared: Scenarios, if there are any.
     """
 
     model: Path
@@ -74,6 +83,7 @@ class Job:
     tasks: tuple[int, ...] = ()
     death_task: int | None = None
     gap_years: float = 0.0
+    compared: Compared | None = None
 
 
 class Opened(NamedTuple):
@@ -91,12 +101,16 @@ class ShardFiles(NamedTuple):
         risk: Rows of the RiskTable.
         curves: Rows at all horizons.
         trajectories: Folder of simulated futures.
+        scenarios: Risks of scenarios.
+        plausibility: How plausible their histories are.
         first_point: Number of the shard's first point among all.
     """
 
     risk: Path
     curves: Path
     trajectories: Path
+    scenarios: Path
+    plausibility: Path
     first_point: int
 
 
@@ -138,10 +152,71 @@ def forecast_shard(
         device: Where to compute.
     """
     files, points = shard
-    model, store, tables = opened(job.model, job.tokens, job.files, device)
-    if not samples_paths(job.config.estimator):
-        _write_closed_form(files, points, job, opened(job.model, job.tokens, job.files, device))
-        return
+    given = opened(job.model, job.tokens, job.files, device)
+    sampled = samples_paths(job.config.estimator)
+    with one_thread():
+        if sampled:
+            drawn = _draw(given, points, job, memory_gib)
+            risks, num_paths = drawn.risks, drawn.num_paths
+            baseline = drawn.answer()
+        else:
+            risks, num_paths = _closed_form(given, points, job), np.zeros(len(points.rows), np.int64)
+            baseline = Answer(risks.risk.double().numpy())
+    _write_risks(files, points, risks, num_paths, job)
+    if job.config.trajectories:
+        write_part(
+            given.store,
+            _futures(files, points, drawn.paths, job),
+            files.trajectories,
+            job.config.with_history,
+        )
+    if job.compared is not None:
+        _write_scenarios(files, points, job, given, baseline, memory_gib)
+
+
+def _write_scenarios(
+    files: ShardFiles, points: Points, job: Job, given: Opened, baseline: Answer, memory_gib: float
+) -> None:
+    """Write the risks of scenarios, in the same way as those of the points as they are."""
+    assert job.compared is not None
+
+    def answers(store: TokenStore, tables: Mapping[str, ModalityTable], changed: Points) -> Answer:
+        other = Opened(given.model, store, dict(tables))
+        if samples_paths(job.config.estimator):
+            return _draw(other, changed, job, memory_gib).answer()
+        return Answer(_closed_form(other, changed, job).risk.double().numpy())
+
+    sets = job.question.outcomes.numpy()
+    targets = files.scenarios, files.plausibility
+    with one_thread():
+        write_comparisons(
+            job.compared, targets, given.store, given.tables, points, sets, job.patterns, baseline, answers
+        )
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What sampled paths of points gave, in the order of the points.
+
+    Attributes:
+        risks: Risks.
+        num_paths: Paths drawn.
+        paths: The paths themselves, if they are kept.
+        values: What each path contributes, of each point; empty unless scenarios are compared.
+    """
+
+    risks: Risks
+    num_paths: Int[np.ndarray, " points"]
+    paths: list[list[Trajectory]]
+    values: list[Float[np.ndarray, "_ outcomes horizons"]]
+
+    def answer(self) -> Answer:
+        return Answer(self.risks.risk.double().numpy(), self.values or None)
+
+
+def _draw(given: Opened, points: Points, job: Job, memory_gib: float) -> _Drawn:
+    """Sample futures of points."""
+    model, store, tables = given
     context = model.config.context
     lengths = np.minimum(store.history_lengths(points.rows, points.start), context)
     order = np.argsort(-lengths, kind="stable")  # histories of like length are read together
@@ -152,49 +227,45 @@ def forecast_shard(
 
     answers = _Answers(job, store, points, order)
     is_enough = answers.are_known if job.precision else None
-    found: dict[int, Risks] = {}
+    risks: dict[int, Risks] = {}
     paths: dict[int, list[Trajectory]] = {}
+    values: dict[int, np.ndarray] = {}
     num_paths = np.zeros(len(order), dtype=np.int64)
-    with one_thread():
-        asked = ~points.prevalent[order, : len(job.question.outcomes)]
-        for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked, is_enough):
-            at = int(order[finished.point])
-            num_paths[at] = finished.values.value.shape[0]
-            paths[at] = finished.trajectories if job.config.trajectories else []
-            found[at] = answers.risks(finished)
-    _write_risks(files, points, stacked([found[at] for at in range(len(order))]), num_paths, job)
-    if job.config.trajectories:
-        futures = _futures(files, points, [paths[at] for at in range(len(order))], job)
-        write_part(store, futures, files.trajectories, job.config.with_history)
+    asked = ~points.prevalent[order, : len(job.question.outcomes)]
+    for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked, is_enough):
+        at = int(order[finished.point])
+        num_paths[at] = finished.values.value.shape[0]
+        paths[at] = finished.trajectories if job.config.trajectories else []
+        risks[at] = answers.risks(finished)
+        if job.compared is not None:
+            values[at] = answers.values(finished)
+    every = range(len(order))
+    kept = [values[at] for at in every if at in values]
+    return _Drawn(stacked([risks[at] for at in every]), num_paths, [paths[at] for at in every], kept)
 
 
 @torch.no_grad()
-def _write_closed_form(files: ShardFiles, points: Points, job: Job, given: Opened) -> None:
-    """Write the risks of some points from onset hazards."""
+def _closed_form(given: Opened, points: Points, job: Job) -> Risks:
+    """Risks of points from onset hazards."""
     model, store, tables = given
     head = model.onset
     assert head is not None
-    with one_thread():
-        linear = {name: tables[name] for name in head.modalities if name in tables}
-        # As in the fit, modalities come in by their linear terms alone.
-        batches = query_batches(store, {}, points.rows, points.start, model.config.context)
-        state = model.states(batches, len(points.rows))
-        queries = Queries(state=state, tables=linear, **known_at(store, points.rows, points.start))
-        device = head.bias.device
-        query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
-        log_ratio = head(query) if job.config.raw else head.calibrated(query)
-        death = None if job.config.net else job.death_task
-        horizons = (job.gap_years, *job.horizons_years) if job.after_gap else job.horizons_years
-        risk = cumulative_incidence(
-            head, log_ratio, query.age, query.female, job.tasks, death, horizons
-        ).cpu()
+    linear = {name: tables[name] for name in head.modalities if name in tables}
+    # As in the fit, modalities come in by their linear terms alone.
+    batches = query_batches(store, {}, points.rows, points.start, model.config.context)
+    state = model.states(batches, len(points.rows))
+    queries = Queries(state=state, tables=linear, **known_at(store, points.rows, points.start))
+    device = head.bias.device
+    query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
+    log_ratio = head(query) if job.config.raw else head.calibrated(query)
+    death = None if job.config.net else job.death_task
+    horizons = (job.gap_years, *job.horizons_years) if job.after_gap else job.horizons_years
+    risk = cumulative_incidence(head, log_ratio, query.age, query.female, job.tasks, death, horizons).cpu()
     if job.after_gap:
         early = risk[..., :1]
         risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
     exact = torch.zeros_like(risk)
-    _write_risks(
-        files, points, Risks(risk, exact, exact, risk, risk), np.zeros(len(points.rows), np.int64), job
-    )
+    return Risks(risk, exact, exact, risk, risk)
 
 
 def _futures(files: ShardFiles, points: Points, paths: list[list[Trajectory]], job: Job) -> Futures:
@@ -229,6 +300,13 @@ class _Answers:
             parts.append(estimate(self._patterns(finished), "mc", self.job.after_gap))
         found = side_by_side(parts)
         return Risks(*(getattr(found, name) * self.possible[:, None] for name in Risks.__dataclass_fields__))
+
+    def values(self, finished: Finished) -> Float[np.ndarray, "paths outcomes horizons"]:
+        """What each path contributes to the risks."""
+        parts = [finished.values] if len(self.job.question.outcomes) else []
+        parts += [self._patterns(finished)] if self.job.patterns else []
+        found = torch.cat([contributions(part, self.job.after_gap) for part in parts], dim=-2)
+        return (found * self.possible[:, None]).double().numpy()
 
     @functools.cached_property
     def possible(self) -> Bool[Tensor, " outcomes"]:
