@@ -73,6 +73,7 @@ def make(scenario: Resolved, store: TokenStore, tables: Mapping[str, ModalityTab
     changed = {name: table.take(points.rows[index]) for name, table in tables.items()}
     if GENOME in tables and other_genome.any():
         changed[GENOME] = _as_table(genome[index], tables[GENOME])
+    changed = {name: table for name, table in changed.items() if table.observed.any()}
     return Made(index, reread[index], edited, changed, tuple(effective))
 
 

@@ -52,8 +52,9 @@ def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
 
 def in_words(summary: pl.DataFrame, scenario: str, num_changed: int, num_predictions: int) -> str:
     """One line: whom a scenario changes, and the outcomes that it moves most at the last horizon."""
-    last = summary["horizon_years"].max()
-    rows = summary.filter(scenario=scenario, horizon_years=last)
+    rows = summary.filter(scenario=scenario)
+    last = max(rows["horizon_years"], default=0.0)
+    rows = rows.filter(horizon_years=last)
     moved = rows.filter(pl.col("difference").abs() > _SURE * pl.col("standard_error").fill_null(0))
     moved = moved.sort(pl.col("difference").abs(), descending=True)
     named = [
