@@ -160,7 +160,7 @@ def forecast_shard(
             risks, num_paths = drawn.risks, drawn.num_paths
             baseline = drawn.answer()
         else:
-            risks, num_paths = _closed_form(given, points, job), np.zeros(len(points.rows), np.int64)
+            risks, num_paths = closed_form_risks(given, points, job), np.zeros(len(points.rows), np.int64)
             baseline = Answer(risks.risk.double().numpy())
     _write_risks(files, points, risks, num_paths, job)
     if job.config.trajectories:
@@ -184,7 +184,7 @@ def _write_scenarios(
         other = Opened(given.model, store, dict(tables))
         if samples_paths(job.config.estimator):
             return _draw(other, changed, job, memory_gib).answer()
-        return Answer(_closed_form(other, changed, job).risk.double().numpy())
+        return Answer(closed_form_risks(other, changed, job).risk.double().numpy())
 
     sets = job.question.outcomes.numpy()
     targets = files.scenarios, files.plausibility
@@ -245,7 +245,7 @@ def _draw(given: Opened, points: Points, job: Job, memory_gib: float) -> _Drawn:
 
 
 @torch.no_grad()
-def _closed_form(given: Opened, points: Points, job: Job) -> Risks:
+def closed_form_risks(given: Opened, points: Points, job: Job) -> Risks:
     """Risks of points from onset hazards."""
     model, store, tables = given
     head = model.onset
