@@ -13,6 +13,7 @@ OUT/twin.md. One thread.
 from __future__ import annotations
 
 import argparse
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,16 +70,26 @@ class World:
         """The last horizon, years."""
         return float(self.plan.job.horizons_years[-1])
 
-    def model_risk(self, scenario: Resolved | None) -> np.ndarray:
-        """Risks by the last horizon, (points, outcomes), of a scenario or of none."""
-        if scenario is None:
-            return closed_form_risks(self.given, self.points, self.plan.job).risk[..., -1].double().numpy()
+    @functools.cached_property
+    def as_they_are(self) -> np.ndarray:
+        """Risks by the last horizon, (points, outcomes), of the points as they are."""
+        return self._risk(self.given, self.points)
+
+    @functools.cached_property
+    def truth_as_they_are(self) -> np.ndarray:
+        """True risks of the same."""
+        return self.true_risk(self.lives.at)
+
+    def model_risk(self, scenario: Resolved) -> np.ndarray:
+        """Risks by the last horizon, (points, outcomes), in a scenario."""
         made = make(scenario, self.given.store, self.given.tables, self.points)
-        found = self.model_risk(None)
         rows = made.points(self.points, self.points.prevalent[made.index])
-        other = Opened(self.given.model, made.store, made.tables)
-        found[made.index] = closed_form_risks(other, rows, self.plan.job).risk[..., -1].double().numpy()
+        found = self.as_they_are.copy()
+        found[made.index] = self._risk(Opened(self.given.model, made.store, made.tables), rows)
         return found
+
+    def _risk(self, given: Opened, points: Points) -> np.ndarray:
+        return closed_form_risks(given, points, self.plan.job).risk[..., -1].double().numpy()
 
     def true_risk(self, at: Moments) -> np.ndarray:
         """True risks of a first record by the last horizon, (points, outcomes)."""
@@ -119,14 +130,14 @@ def genome_table(world: World, biobank: Path) -> pl.DataFrame:
     at, number = world.lives.at, len(world.points.rows)
     donor = generator(world.seed, "donors").permutation(number)
     values = world.given.tables[GENOME].values_by(world.points.rows, world.points.start)
-    own = world.model_risk(None)
-    model = world.model_risk(Resolved("exchanged", (Exchange(values[donor]),), None)) - own
+    exchanged = Resolved("exchanged", (Exchange(values[donor]),), None)
+    model = world.model_risk(exchanged) - world.as_they_are
     marker = genetic_values(biobank, world.points.frame["subject_id"])
     heritability = np.array([one.heritability for one in BIOMARKERS])
     direct = replace(at.people, genetic=at.people.genetic[donor])
     moved = at.people.stable + np.sqrt(heritability) * (marker[donor] - marker)
     assert moved.shape[1] == NUM_MARKERS
-    base = world.true_risk(at)
+    base = world.truth_as_they_are
     whole = world.true_risk(replace(at, people=replace(direct, stable=moved))) - base
     held = world.true_risk(replace(at, people=direct)) - base
     rows = []
@@ -162,17 +173,13 @@ def treatment_table(world: World, treatment: str, code: str) -> pl.DataFrame:
     number = TREATMENT_NAMES.index(treatment)
     at = world.lives.at
     never = np.isinf(at.now.started[:, number])
-    points = world.points.take(np.flatnonzero(never))
-    here = replace(world, points=points, lives=replace(world.lives, at=at.take(np.flatnonzero(never))))
-    store = world.given.store
-    token = store.vocabulary.index[code]
+    token = world.given.store.vocabulary.index[code]
     change = AddToken(When(days_before=DAYS_BEFORE), token, np.zeros(0, dtype=np.int64))
-    model = here.model_risk(Resolved("treated", (change,), None)) - here.model_risk(None)
-    base = here.true_risk(here.lives.at)
-    truth = here.true_risk(_treated(here.lives.at, number)) - base
+    model = world.model_risk(Resolved("treated", (change,), None)) - world.as_they_are
+    truth = world.true_risk(_treated(at, number)) - world.truth_as_they_are
     rows = []
     for place, outcome in enumerate(world.plan.job.outcomes):
-        free = ~points.prevalent[:, place]
+        free = ~world.points.prevalent[:, place] & never
         rows.append(_compared(outcome, {"model": model[free, place], "truth": truth[free, place]}))
     return pl.DataFrame(rows).sort(pl.col("truth").abs(), descending=True)
 
