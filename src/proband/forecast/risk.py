@@ -115,10 +115,10 @@ def had(
     minutes: Int[np.ndarray, " events"],
     sets: Bool[np.ndarray, "sets vocabulary"],
     patterns: Sequence[TokenPattern],
-) -> list[bool]:
+) -> Bool[np.ndarray, " outcomes"]:
     """Whether a history has outcomes: those that are sets of codes, then those that take several events."""
     completed = [pattern.onset(tokens, minutes) is not None for pattern in patterns]
-    return [*sets[:, tokens].any(axis=1).tolist(), *completed]
+    return np.append(sets[:, tokens].any(axis=1), completed).astype(bool)
 
 
 def never_asked(store: TokenStore, task: Task, split: str) -> dict[str, int]:

@@ -153,10 +153,9 @@ def _plausibility(what: Compared, name: str, store: TokenStore, points: Points, 
         "_baseline": space.distance(summaries(store, old.rows.astype(np.int64), start), ids),
         "": space.distance(summaries(made.store, at.astype(np.int64), start), ids),
     }
-    columns = [pl.lit(name).alias("scenario")]
+    columns = {}
     for suffix, distance in distances.items():
-        columns += [
-            pl.Series(f"distance{suffix}", distance, pl.Float64),
-            pl.Series(f"share_beyond{suffix}", space.share_beyond(distance), pl.Float64),
-        ]
-    return old.frame.with_columns(columns).select(*PLAUSIBILITY.columns)
+        columns[f"distance{suffix}"] = pl.Series(distance, dtype=pl.Float64)
+        columns[f"share_beyond{suffix}"] = pl.Series(space.share_beyond(distance), dtype=pl.Float64)
+    frame = old.frame.with_columns(pl.lit(name).alias("scenario"), **columns)
+    return frame.select(*PLAUSIBILITY.columns)
