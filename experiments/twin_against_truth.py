@@ -23,13 +23,14 @@ import torch
 
 from proband.core.seeds import generator
 from proband.core.units import DAYS_PER_YEAR
+from proband.forecast.answers import closed_form_risks
 from proband.forecast.config import ForecastConfig
+from proband.forecast.job import Opened, one_thread, opened
 from proband.forecast.plan import Plan, make_plan
 from proband.forecast.risk import Points
 from proband.forecast.scenario.changes import AddToken, GenomeChange, When
 from proband.forecast.scenario.made import make
 from proband.forecast.scenario.resolve import Resolved
-from proband.forecast.shards import Opened, closed_form_risks, one_thread, opened
 from proband.synth.lives.law import NUM_MARKERS
 from proband.synth.lives.state import State
 from proband.synth.lives.truth import Moments, true_risks

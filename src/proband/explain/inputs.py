@@ -16,9 +16,9 @@ from proband.core.schema import read_parquet
 from proband.core.units import DAYS_PER_YEAR
 from proband.ehr.outcomes import Task, load_task
 from proband.explain.config import ExplainConfig
+from proband.forecast.job import opened
 from proband.forecast.plan import onset_tasks
 from proband.forecast.risk import Points, prediction_points
-from proband.forecast.shards import opened
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband

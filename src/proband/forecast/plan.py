@@ -18,6 +18,7 @@ from proband.forecast.choices import samples_paths
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.engine.request import Question, outcome_matrix
 from proband.forecast.estimators.risks import Precision
+from proband.forecast.job import Job, opened
 from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
 from proband.forecast.scenario.compare import Compared
@@ -25,7 +26,6 @@ from proband.forecast.scenario.file import load_scenarios
 from proband.forecast.scenario.made import resolved_scenarios
 from proband.forecast.scenario.plausibility import Sample
 from proband.forecast.scenario.resolve import Resolver
-from proband.forecast.shards import Job, opened
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME

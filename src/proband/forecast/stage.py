@@ -21,10 +21,11 @@ from proband.core.team import Team, join_team
 from proband.ehr.outcomes import save_task, task_files
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.curves import plot_curves
+from proband.forecast.job import input_files
 from proband.forecast.plan import Plan, make_plan
 from proband.forecast.scenario.file import load_scenarios
 from proband.forecast.scenario.summary import in_words, plausibility_in_words, summarised
-from proband.forecast.shards import ShardFiles, forecast_shard, input_files
+from proband.forecast.shards import ShardFiles, forecast_shard
 from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.tokens.modality import GENOME, modality_files
 
