@@ -12,6 +12,20 @@ from pydantic import BaseModel, ValidationError
 from proband.core.errors import ConfigError, near_matches
 
 
+class _OnceEach(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would keep the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value} stands twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
     """The keys and values of a YAML file.
 
@@ -21,10 +35,10 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
         keys: Keys that it may have, for the message.
 
     Raises:
-        ConfigError: The file is missing or unreadable, or holds no mapping.
+        ConfigError: The file is missing or unreadable, holds no mapping, or a key stands twice in one.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _OnceEach)
     except FileNotFoundError:
         raise ConfigError(f"missing {kind} file", where=path) from None
     except RecursionError:
