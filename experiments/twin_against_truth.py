@@ -6,7 +6,7 @@ beside it stands the difference that the model gives for the same change.
 
     python experiments/twin_against_truth.py DEMO OUT --model MODEL
 
-DEMO is a folder of `proband demo` (biobank, tokens, genome). Writes OUT/genome.csv, OUT/treatment.csv and
+DEMO is a folder of `proband demo` (biobank, tokens, genome). Writes OUT/genome.csv, OUT/TREATMENT.csv and
 OUT/twin.md. One thread.
 """
 
@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from proband.core.options import pairs
 from proband.core.seeds import generator
 from proband.core.units import DAYS_PER_YEAR
 from proband.forecast.answers import closed_form_risks
@@ -41,6 +42,7 @@ from proband.tokens.modality import GENOME, modality_files
 SURE = 1.96
 DAYS_BEFORE = 30.0
 """When a treatment begins."""
+TREATMENTS = ["metformin=RxNorm//860975", "lisinopril=RxNorm//314076"]
 KEY = ["subject_id", "prediction_time"]
 
 
@@ -213,7 +215,7 @@ def markdown(title: str, table: pl.DataFrame, num: int) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     agree = int(table["agrees"].sum())
     return "\n".join(
-        [*lines, "", f"{agree} of {table.height} agree within 1.96 errors; {num:,} predictions."]
+        [*lines, "", f"{agree} of {table.height} agree within 1.96 errors; up to {num:,} predictions."]
     )
 
 
@@ -223,9 +225,8 @@ def main() -> None:
     parser.add_argument("demo", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--treatment", default="simvastatin")
-    parser.add_argument("--code", default="RxNorm//312961")
-    parser.add_argument("--replicates", type=int, default=40)
+    parser.add_argument("--treatment", nargs="+", default=TREATMENTS, help="NAME=CODE")
+    parser.add_argument("--replicates", type=int, default=100)
     parser.add_argument("--subjects", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -234,13 +235,12 @@ def main() -> None:
         world = open_world(given.demo, given.model, given.replicates, given.seed, given.subjects)
         genome = genome_table(world, given.demo / "biobank")
         genome.write_csv(given.out / "genome.csv", float_precision=6)
-        treatment = treatment_table(world, given.treatment, given.code)
-        treatment.write_csv(given.out / "treatment.csv", float_precision=6)
-    number = len(world.points.rows)
-    parts = [
-        markdown("Genome exchanged", genome, number),
-        markdown(f"{given.treatment.capitalize()} begun", treatment, number),
-    ]
+        parts = [markdown("Genome exchanged", genome, len(world.points.rows))]
+        for name, code in pairs("--treatment", "NAME=CODE", given.treatment).items():
+            table = treatment_table(world, name, code)
+            table.write_csv(given.out / f"{name}.csv", float_precision=6)
+            number = int(table["num_predictions"].max())
+            parts.append(markdown(f"{name.capitalize()} begun", table, number))
     (given.out / "twin.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print("\n\n".join(parts))
 
