@@ -89,7 +89,7 @@ def main() -> None:
     axes = below.subplots(1, len(given.outcome), squeeze=False)[0]
     for axis, outcome in zip(axes, given.outcome, strict=True):
         draw_risks(axis, risk, scenarios, outcome)
-    axes[0].legend(fontsize=8, frameon=False)
+    below.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(given.out, dpi=120)
 
 
