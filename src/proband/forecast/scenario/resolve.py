@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 
 from proband.core.errors import ConfigError, near_matches
 from proband.forecast.risk import Points
@@ -198,7 +198,7 @@ class Resolver:
         name = self._bins(given.code, given.unit, where)
         vocabulary = self.store.vocabulary
         edges = np.asarray(vocabulary.edges[name])
-        middle = bin_values(vocabulary.edges[name]).astype(np.float64)
+        middle = middles(vocabulary.edges[name])
         wanted = np.full(len(middle), given.to) if given.to is not None else middle + (given.by or 0.0)
         becomes = np.arange(len(vocabulary))
         for number, new in enumerate(np.searchsorted(edges, wanted, side="right"), 1):
@@ -236,3 +236,19 @@ class Resolver:
         if not np.isfinite(values).any():
             raise ConfigError("a score without values", where=where, found=score)
         return column, float(np.nanpercentile(values, percent))
+
+
+def middles(edges: Sequence[float]) -> Float64[np.ndarray, " bins"]:
+    """Middle of each value bin; an open bin counts as wide as the one beside it.
+
+    Args:
+        edges: Ascending inner edges; of a single one the two values nearest to it.
+
+    >>> middles((1.0, 3.0, 4.0)).tolist()
+    [0.0, 2.0, 3.5, 4.5]
+    """
+    found = bin_values(edges).astype(np.float64)
+    if len(edges) > 1:
+        found[0] = edges[0] - (edges[1] - edges[0]) / 2
+        found[-1] = edges[-1] + (edges[-1] - edges[-2]) / 2
+    return found
