@@ -26,6 +26,22 @@ def command(
         Path | None,
         typer.Option(help="Folder for the simulated futures, as a MEDS dataset.", rich_help_panel=QUESTION),
     ] = None,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(
+            help="List of subjects, a subject_id a line, instead of a split.",
+            show_default="none",
+            rich_help_panel=QUESTION,
+        ),
+    ] = None,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(
+            help="Scenario file (YAML): changes whose risks are compared with those of subjects as they are.",
+            show_default="none",
+            rich_help_panel=QUESTION,
+        ),
+    ] = None,
     genome: Genome = None,
     modality: Modality = None,
     workers: Workers = None,
@@ -39,6 +55,8 @@ def command(
 
     proband forecast model/ tokens/ risk/ --task task.yaml --estimator reach --paths 16 --precision 0.002
 
+    proband forecast model/ tokens/ risk/ --task task.yaml --genome genome/ --scenario scenario.yaml
+
     torchrun --nproc-per-node 4 -m proband forecast model/ tokens/ risk/ --task task.yaml --device cuda
     """
     from proband.forecast import forecast
@@ -51,6 +69,8 @@ def command(
         genome=genome,
         modalities=modality_paths(modality),
         trajectories=trajectories,
+        subjects=subjects,
+        scenario=scenario,
         config=config,
         workers=workers,
         overwrite=overwrite,

@@ -182,6 +182,61 @@ RISK = Table(
 ``unresolved`` is the share of paths that ended before the answer, and ``risk_low`` and ``risk_high`` are what
 the risk would be if they said the least and the most they may. ``num_paths`` were drawn."""
 
+_SCENARIO = {"scenario": pl.String, "subject_id": pl.Int64, "prediction_time": TIME}
+
+SCENARIOS = Table(
+    "risks of scenarios",
+    {
+        **_SCENARIO,
+        "outcome": pl.String,
+        "horizon_years": pl.Float64,
+        "is_changed": pl.Boolean,
+        "risk_baseline": pl.Float64,
+        "risk": pl.Float64,
+        "difference": pl.Float64,
+        "standard_error": pl.Float64,
+    },
+    bounds={"risk_baseline": (0.0, 1.0), "risk": (0.0, 1.0), "difference": (-1.0, 1.0)},
+    unique=("scenario", "subject_id", "prediction_time", "outcome", "horizon_years"),
+)
+"""Risks of declared changes beside those of the subjects as they are, and the difference; ``is_changed``
+tells whom the scenario changes. ``standard_error`` is that of the difference from sampled paths (0 for a
+closed form)."""
+
+SCENARIO_SUMMARY = Table(
+    "scenarios over a cohort",
+    {
+        "scenario": pl.String,
+        "outcome": pl.String,
+        "horizon_years": pl.Float64,
+        "num_predictions": pl.Int64,
+        "num_changed": pl.Int64,
+        "risk_baseline": pl.Float64,
+        "risk": pl.Float64,
+        "difference": pl.Float64,
+        "standard_error": pl.Float64,
+    },
+    nullable=frozenset({"standard_error"}),
+    unique=("scenario", "outcome", "horizon_years"),
+)
+"""Means over the predictions that a scenario changes; ``standard_error`` is that of the mean difference over
+subjects, null with one."""
+
+PLAUSIBILITY = Table(
+    "plausibility of changed histories",
+    {
+        **_SCENARIO,
+        "distance_baseline": pl.Float64,
+        "share_beyond_baseline": pl.Float64,
+        "distance": pl.Float64,
+        "share_beyond": pl.Float64,
+    },
+    bounds=dict.fromkeys(("share_beyond_baseline", "share_beyond"), (0.0, 1.0)),
+    unique=("scenario", "subject_id", "prediction_time"),
+)
+"""Of predictions whose record a scenario changes: distance of the record summary from the nearest train
+histories, and the share of train histories that lie as far out, before and after."""
+
 TRAJECTORIES = Table(
     "trajectories",
     {

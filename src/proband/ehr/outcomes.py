@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
+from proband.core.yamlfile import first_problem, read_mapping
 from proband.ehr.task.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
 from proband.ehr.task.panels import read_panel
 
@@ -88,6 +89,9 @@ class Task(BaseModel):
         return tuple(sorted(set(value)))
 
 
+_MODELS = (Task, CodeSet, Pattern, Step, PredictionTimes)
+
+
 def load_task(path: Path) -> Task:
     """Read and check a task file (YAML), and the panel of outcomes if it names one.
 
@@ -102,7 +106,7 @@ def load_task(path: Path) -> Task:
     try:
         return Task.model_validate(content)
     except ValidationError as error:
-        raise _as_config_error(error, path) from None
+        raise first_problem(error, path, "task", _MODELS, (SET, PATTERN)) from None
 
 
 def task_files(path: Path) -> list[Path]:
@@ -112,33 +116,7 @@ def task_files(path: Path) -> list[Path]:
 
 
 def _read_yaml(path: Path) -> dict:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError("missing task file", where=path) from None
-    except RecursionError:
-        found = "lists or keys nested too deeply"
-        raise ConfigError("unreadable task file", where=path, found=found, expected="YAML") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # a date of month 13, a number of 5,000 digits
-        raise ConfigError("unreadable task file", where=path, found=error, expected="YAML") from None
-    if not isinstance(content, dict):
-        expected = ", ".join(Task.model_fields)
-        raise ConfigError("no task", where=path, found=type(content).__name__, expected=f"keys {expected}")
-    return content
-
-
-def _as_config_error(error: ValidationError, path: Path) -> ConfigError:
-    first = error.errors(include_url=False)[0]
-    parts = [str(part) for part in first["loc"] if part not in (SET, PATTERN)]
-    place = ".".join(parts) or "the task"
-    if first["type"] == "extra_forbidden":
-        models = (Task, CodeSet, Pattern, Step, PredictionTimes)
-        known = {name for model in models for name in model.model_fields} - {parts[-1]}
-        remedy = near_matches(parts[-1], sorted(known)) or "remove it"
-        return ConfigError(f"unknown key {place}", where=path, remedy=remedy)
-    message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] in ("missing", "value_error") else repr(first["input"])
-    return ConfigError(f"{place}: {message}", where=path, found=found)
+    return read_mapping(path, "task", Task.model_fields)
 
 
 def save_task(task: Task, path: Path) -> None:

@@ -7,21 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import torch
 from jaxtyping import Bool, Int
 
-from proband.core.errors import ConfigError, DataError, first_line, near_matches
+from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.provenance import read_object
 from proband.core.schema import read_parquet
-from proband.core.texttable import READ_ERRORS, read_lines
-from proband.core.textvalues import whole_numbers
 from proband.core.units import DAYS_PER_YEAR
 from proband.ehr.outcomes import Task, load_task
 from proband.explain.config import ExplainConfig
+from proband.forecast.job import opened
 from proband.forecast.plan import onset_tasks
 from proband.forecast.risk import Points, prediction_points
-from proband.forecast.shards import opened
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband
@@ -29,8 +26,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.modality import GENOME, ModalityTable
 from proband.tokens.outcomes import outcome_tokens
 from proband.tokens.queries import known_at, query_batches
-
-SUBJECT_ID = "subject_id"
+from proband.tokens.subjects import subject_rows
 
 
 @dataclass(frozen=True)
@@ -166,40 +162,6 @@ def _chosen(task: Task, wanted: tuple[str, ...], where: Path) -> Task:
             raise ConfigError("unknown --outcome", found=name, expected=expected, remedy=remedy)
     kept = {name: task.outcomes[name] for name in task.outcomes if not wanted or name in wanted}
     return task.model_copy(update={"outcomes": kept})
-
-
-def subject_rows(path: Path, store: TokenStore) -> Int[np.ndarray, " rows"]:
-    """Rows of a store that a list of subjects names, in the store's order.
-
-    Args:
-        path: Text, a subject_id a line, or a table with a column subject_id, the header line first.
-        store: The records.
-
-    Raises:
-        DataError: The file is unreadable or empty, a value is no whole number, or a subject is not in the
-            store.
-    """
-    try:
-        lines = [cells for _, cells in read_lines(path, comment="#")]
-    except READ_ERRORS as error:
-        found, expected = first_line(error), "a subject_id a line"
-        raise DataError("unreadable list of subjects", where=path, found=found, expected=expected) from None
-    column = lines[0].index(SUBJECT_ID) if lines and SUBJECT_ID in lines[0] else None
-    values = [
-        cells[column or 0] if len(cells) > (column or 0) else "" for cells in lines[column is not None :]
-    ]
-    if not values:
-        raise DataError("no subject in the list", where=path, expected="a subject_id a line")
-    numbers = whole_numbers(pl.Series(values, dtype=pl.String))
-    if numbers.null_count():
-        found = repr(values[numbers.is_null().arg_max() or 0])
-        raise DataError("a subject_id is no whole number", where=path, found=found)
-    absent = numbers.filter(~numbers.is_in(store.subject_ids.tolist()))
-    if len(absent):
-        found = f"{len(absent):,} of {len(numbers):,} are not, first {absent[0]}"
-        remedy = "name subjects of the tokens folder (its subjects.parquet lists them)"
-        raise DataError("subjects who are not in the tokens", where=path, found=found, remedy=remedy)
-    return np.flatnonzero(np.isin(store.subject_ids, numbers.to_numpy()))
 
 
 def read_names(genome: Path | None, code_names: Path | None) -> Names:

@@ -32,7 +32,7 @@ from proband.explain.figures import plot_alignment, plot_population
 from proband.explain.inputs import Asked, read_asked
 from proband.explain.page import write_page
 from proband.explain.population import population_frame
-from proband.forecast.shards import one_thread
+from proband.forecast.job import one_thread
 from proband.model.onset.queries import Queries
 from proband.tokens.modality import GENOME, modality_files
 from proband.tokens.summary import SummaryLayout

@@ -24,7 +24,9 @@ class ForecastConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    split: Annotated[Split, Option(QUESTION)] = Field("held_out", description="train, tuning or held_out.")
+    split: Annotated[Split, Option(QUESTION)] = Field(
+        "held_out", description="train, tuning or held_out; --subjects takes whom it names instead."
+    )
     name: Annotated[str, Option(QUESTION, default="the model folder's")] = Field(
         "", description="Name of the model in the RiskTable."
     )
@@ -39,6 +41,13 @@ class ForecastConfig(BaseModel):
     )
     raw: Annotated[bool, Option(QUESTION)] = Field(
         False, description="Closed form without the calibration found on the tuning split."
+    )
+    least_plausible: Annotated[float, Option(QUESTION)] = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Warn where a smaller share of train histories lies as far out as half of those that a "
+        "scenario changes.",
     )
     estimator: Annotated[Estimator, Option(ERROR)] = Field(
         CLOSED_FORM,
@@ -65,6 +74,8 @@ class ForecastConfig(BaseModel):
     trajectories: bool = Field(False, description="Whether simulated futures are written; set by the stage.")
     modalities: tuple[str, ...] = Field((), description="Names of the modalities given; set by the stage.")
     task: str = Field("", description="Hash of the task file; set by the stage.")
+    subjects: str = Field("", description="Hash of the list of subjects; set by the stage.")
+    scenario: str = Field("", description="Hash of the scenario file; set by the stage.")
 
     @field_validator("precision")
     @classmethod

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from proband.core.errors import ConfigError, near_matches
+from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.progress import say
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
@@ -18,12 +18,19 @@ from proband.forecast.choices import samples_paths
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.engine.request import Question, outcome_matrix
 from proband.forecast.estimators.risks import Precision
+from proband.forecast.job import Job, opened
 from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
-from proband.forecast.shards import Job, opened
+from proband.forecast.scenario.compare import Compared
+from proband.forecast.scenario.file import load_scenarios
+from proband.forecast.scenario.made import resolved_scenarios
+from proband.forecast.scenario.plausibility import Sample
+from proband.forecast.scenario.resolve import Resolver
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
+from proband.tokens.modality import GENOME
 from proband.tokens.outcomes import outcome_tokens
+from proband.tokens.subjects import subject_rows
 from proband.tokens.tables import say_absent
 
 
@@ -46,13 +53,21 @@ class Plan:
     shares: dict[str, float]
 
 
-def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, config: ForecastConfig) -> Plan:
+def make_plan(
+    model: Path,
+    tokens: Path,
+    files: dict[str, Path],
+    task: Path,
+    config: ForecastConfig,
+    subjects: Path | None = None,
+    scenario: Path | None = None,
+) -> Plan:
     """Find out what is asked, and of whom.
 
     Raises:
-        ConfigError: Outcome codes unknown to the model, a bad task, or settings that do not fit it.
+        ConfigError: Outcome codes unknown to the model, a bad task or scenario, or unfit settings.
         CheckpointError: Model and tokens do not fit.
-        DataError: Nobody to predict for.
+        DataError: Nobody to predict for, or a subject asked for is not in the tokens.
     """
     question = load_task(task)
     loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
@@ -65,12 +80,23 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
     patterns = tuple(token_patterns(question, outcomes).values())
     horizons, asked = _question(store, outcomes, question, config)
     say_absent("forecast", loaded.config.modalities, files)
-    points = prediction_points(store, question, config.split, outcomes)
+    rows = None if subjects is None else subject_rows(subjects, store)
+    points = prediction_points(store, question, config.split, outcomes, rows)
     task_horizons = frozenset(question.horizons_years)
-    counts = never_asked(store, question, config.split)
+    counts = never_asked(store, question, config.split) if rows is None else {}
     for name in loaded.config.modalities:
         known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
         counts[f"num_without_{name}"] = len(points.rows) - int(known)
+    compared = None
+    if scenario is not None:
+        resolver = Resolver(scenario, store, tables, points, GENOME in loaded.config.modalities)
+        compared = Compared(
+            scenarios=resolved_scenarios(load_scenarios(scenario), resolver),
+            sample=_sample(store, question, outcomes, points, config.seed),
+            outcomes=tuple(outcomes),
+            horizons_years=horizons,
+            task_horizons=task_horizons,
+        )
     job = Job(
         model=model,
         tokens=tokens,
@@ -86,8 +112,20 @@ def make_plan(model: Path, tokens: Path, files: dict[str, Path], task: Path, con
         tasks=tuple(onset.values()),
         death_task=loaded.config.onset.index_of((store.vocabulary.death,)) if loaded.config.onset else None,
         gap_years=question.gap_days / DAYS_PER_YEAR,
+        compared=compared,
     )
     return Plan(job, points, question, counts, observed_shares(store, question))
+
+
+def _sample(
+    store: TokenStore, task: Task, outcomes: Mapping[str, np.ndarray], points: Points, seed: int
+) -> Sample:
+    """Train histories at the task's prediction times; where there are none, those of the points, said."""
+    try:
+        return Sample.of(prediction_points(store, task, "train", outcomes), seed)
+    except DataError:
+        say("forecast: no train subject has a prediction time here; plausibility is against those asked for")
+        return Sample.of(points, seed)
 
 
 def onset_tasks(

@@ -103,13 +103,22 @@ def _prevalent(
     prevalent = np.zeros((len(rows), len(outcomes)), dtype=bool)
     is_set = np.array([name not in patterns for name in outcomes])
     sets = np.stack([steps[0] for steps in outcomes.values()])[is_set]
+    place = np.concatenate([np.flatnonzero(is_set), np.flatnonzero(~is_set)])
+    ordered = [patterns[name] for name in outcomes if name in patterns]
     for at, (row, until) in enumerate(zip(rows, start, strict=True)):
-        tokens, minutes = store.history(int(row), int(until))
-        prevalent[at, is_set] = sets[:, tokens].any(axis=1)
-        prevalent[at, ~is_set] = [
-            patterns[name].onset(tokens, minutes) is not None for name in outcomes if name in patterns
-        ]
+        prevalent[at, place] = had(*store.history(int(row), int(until)), sets, ordered)
     return prevalent
+
+
+def had(
+    tokens: Int[np.ndarray, " events"],
+    minutes: Int[np.ndarray, " events"],
+    sets: Bool[np.ndarray, "sets vocabulary"],
+    patterns: Sequence[TokenPattern],
+) -> Bool[np.ndarray, " outcomes"]:
+    """Whether a history has outcomes: those that are sets of codes, then those that take several events."""
+    completed = [pattern.onset(tokens, minutes) is not None for pattern in patterns]
+    return np.append(sets[:, tokens].any(axis=1), completed).astype(bool)
 
 
 def never_asked(store: TokenStore, task: Task, split: str) -> dict[str, int]:

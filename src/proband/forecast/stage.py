@@ -16,16 +16,21 @@ from proband.core.engine import available_cores
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
-from proband.core.schema import join_parquet
+from proband.core.schema import PLAUSIBILITY, SCENARIO_SUMMARY, join_parquet
 from proband.core.team import Team, join_team
 from proband.ehr.outcomes import save_task, task_files
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.curves import plot_curves
+from proband.forecast.job import input_files
 from proband.forecast.plan import Plan, make_plan
-from proband.forecast.shards import ShardFiles, forecast_shard, input_files
+from proband.forecast.scenario.file import load_scenarios
+from proband.forecast.scenario.summary import in_words, plausibility_in_words, summarised
+from proband.forecast.shards import ShardFiles, forecast_shard
 from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.tokens.modality import GENOME, modality_files
 
+SCENARIO_RISKS, SCENARIO_MEANS = "scenarios.parquet", "scenario_summary.parquet"
+SCENARIO_PLAUSIBILITY = "plausibility.parquet"
 RISKS, CURVES, CURVES_PICTURE, SHARDS = "risk.parquet", "curves.parquet", "curves.png", "shards"
 _SHARD_POINTS = 150
 """Predictions after which what was found is kept: a minute's work or so. Fixed, so that an interrupted run
@@ -41,6 +46,8 @@ def forecast(
     genome: Path | None = None,
     modalities: Mapping[str, Path] | None = None,
     trajectories: Path | None = None,
+    subjects: Path | None = None,
+    scenario: Path | None = None,
     config: ForecastConfig | None = None,
     workers: int | None = None,
     overwrite: bool = False,
@@ -58,22 +65,30 @@ def forecast(
         genome: Genome folder for a model that reads it; without it all count as ungenotyped.
         modalities: Parquet files of other modalities by name; one not given counts as absent.
         trajectories: Folder for the simulated futures as a MEDS dataset; default, none are written.
+        subjects: List of subject_ids, of whatever split; default a split.
+        scenario: Scenario file of changes whose risks are compared with those of the subjects as they are.
         config: Settings.
         workers: Processes; default one per core. Under torchrun, and on a GPU, each process works alone.
         overwrite: Replace a finished output.
 
     Raises:
-        ConfigError: Outcome codes or a modality unknown to the model, a bad task file, or no such device.
+        ConfigError: Outcome codes or a modality unknown to the model, a bad task or scenario file, or no such
+            device.
         CheckpointError: Model and tokens do not fit.
-        DataError: Nobody to predict for.
+        DataError: Nobody to predict for, or a subject asked for is not in the tokens.
     """
-    files, task_inputs = modality_files(genome, modalities), task_files(task)
+    files, extra = modality_files(genome, modalities), [path for path in (subjects, scenario) if path]
+    task_inputs = [*task_files(task), *extra]
+    if scenario is not None:
+        load_scenarios(scenario)  # a fault of the file is said before anything is opened
     config = config or ForecastConfig()
     resolved = {
         "task": hash_file(task),
         "modalities": tuple(files),
         "trajectories": trajectories is not None,
         "name": config.name or model.resolve().name,
+        "subjects": "" if subjects is None else hash_file(subjects),
+        "scenario": "" if scenario is None else hash_file(scenario),
     }
     config = config.model_copy(update=resolved)
     outputs = [(out, "forecast")]
@@ -89,7 +104,7 @@ def forecast(
         )
         if all(done):
             return
-        plan = team.decide(lambda: make_plan(model, tokens, files, task, config))
+        plan = team.decide(lambda: make_plan(model, tokens, files, task, config, subjects, scenario))
         reads = [*input_files(model, tokens, files), *task_inputs]
         with team.sharing(resumable(out, "forecast", config, inputs=reads, overwrite=overwrite)) as work:
             shards = _forecast_all(plan, work, team, workers)
@@ -121,6 +136,8 @@ def _forecast_all(plan: Plan, work: Path, team: Team, workers: int | None) -> li
             folder / f"{number:06d}.risk.parquet",
             folder / f"{number:06d}.curves.parquet",
             folder / f"{number:06d}.trajectories",
+            folder / f"{number:06d}.scenarios.parquet",
+            folder / f"{number:06d}.plausibility.parquet",
             number * _SHARD_POINTS,
         )
         for number in range(len(parts))
@@ -148,6 +165,8 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
     if config.curve_points:
         join_parquet([files.curves for files in shards], folder / CURVES)
         plot_curves(folder / CURVES, folder / CURVES_PICTURE)
+    if plan.job.compared is not None:
+        _finish_scenarios(run, shards)
     save_task(plan.task, folder / "task.yaml")
     run.counts["num_predictions"] = len(points.rows)
     for at, name in enumerate(plan.job.outcomes):
@@ -160,6 +179,39 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
         run.notes |= _precision_notes(table, config)
     clear_marks(folder)
     shutil.rmtree(folder / SHARDS)  # after the marks that list them
+
+
+def _finish_scenarios(run: StageRun, shards: list[ShardFiles]) -> None:
+    """Put the shards' scenarios together, and sum them up."""
+    run.counts["num_scenario_rows"] = join_parquet(
+        [files.scenarios for files in shards], run.folder / SCENARIO_RISKS
+    )
+    join_parquet([files.plausibility for files in shards], run.folder / SCENARIO_PLAUSIBILITY)
+    summary = summarised(pl.scan_parquet(run.folder / SCENARIO_RISKS))
+    SCENARIO_SUMMARY.write(summary, run.folder / SCENARIO_MEANS)
+
+
+def _say_scenarios(plan: Plan, out: Path) -> None:
+    """Print what scenarios do, and warn of implausible histories."""
+    assert plan.job.compared is not None
+    summary, plausible = (
+        SCENARIO_SUMMARY.read(out / SCENARIO_MEANS),
+        PLAUSIBILITY.read(out / SCENARIO_PLAUSIBILITY),
+    )
+    rows = pl.scan_parquet(out / SCENARIO_RISKS).select(
+        "scenario", "subject_id", "prediction_time", "is_changed"
+    )
+    changed = dict(rows.filter("is_changed").unique().group_by("scenario").len().collect().iter_rows())
+    least = plan.job.config.least_plausible
+    for scenario in plan.job.compared.scenarios:
+        name = scenario.name
+        say(f"forecast: {in_words(summary, name, changed.get(name, 0), len(plan.points.rows))}")
+        if plausible.filter(scenario=name).height:
+            line, is_odd = plausibility_in_words(plausible, name, least)
+            say(f"forecast: {line}")
+            if is_odd:
+                say(f"forecast: warning: the model has hardly seen histories like those of scenario {name}")
+    say("forecast: scenarios say what the model expects of other records; they are no effects of treatments")
 
 
 def _precision_notes(table: pl.LazyFrame, config: ForecastConfig) -> dict[str, float]:
@@ -176,6 +228,8 @@ def _precision_notes(table: pl.LazyFrame, config: ForecastConfig) -> dict[str, f
 def _say_what_was_found(run: StageRun, plan: Plan, out: Path) -> None:
     config, rows = plan.job.config, f"{run.counts['num_rows']:,}"
     say(f"forecast: {rows} risks of {len(plan.points.rows):,} predictions in {out}")
+    if plan.job.compared is not None:
+        _say_scenarios(plan, out)
     if config.net:
         say("forecast: these are net risks, of a world in which nobody dies, not cumulative incidences")
     unresolved = run.notes["mean_unresolved"]

@@ -29,7 +29,7 @@ from proband.synth.lives.lives import MICROSECONDS_PER_DAY, calendar
 from proband.synth.lives.people import People
 from proband.synth.lives.replay import moments_of
 from proband.synth.lives.state import State, healthy
-from proband.synth.lives.truth import risk_table, true_risks
+from proband.synth.lives.truth import Moments, joined, risk_table, true_risks
 from proband.synth.traits import ADULT_AGE, DISEASE_NAMES, TRAIT_NAMES, TREATMENT_NAMES, table_hash
 
 
@@ -74,6 +74,36 @@ def oracle(
         for rows in track(asked.partition_by("shard", maintain_order=True), "Shards")
     ]
     return schema.RISK.check(pl.concat(frames), "the oracle's risks")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Lives entered at prediction times, to be lived on by their law.
+
+    Attributes:
+        asked: subject_id and prediction_time, a row per moment.
+        law: The law.
+        at: The lives.
+    """
+
+    asked: pl.DataFrame
+    law: Law
+    at: Moments
+
+
+def replayed(biobank: Path, times: pl.DataFrame) -> Replayed:
+    """The latent state of subjects at prediction times, for whoever changes it and asks for the risks then.
+
+    Args:
+        biobank: As for :func:`oracle`, with the same errors.
+        times: See there.
+    """
+    truth = biobank / "truth"
+    law_file = _read_law(truth)
+    law = table_law(law_file["step_years"])
+    parts = _asked(truth, times).partition_by("shard", maintain_order=True)
+    found = [_moments(_Shard.read(truth, rows["shard"][0], law_file), law, rows) for rows in parts]
+    return Replayed(pl.concat(parts).drop("shard"), law, joined(found))
 
 
 def already_begun_at(
@@ -267,10 +297,8 @@ def _of_shard(
     seed: int,
     latent: bool,
 ) -> pl.DataFrame:
-    row, time, age = _places(shard, asked)
-    end_age = (shard.end - shard.birth) / MICROSECONDS_PER_YEAR
-    names = (shard.seed, shard.number)
-    at = moments_of(law, shard.people, shard.events, shard.life, end_age, names, row, age)
+    row, time, _ = _places(shard, asked)
+    at = _moments(shard, law, asked)
     random = generator(seed, "synth", "oracle", shard.number)
     risks = true_risks(law, at, horizons, replicates, random)
     risk, error = (risks.onset, risks.onset_error) if latent else (risks.recorded, risks.recorded_error)
@@ -279,6 +307,13 @@ def _of_shard(
     model = ONSET_MODEL if latent else RECORDED_MODEL
     ids, times = shard.subject_id[row], asked["prediction_time"]
     return risk_table(ids, times, happened, risk, error, horizons, model)
+
+
+def _moments(shard: _Shard, law: Law, asked: pl.DataFrame) -> Moments:
+    row, _, age = _places(shard, asked)
+    end_age = (shard.end - shard.birth) / MICROSECONDS_PER_YEAR
+    names = (shard.seed, shard.number)
+    return moments_of(law, shard.people, shard.events, shard.life, end_age, names, row, age)
 
 
 def _places(shard: _Shard, asked: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.labels import labels
 from proband.ehr.meds.dataset import list_shards, read_shard
 from proband.ehr.outcomes import Task, load_task
-from proband.forecast import forecast, shards, stage
+from proband.forecast import answers, forecast, shards, stage
 from proband.forecast.config import ForecastConfig
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
@@ -273,7 +273,7 @@ def test_an_interrupted_forecast_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(stage, "_SHARD_POINTS", 2)
     whole = run("whole", workers=1)
-    calls, simulate = [0], shards.roll_out
+    calls, simulate = [0], answers.roll_out
 
     def counted(*arguments: Any) -> Any:
         calls[0] += 1
@@ -281,7 +281,7 @@ def test_an_interrupted_forecast_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return simulate(*arguments)
 
-    monkeypatch.setattr(shards, "roll_out", counted)
+    monkeypatch.setattr(answers, "roll_out", counted)
     with pytest.raises(KeyboardInterrupt):
         run(workers=1)
     assert not (tmp_path / "out").exists()

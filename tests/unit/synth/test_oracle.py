@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from proband.core import schema
 from proband.core.errors import ConfigError, DataError
 from proband.core.provenance import write_json
+from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
 from proband.synth.lives.law import table_law
-from proband.synth.oracle import oracle
+from proband.synth.lives.truth import true_risks
+from proband.synth.oracle import oracle, replayed
+from proband.synth.traits import DISEASE_NAMES
 from synthetic_lives import shard_lives, write_biobank
 
 
@@ -55,6 +60,28 @@ def test_a_subject_may_have_several_times_in_any_order(lived: Path) -> None:
     assert found.equals(again)
     asked = both.join(found, on=["subject_id", "prediction_time"], how="anti")
     assert asked.height == 0
+
+
+def test_replayed_lives_are_those_of_the_oracle(lived: Path) -> None:
+    stored, times = landmarks(lived)
+    found = replayed(lived, times)
+    assert len(found.at.age) == found.asked.height == times.height
+    risks = true_risks(found.law, found.at, (5.0,), 40, generator(3, "test"))
+    known = {row: at for at, row in enumerate(found.asked.iter_rows())}
+    rows = stored.filter(horizon_years=5.0)
+    at = [known[pair] for pair in rows.select("subject_id", "prediction_time").iter_rows()]
+    own = risks.recorded[at, [DISEASE_NAMES.index(name) for name in rows["outcome"]], 0]
+    assert own.mean() == pytest.approx(rows["risk"].mean(), rel=0.03)
+    assert np.corrcoef(own, rows["risk"].to_numpy())[0, 1] > 0.9
+
+
+def test_a_genome_of_more_risk_lives_a_life_of_more_risk(lived: Path) -> None:
+    _, times = landmarks(lived)
+    found = replayed(lived, times.sort("subject_id").head(30))
+    people = found.at.people
+    worse = replace(found.at, people=replace(people, genetic=people.genetic + 1))
+    risks = [true_risks(found.law, one, (5.0,), 10, generator(3, "x")).onset for one in (found.at, worse)]
+    assert risks[1].mean() > 1.2 * risks[0].mean()
 
 
 def test_risk_rises_with_the_horizon(lived: Path) -> None:

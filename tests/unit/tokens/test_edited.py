@@ -15,7 +15,7 @@ def test_what_is_kept_stays_as_it_was(chosen: list[tuple[int, int]]) -> None:
     store = HandStore(PEOPLE)
     rows = np.array([row for row, _ in chosen], dtype=np.int64)
     keep = [store.record(int(row))[0] != left for row, left in chosen]
-    edited = EditedStore(store, rows, keep)
+    edited = EditedStore.keeping(store, rows, keep)
     assert len(edited) == len(rows)
     for at, (row, left) in enumerate(chosen):
         tokens, minutes = store.record(row)
@@ -28,5 +28,5 @@ def test_what_is_kept_stays_as_it_was(chosen: list[tuple[int, int]]) -> None:
 
 
 def test_birth_stays() -> None:
-    edited = EditedStore(HandStore(PEOPLE), np.array([0]), [np.zeros(5, dtype=bool)])
+    edited = EditedStore.keeping(HandStore(PEOPLE), np.array([0]), [np.zeros(5, dtype=bool)])
     assert edited.record(0)[0].tolist() == [1]

@@ -181,3 +181,14 @@ def test_names_of_modalities(tmp_path: Path) -> None:
     for name in ("a.b", "2x", "", "keys"):
         with pytest.raises(ConfigError, match="unusable name of a modality"):
             modality_files(None, {name: path})
+
+
+def test_rows_taken_keep_their_measurements() -> None:
+    values = np.array([[1.0], [2.0], [3.0]], dtype=np.float32)
+    table = ModalityTable(values, np.array([5, 9, 7]), np.array([0, 2, 2, 3]), ("protein",), timed=True)
+    taken = table.take(np.array([2, 0, 1, 0]))
+    assert taken.observed.tolist() == [True, True, False, True]
+    now = np.full(4, 8)
+    rows = np.arange(4)
+    assert taken.values_by(rows, now)[:, 0].tolist() == pytest.approx([3, 1, np.nan, 1], nan_ok=True)
+    assert taken.values_by(rows, now + 1)[1, 0] == 2

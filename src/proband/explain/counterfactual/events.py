@@ -32,7 +32,7 @@ def query_without(
         tokens: Tokens left out, of each row.
     """
     keep = [~np.isin(asked.store.record(int(row))[0], left) for row, left in zip(rows, tokens, strict=True)]
-    edited = EditedStore(asked.store, rows, keep)
+    edited = EditedStore.keeping(asked.store, rows, keep)
     queries = asked.queries(edited, np.arange(len(rows)), minutes)
     return replace(queries, rows=rows.astype(np.int64)).batch(np.arange(len(rows)))
 

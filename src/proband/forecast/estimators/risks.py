@@ -75,9 +75,9 @@ def estimate(paths: PathValues, estimator: str, after_gap: bool = False) -> Risk
     method: PathEstimator = ESTIMATORS[estimator]()
     low = paths.value.mean(dim=-3).clamp(0, 1)
     high = (paths.value + paths.margin).mean(dim=-3).clamp(0, 1)
-    values, unresolved = paths.value + paths.margin / 2, (paths.margin > 0).double().mean(dim=-3)
+    values, unresolved = contributions(paths, after_gap), (paths.margin > 0).double().mean(dim=-3)
     if after_gap:
-        values, unresolved = _beyond_gap(values), unresolved[..., 1:]
+        unresolved = unresolved[..., 1:]
         low, high = _bounds_beyond_gap(low, high)
     return Risks(
         risk=values.mean(dim=-3).clamp(0, 1),
@@ -86,6 +86,14 @@ def estimate(paths: PathValues, estimator: str, after_gap: bool = False) -> Risk
         low=low,
         high=high,
     )
+
+
+def contributions(
+    paths: PathValues, after_gap: bool = False
+) -> Float[Tensor, "*subjects paths outcomes horizons"]:
+    """What each path contributes to the risks, their mean; arguments as of :func:`estimate`."""
+    values = paths.value + paths.margin / 2
+    return _beyond_gap(values) if after_gap else values
 
 
 def _beyond_gap(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,16 @@ class Moments:
     def take(self, rows: np.ndarray) -> Moments:
         """These rows, in this order, with repeats."""
         return Moments(self.people.take(rows), self.start.take(rows), self.now.take(rows), self.age[rows])
+
+
+def joined(parts: Sequence[Moments]) -> Moments:
+    """Moments one after another."""
+    people, start, now = (
+        {name: np.concatenate([vars(one)[name] for one in ones]) for name in vars(ones[0])}
+        for ones in zip(*((part.people, part.start, part.now) for part in parts), strict=True)
+    )
+    age = np.concatenate([part.age for part in parts])
+    return Moments(People(**people), State(**start), State(**now), age)
 
 
 def moments(law: Law, people: People, events: State, age: Float[np.ndarray, " moments"]) -> Moments:

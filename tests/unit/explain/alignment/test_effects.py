@@ -19,8 +19,8 @@ from proband.explain.alignment.published import PublishedEffect, read_published
 from proband.explain.attribution.standard import Standard
 from proband.explain.inputs import Asked, Names
 from proband.explain.tables import AGREEMENT, EFFECTS
+from proband.forecast.job import one_thread
 from proband.forecast.risk import Points
-from proband.forecast.shards import one_thread
 from proband.model.config import OnsetConfig, OnsetTask
 from proband.model.onset.head import OnsetHead
 from proband.tokens.modality import GENOME, ModalityTable

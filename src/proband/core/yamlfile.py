@@ -1,0 +1,80 @@
+"""Settings files in YAML: read into a mapping, and what is wrong with them said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from proband.core.errors import ConfigError, near_matches
+
+
+class _OnceEach(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would keep the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value} stands twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Args:
+        path: The file, UTF-8.
+        kind: What it describes, in a word, such as task.
+        keys: Keys that it may have, for the message.
+
+    Raises:
+        ConfigError: The file is missing or unreadable, holds no mapping, or a key stands twice in one.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _OnceEach)
+    except FileNotFoundError:
+        raise ConfigError(f"missing {kind} file", where=path) from None
+    except RecursionError:
+        found = "lists or keys nested too deeply"
+        raise ConfigError(f"unreadable {kind} file", where=path, found=found, expected="YAML") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a date of month 13, a number of 5,000 digits
+        raise ConfigError(f"unreadable {kind} file", where=path, found=error, expected="YAML") from None
+    if not isinstance(content, dict):
+        expected = f"keys {', '.join(keys)}"
+        raise ConfigError(f"no {kind}", where=path, found=type(content).__name__, expected=expected)
+    return content
+
+
+def first_problem(
+    error: ValidationError,
+    path: Path,
+    kind: str,
+    models: Iterable[type[BaseModel]],
+    hidden: Collection[str] = (),
+) -> ConfigError:
+    """The first of pydantic's complaints about a file, naming the place; of an unknown key near matches.
+
+    Args:
+        error: The complaints.
+        path: The file.
+        kind: What it describes, in a word, for a complaint about the whole.
+        models: Whose fields are keys.
+        hidden: Parts of places that are no keys of the file, such as tags of unions.
+    """
+    first = error.errors(include_url=False)[0]
+    parts = [str(part) for part in first["loc"] if part not in hidden]
+    place = ".".join(parts) or f"the {kind}"
+    if first["type"] == "extra_forbidden":
+        known = {name for model in models for name in model.model_fields} - {parts[-1]}
+        remedy = near_matches(parts[-1], sorted(known)) or "remove it"
+        return ConfigError(f"unknown key {place}", where=path, remedy=remedy)
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] in ("missing", "value_error") else repr(first["input"])
+    return ConfigError(f"{place}: {message}", where=path, found=found)

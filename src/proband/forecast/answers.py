@@ -1,0 +1,163 @@
+"""Risks of prediction points: from onset hazards, or from sampled futures."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from proband.forecast.engine.histories import Histories, read_histories
+from proband.forecast.engine.request import Finished, Trajectory
+from proband.forecast.engine.rollout import roll_out
+from proband.forecast.estimators.closed_form import cumulative_incidence
+from proband.forecast.estimators.path_values import PathValues
+from proband.forecast.estimators.risks import (
+    Risks,
+    contributions,
+    estimate,
+    side_by_side,
+    stacked,
+)
+from proband.forecast.job import Job, Opened
+from proband.forecast.patterns import pattern_values
+from proband.forecast.risk import Points
+from proband.forecast.scenario.compare import Answer
+from proband.model.onset.queries import Queries
+from proband.tokens.dataset import TokenStore
+from proband.tokens.queries import known_at, query_batches
+
+_LEAST_FREE = 1e-9
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What sampled paths of points gave, in the order of the points.
+
+    Attributes:
+        risks: Risks.
+        num_paths: Paths drawn.
+        paths: The paths themselves, if they are kept.
+        values: What each path contributes, of each point; empty unless scenarios are compared.
+    """
+
+    risks: Risks
+    num_paths: Int[np.ndarray, " points"]
+    paths: list[list[Trajectory]]
+    values: list[Float[np.ndarray, "_ outcomes horizons"]]
+
+    def answer(self) -> Answer:
+        """Risks and values as scenarios compare them."""
+        return Answer(self.risks.risk.double().numpy(), self.values or None)
+
+
+def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
+    """Sample futures of points."""
+    model, store, tables = given
+    context = model.config.context
+    lengths = np.minimum(store.history_lengths(points.rows, points.start), context)
+    order = np.argsort(-lengths, kind="stable")  # histories of like length are read together
+
+    def read(index: np.ndarray) -> Histories:
+        chosen = order[index]
+        return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
+
+    answers = _Answers(job, store, points, order)
+    is_enough = answers.are_known if job.precision else None
+    risks: dict[int, Risks] = {}
+    paths: dict[int, list[Trajectory]] = {}
+    values: dict[int, np.ndarray] = {}
+    num_paths = np.zeros(len(order), dtype=np.int64)
+    asked = ~points.prevalent[order, : len(job.question.outcomes)]
+    for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked, is_enough):
+        at = int(order[finished.point])
+        num_paths[at] = finished.values.value.shape[0]
+        paths[at] = finished.trajectories if job.config.trajectories else []
+        risks[at] = answers.risks(finished)
+        if job.compared is not None:
+            values[at] = answers.values(finished)
+    every = range(len(order))
+    kept = [values[at] for at in every if at in values]
+    return Drawn(stacked([risks[at] for at in every]), num_paths, [paths[at] for at in every], kept)
+
+
+@torch.no_grad()
+def closed_form_risks(given: Opened, points: Points, job: Job) -> Risks:
+    """Risks of points from onset hazards."""
+    model, store, tables = given
+    head = model.onset
+    assert head is not None
+    linear = {name: tables[name] for name in head.modalities if name in tables}
+    # As in the fit, modalities come in by their linear terms alone.
+    batches = query_batches(store, {}, points.rows, points.start, model.config.context)
+    state = model.states(batches, len(points.rows))
+    queries = Queries(state=state, tables=linear, **known_at(store, points.rows, points.start))
+    device = head.bias.device
+    query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
+    log_ratio = head(query) if job.config.raw else head.calibrated(query)
+    death = None if job.config.net else job.death_task
+    horizons = (job.gap_years, *job.horizons_years) if job.after_gap else job.horizons_years
+    risk = cumulative_incidence(head, log_ratio, query.age, query.female, job.tasks, death, horizons).cpu()
+    if job.after_gap:
+        early = risk[..., :1]
+        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
+    exact = torch.zeros_like(risk)
+    return Risks(risk, exact, exact, risk, risk)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What the paths of a point answer.
+
+    Attributes:
+        job: What is asked.
+        store: The records.
+        points: Prediction points.
+        order: Their places in the queue.
+    """
+
+    job: Job
+    store: TokenStore
+    points: Points
+    order: Int[np.ndarray, " points"]
+
+    def risks(self, finished: Finished) -> Risks:
+        """Risks of sets of codes by the estimator, then those of patterns, which need whole paths, by mc."""
+        question, parts = self.job.question, []
+        if len(question.outcomes):
+            parts.append(estimate(finished.values, question.estimator, self.job.after_gap))
+        if self.job.patterns:
+            parts.append(estimate(self._patterns(finished), "mc", self.job.after_gap))
+        found = side_by_side(parts)
+        return Risks(*(getattr(found, name) * self.possible[:, None] for name in Risks.__dataclass_fields__))
+
+    def values(self, finished: Finished) -> Float[np.ndarray, "paths outcomes horizons"]:
+        """What each path contributes to the risks."""
+        parts = [finished.values] if len(self.job.question.outcomes) else []
+        parts += [self._patterns(finished)] if self.job.patterns else []
+        found = torch.cat([contributions(part, self.job.after_gap) for part in parts], dim=-2)
+        return (found * self.possible[:, None]).double().numpy()
+
+    @functools.cached_property
+    def possible(self) -> Bool[Tensor, " outcomes"]:
+        """Outcomes that the model knows codes of, for each step of a pattern; the others cannot happen."""
+        steps = [pattern.members.any(axis=1) for pattern in self.job.patterns]
+        patterns = torch.tensor([bool(known.all()) for known in steps], dtype=torch.bool)
+        return torch.cat([self.job.question.outcomes.any(dim=1), patterns])
+
+    def _patterns(self, finished: Finished) -> PathValues:
+        at = self.order[finished.point]
+        start = int(self.points.start[at])
+        record, horizons = self.store.history(int(self.points.rows[at]), start), self.job.question.horizons
+        return pattern_values(self.job.patterns, record, start, horizons, finished.trajectories)
+
+    def are_known(self, finished: Finished) -> bool:
+        """Whether so many paths are enough for the precision asked for, at the task's horizons."""
+        assert self.job.precision
+        found = self.risks(finished)
+        wanted = torch.from_numpy(~self.points.prevalent[self.order[finished.point]])
+        named = torch.tensor([years in self.job.task_horizons for years in self.job.horizons_years])
+        return bool(self.job.precision.reached(found.risk, found.standard_error)[wanted][:, named].all())

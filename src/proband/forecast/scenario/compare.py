@@ -1,0 +1,161 @@
+"""Risks of scenarios beside those of the subjects as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float64
+
+from proband.core.schema import PLAUSIBILITY, SCENARIOS
+from proband.forecast.patterns import TokenPattern
+from proband.forecast.risk import Points, had
+from proband.forecast.scenario.made import Made, make
+from proband.forecast.scenario.plausibility import Sample, space_of, summaries
+from proband.forecast.scenario.resolve import Resolved
+from proband.tokens.dataset import TokenStore
+from proband.tokens.modality import ModalityTable
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Risks of points.
+
+    Attributes:
+        risk: By outcome and horizon.
+        paths: What each path contributes to them, of each point; none in closed form.
+    """
+
+    risk: Float64[np.ndarray, "points outcomes horizons"]
+    paths: Sequence[Float64[np.ndarray, "_ outcomes horizons"]] | None = None
+
+
+Answers = Callable[[TokenStore, Mapping[str, ModalityTable], Points], Answer]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What scenarios are made of, and compared with.
+
+    Attributes:
+        scenarios: Them.
+        sample: Train histories.
+        outcomes: Names of the outcomes.
+        horizons_years: Horizons of the answers.
+        task_horizons: Those of them that are reported.
+    """
+
+    scenarios: tuple[Resolved, ...]
+    sample: Sample
+    outcomes: tuple[str, ...]
+    horizons_years: tuple[float, ...]
+    task_horizons: frozenset[float]
+
+
+def write_comparisons(
+    what: Compared,
+    files: tuple[Path, Path],
+    store: TokenStore,
+    tables: Mapping[str, ModalityTable],
+    points: Points,
+    sets: Bool[np.ndarray, "sets vocabulary"],
+    patterns: Sequence[TokenPattern],
+    baseline: Answer,
+    answers: Answers,
+) -> None:
+    """Write scenarios' risks and how plausible their histories are.
+
+    Args:
+        what: The scenarios.
+        files: For schema.SCENARIOS and schema.PLAUSIBILITY.
+        store: The records.
+        tables: Modalities.
+        points: Prediction points.
+        sets: Tokens of each outcome that is a set of codes; these come first.
+        patterns: The other outcomes.
+        baseline: Risks of the points as they are.
+        answers: Gives risks of points of another store, with the random numbers of the same points.
+    """
+    risks, plausible = [SCENARIOS.empty()], [PLAUSIBILITY.empty()]
+    for scenario in what.scenarios:
+        made = make(scenario, store, tables, points)
+        prevalent = np.array(
+            [had(*made.store.record(at), sets, patterns) for at in range(len(made.index))],
+            dtype=bool,
+        ).reshape(len(made.index), len(what.outcomes))
+        changed = made.points(points, prevalent)
+        answer = answers(made.store, made.tables, changed) if len(made.index) else None
+        risks.append(_rows(what, scenario.name, points, made, changed, baseline, answer))
+        plausible.append(_plausibility(what, scenario.name, store, points, made))
+    order = ["scenario", "subject_id", "prediction_time"]
+    table = pl.concat(risks).sort(*order, "outcome", "horizon_years")
+    SCENARIOS.write(table.filter(pl.col("horizon_years").is_in(what.task_horizons)), files[0])
+    PLAUSIBILITY.write(pl.concat(plausible).sort(*order), files[1])
+
+
+def _rows(
+    what: Compared,
+    name: str,
+    points: Points,
+    made: Made,
+    changed: Points,
+    baseline: Answer,
+    answer: Answer | None,
+) -> pl.DataFrame:
+    """Rows of schema.SCENARIOS; who has an outcome, in the scenario or without it, gets none."""
+    risk, error = baseline.risk.copy(), np.zeros_like(baseline.risk)
+    is_changed, had_it = np.zeros(len(points.rows), dtype=bool), points.prevalent.copy()
+    if answer is not None:
+        risk[made.index], is_changed[made.index] = answer.risk, True
+        had_it[made.index] = changed.prevalent
+        error[made.index] = _errors(baseline, answer, made)
+    point, outcome, horizon = np.nonzero(np.broadcast_to(~had_it[:, :, None], risk.shape))
+    at = (point, outcome, horizon)
+    return (
+        points.frame[point]
+        .with_columns(
+            pl.lit(name).alias("scenario"),
+            pl.Series("outcome", np.asarray(what.outcomes)[outcome], pl.String),
+            pl.Series("horizon_years", np.asarray(what.horizons_years)[horizon], pl.Float64),
+            pl.Series("is_changed", is_changed[point], pl.Boolean),
+            pl.Series("risk_baseline", baseline.risk[at], pl.Float64),
+            pl.Series("risk", risk[at], pl.Float64),
+            pl.Series("difference", risk[at] - baseline.risk[at], pl.Float64),
+            pl.Series("standard_error", error[at], pl.Float64),
+        )
+        .select(*SCENARIOS.columns)
+    )
+
+
+def _errors(baseline: Answer, answer: Answer, made: Made) -> Float64[np.ndarray, "changed outcomes horizons"]:
+    """Monte-Carlo standard errors of the differences: paths of one number have the same random numbers."""
+    if answer.paths is None or baseline.paths is None:
+        return np.zeros_like(answer.risk)
+    found = []
+    for place, own in zip(made.index, answer.paths, strict=True):
+        other = baseline.paths[place]
+        number = min(len(own), len(other))
+        found.append((own[:number] - other[:number]).std(axis=0, ddof=1) / np.sqrt(number))
+    return np.stack(found)
+
+
+def _plausibility(what: Compared, name: str, store: TokenStore, points: Points, made: Made) -> pl.DataFrame:
+    """Rows of schema.PLAUSIBILITY, of points whose record is changed."""
+    at = np.flatnonzero(made.rereads)
+    if not len(at):
+        return PLAUSIBILITY.empty()
+    space, old = space_of(store, what.sample), points.take(made.index[at])
+    ids, start = store.subject_ids[old.rows], old.start.astype(np.int64)
+    distances = {
+        "_baseline": space.distance(summaries(store, old.rows.astype(np.int64), start), ids),
+        "": space.distance(summaries(made.store, at.astype(np.int64), start), ids),
+    }
+    columns = {}
+    for suffix, distance in distances.items():
+        columns[f"distance{suffix}"] = pl.Series(distance, dtype=pl.Float64)
+        columns[f"share_beyond{suffix}"] = pl.Series(space.share_beyond(distance), dtype=pl.Float64)
+    frame = old.frame.with_columns(pl.lit(name).alias("scenario"), **columns)
+    return frame.select(*PLAUSIBILITY.columns)

@@ -1,0 +1,78 @@
+"""What scenarios do to a cohort, as a table and in words."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from proband.core.schema import SCENARIO_SUMMARY
+
+_MOST_NAMED = 3
+_SURE = 1.96
+"""Standard errors from 0 beyond which a mean difference is said to move."""
+
+
+def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
+    """Rows of schema.SCENARIO_SUMMARY.
+
+    Means are over changed predictions; the standard error treats a subject's predictions as one draw, and is
+    null with one subject.
+
+    Args:
+        risks: schema.SCENARIOS.
+    """
+    key = ["scenario", "outcome", "horizon_years"]
+    difference = pl.col("difference")
+    changed = risks.filter("is_changed")
+    means = changed.group_by(key).agg(
+        pl.len().cast(pl.Int64).alias("num_changed"),
+        pl.col("risk_baseline").mean(),
+        pl.col("risk").mean(),
+        difference.mean(),
+        pl.col("subject_id").n_unique().alias("num_subjects"),
+    )
+    by_subject = (
+        changed.join(means.select(*key, pl.col("difference").alias("mean")), on=key)
+        .group_by(*key, "subject_id")
+        .agg((difference - pl.col("mean")).sum().alias("excess"))
+        .group_by(key)
+        .agg((pl.col("excess") ** 2).sum().alias("squares"))
+    )
+    subjects, number = pl.col("num_subjects"), pl.col("num_changed")
+    variance = pl.col("squares") * subjects / (subjects - 1) / number**2
+    asked = risks.group_by(key).agg(pl.len().cast(pl.Int64).alias("num_predictions"))
+    frame = (
+        asked.join(means, on=key)
+        .join(by_subject, on=key)
+        .with_columns(pl.when(subjects > 1).then(variance.sqrt()).alias("standard_error"))
+        .sort(key)
+        .collect()
+    )
+    return frame.select(*SCENARIO_SUMMARY.columns)
+
+
+def in_words(summary: pl.DataFrame, scenario: str, num_changed: int, num_predictions: int) -> str:
+    """One line: whom a scenario changes, and the outcomes that it moves most at the last horizon."""
+    rows = summary.filter(scenario=scenario)
+    last = max(rows["horizon_years"], default=0.0)
+    rows = rows.filter(horizon_years=last)
+    moved = rows.filter(pl.col("difference").abs() > _SURE * pl.col("standard_error").fill_null(0))
+    moved = moved.sort(pl.col("difference").abs(), descending=True)
+    named = [
+        f"{row['outcome']} {row['difference']:+.2%}"
+        + ("" if row["standard_error"] is None else f" (SE {row['standard_error']:.2%})")
+        for row in moved.head(_MOST_NAMED).iter_rows(named=True)
+    ]
+    more = f" and {moved.height - len(named)} more" if moved.height > len(named) else ""
+    what = f"by {last:g} years {', '.join(named)}{more}" if named else "no outcome moves"
+    return f"scenario {scenario} changes {num_changed:,} of {num_predictions:,} predictions: {what}"
+
+
+def plausibility_in_words(plausibility: pl.DataFrame, scenario: str, least: float) -> tuple[str, bool]:
+    """One line about how far out the changed histories lie, and whether they are implausible."""
+    shares = plausibility.filter(scenario=scenario).select("share_beyond_baseline", "share_beyond").median()
+    before, after = shares.row(0)
+    line = (
+        f"scenario {scenario}: half of the changed histories lie as far out as {after:.1%} of train "
+        f"histories or farther (unchanged: {before:.1%})"
+    )
+    return line, after < least

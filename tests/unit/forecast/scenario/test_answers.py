@@ -1,0 +1,155 @@
+"""What scenarios answer, beside forecasts of worlds in which they are true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import known_law
+from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY
+from proband.forecast import forecast
+from proband.forecast.config import ForecastConfig
+from proband.tokens import tokens
+from proband.tokens.dataset import TokenStore
+
+KEY = ["subject_id", "prediction_time", "outcome", "horizon_years"]
+Run = Callable[..., pl.DataFrame]
+TRAIN = ForecastConfig(split="train")
+
+
+def merged(table: pl.DataFrame, risks: pl.DataFrame) -> pl.DataFrame:
+    return table.join(risks.select(*KEY, pl.col("risk").alias("other")), on=KEY)
+
+
+def test_who_is_not_changed_keeps_the_risk_to_the_bit(run: Run, tmp_path: Path) -> None:
+    table = run({"remove": {"codes": "X//C", "days_before": 300}})
+    same = table.filter(~pl.col("is_changed"))
+    found = merged(same, RISK.read(tmp_path / "out" / "risk.parquet"))
+    assert 0 < found.height == same.height < table.height
+    assert (found["risk"] == found["other"]).all()
+    assert (same["difference"] == 0).all()
+    changed = table.filter("is_changed")
+    assert (changed["difference"] != 0).all()
+    assert (changed["risk_baseline"] + changed["difference"] - changed["risk"]).abs().max() < 1e-12
+
+
+def test_a_code_removed_is_a_record_that_never_had_it(run: Run, world: Path, tmp_path: Path) -> None:
+    table = run({"remove": {"codes": "X//C"}})
+    events = pl.concat([pl.read_parquet(path) for path in sorted((world / "meds").rglob("*.parquet"))])
+    known_law.write_meds(events.filter(pl.col("code") != "X//C"), tmp_path / "meds")
+    tokens(tmp_path / "meds", tmp_path / "without", vocabulary=world / "tokens", workers=1)
+    given = {"task": world / "d.yaml", "genome": world / "genome", "config": TRAIN, "workers": 1}
+    forecast(world / "model_genome", tmp_path / "without", tmp_path / "risk", **given)
+    found = merged(table, RISK.read(tmp_path / "risk" / "risk.parquet"))
+    assert found.height == table.height > 50
+    assert (found["risk"] - found["other"]).abs().max() < 1e-6
+
+
+def test_an_event_added_and_removed_again_leaves_the_record(run: Run) -> None:
+    add, remove = {"code": "X//C", "days_before": 30}, {"prefixes": "X//C", "days_before": 30}
+    table = run({"add": add}, {"remove": remove})
+    removed = run({"remove": remove}, out="removed")
+    assert (table["risk"] - removed["risk"]).abs().max() < 1e-6
+    assert (run({"add": add}, out="added")["risk"] - removed["risk"]).abs().max() > 1e-3
+
+
+def test_an_added_event_of_the_outcome_leaves_no_row(run: Run) -> None:
+    table = run(
+        {"add": {"code": "X//D", "days_before": 1}},
+        scenario={"subjects": [run({"remove": {"codes": "X//A"}}, out="first")["subject_id"][0]]},
+    )
+    assert not table["is_changed"].any()
+
+
+def test_no_genome_is_the_answer_without_one(run: Run, world: Path, tmp_path: Path) -> None:
+    table = run({"genome": {"absent": True}})
+    given = {"task": world / "d.yaml", "config": TRAIN, "workers": 1}
+    forecast(world / "model_genome", world / "tokens", tmp_path / "without", **given)
+    found = merged(table, RISK.read(tmp_path / "without" / "risk.parquet"))
+    assert found.height == table.height
+    assert (found["risk"] - found["other"]).abs().max() < 1e-6
+    assert found.filter("is_changed")["difference"].abs().max() > 1e-3
+    assert PLAUSIBILITY.read(tmp_path / "out" / "plausibility.parquet").is_empty()
+
+
+def test_anothers_genome_is_the_risk_with_these_scores(run: Run, world: Path, tmp_path: Path) -> None:
+    scores = pl.read_parquet(world / "genome" / "scores.parquet")
+    donor = scores["subject_id"][0]
+    table = run({"genome": {"subject": donor}})
+    one = scores.filter(subject_id=donor).drop("subject_id")
+    everybody = pl.DataFrame({"subject_id": TokenStore(world / "tokens").subject_ids}).join(one, how="cross")
+    (tmp_path / "same").mkdir()
+    everybody.write_parquet(tmp_path / "same" / "scores.parquet")
+    given = {"task": world / "d.yaml", "config": TRAIN, "workers": 1, "genome": tmp_path / "same"}
+    forecast(world / "model_genome", world / "tokens", tmp_path / "risk", **given)
+    found = merged(table, RISK.read(tmp_path / "risk" / "risk.parquet"))
+    assert (found["risk"] - found["other"]).abs().max() < 1e-6
+
+
+def test_a_score_at_a_percentile_changes_the_genotyped_in_one_direction(run: Run, world: Path) -> None:
+    low = run({"genome": {"score": "PGS2", "percentile": 1}}, out="low")
+    high = run({"genome": {"score": "PGS2", "percentile": 99}}, out="high")
+    genotyped = pl.read_parquet(world / "genome" / "scores.parquet")["subject_id"]
+    assert set(low.filter("is_changed")["subject_id"]) <= set(genotyped)
+    gap = (high["risk"] - low["risk"]).filter(high["is_changed"])
+    assert (gap > 0).all() or (gap < 0).all()
+
+
+def test_values_shifted_move_with_the_aim(run: Run) -> None:
+    same = run({"shift": {"code": "X//B", "to": 3.0}}, out="to")
+    by = run({"shift": {"code": "X//B", "by": 100.0}}, out="by")
+    assert (same["risk"] == by["risk"]).all()
+    down = run({"shift": {"code": "X//B", "by": -100.0, "days_before": 700}}, out="down")
+    assert 0 < down.filter("is_changed").height < same.filter("is_changed").height
+
+
+def test_the_summary_is_the_mean_over_the_changed(run: Run, tmp_path: Path) -> None:
+    table = run({"remove": {"codes": "X//C"}})
+    summary = SCENARIO_SUMMARY.read(tmp_path / "out" / "scenario_summary.parquet")
+    for row in summary.iter_rows(named=True):
+        own = table.filter(horizon_years=row["horizon_years"], outcome=row["outcome"])
+        changed = own.filter("is_changed")["difference"].to_numpy()
+        assert (row["num_predictions"], row["num_changed"]) == (own.height, len(changed))
+        assert row["difference"] == pytest.approx(changed.mean())
+        # one prediction a subject
+        assert row["standard_error"] == pytest.approx(changed.std(ddof=1) / np.sqrt(len(changed)))
+
+
+def test_paths_of_one_number_are_paired(run: Run, tmp_path: Path) -> None:
+    config = ForecastConfig(split="held_out", estimator="scope", paths=16, max_events=60)
+    table = run({"genome": {"score": "PGS1", "percentile": 50}}, config=config)
+    risk = RISK.read(tmp_path / "out" / "risk.parquet")
+    found = table.join(risk.select(*KEY, pl.col("standard_error").alias("alone")), on=KEY)
+    changed = found.filter("is_changed", pl.col("alone") > 0)
+    assert changed.height > 0
+    assert (changed["standard_error"] > 0).all()
+    unpaired = 2 * (changed["alone"] ** 2).sum()
+    assert (changed["standard_error"] ** 2).sum() < 0.7 * unpaired
+    same = found.filter(~pl.col("is_changed"))
+    assert (same["difference"] == 0).all()
+    assert (same["standard_error"] == 0).all()
+
+
+def test_records_far_from_those_of_training_are_warned_of(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = [{"add": {"code": "X//C", "days_before": days}} for days in range(60)]
+    run(*odd)
+    table = PLAUSIBILITY.read(tmp_path / "out" / "plausibility.parquet")
+    assert (table["distance"] > table["distance_baseline"]).all()
+    assert table["share_beyond_baseline"].mean() > 0.2
+    assert "warning: the model has hardly seen" in capsys.readouterr().err
+    run({"remove": {"codes": "X//A", "days_before": 60}}, out="mild")
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_subjects_of_a_list_are_asked_whatever_their_split(run: Run, world: Path, tmp_path: Path) -> None:
+    ids = run({"remove": {"codes": "X//A"}}, out="all")["subject_id"].unique().sort().head(3)
+    (tmp_path / "some.txt").write_text("\n".join(map(str, ids)))
+    held_out = ForecastConfig()
+    table = run({"remove": {"codes": "X//A"}}, config=held_out, subjects=tmp_path / "some.txt")
+    assert table["subject_id"].unique().sort().to_list() == ids.to_list()
