@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -108,9 +109,11 @@ def provenance() -> list[str]:
 
 
 def _device() -> str:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    if not shutil.which("nvidia-smi"):
+        return "no GPU"
+    asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return " + ".join(found.stdout.splitlines()) or "no GPU"
 
 
 def markdown(table: pl.DataFrame) -> list[str]:

@@ -1,0 +1,72 @@
+"""What the experiments share: sizes, names, controls of scores."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from biobank import EHR_PCS, SIZES, Biobank, Model, noise_like, permuted, with_scores
+
+from proband.core.config import validated
+from proband.synth.config import SynthConfig
+from proband.train.config import TrainConfig
+
+EXPERIMENTS = Path(__file__).parents[3] / "experiments"
+SCORES = pl.DataFrame(
+    {"subject_id": np.arange(500), "a": np.arange(500), "b": np.where(np.arange(500) % 5, 1.0, np.nan)},
+    schema={"subject_id": pl.Int64, "a": pl.Float32, "b": pl.Float32},
+)
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_settings_of_every_size_are_valid(size: object) -> None:
+    size = SIZES[size.name]  # type: ignore[attr-defined]
+    assert validated(SynthConfig, **size.synth).subjects == size.synth["subjects"]
+    validated(TrainConfig, **size.train)
+    assert sum(size.splits) == pytest.approx(1)
+
+
+def test_permuted_scores_are_the_same_rows_of_other_people() -> None:
+    found = permuted(SCORES, 0)
+    assert found["subject_id"].to_list() == SCORES["subject_id"].to_list()
+    assert sorted(found["a"]) == sorted(SCORES["a"])
+    assert (found["a"] != SCORES["a"]).mean() > 0.9
+    together = found.with_columns(b=pl.col("b").fill_nan(None))
+    assert together.filter(pl.col("a") % 5 == 0)["b"].null_count() == 100  # rows stay whole
+
+
+def test_noise_has_the_width_and_the_gaps_of_the_scores_and_nothing_else_of_them() -> None:
+    found = noise_like(SCORES, 0)
+    assert found.schema == SCORES.schema
+    known = SCORES["b"].is_finite()
+    assert found["b"].filter(known).is_finite().all()
+    assert found["b"].filter(~known).null_count() == (~known).sum()
+    assert abs(np.corrcoef(found["a"], SCORES["a"])[0, 1]) < 0.15
+    assert found["a"].std() == pytest.approx(1, abs=0.1)
+
+
+def test_scores_are_kept_once(tmp_path: Path) -> None:
+    bank = Biobank(tmp_path, SIZES["tiny"], 0)
+    assert bank.keep_scores("noise", SCORES) == "noise"
+    bank.keep_scores("noise", SCORES.head(1))
+    assert pl.read_parquet(tmp_path / "noise" / "scores.parquet").height == SCORES.height
+
+
+def test_names_in_files_and_tables() -> None:
+    assert Model("EHR+permuted PGS").slug == "ehr_permuted_pgs"
+    assert with_scores("noise", "noise").name == f"{EHR_PCS.name}+noise"
+    assert with_scores(hidden=8).settings == {"hidden": 8}
+
+
+@pytest.mark.parametrize(
+    "script", sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "from biobank" in path.read_text())
+)
+def test_experiments_on_a_biobank_answer_help_without_torch(script: str) -> None:
+    command = [sys.executable, "-X", "importtime", str(EXPERIMENTS / f"{script}.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--size {tiny,small,full}" in done.stdout
+    assert not any(line.split("|")[-1].strip() == "torch" for line in done.stderr.splitlines())
