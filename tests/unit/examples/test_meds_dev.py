@@ -100,7 +100,7 @@ def test_labels_are_read_from_any_files_and_refused_by_name(head: ModuleType, tm
 
 
 def dataset(folder: Path, subjects: int = 94) -> None:
-    """Records in which those with code X//A have the outcome; the last, held out, has a label and no record."""
+    """Those with code X//A have the outcome; the last, held out, has a label and no record."""
     start, rows = datetime(2000, 1, 1), []
     for subject in range(subjects - 1):
         codes = ["X//A" if subject % 3 == 0 else "X//B", "X//C"]
