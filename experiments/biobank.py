@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from proband.core.provenance import read_json, write_json
 from proband.core.schema import scores_file
 from proband.core.seeds import generator
 from proband.ehr.config import EhrConfig
+from proband.ehr.outcomes import load_task, save_task
 from proband.evaluate.config import ALL, EvaluateConfig
 from proband.forecast.config import ForecastConfig
 from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig
@@ -100,6 +101,7 @@ class Model:
         components: Whether it reads principal components of ancestry.
         fusion: How modalities reach the trunk; ``none`` for a model of records alone.
         settings: Further settings of training.
+        left_out: Outcomes of the biobank that it is not trained on.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Model:
     components: bool = False
     fusion: str = "none"
     settings: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -182,6 +185,15 @@ class Biobank:
         """True risks."""
         return self.folder / "biobank" / "truth" / "risk.parquet"
 
+    def task_of(self, name: str, keep: Callable[[str], bool]) -> Path:
+        """A task file of some of the outcomes, written once as task_NAME.yaml."""
+        path = self.folder / f"task_{name}.yaml"
+        if not path.is_file():
+            task = load_task(self.task)
+            some = {outcome: one for outcome, one in task.outcomes.items() if keep(outcome)}
+            save_task(task.model_copy(update={"outcomes": some}), path)
+        return path
+
     def scores(self) -> pl.DataFrame:
         """The scores that models read."""
         return pl.read_parquet(scores_file(self.genome))
@@ -202,34 +214,41 @@ class Biobank:
         return [name for name in null if name in self.scores().columns]
 
     def model(self, model: Model) -> Path:
-        """Train a model on all outcomes of the task; returns its folder."""
-        out = self.folder / f"model_{model.slug}"
+        """Train a model on the outcomes of the task; returns its folder."""
+        out, task = self.folder / f"model_{model.slug}", self.task
+        if model.left_out:
+            task = self.task_of(model.slug, lambda outcome: outcome not in model.left_out)
         given: dict[str, Any] = {"minutes": self.size.minutes, "batch_tokens": 1024, "seed": self.seed}
         given |= self.size.train | model.settings | {"fusion": model.fusion}
         fresh, began = not out.is_dir(), time.process_time()
         proband.train.train(
-            self.tokens, out, **self._modalities(model),
-            tasks=[self.task], config=validated(TrainConfig, **given), clock=time.process_time,
+            self.tokens, out, **self.modalities(model),
+            tasks=[task], config=validated(TrainConfig, **given), clock=time.process_time,
         )  # fmt: skip
         if fresh:
             seconds = {"train_cpu_seconds": time.process_time() - began}
             write_json(self.folder / f"seconds_{model.slug}.json", seconds)
         return out
 
-    def risks(self, model: Model, split: str = "held_out", task: Path | None = None, **settings: Any) -> Path:
+    def risks(
+        self, model: Model, split: str = "held_out", task: Path | None = None, records_alone: bool = False,
+        **settings: Any,
+    ) -> Path:  # fmt: skip
         """Risks of a model, trained first if it is not there; returns their folder.
 
         Args:
             model: The model.
             split: Whose risks.
             task: Default the biobank's.
+            records_alone: Withhold genomes and components, as of people who have none; give a ``name`` then.
             **settings: Of :class:`~proband.forecast.config.ForecastConfig`; a ``name`` other than the model's
                 names the folder too.
         """
         name = settings.pop("name", model.name)
         slug = Model(name).slug + ("" if split == "held_out" else f"_{split}")
         config = validated(ForecastConfig, name=name, split=split, seed=self.seed, **settings)
-        out, given = self.folder / f"risk_{slug}", self._modalities(model)
+        out = self.folder / f"risk_{slug}"
+        given = {} if records_alone else self.modalities(model)
         proband.forecast.forecast(
             self.model(model), self.tokens, out, task=task or self.task, config=config, **given
         )
@@ -252,7 +271,7 @@ class Biobank:
         files = sorted(self.folder.glob("seconds_*.json"))
         return {path.stem.removeprefix("seconds_"): read_json(path)["train_cpu_seconds"] for path in files}
 
-    def _modalities(self, model: Model) -> dict[str, Any]:
+    def modalities(self, model: Model) -> dict[str, Any]:
         """The genome and further modalities that a model reads, as stages take them."""
         pcs = {"pcs": self.genome / "pcs.parquet"} if model.components else {}
         return {"genome": self.folder / model.scores if model.scores else None, "modalities": pcs}

@@ -21,7 +21,6 @@ from biobank import EHR, SIZES, Biobank, arguments
 from replicates import Areas, labelled, write
 
 from proband.core.provenance import read_json, write_json
-from proband.ehr.outcomes import load_task, save_task
 from proband.evaluate.config import NONE
 from proband.evaluate.gain import PairedRisks
 from proband.evaluate.tables import read_table
@@ -41,7 +40,7 @@ def main() -> None:
     areas, metrics, seconds = {}, {}, {}
     for seed in given.seeds:
         bank = Biobank.made(given.out, SIZES[given.size], seed)
-        task = common_outcomes(bank)
+        task = bank.task_of("estimators", OUTCOMES.__contains__)
         risks = {name: timed(bank, name, task, settings) for name, settings in runs.items()}
         results = bank.evaluated("estimators", list(risks.values()), [NONE], task=task)
         files = [folder / "risk.parquet" for folder in risks.values()]
@@ -67,16 +66,6 @@ def runs_of(paths: tuple[int, ...]) -> dict[str, dict[str, object]]:
     for number in paths:
         found |= {f"{name} {number}": {"estimator": name, "paths": number} for name in sampled}
     return found
-
-
-def common_outcomes(bank: Biobank) -> Path:
-    """A task file of OUTCOMES, written once."""
-    path = bank.folder / "task_estimators.yaml"
-    if not path.is_file():
-        task = load_task(bank.task)
-        few = {name: task.outcomes[name] for name in OUTCOMES}
-        save_task(task.model_copy(update={"outcomes": few}), path)
-    return path
 
 
 def timed(bank: Biobank, name: str, task: Path, settings: dict[str, object]) -> Path:
