@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from biobank import EHR_PCS, SIZES, Biobank, Model, noise_like, permuted, with_scores
 
 from proband.core.config import validated
+from proband.ehr.outcomes import load_task
 from proband.synth.config import SynthConfig
 from proband.train.config import TrainConfig
 
@@ -62,9 +65,27 @@ def test_names_in_files_and_tables() -> None:
     assert with_scores(hidden=8).settings == {"hidden": 8}
 
 
-@pytest.mark.parametrize(
-    "script", sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "from biobank" in path.read_text())
-)
+SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "from biobank" in path.read_text())
+
+
+def test_some_outcomes_of_a_task(tmp_path: Path) -> None:
+    bank = Biobank(tmp_path, SIZES["tiny"], 0)
+    bank.task.parent.mkdir()
+    bank.task.write_text(
+        "outcomes: {x: {codes: [X//A]}, y: {codes: [X//B]}}\n"
+        "prediction: {years_after_entry: 2}\nhorizons_years: [1, 5]\n"
+    )
+    some = load_task(bank.task_of("one", "x".__eq__))
+    assert list(some.outcomes) == ["x"]
+    assert some.horizons_years == (1, 5)
+
+
+@pytest.mark.parametrize("name", ["biobank", "replicates", *SCRIPTS])
+def test_examples_in_docstrings(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_experiments_on_a_biobank_answer_help_without_torch(script: str) -> None:
     command = [sys.executable, "-X", "importtime", str(EXPERIMENTS / f"{script}.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
