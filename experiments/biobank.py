@@ -257,11 +257,15 @@ class Biobank:
     def evaluated(
         self, name: str, risks: Sequence[Path], baselines: Sequence[str] = (ALL,), **inputs: Path
     ) -> Path:
-        """Judge risks and the oracle on the same people; returns the results folder."""
+        """Judge risks on the same people; returns the results folder.
+
+        The oracle is judged beside them unless a ``task`` of some outcomes is given: it answers for all.
+        """
+        oracle = [] if "task" in inputs else [self.truth]
         out = self.folder / f"results_{name}"
         config = EvaluateConfig(baselines=tuple(baselines), bootstrap=self.size.bootstrap, seed=self.seed)
         proband.evaluate.evaluate(
-            [*risks, self.truth], self.meds, out, genome=self.genome, tokens=self.tokens, config=config,
+            [*risks, *oracle], self.meds, out, genome=self.genome, tokens=self.tokens, config=config,
             **inputs,
         )  # fmt: skip
         return out

@@ -72,9 +72,7 @@ def main() -> None:
         found = {arm: risk_file(bank, arm, task) for arm in arms}
         files = [file for file in found.values() if file is not None]
         results = bank.evaluated("transfer", files, ["age_sex"], task=task)
-        areas[seed] = Areas(
-            PairedRisks.read(results, [*files, bank.truth], HORIZONS[-1], bank.size.bootstrap, seed)
-        )
+        areas[seed] = Areas(PairedRisks.read(results, files, HORIZONS[-1], bank.size.bootstrap, seed))
         print(f"transfer: seed {seed} done", flush=True)
     seeds = " ".join(map(str, given.seeds))
     table = {"AUROC by share of labels": pl.DataFrame(rows_of(arms, areas), infer_schema_length=None)}
