@@ -28,6 +28,7 @@ from proband.core.config import validated
 from proband.core.provenance import read_json, write_json
 from proband.core.schema import scores_file
 from proband.core.seeds import generator
+from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.config import EhrConfig
 from proband.ehr.outcomes import load_task, save_task
 from proband.evaluate.config import ALL, EvaluateConfig
@@ -35,6 +36,7 @@ from proband.forecast.config import ForecastConfig
 from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig
 from proband.synth import SynthConfig
 from proband.tokens.config import TokensConfig
+from proband.tokens.dataset import TokenStore
 from proband.train.config import OnsetOptions, TrainConfig
 
 SPLITS = (0.65, 0.05, 0.3)
@@ -302,6 +304,17 @@ def noise_like(scores: pl.DataFrame, seed: int) -> pl.DataFrame:
         for name in names
     ]
     return scores.select("subject_id", *known)
+
+
+def places(store: TokenStore, moments: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Row in the tokens folder of each subject_id, and age in minutes at its prediction_time."""
+    births = pl.DataFrame({"subject_id": store.subject_ids, "birth_time": store.subjects["birth_time"]})
+    key = ["subject_id", "prediction_time"]
+    asked = moments.select(key).join(
+        births.with_row_index("row"), on="subject_id", how="left", maintain_order="left"
+    )
+    age = (asked["prediction_time"] - asked["birth_time"]).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
+    return asked["row"].to_numpy().astype(np.int64), age.to_numpy()
 
 
 def arguments(description: str | None, seeds: Sequence[int] = (0, 1, 2)) -> argparse.ArgumentParser:

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from biobank import EHR as RECORDS
-from biobank import GENOME, ORACLE, SIZES, T2D, Biobank, Model, arguments, permuted
+from biobank import GENOME, ORACLE, SIZES, T2D, Biobank, Model, arguments, permuted, places
 from biobank import PERMUTED as SHUFFLED
 from replicates import provenance
 
-from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
+from proband.core.units import MINUTES_PER_YEAR
 from proband.evaluate.gain import PairedRisks
 from proband.evaluate.metrics.censoring import CASE
 from proband.tokens.dataset import TokenStore
@@ -164,12 +164,10 @@ class Judged:
 def fifths_of_visits(folder: Path, paired: PairedRisks) -> pl.DataFrame:
     """Fifth, 0 to 4, of the number of time stamps in the year before the prediction, by subject."""
     store = TokenStore(folder)
-    place = pl.DataFrame({"subject_id": store.subject_ids, "birth_time": store.subjects["birth_time"]})
-    points = pl.concat(rows.select("subject_id", "prediction_time") for rows in paired.rows.values())
-    asked = points.unique().sort("subject_id").join(place.with_row_index("row"), on="subject_id")
-    age = (asked["prediction_time"] - asked["birth_time"]).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
+    moments = pl.concat(rows.select("subject_id", "prediction_time") for rows in paired.rows.values())
+    asked = moments.unique().sort("subject_id")
     number = []
-    for row, now in zip(asked["row"], age, strict=True):
+    for row, now in zip(*places(store, asked), strict=True):
         minutes = store.record(int(row))[1]
         number.append(len(np.unique(minutes[(minutes <= now) & (minutes > now - MINUTES_PER_YEAR)])))
     order = pl.Series(number).rank("ordinal") - 1

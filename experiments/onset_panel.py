@@ -6,24 +6,28 @@ On a synthetic biobank per seed: records alone (EHR), with principal components 
 scores besides (EHR+PCs+PGS) by prefix, adapter and cross-attention; all baselines, late fusion of EHR with
 the scores, and the oracle; 1, 5 and 10 years. The headline is the paired difference EHR+PCs+PGS less EHR+PCs
 (published: type 2 diabetes, AUROC +0.025, AUPRC +0.041; doi:10.48550/arXiv.2510.23639) and its share of the
-distance from EHR+PCs to the oracle. OUT/SIZE gets onset_panel.csv, onset_panel_gains.csv and onset_panel.md.
+distance from EHR+PCs to the oracle, where that distance is beyond chance. Onset hazards read scores by linear
+terms whatever the fusion (docs/train.md), so the fusions should agree here; experiments/fusion.py compares
+them in the generative model. OUT/SIZE gets onset_panel.csv (gains), onset_panel_auroc.csv,
+onset_panel_metrics.csv and onset_panel.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from biobank import EHR, EHR_PCS, ORACLE, SIZES, T2D, Biobank, Model, arguments, with_scores
-from replicates import Areas, labelled, write
+from replicates import Areas, labelled, with_interval, write
 
 from proband.evaluate.gain import PairedRisks
 from proband.evaluate.tables import read_table
 
 HORIZONS = (1.0, 5.0, 10.0)
 LEAST_OUTCOMES = 12
+LEAST_AT_HORIZON = 10
+"""Cases by a horizon that an outcome of the panel needs to count there."""
 FUSIONS = ("prefix", "adapter", "cross_attention")
 WITH_PGS = tuple(with_scores(f"PGS {fusion.replace('_', ' ')}", fusion=fusion) for fusion in FUSIONS)
 MODELS = (EHR, EHR_PCS, *WITH_PGS)
@@ -53,7 +57,7 @@ def main() -> None:
     write(
         out,
         RESULTS,
-        {"AUROC, mean over seeds": wide(table), "Gains": pl.DataFrame(gains)},
+        {"Gains": pl.DataFrame(gains), "AUROC": wide(table, chosen)},
         f"{size.name}, seeds {' '.join(map(str, given.seeds))}",
     )
     table.write_csv(out / f"{RESULTS}_metrics.csv", float_precision=5)
@@ -94,9 +98,11 @@ def panel(paired: Sequence[PairedRisks], least: int) -> list[str]:
     return sorted(chosen, key=lambda name: name != T2D)
 
 
-def gains_at(horizon: float, areas: dict[int, Areas], chosen: Sequence[str]) -> list[dict[str, object]]:
+def gains_at(horizon: float, areas: Mapping[int, Areas], chosen: Sequence[str]) -> list[dict[str, object]]:
     """Paired differences of models with scores and those without, of the panel and of type 2 diabetes."""
-    known = [name for name in chosen if all(_estimable(one, name) for one in areas.values())]
+    names = [model.name for model in MODELS]
+    judged = [one.paired.with_cases(LEAST_AT_HORIZON, names) for one in areas.values()]
+    known = [name for name in chosen if all(name in some for some in judged)]
     groups = {f"mean of {len(known)} outcomes": known, T2D: [T2D] if T2D in known else []}
     rows = []
     for title, outcomes in groups.items():
@@ -107,7 +113,7 @@ def gains_at(horizon: float, areas: dict[int, Areas], chosen: Sequence[str]) -> 
                 }
                 labels = {"horizon_years": horizon, "outcomes": title, "metric": metric}
                 rows += labelled(found, **labels, difference=f"{model.name} less {other.name}")
-        for model in WITH_PGS if outcomes else ():
+        for model in WITH_PGS if outcomes and _below_oracle(areas, outcomes) else ():
             shares = {
                 seed: one.share_of_distance(outcomes, model.name, EHR_PCS.name, ORACLE)
                 for seed, one in areas.items()
@@ -117,23 +123,26 @@ def gains_at(horizon: float, areas: dict[int, Areas], chosen: Sequence[str]) -> 
     return rows
 
 
-def _estimable(areas: Areas, outcome: str) -> bool:
-    """Whether both cases and others are there, in most resamples too."""
-    return bool(np.isfinite(areas.of(outcome, EHR.name)).mean() > 0.9)
+def _below_oracle(areas: Mapping[int, Areas], outcomes: Sequence[str]) -> bool:
+    """Whether EHR+PCs is below the oracle beyond chance in every seed: else a share of it means nothing."""
+    distances = [one.gain(outcomes, ORACLE, EHR_PCS.name) for one in areas.values()]
+    return all(with_interval(distance)["low"] > 0 for distance in distances)
 
 
 def _pairs() -> list[tuple[Model, Model]]:
     return [(EHR_PCS, EHR), *((model, EHR_PCS) for model in WITH_PGS)]
 
 
-def wide(table: pl.DataFrame) -> pl.DataFrame:
-    """AUROC by outcome and horizon, a column per model, mean over seeds."""
+def wide(table: pl.DataFrame, chosen: Sequence[str]) -> pl.DataFrame:
+    """AUROC by outcome, in the order of the panel, and horizon, a column per model, mean over seeds."""
     order = table["model"].unique(maintain_order=True).to_list()
-    means = table.filter(metric="auroc").group_by("outcome", "horizon_years", "model", maintain_order=True)
-    found = means.agg(pl.col("value").mean()).pivot(
-        on="model", index=["outcome", "horizon_years"], values="value"
+    means = table.filter(metric="auroc").drop_nulls("value").group_by("outcome", "horizon_years", "model")
+    keys = ["outcome", "horizon_years"]
+    found = means.agg(pl.col("value").mean()).pivot(on="model", index=keys, values="value")
+    place = pl.col("outcome").replace_strict({name: at for at, name in enumerate(chosen)})
+    return found.sort(place, "horizon_years").select(
+        *keys, *(name for name in order if name in found.columns)
     )
-    return found.select("outcome", "horizon_years", *(name for name in order if name in found.columns))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 Reads the models of experiments/onset_panel.py (made if they are not there):
 
 - the paired gain in AUROC of EHR+PCs+PGS over EHR+PCs, mean over outcomes with cases enough, by age, sex,
-  record length, visits, ancestry and genetic distance, and by horizon;
+  record length (thirds of the tokens known at the prediction time), visits, ancestry and genetic distance,
+  and by horizon;
 - observed incidence by decile of the score of each outcome beside the mean risk that both models give;
 - years of warning: each model flags the same share of people at the prediction time, those of highest risk.
   A case that is flagged was warned from the prediction to its onset, one that is not, for no time; given is
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from biobank import EHR_PCS, SIZES, Biobank, arguments
+from biobank import EHR_PCS, SIZES, Biobank, arguments, places
 from onset_panel import HORIZONS, WITH_PGS, judged, panel, read_paired
 from replicates import Areas, labelled, write
 
@@ -33,6 +34,7 @@ from proband.evaluate.members import MOMENT, members_of
 from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.metrics.discrimination import weighted_quantile
 from proband.evaluate.tables import read_table
+from proband.tokens.dataset import TokenStore
 
 PGS, PCS = WITH_PGS[0].name, EHR_PCS.name
 LONGEST = HORIZONS[-1]
@@ -69,7 +71,28 @@ def main() -> None:
 def subgroups_of(bank: Biobank, results: Path) -> pl.DataFrame:
     """The subgroup of every held-out prediction in every dimension."""
     labels = pl.read_parquet(results / "labels.parquet").filter(split="held_out")
-    return members_of(with_age_and_sex(labels, read_subjects(bank.meds)), bank.meds, bank.genome)
+    found = members_of(with_age_and_sex(labels, read_subjects(bank.meds)), bank.meds, bank.genome)
+    # All are predicted as long after entry: the length of the record is told by what it holds.
+    store = TokenStore(bank.tokens)
+    known = pl.Series(store.history_lengths(*places(store, found)))
+    return found.drop("record_years").with_columns(record_tokens=thirds(known))
+
+
+def thirds(values: pl.Series) -> pl.Series:
+    """Which third each value lies in; ties stay together.
+
+    >>> thirds(pl.Series([5, 1, 9])).to_list()
+    ['2 middle', '1 lowest', '3 highest']
+    """
+    labels = ["1 lowest", "2 middle", "3 highest"]
+    return (
+        values.rank("min")
+        .sub(1)
+        .mul(3)
+        .floordiv(len(values))
+        .cast(pl.Int64)
+        .replace_strict(dict(enumerate(labels)), return_dtype=pl.String)
+    )
 
 
 def by_subgroup(

@@ -6,17 +6,20 @@ import doctest
 import importlib
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from biobank import EHR_PCS, SIZES, Biobank, Model, noise_like, permuted, with_scores
+from biobank import EHR_PCS, SIZES, Biobank, Model, noise_like, permuted, places, with_scores
 
 from proband.core.config import validated
+from proband.core.schema import TIME
 from proband.ehr.outcomes import load_task
 from proband.synth.config import SynthConfig
 from proband.train.config import TrainConfig
+from small_world import DAY, HandStore, Record
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 SCORES = pl.DataFrame(
@@ -50,6 +53,15 @@ def test_noise_has_the_width_and_the_gaps_of_the_scores_and_nothing_else_of_them
     assert found["b"].filter(~known).null_count() == (~known).sum()
     assert abs(np.corrcoef(found["a"], SCORES["a"])[0, 1]) < 0.15
     assert found["a"].std() == pytest.approx(1, abs=0.1)
+
+
+def test_places_of_predictions_in_the_tokens() -> None:
+    """Birth on 1900-01-01, then a token at the age of 10 days and one at 20."""
+    store = HandStore([Record([2, 3], [10 * DAY, 20 * DAY])] * 2)
+    moments = {"subject_id": [101, 100], "prediction_time": [datetime(1900, 1, 15), datetime(1900, 1, 21)]}
+    rows, minutes = places(store, pl.DataFrame(moments).with_columns(pl.col("prediction_time").cast(TIME)))
+    assert rows.tolist() == [1, 0]
+    assert store.history_lengths(rows, minutes).tolist() == [2, 3]
 
 
 def test_scores_are_kept_once(tmp_path: Path) -> None:
