@@ -234,7 +234,7 @@ class Biobank:
 
     def risks(
         self, model: Model, split: str = "held_out", task: Path | None = None, records_alone: bool = False,
-        **settings: Any,
+        workers: int | None = None, **settings: Any,
     ) -> Path:  # fmt: skip
         """Risks of a model, trained first if it is not there; returns their folder.
 
@@ -243,6 +243,7 @@ class Biobank:
             split: Whose risks.
             task: Default the biobank's.
             records_alone: Withhold genomes and components, as of people who have none; give a ``name`` then.
+            workers: Processes; default one per core.
             **settings: Of :class:`~proband.forecast.config.ForecastConfig`; a ``name`` other than the model's
                 names the folder too.
         """

@@ -5,13 +5,12 @@
 One model (EHR) answers for the same held-out people by closed_form, and by mc, scope and reach with more and
 more sampled paths, for a few common outcomes at all horizons. Given are, at the longest horizon and as a mean
 over these outcomes, AUROC and its paired difference to closed form, observed over expected, the slope, the
-share of the variance of risks that is sampling noise, and CPU seconds per 1,000 predictions of all processes
-together (of a forecast that was not interrupted). OUT/SIZE gets estimators.csv and estimators.md.
+share of the variance of risks that is sampling noise, and CPU seconds per 1,000 predictions of one process
+(of a forecast that was not interrupted). OUT/SIZE gets estimators.csv and estimators.md.
 """
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,20 +68,14 @@ def runs_of(paths: tuple[int, ...]) -> dict[str, dict[str, object]]:
 
 
 def timed(bank: Biobank, name: str, task: Path, settings: dict[str, object]) -> Path:
-    """Forecast once, with the CPU seconds that it and its processes took; returns the folder."""
+    """Forecast once, in one process, with the CPU seconds that it took; returns the folder."""
     bank.model(EHR)  # its training is not part of the forecast
-    began = cpu_seconds()
-    out = bank.risks(EHR, task=task, name=f"EHR {name}", **settings)
+    began = time.process_time()
+    out = bank.risks(EHR, task=task, workers=1, name=f"EHR {name}", **settings)
     kept = out.with_name(f"{out.name}_seconds.json")
     if not kept.is_file():
-        write_json(kept, {CPU_SECONDS: cpu_seconds() - began})
+        write_json(kept, {CPU_SECONDS: time.process_time() - began})
     return out
-
-
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of those of its children that have ended."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def per_thousand(folder: Path) -> float:

@@ -84,15 +84,8 @@ def thirds(values: pl.Series) -> pl.Series:
     >>> thirds(pl.Series([5, 1, 9])).to_list()
     ['2 middle', '1 lowest', '3 highest']
     """
-    labels = ["1 lowest", "2 middle", "3 highest"]
-    return (
-        values.rank("min")
-        .sub(1)
-        .mul(3)
-        .floordiv(len(values))
-        .cast(pl.Int64)
-        .replace_strict(dict(enumerate(labels)), return_dtype=pl.String)
-    )
+    third = ((values.rank("min").cast(pl.Int64) - 1) * 3) // len(values)
+    return third.replace_strict({0: "1 lowest", 1: "2 middle", 2: "3 highest"}, return_dtype=pl.String)
 
 
 def by_subgroup(
