@@ -253,8 +253,9 @@ class Biobank:
         out = self.folder / f"risk_{slug}"
         given = {} if records_alone else self.modalities(model)
         proband.forecast.forecast(
-            self.model(model), self.tokens, out, task=task or self.task, config=config, **given
-        )
+            self.model(model), self.tokens, out,
+            task=task or self.task, config=config, workers=workers, **given,
+        )  # fmt: skip
         return out
 
     def evaluated(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -78,6 +79,30 @@ def test_names_in_files_and_tables() -> None:
 
 
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "from biobank" in path.read_text())
+
+
+def test_risks_are_of_the_model_its_inputs_and_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def forecast(model: Path, tokens: Path, out: Path, **given: Any) -> None:
+        calls.append({"model": model.name, "out": out.name} | given)
+
+    monkeypatch.setattr("proband.train.train", lambda tokens, out, **given: out.mkdir(exist_ok=True))
+    monkeypatch.setattr("proband.forecast.forecast", forecast)
+    bank = Biobank(tmp_path, SIZES["tiny"], 3)
+    bank.risks(EHR_PCS, "tuning", workers=1)
+    bank.risks(EHR_PCS, records_alone=True, name="withheld", estimator="mc")
+    assert [(one["model"], one["out"]) for one in calls] == [
+        ("model_ehr_pcs", "risk_ehr_pcs_tuning"),
+        ("model_ehr_pcs", "risk_withheld"),
+    ]
+    assert (calls[0]["workers"], calls[0]["modalities"]) == (1, {"pcs": bank.genome / "pcs.parquet"})
+    assert "modalities" not in calls[1]
+    assert [one["config"].split for one in calls] == ["tuning", "held_out"]
+    assert (calls[1]["config"].estimator, calls[1]["config"].seed) == ("mc", 3)
+    assert list(bank.train_cpu_seconds()) == ["ehr_pcs"]
 
 
 def test_some_outcomes_of_a_task(tmp_path: Path) -> None:
