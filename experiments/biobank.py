@@ -222,7 +222,10 @@ class Biobank:
             task = self.task_of(model.slug, lambda outcome: outcome not in model.left_out)
         given: dict[str, Any] = {"minutes": self.size.minutes, "batch_tokens": 1024, "seed": self.seed}
         given |= self.size.train | model.settings | {"fusion": model.fusion}
-        fresh, began = not out.is_dir(), time.process_time()
+        fresh = not out.is_dir()
+        if fresh:
+            _one_thread()
+        began = time.process_time()
         proband.train.train(
             self.tokens, out, **self.modalities(model),
             tasks=[task], config=validated(TrainConfig, **given), clock=time.process_time,
@@ -283,6 +286,13 @@ class Biobank:
         """The genome and further modalities that a model reads, as stages take them."""
         pcs = {"pcs": self.genome / "pcs.parquet"} if model.components else {}
         return {"genome": self.folder / model.scores if model.scores else None, "modalities": pcs}
+
+
+def _one_thread() -> None:
+    """Train in one thread: threads that wait for each other use up CPU time, by which training is measured."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def permuted(scores: pl.DataFrame, seed: int) -> pl.DataFrame:

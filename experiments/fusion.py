@@ -53,7 +53,8 @@ def main() -> None:
         for row in labelled(found, model=name):
             seeds = given.seeds if row["seed"] == "mean" else [int(str(row["seed"]))]
             own = [measured[seed, name] for seed in seeds]
-            rows.append(row | {key: sum(one[key] for one in own) / len(own) for key in own[0]})
+            means = {key: sum(one[key] for one in own) / len(own) for key in own[0]}
+            rows.append(row | means | {"weights": int(means["weights"])})
     seeds = " ".join(map(str, given.seeds))
     table = {"Likelihood, and gain in AUROC": pl.DataFrame(rows)}
     write(given.out / size.name, "fusion", table, f"{size.name}, seeds {seeds}")
