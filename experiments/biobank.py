@@ -289,7 +289,7 @@ class Biobank:
 
 
 def _one_thread() -> None:
-    """Train in one thread: threads that wait for each other use up CPU time, by which training is measured."""
+    """Train in one thread: threads that wait for each other use up the CPU time that training is given."""
     import torch
 
     torch.set_num_threads(1)
