@@ -29,7 +29,6 @@ from proband.evaluate.metrics.censoring import CASE
 from proband.tokens.dataset import TokenStore
 
 HORIZON = 10.0
-LEAST_CASES, MANY_CASES = 50, 100
 COMMONEST = 8
 EHR, PGS, PERMUTED = RECORDS.name, "EHR+PGS", "EHR+permuted PGS"
 AGE_SEX, BOOSTING, BOOSTING_PGS = "age_sex", "lightgbm", "lightgbm_pgs"
@@ -61,12 +60,14 @@ class Judged:
         paired: Risks of all models for the same people.
         fifths: Fifth of visits in the year before the prediction, by subject.
         seconds: CPU seconds of training of each model.
+        least_cases: That an outcome needs to count; for a share of outcomes, twice as many.
     """
 
     metrics: pl.DataFrame
     paired: PairedRisks
     fifths: pl.DataFrame
     seconds: dict[str, float]
+    least_cases: int
 
     @classmethod
     def read(cls, bank: Biobank, results: Path, risks: Sequence[Path]) -> Judged:
@@ -76,7 +77,7 @@ class Judged:
         paired = PairedRisks.read(results, files, HORIZON, bank.size.bootstrap, bank.seed)
         known = bank.train_cpu_seconds()
         seconds = {model.name: known[model.slug] for model in MODELS if model.slug in known}
-        return cls(metrics, paired, fifths_of_visits(bank.tokens, paired), seconds)
+        return cls(metrics, paired, fifths_of_visits(bank.tokens, paired), seconds, bank.size.least_cases)
 
     def chosen(self, least: int) -> list[str]:
         """Outcomes with so many cases that every model has risks of, most cases first."""
@@ -86,13 +87,13 @@ class Judged:
         """AUROC, O/E and slope of every model by outcome, with censoring weights."""
         keep = ["auroc", "auprc", "observed_expected", "calibration_slope"]
         table = self.metrics.filter(
-            pl.col("metric").is_in(keep) & pl.col("outcome").is_in(self.chosen(LEAST_CASES))
+            pl.col("metric").is_in(keep) & pl.col("outcome").is_in(self.chosen(self.least_cases))
         )
         return table.select("outcome", "num_cases", "model", "metric", "value", "low", "high")
 
     def bars(self) -> list[dict[str, object]]:
         """One row a bar: value, interval, aim, whether it is met."""
-        many, chosen = self.chosen(MANY_CASES), self.chosen(LEAST_CASES)
+        many, chosen = self.chosen(2 * self.least_cases), self.chosen(self.least_cases)
         rows = [
             self._gain("mean AUROC, EHR - age and sex", chosen, EHR, AGE_SEX, 0.025),
             self._gain("mean AUROC, EHR - LightGBM", chosen, EHR, BOOSTING, 0.005),
@@ -143,7 +144,9 @@ class Judged:
             & pl.col("outcome").is_in(list(outcomes))
         )
         share = float(table["value"].is_between(0.9, 1.1).mean() or 0)
-        return _bar(f"{name} ({table.height} with {MANY_CASES} cases)", share, None, ">= 0.80", share >= 0.8)
+        return _bar(
+            f"{name} ({table.height} with {2 * self.least_cases} cases)", share, None, ">= 0.80", share >= 0.8
+        )
 
     def _by_visits(self, model: str, outcomes: Sequence[str]) -> dict[str, object]:
         """O/E within fifths of visits in the last year, cases and risks of all outcomes added up."""
