@@ -2,8 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
+EXPERIMENTS ?= experiments_out
+SIZE ?= small
+# Those on a synthetic biobank, which share its data and models; first the one whose models the others need.
+SCRIPTS := onset_panel controls when_genome_matters ungenotyped estimators number_of_scores fusion transfer headline
 
-.PHONY: demo test test-slow test-faults test-fuzz lint bench docs tables clean
+.PHONY: demo experiments test test-slow test-faults test-fuzz lint bench docs tables clean
 
 demo: .venv/ready
 	$(BIN)/proband demo $(DEMO)
@@ -28,6 +32,12 @@ lint: .venv/ready
 
 bench: .venv/ready
 	for script in $$(grep -l __main__ benchmarks/*.py); do $(BIN)/python $$script --quick || exit 1; done
+
+# SIZE=small is meant for a night on two cores, SIZE=tiny for some minutes; a second call goes on.
+experiments: .venv/ready
+	for script in $(SCRIPTS); do \
+	  $(BIN)/python experiments/$$script.py $(EXPERIMENTS) --size $(SIZE) || exit 1; \
+	done
 
 docs: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

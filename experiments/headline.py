@@ -5,129 +5,50 @@ records and polygenic scores (EHR+PGS), and on records and scores that were shuf
 gain nothing (EHR+permuted PGS). Their closed-form risks of held-out people are judged beside the age-sex
 table, LightGBM on the record summary with and without scores, and the oracle.
 
-Example: python experiments/headline.py OUT --seeds 0 1 2 --subjects 20000
+    python experiments/headline.py OUT --size small --seeds 0 1 2
 
-A second call goes on where the first stopped. Writes OUT/headline.md, OUT/outcomes.csv and OUT/bars.csv.
+A second call goes on where the first stopped. Writes headline.md, outcomes.csv and bars.csv into OUT/SIZE.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from biobank import EHR as RECORDS
+from biobank import GENOME, ORACLE, SIZES, T2D, Biobank, Model, arguments, permuted, places
+from biobank import PERMUTED as SHUFFLED
+from replicates import provenance
 
-from proband.core.provenance import write_json
-from proband.core.seeds import generator
-from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_YEAR
-from proband.ehr import ehr
-from proband.ehr.config import EhrConfig
-from proband.evaluate import evaluate
-from proband.evaluate.config import EvaluateConfig
+from proband.core.units import MINUTES_PER_YEAR
 from proband.evaluate.gain import PairedRisks
 from proband.evaluate.metrics.censoring import CASE
-from proband.forecast import forecast
-from proband.forecast.config import ForecastConfig
-from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome
-from proband.synth import synth
-from proband.synth.config import SynthConfig
-from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
-from proband.train import train
-from proband.train.config import TrainConfig
 
-SPLITS = (0.65, 0.05, 0.3)
 HORIZON = 10.0
-LEAST_CASES, MANY_CASES = 50, 100
 COMMONEST = 8
-EHR, PGS, PERMUTED = "EHR", "EHR+PGS", "EHR+permuted PGS"
-AGE_SEX, BOOSTING, BOOSTING_PGS, ORACLE = "age_sex", "lightgbm", "lightgbm_pgs", "oracle"
-T2D = "type_2_diabetes"
+EHR, PGS, PERMUTED = RECORDS.name, "EHR+PGS", "EHR+permuted PGS"
+AGE_SEX, BOOSTING, BOOSTING_PGS = "age_sex", "lightgbm", "lightgbm_pgs"
+MODELS = (RECORDS, Model(PGS, GENOME, fusion="prefix"), Model(PERMUTED, SHUFFLED, fusion="prefix"))
 
 
 def main() -> None:
     """Run, or go on."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--subjects", type=int, default=20_000)
-    parser.add_argument("--minutes", type=float, default=1.0, help="CPU time of pretraining each model")
-    parser.add_argument("--bootstrap", type=int, default=300)
-    options = parser.parse_args()
+    given = arguments(__doc__).parse_args()
     bars, outcomes = [], []
-    for seed in options.seeds:
-        folder = options.out / f"seed{seed}"
-        make_data(folder, options.subjects, seed)
-        risks = [
-            make_model(folder, name, scores, seed, options.minutes)
-            for name, scores in ((EHR, None), (PGS, "genome"), (PERMUTED, "permuted"))
-        ]
-        truth = folder / "biobank" / "truth" / "risk.parquet"
-        evaluate(
-            [*risks, truth], folder / "meds", folder / "results",
-            genome=folder / "genome", tokens=folder / "tokens",
-            config=EvaluateConfig(
-                baselines=("age_sex", BOOSTING, BOOSTING_PGS), bootstrap=options.bootstrap, seed=seed
-            ),
-        )  # fmt: skip
-        judged = Judged.read(folder, risks, truth, options.bootstrap, seed)
+    for seed in given.seeds:
+        bank = Biobank.made(given.out, SIZES[given.size], seed)
+        bank.keep_scores(SHUFFLED, permuted(bank.scores(), seed))
+        risks = [bank.risks(model) for model in MODELS]
+        results = bank.evaluated("headline", risks, ["age_sex", BOOSTING, BOOSTING_PGS])
+        judged = Judged.read(bank, results, risks)
         bars += [{"seed": seed} | row for row in judged.bars()]
         outcomes.append(judged.outcomes().with_columns(seed=pl.lit(seed)))
         print(f"headline: seed {seed} done", flush=True)
-    write(options.out, pl.DataFrame(bars), pl.concat(outcomes))
-
-
-def make_data(folder: Path, subjects: int, seed: int) -> None:
-    """Biobank, events, scores adjusted for ancestry, tokens; and the scores shuffled among people."""
-    biobank = folder / "biobank"
-    synth(biobank, config=SynthConfig(preset="demo", subjects=subjects, seed=seed))
-    ehr(
-        biobank / "omop",
-        folder / "meds",
-        config=EhrConfig(splits=SPLITS, seed=seed),
-        kinship=biobank / "kinship.tsv",
-    )
-    panel = AncestryInputs(reference=biobank / "reference", splits=folder / "meds")
-    adjusted = AncestryConfig(adjust=("Z_norm2",), relatives="none")
-    genome(
-        biobank / "genotypes", biobank / "scorefiles", folder / "genome",
-        config=GenomeConfig(ancestry=adjusted), ancestry_inputs=panel,
-    )  # fmt: skip
-    tokens(folder / "meds", folder / "tokens")
-    shuffled = folder / "permuted" / "scores.parquet"
-    if not shuffled.is_file():
-        scores = pl.read_parquet(folder / "genome" / "adjusted" / "Z_norm2.parquet")
-        order = generator(seed, "permuted genomes").permutation(scores.height)
-        shuffled.parent.mkdir(parents=True, exist_ok=True)
-        scores.with_columns(scores["subject_id"].gather(order)).sort("subject_id").write_parquet(shuffled)
-
-
-def make_model(folder: Path, name: str, scores: str | None, seed: int, minutes: float) -> Path:
-    """Train one model and forecast with it; returns the folder of its risks."""
-    slug = name.lower().replace("+", "_").replace(" ", "_")
-    task, source = folder / "biobank" / "task.yaml", folder / scores if scores else None
-    config = TrainConfig(fusion="prefix" if scores else "none", minutes=minutes, batch_tokens=1024, seed=seed)
-    began = time.process_time()
-    fresh = not (folder / f"model_{slug}").is_dir()
-    train(
-        folder / "tokens", folder / f"model_{slug}",
-        genome=source, tasks=[task], config=config, clock=time.process_time,
-    )  # fmt: skip
-    if fresh:
-        write_json(folder / f"seconds_{slug}.json", {"train_cpu_seconds": time.process_time() - began})
-    forecast(
-        folder / f"model_{slug}", folder / "tokens", folder / f"risk_{slug}",
-        task=task, genome=source, config=ForecastConfig(name=name, seed=seed),
-    )  # fmt: skip
-    return folder / f"risk_{slug}"
+    write(given.out / given.size, pl.DataFrame(bars), pl.concat(outcomes))
 
 
 @dataclass(frozen=True)
@@ -139,25 +60,24 @@ class Judged:
         paired: Risks of all models for the same people.
         fifths: Fifth of visits in the year before the prediction, by subject.
         seconds: CPU seconds of training of each model.
+        least_cases: That an outcome needs to count; for a share of outcomes, twice as many.
     """
 
     metrics: pl.DataFrame
     paired: PairedRisks
     fifths: pl.DataFrame
     seconds: dict[str, float]
+    least_cases: int
 
     @classmethod
-    def read(cls, folder: Path, risks: Sequence[Path], truth: Path, bootstrap: int, seed: int) -> Judged:
+    def read(cls, bank: Biobank, results: Path, risks: Sequence[Path]) -> Judged:
         """Join risks, labels and visits."""
-        results = folder / "results"
         metrics = pl.read_parquet(results / "metrics.parquet").filter(pl.col("horizon_years") == HORIZON)
-        files = [*(path / "risk.parquet" for path in risks), truth]
-        paired = PairedRisks.read(results, files, HORIZON, bootstrap, seed)
-        seconds = {
-            path.stem.removeprefix("seconds_"): pl.read_json(path)["train_cpu_seconds"][0]
-            for path in folder.glob("seconds_*.json")
-        }
-        return cls(metrics, paired, fifths_of_visits(folder / "tokens", paired), seconds)
+        files = [*(path / "risk.parquet" for path in risks), bank.truth]
+        paired = PairedRisks.read(results, files, HORIZON, bank.size.bootstrap, bank.seed)
+        known = bank.train_cpu_seconds()
+        seconds = {model.name: known[model.slug] for model in MODELS if model.slug in known}
+        return cls(metrics, paired, fifths_of_visits(bank.tokens, paired), seconds, bank.size.least_cases)
 
     def chosen(self, least: int) -> list[str]:
         """Outcomes with so many cases that every model has risks of, most cases first."""
@@ -167,13 +87,13 @@ class Judged:
         """AUROC, O/E and slope of every model by outcome, with censoring weights."""
         keep = ["auroc", "auprc", "observed_expected", "calibration_slope"]
         table = self.metrics.filter(
-            pl.col("metric").is_in(keep) & pl.col("outcome").is_in(self.chosen(LEAST_CASES))
+            pl.col("metric").is_in(keep) & pl.col("outcome").is_in(self.chosen(self.least_cases))
         )
         return table.select("outcome", "num_cases", "model", "metric", "value", "low", "high")
 
     def bars(self) -> list[dict[str, object]]:
         """One row a bar: value, interval, aim, whether it is met."""
-        many, chosen = self.chosen(MANY_CASES), self.chosen(LEAST_CASES)
+        many, chosen = self.chosen(2 * self.least_cases), self.chosen(self.least_cases)
         rows = [
             self._gain("mean AUROC, EHR - age and sex", chosen, EHR, AGE_SEX, 0.025),
             self._gain("mean AUROC, EHR - LightGBM", chosen, EHR, BOOSTING, 0.005),
@@ -224,7 +144,9 @@ class Judged:
             & pl.col("outcome").is_in(list(outcomes))
         )
         share = float(table["value"].is_between(0.9, 1.1).mean() or 0)
-        return _bar(f"{name} ({table.height} with {MANY_CASES} cases)", share, None, ">= 0.80", share >= 0.8)
+        return _bar(
+            f"{name} ({table.height} with {2 * self.least_cases} cases)", share, None, ">= 0.80", share >= 0.8
+        )
 
     def _by_visits(self, model: str, outcomes: Sequence[str]) -> dict[str, object]:
         """O/E within fifths of visits in the last year, cases and risks of all outcomes added up."""
@@ -245,12 +167,10 @@ class Judged:
 def fifths_of_visits(folder: Path, paired: PairedRisks) -> pl.DataFrame:
     """Fifth, 0 to 4, of the number of time stamps in the year before the prediction, by subject."""
     store = TokenStore(folder)
-    place = pl.DataFrame({"subject_id": store.subject_ids, "birth_time": store.subjects["birth_time"]})
-    points = pl.concat(rows.select("subject_id", "prediction_time") for rows in paired.rows.values())
-    asked = points.unique().sort("subject_id").join(place.with_row_index("row"), on="subject_id")
-    age = (asked["prediction_time"] - asked["birth_time"]).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
+    moments = pl.concat(rows.select("subject_id", "prediction_time") for rows in paired.rows.values())
+    asked = moments.unique().sort("subject_id")
     number = []
-    for row, now in zip(asked["row"], age, strict=True):
+    for row, now in zip(*places(store, asked), strict=True):
         minutes = store.record(int(row))[1]
         number.append(len(np.unique(minutes[(minutes <= now) & (minutes > now - MINUTES_PER_YEAR)])))
     order = pl.Series(number).rank("ordinal") - 1
@@ -268,10 +188,7 @@ def write(out: Path, bars: pl.DataFrame, outcomes: pl.DataFrame) -> None:
     """The tables as CSV, and as Markdown with command, commit and hardware."""
     bars.write_csv(out / "bars.csv")
     outcomes.write_csv(out / "outcomes.csv")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    lines = [f"Commit {commit}; {platform.machine()}, {platform.python_version()}.", ""]
+    lines = [*provenance(), ""]
     lines += ["| bar | aim | " + " | ".join(f"seed {seed}" for seed in bars["seed"].unique().sort()) + " |"]
     lines += ["|---|---|" + "---|" * bars["seed"].n_unique()]
     names = bars.with_columns(key=pl.col("bar").str.replace(r" \(.*\)", "")).partition_by(

@@ -6,8 +6,9 @@ is the held-out onset loss of the task file's outcomes, nats per date, below tha
 
     python experiments/onset_inputs.py TOKENS OUT --task TASK --subjects 1000 3000 13000
 
-TOKENS is that of a biobank as `experiments/headline.py` makes it (OUT/seed0/tokens). Every fit is a line of
-OUT/fits.jsonl; a fit that is there is not repeated, so the script can be stopped and goes on. One thread.
+TOKENS is that of a biobank as `experiments/headline.py` makes it (OUT/small/seed0/tokens). Every fit is a
+line of OUT/fits.jsonl; a fit that is there is not repeated, so the script can be stopped and goes on. One
+thread.
 """
 
 from __future__ import annotations

@@ -103,8 +103,9 @@ def _genetic(genome: Path) -> pl.DataFrame:
         )
     if (path := genome / COMPONENTS_FILE).is_file():
         components = PCS.read(path)
+        # Fitted on a reference panel, nobody here is among those, whose mean is the origin of the components.
         squared = [
-            (pl.col(name) - pl.col(name).filter("is_fitted").mean()).cast(pl.Float64) ** 2
+            (pl.col(name) - pl.col(name).filter("is_fitted").mean().fill_null(0)).cast(pl.Float64) ** 2
             for name in components.columns
             if name not in ("subject_id", "is_fitted")
         ]

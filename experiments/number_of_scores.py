@@ -1,0 +1,105 @@
+"""How many polygenic scores does a model need: 10, 100, 300, all.
+
+    python experiments/number_of_scores.py OUT --size small --seeds 0 1 2
+
+EHR+PCs and more and more scores, drawn at random and nested, null scores among them as they are: the paired
+gain in AUROC over EHR+PCs, mean over outcomes with cases enough, at the longest horizon; weights and CPU
+seconds of training. The biobank of size small has 300 scores here, so it is one of its own, in
+OUT/small_scores. OUT/SIZE gets number_of_scores.csv and number_of_scores.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+from biobank import EHR_PCS, SIZES, Biobank, Model, Size, arguments, with_scores
+from onset_panel import HORIZONS, read_paired
+from replicates import Areas, labelled, write
+
+from proband.core.provenance import read_manifest
+from proband.core.seeds import generator
+from proband.evaluate.config import NONE
+
+NUMBERS = {"tiny": (5, 10), "small": (10, 100), "full": (10, 100, 300)}
+"""Before all of them."""
+SCORES = {"small": 300}
+"""Scores of a biobank made for this alone."""
+
+
+def main() -> None:
+    """Run, or go on."""
+    given = arguments(__doc__).parse_args()
+    size = size_of(given.size)
+    areas, costs, chosen, numbers = {}, {}, {}, {}
+    for seed in given.seeds:
+        bank = Biobank.made(given.out, size, seed)
+        models = models_of(bank, NUMBERS[given.size])
+        numbers[seed] = list(models)
+        risks = [bank.risks(model) for model in (EHR_PCS, *models.values())]
+        results = bank.evaluated("number_of_scores", risks, [NONE])
+        paired = read_paired(bank, results, risks, HORIZONS[-1])
+        areas[seed] = Areas(paired)
+        chosen[seed] = paired.with_cases(size.least_cases, [EHR_PCS.name, *(m.name for m in models.values())])
+        costs |= {(seed, place): cost(bank, model) for place, model in enumerate(models.values())}
+    rows = []
+    for place, kind in enumerate((*NUMBERS[given.size], "all")):
+        name = model_of(kind).name
+        found = {
+            seed: one.gain(chosen[seed], name, EHR_PCS.name) for seed, one in areas.items() if chosen[seed]
+        }
+        number = "/".join(str(numbers[seed][place]) for seed in given.seeds)
+        weights, seconds = (
+            sum(costs[seed, place][at] for seed in given.seeds) / len(given.seeds) for at in (0, 1)
+        )
+        extra = {"scores": number, "weights": int(weights), "train_cpu_seconds": seconds}
+        rows += [extra | row for row in labelled(found)]
+    seeds = " ".join(map(str, given.seeds))
+    write(
+        given.out / given.size, "number_of_scores",
+        {"AUROC, gain over EHR+PCs": pl.DataFrame(rows)}, f"{given.size}, seeds {seeds}",
+    )  # fmt: skip
+
+
+def size_of(name: str) -> Size:
+    """The size, with scores enough."""
+    size = SIZES[name]
+    if name not in SCORES:
+        return size
+    return replace(size, name=f"{name}_scores", synth=size.synth | {"scores": SCORES[name]})
+
+
+def model_of(kind: int | str) -> Model:
+    """EHR, components and so many scores."""
+    return with_scores(f"{kind} PGS", f"scores_{kind}")
+
+
+def models_of(bank: Biobank, numbers: tuple[int, ...]) -> dict[int, Model]:
+    """A model for each number of scores, the last of them for all; the scores of a smaller one are nested."""
+    scores = bank.scores()
+    found = {}
+    for kind in (*numbers, "all"):
+        names = some_scores(scores.columns[1:], kind, bank.seed)
+        bank.keep_scores(model_of(kind).scores, scores.select("subject_id", *names))
+        found[len(names)] = model_of(kind)
+    return found
+
+
+def some_scores(names: list[str], kind: int | str, seed: int) -> list[str]:
+    """The first so many of all scores in an order drawn by the seed; never more than there are.
+
+    >>> set(some_scores(list("abcde"), 2, 0)) < set(some_scores(list("abcde"), 4, 0))
+    True
+    """
+    order = generator(seed, "number of scores").permutation(len(names))
+    return [names[at] for at in (order if kind == "all" else order[: int(kind)])]
+
+
+def cost(bank: Biobank, model: Model) -> tuple[int, float]:
+    """Weights of a trained model, and CPU seconds that its training took."""
+    weights = read_manifest(bank.model(model), "train")["counts"]["num_weights"]
+    return int(weights), bank.train_cpu_seconds().get(model.slug, float("nan"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Transfer to outcomes that pretraining never had as tasks, with few labels: stroke and COPD.
+
+    python experiments/transfer.py OUT --size small --seeds 0
+
+A model of records, and one of records, components and scores, are trained with onset hazards of all other
+outcomes and none of single codes. Then, with the labels of 1, 5, 10, 25 and 100% of the train and tuning
+subjects (nested): new rows on the frozen model (row), lora, full, scratch (full fine-tuning of a trunk that
+was not pretrained), and LightGBM on the record summary, each with and without scores. Given is AUROC of
+10-year risk of held-out people, mean over both outcomes, and the paired difference to LightGBM with the same
+labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets transfer.csv and transfer.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from biobank import SIZES, Biobank, Model, arguments
+from onset_panel import HORIZONS
+from replicates import Areas, labelled, write
+
+from proband.core.config import validated
+from proband.core.errors import DataError
+from proband.core.schema import RISK
+from proband.evaluate.gain import PairedRisks
+from proband.train.config import OnsetOptions
+from proband.train.finetune.config import FinetuneConfig
+
+OUTCOMES = ("ischaemic_stroke", "copd")
+SHARES = {"tiny": (0.8, 1.0), "small": (0.01, 0.05, 0.1, 0.25, 1.0), "full": (0.01, 0.05, 0.1, 0.25, 1.0)}
+SCRATCH, BOOSTING = "scratch", "LightGBM"
+MODES = {"row": "row", "lora": "lora", "full": "full", SCRATCH: "full"}
+"""Name in tables -> mode of fine-tuning."""
+HARDLY = 1e-4
+"""CPU minutes of pretraining of a trunk from scratch: a step."""
+
+
+class Arm(NamedTuple):
+    """One way of learning the new outcomes.
+
+    Attributes:
+        method: A key of MODES, or BOOSTING.
+        reads_scores: Whether it reads scores.
+        share: Of the subjects, whose labels it sees.
+    """
+
+    method: str
+    reads_scores: bool
+    share: float
+
+    @property
+    def name(self) -> str:
+        """In RiskTables.
+
+        >>> Arm("row", True, 0.05).name
+        'row+PGS 5%'
+        """
+        return f"{self.method}{'+PGS' if self.reads_scores else ''} {self.share:.0%}"
+
+
+def main() -> None:
+    """Run, or go on."""
+    given = arguments(__doc__, seeds=(0,)).parse_args()
+    arms = list(all_arms(SHARES[given.size]))
+    areas = {}
+    for seed in given.seeds:
+        bank = Biobank.made(given.out, SIZES[given.size], seed)
+        task = bank.task_of("transfer", OUTCOMES.__contains__)
+        found = {arm: risk_file(bank, arm, task) for arm in arms}
+        files = [file for file in found.values() if file is not None]
+        results = bank.evaluated("transfer", files, ["age_sex"], task=task)
+        areas[seed] = Areas(PairedRisks.read(results, files, HORIZONS[-1], bank.size.bootstrap, seed))
+        print(f"transfer: seed {seed} done", flush=True)
+    seeds = " ".join(map(str, given.seeds))
+    table = {"AUROC by share of labels": pl.DataFrame(rows_of(arms, areas), infer_schema_length=None)}
+    write(given.out / given.size, "transfer", table, f"{given.size}, seeds {seeds}")
+
+
+def all_arms(shares: Sequence[float]) -> Iterator[Arm]:
+    """Every method, with and without scores, at every share."""
+    for method in (*MODES, BOOSTING):
+        for reads_scores in (False, True):
+            yield from (Arm(method, reads_scores, share) for share in shares)
+
+
+def risk_file(bank: Biobank, arm: Arm, task: Path) -> Path | None:
+    """Risks of an arm; None where there are too few labels."""
+    try:
+        return boosted(bank, arm, task) if arm.method == BOOSTING else adapted(bank, arm, task)
+    except DataError as error:
+        if not str(error).startswith(("too few labels", "labels of one class")):
+            raise
+        print(f"transfer: {arm.name}: {error}", flush=True)
+        return None
+
+
+def base(arm: Arm) -> Model:
+    """The model that is adapted: it has onset hazards of the other outcomes, and none of codes."""
+    settings: dict[str, object] = {"onset": OnsetOptions(codes=False)}
+    name = "transfer EHR"
+    if arm.method == SCRATCH:
+        settings["minutes"], name = HARDLY, "transfer scratch"
+    if not arm.reads_scores:
+        return Model(name, settings=settings, left_out=OUTCOMES)
+    return Model(f"{name}+PCs+PGS", "genome", True, "prefix", settings, OUTCOMES)
+
+
+def adapted(bank: Biobank, arm: Arm, task: Path) -> Path:
+    """Risks of a model fine-tuned on the new outcomes."""
+    from proband.forecast import forecast
+    from proband.forecast.config import ForecastConfig
+    from proband.train.finetune import finetune
+
+    model = base(arm)
+    slug = Model(f"transfer {arm.name}").slug.replace("%", "")
+    config = validated(
+        FinetuneConfig,
+        mode=MODES[arm.method],
+        label_fraction=arm.share,
+        seed=bank.seed,
+        queries=queries(bank),
+    )
+    folder, given = bank.folder / f"model_{slug}", bank.modalities(model)
+    finetune(bank.model(model), bank.tokens, folder, tasks=[task], config=config, **given)
+    out = bank.folder / f"risk_{slug}"
+    forecast(folder, bank.tokens, out, task=task, config=ForecastConfig(name=arm.name), **given)
+    return out / "risk.parquet"
+
+
+def queries(bank: Biobank) -> int:
+    """Dates per subject, as in training."""
+    return bank.size.train.get("onset", OnsetOptions()).queries
+
+
+def boosted(bank: Biobank, arm: Arm, task: Path) -> Path | None:
+    """Risks by LightGBM fitted on the labels of the same subjects."""
+    from proband.ehr.labels import labels
+    from proband.ehr.outcomes import load_task
+    from proband.evaluate.baselines.inputs import Inputs
+    from proband.evaluate.baselines.registry import fit_baselines
+    from proband.evaluate.cohort import with_age_and_sex
+    from proband.evaluate.inputs import read_scores, read_subjects
+    from proband.tokens.dataset import TokenStore
+    from proband.train.finetune.labels import labelled_subjects
+
+    out = bank.folder / f"risk_{Model(f'transfer {arm.name}').slug.replace('%', '')}.parquet"
+    if out.is_file():
+        return out
+    store, subjects = TokenStore(bank.tokens), read_subjects(bank.meds)
+    mine = np.concatenate(list(labelled_subjects(store, arm.share, bank.seed).values()))
+    rows = with_age_and_sex(labels(bank.meds, load_task(task), report=False), subjects)
+    known = rows.filter(pl.col("subject_id").is_in(store.subject_ids[mine].tolist()))
+    if known.filter(split="train", event=1)["outcome"].n_unique() < len(OUTCOMES):
+        return None
+    inputs = Inputs(
+        bank.meds, load_task(task), known, rows.filter(split="held_out"), subjects,
+        tokens=bank.tokens, scores=read_scores(bank.genome).frame, seed=bank.seed,
+    )  # fmt: skip
+    name = "lightgbm_pgs" if arm.reads_scores else "lightgbm"
+    ((_, risks),) = fit_baselines(inputs, [name])
+    partial = out.with_suffix(".partial")
+    RISK.write(risks.with_columns(model=pl.lit(arm.name)), partial)
+    partial.rename(out)
+    return out
+
+
+def rows_of(arms: Sequence[Arm], areas: Mapping[int, Areas]) -> list[dict[str, object]]:
+    """AUROC of every arm, and its paired difference to LightGBM with the same labels and scores."""
+    rows = []
+    for arm in arms:
+        labels = {"method": arm.method, "scores": "yes" if arm.reads_scores else "no"}
+        labels |= {"labels": f"{arm.share:.0%}"}
+        other = arm._replace(method=BOOSTING)
+        auroc = {seed: one.mean(OUTCOMES, arm.name) for seed, one in areas.items() if has(one, arm)}
+        gain = {
+            seed: one.gain(OUTCOMES, arm.name, other.name)
+            for seed, one in areas.items()
+            if arm.method != BOOSTING and has(one, arm) and has(one, other)
+        }
+        rows += labelled(auroc, **labels, metric="AUROC") if auroc else []
+        rows += labelled(gain, **labels, metric="AUROC less LightGBM") if gain else []
+    return rows
+
+
+def has(areas: Areas, arm: Arm) -> bool:
+    """Whether the arm has risks of everybody for both outcomes."""
+    return set(OUTCOMES) <= set(areas.paired.with_cases(1, [arm.name]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Arms of the experiments on transfer, scores, fusions, estimators and people without genomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from biobank import EHR, SIZES, Biobank
+from estimators import HORIZON, MEANS, OUTCOMES, per_thousand, rows_of
+from fusion import KINDS, NARROWEST, WIDEST, model_of, nearest_width, reshaped
+from number_of_scores import models_of
+from replicates import Areas
+from transfer import BOOSTING, MODES, Arm, all_arms, base
+from transfer import OUTCOMES as NEW
+from transfer import rows_of as transfer_rows
+from ungenotyped import WITHHELD, differences
+
+from paired_people import drawn_people
+from proband.core.provenance import write_json
+from proband.model.config import ModalityConfig
+from small_world import model_config
+
+
+def test_equal_widths() -> None:
+    assert nearest_width(lambda hidden: hidden**2, 10_000) == 100
+    assert nearest_width(lambda hidden: hidden, 0) == NARROWEST
+    assert nearest_width(lambda hidden: hidden, 10**9) == WIDEST
+
+
+def test_reshaped_models_differ_in_fusion_and_encoder_alone() -> None:
+    both = {"pcs": ModalityConfig(width=4), "genome": ModalityConfig(width=9)}
+    shape = model_config(fusion="prefix", modalities=both)
+    for fusion, encoder in KINDS:
+        found = reshaped(shape, fusion, encoder, 12)
+        assert (found.fusion, found.modalities["genome"].encoder) == (fusion, encoder)
+        assert found.modalities["pcs"] == shape.modalities["pcs"]
+        assert model_of(fusion, encoder, 12).settings["encoders"]["genome"].hidden == 12
+
+
+def test_fewer_scores_are_among_more(tmp_path: Path) -> None:
+    bank = Biobank(tmp_path, SIZES["tiny"], 0)
+    names = [f"s{number}" for number in range(8)]
+    columns = {"subject_id": [1, 2]} | {name: [0.1, 0.2] for name in names}
+    bank.genome.mkdir()
+    pl.DataFrame(columns).write_parquet(bank.genome / "scores.parquet")
+    models = models_of(bank, (2, 5, 20))
+    assert list(models) == [2, 5, 8]  # 20 there are not: the same as all
+    kept = [pl.read_parquet(tmp_path / model.scores / "scores.parquet").columns for model in models.values()]
+    assert set(kept[0]) < set(kept[1]) < set(kept[2])
+    assert set(kept[2]) == {"subject_id", *names}
+
+
+def test_arms_of_transfer_read_what_they_say() -> None:
+    arms = list(all_arms((0.1, 1.0)))
+    assert len(arms) == len(set(arms)) == 2 * 2 * (len(MODES) + 1)
+    for arm in arms:
+        model = base(arm)
+        assert model.left_out == NEW
+        assert not model.settings["onset"].codes
+        assert (model.fusion == "none") != arm.reads_scores
+
+
+def test_transfer_is_compared_with_boosting_of_the_same_labels() -> None:
+    arms = [Arm(method, False, share) for method in ("row", BOOSTING) for share in (0.1, 1.0)]
+    noise = {arms[0].name: 3.0, arms[1].name: 0.5, arms[3].name: 3.0}  # too few labels for boosting at 10%
+    areas = {seed: Areas(drawn_people(dict.fromkeys(NEW, 0.3), noise, seed=seed)) for seed in (0, 1)}
+    table = pl.DataFrame(transfer_rows(arms, areas))
+    assert table.filter(metric="AUROC", seed="mean")["labels"].to_list() == ["10%", "100%", "100%"]
+    less = table.filter(metric="AUROC less LightGBM", seed="mean")
+    assert less["labels"].to_list() == ["100%"]
+    assert less["low"][0] > 0
+
+
+@pytest.mark.parametrize(("noise", "equal"), [(0.0, True), (5.0, False)])
+def test_people_without_genomes(noise: float, equal: bool) -> None:
+    """The same risks are equivalent; much worse ones are not."""
+    people = drawn_people({"x": 0.3, "y": 0.2}, {EHR.name: 0.0, WITHHELD: noise})
+    rows = differences(10.0, {0: Areas(people)}, 5)
+    assert [row["equivalent"] for row in rows] == [equal]
+
+
+def test_estimators_stand_beside_closed_form(tmp_path: Path) -> None:
+    people = drawn_people(dict.fromkeys(OUTCOMES, 0.3), {"EHR closed_form": 0.0, "EHR mc 8": 2.0})
+    metrics = pl.DataFrame(
+        [
+            {"model": model, "horizon_years": HORIZON, "metric": metric, "value": 0.5 + at}
+            for model in ("EHR closed_form", "EHR mc 8")
+            for metric in ("auroc", *MEANS)
+            for at in (0.0, 0.2)
+        ]
+    )
+    seconds = {0: {"mc 8": 12.0, "closed_form": 1.0}}
+    row = rows_of("mc 8", {0: Areas(people)}, {0: metrics}, seconds)[0]
+    assert row["high"] < 0  # type: ignore[operator]
+    assert row["auroc"] == pytest.approx(0.6)
+    assert row["cpu_seconds_per_1000"] == 12.0
+    assert rows_of("closed_form", {0: Areas(people)}, {0: metrics}, seconds)[0]["value"] == 0
+
+
+def test_seconds_are_per_thousand_predictions(tmp_path: Path) -> None:
+    (tmp_path / "risk").mkdir()
+    points = {"subject_id": np.repeat(np.arange(50), 3), "prediction_time": [1] * 150}
+    pl.DataFrame(points).write_parquet(tmp_path / "risk" / "risk.parquet")
+    write_json(tmp_path / "risk_seconds.json", {"forecast_cpu_seconds": 2.0})
+    assert per_thousand(tmp_path / "risk") == pytest.approx(40)

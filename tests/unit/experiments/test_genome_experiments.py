@@ -1,0 +1,105 @@
+"""Choices and measures of the experiments on what the genome adds, on people drawn by a known law."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from biobank import EHR, EHR_PCS, ORACLE, T2D
+from controls import CONTROLS, TRUE, gains, verdict
+from onset_panel import LEAST_OUTCOMES, MODELS, WITH_PGS, gains_at, panel
+from replicates import Areas
+from when_genome_matters import by_subgroup, mean_deciles, mean_warning, within, years_of_warning
+
+from paired_people import WHEN, drawn_people, paired, rows_of
+
+NOISE = {EHR.name: 3.0, EHR_PCS.name: 3.0, ORACLE: 0.0} | {model.name: 1.0 for model in WITH_PGS}
+
+
+def test_panel_begins_with_type_2_diabetes_and_then_the_commonest() -> None:
+    outcomes = {f"x{number}": 0.1 + 0.05 * number for number in range(LEAST_OUTCOMES)} | {T2D: 0.12}
+    people = drawn_people(outcomes, dict.fromkeys((model.name for model in MODELS), 1.0), number=300)
+    chosen = panel([people], 5)
+    assert chosen[:2] == [T2D, f"x{LEAST_OUTCOMES - 1}"]
+    assert len(chosen) == LEAST_OUTCOMES + 1
+    assert len(panel([people], 10**6)) == LEAST_OUTCOMES  # too few cases: the commonest
+
+
+def test_gains_of_a_panel_are_found_in_every_seed_and_their_mean() -> None:
+    areas = {seed: Areas(drawn_people({T2D: 0.3, "x": 0.3}, NOISE, seed=seed)) for seed in (0, 1)}
+    table = pl.DataFrame(gains_at(10.0, areas, [T2D, "x"]))
+    name = f"{WITH_PGS[0].name} less {EHR_PCS.name}"
+    mean = table.filter(seed="mean", difference=name, outcomes=T2D)
+    assert mean["metric"].to_list() == ["auroc", "auprc", "share of distance to oracle"]
+    assert (mean["low"] > 0).all()
+    assert 0 < mean["value"][2] < 1
+    same = table.filter(seed="mean", difference=f"{EHR_PCS.name} less {EHR.name}", metric="auroc")
+    assert (same["low"] < 0.05).all()
+
+
+def test_controls_are_told_from_true_scores() -> None:
+    names = {model.name: 3.0 for model in CONTROLS.values()}
+    people = drawn_people({"x": 0.3, "y": 0.3}, {EHR_PCS.name: 3.0, TRUE.name: 0.5} | names)
+    table = pl.DataFrame(gains({0: Areas(people)}, {0: ["x", "y"]}))
+    assert table.filter(model=TRUE.name)["found"].to_list() == ["more", "more"]
+    rows = table.filter(pl.col("model") != TRUE.name)
+    assert rows.select((pl.col("expected") == "nothing").all()).item()
+    assert rows["found"].to_list().count("nothing") >= 5
+
+
+def test_an_interval_that_touches_zero_shows_nothing() -> None:
+    assert [verdict(0.0, 1.0), verdict(-1.0, 0.0)] == ["nothing", "nothing"]
+
+
+def test_years_of_warning_by_hand() -> None:
+    """Two of four are flagged; one of the two cases, with onset after 4 years, is among them."""
+    risk, time = np.array([0.9, 0.8, 0.2, 0.1]), np.array([4.0, 10.0, 6.0, 10.0])
+    case, ones = np.array([True, False, True, False]), np.ones((1, 4))
+    assert years_of_warning(risk, time, case, ones, ones, 0.5) == pytest.approx(2.0)
+    assert years_of_warning(risk, time, case, ones, ones, 1.0) == pytest.approx(5.0)
+    twice = np.array([[1.0, 1.0, 2.0, 1.0]])  # the missed case is drawn twice
+    assert years_of_warning(risk, time, case, twice, twice, 0.4) == pytest.approx(4 / 3)
+
+
+def test_better_risks_warn_for_longer() -> None:
+    people = drawn_people({"x": 0.1, "y": 0.2}, {"good": 0.0, "poor": 4.0})
+    both = [mean_warning(people, ["x", "y"], model, 0.1) for model in ("good", "poor")]
+    assert both[0].shape == (21,)
+    assert both[0][0] > both[1][0] + 0.3
+
+
+def members(number: int) -> pl.DataFrame:
+    """Half of people in each of two groups."""
+    return pl.DataFrame(
+        {
+            "subject_id": np.arange(number),
+            "prediction_time": pl.Series([WHEN] * number, dtype=pl.Datetime("us")),
+            "sex": np.where(np.arange(number) % 2, "male", "female"),
+        }
+    )
+
+
+def test_a_gain_within_a_subgroup_is_of_its_people_alone() -> None:
+    """Scores tell everything of women and nothing of men."""
+    case = np.arange(200) // 2 % 4 == 0
+    best, none = case + 0.0, np.full(200, 0.5)
+    female = np.arange(200) % 2 == 0
+    time = np.where(case, 5.0, 11.0)
+    risks = {EHR_PCS.name: none, WITH_PGS[0].name: np.where(female, best, none)}
+    people = paired({"x": rows_of("x", time, case.astype(int), risks)})
+    assert within(people, members(200), "sex", "male").rows["x"].height == 100
+    rows = by_subgroup({0: people}, {0: members(200)}, ["x"], 5)
+    assert [(row["subgroup"], row["value"]) for row in rows] == [("female", 0.5), ("male", 0.0)]
+
+
+def test_deciles_are_relative_to_their_outcome() -> None:
+    frame = pl.DataFrame(
+        {
+            "outcome": ["x", "x", "y", "y"], "decile": [1, 2, 1, 2], "seed": [0] * 4,
+            "observed": [0.1, 0.3, 0.01, 0.03], EHR_PCS.name: [0.2, 0.2, 0.02, 0.02],
+            WITH_PGS[0].name: [0.1, 0.3, 0.02, 0.02],
+        }
+    )  # fmt: skip
+    found = mean_deciles(frame, ["x", "y"])
+    assert found["observed"].to_list() == pytest.approx([0.5, 1.5])
+    assert found[WITH_PGS[0].name].to_list() == pytest.approx([0.75, 1.25])
