@@ -14,7 +14,7 @@ from proband.evaluate.metrics.replicates import Replicates
 from proband.evaluate.metrics.risk_set import RiskSet
 
 
-def bootstrapped(risk_set: RiskSet, number: int, seed: int = 0) -> Replicates:
+def bootstrapped(risk_set: RiskSet, number: int, seed: int | np.random.Generator = 0) -> Replicates:
     """So many replicates of its subjects or families."""
     drawn = Resamples(risk_set.clusters, number, np.random.default_rng(seed))
     return replicates.bootstrap(risk_set, drawn)

@@ -7,8 +7,8 @@ from proband.evaluate.baselines.age_sex import cumulative_incidence, fit_rates
 from proband.evaluate.compare import interval, two_sided_p
 from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
 from proband.evaluate.metrics.discrimination import auroc, average_precision
-from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.metrics.risk_set import RiskSet
+from resampled import bootstrapped
 
 HORIZON = 5.0
 DEATH_RATE = 0.02
@@ -44,7 +44,7 @@ def truth():
 def censored_samples():
     rng = np.random.default_rng(1)
     sets = [draw(rng, 4000) for _ in range(30)]
-    return sets, [bootstrap(risk_set, 0, np.random.default_rng(0)).values for risk_set in sets]
+    return sets, [bootstrapped(risk_set, 0).values for risk_set in sets]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_calibration_of_true_risks_under_censoring_and_of_overconfident_ones(cen
         sharpened = RiskSet(
             "x", HORIZON, risk_set.subject_id, risk_set.time_years, risk_set.event, {"m": odds / (1 + odds)}
         )
-        steep.append(bootstrap(sharpened, 0, np.random.default_rng(0)).values["m", "calibration_slope"][0])
+        steep.append(bootstrapped(sharpened, 0).values["m", "calibration_slope"][0])
     assert np.mean(steep) == pytest.approx(0.5, abs=0.03)
 
 
@@ -109,7 +109,7 @@ def test_interval_covers_the_truth(truth, metric):
     target = truth["incidence" if metric == "cumulative_incidence" else metric]
     covered = []
     for _ in range(400):
-        values = bootstrap(draw(rng, 600), 200, rng).values["m", metric]
+        values = bootstrapped(draw(rng, 600), 200, rng).values["m", metric]
         low, high = interval(values[1:])
         covered.append(low <= target <= high)
     # 400 draws of a 95% interval: 3 standard errors are 0.033; a small sample costs a little more.
@@ -126,7 +126,7 @@ def test_interval_that_ignores_subjects_is_too_narrow(truth):
         for name, subject in (("clustered", np.repeat(once.subject_id, 4)), ("independent", np.arange(1200))):
             time, event = np.repeat(once.time_years, 4), np.repeat(once.event, 4)
             copies = RiskSet("x", HORIZON, subject, time, event, {"m": np.repeat(once.risks["m"], 4)})
-            low, high = interval(bootstrap(copies, 200, rng).values["m", "auroc"][1:])
+            low, high = interval(bootstrapped(copies, 200, rng).values["m", "auroc"][1:])
             covered[name].append(low <= truth["auroc"] <= high)
     assert np.mean(covered["clustered"]) > 0.88
     assert np.mean(covered["independent"]) < 0.75
@@ -141,7 +141,7 @@ def test_p_value_of_equally_good_models_is_rarely_small_and_of_a_better_one_ofte
         true = base.risks["m"]
         noisy = [np.minimum(true * np.exp(0.7 * rng.normal(size=600)), 1.0) for _ in range(2)]
         models = {"a": noisy[0], "b": noisy[1], "true": true}
-        values = bootstrap(
+        values = bootstrapped(
             RiskSet("x", HORIZON, base.subject_id, base.time_years, base.event, models), 200, rng
         ).values
         null.append(two_sided_p((values["a", "auroc"] - values["b", "auroc"])[1:]))

@@ -203,7 +203,7 @@ def test_schemas_and_rights(
     server.load("cdm", frames)
     server.load("vocabulary", vocabulary)
     with server.connect() as connection:
-        connection.execute("drop schema if exists another cascade")
+        connection.execute("drop schema if exists another, biobank cascade")
         connection.execute("drop role if exists reader")
         connection.execute(f"create role reader login password '{postgres_server.PASSWORD}'")
         connection.execute("grant usage on schema cdm, vocabulary to reader")

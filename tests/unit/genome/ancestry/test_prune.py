@@ -10,6 +10,9 @@ from proband.genome.ancestry.panel import Panel
 from proband.genome.ancestry.prune import candidates, prune, thin
 from structured_genotypes import ArrayReader
 
+_TIE = 1e-9
+"""Squared correlations so near the bound may be found on either side of it."""
+
 
 def linked_calls(rng, num_variants, num_people, copied=0.6):
     """Each variant is, person by person, a copy of the one before with probability ``copied``."""
@@ -51,8 +54,8 @@ def test_no_pair_in_a_window_beyond_the_bound_and_none_left_out_without_cause(se
                   max_missing=0.5)  # fmt: skip
     r2 = r2_of(calls)
     near = (np.abs(pos[:, None] - pos) <= 1000 * window_kb) & (chrom[:, None] == chrom)
-    conflict = (r2 > max_r2) & near
-    among = conflict[np.ix_(kept, kept)] & ~np.eye(len(kept), dtype=bool)
+    among = ((r2 > max_r2 + _TIE) & near)[np.ix_(kept, kept)] & ~np.eye(len(kept), dtype=bool)
+    conflict = (r2 > max_r2 - _TIE) & near
     assert not among.any()
     means = np.where(calls < 0, np.nan, calls).astype(float)
     frequency = np.nanmean(means, axis=1) / 2
