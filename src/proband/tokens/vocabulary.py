@@ -140,7 +140,8 @@ class Vocabulary:
     def _plain(self) -> dict:
         plain = json.loads(json.dumps(asdict(self)))
         columns = dict(zip(Token._fields, map(list, zip(*self.tokens, strict=True)), strict=False))
-        return plain | {"tokens": columns, "format_version": FORMAT_VERSION}
+        names = {"codes": list(self.codes)}  # for whoever reads the file
+        return plain | names | {"tokens": columns, "format_version": FORMAT_VERSION}
 
     def base_codes(self) -> list[str]:
         """Per token, its code without a value bin.
@@ -236,6 +237,8 @@ class Vocabulary:
                 },
             )
             _check(vocabulary)
+            if plain["codes"] != list(vocabulary.codes):
+                raise ValueError("codes are not the names of the tokens")
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             remedy = "take vocabulary.json from the original model or tokens folder"
             found = f"{type(error).__name__} {error}"

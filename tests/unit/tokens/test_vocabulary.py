@@ -233,7 +233,17 @@ def test_parents_of_codes_of_other_pipelines(code: str, parent: str | None) -> N
 
 @pytest.mark.parametrize(
     "change",
-    [{"tokens": 3}, {"edges": []}, {"edges": {"A": 1}}, {"rolled": 1}, {"resolution_minutes": "x"}, None, []],
+    [
+        {"tokens": 3},
+        {"codes": 3},
+        {"codes": ["A"]},
+        {"edges": []},
+        {"edges": {"A": 1}},
+        {"rolled": 1},
+        {"resolution_minutes": "x"},
+        None,
+        [],
+    ],
 )
 def test_a_vocabulary_of_something_else_is_one_line(tmp_path: Path, change: dict | list | None) -> None:
     path = tmp_path / "v.json"
