@@ -122,8 +122,8 @@ def test_interval_that_ignores_subjects_is_too_narrow(truth):
     rng = np.random.default_rng(4)
     covered = {"clustered": [], "independent": []}
     for _ in range(150):
-        once = draw(rng, 300)
-        for name, subject in (("clustered", np.repeat(once.subject_id, 4)), ("independent", np.arange(1200))):
+        once = draw(rng, 500)  # cases enough for an interval in every draw
+        for name, subject in (("clustered", np.repeat(once.subject_id, 4)), ("independent", np.arange(2000))):
             time, event = np.repeat(once.time_years, 4), np.repeat(once.event, 4)
             copies = RiskSet("x", HORIZON, subject, time, event, {"m": np.repeat(once.risks["m"], 4)})
             low, high = interval(bootstrapped(copies, 200, rng).values["m", "auroc"][1:])
