@@ -10,12 +10,12 @@ import polars as pl
 
 from proband.core.errors import DataError
 from proband.core.progress import say
-from proband.core.schema import ANCESTRY, PCS
+from proband.core.schema import ANCESTRY, PCS, read_parquet, scores_file
 from proband.core.texttable import open_table
 from proband.core.textvalues import whole_numbers
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr.cohort import read_shards
-from proband.evaluate.inputs import COMPONENTS_FILE, read_scores
+from proband.evaluate.inputs import COMPONENTS_FILE
 
 MOMENT = ["subject_id", "prediction_time"]
 AGES = (40, 55, 70)
@@ -95,7 +95,8 @@ def _record(moments: pl.DataFrame, meds: Path) -> pl.DataFrame:
 
 def _genetic(genome: Path) -> pl.DataFrame:
     """subject_id, genotyped, and ancestry and genetic_distance where the folder has them."""
-    found = read_scores(genome).frame.select("subject_id", genotyped=pl.lit("yes"))
+    # The subjects alone: all scores of a large cohort are gigabytes, which evaluate has read already.
+    found = read_parquet(scores_file(genome), ["subject_id"]).with_columns(genotyped=pl.lit("yes"))
     if (path := genome / "ancestry.parquet").is_file():
         named = pl.when("low_confidence").then(pl.lit(UNCERTAIN)).otherwise("most_similar_population")
         found = found.join(

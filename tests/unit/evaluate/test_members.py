@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.core.schema import ANCESTRY, PCS
+from proband.core.schema import ANCESTRY, PCS, SCORES
 from proband.ehr.labels import labels
 from proband.evaluate.cohort import with_age_and_sex
 from proband.evaluate.inputs import read_subjects
@@ -51,7 +51,7 @@ def test_visits_are_days_with_events_in_the_year_before(tmp_path, world, rows, m
     assert found["record_years"] == pytest.approx(1000 / 365.25)
 
 
-def test_ancestry_and_distance_come_from_the_genome_folder(world, rows, tmp_path, monkeypatch):
+def test_ancestry_and_distance_come_from_the_genome_folder(world, rows, tmp_path):
     subjects = rows["subject_id"].unique().sort()
     size = len(subjects)
     uncertain = np.arange(size) < 3
@@ -68,7 +68,7 @@ def test_ancestry_and_distance_come_from_the_genome_folder(world, rows, tmp_path
         "PC1": np.arange(size, dtype=np.float32),
     }
     PCS.write(pl.DataFrame(components), tmp_path / "pcs.parquet")
-    monkeypatch.setattr("proband.evaluate.members.read_scores", lambda genome: _Scores(subjects[:-1]))
+    genotype(tmp_path, subjects[:-1])
     found = members_of(rows, world.meds, tmp_path).sort("subject_id")
     assert found["ancestry"].to_list()[:5] == ["uncertain"] * 3 + ["AFR", "EUR"]
     assert found["genotyped"].to_list()[-2:] == ["yes", "no"]
@@ -76,23 +76,21 @@ def test_ancestry_and_distance_come_from_the_genome_folder(world, rows, tmp_path
     assert (middle, found["genetic_distance"][0]) == ("lowest third", "highest third")
 
 
-def test_distance_is_from_the_origin_where_a_reference_panel_made_the_components(
-    world, rows, tmp_path, monkeypatch
-):
+def test_distance_is_from_the_origin_where_a_reference_panel_made_the_components(world, rows, tmp_path):
     """Nobody of the panel is in the folder; its mean is the origin."""
     subjects = rows["subject_id"].unique().sort()
     size = len(subjects)
     first = np.arange(size, dtype=np.float32)
     components = {"subject_id": subjects, "is_fitted": [False] * size, "PC1": first, "PC2": -first}
     PCS.write(pl.DataFrame(components), tmp_path / "pcs.parquet")
-    monkeypatch.setattr("proband.evaluate.members.read_scores", lambda genome: _Scores(subjects))
+    genotype(tmp_path, subjects)
     found = members_of(rows, world.meds, tmp_path).sort("subject_id")["genetic_distance"].to_list()
     assert (found[0], found[size // 2], found[-1]) == ("lowest third", "middle third", "highest third")
 
 
-class _Scores:
-    def __init__(self, subjects):
-        self.frame = pl.DataFrame({"subject_id": subjects})
+def genotype(folder, subjects):
+    score = pl.zeros(len(subjects), pl.Float32, eager=True)
+    SCORES.write(pl.DataFrame({"subject_id": subjects, "PGS1": score}), folder / "scores.parquet")
 
 
 def test_a_table_of_ones_own(world, rows, tmp_path, capsys):
