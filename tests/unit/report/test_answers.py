@@ -104,3 +104,12 @@ def test_outcomes_without_an_interval_stand_apart(found):
     assert plot.missing == "Too few cases to judge or to show: Stroke."
     whole = auroc_forest(found)
     assert (len(whole.rows), len(whole.without_interval)) == (1, 0)
+
+
+def test_an_outcome_that_baselines_alone_predict_is_placed_by_the_best_of_them(found):
+    own = pl.col("model").is_in(found.own)
+    outcome = next(iter(found.main))
+    metrics = found.tables["metrics"].filter(~(own & (pl.col("outcome") == outcome)))
+    best = metrics.filter(outcome=outcome, metric="auroc", horizon_years=found.main[outcome])["value"].max()
+    plot = auroc_forest(with_tables(found, metrics=metrics))
+    assert [row.value for row in plot.rows if row.order == best] == [f"{best:.3f}"]

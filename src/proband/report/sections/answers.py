@@ -154,17 +154,20 @@ def _calibrated(found: Found) -> Answer:
 
 
 def auroc_forest(found: Found) -> Forest:
-    """AUROC of every model by outcome, sorted by the best of the models given."""
+    """AUROC of every model by outcome, sorted by the best of the models given.
+
+    An outcome that none of these predicts is placed by the best of all.
+    """
     rows = found.at_main("metrics").filter(metric="auroc").drop_nulls("value")
     estimates = {
         name: [_estimate(found, row) for row in rows.filter(outcome=name).iter_rows(named=True)]
         for name in found.main
     }
     axis = axis_of(list(estimates.values()), _CHANCE)
-    leading = found.own or found.models
+    ranked = rows.with_columns(is_own=pl.col("model").is_in(found.own)).sort("is_own", "value")
     lines = []
     for name, each in estimates.items():
-        mine = rows.filter(pl.col("model").is_in(leading), outcome=name).sort("value").row(-1, named=True)
+        mine = ranked.filter(outcome=name).row(-1, named=True)
         lines.append(_row(found, name, each, axis, f"{mine['value']:.3f}", mine["value"], mine["num_cases"]))
     return _forest(found, lines, scale_svg(axis))
 
