@@ -93,6 +93,8 @@ def _wanted_times(follow_up: pl.DataFrame, task: Task) -> pl.LazyFrame:
     kind, frame = task.prediction, follow_up.lazy()
     if kind.every_years is not None:
         return _repeated_times(follow_up, task, round(kind.every_years * MICROSECONDS_PER_YEAR)).lazy()
+    if kind.file is not None:
+        return frame.join(kind.dates.lazy(), on="subject_id")
     if kind.years_after_entry is not None:
         times = [pl.col("entry_time") + _years(years) for years in kind.years_after_entry]
     elif kind.age_years is not None:

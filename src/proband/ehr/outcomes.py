@@ -7,21 +7,55 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
+import polars as pl
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError, near_matches
 from proband.core.progress import say
 from proband.core.yamlfile import first_problem, read_mapping
 from proband.ehr.task.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
+from proband.ehr.task.dates import read_subject_dates
 from proband.ehr.task.panels import read_panel
 
+DATES_FILE = "prediction_times.parquet"
+"""Where a saved task has the dates of its subjects."""
 Years = Annotated[float, Field(ge=0, le=150, allow_inf_nan=False)]
 
 
+class SubjectDates:
+    """Dates of each subject's own, compared by content.
+
+    Attributes:
+        frame: subject_id and prediction_time, as :func:`~proband.ehr.task.dates.read_subject_dates` gives
+            them.
+    """
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SubjectDates) and self.frame.equals(other.frame)
+
+    def __hash__(self) -> int:
+        return hash(self.frame.height)
+
+
 class PredictionTimes(BaseModel):
-    """When to predict, in exactly one of four ways; a list gives several times per subject."""
+    """When to predict, in exactly one of five ways; a list gives several times per subject.
+
+    Attributes:
+        dates: What ``file`` holds, once a task file is loaded.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +75,20 @@ class PredictionTimes(BaseModel):
         allow_inf_nan=False,
         description="Again and again from entry and washout to exit, so many years apart.",
     )
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Each subject's own dates: a table of subject_id and prediction_time, Parquet or text, "
+        "named from the task file's folder; a MEDS label file is one.",
+    )
+    _dates: SubjectDates | None = PrivateAttr(default=None)
+
+    @property
+    def dates(self) -> pl.DataFrame:
+        """subject_id and prediction_time of ``file``."""
+        if self._dates is None:
+            raise ConfigError("dates of a task that was not loaded from its file", where=self.file)
+        return self._dates.frame
 
     @field_validator("years_after_entry", "age_years", "date", mode="before")
     @classmethod
@@ -104,15 +152,20 @@ def load_task(path: Path) -> Task:
     if isinstance(content["outcomes"], str):
         content["outcomes"] = read_panel(path.parent / content["outcomes"])
     try:
-        return Task.model_validate(content)
+        task = Task.model_validate(content)
     except ValidationError as error:
         raise first_problem(error, path, "task", _MODELS, (SET, PATTERN)) from None
+    if task.prediction.file is not None:
+        task.prediction._dates = SubjectDates(read_subject_dates(path.parent / task.prediction.file))
+    return task
 
 
 def task_files(path: Path) -> list[Path]:
-    """The files that :func:`load_task` reads: the task file, and its panel of outcomes if it has one."""
-    outcomes = _read_yaml(path).get("outcomes")
-    return [path, path.parent / outcomes] if isinstance(outcomes, str) else [path]
+    """The files that :func:`load_task` reads: the task file, its panel of outcomes and its table of dates."""
+    content = _read_yaml(path)
+    outcomes, prediction = content.get("outcomes"), content.get("prediction")
+    dates = prediction.get("file") if isinstance(prediction, dict) else None
+    return [path, *(path.parent / name for name in (outcomes, dates) if isinstance(name, str))]
 
 
 def _read_yaml(path: Path) -> dict:
@@ -120,8 +173,12 @@ def _read_yaml(path: Path) -> dict:
 
 
 def save_task(task: Task, path: Path) -> None:
-    """Write ``task`` so that :func:`load_task` gives it back."""
+    """Write ``task`` so that :func:`load_task` gives it back; dates of subjects in a table beside it."""
     content = task.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    if task.prediction.file is not None:
+        content["prediction"]["file"] = DATES_FILE
+        with whole_file(path.parent / DATES_FILE) as temporary:
+            task.prediction.dates.write_parquet(temporary, compression="zstd")
     with whole_file(path) as temporary:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

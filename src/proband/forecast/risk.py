@@ -85,6 +85,9 @@ def prediction_points(
             found=_reasons(never_predicted(subjects, task)),
             remedy="check the task's prediction times and washout against the subjects' entry and exit",
         )
+    if task.prediction.file is not None:
+        asked = task.prediction.dates.height
+        say(f"forecast: {times.height:,} of the {asked:,} dates of the task are in these subjects' follow-up")
     since_birth = (pl.col("prediction_time") - pl.col("birth_time")).dt.total_microseconds()
     start = times.select(since_birth // MICROSECONDS_PER_MINUTE).to_series().to_numpy()
     rows = times["row"].to_numpy().astype(np.int64)

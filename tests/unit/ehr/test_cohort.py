@@ -10,7 +10,7 @@ import pytest
 from proband.core.errors import DataError
 from proband.ehr.cohort import follow_up, never_predicted, person_time, prediction_times, read_follow_up
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
-from proband.ehr.outcomes import Task
+from proband.ehr.outcomes import Task, load_task
 
 BORN = datetime(1950, 1, 1)
 
@@ -95,6 +95,22 @@ def test_ages_and_dates() -> None:
         day(1990),
         day(2009, 12, 31),
     ]
+
+
+def test_dates_of_each_subject_count_within_follow_up(tmp_path: Path) -> None:
+    rows = ["1,1999-06-01", "1,2000-06-01", "1,2000-03-01", "1,2010-01-01", "2,2005-01-01", "77,2005-01-01"]
+    (tmp_path / "dates.csv").write_text("\n".join(["subject_id,prediction_time", *rows]))
+    (tmp_path / "task.yaml").write_text(
+        "outcomes: {x: {codes: X}}\nprediction: {file: dates.csv}\nhorizons_years: 1\nwashout_years: 0.25"
+    )
+    asked = load_task(tmp_path / "task.yaml")
+    followed = [(day(2000), 1), (day(2006), 2), (day(2000), 3)]
+    frame = pl.concat(
+        spans(entry, day(2010)).with_columns(subject_id=pl.lit(subject, pl.Int64))
+        for entry, subject in followed
+    )
+    assert prediction_times(frame, asked).rows() == [(1, day(2000, 6, 1))]
+    assert never_predicted(frame, asked) == {"before_entry": 1, "in_washout": 0, "after_exit": 0}
 
 
 def test_washout_needs_that_much_record() -> None:

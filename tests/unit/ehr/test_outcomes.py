@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
-from proband.core.errors import ConfigError
+from proband.core.errors import ConfigError, DataError
 from proband.ehr.outcomes import Task, load_task, require_known, save_task, task_files
 
 GOOD = """
@@ -67,6 +67,25 @@ def test_a_saved_task_is_read_back(tmp_path: Path, prediction: str) -> None:
     task = load_task(write(tmp_path, PATTERNS.replace("{years_after_entry: 2}", prediction)))
     save_task(task, tmp_path / "again.yaml")
     assert load_task(tmp_path / "again.yaml") == task
+
+
+def test_a_task_with_dates_of_subjects_is_saved_with_them(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("subject_id,prediction_time\n5,2015-03-31\n")
+    path = write(tmp_path, GOOD.replace("{years_after_entry: 2}", "{file: index.csv}"))
+    task = load_task(path)
+    assert task_files(path) == [path, tmp_path / "index.csv"]
+    (tmp_path / "out").mkdir()
+    save_task(task, tmp_path / "out" / "task.yaml")
+    again = load_task(tmp_path / "out" / "task.yaml")
+    assert again.prediction.dates.rows() == [(5, datetime(2015, 3, 31))]
+    assert "index.csv" not in (tmp_path / "out" / "task.yaml").read_text()
+    save_task(again, tmp_path / "task2.yaml")
+    assert load_task(tmp_path / "task2.yaml") == again
+    (tmp_path / "index.csv").write_text("subject_id,prediction_time\n5,2015-04-01\n")
+    assert load_task(path).prediction != task.prediction
+    (tmp_path / "index.csv").unlink()
+    with pytest.raises(DataError, match="missing file"):
+        load_task(path)
 
 
 @pytest.mark.parametrize(

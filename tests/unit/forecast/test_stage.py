@@ -544,3 +544,22 @@ def test_unusable_trajectories_options_leave_nothing_behind(
     with pytest.raises(ConfigError, match=message):
         run(config=CONFIG.model_copy(update=config), **paths)
     assert [path.name for path in tmp_path.iterdir()] == ["used"]
+
+
+def test_dates_of_each_subject_give_the_risks_of_the_same_dates_by_a_rule(
+    run: Callable[..., pl.DataFrame], world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    by_rule = run("by_rule")
+    dates = by_rule.select("subject_id", "prediction_time").unique()
+    others = dates.with_columns(pl.col("subject_id") + 10**9)
+    pl.concat([dates, others]).write_parquet(tmp_path / "dates.parquet")
+    text = (world / "task.yaml").read_text()
+    (start,) = (line for line in text.splitlines() if line.startswith("prediction:"))
+    (tmp_path / "own.yaml").write_text(text.replace(start, "prediction: {file: dates.parquet}"))
+    by_table = run("by_table", task=tmp_path / "own.yaml")
+    assert by_table.equals(by_rule)
+    assert f"{dates.height:,} of the {2 * dates.height:,} dates" in capsys.readouterr().err
+    assert load_task(tmp_path / "by_table" / "task.yaml").prediction.dates.height == 2 * dates.height
+    assert labels(world / "meds", load_task(tmp_path / "by_table" / "task.yaml"), ["held_out"]).equals(
+        labels(world / "meds", load_task(world / "task.yaml"), ["held_out"])
+    )
