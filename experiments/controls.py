@@ -30,7 +30,7 @@ from onset_panel import WITH_PGS
 from replicates import Areas, labelled, write
 
 from proband.evaluate.config import NONE
-from proband.evaluate.gain import PairedRisks
+from proband.evaluate.panel.gain import PairedRisks
 
 HORIZON = 10.0
 TRUE = WITH_PGS[0]

@@ -21,7 +21,7 @@ from replicates import Areas, labelled, write
 
 from proband.core.provenance import read_json, write_json
 from proband.evaluate.config import NONE
-from proband.evaluate.gain import PairedRisks
+from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table
 from proband.forecast.choices import CLOSED_FORM, ESTIMATORS
 

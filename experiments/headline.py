@@ -24,8 +24,8 @@ from biobank import PERMUTED as SHUFFLED
 from replicates import provenance
 
 from proband.core.units import MINUTES_PER_YEAR
-from proband.evaluate.gain import PairedRisks
 from proband.evaluate.metrics.censoring import CASE
+from proband.evaluate.panel.gain import PairedRisks
 from proband.tokens.dataset import TokenStore
 
 HORIZON = 10.0

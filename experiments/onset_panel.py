@@ -21,7 +21,7 @@ import polars as pl
 from biobank import EHR, EHR_PCS, ORACLE, SIZES, T2D, Biobank, Model, arguments, with_scores
 from replicates import Areas, labelled, with_interval, write
 
-from proband.evaluate.gain import PairedRisks
+from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table
 
 HORIZONS = (1.0, 5.0, 10.0)

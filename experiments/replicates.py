@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from proband.evaluate.compare import interval
-from proband.evaluate.gain import METRICS, PairedRisks
+from proband.evaluate.panel.gain import METRICS, PairedRisks
 
 
 @dataclass

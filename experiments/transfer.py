@@ -25,7 +25,7 @@ from replicates import Areas, labelled, write
 from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.core.schema import RISK
-from proband.evaluate.gain import PairedRisks
+from proband.evaluate.panel.gain import PairedRisks
 from proband.train.config import OnsetOptions
 from proband.train.finetune.config import FinetuneConfig
 

@@ -28,11 +28,11 @@ from onset_panel import HORIZONS, WITH_PGS, judged, panel, read_paired
 from replicates import Areas, labelled, write
 
 from proband.evaluate.cohort import with_age_and_sex
-from proband.evaluate.gain import PairedRisks
+from proband.evaluate.groups.members import MOMENT, members_of
 from proband.evaluate.inputs import read_subjects
-from proband.evaluate.members import MOMENT, members_of
 from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.metrics.discrimination import weighted_quantile
+from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table
 from proband.tokens.dataset import TokenStore
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from proband.core.seeds import generator
-from proband.evaluate.gain import PairedRisks
+from proband.evaluate.panel.gain import PairedRisks
 
 WHEN = datetime(2015, 1, 1)
 HORIZON = 10.0

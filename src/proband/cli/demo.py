@@ -138,7 +138,7 @@ def _models(fusions: Sequence[str]) -> dict[str, str]:
 
 
 def _what_genome_added(out: Path, risks: Sequence[Path], name: str, named: bool, seed: int) -> str:
-    from proband.evaluate.gain import PairedRisks, genome_sentence
+    from proband.evaluate.panel.gain import PairedRisks, genome_sentence
 
     files = [folder / "risk.parquet" for folder in risks]
     paired = PairedRisks.read(out / "results", files, HEADLINE_HORIZON_YEARS, BOOTSTRAP, seed)

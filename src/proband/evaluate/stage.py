@@ -25,9 +25,10 @@ from proband.evaluate.baselines.registry import chosen, fit_baselines, reference
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.compare import Resamples
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.deciles import choose_score, decile_frame, decile_risks
-from proband.evaluate.described import described_models, mean_gains
 from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
+from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
+from proband.evaluate.groups.members import MOMENT, members_of
+from proband.evaluate.groups.subgroups import subgroup_frame
 from proband.evaluate.inputs import (
     TASK_FILE,
     Scores,
@@ -40,12 +41,11 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
-from proband.evaluate.landmarks import end_of_data
-from proband.evaluate.members import MOMENT, members_of
 from proband.evaluate.metrics.replicates import bootstrap
-from proband.evaluate.panel import Panel
-from proband.evaluate.risk_sets import ROW, risk_sets
-from proband.evaluate.subgroups import subgroup_frame
+from proband.evaluate.panel.models import described_models, mean_gains
+from proband.evaluate.panel.multiplicity import Panel
+from proband.evaluate.selection.landmarks import end_of_data
+from proband.evaluate.selection.risk_sets import ROW, risk_sets
 from proband.evaluate.tables import COSTS, DIFFERENCES, FLOW, METRICS, TABLES
 
 

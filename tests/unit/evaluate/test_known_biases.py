@@ -13,12 +13,12 @@ from proband.ehr.meds.kinship import Families
 from proband.ehr.outcomes import Task
 from proband.evaluate.baselines.age_sex import cumulative_incidence, fit_rates
 from proband.evaluate.frames import decision_thresholds
-from proband.evaluate.landmarks import early_enough, end_of_data, landmarks
 from proband.evaluate.metrics.calibration import Smoother, expit, fit_logistic, logit, slope
 from proband.evaluate.metrics.censoring import aalen_johansen, censoring_weights, horizon_status
 from proband.evaluate.metrics.discrimination import auroc
 from proband.evaluate.metrics.risk_set import RiskSet
-from proband.evaluate.risk_sets import risk_sets
+from proband.evaluate.selection.landmarks import early_enough, end_of_data, landmarks
+from proband.evaluate.selection.risk_sets import risk_sets
 from resampled import bootstrapped, frames_of
 
 HORIZON = 5.0

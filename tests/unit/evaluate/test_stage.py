@@ -16,7 +16,7 @@ from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.metrics.registry import METRICS
-from proband.evaluate.panel import INTEGRATED_BRIER
+from proband.evaluate.panel.multiplicity import INTEGRATED_BRIER
 from proband.evaluate.tables import TABLES, read_table
 
 FIFTY, POINTS = EvaluateConfig(bootstrap=50), EvaluateConfig(bootstrap=0)

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from proband.core.schema import RISK
-from proband.evaluate.landmarks import early_enough, end_of_data, landmarks
 from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
+from proband.evaluate.selection.landmarks import early_enough, end_of_data, landmarks
 
 LEAST_TRAIN_CASES = 10
 """A regression for an outcome and horizon with fewer train cases is not fitted."""
@@ -52,7 +52,7 @@ def known_rows(
     """Which rows' status at the horizon is known, which of those are cases, and their censoring weights.
 
     Of predictions made again and again, those later than the horizon before the end of the data are no known
-    rows, and each landmark has weights of its own, see :mod:`proband.evaluate.landmarks`.
+    rows, and each landmark has weights of its own, see :mod:`proband.evaluate.selection.landmarks`.
 
     Args:
         rows: Labels of one outcome.

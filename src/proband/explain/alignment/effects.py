@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Bool, Float64, Int
 from scipy.special import erfc
 
-from proband.evaluate.deciles import matches
+from proband.evaluate.groups.deciles import matches
 from proband.explain.alignment.phewas import (
     LEAST_CASES,
     CoxEffects,

@@ -9,7 +9,7 @@ import polars as pl
 
 from proband.evaluate.baselines.age_sex import NAME as AGE_SEX
 from proband.evaluate.baselines.age_sex import NAME_WITHOUT_SEX as AGE
-from proband.evaluate.gain import Gain, genome_sentence
+from proband.evaluate.panel.gain import Gain, genome_sentence
 from proband.evaluate.results import below_age_sex
 from proband.report.figures.forest import Axis, Estimate, axis_of, row_svg, scale_svg
 from proband.report.sections.found import Found, is_control

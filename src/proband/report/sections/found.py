@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from proband.core.provenance import open_output
-from proband.evaluate.described import pairs
+from proband.evaluate.panel.models import pairs
 from proband.evaluate.tables import TABLES, read_table
 from proband.report.disclosure import Disclosure
 

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from proband.evaluate.compare import Resamples
-from proband.evaluate.deciles import BY_ASSOCIATION, BY_TRAIT, choose_score, decile_frame
+from proband.evaluate.groups.deciles import BY_ASSOCIATION, BY_TRAIT, choose_score, decile_frame
 
 
 @pytest.fixture

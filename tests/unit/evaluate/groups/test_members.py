@@ -8,8 +8,8 @@ from proband.core.errors import DataError
 from proband.core.schema import ANCESTRY, PCS, SCORES
 from proband.ehr.labels import labels
 from proband.evaluate.cohort import with_age_and_sex
+from proband.evaluate.groups.members import members_of, read_own
 from proband.evaluate.inputs import read_subjects
-from proband.evaluate.members import members_of, read_own
 
 THIRDS = {"lowest third", "middle third", "highest third"}
 
@@ -44,8 +44,8 @@ def test_visits_are_days_with_events_in_the_year_before(tmp_path, world, rows, m
     spans = pl.DataFrame({"subject_id": [subject], "entry_time": [entry]}).with_columns(
         pl.col("entry_time").cast(pl.Datetime("us"))
     )
-    monkeypatch.setattr("proband.evaluate.members.read_shards", lambda meds: iter([(events, spans)]))
-    monkeypatch.setattr("proband.evaluate.members._thirds", pl.col)
+    monkeypatch.setattr("proband.evaluate.groups.members.read_shards", lambda meds: iter([(events, spans)]))
+    monkeypatch.setattr("proband.evaluate.groups.members._thirds", pl.col)
     found = members_of(one, world.meds).row(0, named=True)
     assert found["visits"] == 3
     assert found["record_years"] == pytest.approx(1000 / 365.25)

@@ -9,7 +9,7 @@ from proband.core.schema import RISK
 from proband.ehr.outcomes import save_task
 from proband.evaluate import evaluate
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.described import described_models, pairs
+from proband.evaluate.panel.models import described_models, pairs
 from proband.evaluate.tables import MODELS, read_table
 
 

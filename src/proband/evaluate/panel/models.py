@@ -10,9 +10,9 @@ import polars as pl
 from proband.core.provenance import MANIFEST, read_manifest
 from proband.evaluate.baselines.registry import BASELINES
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.gain import METRICS, PairedRisks
 from proband.evaluate.inputs import RISK_FILE
 from proband.evaluate.metrics.risk_set import LEAST_FOR_INTERVALS
+from proband.evaluate.panel.gain import METRICS, PairedRisks
 from proband.evaluate.tables import GAINS, MODELS
 
 GIVEN, BASELINE, ORACLE = "given", "baseline", "oracle"

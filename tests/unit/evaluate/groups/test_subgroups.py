@@ -3,8 +3,8 @@ import polars as pl
 import pytest
 
 from proband.evaluate.compare import Resamples
+from proband.evaluate.groups.subgroups import by_subgroup, subgroup_frame
 from proband.evaluate.metrics.risk_set import RiskSet
-from proband.evaluate.subgroups import by_subgroup, subgroup_frame
 from resampled import bootstrapped
 
 SIZE, HORIZON = 1200, 5.0

@@ -12,9 +12,9 @@ import polars as pl
 
 from proband.core.errors import DataError
 from proband.ehr.meds.kinship import Families
-from proband.evaluate.landmarks import early_enough, landmarks
 from proband.evaluate.metrics.censoring import CASE, CENSORED, CONTROL
 from proband.evaluate.metrics.risk_set import RiskSet
+from proband.evaluate.selection.landmarks import early_enough, landmarks
 from proband.evaluate.tables import FLOW
 
 ROW = ["subject_id", "prediction_time", "outcome"]

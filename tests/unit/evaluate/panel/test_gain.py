@@ -7,7 +7,7 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.core.schema import RISK
-from proband.evaluate.gain import PairedRisks
+from proband.evaluate.panel.gain import PairedRisks
 
 NUM = 400
 

@@ -7,7 +7,7 @@ import pytest
 from proband.evaluate.compare import Resamples
 from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.metrics.risk_set import RiskSet
-from proband.evaluate.panel import Panel
+from proband.evaluate.panel.multiplicity import Panel
 from resampled import frames_of
 
 SIZE = 400
