@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -54,7 +55,7 @@ def fit(folder: Path, events: pl.DataFrame, config: TrainConfig = CONFIG) -> Non
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models: one told of the end of follow-up, and one for which records end with their last event."""
     root = tmp_path_factory.mktemp("law")
-    events = known_law.simulate(3000, 0, YEARS)
+    events = known_law.simulate(6000, 0, YEARS)
     fit(root / "whole", events)
     fit(root / "deaf", events.filter(pl.col("code") != END))
     return root
@@ -76,7 +77,7 @@ def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three models of people who enter late: one told when, one that takes them as followed from birth, and
     one that does not know that they were silent between their last event and entry."""
     root = tmp_path_factory.mktemp("late")
-    events = known_law.simulate(2500, 2, 3.0, entry_years=(1.0, 2.0))
+    events = known_law.simulate(5000, 2, 3.0, entry_years=(1.0, 2.0))
     fit(root / "whole", events)
     at_birth = pl.when(pl.col("code") == START).then(known_law.START).otherwise("time")
     fit(
@@ -106,18 +107,35 @@ def true_nats(store: TokenStore, gaps: known_law.GapLaw = Geometric) -> float:
     return total / events
 
 
-def after(folder: Path, store: TokenStore, state: int) -> tuple[Proband, torch.Tensor, torch.Tensor]:
-    """The model, what it has read of held-out histories that end in ``state``, and the ages then."""
-    model = load_model(folder)
+class Histories(NamedTuple):
+    """Held-out histories that end in one state, as a model reads them.
+
+    Attributes:
+        hidden: The model's state at the end.
+        seen: Which codes each has had.
+        ages, statics: Age at the end in minutes, and static codes.
+    """
+
+    hidden: torch.Tensor
+    seen: torch.Tensor
+    ages: torch.Tensor
+    statics: torch.Tensor
+
+
+def after(model: Proband, store: TokenStore, state: int) -> Histories:
+    """Histories of held-out subjects up to each ``state``."""
     batch = load_batch(store, make_windows(store, store.rows_of("held_out"), 64))
-    at = batch.tokens == store.vocabulary.index[CODES[state]]
+    rows, positions = (batch.tokens == store.vocabulary.index[CODES[state]]).nonzero(as_tuple=True)
+    seen = model.first_positions(batch.tokens, batch.seen_before)[rows] <= positions[:, None]
     with torch.no_grad():
-        return model, model.hidden(batch.tokens, batch.ages, batch.statics, {})[0][at], batch.ages[at]
+        hidden = model.hidden(batch.tokens, batch.ages, batch.statics, {})[0][rows, positions]
+    return Histories(hidden, seen, batch.ages[rows, positions], batch.statics[rows])
 
 
 def survival(folder: Path, store: TokenStore, state: int, days: int) -> float:
     """The model's P(gap > days) after ``state``, over held-out histories."""
-    model, hidden, _ = after(folder, store, state)
+    model = load_model(folder)
+    hidden = after(model, store, state).hidden
     with torch.no_grad():
         found = model.bins.log_survival(model.when(hidden), torch.full((len(hidden),), days + 1))
     return float(found.exp().mean())
@@ -125,18 +143,14 @@ def survival(folder: Path, store: TokenStore, state: int, days: int) -> float:
 
 def next_death(folder: Path, store: TokenStore, state: int) -> float:
     """The model's P(the next event is death) after ``state``, given that it comes after 60 days."""
-    model, hidden, ages = after(folder, store, state)
-    days = torch.full((len(hidden),), 60)
-    statics = torch.zeros(len(hidden), 1, dtype=torch.int64)
-    seen = torch.zeros(len(hidden), len(store.vocabulary), dtype=torch.bool)
+    model = load_model(folder)
+    read = after(model, store, state)
+    days = torch.full((len(read.hidden),), 60)
     with torch.no_grad():
-        log_wait = model.bins.log_wait(model.when(hidden), days)
-        moment = Moment(ages + days * MINUTES_PER_DAY, log_wait, statics)
-        return float(
-            model.log_codes(hidden, model.bins.bin_of(days), seen, moment)
-            .exp()[:, store.vocabulary.death]
-            .mean()
-        )
+        log_wait = model.bins.log_wait(model.when(read.hidden), days)
+        moment = Moment(read.ages + days * MINUTES_PER_DAY, log_wait, read.statics)
+        found = model.log_codes(read.hidden, model.bins.bin_of(days), read.seen, moment)
+    return float(found.exp()[:, store.vocabulary.death].mean())
 
 
 @pytest.mark.parametrize(("name", "gaps"), [("world", Geometric), ("renewal", Renewal)])

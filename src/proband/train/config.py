@@ -146,7 +146,10 @@ class TrainConfig(BaseModel):
         0.1, ge=0, lt=1, description="Share of the trunk's values dropped, 0 to 1."
     )
     clip_norm: Annotated[float, Option(LEARNING)] = Field(
-        1.0, gt=0, description="Largest norm of the gradient, in nats per event and unit of weight."
+        10.0,
+        gt=0,
+        description="Largest norm of the gradient, in nats per event and unit of weight. Clipping at a norm "
+        "that is often reached takes weight from rare events.",
     )
     seed: Annotated[int, Option(LEARNING)] = Field(
         0, ge=0, description="Seed of weights, order and dropout, a number."

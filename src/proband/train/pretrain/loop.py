@@ -21,13 +21,14 @@ from proband.train.config import TrainConfig
 from proband.train.display import Display, terminal
 from proband.train.log import Meter, MetricsLog
 from proband.train.log_likelihood import Likelihood, measure
+from proband.train.pretrain.average import WeightAverage
 from proband.train.pretrain.feed import Ahead, Step, StepStream
 from proband.train.pretrain.health import Watch
 from proband.train.pretrain.interrupt import StepInterrupt
 from proband.train.pretrain.optimizer import make_optimizer, rate_at
 from proband.train.pretrain.parallel import accumulating, full_tensor, share_model
 from proband.train.pretrain.precision import choose_precision, computing_in, explained_memory, prepare
-from proband.train.pretrain.state import BEST, STATE, Progress, load_state, load_weights, save_state
+from proband.train.pretrain.state import AVERAGE, BEST, STATE, Progress, load_state, load_weights, save_state
 
 _EVALUATE_STEPS = (25, 2000)
 _LOG_STEPS = 10
@@ -70,8 +71,11 @@ class Trainer:
         prepare(model, self.team.device, config.compile)
         self.model, self.shared = model, share_model(model, self.team, config.parallel)
         self.optimizer = make_optimizer(model, config)
+        self.average = WeightAverage(model)
         resumed = self.team.decide((work / STATE).is_file)
-        self.progress = load_state(work / STATE, model, self.optimizer) if resumed else Progress()
+        self.progress = Progress()
+        if resumed:
+            self.progress = load_state(work / STATE, model, self.optimizer, self.average.values)
         self.watch = Watch(self.progress, self.team, work)
         self.log = MetricsLog(work, self.progress.step) if self.team.is_first else None
         self.meter = Meter()
@@ -126,13 +130,13 @@ class Trainer:
         self._save(STATE)
         if self.log:
             self.log.close()
-        load_weights(self.work / BEST, self.model)
+        load_weights(self.work / BEST, self.model, AVERAGE)
         return self._tuning()
 
     def best_model(self) -> Proband:
         """The model of the best evaluation, unsharded; on rank 0 only."""
         assert self._full_model is not None
-        load_weights(self.work / BEST, self._full_model)
+        load_weights(self.work / BEST, self._full_model, AVERAGE)
         return self._full_model
 
     @property
@@ -153,11 +157,15 @@ class Trainer:
         own += [*self.interrupt.flags, self._is_save_due]
         sums = self.team.sum(np.array(own, dtype=np.float64))
         events = max(1.0, sums[3])
-        norm = self._rescale(self.team.size / events)  # gradients are means over the processes
+        progress.events += float(sums[3])
+        # Gradients are means over the processes. Divided by the mean number of events of a step, not by the
+        # step's own, every event weighs the same, in a step of short records as in one of long ones.
+        norm = self._rescale(self.team.size * (progress.step + 1) / max(1.0, progress.events))
         self.watch.check(float(sums[:3].sum()) / events, norm, rate)
         with explained_memory(where, self.micro_tokens):
             self.optimizer.step()
         progress.step, progress.epoch, progress.index = progress.step + 1, step.epoch, step.index
+        self.average.update(progress.step)
         progress.seconds += float(sums[6])
         self.meter.add(sums[:8], norm)
         return [bool(value) for value in sums[8:]]
@@ -211,7 +219,8 @@ class Trainer:
             return measure(self.model, batches, self.kinds, self.team.sum)
 
     def _evaluate(self) -> None:
-        result = self._tuning()
+        with self.average.in_place():
+            result = self._tuning()
         progress = self.progress
         seconds = self.team.sum(np.array([self._tick() if self.team.is_first else 0.0]))
         progress.seconds += float(seconds[0])
@@ -238,6 +247,8 @@ class Trainer:
         display.show(self.share_done, progress.step, progress.seconds, progress.best_loss, values)
 
     def _save(self, name: str) -> None:
-        save_state(self.work / name, self.model, self.optimizer, self.progress, self.team)
+        save_state(
+            self.work / name, self.model, self.optimizer, self.progress, self.team, self.average.values
+        )
         if name == STATE:  # training resumes from STATE, never from BEST
             self._saved = time.monotonic()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +20,8 @@ from proband.train.pretrain.parallel import full_tensor, sharded_like
 
 STATE, BEST = "state.safetensors", "best.safetensors"
 """The last saved state, and that of the best tuning evaluation."""
+WEIGHTS, AVERAGE = "model", "average"
+"""The weights after the last step, and their running mean: beginnings of the names of a state's tensors."""
 STATES = (STATE, BEST)
 """Files that a finished output needs no longer."""
 
@@ -31,6 +35,7 @@ class Progress:
         epoch: Passes over the data done.
         index: Steps done in the running pass.
         seconds: Seconds spent training, over all runs.
+        events: Scored events of all steps.
         first_loss: Loss of the untrained model, nats per event.
         best_mean: Lowest mean loss of a window of steps so far, nats per event.
         best_loss: Lowest tuning loss so far, nats per event.
@@ -44,6 +49,7 @@ class Progress:
     epoch: int = 0
     index: int = 0
     seconds: float = 0.0
+    events: float = 0.0
     first_loss: float = float("inf")
     best_mean: float = float("inf")
     best_loss: float = float("inf")
@@ -54,7 +60,12 @@ class Progress:
 
 
 def save_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, team: Team
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    team: Team,
+    average: Mapping[str, torch.Tensor] = MappingProxyType({}),
 ) -> None:
     """Write the whole state; a crash in the middle leaves the previous one in force.
 
@@ -62,7 +73,8 @@ def save_state(
     so that any other team can go on. No random generator needs saving: order and dropout are functions of
     the seed and the step.
     """
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = {f"{WEIGHTS}.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"{AVERAGE}.{name}": tensor for name, tensor in average.items()}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for parameter, moments in optimizer.state.items():
         for key, value in moments.items():
@@ -85,13 +97,20 @@ def drop_states(out: Path) -> None:
     clear_marks(out)
 
 
-def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Restore a saved state into ``model`` and ``optimizer``, both shared as this team shares them.
+def load_state(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, torch.Tensor] = MappingProxyType({}),
+) -> Progress:
+    """Restore a saved state into ``model``, ``optimizer`` and ``average``, shared as this team shares them.
 
     Raises:
         CheckpointError: The state is damaged or of another model.
     """
     tensors = load_weights(path, model)
+    for name, mean in average.items():
+        mean.copy_(sharded_like(tensors[f"{AVERAGE}.{name}"], mean))
     for name, parameter in model.named_parameters():
         moments = _below(tensors, f"optimizer.{name}.")
         if moments:
@@ -105,15 +124,22 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
     return Progress(**{key: type(blank[key])(value) for key, value in zip(blank, values, strict=True)})
 
 
-def load_weights(path: Path, model: nn.Module) -> dict[str, torch.Tensor]:
+def load_weights(path: Path, model: nn.Module, which: str = WEIGHTS) -> dict[str, torch.Tensor]:
     """Restore the weights of a saved state; returns all of the state's tensors.
+
+    Args:
+        path: The state.
+        model: Gets the weights.
+        which: ``WEIGHTS`` of the last step, or ``AVERAGE`` for their mean where the state has one.
 
     Raises:
         CheckpointError: The state is damaged or of another model.
     """
     try:
         tensors = load_file(path)
-        weights, here = _below(tensors, "model."), model.state_dict()
+        weights, here = _below(tensors, f"{WEIGHTS}."), model.state_dict()
+        if which != WEIGHTS:
+            weights |= _below(tensors, f"{which}.")
         model.load_state_dict(
             {
                 name: sharded_like(value, here[name]) if name in here else value

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from proband.core.batch import NOT_SCORED
+from proband.core.batch import EVENT, NOT_SCORED
 from proband.core.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.train.config import TrainConfig
@@ -112,6 +112,29 @@ def test_the_gradient_is_that_of_the_mean_loss(world: Path, small: TrainConfig, 
     model(step.micro[0]).mean.backward()
     for name, parameter in model.named_parameters():
         assert torch.allclose(found[name], parameter.grad, rtol=1e-4, atol=1e-6), name
+
+
+def test_every_event_weighs_the_same_in_steps_of_few_events_as_in_steps_of_many(
+    world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    """A step's gradient is that of the total loss of its events over the mean number of events of a step."""
+    config = small.model_copy(update={"dropout": 0.0, "clip_norm": 1e9, "learning_rate": 1e-12})
+    store = TokenStore(world / "tokens")
+    model = build_model(store, {}, config)
+    tmp_path.joinpath("m").mkdir()
+    trainer = Trainer(model, store, {}, config, tmp_path / "m")
+    used: list[torch.Tensor] = []
+    trainer.optimizer.register_step_pre_hook(lambda *_: used.append(model.what.bias.grad.clone()))  # type: ignore[union-attr]
+    taken, events = list(itertools.islice(trainer.stream.steps(), 2 * trainer.stream.steps_per_epoch)), 0
+    for number, step in enumerate(taken, 1):
+        trainer._step(step, 0.0)
+        model.zero_grad()
+        terms = model(step.micro[0])
+        events += terms.num_events
+        (terms.mean * terms.num_events * number / events).backward()
+        assert torch.allclose(used[-1], model.what.bias.grad, rtol=1e-3, atol=1e-6)
+    counts = [int((step.micro[0].target == EVENT).sum()) for step in taken]
+    assert max(counts) > 1.5 * min(counts)
 
 
 def test_an_error_in_the_loader_is_raised_where_it_is_read() -> None:
