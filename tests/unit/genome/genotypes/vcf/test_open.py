@@ -8,7 +8,7 @@ from cyvcf2 import VCF, Writer
 
 from proband.core.errors import DataError
 from proband.genome.genotypes.dataset import MISSING
-from proband.genome.genotypes.vcf import call_units, dosage_units, open_vcf
+from proband.genome.genotypes.vcf.open import call_units, dosage_units, open_vcf
 
 
 def all_of(genotypes):
