@@ -1,4 +1,4 @@
-"""VCF and BCF: read once through cyvcf2, dosages kept in a temporary file.
+"""VCF and BCF: read once by htslib, in a process of its own, dosages kept in a temporary file.
 
 Hard calls (GT) are used where a record has them, else dosages (DS). Dosages are kept in units of 2^-14, the
 precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is missing.
@@ -6,30 +6,27 @@ precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float32, Int16, UInt16, UInt32
+from jaxtyping import Float32, UInt32
 
-from proband.core.errors import DataError, first_line
+from proband.core.errors import DataError
 from proband.core.progress import say, track
 from proband.genome.genotypes.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele
+from proband.genome.genotypes.vcf.process import UnreadableError, read_apart
+from proband.genome.genotypes.vcf.records import COLUMNS, MISSING_UNITS, UNIT
 
-_UNIT = 2**14
-_MISSING_UNITS = np.uint16(2**16 - 1)
+_SCHEMA = {name: pl.Int64 if name == "pos" else pl.String for name in COLUMNS}
 # The empty block that ends every whole BGZF file, and what such a file begins with (SAM specification 4.1).
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _BGZF_BEGIN = _BGZF_END[:4]
-_REF = 3
-"""Column of REF, from 0."""
-_NOT_CALLED = -1  # cyvcf2's code of a missing allele; -2 fills up haploid calls
 
 
 class VcfReader:
@@ -53,50 +50,51 @@ class VcfReader:
             units = self._units[indices, start:stop]
         else:
             units = self._units[np.ix_(indices, self._subset[start:stop])]
-        dosages = units.astype(np.float32) / np.float32(_UNIT)
-        dosages[units == _MISSING_UNITS] = MISSING
+        dosages = units.astype(np.float32) / np.float32(UNIT)
+        dosages[units == MISSING_UNITS] = MISSING
         return dosages
-
-
-_USUAL_CONTIGS = [
-    f"{prefix}{name}" for prefix in ("", "chr") for name in (*range(1, 23), "X", "Y", "M", "MT")
-]
-"""Declared where a header does not: a damaged call on a contig that is not crashes htslib's reader."""
 
 
 def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
     """Read a VCF or BCF file whole and keep its dosages in ``scratch``; perhaps with identifiers.
 
     Raises:
-        DataError: The file is no VCF, truncated, empty, or no record has GT or DS.
+        DataError: The file is no VCF, truncated, damaged, empty, or no record has GT or DS.
     """
-    from cyvcf2 import VCF
-
     _check_end(path)
-    _quieten_htslib()
     dosage_path = _new_file(scratch)
     try:
-        vcf = VCF(str(path))
-        header, sample_ids = vcf.raw_header.splitlines(), list(vcf.samples)
-        for name in _USUAL_CONTIGS:
-            vcf.add_to_header(f"##contig=<ID={name}>")
-        with open(dosage_path, "wb") as file:
-            records = map(_check_alleles, track(vcf, f"Reading {path.name}"))
-            rows = [_keep(record, file, len(sample_ids)) for record in records]
-    except Exception as error:  # cyvcf2 raises bare Exception on a damaged file
-        found = first_line(error)
-        remedy = "the file is truncated or no VCF: copy or make it again"
-        raise DataError("unreadable genotype file", where=path, found=found, remedy=remedy) from None
-    if not rows or not sample_ids:
-        found = f"{len(rows)} variants of {len(sample_ids)} samples"
+        header, sample_ids, table = _read(path, dosage_path)
+    except UnreadableError as error:
+        remedy = "the file is truncated, damaged or no VCF: copy or make it again"
+        raise DataError("unreadable genotype file", where=path, found=error, remedy=remedy) from None
+    if not table.height or not sample_ids:
+        found = f"{table.height} variants of {len(sample_ids)} samples"
         raise DataError("empty genotype file", where=path, found=found, expected="variants and samples")
-    schema = {"chrom": pl.String, "pos": pl.Int64, "ref": pl.String, "alt": pl.String, "id": pl.String}
-    table = pl.DataFrame(rows, schema=schema | {"bare": pl.String}, orient="row")
     _check_called(table, path)
+    part = Part((path,), _reader, table.height, len(sample_ids), dosages=dosage_path)
     table = table.drop("bare") if with_ids else table.drop("id", "bare")
-    part = Part((path,), _reader, len(rows), len(sample_ids), dosages=dosage_path)
     variants = per_allele(table.with_columns(plain_chromosomes(table["chrom"])))
     return Genotypes((part,), variants, sample_ids, np.zeros(len(sample_ids), bool), build_of_header(header))
+
+
+def _read(path: Path, dosages: Path) -> tuple[list[str], list[str], pl.DataFrame]:
+    """Lines of the header, names of the samples, one row per record."""
+    header: list[str] = []
+    sample_ids: list[str] = []
+    batches = [pl.DataFrame(schema=_SCHEMA)]
+
+    def records() -> Iterator[int]:
+        for answer in read_apart(path, dosages):
+            if "header" in answer:
+                header[:], sample_ids[:], batches[1:] = answer["header"], answer["samples"], []
+            else:
+                batches.append(pl.DataFrame(answer["records"], _SCHEMA, orient="col"))
+                yield from range(batches[-1].height)
+
+    for _ in track(records(), f"Reading {path.name}"):
+        pass
+    return header, sample_ids, pl.concat(batches)
 
 
 def _reader(part: Part) -> VcfReader:
@@ -108,15 +106,6 @@ def _new_file(folder: Path) -> Path:
     handle, name = tempfile.mkstemp(suffix=".u16", dir=folder)
     os.close(handle)
     return Path(name)
-
-
-def _quieten_htslib() -> None:
-    """Keep htslib's own warnings off the terminal: a contig without header line is no news, and a damaged
-    file is told of once, by the error raised."""
-    with contextlib.suppress(ImportError):  # older cyvcf2 has no such switch
-        from cyvcf2.cyvcf2 import set_htslib_log_level
-
-        set_htslib_log_level(0)
 
 
 def _check_end(path: Path) -> None:
@@ -150,55 +139,3 @@ def _check_called(table: pl.DataFrame, path: Path) -> None:
         f"genome: {bare.height} of {table.height} records of {path.name} have neither GT nor DS and count as"
         f" not called (first: {first})"
     )
-
-
-def _check_alleles(record: Any) -> Any:
-    """The record, if its line reached the alleles.
-
-    Raises:
-        ValueError: It is blank or ends before them. htslib takes such a line of an undeclared chromosome, and
-            to read its alleles would crash.
-    """
-    if not record.FORMAT and str(record).split("\t")[_REF : _REF + 1] in ([], ["."]):
-        raise ValueError("a line that is blank or ends before its alleles")
-    return record
-
-
-def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str, str, str | None, str | None]:
-    """Append a record's dosages to ``file``.
-
-    Returns:
-        Chromosome, position, REF, ALT and identifier; and, if it has neither GT nor DS, what it has.
-    """
-    dosages = record.format("DS") if "GT" not in record.FORMAT and "DS" in record.FORMAT else None
-    if "GT" in record.FORMAT:
-        units = call_units(record.genotype.array())
-    elif dosages is not None and dosages.ndim > 1 and dosages.shape[1]:
-        units = dosage_units(dosages[:, 0])
-    else:
-        units = np.full(num_samples, _MISSING_UNITS)
-    file.write(units.tobytes())
-    alt = ",".join(record.ALT) or "."
-    is_bare = not {"GT", "DS"} & set(record.FORMAT)
-    return record.CHROM, record.POS, record.REF, alt, record.ID, " ".join(record.FORMAT) if is_bare else None
-
-
-def call_units(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> UInt16[np.ndarray, " samples"]:
-    """Units of the first ALT's dosage from called alleles (-1 missing, -2 padding; last column phase).
-
-    >>> calls = np.array([[0, 1, 0], [1, -2, 0], [-1, 1, 0]], np.int16)
-    >>> (call_units(calls) / 2**14).tolist()[:2]
-    [1.0, 2.0]
-    """
-    alleles = calls[:, :-1]
-    num_called = (alleles >= 0).sum(axis=1)
-    units = (alleles == 1).sum(axis=1) * (2 * _UNIT) // np.maximum(num_called, 1)
-    units[(alleles == _NOT_CALLED).any(axis=1) | (num_called == 0)] = _MISSING_UNITS
-    return units.astype(np.uint16)
-
-
-def dosage_units(dosages: Float32[np.ndarray, " samples"]) -> UInt16[np.ndarray, " samples"]:
-    """Units of given dosages; NaN and values outside 0 to 2 are missing, as in plink2."""
-    valid = (dosages >= 0) & (dosages <= 2)
-    units = np.rint(np.where(valid, dosages, 0) * _UNIT).astype(np.uint16)
-    return np.where(valid, units, _MISSING_UNITS)
