@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, example, given, seed, settings
 
 from fuzz.found import found
 from fuzz.parsers import Parser, all_parsers
+from fuzz.questions import asked
 from fuzz.strategies import files
 from proband.core.errors import ProbandError, printable
 
@@ -26,7 +27,7 @@ LONG = "PROBAND_FUZZ" in os.environ
 EXAMPLES = int(os.environ.get("PROBAND_FUZZ", 200))
 SEED = int(os.environ.get("PROBAND_FUZZ_SEED", random.SystemRandom().randrange(10**6)))
 MOST_SECONDS, MOST_BYTES = 2.0, 512 * 2**20
-PARSERS = all_parsers()
+PARSERS = [*all_parsers(), *asked()]
 FOUND = found()
 
 

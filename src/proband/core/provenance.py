@@ -111,6 +111,20 @@ def read_object(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
     return content
 
 
+def read_objects(path: Path) -> dict[str, dict[str, Any]]:
+    """Read a JSON file of objects by name.
+
+    Raises:
+        DataError: As of :func:`read_object`, or what stands under a name is no object.
+    """
+    content = read_object(path)
+    for name, entry in content.items():
+        if not isinstance(entry, dict):
+            found, remedy = f"{type(entry).__name__} under {name}", "run its stage again"
+            raise DataError("no JSON object", where=path, found=found, expected="an object", remedy=remedy)
+    return content
+
+
 def read_manifest(folder: Path, stage: str | Collection[str] = ()) -> dict[str, Any]:
     """The manifest of a finished stage's folder.
 

@@ -10,16 +10,14 @@ import polars as pl
 from jaxtyping import Int64
 
 from proband.core.errors import ConfigError, DataError
+from proband.core.predictiontimes import COLUMNS, prediction_times_of
 from proband.core.progress import say
-from proband.core.schema import TIME, read_parquet
-from proband.core.texttable import READ_ERRORS, read_people
+from proband.core.schema import read_parquet
+from proband.core.texttable import READ_ERRORS, check_names, read_people
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import prediction_times
 from proband.ehr.outcomes import load_task
 from proband.tokens.dataset import TokenStore
-
-_COLUMNS = ("subject_id", "prediction_time")
-_TIMES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def read_dates(store: TokenStore, split: str, task: Path | None, table: Path | N
     num_late = int((found["prediction_time"] > found["exit_time"]).sum())
     if num_late:
         say(f"embed: {num_late:,} dates lie after the end of follow-up, where nothing more is known")
-    return Dates(found.select(_COLUMNS), found["row"].to_numpy().astype(np.int64), minutes)
+    return Dates(found.select(COLUMNS), found["row"].to_numpy().astype(np.int64), minutes)
 
 
 def _of_table(path: Path, store: TokenStore, subjects: pl.DataFrame) -> pl.DataFrame:
@@ -103,21 +101,7 @@ def _read(path: Path) -> pl.DataFrame:
         DataError: A column is missing, or a value is none.
     """
     frame = read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
-    missing = [name for name in _COLUMNS if name not in frame.columns]
-    if missing:
-        found = f"columns {', '.join(frame.columns[:8])}"
-        raise DataError(f"no column {missing[0]}", where=path, found=found, expected=" and ".join(_COLUMNS))
-    time = frame["prediction_time"]
-    if time.dtype == pl.String:
-        parsed = pl.coalesce(pl.col("prediction_time").str.to_datetime(form, strict=False) for form in _TIMES)
-    else:
-        parsed = pl.col("prediction_time").cast(TIME, strict=False)
-    read = frame.select(pl.col("subject_id").cast(pl.Int64, strict=False), parsed.cast(TIME))
-    for name, expected in zip(_COLUMNS, ("whole numbers", "dates such as 2015-03-31"), strict=True):
-        if read[name].null_count():
-            bad = frame[name].filter(read[name].is_null())[0]
-            raise DataError(f"unusable {name}", where=path, found=repr(bad), expected=expected)
-    return read
+    return prediction_times_of(frame, path)
 
 
 def _read_text(path: Path) -> pl.DataFrame:
@@ -128,6 +112,7 @@ def _read_text(path: Path) -> pl.DataFrame:
     except READ_ERRORS as error:
         raise DataError("unreadable table", where=path, found=error) from None
     names = [name.lstrip("#") for name in header]
+    check_names(names, path)
     uneven = next((row for row in rows if len(row) != len(names)), None)
     if uneven is not None:
         raise DataError("a row of another length than the header", where=path, found=" ".join(uneven[:4]))
