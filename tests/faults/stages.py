@@ -77,7 +77,8 @@ STAGES = (
     ),
     Stage(
         "what_if",
-        "forecast hazards tokens what_if --task asked/task.yaml --genome genome --scenario asked/scenario.yaml",
+        "forecast hazards tokens what_if --task asked/task.yaml --genome genome "
+        "--scenario asked/scenario.yaml",
         "--split tuning",
     ),
     Stage(

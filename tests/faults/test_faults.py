@@ -24,6 +24,7 @@ from faults.stages import (
     digests,
     finish,
     names,
+    names_until,
     send,
     start,
     stop,
