@@ -46,7 +46,12 @@ def found() -> dict[str, tuple[bytes, ...]]:
             b"#CHROM\tPOS\tID\tREF\tALT\tPOS\n",
         ),
         "pgen": (bytes.fromhex("6c1b10 01000000 0000000b 000000000000000000010000"),),  # 184,549,376 samples
-        "BGEN": (b"A" * 12 + b"\xff\xff\0\0\0\0\0\0" + b"A" * 100,),
+        "BGEN": (
+            b"A" * 12 + b"\xff\xff\0\0\0\0\0\0" + b"A" * 100,
+            seeds.made_by(lambda folder: seeds.write_bgen(folder, 2, "zlib"), "a.bgen")[0].replace(
+                b"\x01\x00b\x01\x00c", b"\x01\x00\xff\x01\x00c"
+            ),
+        ),
         "kinship": (b"\r\n.", b"\n"),
         "scores, long": (b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",),
         "MEDS shard": tuple(_flipped(seeds.frames()["events"], at, 255) for at in (531, 1008, 1085)),
