@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.stages import SENT, STAGES, Stage, digests, finish
+from faults.stages import ASKED, SENT, STAGES, Stage, digests, finish, names_until
 
 _ROUND_SECONDS = 6.0
 
@@ -28,16 +28,17 @@ class Undisturbed:
 
     def before(self, stage: Stage, folder: Path) -> Path:
         """A folder with what the stage reads: the outputs of the stages before it."""
-        for earlier in STAGES[: STAGES.index(stage)]:
-            (folder / earlier.out).symlink_to(self.folder / earlier.out)
+        for name in set(names_until(stage)) - set(stage.outs):
+            (folder / name).symlink_to(self.folder / name)
         return folder
 
     def rounds(self, stage: Stage, times: int) -> int:
         """How often to disturb a stage: long ones less often, at least once."""
         return max(1, round(times * min(1, _ROUND_SECONDS / self.seconds[stage.out])))
 
-    def digests(self, stage: Stage) -> dict[str, str]:
-        return digests(self.folder / stage.out)
+    def digests(self, stage: Stage) -> list[dict[str, str]]:
+        """Of each of its outputs."""
+        return [digests(self.folder / out) for out in stage.outs]
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +48,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = Path(kept).resolve() if kept else tmp_path_factory.mktemp("undisturbed")
     seconds_at = folder / "seconds.json"
     if not seconds_at.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "asked").mkdir(parents=True, exist_ok=True)
+        for name, text in ASKED.items():
+            (folder / "asked" / name).write_text(text)
         seconds_at.write_text(json.dumps({stage.out: finish(stage, folder) for stage in STAGES}))
     return Undisturbed(folder, json.loads(seconds_at.read_text()))
 

@@ -25,23 +25,30 @@ SENT: Counter[str] = Counter()
 
 @dataclass(frozen=True)
 class Stage:
-    """A command that writes one output.
+    """A command that writes an output.
 
     Attributes:
         out: Name of its output.
         command: What follows ``proband``.
         other: Options of another run, whose output is another.
+        beside: Names of further outputs.
     """
 
     out: str
     command: str
     other: str = "--seed 1"
+    beside: tuple[str, ...] = ()
+
+    @property
+    def outs(self) -> list[str]:
+        """Names of all its outputs."""
+        return [self.out, *self.beside]
 
     @property
     def inputs(self) -> list[str]:
         """Outputs that it reads."""
         words = [word.split("/")[0] for word in self.command.split()[1:]]
-        return [stage.out for stage in STAGES if stage.out in words and stage.out != self.out]
+        return [stage.out for stage in STAGES if stage.out in words and stage.out not in self.outs]
 
 
 STAGES = (
@@ -58,8 +65,42 @@ STAGES = (
         "--workers 2",
     ),
     Stage("results", "evaluate risk --meds meds --out results --bootstrap 20", "--tokens tokens"),
+    Stage(
+        "hazards",
+        "train tokens hazards --genome genome --fusion prefix --depth 1 --dim 32 --epochs 0.3 --context 64 "
+        "--task asked/task.yaml",
+    ),
+    Stage("adapted", "finetune hazards tokens adapted --task asked/new.yaml --genome genome"),
+    Stage(
+        "lora",
+        "finetune hazards tokens lora --task asked/new.yaml --genome genome --mode lora --rank 1 --epochs 1",
+    ),
+    Stage(
+        "what_if",
+        "forecast hazards tokens what_if --task asked/task.yaml --genome genome "
+        "--scenario asked/scenario.yaml",
+        "--split tuning",
+    ),
+    Stage(
+        "paths",
+        "forecast model tokens paths_risk --task asked/task.yaml --genome genome --estimator mc --paths 2 "
+        "--max-events 10 --trajectories paths",
+        beside=("paths_risk",),
+    ),
+    Stage("realism", "realism paths tokens realism"),
+    Stage("vectors", "embed hazards tokens vectors --genome genome --gwas", "--split train"),
+    Stage("why", "explain hazards tokens why --task asked/task.yaml --genome genome"),
     Stage("page", "report results page"),
 )
+ASKED = {
+    "task.yaml": "outcomes: {emergency: {codes: [Visit//ER]}}\n"
+    "prediction: {years_after_entry: 2}\nhorizons_years: [1, 5]\n",
+    "new.yaml": "outcomes: {glucose: {codes: [LOINC//4548-4]}}\n"
+    "prediction: {years_after_entry: 2}\nhorizons_years: [1, 5]\n",
+    "scenario.yaml": "scenarios:\n  never: {changes: [{remove: {prefixes: [SNOMED//]}}]}\n"
+    "  absent: {changes: [{genome: {absent: true}}]}\n",
+}
+"""Files of the folder ``asked``: outcomes that enough of the few subjects have."""
 
 
 def start(stage: Stage, folder: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -135,3 +176,9 @@ def assert_one_line(errors: str) -> None:
 def names(folder: Path) -> list[str]:
     """What lies in a folder, hidden files included."""
     return sorted(os.listdir(folder))
+
+
+def names_until(stage: Stage) -> list[str]:
+    """What lies in the folder of a run that has come to the end of a stage."""
+    stages = STAGES[: STAGES.index(stage) + 1]
+    return sorted(["asked", *(out for one in stages for out in one.outs)])

@@ -24,6 +24,7 @@ from faults.stages import (
     digests,
     finish,
     names,
+    names_until,
     send,
     start,
     stop,
@@ -53,8 +54,8 @@ def assert_whole(
 ) -> None:
     """The same command again: the same bytes as undisturbed, and nothing left beside the output."""
     finish(stage, folder, environment)
-    assert digests(folder / stage.out) == undisturbed.digests(stage)
-    assert names(folder) == sorted([stage.out, *(one.out for one in STAGES[: STAGES.index(stage)])])
+    assert [digests(folder / out) for out in stage.outs] == undisturbed.digests(stage)
+    assert names(folder) == names_until(stage)
 
 
 @EACH
@@ -143,8 +144,8 @@ def test_a_worker_killed_by_the_system(
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 @EACH
 def test_a_full_disk(stage: Stage, undisturbed: Undisturbed, clean: Path) -> None:
-    out = undisturbed.folder / stage.out
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    outs = [undisturbed.folder / out for out in stage.outs]
+    size = sum(path.stat().st_size for out in outs for path in out.rglob("*") if path.is_file())
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", clean], capture_output=True)
     if mounted.returncode:
         pytest.skip("no right to mount")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import polars as pl
+
 from fuzz import seeds
 
 
@@ -20,8 +22,12 @@ def _without(content: bytes, name: str) -> bytes:
     return seeds.as_json({key: value for key, value in json.loads(content).items() if key != name})
 
 
+def _dated(**columns: Any) -> pl.DataFrame:
+    return pl.DataFrame({"subject_id": [1], "prediction_time": ["2015-03-31"]} | columns)
+
+
 def _on_an_undeclared_contig() -> bytes:
-    return seeds.VCF.replace(b"2\t7\trs3", b"3\t7\trs3").replace(b"0/0:0\t.:.", b"0/0:0\tnull")
+    return seeds.VCF.replace(b"2\t7\trs3", b"undeclared\t7\trs3").replace(b"0/0:0\t.:.", b"0/0:0\tnull")
 
 
 def found() -> dict[str, tuple[bytes, ...]]:
@@ -40,11 +46,27 @@ def found() -> dict[str, tuple[bytes, ...]]:
             b"#CHROM\tPOS\tID\tREF\tALT\tPOS\n",
         ),
         "pgen": (bytes.fromhex("6c1b10 01000000 0000000b 000000000000000000010000"),),  # 184,549,376 samples
-        "BGEN": (b"A" * 12 + b"\xff\xff\0\0\0\0\0\0" + b"A" * 100,),
+        "BGEN": (
+            b"A" * 12 + b"\xff\xff\0\0\0\0\0\0" + b"A" * 100,
+            seeds.made_by(lambda folder: seeds.write_bgen(folder, 2, "zlib"), "a.bgen")[0].replace(
+                b"\x01\x00b\x01\x00c", b"\x01\x00\xff\x01\x00c"
+            ),
+        ),
         "kinship": (b"\r\n.", b"\n"),
         "scores, long": (b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",),
         "MEDS shard": tuple(_flipped(seeds.frames()["events"], at, 255) for at in (531, 1008, 1085)),
         "manifest": (_changed(plain, config=None), _changed(plain, inputs={"a": []})),
         "vocabulary": (_changed(vocabulary, once=[True]), _changed(vocabulary, codes=[1, 2])),
+        "dates": (b"subject_id,subject_id,x\n1,1,2015-03-31",),
+        "dates, Parquet": (
+            seeds.packed(_dated(prediction_time=pl.Series([[1, 2]], dtype=pl.Array(pl.Int8, 2)))),
+        ),
+        "names of codes": (seeds.packed(pl.DataFrame({"code": [1], "description": ["a"]})),),
+        "names of scores": (b'{"PGS1": null}',),
+        "modality": (
+            seeds.packed(pl.DataFrame({"subject_id": [100], "age_years": [2.0**64], "value": [0.5]})),
+            seeds.packed(pl.DataFrame({"subject_id": [2**64 - 1, 100], "value": [0.5, 1.5]})),
+        ),
+        "log of a training": (b"\xd5h", b"[1]\n", b"[" * 100_000),
         "array of tokens": (b"\x93NUMPY\x01\x00v\x00{'descr'\x93NUMPY\x01\x00v\x00{'descr': '<u2'\0\0",),
     }

@@ -44,6 +44,7 @@ def all_parsers() -> list[Parser]:
         seeds.made_by(lambda folder, at=at, how=how: seeds.write_bgen(folder, at, how), "a.bgen")[0]
         for at, how in ((2, "zlib"), (2, "zstd"), (2, None), (1, "zlib"))
     ]
+    indexed, index = seeds.made_by(lambda folder: seeds.write_bgen(folder, 2, "zlib"), "a.bgen", "a.bgen.bgi")
     bcf = [
         seeds.made_by(lambda folder, mode=mode: seeds.write_bcf(folder, mode), "a.bcf")[0]
         for mode in ("wb", "wbu")
@@ -77,6 +78,15 @@ def all_parsers() -> list[Parser]:
         Parser("VCF, packed", "a.vcf.gz", readers.genotypes("a.vcf.gz"), (seeds.gzipped(seeds.VCF),)),
         Parser("BCF", "a.bcf", readers.genotypes("a.bcf"), tuple(bcf)),
         Parser("BGEN", "a.bgen", readers.genotypes("a.bgen"), tuple(bgen)),
+        Parser("BGEN index", "a.bgen.bgi", readers.genotypes("a.bgen"), (index,), beside={"a.bgen": indexed}),
+        Parser(
+            "BGEN samples",
+            "a.sample",
+            readers.genotypes("a.bgen"),
+            (seeds.SAMPLE,),
+            table,
+            {"a.bgen": bgen[0]},
+        ),
         Parser("pgen", "a.pgen", readers.genotypes("a.pgen"), (pgen,), beside=pair),
         Parser(
             "pvar",

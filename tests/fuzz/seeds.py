@@ -41,6 +41,7 @@ VCF = (
 PVAR = b"##assembly=GRCh38\n#CHROM\tPOS\tID\tREF\tALT\n1\t5\tv0\tA\tG\n1\t6\tv1\tC\tT,G\nX\t7\tv2\tAC\tA\n"
 BIM = b"1\tv0\t0\t5\tG\tA\n1\tv1\t0\t6\tT\tC\n23\tv2\t0\t7\tA\tAC\n"
 PSAM = b"#FID\tIID\tSEX\n0\t1\t1\n0\t2\t2\n0\t3\tNA\n"
+SAMPLE = b"ID_1 ID_2 missing sex\n0 0 0 D\nx a 0 1\ny b 0 2\nz c 0 NA\n"
 FAM = b"f 1 0 0 1 -9\nf 2 0 0 2 -9\nf 3 0 0 0 -9\n"
 BED = bytes([0x6C, 0x1B, 0x01, 0b111000, 0b011011, 0b000011])
 TASK = (

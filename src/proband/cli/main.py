@@ -104,32 +104,52 @@ def main() -> None:
         signal.signal(signal.SIGINT, _interrupt)
     try:
         sys.exit(app(standalone_mode=False))
-    except ProbandError as error:  # a reader cannot tell a damaged file from memory that ran out
-        sys.exit(_fail(_of_memory(error) if _NO_MEMORY.search(str(error)) else str(error)))
-    except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
-        code = ending.code if isinstance(ending, SystemExit) else INTERRUPTED
-        if code not in (INTERRUPTED, TERMINATED):
-            raise
-        news = "no partial output was left in place; a resumable stage keeps OUT.partial"
-        print(f"proband: {'terminated' if code == TERMINATED else 'interrupted'}; {news}", file=sys.stderr)
-        _leave(code)
-    except MemoryError as error:
-        sys.exit(_fail(_of_memory(error)))
-    except _UsageError as error:
-        if len(sys.argv) > 1:
-            sys.exit(_fail(_of_usage(error)))
-        error.show()  # no words at all: the help
-        sys.exit(2)
-    except Exception as error:
-        message = _of_memory(error) if _NO_MEMORY.search(str(error)) else _of_the_disk(error)
+    except BaseException as error:
+        stopped = _stop_of(error)
+        if stopped:
+            news = "no partial output was left in place; a resumable stage keeps OUT.partial"
+            print(
+                f"proband: {'terminated' if stopped == TERMINATED else 'interrupted'}; {news}",
+                file=sys.stderr,
+            )
+            _leave(stopped)
+        if isinstance(error, _UsageError) and len(sys.argv) == 1:  # no words at all: the help
+            error.show()
+            sys.exit(2)
+        message = _message(error)
         if not message:
             raise
         sys.exit(_fail(message))
 
 
+_stopped = 0
+"""Status of the signal that asked the run to end. What is raised from then on is its doing: a library that is
+interrupted while it loads, or reads, tells of a failure of its own."""
+
+
+def _stop_of(error: BaseException) -> int:
+    """Status of the signal that ended a run, 0 if none did; typer turns an interruption into an exit."""
+    if isinstance(error, SystemExit):
+        return int(error.code or 0) if error.code in (INTERRUPTED, TERMINATED) else 0
+    return _stopped or (INTERRUPTED if isinstance(error, KeyboardInterrupt) else 0)
+
+
+def _message(error: BaseException) -> str:
+    """The line for an error that is the input's, the disk's or the memory's; empty for another."""
+    if isinstance(error, _UsageError):
+        return _of_usage(error)
+    if isinstance(error, MemoryError) or (isinstance(error, Exception) and _NO_MEMORY.search(str(error))):
+        return _of_memory(error)  # a reader cannot tell a damaged file from memory that ran out
+    if isinstance(error, ProbandError):
+        return str(error)
+    return _of_the_disk(error) if isinstance(error, Exception) else ""
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """End as on an error; a further Ctrl-C ends the process at once, whatever is being tidied."""
+    global _stopped
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _stopped = INTERRUPTED
     raise KeyboardInterrupt
 
 
@@ -142,7 +162,9 @@ def _leave(code: int) -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     """End as on an error, so that temporary folders are removed; batch queues send this first."""
+    global _stopped
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # they send more than one
+    _stopped = TERMINATED
     raise SystemExit(TERMINATED)
 
 

@@ -69,7 +69,7 @@ def map_shards(
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     # Told at its start, not with its first work: a parent may be killed in between.
-    told: dict[str, Any] = {} if threads else {"initializer": _begin_worker, "initargs": (os.getpid(),)}
+    told: dict[str, Any] = {} if threads else {"initializer": begin_worker, "initargs": (os.getpid(),)}
     backend = "threading" if threads else "loky"
     pool = Parallel(n_jobs=workers, backend=backend, return_as="generator", **told)
     results = pool(delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards)
@@ -77,12 +77,17 @@ def map_shards(
         return list(track(results, description, len(shards)))
     except TerminatedWorkerError as error:
         signals = ", ".join(re.findall(r"SIG\w+", str(error))) or "unknown"
-        raise ConfigError(
-            "a worker process was killed",
-            where=description,
-            found=f"signal {signals}",
-            remedy="mostly memory ran out: run the same command again with fewer --workers or more memory",
-        ) from None
+        raise worker_killed(description, signals) from None
+
+
+def worker_killed(where: str, signals: str) -> ConfigError:
+    """The refusal for a process of ours that a signal ended."""
+    return ConfigError(
+        "a worker process was killed",
+        where=where,
+        found=f"signal {signals}",
+        remedy="mostly memory ran out: run the same command again with fewer --workers or more memory",
+    )
 
 
 def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -> Result:
@@ -91,7 +96,7 @@ def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -
     return function(shard)
 
 
-def _begin_worker(parent: int) -> None:
+def begin_worker(parent: int) -> None:
     """Be one of a pool, and end when the parent was killed: a worker would write into the next run's folder.
 
     Args:

@@ -8,6 +8,7 @@ manifest holds a digest of every file, checked by whoever opens the output (:fun
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ from pydantic import BaseModel
 
 from proband.core.atomic import PRIVATE_FOLDER, make_private, publish, temporary_folder, whole_file
 from proband.core.digests import check_digests, digests_of, files_below, hash_file
-from proband.core.errors import ConfigError, DataError
+from proband.core.errors import ConfigError, DataError, ProbandError
 from proband.core.lock import only_writer
 from proband.core.progress import is_worker, say
 
@@ -39,6 +40,8 @@ _MOST_JSON_BYTES = 2**30
 _OBJECTS = ("config", "versions", "inputs", "counts", "notes", "files")
 _LISTS = ("command", "passed_over")
 """Keys of a manifest that hold objects, and lists of text."""
+_FULL_BLOCKS = 4
+"""Free blocks of a disk below which it counts as full."""
 
 
 @dataclass
@@ -108,6 +111,20 @@ def read_object(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
     for key in needed:
         if key not in content:
             raise DataError(f"no {key}", where=path, expected=f"a key {key}", remedy="run its stage again")
+    return content
+
+
+def read_objects(path: Path) -> dict[str, dict[str, Any]]:
+    """Read a JSON file of objects by name.
+
+    Raises:
+        DataError: As of :func:`read_object`, or what stands under a name is no object.
+    """
+    content = read_object(path)
+    for name, entry in content.items():
+        if not isinstance(entry, dict):
+            found, remedy = f"{type(entry).__name__} under {name}", "run its stage again"
+            raise DataError("no JSON object", where=path, found=found, expected="an object", remedy=remedy)
     return content
 
 
@@ -396,10 +413,19 @@ def stage_output(
             write_json(folder / MANIFEST, manifest | {"digest": _digest(manifest)})
             refuse_foreign(out, stage)
             publish(folder, out)
-        except BaseException:
+        except BaseException as error:
+            is_full = not isinstance(error, ProbandError | OSError) and _has_no_room(folder)
             if work is None:
                 shutil.rmtree(folder, ignore_errors=True)
+            if is_full and isinstance(error, Exception):  # a library may tell of it in words of its own
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out)) from error
             raise
+
+
+def _has_no_room(folder: Path) -> bool:
+    with contextlib.suppress(OSError, AttributeError):  # no such call on Windows
+        return os.statvfs(folder).f_bavail < _FULL_BLOCKS
+    return False
 
 
 def _refuse_changed(begun: Mapping[Path, str]) -> None:

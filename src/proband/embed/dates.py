@@ -10,11 +10,12 @@ import polars as pl
 from jaxtyping import Int64
 
 from proband.core.errors import ConfigError, DataError
+from proband.core.predictiontimes import COLUMNS
 from proband.core.progress import say
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import prediction_times
 from proband.ehr.outcomes import load_task
-from proband.ehr.task.dates import COLUMNS, read_subject_dates
+from proband.ehr.task.dates import read_subject_dates
 from proband.tokens.dataset import TokenStore
 
 

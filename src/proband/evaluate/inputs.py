@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.provenance import check_stage, read_object
+from proband.core.provenance import check_stage, read_objects
 from proband.core.schema import PCS, RISK, SCORES, scores_file
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
@@ -121,7 +121,7 @@ class Scores:
 def read_scores(genome: Path) -> Scores:
     """The scores of a genome folder and what is known of each."""
     check_stage(genome, "genome")
-    described = read_object(genome / "scores.json")
+    described = read_objects(genome / "scores.json")
     scores = SCORES.read(scores_file(genome))
     return Scores(scores, {name: described.get(name, {}) for name in scores.columns if name != "subject_id"})
 

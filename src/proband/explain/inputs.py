@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from jaxtyping import Bool, Int
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.provenance import read_object
-from proband.core.schema import read_parquet
+from proband.core.provenance import read_objects
+from proband.core.schema import as_text, read_parquet
 from proband.core.units import DAYS_PER_YEAR
 from proband.ehr.outcomes import Task, load_task
 from proband.explain.config import ExplainConfig
@@ -174,7 +175,7 @@ def read_names(genome: Path | None, code_names: Path | None) -> Names:
     Raises:
         DataError: A file is not what it should be.
     """
-    described = read_object(genome / "scores.json") if genome is not None else {}
+    described = read_objects(genome / "scores.json") if genome is not None else {}
     scores = {score: str(entry.get("name") or entry.get("trait") or "") for score, entry in described.items()}
     traits = {score: str(entry.get("trait") or "") for score, entry in described.items()}
     codes: dict[str, str] = {}
@@ -186,5 +187,6 @@ def read_names(genome: Path | None, code_names: Path | None) -> Names:
             raise DataError(
                 f"no column {missing[0]}", where=code_names, found=found, expected="code, description"
             )
-        codes = dict(frame.select("code", "description").drop_nulls().iter_rows())
+        named = pl.DataFrame([as_text(frame[name], code_names) for name in ("code", "description")])
+        codes = dict(named.drop_nulls().iter_rows())
     return Names(codes, scores, traits)

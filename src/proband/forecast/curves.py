@@ -55,5 +55,5 @@ def plot_curves(curves: Path, out: Path) -> None:
 def _summary(curves: Path) -> pl.DataFrame:
     """Mean and quantiles of the risk by outcome and horizon."""
     quantiles = [pl.col("risk").quantile(share).alias(f"q{share}") for share in _QUANTILES]
-    groups = pl.scan_parquet(curves).group_by("outcome", "horizon_years")
+    groups = pl.scan_parquet(curves).group_by("outcome", "horizon_years", maintain_order=True)
     return groups.agg(pl.col("risk").mean().alias("mean"), *quantiles).collect()

@@ -17,6 +17,7 @@ import polars as pl
 
 from proband.core import schema
 from proband.core.errors import ConfigError, DataError
+from proband.core.predictiontimes import prediction_times_of
 from proband.core.progress import track
 from proband.core.provenance import is_finished, read_object, stage_output
 from proband.core.seeds import generator
@@ -157,12 +158,9 @@ def _read_law(truth: Path) -> dict[str, Any]:
 
 def _asked(truth: Path, times: pl.DataFrame) -> pl.DataFrame:
     """The questions with each subject's shard, once each, by shard."""
-    missing = {"subject_id", "prediction_time"} - set(times.columns)
-    if missing:
-        raise DataError("times lack a column", found=times.columns, expected=", ".join(sorted(missing)))
     if times.is_empty():
         raise DataError("no questions", found="times of no rows", expected="a subject and a prediction time")
-    asked = times.select(pl.col("subject_id").cast(pl.Int64), pl.col("prediction_time").cast(schema.TIME))
+    asked = prediction_times_of(times, "the prediction times")
     shards = pl.read_parquet(truth / "subjects.parquet", columns=["subject_id", "shard"])
     asked = asked.unique().join(shards, on="subject_id", how="left")
     unknown = asked.filter(pl.col("shard").is_null())

@@ -29,6 +29,8 @@ from proband.tokens.dataset import TokenStore
 GENOME = "genome"
 """The modality that a genome folder is."""
 
+_FAR = 2**40
+"""Minutes beyond every age that int64 still holds."""
 _NAME = re.compile(r"[A-Za-z]\w*")
 _CLOCKS = ("time", "age_days", "age_years")
 _SAME_SCORES = "score the genotypes with the same scoring files"
@@ -257,7 +259,7 @@ def _arranged(
     frame: pl.DataFrame, names: tuple[str, ...], clock: str | None, store: TokenStore, path: Path, remedy: str
 ) -> ModalityTable:
     """The rows of the store's subjects, in its order and by age."""
-    keys = frame.select(pl.col("subject_id").cast(pl.Int64), *([clock] if clock else []))
+    keys = frame.select(pl.col("subject_id").cast(pl.Int64, strict=False), *([clock] if clock else []))
     subjects = store.subjects.select("subject_id", "birth_time").with_row_index("row")
     joined = keys.with_row_index("at").join(subjects, on="subject_id")
     if joined.is_empty():
@@ -270,13 +272,14 @@ def _arranged(
         )
     ages = joined.select("at", "row", "subject_id", _minutes(clock).alias("minutes"))
     for fault, what in (
-        (pl.col("minutes").is_null(), f"no {clock}"),
+        (pl.col("minutes").is_null(), f"with no {clock}"),
         (pl.col("minutes") < 0, "before birth"),
+        (pl.col("minutes") > np.iinfo(np.int32).max, "at an impossible age"),
     ):
         faulty = ages.filter(fault)
         if faulty.height:
             found = f"{faulty.height} rows, first of subject_id {faulty['subject_id'][0]}"
-            raise DataError(f"measurements with {what}", where=path, found=found, remedy=f"mend {clock}")
+            raise DataError(f"measurements {what}", where=path, found=found, remedy=f"mend {clock}")
     ages = ages.sort("row", "minutes")
     number = np.bincount(ages["row"].to_numpy(), minlength=len(store))
     values = frame.select(names).cast(pl.Float32).to_numpy()[ages["at"].to_numpy()]
@@ -293,4 +296,5 @@ def _minutes(clock: str | None) -> pl.Expr:
         since_birth = pl.col("time").cast(pl.Datetime("us")) - pl.col("birth_time")
         return since_birth.dt.total_microseconds().floordiv(MICROSECONDS_PER_MINUTE)
     unit = MINUTES_PER_DAY if clock == "age_days" else MINUTES_PER_YEAR
-    return (pl.col(clock).cast(pl.Float64).fill_nan(None) * unit).floor().cast(pl.Int64)
+    age = (pl.col(clock).cast(pl.Float64).fill_nan(None) * unit).floor()
+    return age.clip(-_FAR, _FAR).cast(pl.Int64)

@@ -61,7 +61,8 @@ class MetricsLog:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / METRICS
-        kept = [line for line in read_metrics(folder) if line["step"] <= step]
+        lines = read_metrics(folder)
+        kept = [line for line in lines if isinstance(line.get("step"), int) and line["step"] <= step]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         self._board = _board(folder / BOARD, step)
 
@@ -111,7 +112,7 @@ def _board(folder: Path, step: int) -> Any:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All whole lines of metrics.jsonl; a line cut short by a crash is left out."""
+    """All whole lines of metrics.jsonl; what follows a line that a crash damaged is left out."""
     return _read_lines(folder / METRICS)
 
 
@@ -119,11 +120,14 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     lines: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            lines.append(json.loads(line))
-        except ValueError:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(values, dict):
+            break
+        lines.append(values)
     return lines
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -54,6 +55,19 @@ def test_ctrl_c_is_one_line_and_status_130(
         "proband: interrupted; no partial output was left in place; a resumable stage keeps OUT.partial\n"
     )
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("stop", [cli._interrupt, cli._terminate])
+@pytest.mark.parametrize("error", [ImportError("initialization failed"), DataError("unreadable")])
+def test_a_library_that_is_interrupted_tells_of_a_failure_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stop: Any, error: Exception
+) -> None:
+    monkeypatch.setattr(cli, "_stopped", 0)
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        stop(0, None)
+    assert ending(monkeypatch, error) == (130 if stop is cli._interrupt else 143)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])

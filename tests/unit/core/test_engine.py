@@ -80,7 +80,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
 
 
 def test_a_worker_whose_parent_is_gone_before_it_starts_ends() -> None:
-    code = "import sys, time; from proband.core import engine; engine._begin_worker(1); time.sleep(50)"
+    code = "import sys, time; from proband.core import engine; engine.begin_worker(1); time.sleep(50)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=40).returncode == 1
 
 

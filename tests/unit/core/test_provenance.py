@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import BaseModel
@@ -78,6 +79,19 @@ def test_a_failed_overwrite_leaves_the_old_output(tmp_path: Path, error: type[Ba
         raise error
     assert (tmp_path / "out" / "a.txt").read_text() == "first"
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("blocks", [0, 100])
+def test_a_full_disk_is_told_as_such_whatever_a_library_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int
+) -> None:
+    monkeypatch.setattr(provenance.os, "statvfs", lambda _: SimpleNamespace(f_bavail=blocks))
+    kind = RuntimeError if blocks else OSError
+    with pytest.raises(kind) as caught, stage_output(tmp_path / "out", stage="tokens", config={}):
+        raise RuntimeError("Invalid thrift: transport error")
+    if not blocks:
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "out"))
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,9 @@ def test_who_is_not_known_or_not_alive_is_an_error(lived: Path) -> None:
     late = times.with_columns(pl.col("prediction_time") + timedelta(days=9000))
     with pytest.raises(DataError, match=r"outside the lives simulated.*rows, first subject_id"):
         oracle(lived, late, (1,))
-    with pytest.raises(DataError, match=r"times lack a column.*expected prediction_time"):
+    with pytest.raises(
+        DataError, match=r"no column prediction_time.*expected subject_id and prediction_time"
+    ):
         oracle(lived, times.drop("prediction_time"), (1,))
     with pytest.raises(DataError, match="no questions"):
         oracle(lived, times.clear(), (1,))

@@ -124,8 +124,9 @@ def test_components_and_similarities_of_a_genome_folder_are_modalities(
         ({"subject_id": [100], "a": [1.0], "age_days": [1], "age_years": [1]}, "several columns of time"),
         ({"subject_id": [100], "a": [1.0], "time": [5]}, "time is no date or time.*Int64"),
         ({"subject_id": [100], "a": [1.0], "age_days": ["1"]}, "age_days is no number.*String"),
-        ({"subject_id": [100], "a": [1.0], "age_days": [-1]}, "with before birth.*1 rows.*subject_id 100"),
+        ({"subject_id": [100], "a": [1.0], "age_days": [-1]}, "measurements before birth.*subject_id 100"),
         ({"subject_id": [100], "a": [1.0], "age_days": [NAN]}, "with no age_days.*subject_id 100"),
+        ({"subject_id": [100], "a": [1.0], "age_years": [2.0**64]}, "at an impossible age.*subject_id 100"),
         ({"subject_id": [100, 100], "a": [1.0, 2.0]}, "stands twice.*id = 100.*add a column of time"),
         (
             {"subject_id": [100, 100], "a": [1.0, 2.0], "age_days": [4, 4]},

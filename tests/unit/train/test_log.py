@@ -34,6 +34,13 @@ def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "none") == []
 
 
+@pytest.mark.parametrize("damage", [b"\0\0\0", b"[1]\n", b"\xff\n", b"[" * 5000, b'{"loss": 1}\n'])
+def test_what_follows_a_damaged_line_is_left_out(tmp_path, damage):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + damage + b'{"step": 9}\n')
+    MetricsLog(tmp_path, 5)
+    assert read_metrics(tmp_path) == [{"step": 1}]
+
+
 def test_the_meter_is_per_event_and_per_second() -> None:
     meter = Meter()
     assert meter.values() == {}

@@ -164,11 +164,10 @@ def decile_risks(
         decile[members] = number + 1
     key = ["subject_id", "prediction_time", "outcome"]
     mine = risks.filter(horizon_years=horizon_years).join(
-        joined.select(key).with_columns(pl.Series("decile", decile)), on=key
+        joined.select(key).with_columns(pl.Series("decile", decile)), on=key, maintain_order="left"
     )
-    means = mine.group_by("outcome", "horizon_years", "model", "decile").agg(
-        pl.col("risk").mean().alias("predicted")
-    )
+    groups = mine.group_by("outcome", "horizon_years", "model", "decile", maintain_order=True)
+    means = groups.agg(pl.col("risk").mean().alias("predicted"))
     return means.sort("model", "decile").select(*DECILE_RISKS.columns)
 
 

@@ -90,7 +90,7 @@ def agreement_of_linear(frame: pl.DataFrame) -> dict[str, float | None]:
         ``rank_correlation`` and ``correlation``; None without an outcome in which both differ.
     """
     pair = "log_ratio", "log_ratio_linear"
-    by_outcome = frame.group_by("outcome").agg(
+    by_outcome = frame.group_by("outcome", maintain_order=True).agg(
         pl.corr(*pair, method="spearman").alias("rank_correlation"),
         pl.corr(*pair, method="pearson").alias("correlation"),
     )

@@ -15,7 +15,7 @@ def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
     """Rows of schema.SCENARIO_SUMMARY.
 
     Means are over changed predictions; the standard error treats a subject's predictions as one draw, and is
-    null with one subject.
+    null with one subject. Sums are taken in the order of the rows, so that they are the same every time.
 
     Args:
         risks: schema.SCENARIOS.
@@ -23,26 +23,27 @@ def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
     key = ["scenario", "outcome", "horizon_years"]
     difference = pl.col("difference")
     changed = risks.filter("is_changed")
-    means = changed.group_by(key).agg(
+    means = changed.group_by(key, maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("num_changed"),
         pl.col("risk_baseline").mean(),
         pl.col("risk").mean(),
         difference.mean(),
         pl.col("subject_id").n_unique().alias("num_subjects"),
     )
-    by_subject = (
+    excess = (
         changed.join(means.select(*key, pl.col("difference").alias("mean")), on=key)
         .group_by(*key, "subject_id")
         .agg((difference - pl.col("mean")).sum().alias("excess"))
-        .group_by(key)
-        .agg((pl.col("excess") ** 2).sum().alias("squares"))
+        .collect()
+        .sort(*key, "subject_id")  # polars' optimizer takes a sum to be the same in every order
     )
+    squares = excess.group_by(key, maintain_order=True).agg((pl.col("excess") ** 2).sum().alias("squares"))
     subjects, number = pl.col("num_subjects"), pl.col("num_changed")
     variance = pl.col("squares") * subjects / (subjects - 1) / number**2
     asked = risks.group_by(key).agg(pl.len().cast(pl.Int64).alias("num_predictions"))
     frame = (
         asked.join(means, on=key)
-        .join(by_subject, on=key)
+        .join(squares.lazy(), on=key)
         .with_columns(pl.when(subjects > 1).then(variance.sqrt()).alias("standard_error"))
         .sort(key)
         .collect()

@@ -25,7 +25,8 @@ from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele
 
 _DIPLOID = 2
-_ERRORS = (ValueError, OSError, IndexError, RuntimeError, sqlite3.Error)
+_ERRORS = (ValueError, TypeError, OSError, IndexError, OverflowError, RuntimeError)
+_ERRORS += (sqlite3.Error, pl.exceptions.PolarsError)
 _MALE = "1"
 _SAMPLE_HEADER_LINES = 2
 _INDEX_QUERY = """SELECT chromosome, position, allele1, allele2, number_of_alleles, rsid FROM Variant
@@ -86,16 +87,16 @@ def open_bgen(path: Path, *, with_ids: bool = False) -> Genotypes:
     file = _open(path)
     try:
         rows, end = _indexed(path, file) if _index_path(path).is_file() else _walked(path, file)
+        table = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
     except _ERRORS as error:
         raise _unreadable(path, error) from None
     if not rows:
         raise DataError("empty genotype file", where=path, expected="variants and samples")
     if end > path.stat().st_size:
         raise _unreadable(path, f"{path.stat().st_size} bytes where the last variant ends at {end}")
-    table = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
     table = table if with_ids else table.drop("id")
     sample_path = _sample_path(path, file.header.has_sample_ids)
-    sample_ids, is_male = _read_samples(sample_path) if sample_path else (list(file.samples), None)
+    sample_ids, is_male = _read_samples(sample_path) if sample_path else (_own_names(path, file), None)
     if len(sample_ids) != file.header.nsamples:
         found = f"{len(sample_ids)} samples"
         expected = f"{file.header.nsamples}, as in {path.name}"
@@ -152,6 +153,13 @@ def _unreadable(path: Path, error: object) -> DataError:
 
 def _index_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.bgi")
+
+
+def _own_names(path: Path, file: Any) -> list[str]:
+    try:
+        return list(file.samples)
+    except _ERRORS as error:  # no UTF-8
+        raise _unreadable(path, error) from None
 
 
 def _indexed(path: Path, file: Any) -> tuple[list[_Row], int]:
