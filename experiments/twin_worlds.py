@@ -90,10 +90,17 @@ class World:
 
 
 def open_world(
-    demo: Path, model: Path, files: dict[str, Path], replicates: int, seed: int, limit: int
+    demo: Path,
+    model: Path,
+    files: dict[str, Path],
+    replicates: int,
+    seed: int,
+    limit: int,
+    split: str = "held_out",
 ) -> World:
-    """Genotyped held-out subjects of the biobank's task."""
-    plan = make_plan(model, demo / "tokens", files, demo / "biobank" / "task.yaml", ForecastConfig())
+    """Genotyped subjects of a split, at the predictions of the biobank's task."""
+    config = ForecastConfig(split=split)
+    plan = make_plan(model, demo / "tokens", files, demo / "biobank" / "task.yaml", config)
     given = opened(model, demo / "tokens", files, torch.device("cpu"))
     known = np.flatnonzero(given.tables[GENOME].observed[plan.points.rows])
     known = generator(seed, "whom").permutation(known)[:limit]
@@ -116,21 +123,28 @@ def genetic_values(biobank: Path, ids: pl.Series) -> np.ndarray:
     return found.select(names).to_numpy()
 
 
-def genome_table(world: World, biobank: Path) -> pl.DataFrame:
-    """Everybody with the genome of another, drawn at random."""
-    at, number = world.lives.at, len(world.points.rows)
-    donor = generator(world.seed, "donors").permutation(number)
-    values = world.given.tables[GENOME].values_by(world.points.rows, world.points.start)
-    exchanged = Resolved("exchanged", (Exchange(values[donor]),), None)
-    model = world.model_risk(exchanged) - world.as_they_are
+def moved_lives(world: World, biobank: Path, donor: np.ndarray) -> tuple[Moments, Moments]:
+    """Lives with the donors' genetic values of diseases, and with those of biomarkers too."""
+    at = world.lives.at
     marker = genetic_values(biobank, world.points.frame["subject_id"])
     heritability = np.array([one.heritability for one in BIOMARKERS])
     direct = replace(at.people, genetic=at.people.genetic[donor])
     moved = at.people.stable + np.sqrt(heritability) * (marker[donor] - marker)
     assert moved.shape[1] == NUM_MARKERS
+    return replace(at, people=direct), replace(at, people=replace(direct, stable=moved))
+
+
+def genome_table(world: World, biobank: Path) -> pl.DataFrame:
+    """Everybody with the genome of another, drawn at random."""
+    number = len(world.points.rows)
+    donor = generator(world.seed, "donors").permutation(number)
+    values = world.given.tables[GENOME].values_by(world.points.rows, world.points.start)
+    exchanged = Resolved("exchanged", (Exchange(values[donor]),), None)
+    model = world.model_risk(exchanged) - world.as_they_are
+    direct, moved = moved_lives(world, biobank, donor)
     base = world.truth_as_they_are
-    whole = world.true_risk(replace(at, people=replace(direct, stable=moved))) - base
-    held = world.true_risk(replace(at, people=direct)) - base
+    whole = world.true_risk(moved) - base
+    held = world.true_risk(direct) - base
     rows = []
     for place, outcome in enumerate(world.plan.job.outcomes):
         free = ~world.points.prevalent[:, place]

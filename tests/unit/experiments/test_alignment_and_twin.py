@@ -37,6 +37,7 @@ def test_agreement_with_the_truth_by_population() -> None:
     assert truth["value"].to_list() == pytest.approx([1.0, 1.0])
     assert (truth["p"] < 0.01).all()
     assert found.filter(statistic="ratio of own to truth")["value"].to_list() == pytest.approx([1.0, 1.0])
+    assert found.filter(statistic="ratio of own to truth")["low"].null_count() == 2  # of 3 outcomes
     nothing = by_population(effects(1.0), 0).filter(statistic="correlation with truth")
     assert (nothing["low"] < 0).all()
     assert (nothing["high"] > 0).all()
