@@ -2,8 +2,8 @@
 
 Reads: a model folder, a tokens folder of its vocabulary and, for the dates, a task file or a table of them; a
 genome folder for sample names, components, ancestry. Writes: embeddings.parquet (schema.EMBEDDINGS) and, if
-asked, phenotypes.txt and covariates.txt for a GWAS, map.parquet and map.png. Config: :class:`~proband.embed.config.EmbedConfig`. Next: other
-programs. Not done here: the association test.
+asked, phenotypes.txt and covariates.txt for a GWAS, map.parquet and map.png. Config:
+:class:`~proband.embed.config.EmbedConfig`. Next: other programs. Not done here: the association test.
 """
 
 from typing import TYPE_CHECKING
