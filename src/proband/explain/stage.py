@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from proband.core.digests import hash_file
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.schema import Table, join_parquet
+from proband.core.schema import RISK, Table, join_parquet
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.outcomes import task_files
@@ -28,8 +28,9 @@ from proband.explain.attribution.standard import Standard
 from proband.explain.config import ExplainConfig
 from proband.explain.counterfactual.events import agreement_of_linear, along_frame, without_frame
 from proband.explain.counterfactual.genomes import donor_genomes, genomes_frame, percentiles_frame
-from proband.explain.figures import plot_alignment, plot_population
+from proband.explain.figures import plot_alignment, plot_interaction, plot_population
 from proband.explain.inputs import Asked, read_asked
+from proband.explain.interaction import interaction_frames
 from proband.explain.page import write_page
 from proband.explain.population import population_frame
 from proband.forecast.job import one_thread
@@ -51,6 +52,7 @@ def explain(
     subjects: Path | None = None,
     published: Path | None = None,
     code_names: Path | None = None,
+    truth: Path | None = None,
     config: ExplainConfig | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -66,6 +68,7 @@ def explain(
         subjects: List of subject_ids, of whatever split; default a split.
         published: Table of published effects: outcome, log_hazard_ratio, and score if known.
         code_names: Parquet with code and description, as metadata/codes.parquet of MEDS.
+        truth: True risks of a synthetic biobank, a RiskTable.
         config: Settings.
         overwrite: Replace a finished output.
 
@@ -74,7 +77,7 @@ def explain(
         CheckpointError: Model and tokens do not fit.
         DataError: Nobody to explain, subjects that are not in the tokens, or an unusable file.
     """
-    files, extra = modality_files(genome, modalities), [subjects, published, code_names]
+    files, extra = modality_files(genome, modalities), [subjects, published, code_names, truth]
     given = [genome if genome and name == GENOME else path for name, path in files.items()]
     inputs = [model, tokens, *task_files(task), *given, *(path for path in extra if path is not None)]
     config = (config or ExplainConfig()).model_copy(
@@ -86,6 +89,7 @@ def explain(
     )
     if is_finished(out, "explain", config, overwrite, inputs):
         return
+    true_risks = None if truth is None else RISK.read(truth)
     asked = read_asked(model, tokens, files, task, config, subjects, genome, code_names)
     with (
         stage_output(out, stage="explain", config=config, inputs=inputs, seed=config.seed) as run,
@@ -94,6 +98,8 @@ def explain(
     ):
         queries = asked.queries(asked.store, asked.points.rows, asked.points.start)
         _write_parts(run, asked, queries, config)
+        if GENOME in asked.tables:
+            _write_population(run, asked, true_risks, config)
         _write_closely(run, asked, queries, config)
         if genome is not None and config.alignment != "none":
             _write_alignment(run, asked, genome, published, config)
@@ -118,15 +124,22 @@ def _write_parts(run: StageRun, asked: Asked, queries: Queries, config: ExplainC
         if donors is not None:
             writer.add("genomes", tables.GENOMES, genomes_frame(asked, one.index, one.query, donors))
     run.counts |= writer.finish()
-    if donors is not None:
-        standard = next(one for one in standards if one.modality == GENOME)
-        genomes = tables.GENOMES.read(run.folder / "genomes.parquet")
-        frame = population_frame(asked, standard, genomes, config.threshold, config.seed)
-        tables.POPULATION.write(frame, run.folder / "population.parquet")
-        plot_population(frame, run.folder / "population.png")
     run.counts["num_predictions"] = len(queries)
     for at, name in enumerate(asked.outcomes):
         run.counts[f"num_prevalent_{name}"] = int(asked.prevalent[:, at].sum())
+
+
+def _write_population(run: StageRun, asked: Asked, truth: pl.DataFrame | None, config: ExplainConfig) -> None:
+    """What the genome does in the population explained, and where its effect differs."""
+    standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])
+    genomes = tables.GENOMES.read(run.folder / "genomes.parquet")
+    frame = population_frame(asked, standard, genomes, config.threshold, config.seed)
+    tables.POPULATION.write(frame, run.folder / "population.parquet")
+    plot_population(frame, run.folder / "population.png")
+    deciles, effects = interaction_frames(asked, standard, genomes, truth)
+    tables.INTERACTION.write(deciles, run.folder / "interaction.parquet")
+    tables.INTERACTION_EFFECTS.write(effects, run.folder / "interaction_effects.parquet")
+    plot_interaction(deciles, run.folder / "interaction.png")
 
 
 class _Shards:

@@ -161,6 +161,50 @@ POPULATION = Table(
 says with and without the genome (``decision``): mean risks, and observed cumulative incidence with a 95%
 interval resampling subjects."""
 
+_BAND = {
+    "outcome": pl.String,
+    "horizon_years": pl.Float64,
+    "score": pl.String,
+    "by": pl.String,
+    "band": pl.String,
+}
+
+INTERACTION = Table(
+    "risks by decile of a score within bands",
+    {
+        **_BAND,
+        "decile": pl.Int64,
+        "num_predictions": pl.Int64,
+        "num_cases": pl.Int64,
+        "risk": pl.Float64,
+        "observed": pl.Float64,
+        "truth": pl.Float64,
+    },
+    nullable=frozenset({"truth"}),
+    bounds=dict.fromkeys(("risk", "observed", "truth"), (0.0, 1.0)),
+    unique=("outcome", "by", "band", "decile"),
+)
+"""Genotyped predictions by decile of the outcome's own score within bands of age, sex, record length and the
+measured value that goes most with the risk: mean risk of the model, cumulative incidence observed, and mean
+true risk where it is known, by the last horizon."""
+
+INTERACTION_EFFECTS = Table(
+    "effects of a score within bands",
+    {
+        **_BAND,
+        "num_predictions": pl.Int64,
+        "num_cases": pl.Int64,
+        "log_hazard_ratio": pl.Float64,
+        "cox": pl.Float64,
+        "cox_standard_error": pl.Float64,
+        "truth": pl.Float64,
+    },
+    nullable=frozenset({"log_hazard_ratio", "cox", "cox_standard_error", "truth"}),
+    unique=("outcome", "by", "band"),
+)
+"""Log hazard ratio of the score per standard deviation within each band, age and sex beside it: what risks of
+the model imply, that of a Cox model of what followed, and what true risks imply."""
+
 EFFECTS = Table(
     "effects of scores",
     {
