@@ -25,8 +25,14 @@ from proband.explain.alignment.effects import EVERYBODY, effects_frame
 from proband.explain.alignment.published import read_published
 from proband.explain.attribution.decomposition import codes_frame, decomposed, parts_frame, scores_frame
 from proband.explain.attribution.standard import Standard
+from proband.explain.attribution.trunk import gradients_frame
 from proband.explain.config import ExplainConfig
-from proband.explain.counterfactual.events import agreement_of_linear, along_frame, without_frame
+from proband.explain.counterfactual.events import (
+    agreement_of_gradients,
+    agreement_of_linear,
+    along_frame,
+    without_frame,
+)
 from proband.explain.counterfactual.genomes import donor_genomes, genomes_frame, percentiles_frame
 from proband.explain.figures import plot_alignment, plot_interaction, plot_population
 from proband.explain.inputs import Asked, read_asked
@@ -168,7 +174,9 @@ class _Shards:
 
 def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: ExplainConfig) -> None:
     """What takes reading records again, or many risks of a subject: of some subjects alone."""
-    index = closely(asked, config)
+    if config.gradients:
+        _write_gradients(run, asked, config)
+    index = closely(asked, config.reread, config.seed)
     if not len(index):
         return
     query = queries.batch(index)
@@ -180,6 +188,9 @@ def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: Explai
         standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])
         frame = percentiles_frame(asked, standard, index, query)
         tables.PERCENTILES.write(frame, run.folder / "percentiles.parquet")
+    if config.gradients:
+        gradients = tables.GRADIENTS.read(run.folder / "gradients.parquet")
+        run.notes["gradients"] |= agreement_of_gradients(without, gradients)
     run.counts["num_reread"] = len(index)
     agreement = run.notes["agreement_of_linear"]
     if agreement["correlation"] is not None:
@@ -188,6 +199,24 @@ def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: Explai
             f"alone agree with a correlation of {agreement['correlation']:.2f}, by rank "
             f"{agreement['rank_correlation']:.2f} (median over outcomes)"
         )
+
+
+def _write_gradients(run: StageRun, asked: Asked, config: ExplainConfig) -> None:
+    """What the trunk makes of codes and scores."""
+    index = closely(asked, config.gradients, config.seed)
+    frame, notes = gradients_frame(asked, index, config.seed)
+    tables.GRADIENTS.write(frame, run.folder / "gradients.parquet")
+    run.notes["gradients"] = notes
+    run.counts["num_gradients"] = len(index)
+    agree = ", ".join(
+        f"{name.removeprefix('correlation_of_draws_')} {value:.2f}"
+        for name, value in notes.items()
+        if name.startswith("correlation")
+    )
+    say(
+        f"explain: integrated gradients of {len(index)} predictions, completeness error at most "
+        f"{notes['completeness_error']:.2%}; correlation of two draws of baselines: {agree or 'none'}"
+    )
 
 
 def _write_alignment(
@@ -222,7 +251,7 @@ def _in_words(asked: Asked) -> str:
     return f"Subject {asked.store.subject_ids[row]}, {sex}, {age:.1f} years old on {when}"
 
 
-def closely(asked: Asked, config: ExplainConfig) -> Int[np.ndarray, " some"]:
-    """Points drawn for a closer look, ascending."""
-    order = generator(config.seed, "explained closely").permutation(len(asked.points.rows))
-    return np.sort(order[: config.reread])
+def closely(asked: Asked, number: int, seed: int) -> Int[np.ndarray, " some"]:
+    """Points drawn for a closer look, ascending; those of a smaller number are among those of a larger."""
+    order = generator(seed, "explained closely").permutation(len(asked.points.rows))
+    return np.sort(order[:number])

@@ -119,6 +119,23 @@ WITHOUT = Table(
 """Leave one code out: the risk of the record read again without it, and the change of the log hazard just
 before the horizon that the code makes, exactly and by its linear terms and interactions alone."""
 
+GRADIENTS = Table(
+    "integrated gradients",
+    {
+        **_RISK,
+        "horizon_years": pl.Float64,
+        "through": pl.String,
+        "item": pl.String,
+        "name": pl.String,
+        "gradient": pl.Float64,
+    },
+    nullable=frozenset({"name"}),
+    unique=(*_KEY, "through", "item"),
+)
+"""What the trunk makes of each code (through ``state``: of the log hazard just before the horizon) and of
+each score (through ``fusion``: of the log probability that the next event, 90 days ahead, is the outcome),
+against baselines drawn from the train split."""
+
 ALONG = Table(
     "risks along records",
     {
