@@ -12,6 +12,7 @@ from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
 from proband.core.digests import hash_file
+from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import RISK, Table, join_parquet
@@ -22,7 +23,7 @@ from proband.explain import tables
 from proband.explain.alignment.agreement import agreement_frame
 from proband.explain.alignment.cohort import read_cohort
 from proband.explain.alignment.effects import EVERYBODY, effects_frame
-from proband.explain.alignment.published import read_published
+from proband.explain.alignment.published import PublishedEffect, read_published
 from proband.explain.attribution.decomposition import codes_frame, decomposed, parts_frame, scores_frame
 from proband.explain.attribution.standard import Standard
 from proband.explain.attribution.trunk import gradients_frame
@@ -79,7 +80,8 @@ def explain(
         overwrite: Replace a finished output.
 
     Raises:
-        ConfigError: An outcome is no onset task, the model has no onset hazards or reads no genome.
+        ConfigError: An outcome is no onset task, the model has no onset hazards or reads no genome, or there
+            are published effects and no genome.
         CheckpointError: Model and tokens do not fit.
         DataError: Nobody to explain, subjects that are not in the tokens, or an unusable file.
     """
@@ -97,6 +99,7 @@ def explain(
         return
     true_risks = None if truth is None else RISK.read(truth)
     asked = read_asked(model, tokens, files, task, config, subjects, genome, code_names)
+    known = [] if published is None else _known_effects(published, asked, genome)
     with (
         stage_output(out, stage="explain", config=config, inputs=inputs, seed=config.seed) as run,
         one_thread(),
@@ -108,10 +111,22 @@ def explain(
             _write_population(run, asked, true_risks, config)
         _write_closely(run, asked, queries, config)
         if genome is not None and config.alignment != "none":
-            _write_alignment(run, asked, genome, published, config)
+            _write_alignment(run, asked, genome, known, config)
         if len(set(asked.points.rows.tolist())) == 1:
             write_page(run.folder, _in_words(asked))
     say(f"explain: risks of {len(queries):,} predictions in {out}; associations in a model, no causes")
+
+
+def _known_effects(published: Path, asked: Asked, genome: Path | None) -> list[PublishedEffect]:
+    """Published effects, read before anything is computed.
+
+    Raises:
+        ConfigError: There is no genome to compare them with.
+        DataError: The table is unusable.
+    """
+    if genome is None:
+        raise ConfigError("published effects, and no genome", where=published, remedy="give --genome")
+    return read_published(published, asked.outcomes, asked.tables[GENOME].names)
 
 
 def _write_parts(run: StageRun, asked: Asked, queries: Queries, config: ExplainConfig) -> None:
@@ -220,10 +235,9 @@ def _write_gradients(run: StageRun, asked: Asked, config: ExplainConfig) -> None
 
 
 def _write_alignment(
-    run: StageRun, asked: Asked, genome: Path, published: Path | None, config: ExplainConfig
+    run: StageRun, asked: Asked, genome: Path, known: list[PublishedEffect], config: ExplainConfig
 ) -> None:
     """Learnt effects of scores beside those of Cox models and published ones."""
-    known = [] if published is None else read_published(published, asked.outcomes)
     standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])
     cohort = read_cohort(asked, genome, config.alignment == "all")
     if not len(cohort.rows):
