@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from proband.core.digests import hash_file
 from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.schema import RISK, Table, join_parquet
+from proband.core.schema import RISK
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.outcomes import task_files
@@ -40,12 +39,11 @@ from proband.explain.inputs import Asked, read_asked
 from proband.explain.interaction import interaction_frames
 from proband.explain.page import write_page
 from proband.explain.population import population_frame
+from proband.explain.shards import Shards
 from proband.forecast.job import one_thread
 from proband.model.onset.queries import Queries
 from proband.tokens.modality import GENOME, modality_files
 from proband.tokens.summary import SummaryLayout
-
-_SHARDS = "shards"
 
 
 def explain(
@@ -136,7 +134,7 @@ def _write_parts(run: StageRun, asked: Asked, queries: Queries, config: ExplainC
     donors = next(
         (donor_genomes(one, config.donors, config.seed) for one in standards if one.modality == GENOME), None
     )
-    writer = _Shards(run.folder)
+    writer = Shards(run.folder)
     for one in decomposed(asked, queries):
         writer.add("parts", tables.PARTS, parts_frame(asked, one))
         writer.add("codes", tables.CODES, codes_frame(asked, layout, one, config.top))
@@ -161,30 +159,6 @@ def _write_population(run: StageRun, asked: Asked, truth: pl.DataFrame | None, c
     tables.INTERACTION.write(deciles, run.folder / "interaction.parquet")
     tables.INTERACTION_EFFECTS.write(effects, run.folder / "interaction_effects.parquet")
     plot_interaction(deciles, run.folder / "interaction.png")
-
-
-class _Shards:
-    """Tables written some rows at a time, joined at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.shards = folder, folder / _SHARDS
-        self.shards.mkdir()
-        self.parts: dict[str, list[Path]] = {}
-
-    def add(self, name: str, table: Table, frame: pl.DataFrame) -> None:
-        """Write some rows of a table."""
-        own = self.parts.setdefault(name, [])
-        own.append(self.shards / f"{name}.{len(own):06d}.parquet")
-        table.write(frame, own[-1])
-
-    def finish(self) -> dict[str, int]:
-        """Join the rows of each table; returns their numbers."""
-        found = {
-            f"num_{name}": join_parquet(own, self.folder / f"{name}.parquet")
-            for name, own in self.parts.items()
-        }
-        shutil.rmtree(self.shards)
-        return found
 
 
 def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: ExplainConfig) -> None:

@@ -19,14 +19,13 @@ from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from proband.core.batch import Batch
-from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_DAY
+from proband.explain.attribution.baselines import drawn_genomes, drawn_tokens
 from proband.explain.attribution.decomposition import bins_before, keys_of, named
 from proband.explain.attribution.gradients import Integral, integrated_gradients
 from proband.explain.inputs import Asked
 from proband.explain.tables import GRADIENTS
 from proband.model.clock import Moment
-from proband.model.modality.encoder import ModalityEncoder
 from proband.tokens.modality import GENOME
 from proband.tokens.queries import query_batches
 from proband.tokens.vocabulary import BIRTH_TOKEN
@@ -151,7 +150,7 @@ def through_fusion(asked: Asked, point: int, window: Window, seed: int) -> Found
 
     found = []
     for draw in range(_DRAWS):
-        donors = drawn_genomes(asked, seed, draw, point)[:, known]
+        donors = drawn_genomes(asked, BASELINES, seed, draw, point)[:, known]
         found.append(integrated_gradients(log_probability, own[known], donors))
     items = [name for name, given in zip(table.names, known.tolist(), strict=True) if given]
     return Found(items, np.stack([one.values for one in found]), _largest_error(found))
@@ -215,39 +214,6 @@ def _codes_at(asked: Asked, window: Window) -> Callable[[Tensor], Tensor]:
         return model.log_codes(states, bins, seen.expand(count, -1), moment)
 
     return log_codes
-
-
-def drawn_tokens(asked: Asked, shape: tuple[int, int], seed: int, draw: int, point: int) -> np.ndarray:
-    """Tokens of train records, birth aside, drawn as often as they come."""
-    store = asked.store
-    rows = _train_rows(asked)
-    rng = generator(seed, "tokens of baselines", draw, point)
-    length = np.diff(store.offsets)[rows]
-    if length.sum() <= len(rows):  # nobody has more than birth
-        return np.full(shape, BIRTH_TOKEN, dtype=np.int64)
-    weight = (length - 1).clip(0)
-    row = rng.choice(len(rows), size=shape, p=weight / weight.sum())
-    place = 1 + np.floor(rng.random(shape) * weight[row]).astype(np.int64)
-    return np.asarray(store.tokens)[store.offsets[rows[row]] + place].astype(np.int64)
-
-
-def drawn_genomes(asked: Asked, seed: int, draw: int, point: int) -> Float[Tensor, "baselines scores"]:
-    """Scores of train subjects; a missing one at the mean."""
-    table = asked.tables[GENOME]
-    encoder = asked.model.fusion.encoders[GENOME]
-    assert isinstance(encoder, ModalityEncoder)
-    rows = _train_rows(asked)
-    rows = rows[table.observed[rows]]
-    rows = rows if len(rows) else np.flatnonzero(table.observed)
-    chosen = generator(seed, "genomes of baselines", draw, point).choice(rows, BASELINES)
-    values = torch.from_numpy(table.values_by(chosen, np.zeros(len(chosen), dtype=np.int64)))
-    return torch.where(values.isnan(), encoder.mean, values)
-
-
-def _train_rows(asked: Asked) -> Int64[np.ndarray, " rows"]:
-    """Rows of the train split; all where there is none."""
-    train = np.flatnonzero((asked.store.subjects["split"] == "train").to_numpy())
-    return train if len(train) else np.arange(len(asked.store))
 
 
 def _agreements(values: Float64[np.ndarray, "draws outcomes items"]) -> list[float]:

@@ -17,12 +17,11 @@ from torch import Tensor
 from proband.core.provenance import read_manifest
 from proband.explain import tables
 from proband.explain.attribution import gradients, trunk
+from proband.explain.attribution.baselines import drawn_genomes, drawn_tokens
 from proband.explain.attribution.decomposition import bins_before
 from proband.explain.attribution.gradients import integrated_gradients
 from proband.explain.attribution.trunk import (
     Window,
-    drawn_genomes,
-    drawn_tokens,
     read,
     through_fusion,
     through_state,
@@ -139,7 +138,7 @@ def test_baselines_are_of_train_subjects(asked: Asked) -> None:
     assert (drawn_tokens(asked, (50, 40), 0, 0, 0) == drawn).all()
     late = np.full(len(rows), np.iinfo(np.int64).max)
     genomes = asked.tables[GENOME].values_by(rows, late)
-    one = drawn_genomes(asked, 0, 0, 0).numpy()
+    one = drawn_genomes(asked, 3, 0, 0, 0).numpy()
     assert all((np.abs(genomes - row).max(axis=1) == 0).any() for row in one)
 
 
