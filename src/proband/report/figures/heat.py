@@ -11,7 +11,9 @@ from jaxtyping import Float64
 from proband.core.errors import printable
 from proband.report.figures.panel import plain
 
-_CELL, _LEFT, _TOP = 14, 210, 120
+_CELL, _LEFT, _RIGHT, _TOP = 14, 210, 84, 152
+_MOST_LETTERS = 30
+"""Of a name; what is beyond is cut, since a text in a figure does not wrap."""
 _DOWN, _UP = (11, 83, 148), (194, 65, 12)
 MOST_CELLS = 600
 """Cells in one figure, so that none could be one for each person."""
@@ -29,14 +31,14 @@ def heat_map(
         columns: Names of the columns.
     """
     most = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
-    width, height = _LEFT + _CELL * len(columns) + 6, _TOP + _CELL * len(rows) + 6
+    width, height = _LEFT + _CELL * len(columns) + _RIGHT, _TOP + _CELL * len(rows) + 6
     parts = [f'<svg role="img" class="heat" viewBox="0 0 {width} {height}" aria-label="{_text(label)}">']
     for at, name in enumerate(columns):
         x, y = _LEFT + _CELL * at + 10, _TOP - 6
-        parts.append(f'<text x="{x}" y="{y}" transform="rotate(-60 {x} {y})">{_text(name)}</text>')
+        parts.append(f'<text x="{x}" y="{y}" transform="rotate(-60 {x} {y})">{_text(_short(name))}</text>')
     for row, name in enumerate(rows):
         y = _TOP + _CELL * row
-        parts.append(f'<text x="{_LEFT - 5}" y="{y + 11}" text-anchor="end">{_text(name)}</text>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{y + 11}" text-anchor="end">{_text(_short(name))}</text>')
         for column, other in enumerate(columns):
             value = float(values[row, column])
             if np.isnan(value):
@@ -55,6 +57,15 @@ def _colour(share: float) -> str:
     """
     end = _UP if share > 0 else _DOWN
     return "#" + "".join(f"{round(255 + (one - 255) * min(1.0, abs(share))):02x}" for one in end)
+
+
+def _short(name: str) -> str:
+    """A name that fits.
+
+    >>> _short("Inflammatory bowel disease"), len(_short("x" * 99))
+    ('Inflammatory bowel disease', 30)
+    """
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1].rstrip()}…"
 
 
 def _text(text: str) -> str:
