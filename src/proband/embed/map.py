@@ -61,7 +61,7 @@ def known_factors(store: TokenStore, dates: Dates, genome: Path | None, task: Pa
     if task:
         for name, steps in outcome_tokens(store.vocabulary, load_task(task), "embed").items():
             first = first_occurrences(store, dates.rows, [np.flatnonzero(step).tolist() for step in steps])
-            found[name] = (first <= dates.minutes[:, None]).all(axis=1).astype(np.float64)
+            found[name] = np.asarray((first <= dates.minutes[:, None]).all(axis=1), dtype=np.float64)
     return found
 
 

@@ -8,7 +8,7 @@ for each band the log hazard ratio per standard deviation of the score in all th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -46,7 +46,7 @@ class _Cell:
 
     def take(self, rows: np.ndarray) -> _Cell:
         """Some of them."""
-        return _Cell(**{name: None if one is None else one[rows] for name, one in vars(self).items()})
+        return replace(self, **{name: one[rows] for name, one in vars(self).items() if one is not None})
 
 
 def interaction_frames(

@@ -107,7 +107,7 @@ def agreement_of_gradients(without: pl.DataFrame, gradients: pl.DataFrame) -> di
     key = ["subject_id", "prediction_time", "outcome", "code"]
     both = without.join(own.select(*key, "gradient"), on=key)
     both = both.with_columns(together=pl.col("log_ratio_linear") + pl.col("gradient"))
-    found = {}
+    found: dict[str, float | None] = {}
     for name, other in (("with_left_out", "together"), ("linear", "log_ratio_linear")):
         found |= {f"{name}_{key}": value for key, value in _correlations(both, "log_ratio", other).items()}
     return found

@@ -48,7 +48,7 @@ def plot_twin(
     if not names:
         return
     colours = dict(zip(last["scenario"].unique(maintain_order=True), _COLOURS, strict=False))
-    figure = plt.figure(figsize=(10, 7.2), layout="constrained")
+    figure: Any = plt.figure(figsize=(10, 7.2), layout="constrained")
     above, middle, below = figure.subfigures(3, 1, height_ratios=[1, 1.7, 1.5])
     draw_timeline(above.subplots(), store, int(points.rows[0]), int(points.start[0]))
     shown = names[:_MOST_CURVES]

@@ -44,8 +44,8 @@ def heat_map(
             if np.isnan(value):
                 continue
             title = _text(f"{name}, {other}: {plain(round(value, 2))}")
-            at = f'x="{_LEFT + _CELL * column}" y="{y}" width="{_CELL}" height="{_CELL}"'
-            parts.append(f'<rect {at} fill="{_colour(value / most)}"><title>{title}</title></rect>')
+            place = f'x="{_LEFT + _CELL * column}" y="{y}" width="{_CELL}" height="{_CELL}"'
+            parts.append(f'<rect {place} fill="{_colour(value / most)}"><title>{title}</title></rect>')
     return "".join([*parts, "</svg>"])
 
 
