@@ -22,7 +22,12 @@ _COLOURS = ("#0b5394", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#0e7490")
 
 
 def plot_twin(
-    risk: pl.DataFrame, scenarios: pl.DataFrame, store: TokenStore, points: Points, out: Path
+    risk: pl.DataFrame,
+    scenarios: pl.DataFrame,
+    store: TokenStore,
+    points: Points,
+    out: Path,
+    exact: pl.DataFrame | None = None,
 ) -> None:
     """Draw one prediction of one subject as it is and in each scenario.
 
@@ -36,6 +41,8 @@ def plot_twin(
         store: The records.
         points: The prediction, one point.
         out: PNG file to write; where no scenario has a risk none is written.
+        exact: Where risks are sampled, those in closed form beside them, drawn dashed: scenario (null as the
+            subject is), outcome, horizon_years, risk.
     """
     import matplotlib
 
@@ -55,6 +62,8 @@ def plot_twin(
     axes = middle.subplots(1, len(shown), squeeze=False)[0]
     for axis, outcome in zip(axes, shown, strict=True):
         draw_risks(axis, risk.filter(outcome=outcome), scenarios.filter(outcome=outcome), colours)
+        if exact is not None:
+            draw_exact(axis, exact.filter(outcome=outcome), colours)
     middle.supxlabel("years after the prediction", fontsize=8)
     middle.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
     draw_differences(below.subplots(), last, names[:_MOST_BARS], colours)
@@ -92,6 +101,14 @@ def draw_risks(axis: Any, risk: pl.DataFrame, scenarios: pl.DataFrame, colours: 
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.set_xlim(0, None)
     axis.set_ylim(0, None)
+
+
+def draw_exact(axis: Any, exact: pl.DataFrame, colours: dict[str, str]) -> None:
+    """Draw one outcome's risks in closed form, dashed, beside those of sampled paths."""
+    for name, colour in {None: _AS_IT_IS, **colours}.items():
+        one = exact.filter(pl.col("scenario").eq_missing(pl.lit(name))).sort("horizon_years")
+        if one.height:
+            axis.plot([0.0, *one["horizon_years"]], [0.0, *one["risk"]], "--", color=colour, lw=1)
 
 
 def _band(axis: Any, rows: pl.DataFrame, error: pl.Series, colour: str, label: str) -> None:

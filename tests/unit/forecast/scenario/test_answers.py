@@ -193,3 +193,22 @@ def test_the_picture_shows_the_risks_of_the_tables(run: Run, world: Path, tmp_pa
     low, high = changes.collections[0].get_segments()[0][:, 1]
     assert (high - low) / 2 == pytest.approx(196 * mine["standard_error"][-1])
     plt.close(figure)
+
+
+def test_sampled_curves_stand_beside_those_in_closed_form(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = run({"genome": {"score": "PGS2", "percentile": 99}}, out="all").filter("is_changed")
+    one = {"subjects": tmp_path / "one.txt"}
+    one["subjects"].write_text(str(changed["subject_id"][0]))
+    drawn: list[pl.DataFrame] = []
+    monkeypatch.setattr("proband.forecast.compared.plot_twin", lambda *given: drawn.append(given[-1]))
+    config = ForecastConfig(estimator="scope", paths=4, max_events=20)
+    run({"genome": {"score": "PGS2", "percentile": 99}}, config=config, out="paths", **one)
+    exact = drawn[0].filter(outcome="d").sort("horizon_years")
+    expected = changed.filter(subject_id=changed["subject_id"][0]).sort("horizon_years")
+    for name, column in ((None, "risk_baseline"), ("other", "risk")):
+        found = exact.filter(pl.col("scenario").eq_missing(pl.lit(name)))["risk"].to_list()
+        assert found == pytest.approx(expected[column].to_list(), abs=1e-6)
+    run({"genome": {"score": "PGS2", "percentile": 99}}, out="exact", **one)
+    assert drawn[1] is None
