@@ -105,7 +105,8 @@ def draw_risks(axis: Any, risk: pl.DataFrame, scenarios: pl.DataFrame, colours: 
 
 def draw_exact(axis: Any, exact: pl.DataFrame, colours: dict[str, str]) -> None:
     """Draw one outcome's risks in closed form, dashed, beside those of sampled paths."""
-    for name, colour in {None: _AS_IT_IS, **colours}.items():
+    lines: list[tuple[str | None, str]] = [(None, _AS_IT_IS), *colours.items()]
+    for name, colour in lines:
         one = exact.filter(pl.col("scenario").eq_missing(pl.lit(name))).sort("horizon_years")
         if one.height:
             axis.plot([0.0, *one["horizon_years"]], [0.0, *one["risk"]], "--", color=colour, lw=1)
