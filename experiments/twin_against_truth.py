@@ -1,248 +1,109 @@
 """Scenarios against the truth: a genome exchanged, a treatment begun, in the model and in the law of lives.
 
+    python experiments/twin_against_truth.py OUT --size small --seeds 0 1 2
+    python experiments/twin_against_truth.py OUT --demo DEMO --model MODEL
+
 On the synthetic biobank each changed life is lived on by its true law, from the same latent state and with
 the same random stream as the unchanged one. The difference in risk by the last horizon is the causal effect;
-beside it stands the difference that the model gives for the same change.
-
-    python experiments/twin_against_truth.py DEMO OUT --model MODEL
-
-DEMO is a folder of `proband demo` (biobank, tokens, genome). Writes OUT/genome.csv, OUT/TREATMENT.csv and
-OUT/twin.md. One thread.
+beside it stands the difference that the model gives for the same change, of genotyped held-out subjects. The
+model is EHR+PCs+PGS of the biobank of a size and seed, or MODEL of a folder of `proband demo`. OUT/SIZE (OUT
+with --demo) gets twin_against_truth.md and a .csv per table, in percentage points. One thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import torch
+from biobank import SIZES, Biobank, arguments
+from controls import TRUE
+from replicates import write
 
+from proband.core.errors import ConfigError
 from proband.core.options import pairs
-from proband.core.seeds import generator
-from proband.core.units import DAYS_PER_YEAR
-from proband.forecast.answers import closed_form_risks
-from proband.forecast.config import ForecastConfig
-from proband.forecast.job import Opened, one_thread, opened
-from proband.forecast.plan import Plan, make_plan
-from proband.forecast.risk import Points
-from proband.forecast.scenario.changes import AddToken, GenomeChange, When
-from proband.forecast.scenario.made import make
-from proband.forecast.scenario.resolve import Resolved
-from proband.synth.lives.law import NUM_MARKERS
-from proband.synth.lives.state import State
-from proband.synth.lives.truth import Moments, true_risks
-from proband.synth.oracle import Replayed, replayed
-from proband.synth.traits import BIOMARKERS, DISEASE_NAMES, TREATMENT_NAMES
-from proband.tokens.modality import GENOME, modality_files
 
-SURE = 1.96
-DAYS_BEFORE = 30.0
-"""When a treatment begins."""
 TREATMENTS = ["metformin=RxNorm//860975", "lisinopril=RxNorm//314076"]
-KEY = ["subject_id", "prediction_time"]
 
 
-@dataclass(frozen=True)
-class Exchange(GenomeChange):
-    """The scores of another subject for each point."""
+def agreement(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """By change and seed: outcomes of the same sign, outcomes that agree, and the slope on the truth.
 
-    donors: np.ndarray
-
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """The donors' scores."""
-        return self.donors
-
-
-@dataclass(frozen=True)
-class World:
-    """A model, the points it is asked of, and the lives behind them, in one order."""
-
-    given: Opened
-    plan: Plan
-    points: Points
-    lives: Replayed
-    replicates: int
-    seed: int
-
-    @property
-    def horizon(self) -> float:
-        """The last horizon, years."""
-        return float(self.plan.job.horizons_years[-1])
-
-    @functools.cached_property
-    def as_they_are(self) -> np.ndarray:
-        """Risks by the last horizon, (points, outcomes), of the points as they are."""
-        return self._risk(self.given, self.points)
-
-    @functools.cached_property
-    def truth_as_they_are(self) -> np.ndarray:
-        """True risks of the same."""
-        return self.true_risk(self.lives.at)
-
-    def model_risk(self, scenario: Resolved) -> np.ndarray:
-        """Risks by the last horizon, (points, outcomes), in a scenario."""
-        made = make(scenario, self.given.store, self.given.tables, self.points)
-        rows = made.points(self.points, self.points.prevalent[made.index])
-        found = self.as_they_are.copy()
-        found[made.index] = self._risk(Opened(self.given.model, made.store, made.tables), rows)
-        return found
-
-    def _risk(self, given: Opened, points: Points) -> np.ndarray:
-        return closed_form_risks(given, points, self.plan.job).risk[..., -1].double().numpy()
-
-    def true_risk(self, at: Moments) -> np.ndarray:
-        """True risks of a first record by the last horizon, (points, outcomes)."""
-        random = generator(self.seed, "twin")
-        risks = true_risks(self.lives.law, at, (self.horizon,), self.replicates, random)
-        places = [DISEASE_NAMES.index(name) for name in self.plan.job.outcomes]
-        return risks.recorded[:, places, 0]
-
-
-def open_world(demo: Path, model: Path, replicates: int, seed: int, limit: int) -> World:
-    """Genotyped held-out subjects of the biobank's task."""
-    files = modality_files(demo / "genome")
-    plan = make_plan(model, demo / "tokens", files, demo / "biobank" / "task.yaml", ForecastConfig())
-    given = opened(model, demo / "tokens", files, torch.device("cpu"))
-    known = np.flatnonzero(given.tables[GENOME].observed[plan.points.rows])
-    known = generator(seed, "whom").permutation(known)[:limit]
-    points = plan.points.take(np.sort(known))
-    lives = replayed(demo / "biobank", points.frame)
-    order = lives.asked.with_row_index("at").join(
-        points.frame.with_row_index("place"), on=KEY, maintain_order="left"
-    )
-    return World(
-        given, plan, points.take(order["place"].to_numpy().astype(np.int64)), lives, replicates, seed
-    )
-
-
-def genetic_values(biobank: Path, ids: pl.Series) -> np.ndarray:
-    """Genetic values of the biomarkers, (subjects, markers)."""
-    names = [marker.name for marker in BIOMARKERS]
-    table = pl.read_parquet(biobank / "truth" / "liabilities.parquet").filter(pl.col("trait").is_in(names))
-    wide = table.pivot(on="trait", index="subject_id", values="genetic")
-    found = ids.to_frame("subject_id").join(wide, on="subject_id", maintain_order="left")
-    return found.select(names).to_numpy()
-
-
-def genome_table(world: World, biobank: Path) -> pl.DataFrame:
-    """Everybody with the genome of another, drawn at random."""
-    at, number = world.lives.at, len(world.points.rows)
-    donor = generator(world.seed, "donors").permutation(number)
-    values = world.given.tables[GENOME].values_by(world.points.rows, world.points.start)
-    exchanged = Resolved("exchanged", (Exchange(values[donor]),), None)
-    model = world.model_risk(exchanged) - world.as_they_are
-    marker = genetic_values(biobank, world.points.frame["subject_id"])
-    heritability = np.array([one.heritability for one in BIOMARKERS])
-    direct = replace(at.people, genetic=at.people.genetic[donor])
-    moved = at.people.stable + np.sqrt(heritability) * (marker[donor] - marker)
-    assert moved.shape[1] == NUM_MARKERS
-    base = world.truth_as_they_are
-    whole = world.true_risk(replace(at, people=replace(direct, stable=moved))) - base
-    held = world.true_risk(replace(at, people=direct)) - base
+    The slope, through 0, is of the model's mean differences on the true ones: 1 where they have the true
+    size, 0 where they have nothing to do with it.
+    """
     rows = []
-    for place, outcome in enumerate(world.plan.job.outcomes):
-        free = ~world.points.prevalent[:, place]
-        sign = np.sign(model[free, place])
-        columns = {"model": sign * model[free, place], "truth": sign * whole[free, place]}
-        rows.append(
-            _compared(outcome, columns) | {"truth_levels_held": float((sign * held[free, place]).mean())}
-        )
-    return pl.DataFrame(rows).sort("truth", descending=True)
+    for change, table in tables.items():
+        for (seed,), own in table.group_by("seed", maintain_order=True):
+            model, truth = own["model"].to_numpy(), own["truth"].to_numpy()
+            rows.append(
+                {
+                    "change": change,
+                    "seed": seed,
+                    "outcomes": own.height,
+                    "same_sign": int((model * truth > 0).sum()),
+                    "agree": int(own["agrees"].sum()),
+                    "slope_on_truth": float(model @ truth / (truth @ truth)),
+                }
+            )
+    return pl.DataFrame(rows)
 
 
-def _compared(outcome: str, columns: dict[str, np.ndarray]) -> dict[str, object]:
-    """Mean differences with the standard error of the truth's and of their difference, over subjects."""
-    model, truth = columns["model"], columns["truth"]
-    apart = truth - model
-    error = float(apart.std(ddof=1) / np.sqrt(len(apart)))
-    return {
-        "outcome": outcome,
-        "num_predictions": len(model),
-        "model": float(model.mean()),
-        "truth": float(truth.mean()),
-        "truth_error": float(truth.std(ddof=1) / np.sqrt(len(truth))),
-        "apart": float(apart.mean()),
-        "apart_error": error,
-        "agrees": bool(abs(apart.mean()) <= SURE * error),
-    }
+def in_points(table: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """The table with its seed, shares as percentage points."""
+    points = [pl.col(name) * 100 for name, kind in table.schema.items() if kind == pl.Float64]
+    return table.with_columns(*points).select(pl.lit(str(seed)).alias("seed"), pl.all())
 
 
-def treatment_table(world: World, treatment: str, code: str) -> pl.DataFrame:
-    """Everybody who has never taken it, treated from 30 days before the prediction on."""
-    number = TREATMENT_NAMES.index(treatment)
-    at = world.lives.at
-    never = np.isinf(at.now.started[:, number])
-    token = world.given.store.vocabulary.index[code]
-    change = AddToken(When(days_before=DAYS_BEFORE), token, np.zeros(0, dtype=np.int64))
-    model = world.model_risk(Resolved("treated", (change,), None)) - world.as_they_are
-    truth = world.true_risk(_treated(at, number)) - world.truth_as_they_are
-    rows = []
-    for place, outcome in enumerate(world.plan.job.outcomes):
-        free = ~world.points.prevalent[:, place] & never
-        rows.append(_compared(outcome, {"model": model[free, place], "truth": truth[free, place]}))
-    return pl.DataFrame(rows).sort(pl.col("truth").abs(), descending=True)
+def compared(
+    folder: Path, model: Path, files: dict[str, Path], seed: int, given: argparse.Namespace
+) -> dict[str, pl.DataFrame]:
+    """A table per change."""
+    from twin_worlds import genome_table, open_world, treatment_table
 
-
-def _treated(at: Moments, number: int) -> Moments:
-    """Lives whose owners began a treatment just now."""
-
-    def begun(state: State) -> State:
-        started = state.started.copy()
-        started[:, number] = np.minimum(started[:, number], at.age - DAYS_BEFORE / DAYS_PER_YEAR)
-        return replace(state, started=started)
-
-    return replace(at, start=begun(at.start), now=begun(at.now))
-
-
-def markdown(title: str, table: pl.DataFrame, num: int) -> str:
-    """A table of percentage points."""
-    extra = "truth_levels_held" in table.columns
-    head = ["outcome", "model", "truth", *(["biomarkers held"] if extra else []), "truth − model", "agree"]
-    lines = [f"### {title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for row in table.iter_rows(named=True):
-        cells = [
-            row["outcome"].replace("_", " "),
-            f"{100 * row['model']:+.2f}",
-            f"{100 * row['truth']:+.2f} ± {100 * row['truth_error']:.2f}",
-            *([f"{100 * row['truth_levels_held']:+.2f}"] if extra else []),
-            f"{100 * row['apart']:+.2f} ± {100 * row['apart_error']:.2f}",
-            "yes" if row["agrees"] else "no",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    agree = int(table["agrees"].sum())
-    return "\n".join(
-        [*lines, "", f"{agree} of {table.height} agree within 1.96 errors; up to {num:,} predictions."]
-    )
+    treatments = pairs("--treatment", "NAME=CODE", given.treatment)
+    world = open_world(folder, model, files, given.replicates, seed, given.subjects)
+    found = {"Genome exchanged": genome_table(world, folder / "biobank")}
+    for name, code in treatments.items():
+        if code in world.given.store.vocabulary.index:
+            found[f"{name.capitalize()} begun"] = treatment_table(world, name, code)
+    return {name: in_points(table, world.seed) for name, table in found.items()}
 
 
 def main() -> None:
-    """Run both comparisons."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("demo", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--model", type=Path, required=True)
+    """Run all comparisons."""
+    parser = arguments(__doc__)
+    parser.add_argument("--demo", type=Path, help="a folder of proband demo, instead of a size")
+    parser.add_argument("--model", type=Path, help="its model")
     parser.add_argument("--treatment", nargs="+", default=TREATMENTS, help="NAME=CODE")
-    parser.add_argument("--replicates", type=int, default=100)
-    parser.add_argument("--subjects", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--replicates", type=int, default=100, help="futures of a life")
+    parser.add_argument("--subjects", type=int, default=100_000, help="at most")
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    with one_thread():
-        world = open_world(given.demo, given.model, given.replicates, given.seed, given.subjects)
-        genome = genome_table(world, given.demo / "biobank")
-        genome.write_csv(given.out / "genome.csv", float_precision=6)
-        parts = [markdown("Genome exchanged", genome, len(world.points.rows))]
-        for name, code in pairs("--treatment", "NAME=CODE", given.treatment).items():
-            table = treatment_table(world, name, code)
-            table.write_csv(given.out / f"{name}.csv", float_precision=6)
-            number = int(table["num_predictions"].max())
-            parts.append(markdown(f"{name.capitalize()} begun", table, number))
-    (given.out / "twin.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    print("\n\n".join(parts))
+    from proband.forecast.job import one_thread
+
+    parts: list[dict[str, pl.DataFrame]] = []
+    for seed in given.seeds if given.demo is None else given.seeds[:1]:
+        with one_thread():
+            parts.append(compared(*_asked(given, seed), seed, given))
+        print(f"twin_against_truth: seed {seed} done", flush=True)
+    names = list(dict.fromkeys(name for part in parts for name in part))
+    tables = {name: pl.concat([part[name] for part in parts if name in part]) for name in names}
+    out, size = (given.out, "of the demo") if given.demo else (given.out / given.size, given.size)
+    write(out, "twin_against_truth", {"Agreement": agreement(tables)} | tables, size)
+
+
+def _asked(given: argparse.Namespace, seed: int) -> tuple[Path, Path, dict[str, Path]]:
+    """Folder of a biobank, its model, and the modalities that it reads."""
+    from proband.tokens.modality import modality_files
+
+    if given.demo is not None:
+        if given.model is None:
+            raise ConfigError("--demo without --model", expected="a model folder of the demo")
+        return given.demo, given.model, modality_files(given.demo / "genome")
+    bank = Biobank.made(given.out, SIZES[given.size], seed)
+    asked = bank.modalities(TRUE)
+    return bank.folder, bank.model(TRUE), modality_files(asked["genome"], asked["modalities"])
 
 
 if __name__ == "__main__":

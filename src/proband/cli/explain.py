@@ -49,6 +49,14 @@ def command(
             rich_help_panel=INPUTS,
         ),
     ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="True risks of a synthetic biobank (truth/risk.parquet), beside those of the model.",
+            show_default="none",
+            rich_help_panel=INPUTS,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Why each risk is what it is: parts, codes and scores; other genomes; agreement with known PGS effects.
@@ -69,6 +77,7 @@ def command(
         subjects=subjects,
         published=published,
         code_names=code_names,
+        truth=truth,
         config=config,
         overwrite=overwrite,
     )

@@ -17,6 +17,10 @@ def command(
     realism: Annotated[
         Path | None, typer.Option(help="Folder of proband realism: adds a section on simulated futures.")
     ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(help="Folder of proband explain: adds a section on why risks are what they are."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
     synthetic: Annotated[
         bool,
@@ -50,7 +54,7 @@ def command(
         )
     from proband.report import report
 
-    report(results, out, realism=realism, overwrite=overwrite, synthetic=synthetic)
+    report(results, out, realism=realism, explain=explain, overwrite=overwrite, synthetic=synthetic)
 
 
 def _check(page: Path, synthetic: bool, results: Path | None) -> None:

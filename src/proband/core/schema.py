@@ -324,6 +324,21 @@ EMBEDDINGS = Table(
 """What a model has read of a subject's record by a date: ``state_1``, ``state_2`` and so on, of root mean
 square 1."""
 
+EMBEDDING_MAP = Table(
+    "map of embeddings",
+    {
+        "component": pl.Int64,
+        "share_of_variance": pl.Float64,
+        "factor": pl.String,
+        "r2": pl.Float64,
+        "by_chance": pl.Float64,
+    },
+    bounds={"share_of_variance": (0.0, 1.0), "r2": (0.0, 1.0)},
+    unique=("component", "factor"),
+)
+"""Principal components of embeddings: the share of all variance that each has, and the share of its own that
+a regression on a factor explains (``all`` on all of them but outcomes together), with what chance would."""
+
 SPLITS: tuple[str, ...] = get_args(Split)
 
 SUBJECTS = Table(

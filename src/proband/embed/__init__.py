@@ -1,9 +1,9 @@
 """embed: what a model knows of a subject at a date, as a vector.
 
 Reads: a model folder, a tokens folder of its vocabulary and, for the dates, a task file or a table of them; a
-genome folder for sample names and components. Writes: embeddings.parquet (schema.EMBEDDINGS) and, if asked,
-phenotypes.txt and covariates.txt for a GWAS. Config: :class:`~proband.embed.config.EmbedConfig`. Next: other
-programs. Not done here: the association test.
+genome folder for sample names, components, ancestry. Writes: embeddings.parquet (schema.EMBEDDINGS) and, if
+asked, phenotypes.txt and covariates.txt for a GWAS, map.parquet and map.png. Config:
+:class:`~proband.embed.config.EmbedConfig`. Next: other programs. Not done here: the association test.
 """
 
 from typing import TYPE_CHECKING

@@ -24,6 +24,9 @@ class EmbedConfig(BaseModel):
     gwas: Annotated[bool, Option(WHO)] = Field(
         False, description="Also write phenotypes.txt and covariates.txt, as REGENIE and PLINK read them."
     )
+    map: Annotated[bool, Option(WHO)] = Field(
+        False, description="Also write map.parquet and map.png: components, and what they go with."
+    )
     device: Annotated[Device, Option(RUNNING)] = Field(
         "cpu", description="cpu, cuda, or auto: a GPU where there is one."
     )

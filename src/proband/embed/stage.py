@@ -20,6 +20,7 @@ from proband.ehr.outcomes import task_files
 from proband.embed.config import EmbedConfig
 from proband.embed.dates import Dates, read_dates
 from proband.embed.gwas import write_gwas
+from proband.embed.map import in_words, known_factors, write_map
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
@@ -50,7 +51,8 @@ def embed(
         out: Output folder.
         task: Task file, whose prediction times are the dates.
         dates: Parquet or text file of subject_id and prediction_time; without either, the end of follow-up.
-        genome: Genome folder, for the sample names and components of the tables of a GWAS.
+        genome: Genome folder, for the sample names and components of the tables of a GWAS, and for ancestry
+            on the map.
         config: Settings.
         overwrite: Replace a finished output.
 
@@ -70,7 +72,8 @@ def embed(
     loaded = load_model(model, store.vocabulary.hash)
     asked = read_dates(store, config.split, task, dates)
     with stage_output(out, stage=STAGE, config=config, inputs=inputs) as run:
-        vectors = _frame(asked, read_vectors(loaded, store, asked, choose_device(config.device)))
+        states = read_vectors(loaded, store, asked, choose_device(config.device))
+        vectors = _frame(asked, states)
         EMBEDDINGS.write(vectors, run.folder / VECTORS)
         run.counts.update(num_rows=len(asked), num_subjects=vectors["subject_id"].n_unique())
         run.counts["num_dimensions"] = loaded.config.dim
@@ -79,6 +82,9 @@ def embed(
             if not run.counts["num_samples"]:
                 remedy = "give the genome folder of these subjects"
                 raise DataError("no subject is in the genotypes", where=genome, remedy=remedy)
+        if config.map:
+            found = write_map(run.folder, states, known_factors(store, asked, genome, task))
+            say(f"embed: {in_words(found)}")
     say(f"embed: {len(asked):,} vectors of {loaded.config.dim} numbers in {out}")
 
 

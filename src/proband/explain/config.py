@@ -36,6 +36,11 @@ class ExplainConfig(BaseModel):
     reread: Annotated[int, Option(DRAWN)] = Field(
         20, ge=0, description="Predictions whose records are read again without each of their codes."
     )
+    gradients: Annotated[int, Option(DRAWN)] = Field(
+        0,
+        ge=0,
+        description="Predictions whose trunk is taken apart by code and score, with integrated gradients.",
+    )
     donors: Annotated[int, Option(DRAWN)] = Field(
         50, ge=1, le=10_000, description="Train subjects whose genomes are put in place of a subject's own."
     )

@@ -17,6 +17,7 @@ from proband.explain.alignment.agreement import Matrices
 
 _MOST_SCORES = 60
 _INK, _UP, _DOWN = "#374151", "#c2410c", "#0b5394"
+_BANDS = ("#0b5394", "#15803d", "#c2410c", "#7e22ce")
 
 
 def plot_alignment(effects: pl.DataFrame, out: Path) -> None:
@@ -115,6 +116,60 @@ def plot_population(population: pl.DataFrame, out: Path) -> None:
     figure.supxlabel("decile of the score in the train split", fontsize=9)
     figure.savefig(out, dpi=100)
     plt.close(figure)
+
+
+def plot_interaction(interaction: pl.DataFrame, out: Path) -> None:
+    """Risk by decile of a score within bands, of the three outcomes with most cases.
+
+    Args:
+        interaction: A frame of :data:`~proband.explain.tables.INTERACTION`. Observed incidence is drawn by
+            fifth.
+        out: PNG file to write; without a row none is written.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import PercentFormatter
+
+    cases = interaction.group_by("outcome").agg(pl.col("num_cases").sum()).filter(pl.col("num_cases") > 0)
+    names = cases.sort("num_cases", "outcome", descending=True)["outcome"].head(3).to_list()
+    if not names:
+        return
+    size = (13, 0.6 + 2.8 * len(names))
+    figure, axes = plt.subplots(
+        len(names), 4, figsize=size, layout="constrained", squeeze=False, sharey="row"
+    )
+    for line, name in zip(axes, names, strict=True):
+        own = interaction.filter(outcome=name)
+        factors = own["by"].unique(maintain_order=True).to_list()
+        for axis, by in zip(line, factors, strict=False):
+            _draw_bands(axis, own.filter(by=by))
+            axis.set_title(printable(f"{name.replace('_', ' ')}, {by}"), fontsize=8)
+            axis.yaxis.set_major_formatter(PercentFormatter(1))
+        line[0].set_ylim(0, None)
+        for axis in line[len(factors) :]:
+            axis.axis("off")
+    figure.supxlabel(
+        "decile of the score; lines: model, dashed: truth where it is known, points: observed by fifth",
+        fontsize=9,
+    )
+    figure.savefig(out, dpi=100)
+    plt.close(figure)
+
+
+def _draw_bands(axis: Any, rows: pl.DataFrame) -> None:
+    for colour, (band,) in zip(_BANDS, rows.select("band").unique(maintain_order=True).rows(), strict=False):
+        one = rows.filter(band=band).sort("decile")
+        axis.plot(one["decile"], one["risk"], color=colour, lw=1.3, label=printable(band))
+        if one["truth"].null_count() == 0:
+            axis.plot(one["decile"], one["truth"], color=colour, lw=1, ls="--")
+        weight = pl.col("num_predictions")
+        fifths = one.group_by((pl.col("decile") + 1) // 2, maintain_order=True).agg(
+            (pl.col("observed") * weight).sum() / weight.sum()
+        )
+        axis.plot(2 * fifths["decile"] - 0.5, fifths["observed"], "o", color=colour, ms=3)
+    axis.legend(fontsize=6.5)
 
 
 def risk_curve(rows: pl.DataFrame, label: str) -> str:

@@ -47,7 +47,7 @@ def population_frame(
     correlation = standard.correlations()
     parts = [POPULATION.empty()]
     for outcome, name in enumerate(asked.outcomes):
-        score = _shown_score(asked, standard, outcome, correlation)
+        score = shown_score(asked, standard, outcome, correlation)
         for horizon in asked.horizons_years:
             rows = genomes.filter(outcome=name, horizon_years=horizon)
             rows = rows.join(numbered, on=["subject_id", "prediction_time"], maintain_order="left")
@@ -74,7 +74,7 @@ def population_frame(
     return pl.concat(parts)
 
 
-def _shown_score(
+def shown_score(
     asked: Asked, standard: Standard, outcome: int, correlation: Float64[np.ndarray, "scores scores"]
 ) -> int:
     """The outcome's own score of the largest learnt effect; without one, the score of the largest effect."""

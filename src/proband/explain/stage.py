@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
 from proband.core.digests import hash_file
+from proband.core.errors import ConfigError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.schema import Table, join_parquet
+from proband.core.schema import RISK
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.outcomes import task_files
@@ -22,22 +22,28 @@ from proband.explain import tables
 from proband.explain.alignment.agreement import agreement_frame
 from proband.explain.alignment.cohort import read_cohort
 from proband.explain.alignment.effects import EVERYBODY, effects_frame
-from proband.explain.alignment.published import read_published
+from proband.explain.alignment.published import PublishedEffect, read_published
 from proband.explain.attribution.decomposition import codes_frame, decomposed, parts_frame, scores_frame
 from proband.explain.attribution.standard import Standard
+from proband.explain.attribution.trunk import gradients_frame
 from proband.explain.config import ExplainConfig
-from proband.explain.counterfactual.events import agreement_of_linear, along_frame, without_frame
+from proband.explain.counterfactual.events import (
+    agreement_of_gradients,
+    agreement_of_linear,
+    along_frame,
+    without_frame,
+)
 from proband.explain.counterfactual.genomes import donor_genomes, genomes_frame, percentiles_frame
-from proband.explain.figures import plot_alignment, plot_population
+from proband.explain.figures import plot_alignment, plot_interaction, plot_population
 from proband.explain.inputs import Asked, read_asked
+from proband.explain.interaction import interaction_frames
 from proband.explain.page import write_page
 from proband.explain.population import population_frame
+from proband.explain.shards import Shards
 from proband.forecast.job import one_thread
 from proband.model.onset.queries import Queries
 from proband.tokens.modality import GENOME, modality_files
 from proband.tokens.summary import SummaryLayout
-
-_SHARDS = "shards"
 
 
 def explain(
@@ -51,6 +57,7 @@ def explain(
     subjects: Path | None = None,
     published: Path | None = None,
     code_names: Path | None = None,
+    truth: Path | None = None,
     config: ExplainConfig | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -66,15 +73,17 @@ def explain(
         subjects: List of subject_ids, of whatever split; default a split.
         published: Table of published effects: outcome, log_hazard_ratio, and score if known.
         code_names: Parquet with code and description, as metadata/codes.parquet of MEDS.
+        truth: True risks of a synthetic biobank, a RiskTable.
         config: Settings.
         overwrite: Replace a finished output.
 
     Raises:
-        ConfigError: An outcome is no onset task, the model has no onset hazards or reads no genome.
+        ConfigError: An outcome is no onset task, the model has no onset hazards or reads no genome, or there
+            are published effects and no genome.
         CheckpointError: Model and tokens do not fit.
         DataError: Nobody to explain, subjects that are not in the tokens, or an unusable file.
     """
-    files, extra = modality_files(genome, modalities), [subjects, published, code_names]
+    files, extra = modality_files(genome, modalities), [subjects, published, code_names, truth]
     given = [genome if genome and name == GENOME else path for name, path in files.items()]
     inputs = [model, tokens, *task_files(task), *given, *(path for path in extra if path is not None)]
     config = (config or ExplainConfig()).model_copy(
@@ -86,7 +95,9 @@ def explain(
     )
     if is_finished(out, "explain", config, overwrite, inputs):
         return
+    true_risks = None if truth is None else RISK.read(truth)
     asked = read_asked(model, tokens, files, task, config, subjects, genome, code_names)
+    known = [] if published is None else _known_effects(published, asked, genome)
     with (
         stage_output(out, stage="explain", config=config, inputs=inputs, seed=config.seed) as run,
         one_thread(),
@@ -94,12 +105,26 @@ def explain(
     ):
         queries = asked.queries(asked.store, asked.points.rows, asked.points.start)
         _write_parts(run, asked, queries, config)
+        if GENOME in asked.tables:
+            _write_population(run, asked, true_risks, config)
         _write_closely(run, asked, queries, config)
         if genome is not None and config.alignment != "none":
-            _write_alignment(run, asked, genome, published, config)
+            _write_alignment(run, asked, genome, known, config)
         if len(set(asked.points.rows.tolist())) == 1:
             write_page(run.folder, _in_words(asked))
     say(f"explain: risks of {len(queries):,} predictions in {out}; associations in a model, no causes")
+
+
+def _known_effects(published: Path, asked: Asked, genome: Path | None) -> list[PublishedEffect]:
+    """Published effects, read before anything is computed.
+
+    Raises:
+        ConfigError: There is no genome to compare them with.
+        DataError: The table is unusable.
+    """
+    if genome is None:
+        raise ConfigError("published effects, and no genome", where=published, remedy="give --genome")
+    return read_published(published, asked.outcomes, asked.tables[GENOME].names)
 
 
 def _write_parts(run: StageRun, asked: Asked, queries: Queries, config: ExplainConfig) -> None:
@@ -109,7 +134,7 @@ def _write_parts(run: StageRun, asked: Asked, queries: Queries, config: ExplainC
     donors = next(
         (donor_genomes(one, config.donors, config.seed) for one in standards if one.modality == GENOME), None
     )
-    writer = _Shards(run.folder)
+    writer = Shards(run.folder)
     for one in decomposed(asked, queries):
         writer.add("parts", tables.PARTS, parts_frame(asked, one))
         writer.add("codes", tables.CODES, codes_frame(asked, layout, one, config.top))
@@ -118,44 +143,29 @@ def _write_parts(run: StageRun, asked: Asked, queries: Queries, config: ExplainC
         if donors is not None:
             writer.add("genomes", tables.GENOMES, genomes_frame(asked, one.index, one.query, donors))
     run.counts |= writer.finish()
-    if donors is not None:
-        standard = next(one for one in standards if one.modality == GENOME)
-        genomes = tables.GENOMES.read(run.folder / "genomes.parquet")
-        frame = population_frame(asked, standard, genomes, config.threshold, config.seed)
-        tables.POPULATION.write(frame, run.folder / "population.parquet")
-        plot_population(frame, run.folder / "population.png")
     run.counts["num_predictions"] = len(queries)
     for at, name in enumerate(asked.outcomes):
         run.counts[f"num_prevalent_{name}"] = int(asked.prevalent[:, at].sum())
 
 
-class _Shards:
-    """Tables written some rows at a time, joined at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.shards = folder, folder / _SHARDS
-        self.shards.mkdir()
-        self.parts: dict[str, list[Path]] = {}
-
-    def add(self, name: str, table: Table, frame: pl.DataFrame) -> None:
-        """Write some rows of a table."""
-        own = self.parts.setdefault(name, [])
-        own.append(self.shards / f"{name}.{len(own):06d}.parquet")
-        table.write(frame, own[-1])
-
-    def finish(self) -> dict[str, int]:
-        """Join the rows of each table; returns their numbers."""
-        found = {
-            f"num_{name}": join_parquet(own, self.folder / f"{name}.parquet")
-            for name, own in self.parts.items()
-        }
-        shutil.rmtree(self.shards)
-        return found
+def _write_population(run: StageRun, asked: Asked, truth: pl.DataFrame | None, config: ExplainConfig) -> None:
+    """What the genome does in the population explained, and where its effect differs."""
+    standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])
+    genomes = tables.GENOMES.read(run.folder / "genomes.parquet")
+    frame = population_frame(asked, standard, genomes, config.threshold, config.seed)
+    tables.POPULATION.write(frame, run.folder / "population.parquet")
+    plot_population(frame, run.folder / "population.png")
+    deciles, effects = interaction_frames(asked, standard, genomes, truth)
+    tables.INTERACTION.write(deciles, run.folder / "interaction.parquet")
+    tables.INTERACTION_EFFECTS.write(effects, run.folder / "interaction_effects.parquet")
+    plot_interaction(deciles, run.folder / "interaction.png")
 
 
 def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: ExplainConfig) -> None:
     """What takes reading records again, or many risks of a subject: of some subjects alone."""
-    index = closely(asked, config)
+    if config.gradients:
+        _write_gradients(run, asked, config)
+    index = closely(asked, config.reread, config.seed)
     if not len(index):
         return
     query = queries.batch(index)
@@ -167,6 +177,9 @@ def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: Explai
         standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])
         frame = percentiles_frame(asked, standard, index, query)
         tables.PERCENTILES.write(frame, run.folder / "percentiles.parquet")
+    if config.gradients:
+        gradients = tables.GRADIENTS.read(run.folder / "gradients.parquet")
+        run.notes["gradients"] |= agreement_of_gradients(without, gradients)
     run.counts["num_reread"] = len(index)
     agreement = run.notes["agreement_of_linear"]
     if agreement["correlation"] is not None:
@@ -177,11 +190,28 @@ def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: Explai
         )
 
 
+def _write_gradients(run: StageRun, asked: Asked, config: ExplainConfig) -> None:
+    """What the trunk makes of codes and scores."""
+    index = closely(asked, config.gradients, config.seed)
+    frame, notes = gradients_frame(asked, index, config.seed)
+    tables.GRADIENTS.write(frame, run.folder / "gradients.parquet")
+    run.notes["gradients"] = notes
+    run.counts["num_gradients"] = len(index)
+    agree = ", ".join(
+        f"{name.removeprefix('correlation_of_draws_')} {value:.2f}"
+        for name, value in notes.items()
+        if name.startswith("correlation")
+    )
+    say(
+        f"explain: integrated gradients of {len(index)} predictions, completeness error at most "
+        f"{notes['completeness_error']:.2%}; correlation of two draws of baselines: {agree or 'none'}"
+    )
+
+
 def _write_alignment(
-    run: StageRun, asked: Asked, genome: Path, published: Path | None, config: ExplainConfig
+    run: StageRun, asked: Asked, genome: Path, known: list[PublishedEffect], config: ExplainConfig
 ) -> None:
     """Learnt effects of scores beside those of Cox models and published ones."""
-    known = [] if published is None else read_published(published, asked.outcomes)
     standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])
     cohort = read_cohort(asked, genome, config.alignment == "all")
     if not len(cohort.rows):
@@ -209,7 +239,7 @@ def _in_words(asked: Asked) -> str:
     return f"Subject {asked.store.subject_ids[row]}, {sex}, {age:.1f} years old on {when}"
 
 
-def closely(asked: Asked, config: ExplainConfig) -> Int[np.ndarray, " some"]:
-    """Points drawn for a closer look, ascending."""
-    order = generator(config.seed, "explained closely").permutation(len(asked.points.rows))
-    return np.sort(order[: config.reread])
+def closely(asked: Asked, number: int, seed: int) -> Int[np.ndarray, " some"]:
+    """Points drawn for a closer look, ascending; those of a smaller number are among those of a larger."""
+    order = generator(seed, "explained closely").permutation(len(asked.points.rows))
+    return np.sort(order[:number])

@@ -119,6 +119,23 @@ WITHOUT = Table(
 """Leave one code out: the risk of the record read again without it, and the change of the log hazard just
 before the horizon that the code makes, exactly and by its linear terms and interactions alone."""
 
+GRADIENTS = Table(
+    "integrated gradients",
+    {
+        **_RISK,
+        "horizon_years": pl.Float64,
+        "through": pl.String,
+        "item": pl.String,
+        "name": pl.String,
+        "gradient": pl.Float64,
+    },
+    nullable=frozenset({"name"}),
+    unique=(*_KEY, "through", "item"),
+)
+"""What the trunk makes of each code (through ``state``: of the log hazard just before the horizon) and of
+each score (through ``fusion``: of the log probability that the next event, 90 days ahead, is the outcome),
+against baselines drawn from the train split."""
+
 ALONG = Table(
     "risks along records",
     {
@@ -160,6 +177,50 @@ POPULATION = Table(
 """Genotyped predictions by decile of a score (``decile``, of the train split) and by what a threshold of risk
 says with and without the genome (``decision``): mean risks, and observed cumulative incidence with a 95%
 interval resampling subjects."""
+
+_BAND = {
+    "outcome": pl.String,
+    "horizon_years": pl.Float64,
+    "score": pl.String,
+    "by": pl.String,
+    "band": pl.String,
+}
+
+INTERACTION = Table(
+    "risks by decile of a score within bands",
+    {
+        **_BAND,
+        "decile": pl.Int64,
+        "num_predictions": pl.Int64,
+        "num_cases": pl.Int64,
+        "risk": pl.Float64,
+        "observed": pl.Float64,
+        "truth": pl.Float64,
+    },
+    nullable=frozenset({"truth"}),
+    bounds=dict.fromkeys(("risk", "observed", "truth"), (0.0, 1.0)),
+    unique=("outcome", "by", "band", "decile"),
+)
+"""Genotyped predictions by decile of the outcome's own score within bands of age, sex, record length and the
+measured value that goes most with the risk: mean risk of the model, cumulative incidence observed, and mean
+true risk where it is known, by the last horizon."""
+
+INTERACTION_EFFECTS = Table(
+    "effects of a score within bands",
+    {
+        **_BAND,
+        "num_predictions": pl.Int64,
+        "num_cases": pl.Int64,
+        "log_hazard_ratio": pl.Float64,
+        "cox": pl.Float64,
+        "cox_standard_error": pl.Float64,
+        "truth": pl.Float64,
+    },
+    nullable=frozenset({"log_hazard_ratio", "cox", "cox_standard_error", "truth"}),
+    unique=("outcome", "by", "band"),
+)
+"""Log hazard ratio of the score per standard deviation within each band, age and sex beside it: what risks of
+the model imply, that of a Cox model of what followed, and what true risks imply."""
 
 EFFECTS = Table(
     "effects of scores",

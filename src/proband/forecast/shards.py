@@ -35,6 +35,7 @@ class ShardFiles(NamedTuple):
         trajectories: Folder of simulated futures.
         scenarios: Risks of scenarios.
         plausibility: How plausible their histories are.
+        scenario_curves: Risks of scenarios at all horizons.
         first_point: Number of the shard's first point among all.
     """
 
@@ -43,6 +44,7 @@ class ShardFiles(NamedTuple):
     trajectories: Path
     scenarios: Path
     plausibility: Path
+    scenario_curves: Path
     first_point: int
 
 
@@ -93,7 +95,8 @@ def _write_scenarios(
         return Answer(closed_form_risks(other, changed, job).risk.double().numpy())
 
     sets = job.question.outcomes.numpy()
-    targets = files.scenarios, files.plausibility
+    curves = files.scenario_curves if job.config.curve_points else None
+    targets = files.scenarios, files.plausibility, curves
     with one_thread():
         write_comparisons(
             job.compared, targets, given.store, given.tables, points, sets, job.patterns, baseline, answers

@@ -16,22 +16,20 @@ from proband.core.engine import available_cores
 from proband.core.progress import say
 from proband.core.provenance import StageRun, is_finished, stage_output
 from proband.core.resume import clear_marks, map_resumably, resumable
-from proband.core.schema import PLAUSIBILITY, SCENARIO_SUMMARY, join_parquet
+from proband.core.schema import join_parquet
 from proband.core.team import Team, join_team
 from proband.ehr.outcomes import save_task, task_files
+from proband.forecast.compared import CURVES, RISKS, say_scenarios, write_scenarios
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.curves import plot_curves
 from proband.forecast.job import input_files
 from proband.forecast.plan import Plan, make_plan
 from proband.forecast.scenario.file import load_scenarios
-from proband.forecast.scenario.summary import in_words, plausibility_in_words, summarised
 from proband.forecast.shards import ShardFiles, forecast_shard
 from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.tokens.modality import GENOME, modality_files
 
-SCENARIO_RISKS, SCENARIO_MEANS = "scenarios.parquet", "scenario_summary.parquet"
-SCENARIO_PLAUSIBILITY = "plausibility.parquet"
-RISKS, CURVES, CURVES_PICTURE, SHARDS = "risk.parquet", "curves.parquet", "curves.png", "shards"
+CURVES_PICTURE, SHARDS = "curves.png", "shards"
 _SHARD_POINTS = 150
 """Predictions after which what was found is kept: a minute's work or so. Fixed, so that an interrupted run
 may go on with another number of processes."""
@@ -138,6 +136,7 @@ def _forecast_all(plan: Plan, work: Path, team: Team, workers: int | None) -> li
             folder / f"{number:06d}.trajectories",
             folder / f"{number:06d}.scenarios.parquet",
             folder / f"{number:06d}.plausibility.parquet",
+            folder / f"{number:06d}.scenario_curves.parquet",
             number * _SHARD_POINTS,
         )
         for number in range(len(parts))
@@ -166,7 +165,7 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
         join_parquet([files.curves for files in shards], folder / CURVES)
         plot_curves(folder / CURVES, folder / CURVES_PICTURE)
     if plan.job.compared is not None:
-        _finish_scenarios(run, shards)
+        write_scenarios(run, plan, shards)
     save_task(plan.task, folder / "task.yaml")
     run.counts["num_predictions"] = len(points.rows)
     for at, name in enumerate(plan.job.outcomes):
@@ -179,39 +178,6 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
         run.notes |= _precision_notes(table, config)
     clear_marks(folder)
     shutil.rmtree(folder / SHARDS)  # after the marks that list them
-
-
-def _finish_scenarios(run: StageRun, shards: list[ShardFiles]) -> None:
-    """Put the shards' scenarios together, and sum them up."""
-    run.counts["num_scenario_rows"] = join_parquet(
-        [files.scenarios for files in shards], run.folder / SCENARIO_RISKS
-    )
-    join_parquet([files.plausibility for files in shards], run.folder / SCENARIO_PLAUSIBILITY)
-    summary = summarised(pl.scan_parquet(run.folder / SCENARIO_RISKS))
-    SCENARIO_SUMMARY.write(summary, run.folder / SCENARIO_MEANS)
-
-
-def _say_scenarios(plan: Plan, out: Path) -> None:
-    """Print what scenarios do, and warn of implausible histories."""
-    assert plan.job.compared is not None
-    summary, plausible = (
-        SCENARIO_SUMMARY.read(out / SCENARIO_MEANS),
-        PLAUSIBILITY.read(out / SCENARIO_PLAUSIBILITY),
-    )
-    rows = pl.scan_parquet(out / SCENARIO_RISKS).select(
-        "scenario", "subject_id", "prediction_time", "is_changed"
-    )
-    changed = dict(rows.filter("is_changed").unique().group_by("scenario").len().collect().iter_rows())
-    least = plan.job.config.least_plausible
-    for scenario in plan.job.compared.scenarios:
-        name = scenario.name
-        say(f"forecast: {in_words(summary, name, changed.get(name, 0), len(plan.points.rows))}")
-        if plausible.filter(scenario=name).height:
-            line, is_odd = plausibility_in_words(plausible, name, least)
-            say(f"forecast: {line}")
-            if is_odd:
-                say(f"forecast: warning: the model has hardly seen histories like those of scenario {name}")
-    say("forecast: scenarios say what the model expects of other records; they are no effects of treatments")
 
 
 def _precision_notes(table: pl.LazyFrame, config: ForecastConfig) -> dict[str, float]:
@@ -229,7 +195,7 @@ def _say_what_was_found(run: StageRun, plan: Plan, out: Path) -> None:
     config, rows = plan.job.config, f"{run.counts['num_rows']:,}"
     say(f"forecast: {rows} risks of {len(plan.points.rows):,} predictions in {out}")
     if plan.job.compared is not None:
-        _say_scenarios(plan, out)
+        say_scenarios(plan, out)
     if config.net:
         say("forecast: these are net risks, of a world in which nobody dies, not cumulative incidences")
     unresolved = run.notes["mean_unresolved"]

@@ -20,6 +20,7 @@ def report(
     realism: Path | None = None,
     overwrite: bool = False,
     synthetic: bool = False,
+    explain: Path | None = None,
 ) -> None:
     """Write the report of a results folder.
 
@@ -30,15 +31,16 @@ def report(
         overwrite: Replace an existing file.
         synthetic: The data are of no person: say so in a banner and hide nothing. Results beside which a
             truth was given are so without being told.
+        explain: Folder of ``proband explain``, for a section on why risks are what they are.
 
     Raises:
         ConfigError: ``out`` exists with other content and ``overwrite`` is not given, it is a folder, or
             another process is writing it.
-        DataError: ``results`` or ``realism`` is no finished folder of its stage.
+        DataError: ``results``, ``realism`` or ``explain`` is no finished folder of its stage.
     """
     if out.is_dir():
         raise ConfigError("the output is a folder", where=out, expected="a file such as report.html")
-    page = render(content(read_results(results, synthetic), realism))
+    page = render(content(read_results(results, synthetic), realism, explain))
     if not out.exists() or overwrite:
         _write(page, out)
     elif out.read_bytes() == page.encode():

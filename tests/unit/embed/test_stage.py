@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 from scipy.stats import norm
 
-import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.provenance import read_manifest
 from proband.core.schema import EMBEDDINGS, PCS, SAMPLES
@@ -18,24 +17,9 @@ from proband.embed import embed
 from proband.embed.config import EmbedConfig
 from proband.embed.gwas import inverse_normal, write_gwas
 from proband.model.checkpoint import load_model, save_model
-from proband.tokens import tokens
-from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
 from small_world import random_model
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("embed")
-    known_law.write_meds(known_law.simulate(60, 0), root / "meds")
-    tokens(root / "meds", root / "tokens", config=TokensConfig(min_subjects=1), workers=1)
-    (root / "task.yaml").write_text(known_law.TASK)
-    store = TokenStore(root / "tokens")
-    model = random_model(vocabulary_size=len(store.vocabulary), context=64)
-    (root / "model").mkdir()
-    save_model(model, root / "model", store.vocabulary.hash)
-    return root
 
 
 def vectors_of(out: Path) -> pl.DataFrame:

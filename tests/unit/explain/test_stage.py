@@ -233,6 +233,29 @@ def test_an_unusable_list_of_subjects(run: Run, tmp_path: Path, text: str, messa
         run("bad", subjects=tmp_path / "list.txt")
 
 
+@pytest.mark.parametrize("name", ["published", "truth", "code_names"])
+def test_a_missing_table_is_named_before_anything_is_computed(run: Run, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"none\.parquet"):
+        run("bad", **{name: tmp_path / "none.parquet"})
+    assert not (tmp_path / "bad").exists()
+
+
+def test_published_effects_need_a_genome(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "known.csv").write_text("outcome,log_hazard_ratio\nd,0.2\n")
+    with pytest.raises(ConfigError, match=r"^published effects, and no genome; .*--genome$"):
+        run("bad", model="model", published=tmp_path / "known.csv")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_a_fault_ends_the_command_in_one_line(world: Path, tmp_path: Path) -> None:
+    words = ["explain", str(world / "model"), str(world / "tokens"), str(tmp_path / "why")]
+    words += ["--task", str(world / "task.yaml"), "--outcome", "deth"]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, ConfigError)
+    assert "\n" not in str(result.exception)
+    assert not (tmp_path / "why").exists()
+
+
 def test_the_command(world: Path, tmp_path: Path) -> None:
     words = ["explain", str(world / "model"), str(world / "tokens"), str(tmp_path / "why"), "--reread", "0"]
     words += ["--task", str(world / "task.yaml"), "--outcome", "d"]

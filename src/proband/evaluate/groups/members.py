@@ -43,17 +43,16 @@ def members_of(
         year before) and the above; one row per subject and prediction time.
     """
     moments = rows.select(*MOMENT, "age_years", "female").unique(MOMENT, keep="first", maintain_order=True)
-    band = pl.col("age_years").cut([float(edge) for edge in AGES], labels=_age_names(), left_closed=True)
     sex = pl.col("female").replace_strict({1.0: "female", 0.0: "male"}, default=None)
-    found = moments.select(*MOMENT, sex=sex, age=band.cast(pl.String))
+    found = moments.select(*MOMENT, sex=sex, age=age_band("age_years"))
     record = _record(moments, meds)
     found = found.join(record, on=MOMENT, how="left", maintain_order="left")
-    found = found.with_columns(_thirds("record_years"), _thirds("visits"))
+    found = found.with_columns(thirds("record_years"), thirds("visits"))
     if genome is not None:
         found = found.join(_genetic(genome), on="subject_id", how="left", maintain_order="left")
         found = found.with_columns(pl.col("genotyped").fill_null("no"))
         if "genetic_distance" in found.columns:
-            found = found.with_columns(_thirds("genetic_distance"))
+            found = found.with_columns(thirds("genetic_distance"))
     if own is not None:
         found = found.join(read_own(own, found.columns), on="subject_id", how="left", maintain_order="left")
     return found
@@ -64,7 +63,13 @@ def _age_names() -> list[str]:
     return [f"under {AGES[0]}", *between, f"{AGES[-1]} and over"]
 
 
-def _thirds(name: str) -> pl.Expr:
+def age_band(name: str) -> pl.Expr:
+    """Ages in years as bands, text."""
+    edges = [float(edge) for edge in AGES]
+    return pl.col(name).cut(edges, labels=_age_names(), left_closed=True).cast(pl.String)
+
+
+def thirds(name: str) -> pl.Expr:
     """A number as lowest, middle or highest third; ties stay together, so the thirds may be uneven."""
     value = pl.col(name)
     low, high = value.quantile(1 / 3), value.quantile(2 / 3)

@@ -21,6 +21,8 @@ STRONGEST = 5
 SIGNIFICANT = 0.05
 _REPLICATES = 1000
 _AT_ONCE = 50
+_LEAST_OUTCOMES = 5
+"""Outcomes with own scores below which resampling them gives no interval."""
 _Row = tuple[str, str, float | None, float | None, float | None, float | None, int]
 
 
@@ -196,7 +198,7 @@ def _signs(found: Matrices) -> _Row:
 
 
 def _ratio(found: Matrices, name: str, known: np.ndarray, seed: int) -> list[_Row]:
-    """Slope through 0 of learnt on known effects of own scores, resampling outcomes."""
+    """Slope through 0 of learnt on known effects of own scores; an interval resampling 5 outcomes or more."""
     usable = found.own & np.isfinite(known)
     number = int(usable.sum())
     if not number:
@@ -206,5 +208,6 @@ def _ratio(found: Matrices, name: str, known: np.ndarray, seed: int) -> list[_Ro
     draws = _resamples(len(top), seed)
     total = bottom[draws].sum(axis=1)
     values = np.divide(top[draws].sum(axis=1), total, out=np.full(len(draws), np.nan), where=total > 0)
-    low, high = _interval(values)
+    few = int(usable.any(axis=0).sum()) < _LEAST_OUTCOMES
+    low, high = (None, None) if few else _interval(values)
     return [(EVERYBODY, name, float(top.sum() / bottom.sum()), low, high, None, number)]

@@ -38,16 +38,19 @@ class PublishedEffect:
     source: str | None
 
 
-def read_published(path: Path, outcomes: Collection[str]) -> list[PublishedEffect]:
+def read_published(
+    path: Path, outcomes: Collection[str], scores: Collection[str] = ()
+) -> list[PublishedEffect]:
     """Effects of a table: outcome and log_hazard_ratio, and score, standard_error and source if known.
 
     Args:
         path: Text with a line of column names, or Parquet.
         outcomes: Those explained; rows of others are passed over.
+        scores: Those of the model; rows of others are passed over. Without any, all are taken.
 
     Raises:
         DataError: The file is unreadable or lacks a column, a value is no number, or no row is of an outcome
-            explained (names near matches).
+            explained and a score of the model (names near matches).
     """
     header, rows = _read(path)
     for name in _NEEDED:
@@ -62,6 +65,30 @@ def read_published(path: Path, outcomes: Collection[str]) -> list[PublishedEffec
         raise DataError("no published effect of an outcome explained", where=path, found=found, remedy=remedy)
     if len(kept) < len(effects):
         say(f"explain: {len(effects) - len(kept)} published effects are of other outcomes and passed over")
+    return _of_scores(kept, scores, path) if scores else kept
+
+
+def _of_scores(effects: list[PublishedEffect], scores: Collection[str], path: Path) -> list[PublishedEffect]:
+    """Effects of scores that the model has, or of no score named; others are counted.
+
+    Raises:
+        DataError: None is left.
+    """
+    strange = [effect.score for effect in effects if effect.score and effect.score not in scores]
+    kept = [effect for effect in effects if not effect.score or effect.score in scores]
+    if not kept:
+        remedy = (
+            near_matches(strange[0], scores) or "name scores as the genome folder does, or leave them out"
+        )
+        raise DataError(
+            "no published effect of a score of the model", where=path, found=strange[0], remedy=remedy
+        )
+    if strange:
+        near = near_matches(strange[0], scores)
+        say(
+            f"explain: {len(strange)} published effects are of scores that the model does not read and "
+            f"passed over, first {strange[0]}" + (f" ({near})" if near else "")
+        )
     return kept
 
 

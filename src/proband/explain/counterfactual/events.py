@@ -89,10 +89,34 @@ def agreement_of_linear(frame: pl.DataFrame) -> dict[str, float | None]:
     Returns:
         ``rank_correlation`` and ``correlation``; None without an outcome in which both differ.
     """
-    pair = "log_ratio", "log_ratio_linear"
+    return _correlations(frame, "log_ratio", "log_ratio_linear")
+
+
+def agreement_of_gradients(without: pl.DataFrame, gradients: pl.DataFrame) -> dict[str, float | None]:
+    """How linear terms and gradients together agree with the exact change, median over outcomes.
+
+    Args:
+        without: Rows of :data:`~proband.explain.tables.WITHOUT`.
+        gradients: Rows of :data:`~proband.explain.tables.GRADIENTS`.
+
+    Returns:
+        ``with_left_out_rank_correlation`` and ``with_left_out_correlation``, over codes of the predictions
+        that are in both; beside them those of the linear terms alone (``linear_...``).
+    """
+    own = gradients.filter(through="state").rename({"item": "code"})
+    key = ["subject_id", "prediction_time", "outcome", "code"]
+    both = without.join(own.select(*key, "gradient"), on=key)
+    both = both.with_columns(together=pl.col("log_ratio_linear") + pl.col("gradient"))
+    found: dict[str, float | None] = {}
+    for name, other in (("with_left_out", "together"), ("linear", "log_ratio_linear")):
+        found |= {f"{name}_{key}": value for key, value in _correlations(both, "log_ratio", other).items()}
+    return found
+
+
+def _correlations(frame: pl.DataFrame, first: str, second: str) -> dict[str, float | None]:
     by_outcome = frame.group_by("outcome", maintain_order=True).agg(
-        pl.corr(*pair, method="spearman").alias("rank_correlation"),
-        pl.corr(*pair, method="pearson").alias("correlation"),
+        pl.corr(first, second, method="spearman").alias("rank_correlation"),
+        pl.corr(first, second, method="pearson").alias("correlation"),
     )
     found: dict[str, float | None] = {}
     for name in ("rank_correlation", "correlation"):

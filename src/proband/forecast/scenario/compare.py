@@ -57,7 +57,7 @@ class Compared:
 
 def write_comparisons(
     what: Compared,
-    files: tuple[Path, Path],
+    files: tuple[Path, Path, Path | None],
     store: TokenStore,
     tables: Mapping[str, ModalityTable],
     points: Points,
@@ -70,7 +70,8 @@ def write_comparisons(
 
     Args:
         what: The scenarios.
-        files: For schema.SCENARIOS and schema.PLAUSIBILITY.
+        files: For schema.SCENARIOS at the task's horizons, schema.PLAUSIBILITY, and if wanted
+            schema.SCENARIOS at all horizons.
         store: The records.
         tables: Modalities.
         points: Prediction points.
@@ -94,6 +95,8 @@ def write_comparisons(
     table = pl.concat(risks).sort(*order, "outcome", "horizon_years")
     SCENARIOS.write(table.filter(pl.col("horizon_years").is_in(what.task_horizons)), files[0])
     PLAUSIBILITY.write(pl.concat(plausible).sort(*order), files[1])
+    if files[2] is not None:
+        SCENARIOS.write(table, files[2])
 
 
 def _rows(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from proband.core.provenance import without_path
+from proband.core.provenance import read_manifest, without_path
 from proband.report.sections.checklists import CHECKLISTS, Checklist
 from proband.report.sections.found import Found
 from proband.report.tables import SPLIT_NAMES, TextTable, plain
@@ -43,6 +44,23 @@ def how_made(found: Found) -> list[Fact]:
         number = found.rules.count(counts["num_subjects_without_genome"])
         facts.append(Fact("Subjects without genome", number))
     return facts
+
+
+def how_stage(folder: Path, what: str) -> list[Fact]:
+    """How another stage's folder came to be, without paths.
+
+    Args:
+        folder: The folder.
+        what: Of what it tells, such as simulated futures.
+    """
+    manifest = read_manifest(folder)
+    inputs = [
+        Fact(f"Input {without_path(name)} of {what}", f"SHA-256 {str(digest)[:16]}…")
+        for name, digest in manifest.get("inputs", {}).items()
+    ]
+    title = what[:1].upper() + what[1:]
+    finished = Fact(f"{title} finished", str(manifest.get("finished", "")), "made-on")
+    return [Fact(f"Command of {what}", shown_command(manifest)), finished, *inputs]
 
 
 def shown_command(manifest: Mapping[str, Any]) -> str:

@@ -9,8 +9,9 @@ from proband.report.figures import curves as figures
 from proband.report.figures.colours import model_colours
 from proband.report.sections import cohort
 from proband.report.sections.answers import answers, auroc_forest, gain_forest
+from proband.report.sections.explained import explained_section
 from proband.report.sections.found import Found, is_control
-from proband.report.sections.methods import Fact, filled_checklists, how_made
+from proband.report.sections.methods import filled_checklists, how_made, how_stage
 from proband.report.sections.outcomes import outcome_sections
 from proband.report.sections.panels import (
     Figure,
@@ -19,7 +20,7 @@ from proband.report.sections.panels import (
     decile_risks,
     decision_figure,
 )
-from proband.report.sections.simulated import how_compared, simulated_section
+from proband.report.sections.simulated import simulated_section
 from proband.report.sections.subgroups import subgroups
 from proband.report.tables import plain
 
@@ -30,6 +31,7 @@ _CONTENTS = (
     ("subgroups", "Subgroups"),
     ("cohort", "Cohort"),
     ("outcomes", "Outcomes"),
+    ("why", "Why these risks"),
     ("simulated", "Simulated futures"),
     ("methods", "Methods"),
     ("checklists", "Checklists"),
@@ -54,19 +56,21 @@ class Key(NamedTuple):
     filled: bool
 
 
-def content(found: Found, realism: Path | None) -> dict[str, Any]:
+def content(found: Found, realism: Path | None, explain: Path | None = None) -> dict[str, Any]:
     """Names used in the template.
 
     Args:
         found: Results and rules.
         realism: Folder of ``proband realism``, or None.
+        explain: Folder of ``proband explain``, or None.
 
     Raises:
-        DataError: ``realism`` is no finished folder of that stage.
+        DataError: ``realism`` or ``explain`` is no finished folder of its stage.
     """
     simulated = None if realism is None else simulated_section(realism)
     outcomes = outcome_sections(found)
     calibrations, decisions, deciles = _multiples(found)
+    why = None if explain is None else explained_section(explain, found.rules, not deciles)
     filled = {
         "title": "Risk model evaluation",
         "synthetic": found.rules.synthetic,
@@ -85,13 +89,15 @@ def content(found: Found, realism: Path | None) -> dict[str, Any]:
         "cohort": cohort.cohort_table(found),
         "outcomes": outcomes,
         "figures_note": _GUIDES_NOTE if found.rules.synthetic else f"{_GUIDES_NOTE} {_HIDING_NOTE}",
+        "why": why,
         "simulated": simulated,
         "how_made": how_made(found)
-        + ([] if realism is None else [Fact(*fact) for fact in how_compared(realism)]),
+        + ([] if realism is None else how_stage(realism, "simulated futures"))
+        + ([] if explain is None else how_stage(explain, "explanations")),
         "costs": cohort.costs_table(found),
         "checklists": filled_checklists(found),
     }
-    absent = {name for name in ("deciles", "simulated") if not filled[name]}
+    absent = {name for name in ("deciles", "why", "simulated") if not filled[name]}
     absent |= {"subgroups"} if filled["strata"] is None else set()
     return filled | {"contents": [one for one in _CONTENTS if one[0] not in absent]}
 

@@ -11,11 +11,10 @@ import numpy as np
 import polars as pl
 
 from proband.core import suppress
-from proband.core.provenance import open_output, read_manifest, without_path
+from proband.core.provenance import open_output
 from proband.realism.compare import REALISM, summarise
 from proband.realism.memorisation import MEMORISATION, NEARNESS
 from proband.report.figures.simulated import nearness_figures, realism_figures
-from proband.report.sections.methods import shown_command
 from proband.report.sections.panels import Figure
 from proband.report.tables import TextTable, number, p_value, percent
 
@@ -90,18 +89,6 @@ def _nearness(found: pl.DataFrame) -> list[Figure]:
         for (measure,), mine in found.group_by("measure", maintain_order=True)
     }
     return [Figure(*panel) for panel in nearness_figures(bins)]
-
-
-def how_compared(folder: Path) -> list[tuple[str, str]]:
-    """How the comparison of futures came to be, as pairs of a title and a text, without paths."""
-    manifest = read_manifest(folder)
-    inputs = [
-        (f"Input {without_path(name)} of simulated futures", f"SHA-256 {str(digest)[:16]}…")
-        for name, digest in manifest.get("inputs", {}).items()
-    ]
-    command = shown_command(manifest)
-    finished = str(manifest.get("finished", ""))
-    return [("Command of simulated futures", command), ("Simulated futures finished", finished), *inputs]
 
 
 def may_show(found: pl.DataFrame) -> pl.DataFrame:

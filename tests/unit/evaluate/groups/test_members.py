@@ -45,7 +45,7 @@ def test_visits_are_days_with_events_in_the_year_before(tmp_path, world, rows, m
         pl.col("entry_time").cast(pl.Datetime("us"))
     )
     monkeypatch.setattr("proband.evaluate.groups.members.read_shards", lambda meds: iter([(events, spans)]))
-    monkeypatch.setattr("proband.evaluate.groups.members._thirds", pl.col)
+    monkeypatch.setattr("proband.evaluate.groups.members.thirds", pl.col)
     found = members_of(one, world.meds).row(0, named=True)
     assert found["visits"] == 3
     assert found["record_years"] == pytest.approx(1000 / 365.25)

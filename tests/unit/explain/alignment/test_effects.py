@@ -171,6 +171,21 @@ def test_published_effects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert read_published(tmp_path / "published.parquet", OUTCOMES)[0].standard_error == 0.02
 
 
+def test_published_effects_of_scores_that_the_model_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "published.csv"
+    path.write_text("outcome,score,log_hazard_ratio\nalpha,PGS01,0.5\nalpha,PGS2,0.1\nbeta,,0.2\n")
+    kept = read_published(path, OUTCOMES, ("PGS1", "PGS2"))
+    assert [effect.score for effect in kept] == ["PGS2", ""]
+    said = capsys.readouterr().err
+    assert "1 published effects are of scores that the model does not read" in said
+    assert "first PGS01 (did you mean PGS1" in said
+    path.write_text("outcome,score,log_hazard_ratio\nalpha,PGS01,0.5\n")
+    with pytest.raises(DataError, match=r"^no published effect of a score of the model; .*did you mean PGS1"):
+        read_published(path, OUTCOMES, ("PGS1", "PGS2"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

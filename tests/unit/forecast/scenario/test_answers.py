@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import known_law
-from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY
+from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY, SCENARIOS
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.tokens import tokens
@@ -153,3 +153,62 @@ def test_subjects_of_a_list_are_asked_whatever_their_split(run: Run, world: Path
     held_out = ForecastConfig()
     table = run({"remove": {"codes": "X//A"}}, config=held_out, subjects=tmp_path / "some.txt")
     assert table["subject_id"].unique().sort().to_list() == ids.to_list()
+
+
+def test_one_subject_is_drawn_with_and_without_scenarios(run: Run, world: Path, tmp_path: Path) -> None:
+    changed = run({"genome": {"score": "PGS2", "percentile": 99}}, out="all").filter("is_changed")
+    (tmp_path / "one.txt").write_text(str(changed["subject_id"][0]))
+    one = {"subjects": tmp_path / "one.txt"}
+    config = ForecastConfig(curve_points=10)
+    table = run({"genome": {"score": "PGS2", "percentile": 99}}, config=config, out="one", **one)
+    curves = SCENARIOS.read(tmp_path / "one" / "scenario_curves.parquet")
+    assert curves["horizon_years"].n_unique() == 10
+    assert curves.filter(pl.col("horizon_years").is_in([1.0, 5.0])).equals(table)
+    assert (curves["difference"].abs() > 0).all()
+    assert not (tmp_path / "all" / "twin.png").exists()
+    assert not (tmp_path / "all" / "scenario_curves.parquet").exists()
+    width, height = (
+        int.from_bytes((tmp_path / "one" / "twin.png").read_bytes()[at : at + 4]) for at in (16, 20)
+    )
+    assert (width, height) == (1100, 792)
+
+
+def test_the_picture_shows_the_risks_of_the_tables(run: Run, world: Path, tmp_path: Path) -> None:
+    from matplotlib import pyplot as plt
+
+    from proband.forecast.scenario.picture import draw_differences, draw_risks
+
+    sampled = ForecastConfig(split="train", estimator="scope", paths=8, max_events=40)
+    table = run({"genome": {"score": "PGS2", "percentile": 99}}, config=sampled)
+    key = table.filter("is_changed", pl.col("standard_error") > 0).select("subject_id", "prediction_time")[0]
+    mine = table.join(key, on=key.columns).sort("horizon_years")
+    risk = RISK.read(tmp_path / "out" / "risk.parquet").join(key, on=key.columns)
+    figure, (curves, changes) = plt.subplots(1, 2)
+    draw_risks(curves, risk, mine, {"other": "#0b5394"})
+    as_it_is, other = (line.get_ydata().tolist() for line in curves.lines)
+    assert as_it_is == [0.0, *mine["risk_baseline"]]
+    assert other == [0.0, *mine["risk"]]
+    draw_differences(changes, mine.filter(horizon_years=5.0), ["d"], {"other": "#0b5394"})
+    assert changes.lines[0].get_ydata()[0] == pytest.approx(100 * mine["difference"][-1])
+    low, high = changes.collections[0].get_segments()[0][:, 1]
+    assert (high - low) / 2 == pytest.approx(196 * mine["standard_error"][-1])
+    plt.close(figure)
+
+
+def test_sampled_curves_stand_beside_those_in_closed_form(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = run({"genome": {"score": "PGS2", "percentile": 99}}, out="all").filter("is_changed")
+    one = {"subjects": tmp_path / "one.txt"}
+    one["subjects"].write_text(str(changed["subject_id"][0]))
+    drawn: list[pl.DataFrame] = []
+    monkeypatch.setattr("proband.forecast.compared.plot_twin", lambda *given: drawn.append(given[-1]))
+    config = ForecastConfig(estimator="scope", paths=4, max_events=20)
+    run({"genome": {"score": "PGS2", "percentile": 99}}, config=config, out="paths", **one)
+    exact = drawn[0].filter(outcome="d").sort("horizon_years")
+    expected = changed.filter(subject_id=changed["subject_id"][0]).sort("horizon_years")
+    for name, column in ((None, "risk_baseline"), ("other", "risk")):
+        found = exact.filter(pl.col("scenario").eq_missing(pl.lit(name)))["risk"].to_list()
+        assert found == pytest.approx(expected[column].to_list(), abs=1e-6)
+    run({"genome": {"score": "PGS2", "percentile": 99}}, out="exact", **one)
+    assert drawn[1] is None

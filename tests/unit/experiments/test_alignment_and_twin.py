@@ -1,0 +1,65 @@
+"""Tables of learnt effects beside the truth, and of scenarios beside lives lived on by their law."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from alignment import by_population, covariance
+from twin_against_truth import agreement, in_points
+
+from proband.explain import tables
+
+SCORES, OUTCOMES = 12, ("gout", "asthma", "copd")
+
+
+def effects(noise: float) -> pl.DataFrame:
+    """Learnt effects that are the truth and noise, for everybody and one population."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for label in ("all", "EUR"):
+        for outcome in OUTCOMES:
+            for at in range(SCORES):
+                truth = float(rng.normal())
+                learnt = (1 - noise) * truth + noise * float(rng.normal())
+                own = (at == OUTCOMES.index(outcome), False)
+                cox = (truth, 0.1, 0.01, 0.01, 100)
+                rows.append(
+                    (outcome, f"s{at}", None, label, *own, learnt, learnt, *cox, truth, None, "truth")
+                )
+    return pl.DataFrame(rows, schema=dict(tables.EFFECTS.columns), orient="row")
+
+
+def test_agreement_with_the_truth_by_population() -> None:
+    found = by_population(effects(0.0), 0)
+    assert found["population"].unique(maintain_order=True).to_list() == ["all", "EUR"]
+    truth = found.filter(statistic="correlation with truth")
+    assert truth["value"].to_list() == pytest.approx([1.0, 1.0])
+    assert (truth["p"] < 0.01).all()
+    assert found.filter(statistic="ratio of own to truth")["value"].to_list() == pytest.approx([1.0, 1.0])
+    assert found.filter(statistic="ratio of own to truth")["low"].null_count() == 2  # of 3 outcomes
+    nothing = by_population(effects(1.0), 0).filter(statistic="correlation with truth")
+    assert (nothing["low"] < 0).all()
+    assert (nothing["high"] > 0).all()
+
+
+def test_covariance_with_genetic_values() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(3.0, 5.0, (4000, 2))
+    genetic = np.stack([0.1 * scores[:, 0], rng.normal(size=4000)], axis=1)
+    found = covariance(scores, genetic)
+    assert found[0, 0] == pytest.approx(0.5, rel=0.05)
+    assert np.abs(found[[0, 1, 1], [1, 0, 1]]).max() < 0.06
+
+
+def test_scenarios_summed_up_by_seed() -> None:
+    table = pl.DataFrame(
+        {"outcome": ["a", "b", "c"], "model": [0.02, 0.01, -0.01], "truth": [0.04, -0.01, -0.03],
+         "agrees": [True, False, False]}
+    )  # fmt: skip
+    tables_ = {"Genome exchanged": pl.concat([in_points(table, 0), in_points(table, 1)])}
+    found = agreement(tables_)
+    assert found["seed"].to_list() == ["0", "1"]
+    assert found.row(0)[2:5] == (3, 2, 1)
+    assert found["slope_on_truth"][0] == pytest.approx((8 - 1 + 3) / (16 + 1 + 9))
+    assert tables_["Genome exchanged"]["truth"][0] == pytest.approx(4.0)
