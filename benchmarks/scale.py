@@ -30,7 +30,7 @@ from proband.core.engine import available_cores
 
 BASE_SUBJECTS = {"quick": 200, "some": 3500, "full": 35_000}
 """Subjects of the biobank whose rows are repeated; a subject has some 270 rows."""
-COPIES = {"quick": (1, 2), "some": (1, 3, 10), "full": (1, 5, 20)}
+COPIES = {"quick": (1, 2), "some": (1, 3, 10, 32), "full": (1, 5, 20)}
 PEOPLE = {"quick": (200, 400), "some": (10_000, 30_000), "full": (10_000, 30_000, 100_000)}
 SUBJECTS = {"quick": (100, 200), "some": (10_000, 30_000), "full": (10_000, 30_000, 100_000)}
 COLUMNS = ("work", "size", "unit", "seconds", "cpu_seconds", "peak_gib", "output_gib", "cores", "commit")
