@@ -4,11 +4,13 @@ BIN := .venv/bin
 DEMO ?= demo
 EXPERIMENTS ?= experiments_out
 SIZE ?= small
+WHEELHOUSE ?= wheelhouse
+EXTRAS ?=
 # Those on a synthetic biobank, which share its data and models; first the one whose models the others need.
 SCRIPTS := onset_panel controls when_genome_matters ungenotyped estimators number_of_scores fusion transfer headline \
   alignment twin_against_truth
 
-.PHONY: demo experiments test test-slow test-faults test-fuzz lint bench docs tables clean
+.PHONY: demo experiments test test-slow test-faults test-fuzz lint bench docs tables wheelhouse clean
 
 demo: .venv/ready
 	$(BIN)/proband demo $(DEMO)
@@ -46,6 +48,12 @@ docs: .venv/ready
 
 tables: .venv/ready
 	$(BIN)/python -m proband.cli.tables docs
+
+# A folder that installs without a network, on machines of this system and Python: docs/platforms/offline.md.
+# EXTRAS=[postgres] takes more with it.
+wheelhouse: .venv/ready
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check -c constraints.txt -w $(WHEELHOUSE) '.$(EXTRAS)'
+	cp constraints.txt $(WHEELHOUSE)/
 
 clean:
 	rm -rf .venv demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis

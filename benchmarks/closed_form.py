@@ -45,12 +45,12 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.quick:
         with tempfile.TemporaryDirectory() as folder:
-            report(*_small(Path(folder)), "tiny", QUICK_PREDICTIONS)
+            report(*small_biobank(Path(folder)), "tiny", QUICK_PREDICTIONS)
     else:
         report(options.tokens, options.task, options.preset, options.predictions)
 
 
-def _small(folder: Path) -> tuple[Path, Path]:
+def small_biobank(folder: Path) -> tuple[Path, Path]:
     from proband.ehr import ehr
     from proband.ehr.config import EhrConfig
     from proband.synth import synth
@@ -92,6 +92,23 @@ def report(folder: Path, task: Path, preset: str, predictions: int) -> None:
     )
 
 
+@torch.no_grad()
+def seconds_of(folder: Path, task: Path, preset: str, predictions: int, device: str) -> tuple[float, int]:
+    """Seconds by the clock of a second answer on a device, and the number of predictions."""
+    store = TokenStore(folder)
+    tasks = choose_tasks(store, [task], with_codes=True)
+    assert tasks is not None
+    model = build_model(store, {}, TrainConfig(preset=preset, onset=OnsetOptions()))  # type: ignore[arg-type]
+    head = attach_head(model, store, {}, tasks).eval().to(device)
+    model.eval().to(device)
+    rows, minutes = draw_dates(store, store.rows_of("held_out").astype(np.int64), 1, 0, "benchmark")
+    rows, minutes = rows[:predictions], minutes[:predictions]
+    for _ in range(2):  # the first meets cold kernels
+        start = time.perf_counter()
+        answer(model, head, store, rows, minutes, tasks.num_named).cpu()
+    return time.perf_counter() - start, len(rows)
+
+
 def answer(
     model: torch.nn.Module,
     head: OnsetHead,
@@ -102,7 +119,8 @@ def answer(
 ) -> torch.Tensor:
     """Risks of all named tasks."""
     queries = read_queries(model, store, {}, rows, minutes, {})  # type: ignore[arg-type]
-    query = queries.batch(np.arange(len(queries)))
+    device = head.bias.device
+    query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
     log_ratio = head.calibrated(query)
     return cumulative_incidence(head, log_ratio, query.age, query.female, range(num), num - 1, HORIZONS)
 

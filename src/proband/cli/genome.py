@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from proband.cli.options import Overwrite
+from proband.cli.options import Overwrite, Spark
 from proband.core.errors import ConfigError
 from proband.core.options import RUNNING
 from proband.genome.ancestry.config import ANCESTRY, AncestryConfig
@@ -66,10 +66,7 @@ def command(
     workers: Annotated[
         int, typer.Option(min=1, help="Threads for scoring, a number.", rich_help_panel=RUNNING)
     ] = 1,
-    spark: Annotated[
-        str | None,
-        typer.Option(help="Spark master URL, such as yarn or local[8].", rich_help_panel=RUNNING),
-    ] = None,
+    spark: Spark = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score genotypes: one row per subject, one column per polygenic score.

@@ -31,6 +31,13 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes, a number.", show_default="one per core", rich_help_panel=RUNNING),
 ]
+Spark = Annotated[
+    str | None,
+    typer.Option(
+        help="Spark master URL, such as yarn or local[8].",
+        rich_help_panel=RUNNING,
+    ),
+]
 Genome = Annotated[
     Path | None,
     typer.Option(help="Genome folder of polygenic scores.", rich_help_panel=INPUTS),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from proband.cli.options import Out, Overwrite, Workers
+from proband.cli.options import Out, Overwrite, Spark, Workers
 from proband.tokens.config import TokensConfig
 
 
@@ -19,6 +19,7 @@ def command(
         Path | None, typer.Option(help="Model or tokens folder whose frozen vocabulary to use.")
     ] = None,
     workers: Workers = None,
+    spark: Spark = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn MEDS events into token arrays with a vocabulary fitted on the train split.
@@ -26,7 +27,9 @@ def command(
     Example: proband tokens meds/ tokens/
 
     Example: proband tokens other_meds/ other_tokens/ --vocabulary model/
+
+    Example: proband tokens /shared/meds /shared/tokens --spark yarn
     """
     from proband.tokens import tokens
 
-    tokens(meds, out, vocabulary=vocabulary, config=config, workers=workers, overwrite=overwrite)
+    tokens(meds, out, vocabulary=vocabulary, config=config, workers=workers, spark=spark, overwrite=overwrite)

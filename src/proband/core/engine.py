@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from proband.core.errors import ConfigError, ProbandError, first_line
@@ -21,6 +23,8 @@ Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 _PARENT_SECONDS = 0.2
 """How often a worker looks whether its parent lives: less than a new run takes to start."""
+_LEAST_JAVA = 17
+"""That of Spark 4 (https://spark.apache.org/docs/4.0.0/)."""
 
 
 def available_cores() -> int:
@@ -149,6 +153,7 @@ def spark_session(master: str) -> tuple[Any, bool]:
         raise ConfigError("Spark is not installed", where=master, remedy=remedy) from None
     if active := SparkSession.getActiveSession():
         return active, False
+    _require_java(master)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(master).appName("proband")
     settings = {"spark.sql.session.timeZone": "UTC", "spark.ui.showConsoleProgress": "false"}
@@ -163,3 +168,24 @@ def spark_session(master: str) -> tuple[Any, bool]:
         found = first_line(error)
         remedy = "Spark needs Java (JAVA_HOME) and a master URL such as local[2]"
         raise ConfigError("Spark does not start", where=master, found=found, remedy=remedy) from None
+
+
+def _require_java(master: str) -> None:
+    """Refuse a Java that is not there or older than Spark needs, of which Spark itself tells a page."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else "java"
+    try:
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    except OSError as error:
+        remedy = (
+            f"install Java {_LEAST_JAVA} or later (apt-get install default-jre-headless), or set JAVA_HOME"
+        )
+        found = f"{java}: {error.strerror}"
+        raise ConfigError("Spark needs Java", where=master, found=found, remedy=remedy) from None
+    version = re.search(r'version "(?:1[.])?(\d+)', said)
+    if version and int(version[1]) < _LEAST_JAVA:
+        remedy = "set JAVA_HOME to a newer one"
+        found, expected = f"{java} of version {version[1]}", f"{_LEAST_JAVA} or later"
+        raise ConfigError(
+            "Java is too old for Spark", where=master, found=found, expected=expected, remedy=remedy
+        )

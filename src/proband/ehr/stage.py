@@ -164,15 +164,16 @@ def _export(
 ) -> tuple[dict[str, dict[str, int]], dict[str, str], list[Shard]]:
     """Check the tables and stream their events to files; also what became of each table's rows."""
     from proband.ehr.omop.accounts import accounts
-    from proband.ehr.omop.events import check_keys, convert, events
+    from proband.ehr.omop.engines.stream import spilled
+    from proband.ehr.omop.events import check_keys, convert, events, in_order
     from proband.ehr.omop.tables import sources
 
     counted, examples = accounts(tables, sources(tables, config.more_tables))
     check_keys(tables)
     parts = convert(tables, config.more_tables)
     finished = parts_of(work, counted)
-    stream = events(parts, tables["person"], after=last_subject(finished))
-    return counted, examples, export(stream, work, finished, config.rows_per_shard)
+    rows = spilled(events(parts, tables["person"], after=last_subject(finished)), work / "unsorted.parquet")
+    return counted, examples, export(in_order(rows), work, finished, config.rows_per_shard)
 
 
 def _require_asked(tables: Mapping[str, object], asked: Sequence[str], source: object) -> None:

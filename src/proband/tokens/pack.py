@@ -8,6 +8,7 @@ offsets[s + 1].
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from proband.tokens.tokenize import TokenRows
 
 
 def write_part(part: TokenRows, split: str, folder: Path) -> None:
-    """Write one shard's rows to ``folder`` for :func:`merge_parts`."""
+    """Write one shard's rows to ``folder`` for :func:`merge_parts`, in place of what a lost worker left."""
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     lengths = part.subjects.select("subject_id").join(
         part.rows.group_by("subject_id").len(), on="subject_id", how="left", maintain_order="left"

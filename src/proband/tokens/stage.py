@@ -18,33 +18,13 @@ from proband.core.errors import DataError
 from proband.core.progress import say
 from proband.core.provenance import StageRun, check_input, check_stage, is_finished, stage_output
 from proband.core.schema import read_parquet
-from proband.core.units import MINUTES_PER_DAY
-from proband.ehr.cohort import follow_up
 from proband.ehr.meds.dataset import Shard, list_shards, read_shard
-from proband.ehr.units.counts import total_units, units_of
 from proband.tokens.config import TokensConfig
+from proband.tokens.fit import fit_vocabulary
 from proband.tokens.pack import merge_parts, write_part
-from proband.tokens.tokenize import dated_events, is_static, tokenize_events, whole_days
-from proband.tokens.units import COUNTS, Groups, group_units, place_values, value_code, value_codes
-from proband.tokens.values import fit_edges
-from proband.tokens.vocabulary import (
-    UNKNOWN,
-    Vocabulary,
-    assemble_tokens,
-    common_unknowns,
-    is_unknown,
-    roll_up,
-)
-
-
-class _Seen(NamedTuple):
-    """What one train shard contributes to the vocabulary."""
-
-    pairs: pl.DataFrame
-    values: pl.DataFrame
-    statics: pl.DataFrame
-    daily: bool
-    units: pl.DataFrame
+from proband.tokens.tokenize import tokenize_events
+from proband.tokens.units import COUNTS
+from proband.tokens.vocabulary import Vocabulary
 
 
 def tokens(
@@ -54,6 +34,7 @@ def tokens(
     vocabulary: Path | None = None,
     config: TokensConfig | None = None,
     workers: int | None = None,
+    spark: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Tokenise a MEDS folder.
@@ -65,10 +46,13 @@ def tokens(
             cohorts; default fits one on the train split.
         config: Settings.
         workers: Processes; default one per core.
+        spark: Master URL of a Spark cluster that works on the shards instead; ``meds`` and ``out`` must lie
+            where all its machines see them.
         overwrite: Replace a finished output.
 
     Raises:
         DataError: No train split to fit on, or unusable MEDS files.
+        ConfigError: Spark does not start.
         CheckpointError: The given vocabulary is damaged or of another version.
     """
     config = config or TokensConfig()
@@ -80,7 +64,7 @@ def tokens(
     inputs = [meds, *([vocabulary / "vocabulary.json"] if vocabulary else [])]
     if is_finished(out, "tokens", config, overwrite, inputs):
         return
-    shards = list_shards(meds)
+    shards = list_shards(meds.absolute() if spark else meds)
     if any(shard.split is None for shard in shards):
         remedy = "split it first: proband ehr FOLDER OUT"
         raise DataError(
@@ -88,8 +72,8 @@ def tokens(
         )
     parents = read_parents(meds)
     with stage_output(out, stage="tokens", config=config, inputs=inputs) as run:
-        fitted = frozen or fit_vocabulary(shards, parents, config, workers)
-        _tokenise_all(shards, fitted, parents, run, workers, freeze=frozen is None)
+        fitted = frozen or fit_vocabulary(shards, parents, config, workers, spark)
+        _tokenise_all(shards, fitted, parents, run, workers, spark, freeze=frozen is None)
     if not run.counts["num_subjects_with_sex"]:
         say("tokens: no subject has a sex; expected codes without a time such as Gender//F, SEX//MALE")
     say(f"tokens: {run.counts['num_tokens']:,} tokens of {run.counts['num_subjects']:,} subjects in {out}")
@@ -119,77 +103,6 @@ def read_parents(meds: Path) -> dict[str, list[str]]:
 def _one_slash(code: str) -> str:
     """A code as those spell it who write one slash for two."""
     return code.replace("//", "/")
-
-
-def fit_vocabulary(
-    shards: Sequence[Shard],
-    parents: Mapping[str, Sequence[str]],
-    config: TokensConfig,
-    workers: int | None = None,
-) -> Vocabulary:
-    """Fit units, bins, roll-up and token order on the train split; counts are still to be filled in."""
-    train = [shard for shard in shards if shard.split == "train"]
-    if not train:
-        remedy = "split the subjects (proband ehr does), or give a frozen --vocabulary"
-        raise DataError("no train split to fit the vocabulary on", where="the MEDS data", remedy=remedy)
-    look = partial(_look_at_shard, static_prefixes=config.static_prefixes)
-    seen = map_shards(look, train, description="Fitting the vocabulary", workers=workers)
-    least = config.min_subjects
-    counts = total_units([shard.units for shard in seen])
-    units = group_units(counts, least)
-    if counts["code"].is_duplicated().any():  # some code has several units: its values are to be converted
-        look = partial(_look_at_shard, static_prefixes=config.static_prefixes, units=units)
-        seen = map_shards(look, train, description="Converting units", workers=workers)
-    edges = fit_edges(pl.concat([shard.values for shard in seen]), config.num_bins, config.min_values, least)
-    pairs = pl.concat([shard.pairs for shard in seen])
-    unknown = common_unknowns(pairs, least)
-    rolled = roll_up(pairs, parents, least)
-    rolled = {
-        code: UNKNOWN if is_unknown(target) and target not in unknown else target
-        for code, target in rolled.items()
-    }
-    recorded = value_codes(units)
-    edges = {name: inner for name, inner in edges.items() if recorded.get(name, (name,))[0] not in rolled}
-    common = [code for code in pairs["code"].unique().to_list() if code not in rolled]
-    tokens = assemble_tokens([*common, *rolled.values()], edges, unknown)
-    return Vocabulary(
-        tokens=tokens,
-        edges=edges,
-        rolled=rolled,
-        once=(False,) * len(tokens),
-        statics=_common_statics(pl.concat([shard.statics for shard in seen]), least),
-        resolution_minutes=MINUTES_PER_DAY if all(shard.daily for shard in seen) else 1,
-        min_subjects=least,
-        units={code: groups for code, groups in units.items() if _has_bins(code, groups, edges)},
-    )
-
-
-def _has_bins(code: str, groups: Sequence[Sequence[str]], edges: Mapping[str, Sequence[float]]) -> bool:
-    """Whether any unit of a code has value bins."""
-    return any(value_code(code, groups, number) in edges for number in range(len(groups)))
-
-
-def _common_statics(pairs: pl.DataFrame, min_subjects: int) -> tuple[str, ...]:
-    """The static codes of enough subjects, in alphabetical order."""
-    counts = pairs.unique().group_by("code").len()
-    common = counts.filter(pl.col("len") >= min_subjects)["code"].sort().to_list()
-    if counts.height > len(common):
-        few = f"fewer than {min_subjects} train subjects"
-        say(f"tokens: {counts.height - len(common)} static codes of {few} are left out (--min-subjects)")
-    return tuple(common)
-
-
-def _look_at_shard(shard: Shard, static_prefixes: Sequence[str], units: Groups | None = None) -> _Seen:
-    events = read_shard(shard.path)
-    dated = dated_events(events, follow_up(events))
-    placed = dated.with_columns(value_code="code") if units is None else place_values(dated, units)
-    return _Seen(
-        pairs=dated.select("subject_id", "code").unique(),
-        values=placed.drop_nulls("numeric_value").select("subject_id", "numeric_value", code="value_code"),
-        statics=events.filter(is_static(static_prefixes)).select("subject_id", "code").unique(),
-        daily=whole_days(dated["minutes"]),
-        units=units_of(dated),
-    )
 
 
 class _Tokenised(NamedTuple):
@@ -224,12 +137,13 @@ def _tokenise_all(
     parents: Mapping[str, Sequence[str]],
     run: StageRun,
     workers: int | None,
+    spark: str | None,
     *,
     freeze: bool,
 ) -> None:
-    folder = run.folder / "parts"
+    folder = run.folder.absolute() / "parts"
     one = partial(_tokenise_shard, vocabulary=vocabulary, parents=parents, folder=folder)
-    done = map_shards(one, list(enumerate(shards)), description="Tokenising", workers=workers)
+    done = map_shards(one, list(enumerate(shards)), description="Tokenising", workers=workers, spark=spark)
     if freeze:
         train = [result for result, shard in zip(done, shards, strict=True) if shard.split == "train"]
         vocabulary = vocabulary.with_repeats(np.max([result.max_repeats for result in train], axis=0))

@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float32, Float64, Int, Shaped
+from jaxtyping import Float32, Float64, Int
 
 _MOST_DIGITS = 40
 
 
+class Counted(NamedTuple):
+    """How often each value of each code occurs, and whose it is as far as that decides anything.
+
+    Its size goes with the different values, not with the rows: beyond the people that a bin needs it only
+    matters that they are enough.
+
+    Attributes:
+        numbers: code, value (float64), len.
+        people: code, value, subject_id: of each value as many people as a bin needs, or all.
+    """
+
+    numbers: pl.DataFrame
+    people: pl.DataFrame
+
+
+def count_values(values: pl.DataFrame, min_subjects: int) -> Counted:
+    """Count the values of whole subjects.
+
+    Args:
+        values: Columns ``subject_id``, ``code`` and ``numeric_value``; null, NaN and infinite values are
+            left out.
+        min_subjects: People whose values a bin needs.
+    """
+    usable = values.filter(pl.col("numeric_value").is_finite())
+    value = pl.col("numeric_value").cast(pl.Float64) + 0.0  # no negative zero
+    rows = usable.select("code", "subject_id", value=value)
+    return Counted(rows.group_by("code", "value").agg(pl.len().cast(pl.Int64)), _some(rows, min_subjects))
+
+
+def total_values(pieces: Sequence[Counted], min_subjects: int) -> Counted:
+    """Sums over pieces of whole subjects."""
+    numbers = pl.concat([piece.numbers for piece in pieces])
+    people = pl.concat([piece.people for piece in pieces])
+    return Counted(numbers.group_by("code", "value").agg(pl.col("len").sum()), _some(people, min_subjects))
+
+
+def _some(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """At most so many people of each value."""
+    return rows.select("code", "value", "subject_id").unique().group_by("code", "value").head(most)
+
+
 def fit_edges(
-    values: pl.DataFrame, num_bins: int, min_values: int, min_subjects: int
+    counted: Counted, num_bins: int, min_values: int, min_subjects: int
 ) -> dict[str, tuple[float, ...]]:
     """Inner bin edges per code: near the quantiles, between values that occur, rounded.
 
@@ -21,68 +63,74 @@ def fit_edges(
     for a quantile, the next value up takes its place, and bins may be fewer.
 
     Args:
-        values: Columns ``subject_id``, ``code`` and ``numeric_value`` of the train split; null, NaN and
-            infinite values are ignored.
+        counted: Of the train split, as :func:`count_values` or :func:`total_values` gives.
         num_bins: Bins wanted.
         min_values: A code with fewer values gets no bins (its values are not used).
-        min_subjects: People whose values a bin needs, counted once each.
+        min_subjects: People whose values a bin needs, counted once each; that of ``counted``.
 
     Returns:
         Code to ascending inner edges, for codes with at least two bins.
 
     >>> frame = pl.DataFrame({"subject_id": range(4), "code": "a", "numeric_value": [1.0, 2.0, 3.0, 4.0]})
-    >>> fit_edges(frame, 2, 1, 1)
+    >>> fit_edges(count_values(frame, 1), 2, 1, 1)
     {'a': (2.5,)}
-    >>> fit_edges(frame, 2, 1, 3)
+    >>> fit_edges(count_values(frame, 3), 2, 1, 3)
     {}
     """
     edges = {}
-    usable = values.filter(pl.col("numeric_value").is_finite())
-    for (code,), group in usable.group_by("code"):
-        if group.height < min_values:
+    people = counted.people.group_by("code", "value").agg("subject_id")
+    for (code,), group in counted.numbers.join(people, on=["code", "value"]).group_by("code"):
+        ascending = group.sort("value")
+        numbers, times = ascending["value"].to_numpy(), ascending["len"].to_numpy()
+        if times.sum() < min_values:
             continue
-        numbers = group["numeric_value"].cast(pl.Float64).to_numpy()
-        order = np.argsort(numbers, kind="stable")
-        numbers, people = numbers[order], group["subject_id"].to_numpy()[order]
-        cuts = _cuts(numbers, people, num_bins, min_subjects)
+        cuts = _cuts(_targets(numbers, times, num_bins), ascending["subject_id"].to_list(), min_subjects)
         if cuts:
             edges[str(code)] = tuple(_between(numbers[cut - 1], numbers[cut]) for cut in cuts)
     return dict(sorted(edges.items()))
 
 
-def _cuts(
-    numbers: Float64[np.ndarray, " n"], people: Shaped[np.ndarray, " n"], num_bins: int, least: int
-) -> list[int]:
-    """First places of all bins but the lowest, in ascending values."""
-    places = np.flatnonzero(np.diff(numbers)) + 1
-    wanted = np.quantile(numbers, np.arange(1, num_bins) / num_bins)
+def _targets(numbers: Float64[np.ndarray, " n"], times: Int[np.ndarray, " n"], num_bins: int) -> list[int]:
+    """Places, among different values, of the lowest value that is not below each quantile; none twice."""
+    ends = np.cumsum(times)
+    at = np.arange(1, num_bins) / num_bins * (ends[-1] - 1)
+    below = np.floor(at).astype(np.int64)
+    low, high = (np.searchsorted(ends, place, side="right") for place in (below, below + 1))
+    wanted = _between_numbers(numbers[low], numbers[np.minimum(high, len(numbers) - 1)], at - below)
     targets = np.unique(np.searchsorted(numbers, wanted, side="left"))
     # Ties may push all quantiles onto the lowest value: then it is told from all others.
-    targets = targets[targets > 0] if targets[-1] > 0 else places[:1]
-    before, after = _neighbours(people)
-    # People from each place on, counted once: where the last of theirs stands.
-    above = np.cumsum((after == len(people))[::-1])[::-1]
-    places = places[above[places] >= least]
+    return targets[targets > 0].tolist() if targets[-1] > 0 else [1][: len(numbers) - 1]
+
+
+def _between_numbers(
+    low: Float64[np.ndarray, " n"], high: Float64[np.ndarray, " n"], share: Float64[np.ndarray, " n"]
+) -> Float64[np.ndarray, " n"]:
+    """Linear interpolation as numpy's quantile rounds it."""
+    step = high - low
+    return np.where(share >= 0.5, high - step * (1 - share), low + step * share)
+
+
+def _cuts(targets: Sequence[int], people: Sequence[Sequence[int]], least: int) -> list[int]:
+    """First places of all bins but the lowest, in ascending values."""
+    last = len(people) - _enough(reversed(people), least)
     cuts, first = [], 0
     for target in targets:
-        below = np.cumsum(before < first) - first  # people from the first place to each
-        at = np.searchsorted(places, max(target, first + 1))
-        enough = np.flatnonzero(below[places[at:] - 1] >= least)
-        if not len(enough):
+        first = max(target, first + _enough(people[first:], least))
+        if first > last:
             break
-        first = int(places[at + enough[0]])
         cuts.append(first)
     return cuts
 
 
-def _neighbours(people: Shaped[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Per place, the last place before and the next after it of the same person; -1 and n if none."""
-    order = np.argsort(people, kind="stable")
-    same = people[order[1:]] == people[order[:-1]]
-    before, after = np.full(len(people), -1), np.full(len(people), len(people))
-    before[order[1:][same]] = order[:-1][same]
-    after[order[:-1][same]] = order[1:][same]
-    return before, after
+def _enough(people: Iterable[Sequence[int]], least: int) -> int:
+    """How many places in order have ``least`` people between them; one more than there are if none do."""
+    seen: set[int] = set()
+    number = 0
+    for number, ids in enumerate(people, 1):
+        seen.update(ids)
+        if len(seen) >= least:
+            return number
+    return number + 1
 
 
 def _between(low: float, high: float) -> float:

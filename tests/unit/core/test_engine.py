@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from proband.core import engine
 from proband.core.engine import available_cores, map_shards
 from proband.core.errors import ConfigError, DataError
 from proband.core.provenance import read_manifest
@@ -171,6 +172,31 @@ def test_without_spark_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
         map_shards(abs, [-1], spark="local[2]")
 
 
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        (None, r"Spark needs Java; in local\[2\]; found .*java: No such file .*; remedy: install Java 17 or"),
+        ("1.8.0_402", r"Java is too old for Spark; .*version 8; expected 17 or later; remedy: set JAVA_HOME"),
+        ("11.0.22", r"Java is too old for Spark; .*version 11; expected 17 or later"),
+    ],
+)
+def test_a_java_that_spark_cannot_use_is_one_line(
+    version: str | None, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("pyspark.sql")
+    module.SparkSession = types.SimpleNamespace(getActiveSession=lambda: None)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pyspark", types.ModuleType("pyspark"))
+    monkeypatch.setitem(sys.modules, "pyspark.sql", module)
+    java = tmp_path / "bin" / "java"
+    if version:
+        java.parent.mkdir()
+        java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2022-01-01' >&2\n")
+        java.chmod(0o700)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=told):
+        map_shards(abs, [-1], spark="local[2]")
+
+
 def test_a_spark_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     class Builder:
         def __getattr__(self, _: str) -> Callable[..., Builder]:
@@ -190,6 +216,7 @@ def test_a_spark_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch
     module = types.ModuleType("pyspark.sql")
     module.SparkSession = Session  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pyspark.sql", module)
+    monkeypatch.setattr(engine, "_require_java", lambda _: None)
     with pytest.raises(
         ConfigError, match="Spark does not start; in spark://x:1; found JAVA_GATEWAY_EXITED; remedy"
     ):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,18 @@ def test_a_small_folder_end_to_end(meds: Path, tmp_path: Path) -> None:
     assert manifest["notes"]["vocabulary_hash"] == vocabulary.hash
     assert not (out / "parts").exists()
     tokens(meds, out, config=CONFIG, workers=1)  # nothing to do
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("pyspark") or not shutil.which("java"),
+    reason="Spark: pip install 'proband[spark]', and a Java runtime (apt-get install default-jre-headless)",
+)
+def test_spark_writes_the_same_bytes(meds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens(meds, tmp_path / "pool", config=CONFIG, workers=2)
+    monkeypatch.chdir(tmp_path)  # workers of Spark have another folder
+    tokens(Path("meds"), Path("spark"), config=CONFIG, spark="local[2]")
+    for name in FILES:
+        assert (tmp_path / "spark" / name).read_bytes() == (tmp_path / "pool" / name).read_bytes()
 
 
 def test_the_vocabulary_is_fitted_on_train_alone(meds: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proband.tokens.values import bin_codes, bin_values, fit_edges
+from proband.tokens.values import _targets, bin_codes, bin_values, count_values, total_values
+from proband.tokens.values import fit_edges as edges_of_counted
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 
@@ -20,6 +21,12 @@ def rows(values: list[float | None], code: str = "a") -> pl.DataFrame:
         },
         schema={"subject_id": pl.Int64, "code": pl.String, "numeric_value": pl.Float32},
     )
+
+
+def fit_edges(
+    frame: pl.DataFrame, num_bins: int, min_values: int, least: int
+) -> dict[str, tuple[float, ...]]:
+    return edges_of_counted(count_values(frame, least), num_bins, min_values, least)
 
 
 def bins(values: list[float | None], edges: dict[str, tuple[float, ...]]) -> list[int]:
@@ -72,6 +79,33 @@ def test_every_bin_holds_enough_people_and_no_edge_is_a_value(
     held = bin_codes(frame, edges).group_by("bin").agg(pl.col("subject_id").n_unique())
     assert held.height == len(edges["a"]) + 1
     assert held["subject_id"].min() >= least
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(-9, 9).map(float)), min_size=1, max_size=90),
+    st.integers(2, 6),
+    st.integers(1, 6),
+)
+def test_sums_over_parts_of_whole_subjects_give_the_same_edges(
+    pairs: list[tuple[int, float]], num_bins: int, least: int
+) -> None:
+    frame = pl.DataFrame(pairs, schema={"subject_id": pl.Int64, "numeric_value": pl.Float32}, orient="row")
+    frame = frame.with_columns(code=pl.lit("a"))
+    parts = [frame.filter(pl.col("subject_id") % 3 == part) for part in range(3)]
+    total = total_values([count_values(part, least) for part in parts], least)
+    assert edges_of_counted(total, num_bins, 1, least) == fit_edges(frame, num_bins, 1, least)
+    assert total.people.group_by("value").len()["len"].max() <= least  # type: ignore[operator]
+    assert total.numbers["len"].sum() == frame.height
+
+
+@given(st.lists(FLOATS, min_size=1, max_size=40), st.integers(2, 20))
+def test_quantiles_are_those_of_all_values(values: list[float], num_bins: int) -> None:
+    numbers = np.sort(np.float32(values).astype(np.float64)) + 0.0
+    wanted = np.quantile(numbers, np.arange(1, num_bins) / num_bins)
+    distinct, times = np.unique(numbers, return_counts=True)
+    expected = np.unique(np.searchsorted(distinct, wanted))
+    found = _targets(distinct, times, num_bins)
+    assert found == ([*expected[expected > 0]] or [1][: len(distinct) - 1])
 
 
 def test_a_value_on_an_edge_goes_up() -> None:

@@ -76,7 +76,7 @@ def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list
 
 
 def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) -> ibis.Table:
-    """The events of known persons with the time they need, by subject_id and time: one expression.
+    """The events of known persons with the time they need, in no order: one expression.
 
     Args:
         parts: Of :func:`convert`.
@@ -90,11 +90,14 @@ def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) 
     if after is not None:
         known = known.filter(known.subject_id > after)
         usable = [rows.filter(rows.subject_id > after) for rows in usable]
-    return (
-        ibis.union(*usable)
-        .semi_join(known, "subject_id")
-        .order_by("subject_id", ibis.asc("time", nulls_first=True))
-    )
+    return ibis.union(*usable).semi_join(known, "subject_id")
+
+
+def in_order(rows: ibis.Table) -> ibis.Table:
+    """Events by subject_id and time, those without a time first."""
+    import ibis
+
+    return rows.order_by("subject_id", ibis.asc("time", nulls_first=True))
 
 
 def check_keys(tables: Mapping[str, ibis.Table]) -> None:

@@ -55,7 +55,7 @@ def export(events: ibis.Table, work: Path, finished: list[Path], rows: int) -> l
     """Write events to files of whole subjects.
 
     Args:
-        events: As :func:`proband.ehr.omop.events.events` gives, of subjects after those of ``finished``.
+        events: In order, of subjects after those of ``finished``.
         work: Folder of work in progress.
         finished: Files of an earlier call, as :func:`parts_of` gives.
         rows: Most rows of a file, unless one subject alone has more.

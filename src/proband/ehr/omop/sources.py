@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proband.core.errors import DataError
+from proband.core.engine import available_cores
+from proband.core.errors import ConfigError, DataError, ProbandError, first_line
 from proband.core.registry import Registry
 from proband.ehr.meds.dataset import DATA
 from proband.ehr.omop.engines.address import Address
@@ -43,6 +44,8 @@ ENGINES: Registry[Opener] = Registry(
 )
 """What opens an address: given it, the names of tables looked for, and a folder for work in progress."""
 
+_MEMORY_MIB, _MEMORY_MIB_OF_THREAD = 1536, 256
+"""What DuckDB may hold before it goes to disk: however large the tables are, there is room beside it."""
 _MEANT_FOR_MACS = "__MACOSX"
 _MOST_UNPACKED_BYTES, _MOST_TIMES = 2**28, 100
 """Tables of text shrink 5 to 30 times; a zip bomb 1,000 times."""
@@ -85,7 +88,7 @@ def open_source(source: Path | Address, work: Path, threads: int | None = None) 
             return replace(engine, tables=_checked(engine.tables, source))
     import duckdb
 
-    def complaint(error: Exception) -> DataError | None:
+    def complaint(error: Exception) -> ProbandError | None:
         return unreadable(error, source) if isinstance(error, duckdb.Error) else None
 
     return Engine(open_omop(source, work, threads), complaint)
@@ -136,8 +139,9 @@ def _typed(table: ibis.Table) -> ibis.Table:
 def _connect(database: Path | None, work: Path, threads: int | None) -> ibis.BaseBackend:
     import ibis
 
-    config: dict[str, object] = {"temp_directory": str(work / "spill")}
-    config |= {"threads": threads} if threads else {}
+    threads = threads or available_cores()
+    memory = f"{max(_MEMORY_MIB, threads * _MEMORY_MIB_OF_THREAD)}MiB"
+    config = {"temp_directory": str(work / "spill"), "memory_limit": memory, "threads": threads}
     if database is None:
         connection = ibis.duckdb.connect(**config)
     else:
@@ -147,8 +151,16 @@ def _connect(database: Path | None, work: Path, threads: int | None) -> ibis.Bas
     return connection
 
 
-def unreadable(error: Exception, where: object) -> DataError:
+def unreadable(error: Exception, where: object) -> ProbandError:
     """The database's complaint about its input, as one line that names the file where it is known."""
+    import duckdb
+
+    if isinstance(error, duckdb.OutOfMemoryException):
+        remedy = "free space on the disk of the output, or give fewer --workers"
+        found = first_line(error).removeprefix("Out of Memory Error: ")
+        return ConfigError(
+            "memory and the disk for what does not fit are full", where=where, found=found, remedy=remedy
+        )
     lines = str(error).strip().split("\n")
     file = next((line.partition("=")[2].strip() for line in lines if line.strip().startswith("file = ")), "")
     known = [line.strip() for line in lines if line.startswith(("Expected Number", "Value with unterm"))]

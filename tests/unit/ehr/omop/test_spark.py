@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,12 @@ import polars as pl
 import pytest
 
 from engine_rows import content, frames_of, in_types, odd_tables, odd_texts
+from proband.core.atomic import whole_file
 from proband.core.errors import DataError
+from proband.core.resume import partial_folder
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
+from proband.ehr.omop import export as exporting
 
 Tables = dict[str, Any]
 pytestmark = pytest.mark.skipif(
@@ -79,6 +85,37 @@ def test_the_bytes_are_those_of_files(
     assert manifests[0]["counts"] == manifests[1]["counts"]
     assert manifests[1]["notes"]["engine"].startswith("Spark ")
     assert session.sql("select 1").count() == 1
+
+
+@pytest.mark.slow
+def test_an_export_cut_off_goes_on_and_another_is_kept_out(
+    tables: Tables, omop: Callable, tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, out, config = frames_of(omop(tables)), tmp_path / "out", EhrConfig(rows_per_shard=5)
+    ehr(omop(frames), tmp_path / "whole", workers=1, config=config)
+    load(session, tmp_path, "cdm", frames)
+    written = exporting.in_pieces
+
+    def cut_off(batches: Any, rows: int) -> Iterator[pl.DataFrame]:
+        for number, piece in enumerate(written(batches, rows)):
+            if number == 1:
+                other = [sys.executable, "-m", "proband", "ehr", ADDRESS, str(out)]
+                second = subprocess.run(other, capture_output=True, text=True, check=False)
+                assert second.returncode == 2
+                assert re.fullmatch(r"proband: .* is being written.*\n", second.stderr), second.stderr
+                raise KeyboardInterrupt
+            yield piece
+
+    monkeypatch.setattr(exporting, "in_pieces", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        ehr(ADDRESS, out, workers=1, config=config)
+    assert len(list((partial_folder(out) / ".work" / "events").glob("*.parquet"))) == 1
+    monkeypatch.setattr(exporting, "in_pieces", written)
+    seen: list[str] = []
+    monkeypatch.setattr(exporting, "whole_file", lambda path: seen.append(path.name) or whole_file(path))
+    ehr(ADDRESS, out, workers=1, config=config)
+    assert seen[0] == "000001.parquet"
+    assert content(out) == content(tmp_path / "whole")
 
 
 def test_a_schema_that_is_not_there(tmp_path: Path, session: Any) -> None:

@@ -39,11 +39,12 @@ main()
 """
 
 
-def start(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Two processes on this machine."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+def start(arguments: list[str], processes: int = 2, restarts: int = 0) -> subprocess.CompletedProcess[str]:
+    """Processes on this machine, with the process group started again so many times."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    how = [f"--nproc-per-node={processes}", f"--max-restarts={restarts}"]
     return subprocess.run(
-        [*command, *arguments],
+        [*command, *how, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -52,10 +53,13 @@ def start(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def faulty(folder: Path, world: Path, fault: str, *options: str) -> subprocess.CompletedProcess[str]:
+def faulty(
+    folder: Path, world: Path, fault: str, *options: str, restarts: int = 0
+) -> subprocess.CompletedProcess[str]:
     script = folder / "faulty.py"
     script.write_text(FAULTY.replace("{fault}", fault))
-    return start([str(script), "train", str(world / "tokens"), str(folder / "m"), *OPTIONS, *options])
+    arguments = [str(script), "train", str(world / "tokens"), str(folder / "m"), *OPTIONS, *options]
+    return start(arguments, restarts=restarts)
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +83,20 @@ def assert_same(one: Path, other: Path, after: int = 0) -> None:
         assert torch.allclose(value, weights[1][name], rtol=1e-3, atol=1e-5), name
 
 
-@pytest.mark.parametrize("kind", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
-def test_two_processes_learn_what_one_learns(alone: Path, world: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "processes"),
+    [
+        ("ddp", 2),
+        pytest.param("fsdp", 2, marks=pytest.mark.slow),
+        pytest.param("ddp", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_several_processes_learn_what_one_learns(
+    alone: Path, world: Path, tmp_path: Path, kind: str, processes: int
+) -> None:
     out = tmp_path / "m"
-    ended = start(["-m", "proband", "train", str(world / "tokens"), str(out), f"--parallel={kind}", *OPTIONS])
+    command = ["-m", "proband", "train", str(world / "tokens"), str(out), f"--parallel={kind}", *OPTIONS]
+    ended = start(command, processes)
     assert ended.returncode == 0, ended.stderr
     news = [line for line in ended.stderr.splitlines() if "warn" not in line.lower()]
     assert len([line for line in news if line.startswith("train:")]) == 1
@@ -101,12 +115,31 @@ def test_a_mistake_in_one_process_ends_all_with_one_line(world: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_other_with_one_line(world: Path, tmp_path: Path) -> None:
-    ended = faulty(tmp_path, world, 'if rank == "1": os.kill(os.getpid(), 9)')
+def test_a_killed_process_ends_the_other_with_one_line_and_the_same_command_goes_on(
+    alone: Path, world: Path, tmp_path: Path
+) -> None:
+    ended = faulty(tmp_path, world, 'if rank == "1": os.kill(os.getpid(), 9)', "--save-seconds=0.001")
     assert ended.returncode != 0
+    assert ended.stderr.count("proband: ") == 1
     assert "proband: another process of the training ended without a word" in ended.stderr
     assert "lower --token-budget" in ended.stderr
     assert "[rank" not in ended.stderr
+    again = start(["-m", "proband", "train", str(world / "tokens"), str(tmp_path / "m"), *OPTIONS])
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("going on with the interrupted run") == 1
+    assert_same(alone, tmp_path / "m", after=5)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_group_again_from_the_last_state(
+    alone: Path, world: Path, tmp_path: Path
+) -> None:
+    first = 'os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"'
+    fault = f'if rank == "1" and {first}: os.kill(os.getpid(), 9)'
+    ended = faulty(tmp_path, world, fault, "--save-seconds=0.001", restarts=1)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("going on with the interrupted run") == 1
+    assert_same(alone, tmp_path / "m", after=5)
 
 
 @pytest.mark.slow
