@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from proband.core.errors import DataError
-from proband.ehr.omop.columns import ISO_8601, number, said, time_columns, time_of, whole
+from proband.ehr.omop.columns import ISO_8601, evaluated, number, said, time_columns, time_of, whole
 
 if TYPE_CHECKING:
     import ibis
@@ -86,7 +86,7 @@ def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str
         columns[f"given {stem}"] = ibis.or_(*(_given(table, one) for one in time_columns(table, name, stem)))
     if source.value:
         columns["odd"] = _odd_number(table, name, source.value)
-    rows = table.select(**columns)
+    rows = evaluated(table, **columns)
     rows = rows.left_join(known, rows.id == known.known_id)
     stranger = rows.known_id.isnull()
     wanted: dict[str, ir.Value] = {"num_rows": rows.count()}
@@ -133,12 +133,11 @@ def _refuse_unreadable(table: ibis.Table, source: Source) -> None:
             odd[column] = ibis.ifelse(readable, None, plain), "a whole number"
     if not odd:
         return
+    rows = evaluated(table, **{column: values for column, (values, _) in odd.items()})
     wanted = {
-        f"{what} {column}": getattr(values, what)()
-        for column, (values, _) in odd.items()
-        for what in ("count", "min")
+        f"{what} {column}": getattr(rows[column], what)() for column in odd for what in ("count", "min")
     }
-    found = table.aggregate(**wanted).to_pyarrow().to_pylist()[0]
+    found = rows.aggregate(**wanted).to_pyarrow().to_pylist()[0]
     for column, (_, expected) in odd.items():
         if found[f"count {column}"]:
             raise DataError(

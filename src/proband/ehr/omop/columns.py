@@ -58,6 +58,15 @@ _NUMBER = (
 )
 
 
+def evaluated(table: ibis.Table, **columns: ir.Value) -> ibis.Table:
+    """``columns`` of ``table`` as a table whose expressions are not written out again wherever they are used.
+
+    Ibis merges one select into the next, and so repeats an expression as often as its column is used; it does
+    not merge past a limit, and a limit of all rows is none in SQL.
+    """
+    return table.select(**columns).limit(None)
+
+
 def time_of(table: ibis.Table, name: str, stem: str) -> ir.TimestampColumn:
     """{stem}_datetime where there is one and it is not null, else {stem}_date.
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
-from proband.ehr.omop.births import birth_time
-from proband.ehr.omop.columns import number, text, time_of, whole
+from proband.ehr.omop.births import births
+from proband.ehr.omop.columns import evaluated, number, text, time_of, whole
 from proband.ehr.omop.concepts import GENDER_CODES, concept_names, event_code
 from proband.ehr.omop.sources import ASKED_TABLES
 from proband.ehr.omop.tables import DOMAINS, INPATIENT, Domain
@@ -37,13 +37,12 @@ class Part:
 
     Attributes:
         table: The table.
-        rows: subject_id, time, code, numeric_value, unit; unknown persons and missing dates still there.
-        is_static: Whether a null time is meant.
+        rows: subject_id, time, code, numeric_value, unit, and ``usable``, whether the row is an event: one
+            without the date it needs, or a stay that has not ended, is none. Unknown persons still there.
     """
 
     table: str
     rows: ibis.Table
-    is_static: bool = False
 
 
 def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list[Part]:
@@ -76,7 +75,10 @@ def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list
 
 
 def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) -> ibis.Table:
-    """The events of known persons with the time they need, in no order: one expression.
+    """Rows of known persons, in no order: one expression. Those that are ``usable`` are events.
+
+    The rest is left out by :func:`in_order`, once the rows have been computed: databases move a filter to
+    where the columns are made, and would read each date twice.
 
     Args:
         parts: Of :func:`convert`.
@@ -85,19 +87,19 @@ def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) 
     """
     import ibis
 
-    usable = [part.rows if part.is_static else part.rows.filter(lambda t: t.time.notnull()) for part in parts]
+    rows = [part.rows for part in parts]
     known = person.select(subject_id=whole(person, "person", "person_id"))
     if after is not None:
         known = known.filter(known.subject_id > after)
-        usable = [rows.filter(rows.subject_id > after) for rows in usable]
-    return ibis.union(*usable).semi_join(known, "subject_id")
+        rows = [one.filter(one.subject_id > after) for one in rows]
+    return ibis.union(*rows).semi_join(known, "subject_id")
 
 
 def in_order(rows: ibis.Table) -> ibis.Table:
-    """Events by subject_id and time, those without a time first."""
+    """The usable rows of :func:`events` by subject_id and time, those without a time first."""
     import ibis
 
-    return rows.order_by("subject_id", ibis.asc("time", nulls_first=True))
+    return rows.filter(rows.usable).drop("usable").order_by("subject_id", ibis.asc("time", nulls_first=True))
 
 
 def check_keys(tables: Mapping[str, ibis.Table]) -> None:
@@ -123,7 +125,8 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
     """Birth, and sex as a static code; a person without either has no such row."""
     import ibis
 
-    birth = _special(person, "person", BIRTH, birth_time(person)).filter(lambda t: t.time.notnull())
+    born = births(person)
+    birth = _special(born, "person", BIRTH, born.time)
     sexed = _coded(person, "person", "gender", names)
     sex = sexed.mutate(
         code=ibis.cases(
@@ -133,7 +136,7 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
         time=ibis.null("timestamp(6)"),
     )
     recorded = (sexed.concept_id.fill_null(0) != 0) | (sexed.source.fill_null("") != "")
-    return [Part("person", birth), Part("person", _finished(sex.filter(recorded)), is_static=True)]
+    return [Part("person", birth), Part("person", _finished(sex, recorded))]
 
 
 def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Table | None) -> list[Part]:
@@ -156,9 +159,13 @@ def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Tabl
     parts = [Part(name, _finished(coded))]
     if ends:
         later = coded.end.truncate("D") > coded.time.truncate("D")
-        ended = coded.filter(later | ((coded.end >= coded.time) & coded.concept_id.isin(INPATIENT)))
-        code = ibis.literal(domain.end_code) + ended.code
-        parts.append(Part(name, _finished(ended.mutate(code=code, time=ended.end))))
+        has_ended = later | ((coded.end >= coded.time) & coded.concept_id.isin(INPATIENT))
+        ended = coded.mutate(
+            code=ibis.literal(domain.end_code) + coded.code,
+            time=coded.end,
+            has_ended=has_ended.fill_null(False),
+        )
+        parts.append(Part(name, _finished(ended, ended.has_ended)))
     return parts
 
 
@@ -168,7 +175,8 @@ def _coded(
     """subject_id, concept_id, source and ``more``, joined with the concept's code as ``known``."""
     import ibis
 
-    rows = table.select(
+    rows = evaluated(
+        table,
         subject_id=whole(table, name, "person_id"),
         concept_id=whole(table, name, f"{prefix}_concept_id"),
         source=text(table, f"{prefix}_source_value"),
@@ -195,17 +203,17 @@ def _special(table: ibis.Table, name: str, code: str, time: ir.TimestampColumn) 
     import ibis
 
     return _finished(
-        table.select(subject_id=whole(table, name, "person_id"), time=time, code=ibis.literal(code))
+        evaluated(table, subject_id=whole(table, name, "person_id"), time=time, code=ibis.literal(code))
     )
 
 
-def _finished(rows: ibis.Table) -> ibis.Table:
-    """The columns of an event in their types, absent ones null."""
+def _finished(rows: ibis.Table, usable: ir.BooleanColumn | None = None) -> ibis.Table:
+    """The columns of an event in their types, absent ones null, and which rows are usable: if not told, those
+    with a time."""
     import ibis
 
-    return rows.select(
-        **{
-            name: (rows[name] if name in rows.columns else ibis.null(kind)).cast(kind)
-            for name, kind in _EVENT_TYPES.items()
-        }
-    )
+    columns = {
+        name: (rows[name] if name in rows.columns else ibis.null(kind)).cast(kind)
+        for name, kind in _EVENT_TYPES.items()
+    }
+    return rows.select(**columns, usable=rows.time.notnull() if usable is None else usable)

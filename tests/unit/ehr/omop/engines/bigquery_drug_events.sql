@@ -1,32 +1,33 @@
 SELECT
-  `t7`.`subject_id`,
-  `t7`.`time`,
+  `t8`.`subject_id`,
+  `t8`.`time`,
   CONCAT(
     '',
     IF(
       (
-        `t7`.`concept_id` IS NULL
+        `t8`.`concept_id` IS NULL
       ) OR (
-        `t7`.`concept_id` = 0
+        `t8`.`concept_id` = 0
       ),
-      CONCAT('DRUG//', COALESCE(`t7`.`source`, '0')),
-      COALESCE(`t7`.`known`, CONCAT('OMOP//', CAST(`t7`.`concept_id` AS STRING)))
+      CONCAT('DRUG//', COALESCE(`t8`.`source`, '0')),
+      COALESCE(`t8`.`known`, CONCAT('OMOP//', CAST(`t8`.`concept_id` AS STRING)))
     )
   ) AS `code`,
   CAST(NULL AS FLOAT64) AS `numeric_value`,
-  CAST(NULL AS STRING) AS `unit`
+  CAST(NULL AS STRING) AS `unit`,
+  `t8`.`time` IS NOT NULL AS `usable`
 FROM (
   SELECT
-    `t6`.*
+    `t7`.*
     EXCEPT (`known_id`)
   FROM (
     SELECT
-      `t3`.`subject_id`,
-      `t3`.`concept_id`,
-      `t3`.`source`,
-      `t3`.`time`,
-      `t5`.`known_id`,
-      `t5`.`known`
+      `t4`.`subject_id`,
+      `t4`.`concept_id`,
+      `t4`.`source`,
+      `t4`.`time`,
+      `t6`.`known_id`,
+      `t6`.`known`
     FROM (
       SELECT
         `t0`.`person_id` AS `subject_id`,
@@ -42,7 +43,7 @@ FROM (
           END
         ) AS `time`
       FROM `drug_exposure` AS `t0`
-    ) AS `t3`
+    ) AS `t4`
     LEFT OUTER JOIN (
       SELECT
         `t1`.`concept_id` AS `known_id`,
@@ -72,7 +73,7 @@ FROM (
           )
         ) AS `known`
       FROM `concept` AS `t1`
-    ) AS `t5`
-      ON `t3`.`concept_id` = `t5`.`known_id`
-  ) AS `t6`
-) AS `t7`
+    ) AS `t6`
+      ON `t4`.`concept_id` = `t6`.`known_id`
+  ) AS `t7`
+) AS `t8`
