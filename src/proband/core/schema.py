@@ -220,7 +220,7 @@ SCENARIO_SUMMARY = Table(
     unique=("scenario", "outcome", "horizon_years"),
 )
 """Means over the predictions that a scenario changes; ``standard_error`` is that of the mean difference over
-subjects, null with one."""
+subjects; of one subject that of sampled paths, null in closed form."""
 
 PLAUSIBILITY = Table(
     "plausibility of changed histories",

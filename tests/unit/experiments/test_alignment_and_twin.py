@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from alignment import by_population, covariance
 from twin_against_truth import agreement, in_points
+from twin_limits import _multiplied, regressed
 
 from proband.explain import tables
 
@@ -63,3 +64,12 @@ def test_scenarios_summed_up_by_seed() -> None:
     assert found.row(0)[2:5] == (3, 2, 1)
     assert found["slope_on_truth"][0] == pytest.approx((8 - 1 + 3) / (16 + 1 + 9))
     assert tables_["Genome exchanged"]["truth"][0] == pytest.approx(4.0)
+
+
+def test_true_risks_teach_the_effects_they_were_made_with() -> None:
+    rng = np.random.default_rng(0)
+    z, offset = rng.normal(size=(3000, 3)), rng.normal(-2, 1, 3000)
+    effects = np.array([0.4, 0.0, -0.3])
+    risk = -np.expm1(-np.exp(offset + 0.2 + z @ effects))
+    assert regressed(risk, z, offset) == pytest.approx(effects, abs=0.01)
+    assert _multiplied(np.array([0.5, 0.0]), np.log([2.0, 2.0])) == pytest.approx([0.25, 0.0])

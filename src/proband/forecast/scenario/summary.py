@@ -14,8 +14,9 @@ _SURE = 1.96
 def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
     """Rows of schema.SCENARIO_SUMMARY.
 
-    Means are over changed predictions; the standard error treats a subject's predictions as one draw, and is
-    null with one subject. Sums are taken in the order of the rows, so that they are the same every time.
+    Means are over changed predictions; the standard error treats a subject's predictions as one draw. With
+    one subject it is that of the sampled paths, and null in closed form. Sums are taken in the order of the
+    rows, so that they are the same every time.
 
     Args:
         risks: schema.SCENARIOS.
@@ -29,6 +30,7 @@ def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
         pl.col("risk").mean(),
         difference.mean(),
         pl.col("subject_id").n_unique().alias("num_subjects"),
+        ((pl.col("standard_error") ** 2).sum().sqrt() / pl.len()).alias("of_paths"),
     )
     excess = (
         changed.join(means.select(*key, pl.col("difference").alias("mean")), on=key)
@@ -44,7 +46,13 @@ def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
     frame = (
         asked.join(means, on=key)
         .join(squares.lazy(), on=key)
-        .with_columns(pl.when(subjects > 1).then(variance.sqrt()).alias("standard_error"))
+        .with_columns(
+            pl.when(subjects > 1)
+            .then(variance.sqrt())
+            .when(pl.col("of_paths") > 0)
+            .then("of_paths")
+            .alias("standard_error")
+        )
         .sort(key)
         .collect()
     )

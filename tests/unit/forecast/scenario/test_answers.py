@@ -204,7 +204,10 @@ def test_sampled_curves_stand_beside_those_in_closed_form(
     drawn: list[pl.DataFrame] = []
     monkeypatch.setattr("proband.forecast.compared.plot_twin", lambda *given: drawn.append(given[-1]))
     config = ForecastConfig(estimator="scope", paths=4, max_events=20)
-    run({"genome": {"score": "PGS2", "percentile": 99}}, config=config, out="paths", **one)
+    sampled = run({"genome": {"score": "PGS2", "percentile": 99}}, config=config, out="paths", **one)
+    summary = SCENARIO_SUMMARY.read(tmp_path / "paths" / "scenario_summary.parquet")
+    errors = sampled.sort("horizon_years")["standard_error"].to_list()
+    assert summary.sort("horizon_years")["standard_error"].to_list() == pytest.approx(errors)
     exact = drawn[0].filter(outcome="d").sort("horizon_years")
     expected = changed.filter(subject_id=changed["subject_id"][0]).sort("horizon_years")
     for name, column in ((None, "risk_baseline"), ("other", "risk")):
@@ -212,3 +215,8 @@ def test_sampled_curves_stand_beside_those_in_closed_form(
         assert found == pytest.approx(expected[column].to_list(), abs=1e-6)
     run({"genome": {"score": "PGS2", "percentile": 99}}, out="exact", **one)
     assert drawn[1] is None
+    assert (
+        SCENARIO_SUMMARY.read(tmp_path / "exact" / "scenario_summary.parquet")["standard_error"]
+        .is_null()
+        .all()
+    )

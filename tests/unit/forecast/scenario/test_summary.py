@@ -15,6 +15,7 @@ def test_the_same_bits_every_time():
             "is_changed": True,
             "risk_baseline": rng.random(rows) ** 9,
             "risk": rng.random(rows) ** 9,
+            "standard_error": 0.0,
         }
     ).with_columns(difference=pl.col("risk") - pl.col("risk_baseline"))
     first = summarised(risks.lazy())
