@@ -67,7 +67,7 @@ def _line(row: dict) -> str:
     rate = row["size"] / row["cpu_seconds"]
     return (
         f"| {NAMES[row['work']]} | {row['size']:,} {row['unit']} | {row['cpu_seconds']:.1f} | {rate:,.0f} "
-        f"| {row['peak_gib']:.2f} | {row['output_gib']:.2f} | {row['seconds']:.0f} |"
+        f"| {row['peak_gib']:.2f} | {row['output_gib']:.3f} | {row['seconds']:.0f} |"
     )
 
 

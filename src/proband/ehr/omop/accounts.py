@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from proband.core.errors import DataError
-from proband.ehr.omop.columns import ISO_8601, evaluated, number, said, time_columns, time_of, whole
+from proband.ehr.omop.columns import (
+    ISO_8601,
+    PLAIN_TIME,
+    evaluated,
+    number,
+    said,
+    time_columns,
+    time_of,
+    whole,
+)
 
 if TYPE_CHECKING:
     import ibis
@@ -82,8 +91,9 @@ def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str
     name = source.table
     columns: dict[str, ir.Value] = {"id": whole(table, name, "person_id")}
     for stem in source.times:
-        columns[f"time {stem}"] = time_of(table, name, stem)
-        columns[f"given {stem}"] = ibis.or_(*(_given(table, one) for one in time_columns(table, name, stem)))
+        time = columns[f"time {stem}"] = time_of(table, name, stem)
+        given = ibis.or_(*(_given(table, one) for one in time_columns(table, name, stem)))
+        columns[f"given {stem}"] = ibis.ifelse(time.notnull(), True, given)
     if source.value:
         columns["odd"] = _odd_number(table, name, source.value)
     rows = evaluated(table, **columns)
@@ -124,7 +134,8 @@ def _refuse_unreadable(table: ibis.Table, source: Source) -> None:
     for column in [f"{stem}_{kind}" for stem in source.times + source.ends for kind in ("datetime", "date")]:
         if column in table.columns and table[column].type().is_string():
             plain = said(table[column])
-            odd[column] = ibis.ifelse(plain.re_search(ISO_8601), None, plain), _ISO
+            other = ibis.ifelse(plain.re_search(ISO_8601), None, plain)
+            odd[column] = ibis.ifelse(table[column].re_search(PLAIN_TIME), None, other), _ISO
     for column in [one for one in source.ids if one in table.columns]:
         kind = table[column].type()
         if not kind.is_integer():

@@ -4,6 +4,9 @@ Blanks and quotes around text go, and empty text is null; so are the words for n
 where a number or a date is due. A value that cannot be read is null here: :mod:`proband.ehr.omop.accounts`
 refuses or counts it.
 
+What is spelled in the plain way, as nearly all values are, is told by one pattern and passes by the others,
+which cost ten times as much.
+
 The expressions mean the same on every engine. Text is matched by a regular expression before it is cast,
 since not every engine has a cast that gives null; the patterns keep to what RE2, Java and PostgreSQL have in
 common: no look-around, options at the very start, no more than 255 repeats.
@@ -39,6 +42,13 @@ _INSTANT = (
     r"[+-](?:0[0-9]|1[0-5]):[0-5][0-9]$"
 )
 """A day of the calendar, an hour of the day and an offset, as :func:`_utc` spells them."""
+_LAST_DAY = "9999-12-31"
+_PLAIN_DAY = rf"^(?:{_DAY})$"
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?"
+PLAIN_TIME = rf"^(?:{_DAY})(?:[T ]{_CLOCK})?$"
+"""A day of the calendar, with or without a time of the day, in the plain spelling."""
+_PLAIN_INTEGER = "^[0-9]{1,18}$"
+_PLAIN_NUMBER = "^-?[0-9]{1,15}(?:[.][0-9]{1,15})?$"
 
 FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)
 """Times beyond these, such as infinity, are taken as these: not every engine and file can hold them."""
@@ -102,7 +112,7 @@ def timestamp(table: ibis.Table, name: str, column: str) -> ir.TimestampColumn:
     values = table[column]
     kind = values.type()
     if kind.is_string():
-        return _utc(said(values))
+        return _utc(values)
     if not (kind.is_timestamp() or kind.is_date()):
         expected = "a date or timestamp"
         raise DataError(f"wrong type of {column}", where=f"table {name}", found=kind, expected=expected)
@@ -125,10 +135,18 @@ def _utc(values: ir.StringColumn) -> ir.TimestampColumn:
     microsecond is cut, and of the last day of the year 9999 the one before is made, since an offset could
     lead beyond it.
     """
-    spelled = values.re_replace(ISO_8601, _SPELLED)
+    import ibis
+
+    spelled = said(values).re_replace(ISO_8601, _SPELLED)
     zoned = spelled.replace(" ::@", " 00:00:00@").replace("@:@", "@+00:00@").replace(":@", ":00@")
     cut = zoned.replace(",", ".").re_replace("([.][0-9]{6})[0-9]*@", r"\1@").replace("@", "")
-    readable = cut.replace("9999-12-31", "9999-12-30").re_extract(_INSTANT, 0).nullif("")
+    rare = cut.replace(_LAST_DAY, "9999-12-30").re_extract(_INSTANT, 0).nullif("")
+    is_last = values.startswith(_LAST_DAY)
+    readable = ibis.cases(
+        (~is_last & values.re_search(_PLAIN_DAY), values + " 00:00:00+00:00"),
+        (~is_last & values.re_search(PLAIN_TIME), values.replace("T", " ") + "+00:00"),
+        else_=rare,
+    )
     return readable.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
 
 
@@ -150,9 +168,11 @@ def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> i
     if values.type().is_integer():
         return values.cast("int64")
     if values.type().is_string():
-        digits = values.re_extract(_DIGITS, 1).nullif("").try_cast("int64")
-        exponential = values.re_extract(_EXPONENTIAL, 0).nullif("").try_cast("decimal(38, 9)")
-        return ibis.coalesce(digits, exponential.cast("int64"))
+        spelled = said(values)
+        digits = spelled.re_extract(_DIGITS, 1).nullif("").try_cast("int64")
+        exponential = spelled.re_extract(_EXPONENTIAL, 0).nullif("").try_cast("decimal(38, 9)")
+        rare = ibis.coalesce(digits, exponential.cast("int64"))
+        return ibis.ifelse(values.re_search(_PLAIN_INTEGER), values.try_cast("int64"), rare)
     bounded = ibis.ifelse(values.between(-_LARGEST, _LARGEST), values, None)
     return ibis.ifelse(bounded == bounded.floor(), bounded.try_cast("int64"), None)
 
@@ -169,7 +189,8 @@ def number(table: ibis.Table, name: str, column: str) -> ir.FloatingColumn:
         return ibis.null("float64")
     values = _numeric(table, name, column, "a number")
     if values.type().is_string():
-        values = values.re_extract(_NUMBER, 0).nullif("")
+        rare = said(values).re_extract(_NUMBER, 0).nullif("")
+        values = ibis.ifelse(values.re_search(_PLAIN_NUMBER), values, rare)
     return values.try_cast("float64")
 
 
@@ -177,9 +198,7 @@ def _numeric(table: ibis.Table, name: str, column: str, expected: str) -> ir.Col
     """A column of numbers, or of the text of numbers."""
     values = table[column]
     kind = values.type()
-    if kind.is_string():
-        return said(values)
-    if not kind.is_numeric():
+    if not (kind.is_numeric() or kind.is_string()):
         raise DataError(f"wrong type of {column}", where=f"table {name}", found=kind, expected=expected)
     return values
 
@@ -195,7 +214,11 @@ def text(table: ibis.Table, column: str) -> ir.StringColumn:
 
 def trimmed(values: ir.StringColumn) -> ir.StringColumn:
     """Text without blanks and a pair of quotes around it; null where nothing is left."""
-    return values.strip().re_replace(r'(?s)^"(.*)"$', r"\1").strip().nullif("").nullif("\\N")
+    import ibis
+
+    bare = values.strip()
+    quoted = bare.re_replace(r'(?s)^"(.*)"$', r"\1").strip()
+    return ibis.ifelse(bare.startswith('"'), quoted, bare).nullif("").nullif("\\N")
 
 
 def said(values: ir.StringColumn) -> ir.StringColumn:

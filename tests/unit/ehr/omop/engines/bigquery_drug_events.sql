@@ -51,9 +51,13 @@ FROM (
           CONCAT(
             NULLIF(
               NULLIF(
-                TRIM(
-                  REGEXP_REPLACE(TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
-                  ' \t\n\r\v\f'
+                IF(
+                  STARTS_WITH(TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f'), '"'),
+                  TRIM(
+                    REGEXP_REPLACE(TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
+                    ' \t\n\r\v\f'
+                  ),
+                  TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f')
                 ),
                 ''
               ),
@@ -63,9 +67,13 @@ FROM (
           ),
           NULLIF(
             NULLIF(
-              TRIM(
-                REGEXP_REPLACE(TRIM(`t1`.`concept_code`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
-                ' \t\n\r\v\f'
+              IF(
+                STARTS_WITH(TRIM(`t1`.`concept_code`, ' \t\n\r\v\f'), '"'),
+                TRIM(
+                  REGEXP_REPLACE(TRIM(`t1`.`concept_code`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
+                  ' \t\n\r\v\f'
+                ),
+                TRIM(`t1`.`concept_code`, ' \t\n\r\v\f')
               ),
               ''
             ),
