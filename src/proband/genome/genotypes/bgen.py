@@ -25,8 +25,10 @@ from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele
 
 _DIPLOID = 2
-_ERRORS = (ValueError, TypeError, OSError, IndexError, OverflowError, RuntimeError)
-_ERRORS += (sqlite3.Error, pl.exceptions.PolarsError)
+_ERRORS = (
+    *(ValueError, TypeError, OSError, IndexError, OverflowError, RuntimeError),
+    *(sqlite3.Error, pl.exceptions.PolarsError),
+)
 _MALE = "1"
 _SAMPLE_HEADER_LINES = 2
 _INDEX_QUERY = """SELECT chromosome, position, allele1, allele2, number_of_alleles, rsid FROM Variant
