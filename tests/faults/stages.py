@@ -30,7 +30,7 @@ class Stage:
     Attributes:
         out: Name of its output.
         command: What follows ``proband``.
-        other: Options of another run, whose output is another.
+        other: Options of another run, whose output is another; empty where it is the same on so few subjects.
         beside: Names of further outputs.
     """
 
@@ -87,7 +87,7 @@ STAGES = (
         "--max-events 10 --trajectories paths",
         beside=("paths_risk",),
     ),
-    Stage("realism", "realism paths tokens realism"),
+    Stage("realism", "realism paths tokens realism", ""),
     Stage("vectors", "embed hazards tokens vectors --genome genome --gwas", "--split train"),
     Stage("why", "explain hazards tokens why --task asked/task.yaml --genome genome"),
     Stage("page", "report results page"),
