@@ -21,7 +21,7 @@ import torch
 from proband.forecast.estimators.closed_form import cumulative_incidence
 from proband.model.onset.head import OnsetHead
 from proband.tokens.dataset import TokenStore
-from proband.tokens.summary import SummaryLayout, summarise
+from proband.tokens.history.summary import SummaryLayout, summarise
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.initial.build import build_model
 from proband.train.onset.queries import draw_dates, read_queries

@@ -24,7 +24,7 @@ from proband.forecast.risk import prediction_points
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.outcomes import outcome_tokens
+from proband.tokens.history.outcomes import outcome_tokens
 
 
 @dataclass(frozen=True)

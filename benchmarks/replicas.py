@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from proband.core.provenance import read_manifest, stage_output
+from proband.core.files.provenance import read_manifest, stage_output
 from proband.core.schema import SCORES, SUBJECTS
 from proband.tokens.dataset import TokenStore
 

@@ -26,7 +26,7 @@ import polars as pl
 from processes import Use, measure
 from replicas import replicate_omop, replicate_scores, replicate_tokens
 
-from proband.core.engine import available_cores
+from proband.core.running.engine import available_cores
 
 BASE_SUBJECTS = {"quick": 200, "some": 3500, "full": 35_000}
 """Subjects of the biobank whose rows are repeated; a subject has some 270 rows."""

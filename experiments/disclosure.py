@@ -28,8 +28,8 @@ from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows, plan_batches
-from proband.tokens.modality import ModalityTable, modality_files
-from proband.tokens.tables import tables_for
+from proband.tokens.modalities.modality import ModalityTable, modality_files
+from proband.tokens.modalities.tables import tables_for
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.onset.piecewise_exponential import bins_of, expected_and_happened
 from proband.train.onset.stage import read_part

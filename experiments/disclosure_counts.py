@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from proband.core import suppress
 from proband.core.seeds import generator
+from proband.core.statistics import suppress
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.onsets import first_occurrences
+from proband.tokens.history.onsets import first_occurrences
 
 NUM_POINTS = 60
 SMALL = range(1, suppress.LEAST)

@@ -19,7 +19,7 @@ import polars as pl
 from biobank import EHR, SIZES, Biobank, arguments
 from replicates import Areas, labelled, write
 
-from proband.core.provenance import read_json, write_json
+from proband.core.files.provenance import read_json, write_json
 from proband.evaluate.config import NONE
 from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table

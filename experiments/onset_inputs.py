@@ -28,7 +28,7 @@ import torch
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.summary import SparseFeatures
+from proband.tokens.history.summary import SparseFeatures
 from proband.train.config import TrainConfig
 from proband.train.initial.build import build_model
 from proband.train.onset.fit import Part

@@ -95,7 +95,7 @@ def main() -> None:
 
 def _asked(given: argparse.Namespace, seed: int) -> tuple[Path, Path, dict[str, Path]]:
     """Folder of a biobank, its model, and the modalities that it reads."""
-    from proband.tokens.modality import modality_files
+    from proband.tokens.modalities.modality import modality_files
 
     if given.demo is not None:
         if given.model is None:

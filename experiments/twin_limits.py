@@ -39,8 +39,8 @@ from proband.forecast.job import one_thread
 from proband.model.onset.queries import Queries
 from proband.synth.lives.truth import Risks, true_risks
 from proband.synth.traits import DISEASE_NAMES
-from proband.tokens.modality import GENOME, modality_files
-from proband.tokens.queries import known_at, query_batches
+from proband.tokens.history.queries import known_at, query_batches
+from proband.tokens.modalities.modality import GENOME, modality_files
 
 STEPS = ("learnt", "marginal", "conditional", "true_hazards", "true_onset", "held", "truth")
 _LEAST_RISK = 1e-6

@@ -25,7 +25,7 @@ from proband.synth.lives.state import State
 from proband.synth.lives.truth import Moments, true_risks
 from proband.synth.oracle import Replayed, replayed
 from proband.synth.traits import BIOMARKERS, DISEASE_NAMES, TREATMENT_NAMES
-from proband.tokens.modality import GENOME
+from proband.tokens.modalities.modality import GENOME
 
 SURE = 1.96
 DAYS_BEFORE = 30.0

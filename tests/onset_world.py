@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from proband.core.incidence import OLDEST
+from proband.core.statistics.incidence import OLDEST
 from proband.model.config import OnsetConfig, OnsetTask
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query
 from proband.model.onset.queries import Queries
 from proband.tokens.dataset import TokenStore
-from proband.tokens.summary import SummaryLayout, summarise
+from proband.tokens.history.summary import SummaryLayout, summarise
 from proband.train.onset.fit import Part
 from proband.train.onset.queries import follow_up
 from small_world import model_config

@@ -21,7 +21,7 @@ from proband.realism.futures import Futures as FlatFutures
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
-from proband.tokens.outcomes import outcome_tokens
+from proband.tokens.history.outcomes import outcome_tokens
 
 TASK = Task.model_validate(
     {

@@ -17,7 +17,7 @@ from proband.model.config import OnsetConfig, OnsetTask
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
 from proband.train.onset.incidence import log_rates
 from small_world import GENOME, PANEL, random_model
 

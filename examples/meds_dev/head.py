@@ -114,7 +114,7 @@ def read_inputs(pretrained: Path, labels: pl.DataFrame) -> tuple[pl.DataFrame, s
     from proband.embed.stage import read_vectors
     from proband.model.checkpoint import load_model
     from proband.tokens.dataset import TokenStore
-    from proband.tokens.queries import known_at
+    from proband.tokens.history.queries import known_at
 
     store = TokenStore(pretrained / TOKENS)
     splits = store.subjects.select("subject_id", "split")

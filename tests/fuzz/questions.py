@@ -99,7 +99,7 @@ def scenario(folder: Path) -> Any:
 
 def subjects(store: HandStore) -> Callable[[Path], Any]:
     def read(folder: Path) -> Any:
-        from proband.tokens.subjects import subject_rows
+        from proband.tokens.history.subjects import subject_rows
 
         return subject_rows(folder / "who.txt", store)
 
@@ -139,7 +139,7 @@ def score_names(folder: Path) -> Any:
 
 def modality(store: HandStore) -> Callable[[Path], Any]:
     def read(folder: Path) -> Any:
-        from proband.tokens.modality import load_modality
+        from proband.tokens.modalities.modality import load_modality
 
         return load_modality("pcs", folder / "pcs.parquet", store).observed
 
@@ -147,7 +147,7 @@ def modality(store: HandStore) -> Callable[[Path], Any]:
 
 
 def kinship(folder: Path) -> Any:
-    from proband.core.kinshiptable import read_kinship_table
+    from proband.core.text.kinshiptable import read_kinship_table
 
     return read_kinship_table(folder / "kin.parquet")
 

@@ -130,7 +130,7 @@ def vocabulary(folder: Path) -> Any:
 
 
 def manifest(folder: Path) -> Any:
-    from proband.core.provenance import check_input, is_finished, open_output
+    from proband.core.files.provenance import check_input, is_finished, open_output
 
     is_finished(folder, "tokens", {"a": 1}, False, [])
     check_input(folder / "x.npy")

@@ -109,7 +109,7 @@ def seal_manifest(content: bytes, _: Path) -> bytes:
 
 
 def seal_config(content: bytes, folder: Path) -> bytes:
-    from proband.core.digests import digests_of
+    from proband.core.files.digests import digests_of
 
     return as_json(json.loads(content) | {"files": digests_of(folder, ["model.safetensors"])})
 
@@ -180,7 +180,7 @@ def write_vocabulary(folder: Path) -> None:
 
 
 def write_manifest(folder: Path) -> None:
-    from proband.core.provenance import stage_output
+    from proband.core.files.provenance import stage_output
 
     with stage_output(folder / "out", stage="tokens", config={"a": 1}, seed=3) as run:
         np.save(run.folder / "x.npy", np.arange(3))

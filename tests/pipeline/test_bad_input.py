@@ -15,7 +15,7 @@ import pytest
 
 from manifests import forget_digests
 from proband.cli.main import main
-from proband.core import provenance
+from proband.core.files import provenance
 
 
 @pytest.fixture

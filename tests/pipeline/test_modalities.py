@@ -14,7 +14,7 @@ import torch
 
 import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
-from proband.core.provenance import read_manifest
+from proband.core.files.provenance import read_manifest
 from proband.core.schema import RISK, SCORES
 from proband.core.units import years_to_minutes
 from proband.forecast import forecast
@@ -24,7 +24,7 @@ from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
-from proband.tokens.tables import tables_for
+from proband.tokens.modalities.tables import tables_for
 from proband.train import likelihood, train
 from proband.train.config import EncoderOptions, OnsetOptions, TrainConfig
 from small_world import PANEL, random_model

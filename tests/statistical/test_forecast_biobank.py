@@ -18,7 +18,7 @@ from proband.forecast.estimators.risks import Risks, estimate, stacked
 from proband.forecast.risk import prediction_points
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
-from proband.tokens.outcomes import outcome_tokens
+from proband.tokens.history.outcomes import outcome_tokens
 
 pytestmark = pytest.mark.slow
 

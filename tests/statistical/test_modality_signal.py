@@ -21,7 +21,7 @@ from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
-from proband.tokens.tables import tables_for
+from proband.tokens.modalities.tables import tables_for
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
 from small_world import write_splits

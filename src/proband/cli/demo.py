@@ -154,7 +154,7 @@ def _model(
 ) -> Path:
     """Train one model and forecast with it; returns the folder of its risks."""
     from proband.core.config import validated
-    from proband.core.progress import say
+    from proband.core.running.progress import say
     from proband.forecast import forecast
     from proband.forecast.config import ForecastConfig
     from proband.train import train

@@ -19,10 +19,10 @@ from pydantic import (
     model_validator,
 )
 
-from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError, near_matches
-from proband.core.progress import say
-from proband.core.yamlfile import first_problem, read_mapping
+from proband.core.files.atomic import whole_file
+from proband.core.running.progress import say
+from proband.core.text.yamlfile import first_problem, read_mapping
 from proband.ehr.task.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
 from proband.ehr.task.dates import read_subject_dates
 from proband.ehr.task.panels import read_panel

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import polars as pl
 
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.ehr.outcomes import Task
 from proband.ehr.task.codesets import Codes
 

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.provenance import StageRun, config_dict, is_finished, stage_output
-from proband.core.resume import RUN, clear_marks, resumable
+from proband.core.files.provenance import StageRun, config_dict, is_finished, stage_output
+from proband.core.files.resume import RUN, clear_marks, resumable
 from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
 from proband.ehr.meds.dataset import CODES, DATA, Shard, list_shards

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from proband.core.config import Split
-from proband.core.device import Device
 from proband.core.options import RUNNING, Option
+from proband.core.running.device import Device
 
 WHO = "Who and when"
 Subjects = Literal["all", "train", "tuning", "held_out"]

@@ -10,8 +10,8 @@ import polars as pl
 from jaxtyping import Int64
 
 from proband.core.errors import ConfigError, DataError
-from proband.core.predictiontimes import COLUMNS
-from proband.core.progress import say
+from proband.core.running.progress import say
+from proband.core.text.predictiontimes import COLUMNS
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import prediction_times
 from proband.ehr.outcomes import load_task

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from proband.core.atomic import whole_file
-from proband.core.provenance import check_stage
+from proband.core.files.atomic import whole_file
+from proband.core.files.provenance import check_stage
 from proband.core.schema import PCS, SAMPLES
 
 PHENOTYPES, COVARIATES = "phenotypes.txt", "covariates.txt"

@@ -20,8 +20,8 @@ from proband.core.units import MINUTES_PER_DAY, MINUTES_PER_YEAR
 from proband.ehr.outcomes import load_task
 from proband.embed.dates import Dates
 from proband.tokens.dataset import TokenStore
-from proband.tokens.onsets import first_occurrences
-from proband.tokens.outcomes import outcome_tokens
+from proband.tokens.history.onsets import first_occurrences
+from proband.tokens.history.outcomes import outcome_tokens
 
 MAP, PICTURE = "map.parquet", "map.png"
 AGE, SEX, RECORD, ANCESTRY_FACTOR, ALL = "age", "sex", "record_length", "ancestry", "all"

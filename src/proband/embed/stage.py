@@ -9,11 +9,11 @@ import polars as pl
 import torch
 from jaxtyping import Float32
 
-from proband.core.device import choose_device
-from proband.core.digests import hash_file
 from proband.core.errors import DataError
-from proband.core.progress import say
-from proband.core.provenance import is_finished, stage_output
+from proband.core.files.digests import hash_file
+from proband.core.files.provenance import is_finished, stage_output
+from proband.core.running.device import choose_device
+from proband.core.running.progress import say
 from proband.core.schema import EMBEDDINGS
 from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.outcomes import task_files
@@ -24,7 +24,7 @@ from proband.embed.map import in_words, known_factors, write_map
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.queries import query_batches
+from proband.tokens.history.queries import query_batches
 
 STAGE, VECTORS = "embed", "embeddings.parquet"
 

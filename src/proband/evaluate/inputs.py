@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.provenance import check_stage, read_objects
+from proband.core.files.provenance import check_stage, read_objects
 from proband.core.schema import PCS, RISK, SCORES, scores_file
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards

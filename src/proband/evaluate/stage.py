@@ -12,8 +12,8 @@ import polars as pl
 
 from proband.core.config import validated
 from proband.core.errors import DataError
-from proband.core.progress import say, track
-from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.running.progress import say, track
 from proband.core.schema import LABELS, RISK
 from proband.core.seeds import generator
 from proband.ehr.labels import labels as label_all

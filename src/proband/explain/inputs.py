@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.provenance import read_objects
+from proband.core.files.provenance import read_objects
 from proband.core.schema import as_text, read_parquet
 from proband.core.units import DAYS_PER_YEAR
 from proband.ehr.outcomes import Task, load_task
@@ -24,10 +24,10 @@ from proband.model.onset.head import OnsetHead
 from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import GENOME, ModalityTable
-from proband.tokens.outcomes import outcome_tokens
-from proband.tokens.queries import known_at, query_batches
-from proband.tokens.subjects import subject_rows
+from proband.tokens.history.outcomes import outcome_tokens
+from proband.tokens.history.queries import known_at, query_batches
+from proband.tokens.history.subjects import subject_rows
+from proband.tokens.modalities.modality import GENOME, ModalityTable
 
 
 @dataclass(frozen=True)

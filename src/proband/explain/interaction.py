@@ -22,8 +22,8 @@ from proband.explain.attribution.standard import Standard, standardised
 from proband.explain.inputs import Asked
 from proband.explain.population import NUM_GROUPS, followed, shown_score
 from proband.explain.tables import INTERACTION, INTERACTION_EFFECTS
-from proband.tokens.modality import GENOME
-from proband.tokens.summary import SummaryLayout, summarise
+from proband.tokens.history.summary import SummaryLayout, summarise
+from proband.tokens.modalities.modality import GENOME
 
 AGE, SEX, RECORD, VALUE = "age", "sex", "record length", "value"
 _KEY = ["subject_id", "prediction_time"]

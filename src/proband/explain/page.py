@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 from jinja2 import Environment, StrictUndefined
 
-from proband.core.atomic import whole_file
 from proband.core.errors import printable
+from proband.core.files.atomic import whole_file
 from proband.explain import tables
 from proband.explain.attribution.parts import AGE_SEX, CALIBRATION, DEATH, NETWORKS, RECORD, STATE
 from proband.explain.figures import risk_curve

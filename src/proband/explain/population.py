@@ -20,8 +20,8 @@ from proband.explain.alignment.effects import own_scores
 from proband.explain.attribution.standard import Standard, standardised
 from proband.explain.inputs import Asked
 from proband.explain.tables import POPULATION
-from proband.tokens.modality import GENOME
-from proband.tokens.onsets import first_occurrences
+from proband.tokens.history.onsets import first_occurrences
+from proband.tokens.modalities.modality import GENOME
 
 DECILE, DECISION = "decile", "decision"
 GROUPS = ("below both times", "above only with genome", "above only without", "above both times")

@@ -10,10 +10,10 @@ import polars as pl
 from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
-from proband.core.digests import hash_file
 from proband.core.errors import ConfigError
-from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.files.digests import hash_file
+from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.running.progress import say
 from proband.core.schema import RISK
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
@@ -42,8 +42,8 @@ from proband.explain.population import population_frame
 from proband.explain.shards import Shards
 from proband.forecast.job import one_thread
 from proband.model.onset.queries import Queries
-from proband.tokens.modality import GENOME, modality_files
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
+from proband.tokens.modalities.modality import GENOME, modality_files
 
 
 def explain(

@@ -28,7 +28,7 @@ from proband.forecast.risk import Points
 from proband.forecast.scenario.compare import Answer
 from proband.model.onset.queries import Queries
 from proband.tokens.dataset import TokenStore
-from proband.tokens.queries import known_at, query_batches
+from proband.tokens.history.queries import known_at, query_batches
 
 _LEAST_FREE = 1e-9
 

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from proband.core.progress import say
-from proband.core.provenance import StageRun
+from proband.core.files.provenance import StageRun
+from proband.core.running.progress import say
 from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY, SCENARIOS, join_parquet
 from proband.forecast.answers import closed_form_risks
 from proband.forecast.choices import samples_paths

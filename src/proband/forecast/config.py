@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from proband.core.config import Split
-from proband.core.device import Device
 from proband.core.errors import ConfigError
 from proband.core.options import Option
+from proband.core.running.device import Device
 from proband.forecast.choices import CLOSED_FORM, ESTIMATORS
 
 QUESTION, ERROR, MACHINE = "What is asked", "Sampling and its error", "Machine and memory"

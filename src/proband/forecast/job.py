@@ -22,8 +22,8 @@ from proband.model.checkpoint import load_model
 from proband.model.folder import CONFIG, VOCABULARY, WEIGHTS
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable
-from proband.tokens.tables import tables_for
+from proband.tokens.modalities.modality import ModalityTable
+from proband.tokens.modalities.tables import tables_for
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
 from proband.forecast.choices import samples_paths
@@ -28,10 +28,10 @@ from proband.forecast.scenario.plausibility import Sample
 from proband.forecast.scenario.resolve import Resolver
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import GENOME
-from proband.tokens.outcomes import outcome_tokens
-from proband.tokens.subjects import subject_rows
-from proband.tokens.tables import say_absent
+from proband.tokens.history.outcomes import outcome_tokens
+from proband.tokens.history.subjects import subject_rows
+from proband.tokens.modalities.modality import GENOME
+from proband.tokens.modalities.tables import say_absent
 
 
 @dataclass(frozen=True)

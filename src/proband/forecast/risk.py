@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Bool, Int
 
 from proband.core.errors import DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.schema import RISK
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import never_predicted, person_time, prediction_times
@@ -67,8 +67,8 @@ def prediction_points(
         store: A tokens folder.
         task: The task.
         split: Whose points.
-        outcomes: Tokens of each step of each outcome, as :func:`~proband.tokens.outcomes.outcome_tokens`
-            gives them.
+        outcomes: Tokens of each step of each outcome, as
+            :func:`~proband.tokens.history.outcomes.outcome_tokens` gives them.
         rows: Rows of the store, of whatever split, instead of the split's.
 
     Raises:

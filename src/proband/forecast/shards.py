@@ -23,7 +23,7 @@ from proband.forecast.risk import Points, risk_table
 from proband.forecast.scenario.compare import Answer, write_comparisons
 from proband.forecast.trajectories import Futures, write_part
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 
 
 class ShardFiles(NamedTuple):

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from proband.core.device import choose_device
-from proband.core.digests import hash_file
-from proband.core.engine import available_cores
-from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.resume import clear_marks, map_resumably, resumable
+from proband.core.files.digests import hash_file
+from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.files.resume import clear_marks, map_resumably, resumable
+from proband.core.running.device import choose_device
+from proband.core.running.engine import available_cores
+from proband.core.running.progress import say
+from proband.core.running.team import Team, join_team
 from proband.core.schema import join_parquet
-from proband.core.team import Team, join_team
 from proband.ehr.outcomes import save_task, task_files
 from proband.forecast.compared import CURVES, RISKS, say_scenarios, write_scenarios
 from proband.forecast.config import ForecastConfig, precision_of
@@ -27,7 +27,7 @@ from proband.forecast.plan import Plan, make_plan
 from proband.forecast.scenario.file import load_scenarios
 from proband.forecast.shards import ShardFiles, forecast_shard
 from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
-from proband.tokens.modality import GENOME, modality_files
+from proband.tokens.modalities.modality import GENOME, modality_files
 
 CURVES_PICTURE, SHARDS = "curves.png", "shards"
 _SHARD_POINTS = 150

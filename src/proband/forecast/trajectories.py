@@ -19,8 +19,8 @@ import polars as pl
 from jaxtyping import Int
 
 from proband.core.errors import ConfigError
-from proband.core.progress import say
-from proband.core.provenance import stage_output
+from proband.core.files.provenance import stage_output
+from proband.core.running.progress import say
 from proband.core.schema import TIME, TRAJECTORIES, join_parquet
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds.dataset import BIRTH, DATA, ENTRY, EVENTS, EXIT, SUBJECT_SPLITS
@@ -31,7 +31,7 @@ from proband.forecast.config import ForecastConfig
 from proband.forecast.engine.request import Trajectory
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
-from proband.tokens.values import bin_values
+from proband.tokens.measurements.values import bin_values
 from proband.tokens.vocabulary import Vocabulary
 
 STAGE = "trajectories"

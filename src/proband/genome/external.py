@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from proband.core.errors import DataError
-from proband.core.progress import say
-from proband.core.provenance import is_finished, stage_output, write_json
+from proband.core.files.provenance import is_finished, stage_output, write_json
+from proband.core.running.progress import say
 from proband.core.schema import MATCH, SAMPLES
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.config import AncestryInputs

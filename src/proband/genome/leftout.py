@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proband.core.progress import say
+from proband.core.running.progress import say
 
 
 class LeftOut:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from proband.core.errors import ConfigError
-from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, read_object, stage_output, write_json
-from proband.core.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
+from proband.core.files.provenance import StageRun, is_finished, read_object, stage_output, write_json
+from proband.core.files.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
+from proband.core.running.progress import say
 from proband.core.schema import MATCH, SAMPLES, write_tsv
 from proband.genome.config import AncestryInputs, GenomeConfig
 from proband.genome.genotypes.dataset import Genotypes

@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from proband.core.atomic import whole_file
-from proband.core.digests import check_digests, digests_of
 from proband.core.errors import CheckpointError, DataError, first_line
-from proband.core.provenance import check_stage, read_object, write_json
+from proband.core.files.atomic import whole_file
+from proband.core.files.digests import check_digests, digests_of
+from proband.core.files.provenance import check_stage, read_object, write_json
 from proband.model.config import FORMAT_VERSION, ModelConfig
 
 WEIGHTS, CONFIG, VOCABULARY, CARD = "model.safetensors", "config.json", "vocabulary.json", "README.md"

@@ -11,8 +11,8 @@ from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from huggingface_hub.errors import HFValidationError
 from torch import nn
 
-from proband.core.atomic import whole_file
 from proband.core.errors import CheckpointError, first_line
+from proband.core.files.atomic import whole_file
 from proband.model.config import ModelConfig
 from proband.model.folder import FILES, VOCABULARY, SavedModel, once_of, read_saved, readable, write_saved
 

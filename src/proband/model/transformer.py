@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
-from proband.core.device import has_bfloat16
+from proband.core.running.device import has_bfloat16
 from proband.model.clock import Moment
 from proband.model.config import ModelConfig, OnsetConfig
 from proband.model.embedding import Embedding

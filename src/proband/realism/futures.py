@@ -16,13 +16,13 @@ import polars as pl
 from jaxtyping import Bool, Int
 
 from proband.core.errors import DataError
-from proband.core.provenance import open_output
+from proband.core.files.provenance import open_output
 from proband.core.schema import TRAJECTORIES, read_parquet
 from proband.core.seeds import uniforms
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds.dataset import Shard, read_shard
 from proband.tokens.dataset import TokenStore
-from proband.tokens.tokenize import tokenize_events
+from proband.tokens.encode.tokenize import tokenize_events
 
 TABLE, STAGE = "trajectories.parquet", "trajectories"
 _POINT = ["source_subject_id", "prediction_time"]

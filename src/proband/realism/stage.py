@@ -11,10 +11,10 @@ import polars as pl
 from jaxtyping import Int
 from scipy import sparse
 
-from proband.core.engine import map_shards
 from proband.core.errors import DataError
-from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, stage_output
+from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.running.engine import map_shards
+from proband.core.running.progress import say
 from proband.core.seeds import generator
 from proband.ehr.meds.dataset import Shard, list_shards
 from proband.ehr.outcomes import load_task

@@ -1,4 +1,4 @@
-"""What may be shown: with data of people by the rules of :mod:`proband.core.suppress`, else everything."""
+"""What may be shown: of people's data by the rules of :mod:`proband.core.statistics.suppress`, else all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from proband.core import suppress
+from proband.core.statistics import suppress
 
 _OPEN_STEP = 0.0001
 

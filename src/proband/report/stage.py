@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError
-from proband.core.lock import only_writer
-from proband.core.progress import say
-from proband.core.provenance import real_folder
+from proband.core.files.atomic import whole_file
+from proband.core.files.lock import only_writer
+from proband.core.files.provenance import real_folder
+from proband.core.running.progress import say
 from proband.report.html import render
 from proband.report.sections.found import read_results
 from proband.report.sections.page import content

@@ -17,10 +17,10 @@ import polars as pl
 
 from proband.core import schema
 from proband.core.errors import ConfigError, DataError
-from proband.core.predictiontimes import prediction_times_of
-from proband.core.progress import track
-from proband.core.provenance import is_finished, read_object, stage_output
+from proband.core.files.provenance import is_finished, read_object, stage_output
+from proband.core.running.progress import track
 from proband.core.seeds import generator
+from proband.core.text.predictiontimes import prediction_times_of
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import OracleConfig
 from proband.synth.lives.begun import already_begun, join_already_begun

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.resume import clear_marks, is_marked, map_resumably, mark, resumable
+from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.files.resume import clear_marks, is_marked, map_resumably, mark, resumable
+from proband.core.running.progress import say
 from proband.synth.care.omop import join_omop_shards
 from proband.synth.care.task import write_task
 from proband.synth.config import SynthConfig

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from proband.core.least import LEAST
 from proband.core.options import Option
 from proband.core.sex import SEX_PREFIXES
+from proband.core.statistics.least import LEAST
 
 
 class TokensConfig(BaseModel):

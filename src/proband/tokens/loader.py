@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from proband.core.batch import CENSORED, EVENT, NOT_SCORED, Batch
 from proband.core.seeds import generator
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable, modality_inputs
+from proband.tokens.modalities.modality import ModalityTable, modality_inputs
 
 _POOL_BATCHES = 64
 

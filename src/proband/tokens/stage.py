@@ -13,17 +13,17 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from proband.core.engine import map_shards
 from proband.core.errors import DataError
-from proband.core.progress import say
-from proband.core.provenance import StageRun, check_input, check_stage, is_finished, stage_output
+from proband.core.files.provenance import StageRun, check_input, check_stage, is_finished, stage_output
+from proband.core.running.engine import map_shards
+from proband.core.running.progress import say
 from proband.core.schema import read_parquet
 from proband.ehr.meds.dataset import Shard, list_shards, read_shard
 from proband.tokens.config import TokensConfig
-from proband.tokens.fit import fit_vocabulary
-from proband.tokens.pack import merge_parts, write_part
-from proband.tokens.tokenize import tokenize_events
-from proband.tokens.units import COUNTS
+from proband.tokens.encode.fit import fit_vocabulary
+from proband.tokens.encode.pack import merge_parts, write_part
+from proband.tokens.encode.tokenize import tokenize_events
+from proband.tokens.measurements.units import COUNTS
 from proband.tokens.vocabulary import Vocabulary
 
 

@@ -23,9 +23,9 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.core.errors import CheckpointError
-from proband.core.provenance import read_object, write_json
+from proband.core.files.provenance import read_object, write_json
 from proband.ehr.units.spelling import NO_UNIT
-from proband.tokens.units import Groups, value_codes
+from proband.tokens.measurements.units import Groups, value_codes
 
 PADDING, BIRTH_TOKEN = 0, 1
 PADDING_CODE = "PADDING"
@@ -81,7 +81,8 @@ class Vocabulary:
         edges: Code to the inner bin edges of its values (ascending; a value equal to an edge goes up). Values
             in a unit that does not convert to the code's have edges under ``CODE//unit=UNIT``.
         rolled: Rare code to the code (or unknown) that stands for it. Empty in a model, which must not name
-            what few people had; :func:`proband.tokens.tokenize.resolve_codes` then climbs the hierarchy.
+            what few people had; :func:`proband.tokens.encode.tokenize.resolve_codes` then climbs the
+            hierarchy.
         once: Per token, whether no train subject ever had it twice; of a code with value bins, all or none.
         statics: Static codes; static index k + 1 is ``statics[k]``, 0 is none.
         resolution_minutes: Finest time step of the train split: 1440 when all ages are whole days, else 1.

@@ -1,7 +1,7 @@
 """The model card, README.md of a model folder: what the model is for, and what it was trained on.
 
 It may leave a secure workspace as far as counts go: they are shown by the rules of
-:mod:`proband.core.suppress`, and no column adds up to a total from which a small one follows.
+:mod:`proband.core.statistics.suppress`, and no column adds up to a total from which a small one follows.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from proband.core import suppress
-from proband.core.atomic import whole_file
+from proband.core.files.atomic import whole_file
+from proband.core.statistics import suppress
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.folder import CARD
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 from proband.tokens.vocabulary import kind_of
 from proband.train.config import TrainConfig
 from proband.train.log_likelihood import Likelihood

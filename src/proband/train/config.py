@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from proband.core.device import Device
 from proband.core.options import INPUTS, RUNNING, Option, pairs
+from proband.core.running.device import Device
 from proband.model.choices import ENCODERS, FUSIONS
 from proband.model.config import MOST_BLOCKS, MOST_WIDTH, PRESETS, Encoder, Fusion, Size, size_of
 

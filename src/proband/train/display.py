@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from proband.core.progress import duration, heartbeat
+from proband.core.running.progress import duration, heartbeat
 
 if TYPE_CHECKING:
     from rich.console import Console

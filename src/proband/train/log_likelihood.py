@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from proband.core.batch import Batch
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows, plan_batches
-from proband.tokens.modality import modality_files
-from proband.tokens.tables import say_absent, tables_for
+from proband.tokens.modalities.modality import modality_files
+from proband.tokens.modalities.tables import say_absent, tables_for
 
 _TOKEN_BUDGET = 16384
 

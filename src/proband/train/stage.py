@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from proband.core.device import choose_device
-from proband.core.digests import hash_file
 from proband.core.errors import ConfigError
-from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.resume import resumable
+from proband.core.files.digests import hash_file
+from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.files.resume import resumable
+from proband.core.running.device import choose_device
+from proband.core.running.progress import say
+from proband.core.running.team import Team, join_team
 from proband.core.schema import SPLITS
-from proband.core.team import Team, join_team
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
 from proband.model.choices import NO_FUSION
@@ -25,7 +25,7 @@ from proband.model.embedding import fold_families
 from proband.model.folder import MAY_LEAVE, VOCABULARY
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import GENOME, ModalityTable, load_modality, modality_files
+from proband.tokens.modalities.modality import GENOME, ModalityTable, load_modality, modality_files
 from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.initial.build import build_model
@@ -57,7 +57,8 @@ def train(
         tokens: A finished tokens folder with train and tuning splits.
         out: Output folder.
         genome: A genome folder.
-        modalities: Parquet files of further modalities by name (see :mod:`proband.tokens.modality`).
+        modalities: Parquet files of further modalities by name, see
+            :mod:`proband.tokens.modalities.modality`.
         tasks: Task files, whose outcomes get onset hazards beside those of codes, families and death.
         config: Settings.
         overwrite: Start anew over a finished or interrupted output.

@@ -295,7 +295,7 @@ import os, signal, sys
 from pathlib import Path
 import typer
 from proband.cli import main as cli
-from proband.core.provenance import stage_output
+from proband.core.files.provenance import stage_output
 
 cli.app = typer.Typer()
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
-from proband.core.provenance import read_manifest
+from proband.core.files.provenance import read_manifest
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task

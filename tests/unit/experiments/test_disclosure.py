@@ -3,7 +3,7 @@
 import disclosure_counts
 import pytest
 
-from proband.core import suppress
+from proband.core.statistics import suppress
 
 
 def test_no_count_of_1_to_20_follows_from_the_digits() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proband.core import suppress
+from proband.core.statistics import suppress
 from proband.report.disclosure import Disclosure
 from proband.report.sections.utility import decision_points, utility_table
 

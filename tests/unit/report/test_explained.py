@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from proband.cli.main import app
 from proband.core.errors import DataError
-from proband.core.suppress import HIDDEN
+from proband.core.statistics.suppress import HIDDEN
 from proband.explain import tables
 from proband.report import check, report
 from proband.report.disclosure import Disclosure

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from proband.cli.main import app
 from proband.core.errors import DataError
-from proband.core.suppress import HIDDEN, merge_bins
+from proband.core.statistics.suppress import HIDDEN, merge_bins
 from proband.realism.compare import REALISM
 from proband.realism.memorisation import MEMORISATION, NEARNESS
 from proband.report import check, report

@@ -10,7 +10,7 @@ import pytest
 
 from manifests import forget_digests
 from proband.core.errors import ConfigError, DataError
-from proband.core.suppress import HIDDEN
+from proband.core.statistics.suppress import HIDDEN
 from proband.evaluate.tables import ALREADY_BEGUN, GAINS, METRICS, MODELS, read_table
 from proband.report import check, report
 
@@ -250,7 +250,7 @@ def test_a_page_that_another_process_writes_is_not_written_twice(results, tmp_pa
     held = """
 import sys, time
 from pathlib import Path
-from proband.core.lock import only_writer
+from proband.core.files.lock import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

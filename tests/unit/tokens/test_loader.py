@@ -17,7 +17,7 @@ from proband.tokens.loader import (
     plan_batches,
     sequential_batches,
 )
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 from small_world import HandStore, Record
 
 

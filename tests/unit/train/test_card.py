@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from proband.model.folder import CARD
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 from proband.train.card import write_card
 from proband.train.config import TrainConfig
 from proband.train.log_likelihood import Likelihood

@@ -11,7 +11,7 @@ from proband.core.errors import DataError
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
-from proband.tokens.modality import load_modality
+from proband.tokens.modalities.modality import load_modality
 from proband.train import likelihood, train
 from proband.train.config import TrainConfig
 from proband.train.log_likelihood import format_likelihood

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from proband.core.errors import CheckpointError, ConfigError
-from proband.core.provenance import read_manifest
+from proband.core.files.provenance import read_manifest
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore

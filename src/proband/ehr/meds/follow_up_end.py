@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.ehr.meds.dataset import BIRTH, ENTRY, EVENTS, EXIT
 
 YEAR = timedelta(days=366)

@@ -1,6 +1,6 @@
 """Relatives, so that a family never lies across train, tuning and held_out.
 
-Reads the kinship tables of :mod:`proband.core.kinshiptable`; a name that is a whole number is a subject.
+Reads the kinship tables of :mod:`proband.core.text.kinshiptable`; a name that is a whole number is a subject.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import polars as pl
 from jaxtyping import Int
 
 from proband.core.errors import DataError
-from proband.core.kinshiptable import read_kinship_table
-from proband.core.progress import say
-from proband.core.textvalues import whole_numbers
+from proband.core.running.progress import say
+from proband.core.text.kinshiptable import read_kinship_table
+from proband.core.text.textvalues import whole_numbers
 from proband.ehr.config import THIRD_DEGREE as THIRD_DEGREE
 
 
@@ -49,7 +49,7 @@ def read_families(path: Path, least_kinship: float) -> Families:
     """Read a kinship table and join relatives into clusters.
 
     Args:
-        path: Of :func:`proband.core.kinshiptable.read_kinship_table`.
+        path: Of :func:`proband.core.text.kinshiptable.read_kinship_table`.
         least_kinship: Pairs below it are strangers.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from proband.core.progress import say
+from proband.core.running.progress import say
 
 REASONS = {
     "num_unknown_person": "rows left out: no such person",

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from proband.core.errors import ConfigError, DataError, first_line
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.ehr.meds.dataset import CODES, DATA, SUBJECT_SPLITS
 
 _ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]*)://")

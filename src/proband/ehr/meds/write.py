@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from proband.core.engine import map_shards
 from proband.core.errors import DataError, first_line
-from proband.core.progress import say
-from proband.core.provenance import StageRun, write_json
+from proband.core.files.provenance import StageRun, write_json
+from proband.core.running.engine import map_shards
+from proband.core.running.progress import say
 from proband.core.schema import SPLITS
 from proband.ehr.config import EhrConfig
 from proband.ehr.meds.clean import Early, refuse_early, repeated, tidy

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proband.core.engine import available_cores
 from proband.core.errors import ConfigError, DataError, ProbandError, first_line
 from proband.core.registry import Registry
+from proband.core.running.engine import available_cores
 from proband.ehr.meds.dataset import DATA
 from proband.ehr.omop.engines.address import Address
 from proband.ehr.omop.engines.engine import Engine

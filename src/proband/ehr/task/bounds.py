@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 
 from proband.core.errors import ConfigError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.ehr.task.codesets import Codes
 from proband.ehr.units.convert import SAME, Line, conversion
 from proband.ehr.units.counts import different_units, with_spelled_units

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.predictiontimes import COLUMNS, prediction_times_of
 from proband.core.schema import read_parquet
-from proband.core.texttable import READ_ERRORS, check_names, read_people
+from proband.core.text.predictiontimes import COLUMNS, prediction_times_of
+from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 
 
 def read_subject_dates(path: Path) -> pl.DataFrame:

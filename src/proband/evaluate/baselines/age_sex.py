@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from proband.core.incidence import MONTHS, OLDEST, rates_by_age_and_sex, years_of_age
-from proband.core.progress import say
+from proband.core.running.progress import say
+from proband.core.statistics.incidence import MONTHS, OLDEST, rates_by_age_and_sex, years_of_age
 from proband.evaluate.baselines.table import floats, risk_table
 
 NAME, NAME_WITHOUT_SEX = "age_sex", "age"

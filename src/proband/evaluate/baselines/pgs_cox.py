@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.core.schema import RISK
 from proband.evaluate.baselines import tuning
 from proband.evaluate.baselines.cox import Cox, cumulative_incidence, fit_cox

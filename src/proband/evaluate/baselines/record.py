@@ -12,7 +12,7 @@ from proband.core.errors import DataError
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.evaluate.baselines.table import floats
 from proband.tokens.dataset import TokenStore
-from proband.tokens.summary import SummaryLayout, summarise
+from proband.tokens.history.summary import SummaryLayout, summarise
 
 
 class RecordFeatures:

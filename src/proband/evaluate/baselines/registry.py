@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.evaluate.baselines import age_sex, boosting, late_fusion, logistic, pgs_logistic
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.config import ALL, NONE

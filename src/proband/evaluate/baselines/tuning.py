@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.core.schema import RISK
 from proband.evaluate.baselines import age_sex
 from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, floats, known_rows, risk_table

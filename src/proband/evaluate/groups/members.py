@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.schema import ANCESTRY, PCS, read_parquet, scores_file
-from proband.core.texttable import open_table
-from proband.core.textvalues import whole_numbers
+from proband.core.text.texttable import open_table
+from proband.core.text.textvalues import whole_numbers
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr.cohort import read_shards
 from proband.evaluate.inputs import COMPONENTS_FILE

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from proband.core.splines import KNOT_QUANTILES, spline_basis
+from proband.core.statistics.splines import KNOT_QUANTILES, spline_basis
 
 RISK_FLOOR = 1e-6
 """Risks are moved into [RISK_FLOOR, 1 − RISK_FLOOR] before the logit, so that a sampled risk of 0 counts

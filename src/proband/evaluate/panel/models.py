@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.provenance import MANIFEST, read_manifest
+from proband.core.files.provenance import MANIFEST, read_manifest
 from proband.evaluate.baselines.registry import BASELINES
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.inputs import RISK_FILE

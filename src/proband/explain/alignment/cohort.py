@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int
 from proband.core.schema import ANCESTRY
 from proband.evaluate.inputs import read_components
 from proband.explain.inputs import Asked
-from proband.tokens.modality import GENOME
+from proband.tokens.modalities.modality import GENOME
 
 ANCESTRY_FILE = "ancestry.parquet"
 

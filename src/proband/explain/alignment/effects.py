@@ -23,7 +23,7 @@ from proband.explain.attribution.decomposition import named
 from proband.explain.attribution.standard import Standard, standardised
 from proband.explain.inputs import Asked
 from proband.explain.tables import EFFECTS
-from proband.tokens.modality import GENOME
+from proband.tokens.modalities.modality import GENOME
 
 EVERYBODY = "all"
 RELATED = 0.2

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64, Int
 from proband.core.units import MINUTES_PER_YEAR
 from proband.evaluate.baselines.cox import fit_cox
 from proband.explain.inputs import Asked
-from proband.tokens.onsets import first_occurrences
+from proband.tokens.history.onsets import first_occurrences
 
 _HARDLY = 1e-3
 """Penalty of what is not meant to be penalised; it keeps a constant column finite."""

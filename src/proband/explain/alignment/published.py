@@ -10,10 +10,10 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, first_line, near_matches
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.schema import read_parquet
-from proband.core.texttable import READ_ERRORS, check_names, read_people
-from proband.core.textvalues import NO_VALUE
+from proband.core.text.texttable import READ_ERRORS, check_names, read_people
+from proband.core.text.textvalues import NO_VALUE
 
 _NEEDED = ("outcome", "log_hazard_ratio")
 _NUMBERS = ("log_hazard_ratio", "standard_error")

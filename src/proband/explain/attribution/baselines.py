@@ -10,7 +10,7 @@ from torch import Tensor
 from proband.core.seeds import generator
 from proband.explain.inputs import Asked
 from proband.model.modality.encoder import ModalityEncoder
-from proband.tokens.modality import GENOME
+from proband.tokens.modalities.modality import GENOME
 from proband.tokens.vocabulary import BIRTH_TOKEN
 
 

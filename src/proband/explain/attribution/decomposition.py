@@ -10,8 +10,8 @@ import polars as pl
 import torch
 from jaxtyping import Float64, Int
 
-from proband.core.incidence import MONTHS, OLDEST
-from proband.core.progress import track
+from proband.core.running.progress import track
+from proband.core.statistics.incidence import MONTHS, OLDEST
 from proband.explain.attribution.parts import AGE_SEX, DEATH, RECORD, log_ratio_parts, part_names
 from proband.explain.attribution.record import AGE_SEX_TERMS, NOT_HAD, OTHER_CODES, RecordTerms, record_terms
 from proband.explain.attribution.shapley import Points, Segments, segments, shapley_points
@@ -22,7 +22,7 @@ from proband.model.config import BIN_EDGES
 from proband.model.onset.head import sex_rows
 from proband.model.onset.inputs import Query
 from proband.model.onset.queries import Queries
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
 
 _AT_ONCE = 512
 _TINY = 1e-12

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Inputs, Query
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
 
 OTHER_CODES, NOT_HAD, AGE_SEX_TERMS = "other codes had", "codes not had", "age and sex beside the record"
 """Entries beside codes: what is not listed, the codes that the subject never had, and the interactions'

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
-from proband.core.compiled import compiled
-from proband.core.incidence import MONTHS, OLDEST
+from proband.core.running.compiled import compiled
+from proband.core.statistics.incidence import MONTHS, OLDEST
 from proband.model.config import BIN_EDGES
 
 _NEAR = 1e-9

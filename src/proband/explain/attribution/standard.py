@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
 
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.model.onset.head import OnsetHead
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from proband.explain.attribution.gradients import Integral, integrated_gradients
 from proband.explain.inputs import Asked
 from proband.explain.tables import GRADIENTS
 from proband.model.clock import Moment
-from proband.tokens.modality import GENOME
-from proband.tokens.queries import query_batches
+from proband.tokens.history.queries import query_batches
+from proband.tokens.modalities.modality import GENOME
 from proband.tokens.vocabulary import BIRTH_TOKEN
 
 STATE, FUSION = "state", "fusion"

@@ -15,9 +15,9 @@ from proband.explain.counterfactual.shifted import Shifted
 from proband.explain.inputs import Asked
 from proband.explain.tables import ALONG, WITHOUT
 from proband.model.onset.inputs import Query
-from proband.tokens.edited import EditedStore
-from proband.tokens.onsets import first_occurrences
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.edited import EditedStore
+from proband.tokens.history.onsets import first_occurrences
+from proband.tokens.history.summary import SummaryLayout
 
 
 def query_without(

@@ -17,7 +17,7 @@ from proband.explain.counterfactual.shifted import Shifted
 from proband.explain.inputs import Asked
 from proband.explain.tables import GENOMES, PERCENTILES
 from proband.model.onset.inputs import Query
-from proband.tokens.modality import GENOME
+from proband.tokens.modalities.modality import GENOME
 
 PERCENTS = (1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0)
 HELD, CONDITIONAL = "held", "conditional_mean"

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from proband.core.batch import ModalityInput
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable, modality_inputs
+from proband.tokens.modalities.modality import ModalityTable, modality_inputs
 
 
 @dataclass(frozen=True)

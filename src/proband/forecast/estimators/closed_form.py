@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proband.core.incidence import MONTHS, OLDEST
+from proband.core.statistics.incidence import MONTHS, OLDEST
 from proband.forecast.estimators.estimator import RiskEstimator
 from proband.model.config import BIN_EDGES
 from proband.model.onset.head import OnsetHead, sex_rows

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Int, Int64
 
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY
 from proband.forecast.risk import Points
-from proband.tokens.edited import Record
+from proband.tokens.history.edited import Record
 
 _ALWAYS = np.iinfo(np.int64).min
 

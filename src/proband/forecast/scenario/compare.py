@@ -17,7 +17,7 @@ from proband.forecast.scenario.made import Made, make
 from proband.forecast.scenario.plausibility import Sample, space_of, summaries
 from proband.forecast.scenario.resolve import Resolved
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from proband.core.errors import ConfigError
-from proband.core.yamlfile import first_problem, read_mapping
+from proband.core.text.yamlfile import first_problem, read_mapping
 
 Days = Annotated[float, Field(ge=0, le=55_000, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

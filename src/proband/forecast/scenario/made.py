@@ -14,8 +14,8 @@ from proband.forecast.scenario.changes import GenomeChange, RecordChange
 from proband.forecast.scenario.file import Scenarios
 from proband.forecast.scenario.resolve import Resolved, Resolver
 from proband.tokens.dataset import TokenStore
-from proband.tokens.edited import EditedStore, Record
-from proband.tokens.modality import GENOME, ModalityTable
+from proband.tokens.history.edited import EditedStore, Record
+from proband.tokens.modalities.modality import GENOME, ModalityTable
 
 
 @dataclass(frozen=True)

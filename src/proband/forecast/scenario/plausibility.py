@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Float64, Int, Int64
 from proband.core.seeds import generator
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
-from proband.tokens.summary import SparseFeatures, SummaryLayout, summarise
+from proband.tokens.history.summary import SparseFeatures, SummaryLayout, summarise
 
 MOST_HISTORIES = 1000
 """Train histories in the sample."""

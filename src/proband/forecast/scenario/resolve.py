@@ -25,10 +25,10 @@ from proband.forecast.scenario.changes import (
 )
 from proband.forecast.scenario.file import Add, Change, Genome, Remove, Scenario, Shift
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import GENOME, ModalityTable
-from proband.tokens.subjects import rows_of_ids
-from proband.tokens.units import value_codes
-from proband.tokens.values import bin_values
+from proband.tokens.history.subjects import rows_of_ids
+from proband.tokens.measurements.units import value_codes
+from proband.tokens.measurements.values import bin_values
+from proband.tokens.modalities.modality import GENOME, ModalityTable
 from proband.tokens.vocabulary import BIRTH_TOKEN
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Float64, Int64
 
 from proband.core.errors import DataError
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.core.schema import SCORES, read_parquet
 from proband.genome.ancestry.model import Adjustment
 from proband.genome.ancestry.normalise import design, fit_mean, fit_mean_and_variance, population_moments

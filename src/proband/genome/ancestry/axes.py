@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Bool, Float64, Int64
 
 from proband.core.errors import ConfigError, DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.seeds import generator
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.ancestry.kinship import (

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float64, Int64
 
 from proband.core.errors import DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.schema import read_parquet
 from proband.genome.ancestry.axes import fit_axes, place, without_relatives
 from proband.genome.ancestry.config import AncestryConfig

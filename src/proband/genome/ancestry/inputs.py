@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float64
 
 from proband.core.errors import DataError, near_matches
 from proband.core.schema import as_text, read_parquet
-from proband.core.texttable import READ_ERRORS, check_names, read_people
-from proband.core.textvalues import whole_numbers
+from proband.core.text.texttable import READ_ERRORS, check_names, read_people
+from proband.core.text.textvalues import whole_numbers
 
 _SAMPLE_COLUMNS = ("IID", "SAMPLE_ID", "ID_2", "SAMPLE", "ID")
 _POPULATION_COLUMNS = ("SUPERPOP", "SUPER_POP", "SUPERPOPULATION", "ANCESTRY_PRED", "POPULATION", "POP")

@@ -19,8 +19,8 @@ import polars as pl
 from jaxtyping import Float32, Float64, Int8, Int64
 from scipy import sparse
 
-from proband.core.kinshiptable import read_kinship_table
-from proband.core.progress import say, track
+from proband.core.running.progress import say, track
+from proband.core.text.kinshiptable import read_kinship_table
 from proband.genome.ancestry.panel import Panel
 
 MOST_PEOPLE = 50_000

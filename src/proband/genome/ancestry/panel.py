@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt32
 
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.genome.genotypes.dataset import DosageReader, Genotypes
 
 _MOST_ROWS = 1024  # larger blocks gain no speed

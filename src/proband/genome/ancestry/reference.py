@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.genome.ancestry.inputs import read_populations
 from proband.genome.ancestry.scored import score_bounded, scored_variants
 from proband.genome.ancestry.shared import shared_variants

@@ -16,7 +16,7 @@ import polars as pl
 from jaxtyping import Float32, UInt32
 
 from proband.core.errors import DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.genome.genotypes.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.sites import Sites

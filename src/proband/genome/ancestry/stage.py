@@ -12,7 +12,7 @@ import polars as pl
 from jaxtyping import Bool, Float64, UInt32
 
 from proband.core.errors import ConfigError, DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.schema import ANCESTRY, PCS
 from proband.genome.ancestry.adjust import Fitted, fit_adjustment, write_adjusted
 from proband.genome.ancestry.axes import place

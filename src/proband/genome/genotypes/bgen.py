@@ -18,8 +18,8 @@ import polars as pl
 from jaxtyping import Bool, Float32, UInt32
 
 from proband.core.errors import DataError
-from proband.core.progress import track
-from proband.core.texttable import split_line
+from proband.core.running.progress import track
+from proband.core.text.texttable import split_line
 from proband.genome.genotypes.builds import plain_chromosomes
 from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele

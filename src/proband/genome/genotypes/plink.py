@@ -15,8 +15,8 @@ import pyarrow as pa
 from jaxtyping import Bool, UInt64
 
 from proband.core.errors import DataError
-from proband.core.texttable import TextTable, check_names, separator_of, split_line
-from proband.core.textvalues import NO_VALUE, whole_numbers
+from proband.core.text.texttable import TextTable, check_names, separator_of, split_line
+from proband.core.text.textvalues import NO_VALUE, whole_numbers
 from proband.genome.genotypes.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes.dataset import Genotypes, Part
 from proband.genome.genotypes.pgen import PlinkReader

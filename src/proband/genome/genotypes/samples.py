@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.schema import SAMPLES
-from proband.core.texttable import READ_ERRORS, read_lines, read_people
-from proband.core.textvalues import NO_VALUE, whole_numbers
+from proband.core.text.texttable import READ_ERRORS, read_lines, read_people
+from proband.core.text.textvalues import NO_VALUE, whole_numbers
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.leftout import LeftOut
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.progress import say, track
+from proband.core.running.progress import say, track
 from proband.genome.genotypes.alleles import NO_SITE, OTHER_SITE, variant_sites
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.sites import Sites

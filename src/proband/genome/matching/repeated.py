@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.sites import Sites
 from proband.genome.matching.match import MATCHED, Matched

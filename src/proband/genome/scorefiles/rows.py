@@ -9,8 +9,8 @@ import polars as pl
 from jaxtyping import Bool, Float64, Int64
 
 from proband.core.errors import DataError
-from proband.core.texttable import TextTable
-from proband.core.textvalues import whole_numbers
+from proband.core.text.texttable import TextTable
+from proband.core.text.textvalues import whole_numbers
 from proband.genome.genotypes.alleles import NO_ALLELE, NO_SITE, allele_codes, is_nucleotides, row_sites
 
 DOSAGE_WEIGHTS = ("dosage_0_weight", "dosage_1_weight", "dosage_2_weight")

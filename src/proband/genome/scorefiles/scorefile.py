@@ -20,8 +20,8 @@ from jaxtyping import Int64
 
 from proband.core.errors import DataError
 from proband.core.schema import PolarsType
-from proband.core.texttable import TextTable
-from proband.core.textvalues import whole_numbers
+from proband.core.text.texttable import TextTable
+from proband.core.text.textvalues import whole_numbers
 from proband.genome.genotypes.alleles import row_sites
 from proband.genome.genotypes.builds import build_name
 from proband.genome.scorefiles.rows import DOSAGE_WEIGHTS, FLAGS, Rows, to_rows

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from proband.core.errors import DataError, first_line
-from proband.core.texttable import TextTable, check_names, open_table
+from proband.core.text.texttable import TextTable, check_names, open_table
 
 # Names of format 1 beside those of format 2.
 _OLD_COLUMNS = {"reference_allele": "other_allele"}

@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.texttable import TextTable
-from proband.core.textvalues import whole_numbers
+from proband.core.text.texttable import TextTable
+from proband.core.text.textvalues import whole_numbers
 from proband.genome.genotypes.builds import build_name
 from proband.genome.scorefiles.scorefile import ID_COLUMNS
 from proband.genome.scorefiles.text import empty, header_field, open_score_text, unreadable

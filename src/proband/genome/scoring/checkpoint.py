@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from scipy import sparse
 
-from proband.core.atomic import whole_file
-from proband.core.digests import hash_file
-from proband.core.progress import say
-from proband.core.resume import claim
+from proband.core.files.atomic import whole_file
+from proband.core.files.digests import hash_file
+from proband.core.files.resume import claim
+from proband.core.running.progress import say
 from proband.genome.matching.weights import Weights
 
 _OURS = ("sums-*", "partial-*", "weights-*", "means-*")

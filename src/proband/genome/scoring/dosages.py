@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64
 
 from proband.core.errors import DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.schema import write_tsv
 from proband.genome.genotypes.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes.dataset import MISSING, Genotypes

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 from scipy import sparse
 
-from proband.core.compiled import compiled
+from proband.core.running.compiled import compiled
 
 
 def sparse_product(

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, UInt32
 
-from proband.core.atomic import whole_file
-from proband.core.engine import map_shards
 from proband.core.errors import ConfigError
+from proband.core.files.atomic import whole_file
+from proband.core.running.engine import map_shards
 from proband.genome.genotypes.dataset import Genotypes, Part
 from proband.genome.matching.weights import Weights
 from proband.genome.scoring.checkpoint import Work, fingerprint, save_weights

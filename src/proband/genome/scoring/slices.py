@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt32
 from threadpoolctl import threadpool_limits
 
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.genome.genotypes.dataset import DataSetReader, Part
 from proband.genome.matching.weights import Weights
 from proband.genome.scoring.checkpoint import Work, load_weights, seconds_between

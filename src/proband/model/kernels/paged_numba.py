@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from proband.core.compiled import compiled
-from proband.core.lanes import (
+from proband.core.running.compiled import compiled
+from proband.core.running.lanes import (
     LANES,
     between,
     broadcast,

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from proband.model.kernels.rotate import RotaryAngles, rotate
 
 PAGE = 16
-"""Positions of a page: as many as compiled code works on at once (:data:`proband.core.lanes.LANES`)."""
+"""Positions of a page: as many as compiled code works on at once: :data:`proband.core.running.lanes.LANES`"""
 
 
 class Places(NamedTuple):

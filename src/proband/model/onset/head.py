@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from proband.core.incidence import OLDEST
+from proband.core.statistics.incidence import OLDEST
 from proband.model.config import BIN_EDGES, ModelConfig
 from proband.model.onset.inputs import CLIP, Inputs, Query
 from proband.model.onset.terms import NUM_BINS, Interactions, LinearModality, OnsetNetwork

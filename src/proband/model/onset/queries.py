@@ -16,7 +16,8 @@ from proband.model.onset.inputs import Query
 
 @runtime_checkable
 class SparseRows(Protocol):
-    """Rows of features that are mostly 0, in compressed form (``proband.tokens.summary.SparseFeatures``)."""
+    """Rows of features that are mostly 0, in compressed form, such as
+    ``proband.tokens.history.summary.SparseFeatures``."""
 
     @property
     def indptr(self) -> Int64[np.ndarray, " rows_and_one"]:
@@ -40,7 +41,7 @@ class SparseRows(Protocol):
 
 @runtime_checkable
 class DatedValues(Protocol):
-    """A modality's values at dates (``proband.tokens.modality.ModalityTable``)."""
+    """A modality's values at dates (``proband.tokens.modalities.modality.ModalityTable``)."""
 
     @property
     def values(self) -> Float[np.ndarray, "measurements width"]:

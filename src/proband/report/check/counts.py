@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from proband.core.suppress import HIDDEN, WITHHELD, may_show
+from proband.core.statistics.suppress import HIDDEN, WITHHELD, may_show
 from proband.report.check.page import Page, PageTable, Text
 from proband.report.check.violation import Violation
 

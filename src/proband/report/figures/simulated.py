@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from proband.core.suppress import share
+from proband.core.statistics.suppress import share
 from proband.report.figures.panel import Panel, percent
 
 _MOST_CURVES = 3

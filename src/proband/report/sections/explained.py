@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from proband.core.provenance import open_output
-from proband.core.suppress import LEAST
+from proband.core.files.provenance import open_output
+from proband.core.statistics.suppress import LEAST
 from proband.explain import tables
 from proband.report.disclosure import Disclosure
 from proband.report.figures.curves import decile_panel

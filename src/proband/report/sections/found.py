@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from proband.core.provenance import open_output
+from proband.core.files.provenance import open_output
 from proband.evaluate.panel.models import pairs
 from proband.evaluate.tables import TABLES, read_table
 from proband.report.disclosure import Disclosure

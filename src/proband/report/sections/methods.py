@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from proband.core.provenance import read_manifest, without_path
+from proband.core.files.provenance import read_manifest, without_path
 from proband.report.sections.checklists import CHECKLISTS, Checklist
 from proband.report.sections.found import Found
 from proband.report.tables import SPLIT_NAMES, TextTable, plain

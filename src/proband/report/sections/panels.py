@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from proband.core.suppress import boundaries
+from proband.core.statistics.suppress import boundaries
 from proband.report.figures import curves as figures
 from proband.report.sections.found import Found
 from proband.report.sections.utility import decision_points, everybody, known

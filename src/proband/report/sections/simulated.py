@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from proband.core import suppress
-from proband.core.provenance import open_output
+from proband.core.files.provenance import open_output
+from proband.core.statistics import suppress
 from proband.realism.compare import REALISM, summarise
 from proband.realism.memorisation import MEMORISATION, NEARNESS
 from proband.report.figures.simulated import nearness_figures, realism_figures
@@ -95,7 +95,7 @@ def may_show(found: pl.DataFrame) -> pl.DataFrame:
     """The rows of which no count of 1 to 20 follows: of subjects who had it, and for shares who had it not.
 
     Simulated counts are held back alike, since futures are drawn from people's histories. Shares are rounded
-    by :func:`proband.core.suppress.share`, rates to thousandths.
+    by :func:`proband.core.statistics.suppress.share`, rates to thousandths.
     """
     few = pl.lit(False)
     for name in ("num_real", "num_simulated"):

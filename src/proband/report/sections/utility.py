@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from proband.core.suppress import LEAST
+from proband.core.statistics.suppress import LEAST
 from proband.report.disclosure import Disclosure
 from proband.report.figures.panel import percent
 from proband.report.tables import TextTable, number

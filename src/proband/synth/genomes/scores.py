@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
 from proband.synth.genomes.liability import CHROMOSOMES, Genetics, chromosome_folder

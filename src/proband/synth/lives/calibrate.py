@@ -23,7 +23,7 @@ import polars as pl
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from proband.core.progress import say, track
+from proband.core.running.progress import say, track
 from proband.core.seeds import generator
 from proband.synth.genomes.liability import genetic_correlation
 from proband.synth.lives.law import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proband.core.atomic import whole_file
+from proband.core.files.atomic import whole_file
 from proband.model.config import OnsetTask
 from proband.model.folder import CARD
 from proband.model.transformer import Proband

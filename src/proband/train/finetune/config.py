@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from proband.core.device import Device
 from proband.core.options import RUNNING, Option
+from proband.core.running.device import Device
 from proband.train.finetune.choices import MODES, ROW
 
 LABELS, TRUNK = "Labels", "Learning of the trunk (all modes but row)"

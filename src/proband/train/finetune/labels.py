@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from proband.core.errors import ConfigError, DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.core.seeds import generator
 from proband.model.config import OnsetConfig, OnsetTask
 from proband.tokens.dataset import TokenStore

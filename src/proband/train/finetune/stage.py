@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from proband.core.device import choose_device
-from proband.core.digests import hash_file
 from proband.core.errors import ConfigError
-from proband.core.progress import say
-from proband.core.provenance import StageRun, is_finished, stage_output
-from proband.core.resume import resumable
+from proband.core.files.digests import hash_file
+from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.files.resume import resumable
+from proband.core.running.device import choose_device
+from proband.core.running.progress import say
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import load_model, save_model
 from proband.model.config import OnsetTask
@@ -18,8 +18,8 @@ from proband.model.folder import MAY_LEAVE, VOCABULARY
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import GENOME, ModalityTable, modality_files
-from proband.tokens.tables import say_absent, tables_for
+from proband.tokens.modalities.modality import GENOME, ModalityTable, modality_files
+from proband.tokens.modalities.tables import say_absent, tables_for
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.finetune.card import write_card
 from proband.train.finetune.choices import MODES

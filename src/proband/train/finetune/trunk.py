@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from proband.core.progress import track
+from proband.core.running.progress import track
+from proband.core.running.team import Team
 from proband.core.seeds import generator, name_key
-from proband.core.team import Team
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.queries import query_batches
+from proband.tokens.history.queries import query_batches
 from proband.train.finetune.config import FinetuneConfig
 from proband.train.finetune.modes import Mode
 from proband.train.onset.fit import Part, mean_loss

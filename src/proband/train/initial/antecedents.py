@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from proband.core.incidence import OLDEST
+from proband.core.statistics.incidence import OLDEST
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.clock import BAND_YEARS, MOST_ANTECEDENTS, NUM_BANDS, UNKNOWN_SEX
 from proband.tokens.dataset import TokenStore

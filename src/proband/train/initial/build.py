@@ -15,8 +15,8 @@ from proband.model.gaps import GapBins, fit_gap_edges
 from proband.model.modality import ModalityEncoder
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.families import code_families
-from proband.tokens.modality import GENOME, ModalityTable
+from proband.tokens.history.families import code_families
+from proband.tokens.modalities.modality import GENOME, ModalityTable
 from proband.train.config import EncoderOptions, TrainConfig
 from proband.train.initial.antecedents import find_antecedents
 from proband.train.initial.code_rates import fit_new_ratio, log_rates, sexes_of_statics

@@ -1,8 +1,8 @@
 """Rates of first occurrences by age and sex, and what the code head starts from, fitted on the train split.
 
 A code's first occurrences after entry are counted over the years that people lived without it, by sex and
-year of age, and smoothed by the one smoother of incidence (:mod:`proband.core.incidence`). The code head then
-starts so that it expects every code as often, as new to the subject, as it is seen.
+year of age, and smoothed by the one smoother of incidence (:mod:`proband.core.statistics.incidence`). The
+code head then starts so that it expects every code as often, as new to the subject, as it is seen.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.core.batch import EVENT, Batch
-from proband.core.incidence import OLDEST, hide_small_counts, person_years, smooth_rates
 from proband.core.sex import female_of
+from proband.core.statistics.incidence import OLDEST, hide_small_counts, person_years, smooth_rates
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.clock import BAND_YEARS, FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
 from proband.model.transformer import Proband
@@ -61,8 +61,8 @@ def log_rates(store: TokenStore) -> Float[Tensor, "sexes bands vocabulary"]:
     At risk is who has not had the code, from entry to its first occurrence or the end of follow-up; who had
     it at or before entry is not. Subjects of unknown sex are left out, unless it is known of nobody. A sex
     that nobody has takes the rates of the other; one with few first occurrences has none of its own
-    (:func:`proband.core.incidence.hide_small_counts`). A rate is at least that of half an event in all years
-    that the sex was followed.
+    (:func:`proband.core.statistics.incidence.hide_small_counts`). A rate is at least that of half an event in
+    all years that the sex was followed.
     """
     firsts = _first_occurrences(store)
     entry, leave, sex = firsts.people.T

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from proband.core.progress import track
+from proband.core.running.progress import track
 from proband.core.seeds import generator, name_key
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from proband.core.incidence import LOWEST_RATE, rates_by_age_and_sex
+from proband.core.statistics.incidence import LOWEST_RATE, rates_by_age_and_sex
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import OnsetTask
 from proband.tokens.dataset import TokenStore
-from proband.tokens.onsets import first_occurrences
+from proband.tokens.history.onsets import first_occurrences
 
 _MALE, _FEMALE = 0.0, 1.0
 
@@ -25,8 +25,8 @@ def log_rates(
 
     Person-time runs from entry to onset, death or the end of follow-up, of those who have not had it by
     entry. A sex with fewer onsets than the vocabulary's least number of subjects has no rates of its own
-    (:func:`proband.core.incidence.hide_small_counts`): rates go with the model. Where nobody's sex is known,
-    both have the rate of all. A task without an event has the least rate.
+    (:func:`proband.core.statistics.incidence.hide_small_counts`): rates go with the model. Where nobody's sex
+    is known, both have the rate of all. A task without an event has the least rate.
 
     Args:
         store: The records.

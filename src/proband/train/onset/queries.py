@@ -12,9 +12,9 @@ from proband.model.config import OnsetTask
 from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable
-from proband.tokens.onsets import first_occurrences
-from proband.tokens.queries import known_at, query_batches
+from proband.tokens.history.onsets import first_occurrences
+from proband.tokens.history.queries import known_at, query_batches
+from proband.tokens.modalities.modality import ModalityTable
 from proband.train.onset.piecewise_exponential import FollowUp
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from proband.core.progress import say
+from proband.core.running.progress import say
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from proband.core.progress import track
+from proband.core.running.progress import track
 
 _STEPS = 40
 _MEMORY = 10

@@ -13,8 +13,8 @@ from proband.model.config import OnsetConfig, OnsetTask
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
+from proband.tokens.modalities.modality import ModalityTable
 from proband.train.config import TrainConfig
 from proband.train.onset.calibration import calibrate
 from proband.train.onset.decay import fit_decay

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from proband.core import suppress
 from proband.core.errors import ConfigError, DataError
-from proband.core.progress import say
+from proband.core.running.progress import say
+from proband.core.statistics import suppress
 from proband.ehr.outcomes import load_task
 from proband.ehr.task.codesets import Pattern
 from proband.model.config import OnsetTask
 from proband.tokens.dataset import TokenStore
-from proband.tokens.families import code_families
-from proband.tokens.onsets import first_occurrences, tokens_by_code
-from proband.tokens.outcomes import outcome_tokens
+from proband.tokens.history.families import code_families
+from proband.tokens.history.onsets import first_occurrences, tokens_by_code
+from proband.tokens.history.outcomes import outcome_tokens
 from proband.tokens.vocabulary import BIRTH_TOKEN, DEATH_CODE, Vocabulary
 
 LEAST_ONSETS = suppress.LEAST

@@ -20,11 +20,11 @@ import torch
 from jaxtyping import Int
 
 from proband.core.batch import NOT_SCORED, Batch
+from proband.core.running.team import Team
 from proband.core.seeds import name_key
-from proband.core.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import Windows, epoch_batches, load_batch, make_windows, plan_batches
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 from proband.train.config import TrainConfig
 
 Item = TypeVar("Item")

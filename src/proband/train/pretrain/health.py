@@ -7,9 +7,9 @@ import shutil
 from collections import deque
 from pathlib import Path
 
-from proband.core.atomic import whole_file
 from proband.core.errors import ConfigError
-from proband.core.team import Team
+from proband.core.files.atomic import whole_file
+from proband.core.running.team import Team
 from proband.train.pretrain.state import BEST, STATE, Progress
 
 WINDOW_STEPS = 50

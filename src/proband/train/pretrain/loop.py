@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from proband.core.batch import Batch
-from proband.core.progress import say
-from proband.core.team import Team
+from proband.core.running.progress import say
+from proband.core.running.team import Team
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 from proband.train.config import TrainConfig
 from proband.train.display import Display, terminal
 from proband.train.log import Meter, MetricsLog

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 
 from torch import Tensor, nn
 
-from proband.core.team import Team
+from proband.core.running.team import Team
 from proband.model.transformer import Proband
 from proband.train.config import Parallel
 

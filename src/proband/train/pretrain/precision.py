@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from proband.core.device import has_bfloat16
 from proband.core.errors import ConfigError
+from proband.core.running.device import has_bfloat16
 from proband.model.transformer import Proband
 from proband.model.trunk.block import Block
 from proband.train.config import Precision

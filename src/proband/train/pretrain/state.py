@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from proband.core.errors import CheckpointError, first_line
-from proband.core.resume import clear_marks
-from proband.core.team import Team
+from proband.core.files.resume import clear_marks
+from proband.core.running.team import Team
 from proband.model.folder import write_tensors
 from proband.train.pretrain.parallel import full_tensor, sharded_like
 

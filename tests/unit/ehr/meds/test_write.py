@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.core.provenance import StageRun
+from proband.core.files.provenance import StageRun
 from proband.ehr.config import EhrConfig
 from proband.ehr.meds.dataset import BIRTH, Shard, list_shards
 from proband.ehr.meds.write import conform_codes, write_events

@@ -12,9 +12,9 @@ import pytest
 
 import postgres_server
 from engine_rows import as_text, content, frames_of, in_types, odd_tables, odd_texts
-from proband.core.atomic import whole_file
 from proband.core.errors import CheckpointError, ConfigError, DataError
-from proband.core.resume import partial_folder
+from proband.core.files.atomic import whole_file
+from proband.core.files.resume import partial_folder
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
 from proband.ehr.omop import export as exporting

@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 from engine_rows import content, frames_of, in_types, odd_tables, odd_texts
-from proband.core.atomic import whole_file
 from proband.core.errors import DataError
-from proband.core.resume import partial_folder
+from proband.core.files.atomic import whole_file
+from proband.core.files.resume import partial_folder
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig
 from proband.ehr.omop import export as exporting

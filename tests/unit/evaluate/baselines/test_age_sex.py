@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.core.incidence import OLDEST
+from proband.core.statistics.incidence import OLDEST
 from proband.evaluate.baselines.age_sex import AgeSexRates, age_sex, cumulative_incidence, fit_rates
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.evaluate.baselines.record import RecordFeatures
-from proband.tokens.summary import ANY_EVENT
+from proband.tokens.history.summary import ANY_EVENT
 
 
 def moments_of(features: RecordFeatures, after_birth: timedelta) -> pl.DataFrame:

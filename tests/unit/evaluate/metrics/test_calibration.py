@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from proband.core.splines import spline_basis
+from proband.core.statistics.splines import spline_basis
 from proband.evaluate.metrics.calibration import (
     Smoother,
     expit,

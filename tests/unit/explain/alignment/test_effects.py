@@ -23,8 +23,8 @@ from proband.forecast.job import one_thread
 from proband.forecast.risk import Points
 from proband.model.config import OnsetConfig, OnsetTask
 from proband.model.onset.head import OnsetHead
-from proband.tokens.modality import GENOME, ModalityTable
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
+from proband.tokens.modalities.modality import GENOME, ModalityTable
 from proband.train.onset.fit import Part
 from proband.train.onset.incidence import log_rates
 from proband.train.onset.linear import fit_linear

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from proband.core.provenance import read_manifest
+from proband.core.files.provenance import read_manifest
 from proband.explain import tables
 from proband.explain.attribution import gradients, trunk
 from proband.explain.attribution.baselines import drawn_genomes, drawn_tokens
@@ -31,7 +31,7 @@ from proband.explain.config import ExplainConfig
 from proband.explain.inputs import Asked, read_asked
 from proband.explain.tables import GRADIENTS
 from proband.forecast.job import one_thread
-from proband.tokens.modality import GENOME, modality_files
+from proband.tokens.modalities.modality import GENOME, modality_files
 from proband.tokens.vocabulary import BIRTH_TOKEN
 
 Run = Callable[..., Path]

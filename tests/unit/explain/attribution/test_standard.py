@@ -8,7 +8,7 @@ import torch
 
 from onset_world import head_of
 from proband.explain.attribution.standard import Standard
-from proband.tokens.modality import GENOME, ModalityTable
+from proband.tokens.modalities.modality import GENOME, ModalityTable
 from small_world import HandStore, Record
 
 VALUES = np.array([[0.0, 5.0], [1.0, np.nan], [1.0, 5.0], [3.0, 5.0], [9.0, 5.0]], dtype=np.float32)

@@ -14,8 +14,8 @@ from proband.explain.config import ExplainConfig
 from proband.explain.counterfactual.events import query_without
 from proband.explain.counterfactual.shifted import Shifted
 from proband.explain.inputs import Asked, read_asked
-from proband.tokens.modality import modality_files
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
+from proband.tokens.modalities.modality import modality_files
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from proband.forecast.engine.histories import read_histories
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 from small_world import HandStore, Record
 
 STORE = HandStore(

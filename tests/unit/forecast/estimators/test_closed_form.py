@@ -23,7 +23,7 @@ from proband.model.checkpoint import save_model
 from proband.model.config import OnsetConfig, OnsetTask
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
 from proband.train.onset.incidence import log_rates
 from small_world import random_model
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from proband.core.lanes import LANES
+from proband.core.running.lanes import LANES
 from proband.model.kernels.pages import PAGE, Pages, Window, attend, attend_gathered, page_bytes
 from proband.model.kernels.rotate import rotate
 from proband.model.trunk.rotary import Rotary

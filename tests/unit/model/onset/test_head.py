@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from onset_world import head_of, query_of, random_rates, randomise
-from proband.core.incidence import OLDEST
+from proband.core.statistics.incidence import OLDEST
 from proband.evaluate.baselines import age_sex
 from proband.evaluate.baselines.age_sex import AgeSexRates
 from proband.forecast.estimators.closed_form import cumulative_incidence

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from onset_world import DIM, query_of, random_rates, randomise
-from proband.core.incidence import OLDEST
+from proband.core.statistics.incidence import OLDEST
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import OnsetConfig, OnsetTask
 from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband
-from proband.tokens.summary import SparseFeatures
+from proband.tokens.history.summary import SparseFeatures
 from proband.train.finetune.rows import add_rows, fit_known_tasks, rows_head
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import FollowUp

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from proband.core.errors import CheckpointError, ConfigError
-from proband.core.provenance import read_manifest
+from proband.core.files.provenance import read_manifest
 from proband.core.schema import SCORES
 from proband.forecast import forecast
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
-from proband.tokens.onsets import first_occurrences
+from proband.tokens.history.onsets import first_occurrences
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.finetune import finetune, stage

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from proband.core.batch import EVENT
-from proband.core.incidence import rates_by_age_and_sex
+from proband.core.statistics.incidence import rates_by_age_and_sex
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.clock import FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
 from proband.tokens.dataset import TokenStore

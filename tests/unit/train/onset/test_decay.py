@@ -9,7 +9,7 @@ import torch
 from onset_world import head_of, part_of
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import BIN_EDGES
-from proband.tokens.summary import SummaryLayout
+from proband.tokens.history.summary import SummaryLayout
 from proband.train.onset.decay import fit_decay
 from proband.train.onset.fit import Part
 from small_world import HandStore, Record

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from proband.core.incidence import LOWEST_RATE
+from proband.core.statistics.incidence import LOWEST_RATE
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import OnsetTask
 from proband.train.onset.incidence import log_rates

@@ -5,7 +5,7 @@ import pytest
 
 from onset_world import head_of, part_of
 from proband.core.units import MINUTES_PER_YEAR
-from proband.tokens.modality import ModalityTable
+from proband.tokens.modalities.modality import ModalityTable
 from proband.train.onset.queries import draw_dates
 from small_world import HandStore, Record
 

@@ -12,7 +12,7 @@ from onset_world import DIM, head_of
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.queries import Queries
-from proband.tokens.summary import SparseFeatures
+from proband.tokens.history.summary import SparseFeatures
 from proband.train.onset.fit import Part, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
 from proband.train.onset.record import fit_interactions, fit_record, standardise_interactions

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import known_law
 from proband.core.errors import ConfigError
-from proband.core.provenance import read_manifest
+from proband.core.files.provenance import read_manifest
 from proband.model.checkpoint import load_model
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from proband.core.batch import EVENT, NOT_SCORED
-from proband.core.team import Team
+from proband.core.running.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.train.config import TrainConfig
 from proband.train.initial.build import build_model

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proband.core.errors import ConfigError
-from proband.core.team import Team
+from proband.core.running.team import Team
 from proband.train import train
 from proband.train.config import TrainConfig
 from proband.train.log import read_metrics

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from proband.core.batch import EVENT
-from proband.core.team import Team
+from proband.core.running.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from proband.core.device import choose_device
 from proband.core.errors import ConfigError
-from proband.core.team import Team
+from proband.core.running.device import choose_device
+from proband.core.running.team import Team
 from proband.tokens.dataset import TokenStore
 from proband.train import train
 from proband.train.config import TrainConfig
@@ -90,7 +90,7 @@ import torch
 from proband.tokens.dataset import TokenStore
 from proband.train.initial.build import build_model
 from proband.train.config import TrainConfig
-from proband.core.team import Team
+from proband.core.running.team import Team
 from proband.train.pretrain.feed import StepStream
 from proband.train.pretrain.precision import prepare
 store = TokenStore(Path(sys.argv[1]))

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from proband.core.engine import spark_session
 from proband.core.errors import DataError, ProbandError, first_line
+from proband.core.running.engine import spark_session
 from proband.ehr.omop.engines.address import Address
 from proband.ehr.omop.engines.engine import Engine
 

@@ -16,7 +16,7 @@ import polars as pl
 from jaxtyping import Float32, UInt32
 
 from proband.core.errors import DataError
-from proband.core.progress import say, track
+from proband.core.running.progress import say, track
 from proband.genome.genotypes.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from proband.core.engine import worker_killed
+from proband.core.running.engine import worker_killed
 
 _SERVE = "import sys; from proband.genome.genotypes.vcf.records import serve; serve(int(sys.argv[1]))"
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)

@@ -22,8 +22,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import Float32, Int16, UInt16
 
-from proband.core.engine import begin_worker
 from proband.core.errors import first_line
+from proband.core.running.engine import begin_worker
 
 UNIT = 2**14
 """A dosage of 1, the precision of .pgen."""
