@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -49,7 +50,7 @@ def test_every_file_swapped_with_that_of_another_run(
     finish(Stage(stage.out, f"{stage.command} {stage.other}"), other)
     copy = clean / "copy"
     shutil.copytree(undisturbed.folder / stage.out, copy)
-    name = stage.command.split()[0]
+    name = json.loads((copy / "manifest.json").read_text())["stage"]
     differing = []
     for file in files_of(copy):
         theirs = other / stage.out / file.relative_to(copy)

@@ -57,6 +57,7 @@ def found() -> dict[str, tuple[bytes, ...]]:
         "MEDS shard": tuple(_flipped(seeds.frames()["events"], at, 255) for at in (531, 1008, 1085)),
         "manifest": (_changed(plain, config=None), _changed(plain, inputs={"a": []})),
         "vocabulary": (_changed(vocabulary, once=[True]), _changed(vocabulary, codes=[1, 2])),
+        "scenario": (b"\r2:",),
         "dates": (b"subject_id,subject_id,x\n1,1,2015-03-31",),
         "dates, Parquet": (
             seeds.packed(_dated(prediction_time=pl.Series([[1, 2]], dtype=pl.Array(pl.Int8, 2)))),

@@ -35,7 +35,8 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
         keys: Keys that it may have, for the message.
 
     Raises:
-        ConfigError: The file is missing or unreadable, holds no mapping, or a key stands twice in one.
+        ConfigError: The file is missing or unreadable, holds no mapping, a key stands twice in one, or a key
+            of the file is no text.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _OnceEach)
@@ -49,6 +50,9 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         expected = f"keys {', '.join(keys)}"
         raise ConfigError(f"no {kind}", where=path, found=type(content).__name__, expected=expected)
+    for key in content:
+        if not isinstance(key, str):
+            raise ConfigError(f"unknown key {key}", where=path, expected=f"keys {', '.join(keys)}")
     return content
 
 

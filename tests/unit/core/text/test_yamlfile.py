@@ -20,6 +20,7 @@ def test_a_mapping_is_read(tmp_path: Path) -> None:
         ("a: {b: 1, c: 2, b: 3}", "b stands twice"),
         ("a: [", "unreadable task file"),
         ("- 1", "no task; .* expected keys one, two"),
+        ("2: x", "unknown key 2; .* expected keys one, two"),
     ],
 )
 def test_what_is_no_mapping_of_keys_that_stand_once_is_refused(
