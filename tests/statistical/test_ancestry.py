@@ -15,9 +15,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from proband.core.schema import ANCESTRY, PCS, SCORES
 from proband.genome.ancestry import AncestryConfig, run_ancestry
+from proband.genome.ancestry.adjustment.normalise import design, fit_mean, fit_mean_and_variance
+from proband.genome.ancestry.components.kinship import king, unrelated
 from proband.genome.ancestry.inputs import read_populations
-from proband.genome.ancestry.kinship import king, unrelated
-from proband.genome.ancestry.normalise import design, fit_mean, fit_mean_and_variance
 from proband.genome.genotypes.open import open_genotypes
 from structured_genotypes import child, draw_calls, population_frequencies, sites, write_pgen
 

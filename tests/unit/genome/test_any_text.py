@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proband.core.errors import ProbandError
+from proband.genome.ancestry.components.kinship import read_kinship
 from proband.genome.ancestry.inputs import read_table as read_people_table
-from proband.genome.ancestry.kinship import read_kinship
 from proband.genome.external import genome_from_scores
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.plink import read_samples, read_variants

@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float64, Int64
 from proband.core.errors import ConfigError, DataError
 from proband.core.running.progress import say
 from proband.core.seeds import generator
-from proband.genome.ancestry.config import AncestryConfig
-from proband.genome.ancestry.kinship import (
+from proband.genome.ancestry.components.kinship import (
     LEAST_VARIANTS,
     MOST_PEOPLE,
     MOST_VARIANTS,
@@ -22,11 +21,12 @@ from proband.genome.ancestry.kinship import (
     related_pairs,
     unrelated,
 )
+from proband.genome.ancestry.components.panel import Panel, frequencies, open_panel
+from proband.genome.ancestry.components.pca import components, corrected, fit_loadings, project
+from proband.genome.ancestry.components.prune import candidates, prune, thin
+from proband.genome.ancestry.components.shared import shared_variants
+from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.ancestry.model import Axes, sample_key
-from proband.genome.ancestry.panel import Panel, frequencies, open_panel
-from proband.genome.ancestry.pca import components, corrected, fit_loadings, project
-from proband.genome.ancestry.prune import candidates, prune, thin
-from proband.genome.ancestry.shared import shared_variants
 from proband.genome.genotypes.dataset import Genotypes
 
 _LEAST_SHARE = 0.5

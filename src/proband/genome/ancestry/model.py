@@ -18,8 +18,8 @@ from jaxtyping import Float64, UInt64
 
 from proband.core.errors import NUMPY_ERRORS, CheckpointError
 from proband.core.seeds import name_key
+from proband.genome.ancestry.components.pca import Loadings
 from proband.genome.ancestry.config import AncestryConfig
-from proband.genome.ancestry.pca import Loadings
 from proband.genome.ancestry.population import Similarity
 
 MODEL_FILE = "ancestry_model.npz"
@@ -91,7 +91,7 @@ class AncestryModel:
         similarity: Labelled people; None where populations are unknown.
         adjustment: Coefficients; None where no score was adjusted.
         scored: Variants behind the adjusted scores and their mean ALT dosage, of
-            :func:`proband.genome.ancestry.scored.scored_variants`; None where scores were given.
+            :func:`proband.genome.ancestry.adjustment.scored.scored_variants`; None where scores were given.
     """
 
     config: AncestryConfig

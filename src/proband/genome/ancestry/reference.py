@@ -15,9 +15,9 @@ import polars as pl
 
 from proband.core.errors import DataError
 from proband.core.running.progress import say
+from proband.genome.ancestry.adjustment.scored import score_bounded, scored_variants
+from proband.genome.ancestry.components.shared import shared_variants
 from proband.genome.ancestry.inputs import read_populations
-from proband.genome.ancestry.scored import score_bounded, scored_variants
-from proband.genome.ancestry.shared import shared_variants
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.open import open_genotypes
 from proband.genome.matching.collect import collect
@@ -120,7 +120,7 @@ def score_shared(
     Returns:
         Parquet files of the panel's scores (``subject_id`` its row) and the target's, the scores matched well
         enough by the shared variants, and the variants they use, of
-        :func:`proband.genome.ancestry.scored.scored_variants`.
+        :func:`proband.genome.ancestry.adjustment.scored.scored_variants`.
     """
     folder.mkdir(exist_ok=True)
     panel = reference.panel

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float64, UInt32
 from proband.core.errors import ConfigError, DataError
 from proband.core.running.progress import say
 from proband.core.schema import ANCESTRY, PCS
-from proband.genome.ancestry.adjust import Fitted, fit_adjustment, write_adjusted
+from proband.genome.ancestry.adjustment.adjust import Fitted, fit_adjustment, write_adjusted
+from proband.genome.ancestry.adjustment.scored import score_bounded, scored_variants
 from proband.genome.ancestry.axes import place
 from proband.genome.ancestry.basis import SHARED_SCORES, Basis, own_basis, panel_basis, score_names
 from proband.genome.ancestry.config import ADJUSTMENTS, AncestryConfig
@@ -22,7 +23,6 @@ from proband.genome.ancestry.figures import plot_components
 from proband.genome.ancestry.inputs import read_pcs
 from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, load_model, sample_key, save_model
 from proband.genome.ancestry.population import Similarity, assign, check_populations
-from proband.genome.ancestry.scored import score_bounded, scored_variants
 from proband.genome.genotypes.dataset import Genotypes
 
 

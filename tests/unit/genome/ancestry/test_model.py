@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 from proband.core.errors import CheckpointError
+from proband.genome.ancestry.components.pca import Loadings
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.ancestry.model import Adjustment, AncestryModel, Axes, load_model, sample_key, save_model
-from proband.genome.ancestry.pca import Loadings
 from proband.genome.ancestry.population import Similarity
 
 

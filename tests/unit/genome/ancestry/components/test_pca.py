@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from proband.genome.ancestry import panel as panel_module
-from proband.genome.ancestry.panel import Panel, frequencies, standardise
-from proband.genome.ancestry.pca import components, corrected, fit_loadings, project
+from proband.genome.ancestry.components import panel as panel_module
+from proband.genome.ancestry.components.panel import Panel, frequencies, standardise
+from proband.genome.ancestry.components.pca import components, corrected, fit_loadings, project
 from structured_genotypes import ArrayReader, draw_calls, population_frequencies, with_missing
 
 NUM_POPULATIONS = 4

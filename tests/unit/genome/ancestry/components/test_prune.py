@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proband.genome.ancestry import panel as panel_module
+from proband.genome.ancestry.components import panel as panel_module
+from proband.genome.ancestry.components.panel import Panel
+from proband.genome.ancestry.components.prune import candidates, prune, thin
 from proband.genome.ancestry.config import AncestryConfig
-from proband.genome.ancestry.panel import Panel
-from proband.genome.ancestry.prune import candidates, prune, thin
 from structured_genotypes import ArrayReader
 
 _TIE = 1e-9

@@ -21,7 +21,7 @@ from scipy import sparse
 
 from proband.core.running.progress import say, track
 from proband.core.text.kinshiptable import read_kinship_table
-from proband.genome.ancestry.panel import Panel
+from proband.genome.ancestry.components.panel import Panel
 
 MOST_PEOPLE = 50_000
 """Beyond, pairs are too many to compare here; biobanks hand out a table. Rounded choice of ours."""

@@ -15,8 +15,13 @@ from jaxtyping import Float32, Float64, Int64
 from proband.core.errors import DataError
 from proband.core.running.progress import track
 from proband.core.schema import SCORES, read_parquet
+from proband.genome.ancestry.adjustment.normalise import (
+    design,
+    fit_mean,
+    fit_mean_and_variance,
+    population_moments,
+)
 from proband.genome.ancestry.model import Adjustment
-from proband.genome.ancestry.normalise import design, fit_mean, fit_mean_and_variance, population_moments
 
 _BATCH_BYTES = 2**26  # scores fitted together; small enough that the steps stay near the processor
 

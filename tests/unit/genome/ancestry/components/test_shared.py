@@ -2,7 +2,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proband.genome.ancestry.shared import shared_variants
+from proband.genome.ancestry.components.shared import shared_variants
 from proband.genome.genotypes.strands import per_allele
 
 FLIP = {"A": "T", "C": "G", "G": "C", "T": "A"}

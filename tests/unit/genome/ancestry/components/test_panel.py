@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from proband.genome.ancestry import panel as panel_module
-from proband.genome.ancestry.panel import Panel, frequencies, standardise
+from proband.genome.ancestry.components import panel as panel_module
+from proband.genome.ancestry.components.panel import Panel, frequencies, standardise
 from structured_genotypes import ArrayReader
 
 CALLS = np.array([[0, 1, 2, -9, 2], [2, 2, 1, 0, -9], [0, 0, 0, 1, 1], [-9, -9, -9, -9, -9]], np.int8)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from proband.core.seeds import generator
-from proband.genome.ancestry.panel import Panel, standardise
+from proband.genome.ancestry.components.panel import Panel, standardise
 
 _ORTHOGONAL = 1e-12  # directions of the Krylov space below this share of the largest are rounding
 _PEOPLE_AT_A_TIME = 4096  # bounds the memory of their matrices

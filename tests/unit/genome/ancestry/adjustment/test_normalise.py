@@ -6,15 +6,15 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import GammaRegressor
 
-from proband.genome.ancestry.adjust import adjusted
-from proband.genome.ancestry.model import Adjustment
-from proband.genome.ancestry.normalise import (
+from proband.genome.ancestry.adjustment.adjust import adjusted
+from proband.genome.ancestry.adjustment.normalise import (
     _gamma_regression,
     design,
     fit_mean,
     fit_mean_and_variance,
     population_moments,
 )
+from proband.genome.ancestry.model import Adjustment
 
 FROZEN = Path(__file__).parents[3] / "reference" / "ancestry_pgsc_calc"
 SCORES = ["S1", "S2", "S3"]

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float32, Int64
 
+from proband.genome.ancestry.components.panel import Panel, means_and_missing
+from proband.genome.ancestry.components.regions import outside_long_range_ld
 from proband.genome.ancestry.config import AncestryConfig
-from proband.genome.ancestry.panel import Panel, means_and_missing
-from proband.genome.ancestry.regions import outside_long_range_ld
 
 _AUTOSOMES = [str(number) for number in range(1, 23)]
 _BETWEEN_CHROMOSOMES = 10**10  # bases; longer than any window
