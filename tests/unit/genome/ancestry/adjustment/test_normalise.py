@@ -16,7 +16,7 @@ from proband.genome.ancestry.adjustment.normalise import (
 )
 from proband.genome.ancestry.model import Adjustment
 
-FROZEN = Path(__file__).parents[3] / "reference" / "ancestry_pgsc_calc"
+FROZEN = Path(__file__).parents[4] / "reference" / "ancestry_pgsc_calc"
 SCORES = ["S1", "S2", "S3"]
 PCS = [f"PC{number}" for number in range(1, 5)]
 

@@ -16,7 +16,7 @@ from proband.genome.genotypes.plink import open_plink
 from structured_genotypes import ArrayReader, child, draw_calls, population_frequencies, with_missing
 
 NUM_VARIANTS = 20_000
-REFERENCE = Path(__file__).parents[3] / "reference"
+REFERENCE = Path(__file__).parents[4] / "reference"
 
 
 def naive_king(one, other):
