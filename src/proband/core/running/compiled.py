@@ -21,6 +21,19 @@ def compiled(
     plain = getattr(function, "__wrapped__", function)
     options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath), "forceinline": inline}
     try:
-        return numba.njit(cache=True, **options)(plain)
+        return _without_unreadable(numba.njit(cache=True, **options)(plain))
     except RuntimeError:  # nowhere to keep compiled code, neither beside its file nor in the user's cache
         return numba.njit(**options)(plain)
+
+
+def _without_unreadable(function: Any) -> Any:
+    """``function``, whose kept code is dropped if its index cannot be read.
+
+    numba reads the index before it compares dates: that of another version of proband may name modules that
+    are no more, and a file may be cut.
+    """
+    try:
+        function._cache._cache_file.load(None)
+    except Exception:
+        function._cache.flush()
+    return function
