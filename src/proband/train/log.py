@@ -90,11 +90,14 @@ class OnsetLog:
 
     Args:
         folder: Where onset.jsonl lies; it begins anew.
+        until: Of the lines that a stopped run left, those of steps up to this one stay.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, until: int = -1) -> None:
         self.path = folder / ONSET
-        self.path.write_text("", encoding="utf-8")
+        lines = _read_lines(self.path)
+        kept = [line for line in lines if isinstance(line.get("step"), float) and line["step"] <= until]
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def write(self, values: dict[str, float]) -> None:
         """Append a line; numbers are cut to six digits."""

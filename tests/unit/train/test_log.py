@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proband.train.log import Meter, MetricsLog, plot_losses, read_metrics
+from proband.train.log import Meter, MetricsLog, OnsetLog, plot_losses, read_metrics
 
 TUNING = {"tuning": 1.0, "tuning_when": 1.0, "tuning_what": 1.0, "tuning_censoring": 0.0}
 
@@ -69,3 +69,12 @@ def test_without_tensorboard_there_is_only_the_file(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     MetricsLog(tmp_path, 0).write(10, 0, 1.0, {"loss": 1.0})
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_an_onset_log_keeps_the_steps_that_a_stopped_run_had_done(tmp_path):
+    log = OnsetLog(tmp_path)
+    for values in ({"step": 0.0}, {"step": 4.0}, {"step": 8.0}, {"network": 0.0, "epoch": 1.0}):
+        log.write(values)
+    whole = log.path.read_text().splitlines()
+    assert OnsetLog(tmp_path, 4).path.read_text().splitlines() == whole[:2]
+    assert OnsetLog(tmp_path).path.read_text() == ""

@@ -202,11 +202,12 @@ class Adaptation:
         Returns:
             Whether the trunk changed: not if the tuning loss never fell below that of the frozen one.
         """
-        shape, log = self.model.config.onset, OnsetLog(run.folder)
+        shape = self.model.config.onset
         assert shape is not None
         fit = TrunkFit(
             self.model, rows, self.store, *self._parts(), self.mode, self.config, run.folder, self.device
         )
+        log = OnsetLog(run.folder, fit.progress.step if fit.is_begun else -1)
         progress = fit.run(log.write)
         run.passed_over.update(STATES)
         run.notes["trunk_steps"] = {"best": progress.best_step, "last": progress.step}

@@ -77,8 +77,8 @@ class TrunkFit:
         self.steps = max(1, math.ceil(len(self.subjects) / config.batch_subjects))
         self.last = max(1, math.ceil(config.epochs * self.steps))
         self.every = max(1, self.steps // config.evaluations)
-        is_begun = (work / STATE).is_file()
-        self.progress = load_state(work / STATE, self.module, self.optimizer) if is_begun else Progress()
+        self.is_begun = (work / STATE).is_file()
+        self.progress = load_state(work / STATE, self.module, self.optimizer) if self.is_begun else Progress()
 
     def run(self, report: Callable[[dict[str, float]], None]) -> Progress:
         """Train to the end or to early stopping, and take the weights of the best evaluation.
