@@ -46,6 +46,7 @@ def sums(genotypes, **options):
     return [start for start, _ in found], np.concatenate([part for _, part in found], axis=1)
 
 
+@pytest.mark.slow  # tokens are compared on Spark among the fast tests
 @needs_spark
 def test_spark_gives_what_this_process_gives(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -60,6 +61,7 @@ def test_spark_gives_what_this_process_gives(source, tmp_path, monkeypatch):
     assert sums(source, work=tmp_path / "work")[1].tobytes() == on_spark.tobytes()
 
 
+@pytest.mark.slow  # tokens are compared on Spark among the fast tests
 @needs_spark
 def test_a_damaged_file_on_spark_is_one_line(source, tmp_path):
     source.files[0].write_bytes(source.files[0].read_bytes()[:-40])

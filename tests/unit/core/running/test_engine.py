@@ -140,6 +140,7 @@ def on_spark() -> Iterator[str]:
     session.stop()
 
 
+@pytest.mark.slow  # tokens are compared on Spark among the fast tests
 @needs_spark
 def test_spark_keeps_the_order_and_runs_elsewhere(on_spark: str) -> None:
     assert map_shards(abs, [-5, 4, -3], spark=on_spark) == [5, 4, 3]
@@ -147,6 +148,7 @@ def test_spark_keeps_the_order_and_runs_elsewhere(on_spark: str) -> None:
     assert map_shards(abs, [], spark=on_spark) == []
 
 
+@pytest.mark.slow  # tokens are compared on Spark among the fast tests
 @needs_spark
 def test_an_error_on_spark_is_the_error_of_the_stage(on_spark: str) -> None:
     with pytest.raises(
@@ -155,6 +157,7 @@ def test_an_error_on_spark_is_the_error_of_the_stage(on_spark: str) -> None:
         map_shards(read_manifest, [Path("nowhere")], spark=on_spark)
 
 
+@pytest.mark.slow  # tokens are compared on Spark among the fast tests
 @needs_spark
 def test_a_session_that_was_there_stays(on_spark: str) -> None:
     from pyspark.sql import SparkSession
