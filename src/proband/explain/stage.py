@@ -23,6 +23,7 @@ from proband.explain.alignment.agreement import agreement_frame
 from proband.explain.alignment.cohort import read_cohort
 from proband.explain.alignment.effects import EVERYBODY, effects_frame
 from proband.explain.alignment.published import PublishedEffect, read_published
+from proband.explain.attribution.attention import attention_frame
 from proband.explain.attribution.decomposition import codes_frame, decomposed, parts_frame, scores_frame
 from proband.explain.attribution.standard import Standard
 from proband.explain.attribution.trunk import gradients_frame
@@ -172,6 +173,9 @@ def _write_closely(run: StageRun, asked: Asked, queries: Queries, config: Explai
     without = without_frame(asked, SummaryLayout.of(asked.store.vocabulary), index, query)
     tables.WITHOUT.write(without, run.folder / "without.parquet")
     tables.ALONG.write(along_frame(asked, index), run.folder / "along.parquet")
+    attention = attention_frame(asked, index)
+    if attention.height:
+        tables.ATTENTION.write(attention, run.folder / "attention.parquet")
     run.notes["agreement_of_linear"] = agreement_of_linear(without)
     if GENOME in asked.tables:
         standard = Standard.of(asked.head, asked.store, GENOME, asked.tables[GENOME])

@@ -136,6 +136,25 @@ GRADIENTS = Table(
 each score (through ``fusion``: of the log probability that the next event, 90 days ahead, is the outcome),
 against baselines drawn from the train split."""
 
+ATTENTION = Table(
+    "attention to modalities",
+    {
+        "subject_id": pl.Int64,
+        "prediction_time": TIME,
+        "block": pl.Int64,
+        "position": pl.Int64,
+        "age_years": pl.Float64,
+        "code": pl.String,
+        "modality": pl.String,
+        "share": pl.Float64,
+        "gate": pl.Float64,
+    },
+    bounds={"share": (0.0, 1.0), "gate": (-1.0, 1.0)},
+    unique=("subject_id", "prediction_time", "block", "position", "modality"),
+)
+"""With cross_attention: the share of its attention that a position of the record gives to the latents of each
+modality, mean over heads; ``nothing`` is the learned empty latent. ``gate`` scales what the block takes."""
+
 ALONG = Table(
     "risks along records",
     {

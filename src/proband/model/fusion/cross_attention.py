@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,12 +42,28 @@ class CrossAttention(FusionLayer):
 
     def forward(self, x: Tensor, ages: Tensor, prepared: Prepared) -> Tensor:
         """``x`` plus what its positions read, through the gate."""
-        keys, values, since, until = prepared
-        batch, length, _ = x.shape
-        queries = self.queries(self.norm(x)).view(batch, length, self.num_heads, -1).transpose(1, 2)
-        known = Spans(since, until).known(ages)[:, None]
+        keys, values, *_ = prepared
+        queries, known = self._asked(x, ages, prepared)
         read = F.scaled_dot_product_attention(queries, keys, values, attn_mask=known)
         return x + self.gate.tanh() * self.output(read.transpose(1, 2).flatten(2))
+
+    def weights(
+        self, x: Tensor, ages: Tensor, prepared: Prepared
+    ) -> Float[Tensor, "batch heads length latents"]:
+        """The share of every latent in what a position reads, the empty latent first; of a latent that is not
+        known at its age 0."""
+        queries, known = self._asked(x, ages, prepared)
+        scores = queries @ prepared[0].transpose(-1, -2) / math.sqrt(queries.shape[-1])
+        return scores.masked_fill(~known, -torch.inf).softmax(dim=-1)
+
+    def _asked(
+        self, x: Tensor, ages: Tensor, prepared: Prepared
+    ) -> tuple[Float[Tensor, "batch heads length head_dim"], Bool[Tensor, "batch 1 length latents"]]:
+        """Queries of all positions, and which latents each may read."""
+        batch, length, _ = x.shape
+        queries = self.queries(self.norm(x)).view(batch, length, self.num_heads, -1).transpose(1, 2)
+        _, _, since, until = prepared
+        return queries, Spans(since, until).known(ages)[:, None]
 
 
 class CrossAttentionFusion(FusionMethod):
