@@ -53,7 +53,14 @@ def found() -> dict[str, tuple[bytes, ...]]:
             ),
         ),
         "kinship": (b"\r\n.", b"\n"),
-        "scores, long": (b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",),
+        "scores, wide": (b"\r, ALLELE_CT, PGS1_SUM\n2, 4, -1e-3",),
+        "task": (
+            b'horizons_years: 1\noutcomes:\n  "\\uD800":\n    codes: x\nprediction:\n  date: 2015-01-01\n',
+        ),
+        "scores, long": (
+            b"\r, IID, PGS, SUM\ncohort, 2, PGS1, 1.5",
+            b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",
+        ),
         "MEDS shard": tuple(_flipped(seeds.frames()["events"], at, 255) for at in (531, 1008, 1085)),
         "manifest": (_changed(plain, config=None), _changed(plain, inputs={"a": []})),
         "vocabulary": (_changed(vocabulary, once=[True]), _changed(vocabulary, codes=[1, 2])),

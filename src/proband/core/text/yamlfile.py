@@ -40,6 +40,7 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _OnceEach)
+        _check_text(content, set())
     except FileNotFoundError:
         raise ConfigError(f"missing {kind} file", where=path) from None
     except RecursionError:
@@ -54,6 +55,20 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
         if not isinstance(key, str):
             raise ConfigError(f"unknown key {key}", where=path, expected=f"keys {', '.join(keys)}")
     return content
+
+
+def _check_text(value: Any, seen: set[int]) -> None:
+    """Refuse half a character, which YAML can spell ("\\ud800") and no file can hold.
+
+    Raises:
+        UnicodeEncodeError: There is one in a text or a key.
+    """
+    if isinstance(value, str):
+        value.encode("utf-8")
+    elif isinstance(value, (dict, list)) and id(value) not in seen:  # an alias is looked at once
+        seen.add(id(value))
+        for one in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_text(one, seen)
 
 
 def first_problem(

@@ -98,13 +98,13 @@ def _layout(path: Path) -> _Layout:
             else:
                 raise unreadable(path, "an empty file")
             first = next((row for row in lines if row.strip()), "")
+        separator = separator_of(line)
+        columns = split_line(line, separator)
+        columns = [_ROW_NAME] * num_row_names(first, separator, columns) + columns
     except (*READ_ERRORS, pa.ArrowException) as error:
         raise unreadable(path, error) from None
     if not first:
         raise DataError("score table without rows", where=path, remedy="make it again")
-    separator = separator_of(line)
-    columns = split_line(line, separator)
-    columns = [_ROW_NAME] * num_row_names(first, separator, columns) + columns
     check_names(columns, path)
     columns = [name or f"{_ROW_NAME} {number}" for number, name in enumerate(columns, 1)]
     return _Layout(num_header + 1, separator, columns)

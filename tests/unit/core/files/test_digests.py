@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from proband.core.errors import DataError
 from proband.core.files import digests
 from proband.core.files.digests import files_below, hash_file
 
@@ -50,3 +51,9 @@ def test_hidden_names_and_those_passed_over_do_not_count(tmp_path: Path) -> None
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert files_below(tmp_path, ["state"]) == ["a", "deep/state"]
+
+
+def test_a_listed_name_that_no_file_system_takes_is_a_missing_file(tmp_path: Path) -> None:
+    for name in ("a" * 5000, "a\0b"):
+        with pytest.raises(DataError, match="a file of this output is missing"):
+            digests.check_digests(tmp_path, {name: {"bytes": 1, "sha256": "0" * 64}}, "make it again")
