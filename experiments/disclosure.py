@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
+from biobank import EHR, GENOME, SIZES, Biobank, Model
 from disclosure_counts import differencing, edges, reconstruction, small_onset_counts
-from headline import EHR, PGS, make_data, make_model
 
 from proband.core.seeds import generator
 from proband.ehr.meds.dataset import list_shards, read_shard
@@ -52,22 +53,22 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0, help="CPU time of pretraining each model")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    folder = options.out / "run"
-    make_data(folder, options.subjects, options.seed)
-    store = TokenStore(folder / "tokens")
+    asked = {"preset": "demo", "subjects": options.subjects}
+    size = replace(SIZES["small"], name="run", synth=asked, minutes=options.minutes)
+    bank = Biobank.made(options.out, size, options.seed)
+    store = TokenStore(bank.tokens)
     found = {
         "Report: small counts from rounded shares": reconstruction(options.seed, options.worlds),
         "Report: two pages that differ by one person": differencing(options.seed, options.worlds),
     }
-    for name, scores in ((EHR, None), (PGS, "genome")):
-        make_model(folder, name, scores, options.seed, options.minutes)
-        model = load_model(folder / f"model_{name.lower().replace('+', '_')}", store.vocabulary.hash)
-        tables = tables_for(model.config, store, modality_files(folder / scores if scores else None, None))
+    for kind in (EHR, Model("EHR+PGS", GENOME, fusion="prefix")):
+        model = load_model(bank.model(kind), store.vocabulary.hash)
+        tables = tables_for(model.config, store, modality_files(**bank.modalities(kind)))
         for what, losses in per_subject(model, store, tables).items():
-            found[f"{name}: membership by {what}"] = attack(losses, options.seed)
-        found[f"{name}: offsets"] = small_onset_counts(store, model)
+            found[f"{kind.name}: membership by {what}"] = attack(losses, options.seed)
+        found[f"{kind.name}: offsets"] = small_onset_counts(store, model)
     train = set(store.subject_ids[store.rows_of("train")].tolist())
-    events = pl.concat(read_shard(shard.path) for shard in list_shards(folder / "meds"))
+    events = pl.concat(read_shard(shard.path) for shard in list_shards(bank.meds))
     found["Bin edges"] = edges(store, events.filter(pl.col("subject_id").is_in(train)))
     text = format_results(found)
     (options.out / "disclosure.md").write_text(text)

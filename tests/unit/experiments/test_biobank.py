@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import subprocess
@@ -128,3 +129,29 @@ def test_experiments_on_a_biobank_answer_help_without_torch(script: str) -> None
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--size {tiny,small,full}" in done.stdout
     assert not any(line.split("|")[-1].strip() == "torch" for line in done.stderr.splitlines())
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """Names that a script defines or imports at its top."""
+    found: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {one.asname or one.name for one in node.names}
+        else:
+            found |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return found
+
+
+def test_what_scripts_take_from_each_other_is_there() -> None:
+    trees = {path.stem: ast.parse(path.read_text()) for path in EXPERIMENTS.glob("*.py")}
+    taken = [
+        (name, node.module, one.name)
+        for name, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in trees
+        for one in node.names
+    ]
+    assert len(taken) > 20
+    assert [one for one in taken if one[2] not in _defined(trees[one[1]])] == []
