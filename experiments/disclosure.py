@@ -63,7 +63,7 @@ def main() -> None:
     }
     for kind in (EHR, Model("EHR+PGS", GENOME, fusion="prefix")):
         model = load_model(bank.model(kind), store.vocabulary.hash)
-        tables = tables_for(model.config, store, modality_files(**bank.modalities(kind)))
+        tables = tables_for(model.config.modalities, store, modality_files(*bank.modalities(kind).values()))
         for what, losses in per_subject(model, store, tables).items():
             found[f"{kind.name}: membership by {what}"] = attack(losses, options.seed)
         found[f"{kind.name}: offsets"] = small_onset_counts(store, model)
