@@ -79,7 +79,8 @@ def test_names_in_files_and_tables() -> None:
     assert with_scores(hidden=8).settings == {"hidden": 8}
 
 
-SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "from biobank" in path.read_text())
+SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "arguments(__doc__" in path.read_text())
+"""Those that take a size and seeds."""
 
 
 def test_risks_are_of_the_model_its_inputs_and_a_name(
