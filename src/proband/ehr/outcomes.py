@@ -24,30 +24,12 @@ from proband.core.files.atomic import whole_file
 from proband.core.running.progress import say
 from proband.core.text.yamlfile import first_problem, read_mapping
 from proband.ehr.task.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
-from proband.ehr.task.dates import read_subject_dates
+from proband.ehr.task.dates import SubjectDates, read_subject_dates
 from proband.ehr.task.panels import read_panel
 
 DATES_FILE = "prediction_times.parquet"
 """Where a saved task has the dates of its subjects."""
 Years = Annotated[float, Field(ge=0, le=150, allow_inf_nan=False)]
-
-
-class SubjectDates:
-    """Dates of each subject's own, compared by content.
-
-    Attributes:
-        frame: subject_id and prediction_time, as :func:`~proband.ehr.task.dates.read_subject_dates` gives
-            them.
-    """
-
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self.frame = frame
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SubjectDates) and self.frame.equals(other.frame)
-
-    def __hash__(self) -> int:
-        return hash(self.frame.height)
 
 
 class PredictionTimes(BaseModel):

@@ -12,6 +12,20 @@ from proband.core.text.predictiontimes import COLUMNS, prediction_times_of
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 
 
+class SubjectDates:
+    """Dates of each subject's own, compared by content.
+
+    Attributes:
+        frame: subject_id and prediction_time, as :func:`read_subject_dates` gives them.
+    """
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SubjectDates) and self.frame.equals(other.frame)
+
+
 def read_subject_dates(path: Path) -> pl.DataFrame:
     """subject_id and prediction_time (UTC) of a Parquet or text file, sorted, each pair once.
 
