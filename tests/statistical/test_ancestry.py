@@ -14,7 +14,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from proband.core.schema import ANCESTRY, PCS, SCORES
-from proband.genome.ancestry import AncestryConfig, run_ancestry
+from proband.genome.ancestry import AncestryConfig, AncestryInputs, run_ancestry
 from proband.genome.ancestry.adjustment.normalise import design, fit_mean, fit_mean_and_variance
 from proband.genome.ancestry.components.kinship import king, unrelated
 from proband.genome.ancestry.inputs import read_populations
@@ -56,9 +56,8 @@ def law(tmp_path_factory):
     )
     out = folder / "out"
     out.mkdir()
-    run_ancestry(
-        source, samples, folder / "scores.parquet", out, AncestryConfig(), splits=folder / "splits.parquet"
-    )
+    inputs = AncestryInputs(splits=folder / "splits.parquet")
+    run_ancestry(source, samples, folder / "scores.parquet", out, AncestryConfig(), inputs)
     return out, scores, population, ~train
 
 
@@ -185,8 +184,10 @@ def test_super_populations_of_real_genomes_come_apart(tmp_path):
     SCORES.write(samples.select("subject_id", noise=noise), tmp_path / "scores.parquet")
     out = tmp_path / "out"
     out.mkdir()
-    inputs = {"splits": tmp_path / "splits.parquet", "reference_populations": data / "tiny1000G.sample"}
-    run_ancestry(source, samples, tmp_path / "scores.parquet", out, AncestryConfig(), **inputs)
+    inputs = AncestryInputs(
+        splits=tmp_path / "splits.parquet", reference_populations=data / "tiny1000G.sample"
+    )
+    run_ancestry(source, samples, tmp_path / "scores.parquet", out, AncestryConfig(), inputs)
     pcs = PCS.read(out / "pcs.parquet").drop("subject_id", "is_fitted").to_numpy()[:, :5]
     found = ANCESTRY.read(out / "ancestry.parquet")["most_similar_population"].to_numpy()
     learners = {

@@ -10,8 +10,8 @@ import typer
 from proband.cli.options import Overwrite, Spark
 from proband.core.errors import ConfigError
 from proband.core.options import RUNNING
-from proband.genome.ancestry.config import ANCESTRY, AncestryConfig
-from proband.genome.config import AncestryInputs, GenomeConfig
+from proband.genome.ancestry.config import ANCESTRY, AncestryConfig, AncestryInputs
+from proband.genome.config import GenomeConfig
 from proband.genome.scoring.memory import MEMORY_MB
 
 

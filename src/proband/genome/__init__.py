@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from proband.core.lazy import lazy_names
 from proband.genome.ancestry.config import AncestryConfig as AncestryConfig
-from proband.genome.config import AncestryInputs as AncestryInputs
+from proband.genome.ancestry.config import AncestryInputs as AncestryInputs
 from proband.genome.config import GenomeConfig as GenomeConfig
 
 if TYPE_CHECKING:

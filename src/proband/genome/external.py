@@ -21,8 +21,7 @@ from proband.core.errors import DataError
 from proband.core.files.provenance import is_finished, stage_output, write_json
 from proband.core.running.progress import say
 from proband.core.schema import MATCH, SAMPLES
-from proband.genome.ancestry.config import AncestryConfig
-from proband.genome.config import AncestryInputs
+from proband.genome.ancestry.config import AncestryConfig, AncestryInputs
 from proband.genome.genotypes.samples import identify
 from proband.genome.leftout import LeftOut
 from proband.genome.scorefiles.scoretables import ScoreTable, batches, columns_of, read_table
@@ -78,7 +77,7 @@ def genome_from_scores(
             from proband.genome.ancestry.stage import run_ancestry
 
             scores = run.folder / "scores.parquet"
-            run.counts |= run_ancestry(None, who, scores, run.folder, ancestry, **extra.model_dump())
+            run.counts |= run_ancestry(None, who, scores, run.folder, ancestry, extra)
 
 
 def _read(files: Sequence[Path], scratch: Path, left_out: LeftOut) -> ScoreTable:

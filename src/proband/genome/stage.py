@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from jaxtyping import UInt32
 
 from proband.core.errors import ConfigError
 from proband.core.files.provenance import StageRun, is_finished, read_object, stage_output, write_json
 from proband.core.files.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
 from proband.core.running.progress import say
 from proband.core.schema import MATCH, SAMPLES, write_tsv
-from proband.genome.config import AncestryInputs, GenomeConfig
+from proband.genome.ancestry.adjustment.scored import Scoring
+from proband.genome.ancestry.config import AncestryInputs
+from proband.genome.config import GenomeConfig
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.open import open_genotypes
 from proband.genome.genotypes.parts import find_genotypes
@@ -169,11 +172,21 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
         from proband.genome.ancestry.stage import run_ancestry
 
         run.counts |= run_ancestry(
-            source, who, scores, run.folder, task.config.ancestry, **task.ancestry.model_dump(),
-            scorefiles=task.scorefiles if task.config.match_by == "position" else [],
-            scored=collected.weights.variants,
-            min_match_rate=task.config.min_match_rate, keep_ambiguous=keep_ambiguous, workers=task.workers,
+            source, who, scores, run.folder, task.config.ancestry, task.ancestry,
+            _as_scored(task, collected.weights.variants),
         )  # fmt: skip
+
+
+def _as_scored(task: _Task, variants: UInt32[np.ndarray, " rows"]) -> Scoring:
+    """How the raw scores were made; by identifiers, panel and samples cannot be scored alike."""
+    config = task.config
+    return Scoring(
+        scorefiles=tuple(task.scorefiles) if config.match_by == "position" else (),
+        variants=variants,
+        min_match_rate=config.min_match_rate,
+        keep_ambiguous=config.keep_ambiguous,
+        workers=task.workers,
+    )
 
 
 def _say_constant(path: Path, names: list[str]) -> None:

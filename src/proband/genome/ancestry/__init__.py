@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from proband.core.lazy import lazy_names
 from proband.genome.ancestry.config import AncestryConfig as AncestryConfig
+from proband.genome.ancestry.config import AncestryInputs as AncestryInputs
 
 if TYPE_CHECKING:
     from proband.genome.ancestry.stage import run_ancestry as run_ancestry
 else:
     __getattr__ = lazy_names(__name__, {"run_ancestry": "proband.genome.ancestry.stage"})
 
-__all__ = ["AncestryConfig", "run_ancestry"]
+__all__ = ["AncestryConfig", "AncestryInputs", "run_ancestry"]

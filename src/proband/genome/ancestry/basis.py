@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from jaxtyping import Bool, Float64, Int64
 from proband.core.errors import DataError
 from proband.core.running.progress import say
 from proband.core.schema import read_parquet
+from proband.genome.ancestry.adjustment.scored import Scoring, scored_variants
 from proband.genome.ancestry.axes import fit_axes, place, without_relatives
-from proband.genome.ancestry.config import AncestryConfig
+from proband.genome.ancestry.config import AncestryConfig, AncestryInputs
 from proband.genome.ancestry.inputs import read_populations, train_samples
 from proband.genome.ancestry.model import Axes
 from proband.genome.ancestry.reference import open_reference, score_shared
@@ -63,32 +63,33 @@ def own_basis(
     samples: pl.DataFrame,
     scores: Path,
     config: AncestryConfig,
-    splits: Path | None,
-    kinship: Path | None,
+    inputs: AncestryInputs,
     given: Float64[np.ndarray, "samples pcs"] | None,
-    populations: Path | None,
-    scored: pl.DataFrame | None,
+    how: Scoring,
 ) -> Basis:
     """The unrelated among the samples of the split train, by their own or by given components."""
-    may_fit = train_samples(splits, samples)
+    may_fit = train_samples(inputs.splits, samples)
     names = samples["sample_id"].to_list()
     axes = None
     if given is not None:
         people, target = np.flatnonzero(may_fit), given
-        if kinship is not None:
-            people = without_relatives(names, people, kinship, config)
+        if inputs.kinship is not None:
+            people = without_relatives(names, people, inputs.kinship, config)
         else:
             say("genome: components given without a kinship table, so all people are taken as unrelated")
     else:
         assert source is not None
-        fit = fit_axes(source, may_fit, kinship, config)
+        fit = fit_axes(source, may_fit, inputs.kinship, config)
         axes, people, target = fit.axes, fit.people, place(source, fit.axes, config)
     labels: list[str | None] = [None] * samples.height
-    if populations is not None:
-        labels = read_populations(populations, names, config.population_column)
+    if inputs.reference_populations is not None:
+        labels = read_populations(inputs.reference_populations, names, config.population_column)
     is_fitted = np.zeros(samples.height, bool)
     is_fitted[people] = True
     rows = _score_rows(scores, samples["subject_id"].gather(people))
+    scored = None
+    if source is not None and how.variants is not None:
+        scored = scored_variants(source, how.variants, memory_mb=config.memory_mb, workers=how.workers)
     return Basis(
         axes, target, is_fitted, target[people], [labels[person] for person in people],
         scores, rows, scores, score_names(scores), has_panel=False, scored=scored,
@@ -100,31 +101,26 @@ def panel_basis(
     samples: pl.DataFrame,
     out: Path,
     config: AncestryConfig,
-    kinship: Path | None,
-    path: Path,
-    populations: Path | None,
-    scorefiles: Sequence[Path],
-    min_match_rate: float,
-    keep_ambiguous: bool,
-    workers: int,
+    inputs: AncestryInputs,
+    how: Scoring,
 ) -> Basis:
     """A panel's unrelated, and the samples placed along its components."""
     assert source is not None
+    assert inputs.reference is not None
     work = out / SHARED_SCORES
     work.mkdir(exist_ok=True)
-    reference = open_reference(path, populations, config.population_column, source, work)
-    fit = fit_axes(reference.panel, np.ones(len(reference.labels), bool), kinship, config)
+    populations = inputs.reference_populations
+    reference = open_reference(inputs.reference, populations, config.population_column, source, work)
+    fit = fit_axes(reference.panel, np.ones(len(reference.labels), bool), inputs.kinship, config)
     panel_pcs = place(reference.panel, fit.axes, config)[fit.people]
     # A sample of the target may bear a panel member's name without being them.
     axes = dataclasses.replace(fit.axes, fitted=fit.axes.fitted[:0])
     scores, target_scores, scored = None, work, None
     names: list[str] = []
-    if scorefiles:
+    if how.scorefiles:
         scores, target_scores, names, scored = score_shared(
-            reference, scorefiles, samples["subject_id"], work,
-            min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=config.memory_mb,
-            workers=workers,
-        )  # fmt: skip
+            reference, samples["subject_id"], work, how, config.memory_mb
+        )
     return Basis(
         axes, place(reference.target, axes, config), np.zeros(samples.height, bool), panel_pcs,
         [reference.labels[person] for person in fit.people], scores, fit.people, target_scores, names,

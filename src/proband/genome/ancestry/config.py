@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -93,3 +94,44 @@ class AncestryConfig(BaseModel):
         if max(self.adjust_pcs, self.similarity_pcs) > self.num_pcs:
             raise ValueError("adjust_pcs and similarity_pcs must not exceed num_pcs")
         return self
+
+
+class AncestryInputs(BaseModel):
+    """Files that the ancestry step reads, all of them optional; see
+    :func:`proband.genome.ancestry.stage.run_ancestry`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    splits: Annotated[Path | None, Option(ANCESTRY, default="everybody is fitted on")] = Field(
+        None,
+        description="MEDS folder, or its subject_splits.parquet: fit components and coefficients on its "
+        "train subjects.",
+    )
+    kinship: Annotated[Path | None, Option(ANCESTRY, default="estimated")] = Field(
+        None,
+        description="Pairs of relatives by sample name: plink2's or KING's .kin0, UK Biobank's or All of "
+        "Us's table; pairs without a number are left out and counted.",
+    )
+    pcs: Annotated[Path | None, Option(ANCESTRY, default="fitted")] = Field(
+        None,
+        description="Components of another program, every sample with a row: TSV, CSV or Parquet with "
+        "subject_id or a sample name, PC1, PC2, ...",
+    )
+    reference: Annotated[Path | None, Option(ANCESTRY)] = Field(
+        None,
+        description="Genotypes of a panel whose populations are known; needs the scoring files too, for "
+        "adjusted scores.",
+    )
+    reference_populations: Annotated[Path | None, Option(ANCESTRY, default="the panel's .psam")] = Field(
+        None,
+        description="Sample names and populations: .psam, Oxford .sample, TSV, CSV or Parquet. Without a "
+        "panel: labels of the samples themselves.",
+    )
+    model: Annotated[Path | None, Option(ANCESTRY, flag="--ancestry-model")] = Field(
+        None, description="An earlier ancestry_model.npz, or its folder, to apply instead of fitting."
+    )
+
+    @property
+    def given(self) -> list[Path]:
+        """The files named."""
+        return [path for path in self.model_dump().values() if path is not None]

@@ -6,7 +6,6 @@ A score's law in the panel says something about a target only if both are summed
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +14,11 @@ import polars as pl
 
 from proband.core.errors import DataError
 from proband.core.running.progress import say
-from proband.genome.ancestry.adjustment.scored import score_bounded, scored_variants
+from proband.genome.ancestry.adjustment.scored import Scoring, collect_as, score_bounded, scored_variants
 from proband.genome.ancestry.components.shared import shared_variants
 from proband.genome.ancestry.inputs import read_populations
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.open import open_genotypes
-from proband.genome.matching.collect import collect
 from proband.genome.scoring.score import write_scores
 
 _LEAST_SHARED = 1000
@@ -95,27 +93,16 @@ def _own_samples(panel: Genotypes) -> Path:
 
 
 def score_shared(
-    reference: Reference,
-    scorefiles: Sequence[Path],
-    subject_ids: pl.Series,
-    folder: Path,
-    *,
-    min_match_rate: float,
-    keep_ambiguous: bool,
-    memory_mb: int,
-    workers: int,
+    reference: Reference, subject_ids: pl.Series, folder: Path, how: Scoring, memory_mb: int
 ) -> tuple[Path, Path, list[str], pl.DataFrame]:
     """Score panel and target over the shared variants, missing calls of both at the panel's means.
 
     Args:
         reference: The two data sets.
-        scorefiles: Scoring files.
         subject_ids: Subjects of the target's samples.
         folder: Where the scores go.
-        min_match_rate: Least share of a score's rows matched.
-        keep_ambiguous: As the raw scores were made.
+        how: How the raw scores were made.
         memory_mb: Memory while scoring, in MiB.
-        workers: Threads.
 
     Returns:
         Parquet files of the panel's scores (``subject_id`` its row) and the target's, the scores matched well
@@ -125,12 +112,12 @@ def score_shared(
     folder.mkdir(exist_ok=True)
     panel = reference.panel
     rows = pl.Series("subject_id", np.arange(len(panel.sample_ids)), dtype=pl.Int64)
-    collected = collect(panel, list(scorefiles), min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous)
+    collected = collect_as(how, panel)
     theirs, ours = folder / "reference.parquet", folder / "target.parquet"
-    write_scores(panel, collected.weights, collected.kept, rows, theirs, memory_mb=memory_mb, workers=workers)
-    scored = scored_variants(panel, collected.weights.variants, memory_mb=memory_mb, workers=workers)
-    kept = score_bounded(
-        reference.target, scored, scorefiles, subject_ids, ours,
-        min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=memory_mb, workers=workers,
-    )  # fmt: skip
+    write_scores(
+        panel, collected.weights, collected.kept, rows, theirs, memory_mb=memory_mb, workers=how.workers
+    )
+    variants = collected.weights.variants
+    scored = scored_variants(panel, variants, memory_mb=memory_mb, workers=how.workers)
+    kept = score_bounded(reference.target, scored, subject_ids, ours, how, memory_mb)
     return theirs, ours, [name for name in collected.kept if name in set(kept)], scored

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64, UInt32
+from jaxtyping import Bool, Float64
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.running.progress import say
 from proband.core.schema import ANCESTRY, PCS
 from proband.genome.ancestry.adjustment.adjust import Fitted, fit_adjustment, write_adjusted
-from proband.genome.ancestry.adjustment.scored import score_bounded, scored_variants
+from proband.genome.ancestry.adjustment.scored import Scoring, score_bounded
 from proband.genome.ancestry.axes import place
 from proband.genome.ancestry.basis import SHARED_SCORES, Basis, own_basis, panel_basis, score_names
-from proband.genome.ancestry.config import ADJUSTMENTS, AncestryConfig
+from proband.genome.ancestry.config import ADJUSTMENTS, AncestryConfig, AncestryInputs
 from proband.genome.ancestry.figures import plot_components
 from proband.genome.ancestry.inputs import read_pcs
 from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, load_model, sample_key, save_model
@@ -32,23 +31,13 @@ def run_ancestry(
     scores_path: Path,
     out: Path,
     config: AncestryConfig,
-    *,
-    splits: Path | None = None,
-    kinship: Path | None = None,
-    pcs: Path | None = None,
-    reference: Path | None = None,
-    reference_populations: Path | None = None,
-    model: Path | None = None,
-    scorefiles: Sequence[Path] = (),
-    scored: UInt32[np.ndarray, " rows"] | None = None,
-    min_match_rate: float = 0.75,
-    keep_ambiguous: bool = False,
-    workers: int = 1,
+    inputs: AncestryInputs | None = None,
+    how: Scoring | None = None,
 ) -> dict[str, int]:
     """Write components, most similar populations and adjusted scores of a scored data set.
 
     Fitted on a reference panel if one is given; else on the unrelated subjects of the split train (without
-    ``splits``, of all); or taken from an earlier fit with ``model``.
+    splits, of all); or taken from an earlier fit.
 
     Args:
         source: The genotypes; None only where components are given and no panel is.
@@ -56,85 +45,59 @@ def run_ancestry(
         scores_path: Raw scores of these subjects, :data:`proband.core.schema.SCORES`.
         out: Existing folder for pcs.parquet, ancestry.parquet, adjusted/, ancestry_model.npz and pcs.png.
         config: Settings.
-        splits: A MEDS folder, or its subject_splits.parquet.
-        kinship: Table of related pairs, by sample name; default: estimated.
-        pcs: Table of components to take instead of fitting them.
-        reference: Genotypes of a reference panel.
-        reference_populations: Table of the panel's populations (default its .psam); without a panel, of the
-            samples' own.
-        model: An earlier fit (its file or folder), to apply.
-        scorefiles: Scoring files, by which panel and samples are scored over the same variants.
-        scored: Rows of the genotypes that the raw scores use; None where scores are given.
-        min_match_rate: Least share of a score's rows matched in panel and genotypes alike.
-        keep_ambiguous: As the scores were made.
-        workers: Threads that score panel and genotypes.
+        inputs: Files that it reads; default none.
+        how: How the raw scores were made; default as scores that were given.
 
     Returns:
         Counts for the manifest.
 
     Raises:
         ConfigError: Options exclude each other, or an adjustment asked for cannot be computed.
-        CheckpointError: ``model`` is no ancestry model.
+        CheckpointError: The earlier fit is no ancestry model.
         DataError: An input is not usable.
     """
-    _check_options(pcs, reference, model, source, config)
-    earlier = None if model is None else load_model(model)
-    num_pcs = config.num_pcs if earlier is None else earlier.config.num_pcs
-    given = None if pcs is None else read_pcs(pcs, samples, num_pcs)
-    if earlier is not None:
-        if earlier.scored is not None and source is not None and scorefiles:
-            scores_path = _rescored(
-                earlier.scored,
-                source,
-                samples,
-                out,
-                scorefiles,
-                min_match_rate,
-                keep_ambiguous,
-                config,
-                workers,
-            )
-        counts = _apply(earlier, source, samples, scores_path, out, config, given)
-        shutil.rmtree(out / SHARED_SCORES, ignore_errors=True)
-        return counts
-    if splits is None and reference is None:
-        say("genome: no splits given, so ancestry is fitted on all unrelated subjects")
-    if reference is not None:
-        basis = panel_basis(
-            source, samples, out, config, kinship, reference, reference_populations, scorefiles,
-            min_match_rate, keep_ambiguous, workers,
-        )  # fmt: skip
+    inputs, how = inputs or AncestryInputs(), how or Scoring()
+    _check_inputs(inputs, source)
+    if inputs.model is not None:
+        counts = _apply(load_model(inputs.model), source, samples, scores_path, out, config, inputs, how)
     else:
-        variants = None
-        if source is not None and scored is not None:
-            variants = scored_variants(source, scored, memory_mb=config.memory_mb, workers=workers)
-        basis = own_basis(
-            source, samples, scores_path, config, splits, kinship, given, reference_populations, variants
-        )
-    fitted = _fit(basis, config, reference_populations or reference)
-    save_model(fitted, out / MODEL_FILE)
-    counts = _write(fitted, basis, samples, out, config)
+        counts = _fit_anew(source, samples, scores_path, out, config, inputs, how)
     shutil.rmtree(out / SHARED_SCORES, ignore_errors=True)
     return counts
 
 
-def _check_options(
-    pcs: Path | None,
-    reference: Path | None,
-    model: Path | None,
-    source: Genotypes | None,
-    config: AncestryConfig,
-) -> None:
-    given = [flag for flag, value in (("--pcs", pcs), ("--reference", reference)) if value is not None]
-    if len(given) == 2:
+def _check_inputs(inputs: AncestryInputs, source: Genotypes | None) -> None:
+    if inputs.pcs is not None and inputs.reference is not None:
         remedy = "drop one: a panel's components are fitted together with those of the genotypes"
         raise ConfigError("--pcs and --reference exclude each other", remedy=remedy)
-    if model is not None and reference is not None:
+    if inputs.model is not None and inputs.reference is not None:
         remedy = "drop one: the model already holds what it took from its panel"
         raise ConfigError("--ancestry-model and --reference exclude each other", remedy=remedy)
-    if source is None and (pcs is None or reference is not None):
+    if source is None and (inputs.pcs is None or inputs.reference is not None):
         remedy = "give genotypes, or components with --pcs"
         raise ConfigError("components need genotypes", remedy=remedy)
+
+
+def _fit_anew(
+    source: Genotypes | None,
+    samples: pl.DataFrame,
+    scores: Path,
+    out: Path,
+    config: AncestryConfig,
+    inputs: AncestryInputs,
+    how: Scoring,
+) -> dict[str, int]:
+    """Fit on the panel or on the samples' own unrelated, keep the fit, and write what it says."""
+    given = None if inputs.pcs is None else read_pcs(inputs.pcs, samples, config.num_pcs)
+    if inputs.splits is None and inputs.reference is None:
+        say("genome: no splits given, so ancestry is fitted on all unrelated subjects")
+    if inputs.reference is not None:
+        basis = panel_basis(source, samples, out, config, inputs, how)
+    else:
+        basis = own_basis(source, samples, scores, config, inputs, given, how)
+    fitted = _fit(basis, config, inputs.reference_populations or inputs.reference)
+    save_model(fitted, out / MODEL_FILE)
+    return _write(fitted, basis, samples, out, config)
 
 
 def _fit(basis: Basis, config: AncestryConfig, where: object) -> AncestryModel:
@@ -160,24 +123,12 @@ def _fit(basis: Basis, config: AncestryConfig, where: object) -> AncestryModel:
 
 
 def _rescored(
-    scored: pl.DataFrame,
-    source: Genotypes,
-    samples: pl.DataFrame,
-    out: Path,
-    scorefiles: Sequence[Path],
-    min_match_rate: float,
-    keep_ambiguous: bool,
-    config: AncestryConfig,
-    workers: int,
+    scored: pl.DataFrame, source: Genotypes, subjects: pl.Series, out: Path, how: Scoring, memory_mb: int
 ) -> Path:
     """Scores over the variants of an earlier fit, so that they do not depend on who else is in the file."""
     (out / SHARED_SCORES).mkdir(exist_ok=True)
     path = out / SHARED_SCORES / "target.parquet"
-    score_bounded(
-        source, scored, scorefiles, samples["subject_id"], path,
-        min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous, memory_mb=config.memory_mb,
-        workers=workers,
-    )  # fmt: skip
+    score_bounded(source, scored, subjects, path, how, memory_mb)
     return path
 
 
@@ -222,9 +173,13 @@ def _apply(
     scores: Path,
     out: Path,
     config: AncestryConfig,
-    given: Float64[np.ndarray, "samples pcs"] | None,
+    inputs: AncestryInputs,
+    how: Scoring,
 ) -> dict[str, int]:
     """What an earlier fit says of these samples; its settings hold, save which adjustments to write."""
+    given = None if inputs.pcs is None else read_pcs(inputs.pcs, samples, model.config.num_pcs)
+    if model.scored is not None and source is not None and how.scorefiles:
+        scores = _rescored(model.scored, source, samples["subject_id"], out, how, config.memory_mb)
     own = model.config.model_copy(update={"adjust": config.adjust, "memory_mb": config.memory_mb})
     if (model.axes is None) != (given is not None):
         found = "components of genotypes" if model.axes else "given components"

@@ -13,6 +13,7 @@ from proband.core.errors import CheckpointError, ConfigError, DataError
 from proband.core.schema import ANCESTRY, PCS, SCORES
 from proband.genome import AncestryInputs, GenomeConfig, genome
 from proband.genome.ancestry import AncestryConfig, run_ancestry
+from proband.genome.ancestry.adjustment.scored import Scoring
 from proband.genome.ancestry.config import ADJUSTMENTS
 from proband.genome.ancestry.model import load_model
 from proband.genome.genotypes.plink import open_plink
@@ -97,7 +98,8 @@ def run(world, out, config=CONFIG, **inputs):
     out.mkdir()
     inputs.setdefault("source", open_plink(world["folder"] / "cohort.pgen"))
     source, scores = inputs.pop("source"), inputs.pop("scores", world["scores"])
-    return run_ancestry(source, inputs.pop("samples", world["samples"]), scores, out, config, **inputs)
+    samples, how = inputs.pop("samples", world["samples"]), Scoring(tuple(inputs.pop("scorefiles", ())))
+    return run_ancestry(source, samples, scores, out, config, AncestryInputs(**inputs), how)
 
 
 @pytest.fixture(scope="module")

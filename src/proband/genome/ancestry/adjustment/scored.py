@@ -8,7 +8,7 @@ whom the adjustment was fitted, and a missing call counts their mean.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,29 @@ from proband.core.running.progress import say
 from proband.genome.genotypes.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.sites import Sites
-from proband.genome.matching.collect import collect
+from proband.genome.matching.collect import Collected, collect
 from proband.genome.matching.match import MATCHED, match_rows
 from proband.genome.scorefiles.rows import Rows
 from proband.genome.scoring.score import mean_dosages_of, write_scores
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How raw scores were made, by which panel and samples are scored over the same variants.
+
+    Attributes:
+        scorefiles: Scoring files; none where scores were given.
+        variants: Rows of the genotypes that the raw scores use; None where scores were given.
+        min_match_rate: Least share of a score's rows matched.
+        keep_ambiguous: Whether A/T and C/G variants count.
+        workers: Threads.
+    """
+
+    scorefiles: tuple[Path, ...] = ()
+    variants: UInt32[np.ndarray, " rows"] | None = None
+    min_match_rate: float = 0.75
+    keep_ambiguous: bool = False
+    workers: int = 1
 
 
 def scored_variants(
@@ -67,32 +86,25 @@ def bounded(
 def score_bounded(
     source: Genotypes,
     scored: pl.DataFrame,
-    scorefiles: Sequence[Path],
     subject_ids: pl.Series,
     path: Path,
-    *,
-    min_match_rate: float,
-    keep_ambiguous: bool,
+    how: Scoring,
     memory_mb: int,
-    workers: int,
 ) -> list[str]:
     """Score a data set over the scored variants, missing calls at their means; returns the scores' names.
 
     Args:
         source: The data set.
         scored: The variants, of :func:`scored_variants`.
-        scorefiles: Scoring files.
         subject_ids: Subject of each sample.
         path: The Parquet file to write.
-        min_match_rate: Least share of a score's rows matched.
-        keep_ambiguous: As the scores were made.
+        how: How the raw scores were made.
         memory_mb: Memory in MiB.
-        workers: Threads.
 
     Raises:
         DataError: The data set has none of the variants, or no score matches well enough.
     """
-    own, means = bounded(source, scored, keep_ambiguous=keep_ambiguous)
+    own, means = bounded(source, scored, keep_ambiguous=how.keep_ambiguous)
     num_found = int(np.isfinite(means).sum())
     if not num_found:
         remedy = "check that the genome builds agree"
@@ -102,9 +114,16 @@ def score_bounded(
     if num_found < scored.height:
         absent = scored.height - num_found
         say(f"genome: {absent} of {scored.height} variants behind the adjusted scores are not here")
-    collected = collect(own, list(scorefiles), min_match_rate=min_match_rate, keep_ambiguous=keep_ambiguous)
+    collected = collect_as(how, own)
     write_scores(
         own, collected.weights, collected.kept, subject_ids, path,
-        memory_mb=memory_mb, workers=workers, means=means,
+        memory_mb=memory_mb, workers=how.workers, means=means,
     )  # fmt: skip
     return collected.kept
+
+
+def collect_as(how: Scoring, source: Genotypes) -> Collected:
+    """Scoring files matched to a data set as the raw scores were."""
+    return collect(
+        source, list(how.scorefiles), min_match_rate=how.min_match_rate, keep_ambiguous=how.keep_ambiguous
+    )
