@@ -36,8 +36,9 @@ def test_from_zip_to_five_year_risk(tmp_path: Path) -> None:
     ehr(source, tmp_path / "meds", config=EhrConfig(splits=(0.6, 0.2, 0.2)), workers=1)
     config = TokensConfig(min_subjects=2)  # 17 train subjects: the default 5 would roll most codes up
     tokens(tmp_path / "meds", tmp_path / "tokens", config=config, workers=1)
-    train(tmp_path / "tokens", tmp_path / "model", config=TrainConfig(minutes=0.1))
-    sampling = ForecastConfig(estimator="scope", paths=8, split="train", max_events=200)
+    small = TrainConfig(epochs=2, depth=1, dim=32, num_heads=2, context=128)
+    train(tmp_path / "tokens", tmp_path / "model", config=small)
+    sampling = ForecastConfig(estimator="scope", paths=2, split="train", max_events=50)
     forecast(
         tmp_path / "model",
         tmp_path / "tokens",

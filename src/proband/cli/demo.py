@@ -78,13 +78,38 @@ def demo(out: Path, config: DemoConfig, *, overwrite: bool = False) -> None:
         config: Settings.
         overwrite: Make finished stages anew.
     """
-    from proband.ehr import ehr
-    from proband.ehr.config import EhrConfig
     from proband.evaluate import evaluate
     from proband.evaluate.config import EvaluateConfig
     from proband.evaluate.results import format_headline, headline
-    from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome
     from proband.report import report
+
+    biobank, seed = out / "biobank", config.seed
+    _data(out, config, overwrite)
+    models = _models(config.fusions)
+    length = {"minutes": config.minutes} if config.epochs is None else {"epochs": config.epochs}
+    risks = [_model(out, name, fusion, length, seed, overwrite) for name, fusion in models.items()]
+    evaluate(
+        [*risks, biobank / "truth" / "risk.parquet"],
+        out / "meds",
+        out / "results",
+        genome=out / "genome",
+        tokens=out / "tokens",
+        config=EvaluateConfig(baselines=BASELINES, bootstrap=BOOTSTRAP, seed=seed),
+        overwrite=overwrite,
+    )
+    page = out / "report.html"
+    report(out / "results", page, overwrite=True)
+    print(format_headline(headline(out / "results", HEADLINE_HORIZON_YEARS), list(models)[1:]))
+    for name in list(models)[1:]:
+        print(f"\n{_what_genome_added(out, risks, name, len(models) > 2, seed)}")
+    print(f"\nThe report: {page.resolve()}")
+
+
+def _data(out: Path, config: DemoConfig, overwrite: bool) -> None:
+    """A synthetic biobank, and its records, scores and tokens."""
+    from proband.ehr import ehr
+    from proband.ehr.config import EhrConfig
+    from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome
     from proband.synth import synth
     from proband.synth.config import SynthConfig
     from proband.tokens import tokens
@@ -111,24 +136,6 @@ def demo(out: Path, config: DemoConfig, *, overwrite: bool = False) -> None:
         overwrite=overwrite,
     )
     tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=2), overwrite=overwrite)
-    models = _models(config.fusions)
-    length = {"minutes": config.minutes} if config.epochs is None else {"epochs": config.epochs}
-    risks = [_model(out, name, fusion, length, seed, overwrite) for name, fusion in models.items()]
-    evaluate(
-        [*risks, biobank / "truth" / "risk.parquet"],
-        out / "meds",
-        out / "results",
-        genome=out / "genome",
-        tokens=out / "tokens",
-        config=EvaluateConfig(baselines=BASELINES, bootstrap=BOOTSTRAP, seed=seed),
-        overwrite=overwrite,
-    )
-    page = out / "report.html"
-    report(out / "results", page, overwrite=True)
-    print(format_headline(headline(out / "results", HEADLINE_HORIZON_YEARS), list(models)[1:]))
-    for name in list(models)[1:]:
-        print(f"\n{_what_genome_added(out, risks, name, len(models) > 2, seed)}")
-    print(f"\nThe report: {page.resolve()}")
 
 
 def _models(fusions: Sequence[str]) -> dict[str, str]:

@@ -124,25 +124,12 @@ def _judge(
     """Write every file of the results folder."""
     meds = Path(config.meds)
     labels = label_all(meds, task)
-    judged = labels.filter(split=config.split)
-    if judged.is_empty():
-        raise DataError(
-            f"no subject at risk in split {config.split}",
-            where=meds,
-            remedy="name another --split, or a task that predicts within follow-up",
-        )
+    judged = _judged(labels, config)
     subjects = read_subjects(meds)
     num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
     say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
     rows = with_age_and_sex(labels, subjects)
-    matched = given.join(judged.select(ROW), on=ROW, how="semi")
-    if matched.is_empty():
-        raise DataError(
-            "no common subjects",
-            where=", ".join(config.risks),
-            found=f"no (subject_id, prediction_time, outcome) of the {config.split} labels",
-            remedy="forecast this split of these data with the same task",
-        )
+    matched = _matched(given, judged, config)
     models = given["model"].unique(maintain_order=True).to_list()
     data = _inputs(config, task, rows, subjects, scores, given)
     extra, costs = RISK.empty(), COSTS.empty()
@@ -170,6 +157,31 @@ def _judge(
         "num_subjects": matched["subject_id"].n_unique(),
     }
     run.notes |= {"models": models, "synthetic": begun is not None}
+
+
+def _judged(labels: pl.DataFrame, config: EvaluateConfig) -> pl.DataFrame:
+    """Labels of the split that is judged."""
+    judged = labels.filter(split=config.split)
+    if judged.is_empty():
+        raise DataError(
+            f"no subject at risk in split {config.split}",
+            where=config.meds,
+            remedy="name another --split, or a task that predicts within follow-up",
+        )
+    return judged
+
+
+def _matched(given: pl.DataFrame, judged: pl.DataFrame, config: EvaluateConfig) -> pl.DataFrame:
+    """Risks that have a label."""
+    matched = given.join(judged.select(ROW), on=ROW, how="semi")
+    if matched.is_empty():
+        raise DataError(
+            "no common subjects",
+            where=", ".join(config.risks),
+            found=f"no (subject_id, prediction_time, outcome) of the {config.split} labels",
+            remedy="forecast this split of these data with the same task",
+        )
+    return matched
 
 
 def _inputs(

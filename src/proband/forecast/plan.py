@@ -30,7 +30,7 @@ from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.outcomes import outcome_tokens
 from proband.tokens.history.subjects import subject_rows
-from proband.tokens.modalities.modality import GENOME
+from proband.tokens.modalities.modality import GENOME, ModalityTable
 from proband.tokens.modalities.tables import say_absent
 
 
@@ -84,9 +84,7 @@ def make_plan(
     points = prediction_points(store, question, config.split, outcomes, rows)
     task_horizons = frozenset(question.horizons_years)
     counts = never_asked(store, question, config.split) if rows is None else {}
-    for name in loaded.config.modalities:
-        known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
-        counts[f"num_without_{name}"] = len(points.rows) - int(known)
+    counts |= _num_without(loaded, tables, points)
     compared = None
     if scenario is not None:
         resolver = Resolver(scenario, store, tables, points, GENOME in loaded.config.modalities)
@@ -115,6 +113,15 @@ def make_plan(
         compared=compared,
     )
     return Plan(job, points, question, counts, observed_shares(store, question))
+
+
+def _num_without(loaded: Proband, tables: Mapping[str, ModalityTable], points: Points) -> dict[str, int]:
+    """Predictions without each modality that the model reads."""
+    counts = {}
+    for name in loaded.config.modalities:
+        known = tables[name].observed_by(points.rows, points.start).sum() if name in tables else 0
+        counts[f"num_without_{name}"] = len(points.rows) - int(known)
+    return counts
 
 
 def _sample(

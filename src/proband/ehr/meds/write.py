@@ -97,6 +97,15 @@ def write_events(
     if cut_at is not None:
         run.notes["follow_up_cut_at"] = cut_at.isoformat()
     _number_files([file for piece in pieces for file in piece.files], run.folder / DATA)
+    subjects = _write_splits(pieces, counts, run, source)
+    _note_what_was_found(pieces, counts, run, config, examples or {})
+    codes = sorted(set().union(*(piece.codes for piece in pieces)))
+    run.counts["num_codes"] = len(codes)
+    return codes, subjects
+
+
+def _write_splits(pieces: list[_Piece], counts: Counter[str], run: StageRun, source: object) -> pl.DataFrame:
+    """Write subject_id and split of every subject, and count them."""
     subjects = pl.DataFrame(
         {
             "subject_id": np.concatenate([piece.subject_ids for piece in pieces]),
@@ -108,13 +117,24 @@ def write_events(
         raise DataError("no subject is left", where=source, found=dict(counts), remedy=remedy)
     (run.folder / SUBJECT_SPLITS).parent.mkdir()
     write_table(subjects, run.folder / SUBJECT_SPLITS)
-    for name, count in sorted(counts.items()):
-        run.counts[name] = run.counts.get(name, 0) + count
     run.counts["num_subjects"] = subjects.height
     for split in SPLITS:
         run.counts[f"num_subjects_{split}"] = int((subjects["split"] == split).sum())
+    return subjects
+
+
+def _note_what_was_found(
+    pieces: list[_Piece],
+    counts: Counter[str],
+    run: StageRun,
+    config: EhrConfig,
+    examples: Mapping[str, str],
+) -> None:
+    """Counts, first examples of rows left out and codes of several units, in the manifest and said."""
+    for name, count in sorted(counts.items()):
+        run.counts[name] = run.counts.get(name, 0) + count
     later = {reason: one for piece in reversed(pieces) for reason, one in piece.examples.items()}
-    run.notes["first_left_out"] = later | dict(examples or {})
+    run.notes["first_left_out"] = later | dict(examples)
     run.notes["codes_of_several_units"] = several = codes_of_several_units([piece.units for piece in pieces])
     if several:
         first, units = next(iter(several.items()))
@@ -122,10 +142,7 @@ def write_events(
             f"ehr: {len(several)} codes have values in several units, first {first} ({', '.join(units)}); "
             "tokens converts or separates them, bounds of outcomes need a unit (all are in manifest.json)"
         )
-    say_what_was_left_out(run.counts, examples or {}, followed_to=config.follow_up_end)
-    codes = sorted(set().union(*(piece.codes for piece in pieces)))
-    run.counts["num_codes"] = len(codes)
-    return codes, subjects
+    say_what_was_left_out(run.counts, examples, followed_to=config.follow_up_end)
 
 
 def _write_shard(
@@ -163,14 +180,7 @@ def _write_piece(
     frame = frame.join(
         pl.DataFrame({"subject_id": subject_ids, "split": splits}), on="subject_id", maintain_order="left"
     )
-    files = []
-    for each in SPLITS:
-        rows = frame.filter(pl.col("split") == each).drop("split")
-        if rows.height:
-            path = folder / DATA / each / f"{name}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_table(rows, path)
-            files.append(Shard(path, each))
+    files = _write_by_split(frame, name, folder)
     codes = set(frame["code"].unique())
     seen = raw["subject_id"].unique().to_numpy()
     return _Piece(
@@ -186,6 +196,19 @@ def _write_piece(
         last_end=last_end(frame),
         units=units_of(frame),
     )
+
+
+def _write_by_split(frame: pl.DataFrame, name: str, folder: Path) -> list[Shard]:
+    """Write the rows of each split, given as a column, to a file of their own."""
+    files = []
+    for each in SPLITS:
+        rows = frame.filter(pl.col("split") == each).drop("split")
+        if rows.height:
+            path = folder / DATA / each / f"{name}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_table(rows, path)
+            files.append(Shard(path, each))
+    return files
 
 
 def _num_with(frame: pl.DataFrame, code: str) -> int:
