@@ -11,6 +11,9 @@ from jaxtyping import install_import_hook
 import tiny_pipeline
 
 os.environ.setdefault("POLARS_MAX_THREADS", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: threads of PyTorch that wait for one another then cost three times the time.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 install_import_hook("proband", "beartype.beartype")
 
 
