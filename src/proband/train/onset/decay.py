@@ -33,7 +33,7 @@ class ByBin(NamedTuple):
 
     Attributes:
         record: Log ratios of the record, before decay.
-        expected: Cumulative incidence of age and sex over the follow-up.
+        expected: Cumulative incidence of age and sex over the follow-up, times modalities' hazard ratios.
         happened: Onsets.
     """
 
@@ -83,7 +83,8 @@ def by_bin(head: OnsetHead, part: Part, dates: np.ndarray, device: torch.device)
     for begin in range(0, len(dates), _JUDGED_AT_ONCE):
         query, followed = part.batch(dates[begin : begin + _JUDGED_AT_ONCE], device)
         followed = followed.first(named)
-        expected = head.expected(query.age, query.female, followed.until)
+        ratio = head.of_modalities(query)[:, :named, None].exp()
+        expected = head.expected(query.age, query.female, followed.until) * ratio
         happened = torch.zeros_like(expected)
         happened.scatter_(2, bins_of(followed)[..., None], followed.happened.float()[..., None])
         found.append([head.of_record(query)[:, :named], expected, happened])

@@ -17,7 +17,7 @@ from proband.tokens.history.summary import SummaryLayout
 from proband.tokens.modalities.modality import ModalityTable
 from proband.train.config import TrainConfig
 from proband.train.onset.calibration import calibrate
-from proband.train.onset.decay import fit_decay
+from proband.train.onset.decay import fit_decay, fit_levels
 from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
 from proband.train.onset.incidence import log_rates
 from proband.train.onset.linear import fit_linear, standardise_modalities
@@ -122,11 +122,15 @@ def fit_modality_terms(
     result: OnsetResult,
     fit: Fit = fit_adaptive_ridge,
 ) -> None:
-    """Fit the linear terms of modalities, then calibrate; adds to ``result`` how it went."""
+    """Fit modalities' linear terms and the levels anew, then calibrate; adds to ``result`` how it went.
+
+    Without new levels too many onsets are expected: the mean of exp(beta x) is above 1 where that of x is 0.
+    """
     if len(head.modalities):
         result.notes.update(fit_linear(head, train, tuning, device, fit))
+        fit_levels(head, train, device)
         result.losses["modalities"] = mean_loss(head, tuning, device)
-    calibrate(head, tuning, device)
+    calibrate(head, train, tuning, device)
     result.losses["calibrated"] = mean_loss(head, tuning, device, head.calibrated)
 
 

@@ -47,3 +47,19 @@ def test_a_calibrated_model_is_left_alone() -> None:
     intercept, slope = fit_calibration(*simulated(200_000, 0.0, 1.0))
     assert float(intercept[0]) == pytest.approx(0, abs=0.05)
     assert float(slope[0]) == pytest.approx(1, abs=0.03)
+
+
+def test_a_level_that_train_knows_is_not_moved_by_a_tuning_split_with_more_cases_by_chance() -> None:
+    log_total, expected, happened = simulated(400, 0.3, 1.0)
+    centre = (expected * log_total).sum() / expected.sum()
+
+    def level(known: float) -> float:
+        sd = torch.tensor([known], dtype=torch.float64)
+        intercept, slope = fit_calibration(log_total, expected, happened, level_sd=sd)
+        return float(intercept[0] + (slope[0] - 1) * centre)
+
+    # Posterior of a normal prior and about as many onsets as information: by hand n x / (n + 1 / sd^2).
+    number, raw = float(happened.sum()), float((happened.sum() / expected.sum()).log())
+    for sd in (0.02, 0.05):
+        assert level(sd) == pytest.approx(raw * number / (number + sd**-2), rel=0.25)
+    assert level(10.0) == level(PRIOR_SD[0])  # never wider than the prior

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ from onset_world import head_of, part_of
 from proband.core.units import MINUTES_PER_YEAR
 from proband.model.config import BIN_EDGES
 from proband.tokens.history.summary import SummaryLayout
+from proband.tokens.modalities.modality import ModalityTable
 from proband.train.onset.decay import fit_decay
 from proband.train.onset.fit import Part
+from proband.train.onset.linear import standardise_modalities
+from proband.train.onset.piecewise_exponential import expected_and_happened
+from proband.train.onset.stage import OnsetResult, fit_modality_terms
 from small_world import HandStore, Record
 
 CODE, ONSET = 2, 3
@@ -69,3 +74,38 @@ def test_the_tuning_split_decides_how_large_the_effects_are() -> None:
     parts = [part_of(store, np.arange(6_000), store.entry, head) for store in (train, tuning)]
     fit_decay(head, *parts, torch.device("cpu"))
     assert float(head.decay.mean()) == pytest.approx(0.5, abs=0.1)
+
+
+def test_levels_are_right_beside_the_effect_of_a_score() -> None:
+    """The rate is the marginal one: beside exp(beta z), whose mean is above 1, the level has to fall."""
+    n, beta, exit_years = 6000, 0.8, 10.0
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=n).astype(np.float32)
+    wait = rng.exponential(size=n) / (RATE * np.exp(beta * z))
+    entry, exit_ = (round(age * MINUTES_PER_YEAR) for age in (40, 40 + exit_years))
+    minutes = [round((40 + years) * MINUTES_PER_YEAR) for years in wait.tolist()]
+    store = HandStore(
+        [
+            Record([ONSET] if at <= exit_ else [], [at] if at <= exit_ else [], entry=entry, exit=exit_)
+            for at in minutes
+        ]
+    )
+    head = head_of(
+        [ONSET], num_features=SummaryLayout.of(store.vocabulary).num_features, linear={"genome": 1}
+    )
+    marginal = (wait <= exit_years).sum() / np.minimum(wait, exit_years).sum()
+    head.log_rate.fill_(math.log(marginal))
+    table = ModalityTable(z[:, None], np.zeros(n, np.int64), np.arange(n + 1), ("score",))
+
+    def part(rows: np.ndarray) -> Part:
+        read = part_of(store, rows, store.entry[rows], head)
+        return replace(read, queries=replace(read.queries, tables={"genome": table}))
+
+    train, tuning = part(np.arange(4000)), part(np.arange(4000, n))
+    standardise_modalities(head, train)
+    fit_modality_terms(head, train, tuning, torch.device("cpu"), OnsetResult({}, {}))
+    assert head.linear_of("genome").beta[0, 0] == pytest.approx(beta, abs=0.12)
+    with torch.no_grad():
+        query, followed = train.batch(np.arange(4000), torch.device("cpu"))
+        expected, happened = expected_and_happened(head, query, head(query), followed)
+    assert float(expected.sum() / happened.sum()) == pytest.approx(1, abs=0.02)
