@@ -81,7 +81,7 @@ def found() -> dict[str, tuple[bytes, ...]]:
         "manifest": (_changed(plain, config=None), _changed(plain, inputs={"a": []})),
         "vocabulary": (_changed(vocabulary, once=[True]), _changed(vocabulary, codes=[1, 2])),
         "scenario": (b"\r2:",),
-        "dates": (b"subject_id,subject_id,x\n1,1,2015-03-31",),
+        "dates": (b"subject_id,subject_id,x\n1,1,2015-03-31", b"#  #\n1  2015-03-31"),
         "dates, Parquet": (
             seeds.packed(_dated(prediction_time=pl.Series([[1, 2]], dtype=pl.Array(pl.Int8, 2)))),
         ),
