@@ -15,8 +15,11 @@ from proband.core.units import MINUTES_PER_YEAR
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.onsets import first_occurrences
+from proband.tokens.measurements.steps import edge_between, recorded_step
 
 NUM_POINTS = 60
+MOST_STEPS = 40
+"""Between an edge and the neighbours that are tried."""
 SMALL = range(1, suppress.LEAST)
 
 
@@ -202,26 +205,36 @@ def _person_years(entry: np.ndarray, leave: np.ndarray, ages: int) -> np.ndarray
 
 
 def edges(store: TokenStore, events: pl.DataFrame) -> dict[str, float]:
-    """Bin edges from which values follow that fewer than 21 train subjects had.
+    """Bin edges from which values follow, and those of them that fewer than 21 train subjects had.
 
-    The attacker knows to how many decimals a code's values are recorded. Where an edge has one more than
-    that, both its neighbours are known; else it lies between unknown ones.
+    The attacker knows the rule and the step in which a code's values are recorded, and lists every pair of
+    neighbouring values that gives an edge: a neighbour that all pairs share is known to occur.
     """
     told, few, total = 0, 0, 0
     for code, inner in store.vocabulary.edges.items():
         rows = events.filter(pl.col("code") == code, pl.col("numeric_value").is_finite())
-        values = rows.select("subject_id", pl.col("numeric_value").cast(pl.Float64).round(6))
-        digits = values["numeric_value"].map_elements(_decimals, return_dtype=pl.Int64).max() or 0
-        people = values.unique().group_by("numeric_value").len()
-        for edge in inner:
-            total += 1
-            if _decimals(edge) > digits:
-                half = 0.5 * 10.0**-digits
-                near = people.filter(((pl.col("numeric_value") - edge).abs() - half).abs() < 1e-5)
-                told += near.height
-                few += near.filter(pl.col("len") < suppress.LEAST).height
+        values = rows.select("subject_id", value=pl.col("numeric_value").cast(pl.Float64)).unique()
+        people = values.group_by("value").agg("subject_id").sort("value")
+        numbers = people["value"].to_numpy()
+        step = recorded_step(numbers, people["subject_id"].to_list(), suppress.LEAST)
+        total += len(inner)
+        if step is None:
+            continue
+        had = dict(zip(np.rint(numbers / step).tolist(), people["subject_id"].list.len(), strict=True))
+        followed = [value for edge in inner for value in neighbours_told(edge, step)]
+        told += len(followed)
+        few += sum(had.get(value, 0) < suppress.LEAST for value in followed)
     return {"edges": total, "values that follow": told, "of them of fewer than 21 people": few}
 
 
-def _decimals(value: float) -> int:
-    return len(f"{value:.6f}".rstrip("0").partition(".")[2])
+def neighbours_told(edge: float, step: float) -> list[float]:
+    """The neighbours of an edge, as multiples of the step, that it gives away."""
+    middle = math.floor(edge / step + 0.5)
+    pairs = [
+        (low, high)
+        for low in range(middle - MOST_STEPS, middle)
+        for high in range(middle, middle + MOST_STEPS)
+        if edge_between(float(low), float(high), step) == edge
+    ]
+    sides = [{pair[side] for pair in pairs} for side in (0, 1)]
+    return [float(*side) for side in sides if len(side) == 1]

@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_TIMED = re.compile(r"manifest\.json|metrics\.jsonl|loss\.png|README\.md|events\.out\..*|.*\.log")
+_TIMED = re.compile(
+    r"manifest\.json|metrics\.jsonl|costs\.parquet|loss\.png|README\.md|events\.out\..*|.*\.log"
+)
 """Files that hold times of the run; all others are to be the same bytes."""
 
 

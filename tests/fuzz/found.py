@@ -22,6 +22,17 @@ def _without(content: bytes, name: str) -> bytes:
     return seeds.as_json({key: value for key, value in json.loads(content).items() if key != name})
 
 
+def _asks_for_gigabytes(content: bytes) -> bytes:
+    """The first page header of a table of polars asks for 1.4 GB; four bytes are too many."""
+    at = len(b"PAR1\x15\x04\x15")
+    return content[:at] + b"\x80\x9c\x92\xb7\x0a" + content[at + 1 :]
+
+
+def _holds_less_than_nothing(content: bytes) -> bytes:
+    """A data page of fewer values than none, by one bit: polars asked for 2**61 bytes."""
+    return _flipped(content, content.index(b",\x15") + 2, 1)
+
+
 def _dated(**columns: Any) -> pl.DataFrame:
     return pl.DataFrame({"subject_id": [1], "prediction_time": ["2015-03-31"]} | columns)
 
@@ -35,6 +46,8 @@ def found() -> dict[str, tuple[bytes, ...]]:
     (manifest,) = seeds.made_by(seeds.write_manifest, "out/manifest.json")
     (vocabulary,) = seeds.made_by(seeds.write_vocabulary, "vocabulary.json")
     plain = _without(manifest, "digest")
+    events = seeds.frames()["events"]
+    ages = seeds.packed(pl.DataFrame({"subject_id": [100, 100], "age_years": [1.0, 2.0]}))
     doubled = b"\n".join(line + b"\thm_chr" for line in seeds.SCORING.splitlines())
     flags = 3  # of a gzip header, whose upper bits must be zero
     return {
@@ -61,17 +74,22 @@ def found() -> dict[str, tuple[bytes, ...]]:
             b"\r, IID, PGS, SUM\ncohort, 2, PGS1, 1.5",
             b"*, IID, PGS, SUM\nx, IID, PGS, SUM\ncohort, 1, PGS1, 0.5\n",
         ),
-        "MEDS shard": tuple(_flipped(seeds.frames()["events"], at, 255) for at in (531, 1008, 1085)),
+        "MEDS shard": (
+            *(_flipped(events, at, 255) for at in (531, 1008, 1085)),
+            _holds_less_than_nothing(events),
+        ),
         "manifest": (_changed(plain, config=None), _changed(plain, inputs={"a": []})),
         "vocabulary": (_changed(vocabulary, once=[True]), _changed(vocabulary, codes=[1, 2])),
         "scenario": (b"\r2:",),
-        "dates": (b"subject_id,subject_id,x\n1,1,2015-03-31",),
+        "dates": (b"subject_id,subject_id,x\n1,1,2015-03-31", b"#  #\n1  2015-03-31"),
         "dates, Parquet": (
             seeds.packed(_dated(prediction_time=pl.Series([[1, 2]], dtype=pl.Array(pl.Int8, 2)))),
         ),
         "names of codes": (seeds.packed(pl.DataFrame({"code": [1], "description": ["a"]})),),
         "names of scores": (b'{"PGS1": null}',),
         "modality": (
+            _asks_for_gigabytes(ages),
+            _holds_less_than_nothing(ages),
             seeds.packed(pl.DataFrame({"subject_id": [100], "age_years": [2.0**64], "value": [0.5]})),
             seeds.packed(pl.DataFrame({"subject_id": [2**64 - 1, 100], "value": [0.5, 1.5]})),
         ),

@@ -38,8 +38,8 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EP
 _CANNOT_READ = (errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ESTALE)
 _FULL_DISK = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
 _NO_MEMORY = re.compile(
-    r"can't (?:allocate memory|start new thread)|Cannot allocate memory|bad_alloc|bad allocation|"
-    r"failed to map segment|kind: WouldBlock"
+    r"can't (?:allocate memory|start new thread|spawn worker thread)|Cannot allocate memory|"
+    r"bad_alloc|bad allocation|failed to map segment|kind: WouldBlock"
 )
 _FEWER = "fewer --workers, or a larger machine"
 _LOWER_MEMORY = {

@@ -11,6 +11,7 @@ import polars as pl
 
 from proband.core.config import Split
 from proband.core.errors import DataError, first_line
+from proband.core.files.parquetpages import check_pages
 
 TIME = pl.Datetime("us")
 
@@ -106,11 +107,20 @@ class Table:
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     """Read one Parquet file, any failure as a DataError that names it."""
+    import pyarrow as pa
+
     try:
+        check_pages(path, columns)
         return pl.read_parquet(path, columns=columns)
     except FileNotFoundError:
         raise DataError("missing file", where=path, remedy="run the stage that writes it") from None
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except (
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        pa.ArrowException,
+        ValueError,
+        OSError,
+    ) as error:
         found = first_line(error)
         remedy = "the file is truncated or no Parquet: copy or make it again"
         raise DataError("unreadable Parquet file", where=path, found=found, remedy=remedy) from None

@@ -244,6 +244,7 @@ def test_a_full_disk_is_one_line_whoever_finds_it(
     [
         MemoryError("Unable to allocate 8 TiB"),
         RuntimeError("can't start new thread"),
+        OSError("OS can't spawn worker thread: Resource temporarily unavailable (os error 11)"),
         ImportError("libx.so: failed to map segment from shared object"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],

@@ -4,6 +4,7 @@ import disclosure_counts
 import pytest
 
 from proband.core.statistics import suppress
+from proband.tokens.measurements.steps import _of_fewest_digits
 
 
 def test_no_count_of_1_to_20_follows_from_the_digits() -> None:
@@ -22,3 +23,13 @@ def test_the_attack_reads_counts_off_shares_that_are_not_rounded(monkeypatch: py
 def test_two_pages_tell_the_person_added_only_where_a_rounded_count_moves() -> None:
     found = disclosure_counts.differencing(seed=1, worlds=20)
     assert found["status of the person added follows"] <= 0.1
+
+
+def test_no_neighbour_of_a_bin_edge_follows_unless_edges_lie_between_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert disclosure_counts.neighbours_told(98.5, 1.0) == []
+    monkeypatch.setattr(
+        disclosure_counts, "edge_between", lambda low, high, step: _of_fewest_digits(low, high)
+    )
+    assert disclosure_counts.neighbours_told(98.5, 1.0) == [98.0, 99.0]

@@ -13,6 +13,7 @@ from proband.core.errors import ConfigError, DataError
 from proband.core.statistics.suppress import HIDDEN
 from proband.evaluate.tables import ALREADY_BEGUN, GAINS, METRICS, MODELS, read_table
 from proband.report import check, report
+from proband.report.tables import plain
 
 
 def cells_of(page):
@@ -267,3 +268,24 @@ with only_writer(Path(sys.argv[1])):
             holder.kill()
     report(results, out)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_an_outcome_that_a_model_has_no_risks_of(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    metrics = read_table(results, "metrics")
+    name = metrics.filter(metric="auroc").drop_nulls("low")["outcome"][0]
+    own = (pl.col("outcome") == name) & (pl.col("model") == "<b>ehr")
+    for table in ("roc", "pr", "decision", "calibration", "utility"):
+        rows = pl.read_parquet(results / f"{table}.parquet")
+        assert rows.filter(own).height
+        rows.filter(~own).write_parquet(tmp_path / "results" / f"{table}.parquet")
+    none = (
+        pl.when(own & (pl.col("metric") == "auroc"))
+        .then(None)
+        .otherwise(pl.col("value", "low", "high"))
+        .name.keep()
+    )
+    metrics.with_columns(none).write_parquet(tmp_path / "results" / "metrics.parquet")
+    forget_digests(tmp_path / "results")
+    report(tmp_path / "results", tmp_path / "page.html")
+    assert plain(name) in (tmp_path / "page.html").read_text()

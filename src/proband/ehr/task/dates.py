@@ -50,4 +50,6 @@ def _read_text(path: Path) -> pl.DataFrame:
     uneven = next((row for row in rows if len(row) != len(names)), None)
     if uneven is not None:
         raise DataError("a row of another length than the header", where=path, found=" ".join(uneven[:4]))
-    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+    named = [number for number, name in enumerate(names) if name]
+    cells = [[row[number] for number in named] for row in rows]
+    return pl.DataFrame(cells, schema={names[number]: pl.String for number in named}, orient="row")

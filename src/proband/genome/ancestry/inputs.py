@@ -31,6 +31,7 @@ def read_table(path: Path) -> pl.DataFrame:
     """
     if path.suffix == ".parquet":
         frame = read_parquet(path)
+        check_names([name.upper() for name in frame.columns], path)
         return pl.DataFrame([as_text(column, path).alias(column.name.upper()) for column in frame])
     try:
         names, lines, rows = read_people(path)

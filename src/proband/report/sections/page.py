@@ -19,6 +19,7 @@ from proband.report.sections.panels import (
     chosen_deciles,
     decile_risks,
     decision_figure,
+    judged,
 )
 from proband.report.sections.simulated import simulated_section
 from proband.report.sections.subgroups import subgroups
@@ -119,9 +120,9 @@ def _controls(found: Found) -> str:
 def _multiples(found: Found) -> tuple[list[Figure], list[Figure], list[Figure]]:
     """Calibration, decision and decile panels of the models given, for outcomes that have an interval."""
     drawn: tuple[list[Figure], list[Figure], list[Figure]] = ([], [], [])
-    models = found.own or found.models
     for name in found.firm:
         title, here = plain(name), found.at(name, found.main[name])
+        models = judged(here, found.own or found.models)
         groups = calibration_groups(here, found, models)
         deciles, score, _ = chosen_deciles(here, found)
         risks = decile_risks(here, deciles, found, models)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +31,7 @@ def outcome_figures(name: str, found: Found) -> tuple[list[Figure], str]:
     title, here, rules = plain(name), found.at(name, found.main[name]), found.rules
     overall = here["metrics"].filter(metric="cumulative_incidence").row(0, named=True)
     incidence = rules.share(overall["value"], overall["num_subjects"])
-    judged = set(here["roc"]["model"])
-    models = [model for model in found.models if model in judged]
+    models = judged(here, found.models)
     groups = calibration_groups(here, found, models)
     safe = {model: _safe_curves(model, here, found, boundaries(groups[model][0])) for model in models}
     roc, pr = ({model: curves[place] for model, curves in safe.items()} for place in (0, 1))
@@ -46,6 +45,12 @@ def outcome_figures(name: str, found: Found) -> tuple[list[Figure], str]:
         Figure("Risk by PGS decile", figures.decile_panel(title, deciles, score, predicted)),
     ]
     return [panel for panel in panels if panel.svg], caption
+
+
+def judged(here: Mapping[str, pl.DataFrame], models: Sequence[str]) -> list[str]:
+    """Those of the models that an outcome was judged by: one without risks of it has no curve."""
+    with_curve = set(here["roc"]["model"])
+    return [model for model in models if model in with_curve]
 
 
 def calibration_groups(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float32, Float64, Int
 
-_MOST_DIGITS = 40
+from proband.tokens.measurements.steps import edge_between, enough, recorded_step
 
 
 class Counted(NamedTuple):
@@ -56,11 +56,12 @@ def _some(rows: pl.DataFrame, most: int) -> pl.DataFrame:
 def fit_edges(
     counted: Counted, num_bins: int, min_values: int, min_subjects: int
 ) -> dict[str, tuple[float, ...]]:
-    """Inner bin edges per code: near the quantiles, between values that occur, rounded.
+    """Inner bin edges per code, near the quantiles.
 
-    No edge is a value of anybody: it is the number of fewest digits between two neighbouring values, and
-    every bin holds the values of at least ``min_subjects`` people. Where ties or few people leave no room
-    for a quantile, the next value up takes its place, and bins may be fewer.
+    No edge is a value of anybody, and none tells which values occur: see
+    :mod:`~proband.tokens.measurements.steps`. Every bin holds the values of at least ``min_subjects`` people.
+    Where ties or few people leave no room for a quantile, the next value up takes its place, and bins may be
+    fewer.
 
     Args:
         counted: Of the train split, as :func:`count_values` or :func:`total_values` gives.
@@ -80,14 +81,36 @@ def fit_edges(
     edges = {}
     people = counted.people.group_by("code", "value").agg("subject_id")
     for (code,), group in counted.numbers.join(people, on=["code", "value"]).group_by("code"):
-        ascending = group.sort("value")
-        numbers, times = ascending["value"].to_numpy(), ascending["len"].to_numpy()
-        if times.sum() < min_values:
-            continue
-        cuts = _cuts(_targets(numbers, times, num_bins), ascending["subject_id"].to_list(), min_subjects)
-        if cuts:
-            edges[str(code)] = tuple(_between(numbers[cut - 1], numbers[cut]) for cut in cuts)
+        if group["len"].sum() >= min_values and (
+            inner := _edges(group.sort("value"), num_bins, min_subjects)
+        ):
+            edges[str(code)] = inner
     return dict(sorted(edges.items()))
+
+
+def _edges(ascending: pl.DataFrame, num_bins: int, least: int) -> tuple[float, ...]:
+    """Edges of one code.
+
+    Args:
+        ascending: value, len, subject_id (a list) of its different values.
+        num_bins: Bins wanted.
+        least: People that a bin needs.
+    """
+    values, times = ascending["value"].to_numpy(), ascending["len"].to_numpy()
+    people = ascending["subject_id"].to_list()
+    step = recorded_step(values, people, least)
+    numbers = values
+    if step is not None:  # values count as the multiple next to them, which is what edges tell apart
+        numbers, starts = np.unique(np.floor(values / step + 0.5) + 0.0, return_index=True)
+        times = np.add.reduceat(times, starts)
+        ends = [*starts[1:], len(values)]
+        people = [sorted(set().union(*people[i:j])) for i, j in zip(starts, ends, strict=True)]
+    taken = set(values.tolist())
+
+    def edge(cut: int) -> float | None:
+        return edge_between(float(numbers[cut - 1]), float(numbers[cut]), step, taken)
+
+    return tuple(_cut(_targets(numbers, times, num_bins), people, least, edge))
 
 
 def _targets(numbers: Float64[np.ndarray, " n"], times: Int[np.ndarray, " n"], num_bins: int) -> list[int]:
@@ -110,41 +133,21 @@ def _between_numbers(
     return np.where(share >= 0.5, high - step * (1 - share), low + step * share)
 
 
-def _cuts(targets: Sequence[int], people: Sequence[Sequence[int]], least: int) -> list[int]:
-    """First places of all bins but the lowest, in ascending values."""
-    last = len(people) - _enough(reversed(people), least)
-    cuts, first = [], 0
+def _cut(
+    targets: Sequence[int], people: Sequence[Sequence[int]], least: int, edge: Callable[[int], float | None]
+) -> list[float]:
+    """Edges below the first places of all bins but the lowest, in ascending values."""
+    last = len(people) - enough(reversed(people), least)
+    edges: list[float] = []
+    first, found = 0, None
     for target in targets:
-        first = max(target, first + _enough(people[first:], least))
-        if first > last:
+        first = max(target, first + enough(people[first:], least))
+        while first <= last and (found := edge(first)) is None:
+            first += 1
+        if first > last or found is None:
             break
-        cuts.append(first)
-    return cuts
-
-
-def _enough(people: Iterable[Sequence[int]], least: int) -> int:
-    """How many places in order have ``least`` people between them; one more than there are if none do."""
-    seen: set[int] = set()
-    number = 0
-    for number, ids in enumerate(people, 1):
-        seen.update(ids)
-        if len(seen) >= least:
-            return number
-    return number + 1
-
-
-def _between(low: float, high: float) -> float:
-    """The number of fewest decimal digits between two others, the nearest to their middle.
-
-    >>> _between(5.0, 6.0), _between(0.0, 7.31), _between(119.6, 131.4), _between(-0.2, 0.3)
-    (5.5, 4.0, 130.0, 0.0)
-    """
-    middle = low + (high - low) / 2
-    for digits in range(-_MOST_DIGITS, _MOST_DIGITS):
-        rounded = round(middle, digits)
-        if low < rounded < high:
-            return float(rounded) + 0.0
-    return float(middle if low < middle else high)
+        edges.append(found)
+    return edges
 
 
 def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.DataFrame:

@@ -62,3 +62,11 @@ def test_a_missing_table(tmp_path: Path) -> None:
     for name in ("none.csv", "none.parquet"):
         with pytest.raises(DataError, match="missing file"):
             read_subject_dates(tmp_path / name)
+
+
+def test_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",subject_id,,prediction_time\nx,1,y,2015-03-31\n")
+    assert read_subject_dates(tmp_path / "a.csv").rows() == [(1, datetime(2015, 3, 31))]
+    (tmp_path / "a.csv").write_text("#  #\n1  2015-03-31")
+    with pytest.raises(DataError, match="no column subject_id"):
+        read_subject_dates(tmp_path / "a.csv")

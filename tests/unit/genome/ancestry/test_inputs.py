@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.genome.ancestry.inputs import read_pcs, read_populations, train_samples
+from proband.genome.ancestry.inputs import read_pcs, read_populations, read_table, train_samples
 
 SAMPLES = pl.DataFrame({"subject_id": [7, 8, 9], "sample_id": ["a", "b", "c"]})
 
@@ -131,3 +131,10 @@ def test_however_a_table_is_spelt(tmp_path, text):
 def test_names_of_samples_are_text(tmp_path):
     (tmp_path / "labels.csv").write_text('"IID", "SuperPop"\n"011", "EUR"\n"11", "AFR"\n')
     assert read_populations(tmp_path / "labels.csv", ["11", "011", "0011"], None) == ["AFR", "EUR", None]
+
+
+def test_two_columns_of_parquet_that_differ_in_case_alone(tmp_path):
+    path = tmp_path / "pcs.parquet"
+    pl.DataFrame({"subject_id": [9], "PC1": [5.5], "pc1": [1.0]}).write_parquet(path)
+    with pytest.raises(DataError, match=r"column names come more than once; in .*'PC1'"):
+        read_table(path)
