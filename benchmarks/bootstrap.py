@@ -5,8 +5,8 @@ before it; every metric, calibration group, net benefit and difference in 1,000 
 the results tables, as the stage computes them, without and with the metrics within seven dimensions of
 subgroups. Outcomes alike take alike long: some are measured and the whole is reckoned from them. The limit is
 two minutes on two cores, 240 CPU seconds; the peer in the same run is scikit-learn, AUROC and average
-precision alone, one replicate after another. CPU seconds count where others share the machine. The last line is
-JSON.
+precision alone, one replicate after another. CPU seconds count where others share the machine. The last line
+is JSON.
 
     python benchmarks/bootstrap.py [--quick] [--measured 2] [--workers 2]
 """
