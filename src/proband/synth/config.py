@@ -50,6 +50,12 @@ class SynthConfig(BaseModel):
         20_000, ge=20, le=1_000_000, description="Subjects of the biobank."
     )
     seed: Annotated[int, Option()] = Field(0, ge=0, description="Seed of every random draw.")
+    law: Annotated[Literal["additive", "thresholds", "interactions", "calendar"], Option()] = Field(
+        "additive",
+        description="Law of hazards. additive: log hazards are sums of effects. thresholds: a biomarker "
+        "beyond one standard deviation doubles them. interactions: genes count more in smokers. calendar: "
+        "they drift with the calendar year.",
+    )
     scores: Annotated[int, _OF_PRESET] = Field(
         300, ge=1, le=10_000, description="Polygenic scoring files, a fifth of them null."
     )
