@@ -50,6 +50,8 @@ from proband.evaluate.panel.models import described_models, mean_gains
 from proband.evaluate.panel.multiplicity import Panel
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
+from proband.evaluate.stability import FILE as STABILITY_FILE
+from proband.evaluate.stability import STABILITY, read_refits, stability
 from proband.evaluate.tables import COSTS, DIFFERENCES, FLOW, METRICS, TABLES
 
 
@@ -64,6 +66,7 @@ def evaluate(
     truth: Path | None = None,
     fusion_risks: Path | None = None,
     subgroups: Path | None = None,
+    refits: Sequence[Path] = (),
     task: Path | None = None,
     config: EvaluateConfig | None = None,
     overwrite: bool = False,
@@ -82,6 +85,8 @@ def evaluate(
             results then tell what share of the cases had already begun.
         fusion_risks: Forecast of the tuning split by one of the models; adds late fusion with the scores.
         subgroups: Table of subgroups of one's own: subject_id and columns of names.
+        refits: Forecasts of the models trained again, each under the name of the model that it is of; adds
+            stability.parquet.
         task: Task file, if no input brings one.
         config: Settings. ``baselines`` are names in
             :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which there is what
@@ -98,12 +103,12 @@ def evaluate(
     }  # fmt: skip
     named = {name: None if path is None else str(path) for name, path in files.items()}
     settings = (config or EvaluateConfig()).model_dump()
-    config = validated(
-        EvaluateConfig, **settings | named | {"risks": tuple(map(str, risks)), "meds": str(meds)}
-    )
+    named_lists = {"risks": tuple(map(str, risks)), "refits": tuple(map(str, refits))}
+    config = validated(EvaluateConfig, **settings | named | named_lists | {"meds": str(meds)})
     begun = truth_file(risks, truth)
     inputs = [
         *risks,
+        *refits,
         meds,
         *(path for path in (genome, tokens, kinship, fusion_risks, subgroups, begun) if path is not None),
         *([] if task is None else task_files(task)),
@@ -148,6 +153,9 @@ def _judge(
             remedy="forecast this split of these data with the same task",
         )
     models = given["model"].unique(maintain_order=True).to_list()
+    if config.refits:
+        found = stability(matched, read_refits([Path(path) for path in config.refits], models))
+        STABILITY.write(found, run.folder / STABILITY_FILE)
     data = _inputs(config, task, rows, subjects, scores, given)
     extra, costs = RISK.empty(), COSTS.empty()
     if chosen(config.baselines):

@@ -244,5 +244,6 @@ def risk_groups(risk: Float[np.ndarray, " rows"], most: int) -> list[np.ndarray]
     """
     order = np.argsort(risk, kind="stable")
     cuts = np.linspace(0, len(order), most + 1).round().astype(int)[1:-1]
+    cuts = cuts[cuts < len(order)]  # fewer rows than groups
     starts = np.searchsorted(risk[order], risk[order][cuts], side="left")
     return [group for group in np.split(order, np.unique(starts)) if len(group)]

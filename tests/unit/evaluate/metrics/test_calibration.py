@@ -95,3 +95,4 @@ def test_groups_keep_ties_together_and_lose_nobody():
     levels = [set(risk[group]) for group in groups]
     assert all(max(low) < min(high) for low, high in itertools.pairwise(levels))
     assert len(risk_groups(np.full(5, 0.1), 10)) == 1
+    assert [group.tolist() for group in risk_groups(np.array([0.3, 0.1]), 10)] == [[1], [0]]
