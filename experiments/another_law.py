@@ -23,7 +23,8 @@ from replicates import Areas, labelled, write
 
 from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table
-from proband.synth.lives.laws import ADDITIVE, LAWS
+from proband.synth.config import ADDITIVE
+from proband.synth.lives.laws import LAWS
 
 HORIZON = 10.0
 PGS = WITH_PGS[0]

@@ -11,6 +11,8 @@ from proband.core.errors import ConfigError
 from proband.core.options import Option
 from proband.core.units import DAYS_PER_YEAR
 
+ADDITIVE = "additive"
+"""Name of the table's own law."""
 POPULATIONS = ("EUR", "AFR", "EAS", "AMR", "AFA")
 """Simulated populations: European, West African, East Asian, and two admixed in recent generations: American
 (of European, East Asian-like and African ancestors) and African American."""
@@ -51,7 +53,8 @@ class SynthConfig(BaseModel):
     )
     seed: Annotated[int, Option()] = Field(0, ge=0, description="Seed of every random draw.")
     law: Annotated[Literal["additive", "thresholds", "interactions", "calendar"], Option()] = Field(
-        "additive",
+        ADDITIVE,
+        exclude_if=lambda law: law == ADDITIVE,  # so that biobanks of before it was named stay finished
         description="Law of hazards. additive: log hazards are sums of effects. thresholds: a biomarker "
         "beyond one standard deviation doubles them. interactions: genes count more in smokers. calendar: "
         "they drift with the calendar year.",

@@ -22,11 +22,11 @@ from proband.core.running.progress import track
 from proband.core.seeds import generator
 from proband.core.text.predictiontimes import prediction_times_of
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.synth.config import OracleConfig
+from proband.synth.config import ADDITIVE, OracleConfig
 from proband.synth.lives.begun import already_begun, join_already_begun
 from proband.synth.lives.files import ALREADY_BEGUN, LAW_FILE, ONSET_MODEL, RECORDED_MODEL
 from proband.synth.lives.law import NUM_MARKERS, Law, table_law
-from proband.synth.lives.laws import ADDITIVE, LAWS
+from proband.synth.lives.laws import LAWS
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, calendar, calendar_year
 from proband.synth.lives.people import People
 from proband.synth.lives.replay import moments_of

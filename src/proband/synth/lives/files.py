@@ -18,11 +18,10 @@ from proband.core import schema
 from proband.core.files.provenance import write_json
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.synth.config import SynthConfig
+from proband.synth.config import ADDITIVE, SynthConfig
 from proband.synth.genomes.liability import liabilities
 from proband.synth.lives.begun import already_begun, join_already_begun
 from proband.synth.lives.law import Law
-from proband.synth.lives.laws import ADDITIVE
 from proband.synth.lives.lives import EVENTS, NEVER, Lives
 from proband.synth.lives.replay import enter_lives
 from proband.synth.lives.truth import risk_table, true_risks

@@ -21,7 +21,8 @@ import polars as pl
 from jaxtyping import Bool, Float, Float32
 
 from proband.core.errors import DataError
-from proband.synth.lives.laws import ADDITIVE, LAWS, RECENTRED, Term
+from proband.synth.config import ADDITIVE
+from proband.synth.lives.laws import LAWS, RECENTRED, Term
 from proband.synth.traits import (
     ADULT_AGE,
     BIOMARKER_NAMES,

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
+from proband.synth.config import ADDITIVE
 from proband.synth.traits import BIOMARKERS, DISEASES, HAZARDS
 
-ADDITIVE = "additive"
 THRESHOLD_SD, THRESHOLD_RATIO, LEAST_LOG_RATIO = 1.0, 2.0, 0.15
 """Where the step lies, its hazard ratio, and the least log ratio per SD of a biomarker that has one."""
 INTERACTION, LEAST_SMOKING_RATIO = 0.35, 1.2

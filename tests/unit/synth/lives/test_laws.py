@@ -11,10 +11,10 @@ import pytest
 
 from proband.core.errors import DataError
 from proband.core.files.provenance import read_object, write_json
-from proband.synth.config import SynthConfig
+from proband.synth.config import ADDITIVE, SynthConfig
 from proband.synth.lives.calibrate import recentred
 from proband.synth.lives.law import read_calibration, table_law
-from proband.synth.lives.laws import ADDITIVE, LAWS
+from proband.synth.lives.laws import LAWS
 from proband.synth.lives.lifecourse import Course
 from proband.synth.lives.state import healthy
 from proband.synth.oracle import oracle
