@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,7 +11,7 @@ from proband.core.errors import ConfigError
 from proband.core.options import Option
 from proband.core.units import DAYS_PER_YEAR
 
-ADDITIVE = "additive"
+ADDITIVE: Final = "additive"
 """Name of the table's own law."""
 POPULATIONS = ("EUR", "AFR", "EAS", "AMR", "AFA")
 """Simulated populations: European, West African, East Asian, and two admixed in recent generations: American
