@@ -80,12 +80,12 @@ def test_refits_that_do_not_fit_are_refused_in_a_line(tmp_path):
 
 
 def test_the_stage_writes_them(world, tmp_path):
-    original = world.risk_folder("plain", noise=0.1)
+    original = world.risk_folder("steady", noise=0.1)
     refits = []
     for seed in (2, 3):
         here = replace(world, folder=tmp_path / str(seed))
         here.folder.mkdir()
-        refits.append(here.risk_folder("plain", noise=0.1, seed=seed))
+        refits.append(here.risk_folder("steady", noise=0.1, seed=seed))
     config = EvaluateConfig(bootstrap=0, baselines=("none",))
     evaluate([original], world.meds, tmp_path / "out", refits=refits, config=config)
     found = STABILITY.read(tmp_path / "out" / FILE)
