@@ -7,7 +7,8 @@ outcomes and none of single codes. Then, with the labels of 1, 5, 10, 25 and 100
 subjects (nested): new rows on the frozen model (row), lora, full, scratch (full fine-tuning of a trunk that
 was not pretrained), and LightGBM on the record summary, each with and without scores. Given is AUROC of
 10-year risk of held-out people, mean over both outcomes, and the paired difference to LightGBM with the same
-labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets transfer.csv and transfer.md.
+labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets transfer.csv, transfer.md
+and the learning curves, transfer.png.
 """
 
 from __future__ import annotations
@@ -75,8 +76,10 @@ def main() -> None:
         areas[seed] = Areas(PairedRisks.read(results, files, HORIZONS[-1], bank.size.bootstrap, seed))
         print(f"transfer: seed {seed} done", flush=True)
     seeds = " ".join(map(str, given.seeds))
-    table = {"AUROC by share of labels": pl.DataFrame(rows_of(arms, areas), infer_schema_length=None)}
-    write(given.out / given.size, "transfer", table, f"{given.size}, seeds {seeds}")
+    table = pl.DataFrame(rows_of(arms, areas), infer_schema_length=None)
+    tables = {"AUROC by share of labels": table}
+    write(given.out / given.size, "transfer", tables, f"{given.size}, seeds {seeds}")
+    draw(learning_curves(table), given.out / given.size / "transfer.png")
 
 
 def all_arms(shares: Sequence[float]) -> Iterator[Arm]:
@@ -183,6 +186,46 @@ def rows_of(arms: Sequence[Arm], areas: Mapping[int, Areas]) -> list[dict[str, o
         rows += labelled(auroc, **labels, metric="AUROC") if auroc else []
         rows += labelled(gain, **labels, metric="AUROC less LightGBM") if gain else []
     return rows
+
+
+def learning_curves(table: pl.DataFrame) -> pl.DataFrame:
+    """AUROC by share of labels, mean over seeds: method, scores, share (of 1), value, low and high.
+
+    Args:
+        table: Of :func:`rows_of`, one row for each seed and, of several, their mean.
+    """
+    auroc = table.filter(metric="AUROC")
+    wanted = "mean" if "mean" in auroc["seed"] else auroc["seed"][0]
+    share = pl.col("labels").str.strip_suffix("%").cast(pl.Float64) / 100
+    columns = ("method", "scores", share.alias("share"), "value", "low", "high")
+    return auroc.filter(seed=wanted).select(*columns).sort("method", "scores", "share")
+
+
+def draw(curves: pl.DataFrame, path: Path) -> None:
+    """A panel without scores and one with them, a line per method; bars are 95% intervals."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4), sharey=True)
+    for axis, (scores, title) in zip(
+        axes, {"no": "records", "yes": "records and scores"}.items(), strict=True
+    ):
+        for (method,), part in curves.filter(scores=scores).partition_by(["method"], as_dict=True).items():
+            value = part["value"]
+            ends = [(value - part["low"]).to_list(), (part["high"] - value).to_list()]
+            axis.errorbar(part["share"], value, ends, marker="o", capsize=2, label=str(method))
+        axis.set(xscale="log", title=title, xlabel="share of labels")
+        axis.set_xticks(
+            curves["share"].unique().sort(), [f"{one:.0%}" for one in curves["share"].unique().sort()]
+        )
+        axis.minorticks_off()
+    axes[0].set(ylabel="AUROC, 10 years, stroke and COPD")
+    axes[0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
 
 
 def has(areas: Areas, arm: Arm) -> bool:

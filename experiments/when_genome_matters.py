@@ -31,7 +31,7 @@ from proband.evaluate.cohort import with_age_and_sex
 from proband.evaluate.groups.members import MOMENT, members_of
 from proband.evaluate.inputs import read_subjects
 from proband.evaluate.metrics.censoring import CASE
-from proband.evaluate.metrics.discrimination import weighted_quantile
+from proband.evaluate.metrics.discrimination import weighted_quantiles
 from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table
 from proband.tokens.dataset import TokenStore
@@ -191,7 +191,7 @@ def years_of_warning(
         weights: The same weighted for censoring, shape (replicates, rows).
         rate: Share flagged, those of highest risk; ties at the threshold are flagged.
     """
-    threshold = weighted_quantile(np.broadcast_to(-risk, people.shape), people.astype(float), rate)
+    threshold = weighted_quantiles(np.broadcast_to(-risk, people.shape), people.astype(float), (rate,))[0]
     flagged = -risk[None, :] <= threshold[:, None]
     cases = weights * case
     with np.errstate(invalid="ignore"):

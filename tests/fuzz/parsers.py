@@ -54,6 +54,7 @@ def all_parsers() -> list[Parser]:
     manifest, array = seeds.made_by(seeds.write_manifest, "out/manifest.json", "out/x.npy")
     pair = {"a.pvar": seeds.PVAR.replace(b"X\t7\tv2\tAC\tA\n", b"").replace(b",G", b""), "a.psam": seeds.PSAM}
     omop = {"condition_occurrence.csv": seeds.CONDITIONS, "concept.csv": seeds.CONCEPT}
+    named = {"panel.csv": seeds.PANEL, "map.csv": seeds.PHECODES, "set.json": seeds.CONCEPT_SET[0]}
     bed, scoring = (
         {"a.bed": seeds.BED, "a.bim": seeds.BIM, "a.fam": seeds.FAM},
         (seeds.SCORING, seeds.SCORING_CSV, seeds.DOSED),
@@ -171,8 +172,27 @@ def all_parsers() -> list[Parser]:
             "RiskTable", "risk.parquet", readers.risk, (made["risk"],), parquet, {"task.yaml": seeds.TASK[1]}
         ),
         Parser("labels", "labels.parquet", readers.labels, (made["labels"],), parquet),
-        Parser("task", "task.yaml", readers.task, seeds.TASK, yaml_tree, {"panel.csv": seeds.PANEL}),
-        Parser("panel", "panel.csv", readers.task, (seeds.PANEL,), table, {"task.yaml": seeds.TASK[2]}),
+        Parser("task", "task.yaml", readers.task, seeds.TASK, yaml_tree, named),
+        Parser("panel", "panel.csv", readers.task, (seeds.PANEL,), table, {"task.yaml": seeds.TASK[-1]}),
+        Parser(
+            "concept set",
+            "set.json",
+            readers.task,
+            seeds.CONCEPT_SET,
+            json_tree,
+            {"task.yaml": seeds.TASK[2], "map.csv": seeds.PHECODES},
+        ),
+        Parser(
+            "phecode map", "map.csv", readers.task, (seeds.PHECODES,), table, {"task.yaml": seeds.TASK[3]}
+        ),
+        Parser(
+            "phecode map as panel",
+            "map.csv",
+            readers.task,
+            (seeds.PHECODES,),
+            table,
+            {"task.yaml": seeds.TASK[4]},
+        ),
         Parser(
             "manifest",
             "out/manifest.json",

@@ -49,9 +49,25 @@ TASK = (
     b"  again: {steps: [{codes: [A//1]}, {regex: 'B//[0-9]+', above: 2, within_days: 30}]}\n"
     b"prediction: {years_after_entry: [1, 2]}\nhorizons_years: [1, 5]\nwashout_years: 1\ngap_days: 30\n",
     b"outcomes: {a: {codes: x}}\nprediction: {date: 2015-01-01}\nhorizons_years: 1\n",
+    b"outcomes: {a: {concept_set: set.json}, b: {steps: [{phecodes: {map: map.csv, codes: [250.2]}}, "
+    b"{concept_set: {file: set.json}, within_days: 9}]}}\n"
+    b"prediction: {date: 2015-01-01}\nhorizons_years: 1\n",
+    b"outcomes: {a: {phecodes: {map: map.csv, codes: ['010', 250], prefixes: {ICD9CM: ''}}}}\n"
+    b"prediction: {date: 2015-01-01}\nhorizons_years: 1\n",
+    b"outcomes: map.csv\nprediction: {date: 2015-01-01}\nhorizons_years: 1\n",
     b"outcomes: panel.csv\nprediction: {age_years: 50}\nhorizons_years: [10]\n",
 )
 PANEL = b"outcome,code,prefix,may_be_absent\nT2D,SNOMED//1,,true\nT2D,,ICD10CM//E11,\nCAD,SNOMED//2,,false\n"
+CONCEPT_SET = (
+    b'{"items": [{"concept": {"CONCEPT_ID": 1, "CONCEPT_CODE": "2", "VOCABULARY_ID": "SNOMED"}, '
+    b'"isExcluded": false, "includeDescendants": false, "includeMapped": false}, '
+    b'{"concept": {"CONCEPT_ID": 3, "CONCEPT_CODE": "4", "VOCABULARY_ID": "SNOMED"}, "isExcluded": true}]}',
+    b'{"id": 1, "name": "x", "expression": {"items": [{"concept": {"CONCEPT_ID": 5, "CONCEPT_CODE": "6", '
+    b'"VOCABULARY_ID": "ICD10CM"}}]}}',
+)
+PHECODES = (
+    b"ICD,Flag,Phecode,PhecodeString\n250.00,9,250.2,T2D\nE11.9,10,250.2,T2D\nA15,10,010,TB\nZ99,10,,\n"
+)
 MAP = b"sample_id\tsubject_id\na\t1\nb\t2\nc\t3\n"
 PERSON = (
     b"person_id,gender_concept_id,year_of_birth,month_of_birth,day_of_birth\n1,8507,1950,1,2\n2,8532,1960,,\n"

@@ -78,6 +78,14 @@ def command(
             rich_help_panel=INPUTS,
         ),
     ] = None,
+    refits: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Forecast of one of the models trained again, under its name, repeatable: adds the "
+            "stability of risks.",
+            rich_help_panel=INPUTS,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Judge risks against what happened: discrimination, calibration, utility, paired differences.
@@ -96,6 +104,7 @@ def command(
         kinship=kinship,
         fusion_risks=fusion_risks,
         subgroups=subgroups,
+        refits=refits or (),
         task=task,
         config=config,
         overwrite=overwrite,

@@ -25,7 +25,7 @@ from proband.core.running.progress import say
 from proband.core.text.yamlfile import first_problem, read_mapping
 from proband.ehr.task.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
 from proband.ehr.task.dates import SubjectDates, read_subject_dates
-from proband.ehr.task.panels import read_panel
+from proband.ehr.task.files import OutcomeFiles, named_files, outcomes_with_codes
 
 DATES_FILE = "prediction_times.parquet"
 """Where a saved task has the dates of its subjects."""
@@ -119,20 +119,20 @@ class Task(BaseModel):
         return tuple(sorted(set(value)))
 
 
-_MODELS = (Task, CodeSet, Pattern, Step, PredictionTimes)
+_MODELS = (Task, CodeSet, Pattern, Step, PredictionTimes, OutcomeFiles)
 
 
 def load_task(path: Path) -> Task:
-    """Read and check a task file (YAML), and the panel of outcomes if it names one.
+    """Read and check a task file (YAML), and the files that it names: panels, concept sets, phecodes, dates.
 
     Raises:
         ConfigError: A file is missing or unreadable, or does not describe a task; names the first problem.
+        DataError: A file that it names is unusable.
     """
     content = _read_yaml(path)
     if not content.get("outcomes"):
         raise ConfigError("no outcome", where=path, expected="outcomes: {name: {codes: [...]}}")
-    if isinstance(content["outcomes"], str):
-        content["outcomes"] = read_panel(path.parent / content["outcomes"])
+    content["outcomes"] = outcomes_with_codes(content["outcomes"], path)
     try:
         task = Task.model_validate(content)
     except ValidationError as error:
@@ -143,11 +143,12 @@ def load_task(path: Path) -> Task:
 
 
 def task_files(path: Path) -> list[Path]:
-    """The files that :func:`load_task` reads: the task file, its panel of outcomes and its table of dates."""
+    """The files that :func:`load_task` reads: the task file, what its outcomes name, its table of dates."""
     content = _read_yaml(path)
-    outcomes, prediction = content.get("outcomes"), content.get("prediction")
+    prediction = content.get("prediction")
     dates = prediction.get("file") if isinstance(prediction, dict) else None
-    return [path, *(path.parent / name for name in (outcomes, dates) if isinstance(name, str))]
+    names = [*named_files(content.get("outcomes")), *([dates] if isinstance(dates, str) else [])]
+    return [path, *(path.parent / name for name in dict.fromkeys(names))]
 
 
 def _read_yaml(path: Path) -> dict:

@@ -52,8 +52,10 @@ class Resamples:
         replicates = 0 if sample_alone else self.replicates
         size = max(_LEAST_BLOCK, _BLOCK_ELEMENTS // max(1, len(place)))
         for start in range(0, max(replicates, 1), size):
-            drawn = self._drawn[start : min(start + size, replicates), place]
-            yield np.vstack([np.ones((1, len(place))), drawn.astype(np.float64)])
+            drawn = self._drawn[start : min(start + size, replicates)]
+            block = np.ones((1 + len(drawn), len(place)))
+            block[1:] = np.take(drawn, place, axis=1)
+            yield block
 
 
 def stack(blocks: list[Float[np.ndarray, _ * values]]) -> Float[np.ndarray, replicates * values]:

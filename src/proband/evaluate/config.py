@@ -31,6 +31,11 @@ class EvaluateConfig(BaseModel):
     task: str | None = Field(None, description="Task file.")
     fusion_risks: str | None = Field(None, description="Forecast of the tuning split.")
     subgroups: str | None = Field(None, description="Table of subgroups.")
+    refits: tuple[str, ...] = Field(
+        (),
+        exclude_if=lambda refits: not refits,  # so that results of before it was named stay finished
+        description="Forecasts of the models fitted again.",
+    )
     margin: Annotated[float, Option()] = Field(
         0.01, ge=0, lt=0.5, description="Difference in AUROC that does not matter, for equivalence."
     )

@@ -12,7 +12,7 @@ import polars as pl
 from proband.core.schema import Table
 from proband.evaluate import tables
 from proband.evaluate.compare import interval, two_sided_p, verdict
-from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights
+from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.metrics.discrimination import curve
 from proband.evaluate.metrics.registry import METRICS, compared
 from proband.evaluate.metrics.replicates import ACT_ON_ALL, ACT_ON_NONE, Replicates
@@ -81,8 +81,8 @@ def _null_row(risk_set: RiskSet, model: str, metric: str, note: str) -> dict[str
         "value": None,
         "low": None,
         "high": None,
-        "num_subjects": risk_set.num_subjects(),
-        "num_cases": risk_set.num_cases(),
+        "num_subjects": risk_set.counts[0],
+        "num_cases": risk_set.counts[1],
         "note": note,
     }
 
@@ -94,7 +94,7 @@ def _metric_row(risk_set: RiskSet, found: Replicates, model: str, metric: str) -
         return row | {"note": _why_not_estimable(risk_set, model, metric)}
     once = METRICS[metric].once
     few = "" if once else risk_set.too_few_for_intervals()
-    cautions = [few, METRICS[metric].caution(risk_set.num_cases())]
+    cautions = [few, METRICS[metric].caution(risk_set.counts[1])]
     cautions += [_noise(found, model)] if metric in ("brier", "calibration_slope") else []
     resampled = len(found.values[model, "cumulative_incidence"]) > 1
     ends = _ends(np.array(replicates)) if resampled else {}
@@ -178,11 +178,8 @@ def _incidence(found: Replicates) -> float:
 def _curves(
     risk_set: RiskSet, thresholds: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    known = risk_set.status != CENSORED
+    known, weights = risk_set.known, risk_set.censoring
     case, subject = risk_set.status[known] == CASE, risk_set.subject_id[known]
-    ones = np.ones((1, len(known)))
-    followed = risk_set.time_years, risk_set.event, risk_set.horizon_years
-    weights = censoring_weights(*followed, ones, risk_set.landmark)[0, known]
     roc: list[dict[str, Any]] = []
     pr: list[dict[str, Any]] = []
     decision: list[dict[str, Any]] = []

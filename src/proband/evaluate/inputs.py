@@ -62,9 +62,7 @@ def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.Da
     """
     taken: dict[str, Path] = {}
     frames = []
-    for given in risks:
-        check_stage(given, ("forecast", "oracle"))
-        path = given / RISK_FILE if given.is_dir() else given
+    for path in map(risk_file, risks):
         frame = RISK.read(path).select(*RISK.columns)
         if frame.is_empty():
             raise DataError("RiskTable: no rows", where=path, remedy="forecast again")
@@ -77,6 +75,16 @@ def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.Da
             taken[model] = path
         frames.append(frame)
     return pl.concat(frames)
+
+
+def risk_file(given: Path) -> Path:
+    """The RiskTable of a forecast folder, or the file itself.
+
+    Raises:
+        DataError: The folder is of another stage.
+    """
+    check_stage(given, ("forecast", "oracle"))
+    return given / RISK_FILE if given.is_dir() else given
 
 
 def _check_outcomes(frame: pl.DataFrame, task: Task, where: Path) -> None:

@@ -6,14 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.core.files.provenance import StageRun, is_finished, stage_output
-from proband.core.running.progress import say, track
+from proband.core.running.engine import map_shards
+from proband.core.running.progress import say
 from proband.core.schema import LABELS, RISK
 from proband.core.seeds import generator
 from proband.ehr.labels import labels as label_all
@@ -41,11 +44,14 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
+from proband.evaluate.metrics.registry import compared
 from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.panel.models import described_models, mean_gains
 from proband.evaluate.panel.multiplicity import Panel
 from proband.evaluate.selection.landmarks import end_of_data
-from proband.evaluate.selection.risk_sets import ROW, risk_sets
+from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
+from proband.evaluate.stability import FILE as STABILITY_FILE
+from proband.evaluate.stability import STABILITY, read_refits, stability
 from proband.evaluate.tables import COSTS, DIFFERENCES, FLOW, METRICS, TABLES
 
 
@@ -60,6 +66,7 @@ def evaluate(
     truth: Path | None = None,
     fusion_risks: Path | None = None,
     subgroups: Path | None = None,
+    refits: Sequence[Path] = (),
     task: Path | None = None,
     config: EvaluateConfig | None = None,
     overwrite: bool = False,
@@ -78,6 +85,8 @@ def evaluate(
             results then tell what share of the cases had already begun.
         fusion_risks: Forecast of the tuning split by one of the models; adds late fusion with the scores.
         subgroups: Table of subgroups of one's own: subject_id and columns of names.
+        refits: Forecasts of the models trained again, each under the name of the model that it is of; adds
+            stability.parquet.
         task: Task file, if no input brings one.
         config: Settings. ``baselines`` are names in
             :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which there is what
@@ -94,12 +103,12 @@ def evaluate(
     }  # fmt: skip
     named = {name: None if path is None else str(path) for name, path in files.items()}
     settings = (config or EvaluateConfig()).model_dump()
-    config = validated(
-        EvaluateConfig, **settings | named | {"risks": tuple(map(str, risks)), "meds": str(meds)}
-    )
+    named_lists = {"risks": tuple(map(str, risks)), "refits": tuple(map(str, refits))}
+    config = validated(EvaluateConfig, **settings | named | named_lists | {"meds": str(meds)})
     begun = truth_file(risks, truth)
     inputs = [
         *risks,
+        *refits,
         meds,
         *(path for path in (genome, tokens, kinship, fusion_risks, subgroups, begun) if path is not None),
         *([] if task is None else task_files(task)),
@@ -131,6 +140,9 @@ def _judge(
     rows = with_age_and_sex(labels, subjects)
     matched = _matched(given, judged, config)
     models = given["model"].unique(maintain_order=True).to_list()
+    if config.refits:
+        found = stability(matched, read_refits([Path(path) for path in config.refits], models))
+        STABILITY.write(found, run.folder / STABILITY_FILE)
     data = _inputs(config, task, rows, subjects, scores, given)
     extra, costs = RISK.empty(), COSTS.empty()
     if chosen(config.baselines):
@@ -256,22 +268,36 @@ def _frames(
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
     genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
     members = members_of(rows, Path(config.meds), genome, own)
-    resamples = _resamples(risks, families, config)
+    work = partial(_judged, members, _resamples(risks, families, config), config.margin)
+    judgements = list(risk_sets(risks, extra, rows, end, families))
     panel = Panel()
-    for judgement in track(list(risk_sets(risks, extra, rows, end, families)), "Evaluating"):
-        risk_set = judgement.risk_set
-        found = None if risk_set.obstacle() else bootstrap(risk_set, resamples)
-        for name, frame in risk_set_frames(risk_set, found, references(), config.margin).items():
+    # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
+    done = map_shards(work, judgements, description="Evaluating", threads=True)
+    for judgement, (mine, values) in zip(judgements, done, strict=True):
+        for name, frame in mine.items():
             frames[name].append(frame)
-        if found is not None:
-            panel.add(risk_set, found)
-            mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left")
-            frames["subgroups"].append(subgroup_frame(risk_set, mine.drop(MOMENT), resamples))
+        if values is not None:
+            panel.add(judgement.risk_set, values)
         frames["flow"].append(judgement.flow)
     frames["differences"] = [panel.adjusted(pl.concat([DIFFERENCES.empty(), *frames["differences"]]))]
     frames["metrics"].append(panel.integrated_brier())
     _say_cautions(frames)
     return frames
+
+
+def _judged(
+    members: pl.DataFrame, resamples: Resamples, margin: float, judgement: Judgement
+) -> tuple[dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None]:
+    """Tables of one outcome and horizon, and the replicates that the panel needs; None with an obstacle."""
+    risk_set = judgement.risk_set
+    found = None if risk_set.obstacle() else bootstrap(risk_set, resamples)
+    frames = risk_set_frames(risk_set, found, references(), margin)
+    if found is None:
+        return frames, None
+    mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)
+    frames["subgroups"] = subgroup_frame(risk_set, mine, resamples)
+    wanted = compared()
+    return frames, {key: values for key, values in found.values.items() if key[1] in wanted}
 
 
 def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateConfig) -> Resamples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,8 @@ from proband.core.errors import ConfigError
 from proband.core.options import Option
 from proband.core.units import DAYS_PER_YEAR
 
+ADDITIVE: Final = "additive"
+"""Name of the table's own law."""
 POPULATIONS = ("EUR", "AFR", "EAS", "AMR", "AFA")
 """Simulated populations: European, West African, East Asian, and two admixed in recent generations: American
 (of European, East Asian-like and African ancestors) and African American."""
@@ -50,6 +52,13 @@ class SynthConfig(BaseModel):
         20_000, ge=20, le=1_000_000, description="Subjects of the biobank."
     )
     seed: Annotated[int, Option()] = Field(0, ge=0, description="Seed of every random draw.")
+    law: Annotated[Literal["additive", "thresholds", "interactions", "calendar"], Option()] = Field(
+        ADDITIVE,
+        exclude_if=lambda law: law == ADDITIVE,  # so that biobanks of before it was named stay finished
+        description="Law of hazards. additive: log hazards are sums of effects. thresholds: a biomarker "
+        "beyond one standard deviation doubles them. interactions: genes count more in smokers. calendar: "
+        "they drift with the calendar year.",
+    )
     scores: Annotated[int, _OF_PRESET] = Field(
         300, ge=1, le=10_000, description="Polygenic scoring files, a fifth of them null."
     )

@@ -22,11 +22,12 @@ from proband.core.running.progress import track
 from proband.core.seeds import generator
 from proband.core.text.predictiontimes import prediction_times_of
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.synth.config import OracleConfig
+from proband.synth.config import ADDITIVE, OracleConfig
 from proband.synth.lives.begun import already_begun, join_already_begun
 from proband.synth.lives.files import ALREADY_BEGUN, LAW_FILE, ONSET_MODEL, RECORDED_MODEL
 from proband.synth.lives.law import NUM_MARKERS, Law, table_law
-from proband.synth.lives.lives import MICROSECONDS_PER_DAY, calendar
+from proband.synth.lives.laws import LAWS
+from proband.synth.lives.lives import MICROSECONDS_PER_DAY, calendar, calendar_year
 from proband.synth.lives.people import People
 from proband.synth.lives.replay import moments_of
 from proband.synth.lives.state import State, healthy
@@ -66,7 +67,7 @@ def oracle(
     _check_options(horizons, replicates)
     truth = biobank / "truth"
     law_file = _read_law(truth)
-    law = table_law(law_file["step_years"])
+    law = table_law(law_file["step_years"], law_file.get("law", ADDITIVE))
     asked = _asked(truth, times)
     frames = [
         _of_shard(
@@ -101,7 +102,7 @@ def replayed(biobank: Path, times: pl.DataFrame) -> Replayed:
     """
     truth = biobank / "truth"
     law_file = _read_law(truth)
-    law = table_law(law_file["step_years"])
+    law = table_law(law_file["step_years"], law_file.get("law", ADDITIVE))
     parts = _asked(truth, times).partition_by("shard", maintain_order=True)
     found = [_moments(_Shard.read(truth, rows["shard"][0], law_file), law, rows) for rows in parts]
     return Replayed(pl.concat(parts).drop("shard"), law, joined(found))
@@ -152,6 +153,14 @@ def _read_law(truth: Path) -> dict[str, Any]:
             found=law_file["traits"],
             expected=table_hash(),
             remedy="make the biobank anew, or use the version in its manifest",
+        )
+    if (name := law_file.get("law", ADDITIVE)) not in LAWS:
+        raise DataError(
+            "this biobank was lived by an unknown law",
+            where=truth / LAW_FILE,
+            found=name,
+            expected=", ".join(LAWS),
+            remedy="use the version in its manifest",
         )
     return law_file
 
@@ -264,6 +273,7 @@ def _people(truth: Path, subjects: pl.DataFrame) -> People:
         quit_age=subjects["quit_age"].to_numpy(),
         willing=flags.select(f"willing_{name}" for name in TREATMENT_NAMES).to_numpy(),
         missed=flags.select(f"missed_{name}" for name in DISEASE_NAMES).to_numpy(),
+        birth_year=calendar_year(subjects["birth"].cast(pl.Int64).to_numpy()),
     )
 
 

@@ -53,7 +53,7 @@ def live_shard(
     (folder / "truth").mkdir(parents=True)
     first = shard * config.shard_subjects
     rows = np.arange(first, min(first + config.shard_subjects, config.subjects))
-    subjects, law = subjects_of(pedigree), table_law(config.step_years)
+    subjects, law = subjects_of(pedigree), table_law(config.step_years, config.law)
     random = partial(generator, config.seed, "synth")
     # A product's last bits depend on how many threads share it; one thread keeps the files the same.
     with threadpool_limits(1):

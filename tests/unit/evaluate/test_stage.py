@@ -185,6 +185,7 @@ def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_pa
         "logistic_pgs",
         "lightgbm",
         "lightgbm_pgs",
+        "phers_pgs",
         "pgs_logistic",
         "pgs_cox",
     ]
@@ -219,7 +220,7 @@ def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
 def test_without_tokens_or_tuning_split_it_is_said(world, tokens_folder, tmp_path, capsys):
     risk = world.risk_folder("sharp")
     evaluate([risk], world.meds, tmp_path / "out", config=POINTS)
-    left_out = "these baselines are not fitted: logistic, logistic_pgs, lightgbm, lightgbm_pgs\n"
+    left_out = "these baselines are not fitted: logistic, logistic_pgs, lightgbm, lightgbm_pgs, phers_pgs\n"
     assert f"evaluate: without --tokens {left_out}" in capsys.readouterr().err
     shutil.copytree(world.meds, tmp_path / "meds")
     shutil.rmtree(tmp_path / "meds" / "data" / "tuning")

@@ -12,7 +12,7 @@ from estimators import HORIZON, MEANS, OUTCOMES, per_thousand, rows_of
 from fusion import KINDS, NARROWEST, WIDEST, model_of, nearest_width, reshaped
 from number_of_scores import models_of
 from replicates import Areas
-from transfer import BOOSTING, MODES, Arm, all_arms, base
+from transfer import BOOSTING, MODES, Arm, all_arms, base, draw, learning_curves
 from transfer import OUTCOMES as NEW
 from transfer import rows_of as transfer_rows
 from ungenotyped import WITHHELD, differences
@@ -62,7 +62,7 @@ def test_arms_of_transfer_read_what_they_say() -> None:
         assert (model.fusion == "none") != arm.reads_scores
 
 
-def test_transfer_is_compared_with_boosting_of_the_same_labels() -> None:
+def test_transfer_is_compared_with_boosting_of_the_same_labels(tmp_path: Path) -> None:
     arms = [Arm(method, False, share) for method in ("row", BOOSTING) for share in (0.1, 1.0)]
     noise = {arms[0].name: 3.0, arms[1].name: 0.5, arms[3].name: 3.0}  # too few labels for boosting at 10%
     areas = {seed: Areas(drawn_people(dict.fromkeys(NEW, 0.3), noise, seed=seed)) for seed in (0, 1)}
@@ -71,6 +71,14 @@ def test_transfer_is_compared_with_boosting_of_the_same_labels() -> None:
     less = table.filter(metric="AUROC less LightGBM", seed="mean")
     assert less["labels"].to_list() == ["100%"]
     assert less["low"][0] > 0
+    curves = learning_curves(table)
+    assert curves.select("method", "share").rows() == [(BOOSTING, 1.0), ("row", 0.1), ("row", 1.0)]
+    assert (
+        curves["value"].to_list()
+        == table.filter(metric="AUROC", seed="mean").sort("method")["value"].to_list()
+    )
+    draw(curves, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("noise", "equal"), [(0.0, True), (5.0, False)])

@@ -77,6 +77,7 @@ def first_problem(
     kind: str,
     models: Iterable[type[BaseModel]],
     hidden: Collection[str] = (),
+    within: str = "",
 ) -> ConfigError:
     """The first of pydantic's complaints about a file, naming the place; of an unknown key near matches.
 
@@ -86,10 +87,13 @@ def first_problem(
         kind: What it describes, in a word, for a complaint about the whole.
         models: Whose fields are keys.
         hidden: Parts of places that are no keys of the file, such as tags of unions.
+        within: Place of what was checked, where that is a part of the file.
     """
-    first = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # A key spelled wrongly is often one that then lacks: the first says more.
+    first = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     parts = [str(part) for part in first["loc"] if part not in hidden]
-    place = ".".join(parts) or f"the {kind}"
+    place = ".".join(filter(None, (within, *parts))) or f"the {kind}"
     if first["type"] == "extra_forbidden":
         known = {name for model in models for name in model.model_fields} - {parts[-1]}
         remedy = near_matches(parts[-1], sorted(known)) or "remove it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import zipfile
 import zlib
@@ -105,19 +106,44 @@ def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str,
     Raises:
         DataError: The source is unreadable, a table is there twice, or person or every event table lacks.
     """
+    return _checked(_open(source, work, threads, KNOWN_TABLES), source)
+
+
+def open_vocabulary(source: Path, work: Path) -> dict[str, ibis.Table]:
+    """The tables of the OMOP vocabulary in ``source``, such as a download of OHDSI Athena.
+
+    Args:
+        source: Folder, .zip or DuckDB file.
+        work: Folder for what must be unpacked or spilled to disk.
+
+    Raises:
+        DataError: The source is missing or unreadable, a table is there twice, or none is there.
+    """
+    if not os.path.exists(source):
+        raise DataError("no such vocabulary", where=source, expected=f"tables {', '.join(VOCABULARY_TABLES)}")
+    tables = _open(source, work, None, VOCABULARY_TABLES)
+    kept = {
+        name: _typed(table.rename(str.lower)) for name, table in tables.items() if name in VOCABULARY_TABLES
+    }
+    if not kept:
+        expected = f"tables {', '.join(VOCABULARY_TABLES)}"
+        raise DataError("no table of the vocabulary", where=source, expected=expected)
+    return kept
+
+
+def _open(source: Path, work: Path, threads: int | None, names: Iterable[str]) -> dict[str, ibis.Table]:
+    """Tables of a folder, zip or DuckDB file as they are."""
     import duckdb
 
     is_database = source.suffix.lower() in DATABASE_SUFFIXES and source.is_file()
     try:
         connection = _connect(source if is_database else None, work, threads)
         if is_database:
-            tables = _database_tables(connection, source)
-        else:
-            folder = _unzip(source, work / "unzipped") if source.is_file() else source
-            tables = _file_tables(connection, _tables_in(folder, KNOWN_TABLES))
+            return _database_tables(connection, source)
+        folder = _unzip(source, work / "unzipped") if source.is_file() else source
+        return _file_tables(connection, _tables_in(folder, names))
     except duckdb.Error as error:
         raise unreadable(error, source) from None
-    return _checked(tables, source)
 
 
 def _checked(tables: dict[str, ibis.Table], source: object) -> dict[str, ibis.Table]:

@@ -55,27 +55,35 @@ class Linear(tuning.Learner):
 
     def fit(self, question: tuning.Question, setting: float) -> tuning.Fit:
         """Minimise weighted log loss and penalty on the train rows by L-BFGS."""
-        from scipy.optimize import minimize
-
         train, judge = question.train, question.tuning
         if judge.case.sum() < tuning.LEAST_TUNING_CASES or judge.case.all():
             return tuning.NOTHING
-        features = self.features[train.moment]
-
-        def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
-            beta = at[1:]
-            log_odds = train.offset + self.added(at, features)
-            residual = train.weight * (expit(log_odds) - train.case)
-            slope = (features.T @ residual - self._mean * residual.sum()) * self._scale
-            value = train.nats(log_odds) + 0.5 * setting * beta @ beta
-            return value, np.concatenate([[residual.sum()], slope + setting * beta])
-
-        start = np.zeros(features.shape[1] + 1)
-        options = {"maxiter": tuning.MOST_STEPS}
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+        found = self.minimised(train, self.features[train.moment], setting)
         log_odds = judge.offset + self.added(found, self.features[judge.moment])
         gain = judge.nats(judge.offset) - judge.nats(log_odds)
         return tuning.Fit(gain, found) if gain > 0 else tuning.NOTHING
+
+    def minimised(self, train: tuning.Examples, features: Any, setting: float) -> Float[np.ndarray, " terms"]:
+        """The constant and the effects per standard deviation, from train rows and their features."""
+        from scipy.optimize import minimize
+
+        def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+            value, slope = self.log_loss(at, train, features)
+            slope[1:] += setting * at[1:]
+            return value + 0.5 * setting * at[1:] @ at[1:], slope
+
+        start = np.zeros(features.shape[1] + 1)
+        options = {"maxiter": tuning.MOST_STEPS}
+        return minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+
+    def log_loss(
+        self, at: Float[np.ndarray, " terms"], train: tuning.Examples, features: Any
+    ) -> tuple[float, Float[np.ndarray, " terms"]]:
+        """Weighted log loss without penalty, and its gradient."""
+        log_odds = train.offset + self.added(at, features)
+        residual = train.weight * (expit(log_odds) - train.case)
+        slope = (features.T @ residual - self._mean * residual.sum()) * self._scale
+        return train.nats(log_odds), np.concatenate([[residual.sum()], slope])
 
     def added(self, model: Float[np.ndarray, " terms"], features: Any) -> Float[np.ndarray, " rows"]:
         """Constant and linear terms; ``model`` is the constant, then effects per standard deviation."""

@@ -13,7 +13,7 @@ import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.running.progress import say
-from proband.evaluate.baselines import age_sex, boosting, late_fusion, logistic, pgs_logistic
+from proband.evaluate.baselines import age_sex, boosting, late_fusion, logistic, pgs_logistic, phers, tuning
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.config import ALL, NONE
 
@@ -131,6 +131,13 @@ def _logistic(name: str, with_scores: bool) -> Callable[[Inputs], pl.DataFrame]:
     return fit
 
 
+def _phers(given: Inputs) -> pl.DataFrame:
+    """Elastic net on codes ever recorded and scores."""
+    rows = given.examples, given.wanted, given.horizons_years
+    features = phers.EverRecorded(given.record(True))
+    return tuning.tuned(phers.NAME, *rows, features, phers.ElasticNet, phers.PENALTIES, given.gap_years).risks
+
+
 def _boosting_with_scores(given: Inputs) -> pl.DataFrame:
     """Scores are dense and slow: the setting is that without them, and only the number of rounds is tuned."""
     rows = given.examples, given.wanted, given.horizons_years
@@ -170,6 +177,7 @@ for _baseline in (
         is_reference=True,
     ),
     Baseline("lightgbm_pgs", "the same with all scores", _boosting_with_scores, (*_RECORD, *_GENOME)),
+    Baseline("phers_pgs", "elastic net on codes ever recorded and all scores", _phers, (*_RECORD, *_GENOME)),
     Baseline("pgs_logistic", "ridge logistic regression on age, sex and all scores", _pgs_logistic, _GENOME),
     Baseline(
         "pgs_cox",

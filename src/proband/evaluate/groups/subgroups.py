@@ -42,13 +42,13 @@ def _dimension(risk_set: RiskSet, member: pl.Series, resamples: Resamples) -> It
     usable = {name: part for name, part in parts.items() if not part.obstacle()}
     if len(usable) < 2:
         return
-    reference = max(usable, key=lambda name: usable[name].num_cases())
+    reference = max(usable, key=lambda name: usable[name].counts[1])
     found = {name: _metrics(part, resamples) for name, part in usable.items()}
     for name, part in parts.items():
         place = {
             "outcome": risk_set.outcome, "horizon_years": risk_set.horizon_years, "dimension": member.name,
             "subgroup": name, "reference": reference,
-            "num_subjects": part.num_subjects(), "num_cases": part.num_cases(),
+            "num_subjects": part.counts[0], "num_cases": part.counts[1],
         }  # fmt: skip
         for model, metric in [(model, metric) for model in risk_set.risks for metric in by_subgroup()]:
             yield place | _row(model, metric, part, found.get(name), found[reference], name == reference)

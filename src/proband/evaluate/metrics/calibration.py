@@ -80,22 +80,63 @@ def _solve(
     return np.linalg.solve(curvature + _RIDGE * scale * np.eye(size), gradient[:, :, None])[:, :, 0]
 
 
-def refit_logistic(
-    design: Float[np.ndarray, "rows features"],
-    case: Bool[np.ndarray, " rows"],
-    weights: Float[np.ndarray, "replicates rows"],
-    beta: Float[np.ndarray, " features"],
-    offset: Float[np.ndarray, " rows"] | float = 0.0,
-) -> Float[np.ndarray, "replicates features"]:
-    """Coefficients of every replicate, one Newton step from those of the sample; NaN if those are."""
-    if not np.isfinite(beta).all():
-        return np.full((len(weights), len(beta)), np.nan)
-    chance = expit(design @ beta + offset)
-    size = design.shape[1]
-    products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-    gradient = weights @ (design * (case - chance)[:, None])
-    curvature = weights @ (products * (chance * (1 - chance))[:, None])
-    return beta + _solve(curvature.reshape(-1, size, size), gradient)
+class Refit:
+    """A logistic regression fitted in the sample, and one Newton step from there in every replicate.
+
+    What each row adds to gradient and curvature is worked out once, so that a replicate costs one product.
+
+    Args:
+        design: Columns of the regression.
+        case: Which rows are cases.
+        beta: The sample's coefficients, of :func:`fit_logistic`; NaN gives NaN.
+        offset: Added to the log odds.
+    """
+
+    def __init__(
+        self,
+        design: Float[np.ndarray, "rows features"],
+        case: Bool[np.ndarray, " rows"],
+        beta: Float[np.ndarray, " features"],
+        offset: Float[np.ndarray, " rows"] | float = 0.0,
+    ) -> None:
+        self.beta, size = beta, len(beta)
+        chance = expit(design @ beta + offset)
+        products = (design[:, :, None] * design[:, None, :]).reshape(len(design), size * size)
+        gradient = design * (case - chance)[:, None]
+        self._shares = np.hstack([gradient, products * (chance * (1 - chance))[:, None]])
+
+    def coefficients(
+        self, weights: Float[np.ndarray, "replicates rows"]
+    ) -> Float[np.ndarray, "replicates features"]:
+        """Those of every replicate."""
+        size = len(self.beta)
+        if not np.isfinite(self.beta).all():
+            return np.full((len(weights), size), np.nan)
+        sums = weights @ self._shares
+        return self.beta + _solve(sums[:, size:].reshape(-1, size, size), sums[:, :size])
+
+
+def slope_fit(
+    risk: Float[np.ndarray, " rows"], case: Bool[np.ndarray, " rows"], weights: Float[np.ndarray, " rows"]
+) -> Refit:
+    """logit P(case) = a + b logit(risk), fitted with these weights; NaN where all risks are equal.
+
+    Args:
+        risk: Predicted risk of the rows whose status is known.
+        case: Which of them are cases.
+        weights: Of the sample, censoring weights included.
+    """
+    design = np.column_stack([np.ones(len(risk)), logit(risk)])
+    beta = np.full(2, np.nan) if np.ptp(risk) == 0 else fit_logistic(design, case, weights)
+    return Refit(design, case, beta)
+
+
+def intercept_fit(
+    risk: Float[np.ndarray, " rows"], case: Bool[np.ndarray, " rows"], weights: Float[np.ndarray, " rows"]
+) -> Refit:
+    """logit P(case) = a + logit(risk), fitted with these weights; arguments of :func:`slope_fit`."""
+    design, offset = np.ones((len(risk), 1)), logit(risk)
+    return Refit(design, case, fit_logistic(design, case, weights, offset), offset)
 
 
 def slope(
@@ -113,10 +154,7 @@ def slope(
     Returns:
         NaN where all risks are equal or the fit fails.
     """
-    if np.ptp(risk) == 0:
-        return np.full(len(weights), np.nan)
-    design = np.column_stack([np.ones(len(risk)), logit(risk)])
-    return refit_logistic(design, case, weights, fit_logistic(design, case, weights[0]))[:, 1]
+    return slope_fit(risk, case, weights[0]).coefficients(weights)[:, 1]
 
 
 def intercept(
@@ -125,8 +163,7 @@ def intercept(
     weights: Float[np.ndarray, "replicates rows"],
 ) -> Float[np.ndarray, " replicates"]:
     """Calibration in the large: of logit P(case) = a + logit(risk), a. Above 0 the risks are too low."""
-    design, offset = np.ones((len(risk), 1)), logit(risk)
-    return refit_logistic(design, case, weights, fit_logistic(design, case, weights[0], offset), offset)[:, 0]
+    return intercept_fit(risk, case, weights[0]).coefficients(weights)[:, 0]
 
 
 class Smoother:
@@ -135,13 +172,18 @@ class Smoother:
     A weighted logistic regression on a restricted cubic spline of logit(risk). Austin and Steyerberg 2019,
     doi:10.1002/sim.8281.
 
+    Attributes:
+        order: Rows by rising risk.
+
     Args:
         risk: Predicted risk of all rows.
-        known: Rows whose status at the horizon is known.
+        known: Row numbers of those whose status at the horizon is known.
     """
 
-    def __init__(self, risk: Float[np.ndarray, " rows"], known: Bool[np.ndarray, " rows"]) -> None:
+    def __init__(self, risk: Float[np.ndarray, " rows"], known: Int[np.ndarray, " known"]) -> None:
         self.risk, self.known = risk, known
+        self.order = np.argsort(risk, kind="stable")
+        self._refit: Refit | None = None
         x = logit(risk)
         self._knots = np.unique(np.quantile(x, KNOT_QUANTILES))
         self._design = self._basis(x) if np.ptp(x) > 0 else np.ones((len(x), 1))
@@ -152,15 +194,17 @@ class Smoother:
     def errors(
         self, case: Bool[np.ndarray, " known"], censoring: Float[np.ndarray, "replicates known"]
     ) -> Float[np.ndarray, "replicates rows"]:
-        """|smoothed observed risk − predicted risk| of every row; NaN where the fit fails.
+        """|smoothed observed risk − predicted risk|, rows by rising risk; NaN where the fit fails.
 
         Args:
-            case: Which of the known rows are cases.
+            case: Which of the known rows are cases; the same in every call.
             censoring: Row weights of the known rows with censoring weights, the sample first.
         """
-        beta = fit_logistic(self._design[self.known], case, censoring[0])
-        refitted = refit_logistic(self._design[self.known], case, censoring, beta)
-        return np.abs(expit(refitted @ self._design.T) - self.risk)
+        if self._refit is None:
+            design = self._design[self.known]
+            self._refit = Refit(design, case, fit_logistic(design, case, censoring[0]))
+        smoothed = expit(self._refit.coefficients(censoring) @ self._design[self.order].T)
+        return np.abs(smoothed - self.risk[self.order])
 
     def errors_of_a_perfect_model(
         self, censoring: Float[np.ndarray, " known"], draws: int, rng: np.random.Generator
@@ -180,7 +224,7 @@ class Smoother:
         beta = np.zeros(design.shape[1])
         beta[:2] = (0.0, 1.0) if design.shape[1] > 1 else logit(risk[:1])
         curvature = (design.T * (censoring * risk * (1 - risk))) @ design
-        shown = np.argsort(self.risk)[_evenly(len(self.risk), MOST_SHOWN)]
+        shown = self.order[_evenly(len(self.risk), MOST_SHOWN)]
         steps = _solve(
             np.broadcast_to(curvature, (draws, *curvature.shape)), ((case - risk) * censoring) @ design
         )
@@ -200,5 +244,6 @@ def risk_groups(risk: Float[np.ndarray, " rows"], most: int) -> list[np.ndarray]
     """
     order = np.argsort(risk, kind="stable")
     cuts = np.linspace(0, len(order), most + 1).round().astype(int)[1:-1]
+    cuts = cuts[cuts < len(order)]  # fewer rows than groups
     starts = np.searchsorted(risk[order], risk[order][cuts], side="left")
     return [group for group in np.split(order, np.unique(starts)) if len(group)]

@@ -6,9 +6,14 @@ at once; a row of ones is the sample itself.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from proband.core.running.compiled import compiled
 from proband.core.units import DAYS_PER_YEAR
 
 CENSORED, CONTROL, CASE = -1, 0, 1
@@ -128,27 +133,76 @@ def aalen_johansen(
     >>> float(aalen_johansen(time, event, 3.5, np.ones((1, 4)))[0])
     0.5
     """
-    if stratum is not None:
-        total = np.zeros(len(weights))
-        for rows in strata(stratum):
-            part = aalen_johansen(time_years[rows], event[rows], horizon_years, weights[:, rows])
-            total += part * weights[:, rows].sum(axis=1)
-        whole = weights.sum(axis=1)
-        return np.divide(total, whole, out=total, where=whole > 0)
-    order = np.argsort(time_years, kind="stable")
-    sorted_time, sorted_event = time_years[order], event[order]
-    happened = np.flatnonzero((sorted_event > 0) & (sorted_time <= horizon_years))
-    if not len(happened):
-        return np.zeros(len(weights))
-    times, starts = np.unique(sorted_time[happened], return_index=True)
-    by_time = weights[:, order]
-    at_risk = _from_here_on(by_time)[:, np.searchsorted(sorted_time, times, side="left")]
-    any_event = np.add.reduceat(by_time[:, happened], starts, axis=1)
-    outcome = np.add.reduceat(by_time[:, happened] * (sorted_event[happened] == 1), starts, axis=1)
-    inverse = np.divide(1.0, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
-    survival = np.ones_like(at_risk)
-    np.cumprod(np.maximum(1.0 - any_event[:, :-1] * inverse[:, :-1], 0.0), axis=1, out=survival[:, 1:])
-    return np.clip((survival * outcome * inverse).sum(axis=1), 0.0, 1.0)
+    return Incidence(time_years, event, horizon_years, stratum=stratum).of(weights)[:, 0]
+
+
+class Incidence:
+    """Aalen-Johansen incidence within groups of rows, which are sorted once for all replicates.
+
+    Args:
+        time_years: Years from prediction to the event or to the end of follow-up.
+        event: 1 the outcome, 2 death before it, 0 neither.
+        horizon_years: The horizon.
+        group: Number of each row's group, from 0; None for one of all.
+        stratum: As of :func:`aalen_johansen`.
+    """
+
+    def __init__(
+        self,
+        time_years: Float[np.ndarray, " rows"],
+        event: Int[np.ndarray, " rows"],
+        horizon_years: float,
+        group: Int[np.ndarray, " rows"] | None = None,
+        stratum: Int[np.ndarray, " rows"] | None = None,
+    ) -> None:
+        nothing = np.zeros(len(time_years), dtype=np.int64)
+        group = nothing if group is None else group
+        stratum = nothing if stratum is None else np.unique(stratum, return_inverse=True)[1]
+        self._shape = (int(group.max(initial=0)) + 1, int(stratum.max(initial=0)) + 1)
+        cell = group * self._shape[1] + stratum
+        self._order = np.lexsort((-time_years, cell))
+        self._cell = cell[self._order]
+        self._event = np.where(time_years <= horizon_years, event, 0)[self._order].astype(np.int8)
+        later = np.diff(time_years[self._order]) != 0
+        self._ends_time = np.append(later | (np.diff(self._cell) != 0), True)[: len(cell)]
+
+    def of(self, weights: Float[np.ndarray, "replicates rows"]) -> Float[np.ndarray, "replicates groups"]:
+        """A probability per replicate and group; 0 where nobody is at risk."""
+        cells = self._shape[0] * self._shape[1]
+        found, whole = np.zeros((2, len(weights), cells))
+        rows = np.ascontiguousarray(weights, dtype=np.float64)
+        _kernel()(self._order, self._cell, self._event, self._ends_time, rows, found, whole)
+        shape = (len(weights), *self._shape)
+        total, everybody = (found * whole).reshape(shape).sum(axis=2), whole.reshape(shape).sum(axis=2)
+        return np.divide(total, everybody, out=total, where=everybody > 0)
+
+
+@functools.cache
+def _kernel() -> Callable[..., None]:
+    return compiled(_incidence)
+
+
+def _incidence(
+    order: Any, cell: Any, event: Any, ends_time: Any, weights: Any, found: Any, whole: Any
+) -> None:
+    """From the last time back: F(from t on) = (d₁ + (n − d₁ − d₂) F(after t)) / n, n those still followed."""
+    for replicate in range(weights.shape[0]):
+        row = weights[replicate]
+        outcomes, deaths, leaving = 0.0, 0.0, 0.0
+        for at in range(order.size):
+            here, weight = cell[at], row[order[at]]
+            leaving += weight
+            if event[at] == 1:
+                outcomes += weight
+            elif event[at] == 2:
+                deaths += weight
+            if ends_time[at]:
+                followed = whole[replicate, here] + leaving
+                whole[replicate, here] = followed
+                if outcomes + deaths > 0:
+                    staying = max(followed - outcomes - deaths, 0.0)
+                    found[replicate, here] = (outcomes + staying * found[replicate, here]) / followed
+                outcomes, deaths, leaving = 0.0, 0.0, 0.0
 
 
 def uncensored_share(

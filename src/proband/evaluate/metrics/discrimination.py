@@ -2,50 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from proband.core.running.compiled import compiled
+
 
 @dataclass(frozen=True)
 class Ranking:
-    """One model's rows sorted by rising risk, worked out once and used for every replicate.
+    """One model's rows by falling risk, worked out once and used for every replicate.
 
     Attributes:
-        order: Rows by rising risk.
-        case_order: Rows of cases by rising risk.
-        case_group: Where each tie group of cases begins in ``case_order``.
-        group_start: Where each tie group that holds a case begins in ``order``.
-        group_end: Where it ends (exclusive).
+        order: Rows, stratum after stratum and by falling risk within each.
+        case: Whether each is a case.
+        ends_tie: Whether it is the last of its stratum and risk.
+        ends_stratum: Whether it is the last of its stratum.
     """
 
     order: Int[np.ndarray, " rows"]
-    case_order: Int[np.ndarray, " cases"]
-    case_group: Int[np.ndarray, " groups"]
-    group_start: Int[np.ndarray, " groups"]
-    group_end: Int[np.ndarray, " groups"]
+    case: Bool[np.ndarray, " rows"]
+    ends_tie: Bool[np.ndarray, " rows"]
+    ends_stratum: Bool[np.ndarray, " rows"]
 
 
-def rank(risk: Float[np.ndarray, " rows"], case: Bool[np.ndarray, " rows"]) -> Ranking:
+def rank(
+    risk: Float[np.ndarray, " rows"],
+    case: Bool[np.ndarray, " rows"],
+    stratum: Int[np.ndarray, " rows"] | None = None,
+) -> Ranking:
     """Sort the rows of one model.
 
     Args:
         risk: Predicted risk; only its order matters.
         case: Which rows are cases.
+        stratum: Number of each row's stratum, within which cases and controls are compared; rows of a
+            negative one are left out. None for one of all.
     """
-    order = np.argsort(risk, kind="stable")
-    sorted_risk = risk[order]
-    case_order = order[case[order]]
-    levels, case_group = np.unique(risk[case_order], return_index=True)
-    return Ranking(
-        order,
-        case_order,
-        case_group,
-        np.searchsorted(sorted_risk, levels, side="left"),
-        np.searchsorted(sorted_risk, levels, side="right"),
-    )
+    of = np.zeros(len(risk), dtype=np.int64) if stratum is None else stratum
+    order = np.lexsort((-risk, of))
+    order = order[of[order] >= 0]
+    ends_stratum = np.append(np.diff(of[order]) != 0, True)[: len(order)]
+    ends_tie = np.append(np.diff(risk[order]) != 0, True)[: len(order)] | ends_stratum
+    return Ranking(order, case[order].astype(bool), ends_tie, ends_stratum)
 
 
 def auroc_and_auprc(
@@ -53,80 +56,73 @@ def auroc_and_auprc(
 ) -> tuple[Float[np.ndarray, " replicates"], Float[np.ndarray, " replicates"]]:
     """Weighted AUROC and average precision of each replicate.
 
-    AUROC is P(risk of a case > risk of a control) + half the ties. AUPRC is the average precision,
-    Σ over thresholds of precision × gain in recall: the step function's area, never interpolated.
+    AUROC is P(risk of a case > risk of a control) + half the ties, over pairs of one stratum. AUPRC is the
+    average precision, Σ over thresholds of precision × gain in recall: the step function's area, never
+    interpolated; it has a meaning without strata alone.
 
     Args:
         ranking: Of :func:`rank`.
         weights: Row weights of each replicate, censoring weights included (0 for the censored).
 
     Returns:
-        AUROC and AUPRC in [0, 1]; NaN in replicates without cases, AUROC also without controls.
+        AUROC and AUPRC in [0, 1]; NaN in replicates without cases, AUROC also without a pair.
     """
-    if not len(ranking.case_order):
-        nothing = np.full(len(weights), np.nan)
-        return nothing, nothing.copy()
-    wins, pairs, cases, true, flagged = _wins(ranking, weights)
-    total = weights.sum(axis=1)
-    auroc = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 1e-12 * total)
-    precision = np.divide(true, flagged, out=np.zeros_like(flagged), where=cases > 0)
-    hits, num_cases = (cases * np.clip(precision, 0.0, 1.0)).sum(axis=1), cases.sum(axis=1)
-    auprc = np.divide(hits, num_cases, out=np.full(len(weights), np.nan), where=num_cases > 0)
-    return np.clip(auroc, 0.0, 1.0), auprc
+    found = np.full((2, len(weights)), np.nan)
+    rows = np.ascontiguousarray(weights, dtype=np.float64)
+    _kernel()(ranking.order, ranking.case, ranking.ends_tie, ranking.ends_stratum, rows, found)
+    return found[0], found[1]
 
 
-def _wins(
-    ranking: Ranking, weights: Float[np.ndarray, "replicates rows"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs that a case wins and all pairs; at each risk of a case the cases there, and cases and rows from
-    there up. There is a case."""
-    below = np.zeros((len(weights), weights.shape[1] + 1))
-    np.cumsum(weights[:, ranking.order], axis=1, out=below[:, 1:])
-    cases = np.add.reduceat(weights[:, ranking.case_order], ranking.case_group, axis=1)
-    start, end, total = below[:, ranking.group_start], below[:, ranking.group_end], below[:, -1]
-    cases_below = np.cumsum(cases, axis=1) - cases
-    num_cases = cases.sum(axis=1)
-    controls_tied = (end - start) - cases
-    wins = (cases * (start - cases_below + 0.5 * controls_tied)).sum(axis=1)
-    pairs = num_cases * (total - num_cases)
-    return wins, pairs, cases, num_cases[:, None] - cases_below, total[:, None] - start
+@functools.cache
+def _kernel() -> Callable[..., None]:
+    return compiled(_areas)
 
 
-def auroc_within(
-    strata: Sequence[tuple[np.ndarray, Ranking]], weights: Float[np.ndarray, "replicates rows"]
-) -> Float[np.ndarray, " replicates"]:
-    """AUROC over pairs of a case and a control of the same stratum, all strata together.
+def _areas(order: Any, case: Any, ends_tie: Any, ends_stratum: Any, weights: Any, found: Any) -> None:
+    """One pass from the highest risk down: what is flagged, and the pairs that a case wins."""
+    for replicate in range(weights.shape[0]):
+        row = weights[replicate]
+        true, false, tied_true, tied_false = 0.0, 0.0, 0.0, 0.0
+        wins, pairs, hits, cases = 0.0, 0.0, 0.0, 0.0
+        for at in range(order.size):
+            if case[at]:
+                tied_true += row[order[at]]
+            else:
+                tied_false += row[order[at]]
+            if ends_tie[at]:
+                wins += tied_false * (true + 0.5 * tied_true)
+                true += tied_true
+                false += tied_false
+                if tied_true > 0:
+                    hits += tied_true * (true / (true + false))
+                tied_true, tied_false = 0.0, 0.0
+                if ends_stratum[at]:
+                    pairs += true * false
+                    cases += true
+                    true, false = 0.0, 0.0
+        if pairs > 0:
+            found[0, replicate] = min(wins / pairs, 1.0)
+        if cases > 0:
+            found[1, replicate] = min(hits / cases, 1.0)
 
-    Args:
-        strata: Row numbers of each stratum and their ranking.
-        weights: Row weights of each replicate, censoring weights included.
 
-    Returns:
-        NaN in replicates without such a pair.
+def weighted_quantiles(
+    values: Float[np.ndarray, "replicates rows"],
+    weights: Float[np.ndarray, "replicates rows"],
+    shares: Sequence[float],
+) -> Float[np.ndarray, "shares replicates"]:
+    """The least values up to which these shares of the weight lie; NaN where values are.
+
+    >>> weighted_quantiles(np.array([[3.0, 1.0, 2.0]]), np.array([[1.0, 1.0, 0.0]]), [0.5, 1.0]).tolist()
+    [[1.0], [3.0]]
     """
-    wins, pairs = np.zeros(len(weights)), np.zeros(len(weights))
-    for rows, ranking in strata:
-        if len(ranking.case_order):
-            won, all_pairs, *_ = _wins(ranking, weights[:, rows])
-            wins, pairs = wins + won, pairs + all_pairs
-    least = 1e-12 * weights.sum(axis=1)
-    found = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > least)
-    return np.clip(found, 0.0, 1.0)
-
-
-def weighted_quantile(
-    values: Float[np.ndarray, "replicates rows"], weights: Float[np.ndarray, "replicates rows"], share: float
-) -> Float[np.ndarray, " replicates"]:
-    """The least value up to which ``share`` of the weight lies; NaN where values are.
-
-    >>> weighted_quantile(np.array([[3.0, 1.0, 2.0]]), np.array([[1.0, 1.0, 0.0]]), 0.5).tolist()
-    [1.0]
-    """
-    order = np.argsort(values, axis=1)
+    order = np.argsort(values, axis=1, kind="stable")  # which uses runs that are sorted already
     upto = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
-    place = (upto < share * upto[:, -1:] * (1 - 1e-12)).sum(axis=1)[:, None]
-    chosen = np.take_along_axis(order, np.minimum(place, values.shape[1] - 1), axis=1)
-    return np.take_along_axis(values, chosen, axis=1)[:, 0]
+    found = np.empty((len(shares), len(values)))
+    for row, sums in enumerate(upto):
+        place = np.searchsorted(sums, np.array(shares) * sums[-1] * (1 - 1e-12), side="left")
+        found[:, row] = values[row, order[row, np.minimum(place, len(sums) - 1)]]
+    return found
 
 
 def auroc(

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from proband.core.seeds import generator
 from proband.evaluate.metrics import calibration
-from proband.evaluate.metrics.censoring import CASE, CENSORED, aalen_johansen, censoring_weights
-from proband.evaluate.metrics.concordance import c_index
-from proband.evaluate.metrics.discrimination import (
-    auroc_and_auprc,
-    auroc_within,
-    rank,
-    weighted_quantile,
+from proband.evaluate.metrics.censoring import (
+    CASE,
+    Incidence,
+    aalen_johansen,
+    censoring_weights,
 )
+from proband.evaluate.metrics.concordance import c_index
+from proband.evaluate.metrics.discrimination import Ranking, auroc_and_auprc, rank, weighted_quantiles
 from proband.evaluate.metrics.risk_set import RiskSet
 
 CALIBRATION_GROUPS = 10
@@ -33,7 +33,7 @@ class Block:
     Attributes:
         risk_set: The rows.
         weights: How often each row was drawn.
-        known: Rows whose status at the horizon is known.
+        known: Row numbers of those whose status at the horizon is known.
         case: Which of the known are cases.
         censoring: Weights of the known, censoring weights included.
         incidence: Cumulative incidence, death competing.
@@ -41,42 +41,110 @@ class Block:
 
     risk_set: RiskSet
     weights: Float[np.ndarray, "replicates rows"]
-    known: Bool[np.ndarray, " rows"]
+    known: Int[np.ndarray, " known"]
     case: Bool[np.ndarray, " known"]
     censoring: Float[np.ndarray, "replicates known"]
     incidence: Float[np.ndarray, " replicates"]
 
+    @cached_property
+    def drawn(self) -> Float[np.ndarray, " replicates"]:
+        """Rows drawn in each replicate."""
+        return self.weights.sum(axis=1)
+
+    @cached_property
+    def total(self) -> Float[np.ndarray, " replicates"]:
+        """Weight of the known."""
+        return self.censoring.sum(axis=1)
+
+    @cached_property
+    def weights_of_known(self) -> Float[np.ndarray, "replicates known"]:
+        """How often each of the known was drawn."""
+        return np.take(self.weights, self.known, axis=1)
+
+    @cached_property
+    def cases(self) -> Float[np.ndarray, " replicates"]:
+        """Weight of the cases."""
+        return self.censoring @ self.case.astype(float)
+
     @classmethod
     def of(cls, risk_set: RiskSet, weights: Float[np.ndarray, "replicates rows"]) -> Block:
         """Estimate censoring and incidence in every replicate."""
-        status = risk_set.status
-        known = status != CENSORED
+        known = risk_set.known
         followed = risk_set.time_years, risk_set.event, risk_set.horizon_years
         censoring = censoring_weights(*followed, weights, risk_set.landmark) * weights
         incidence = aalen_johansen(*followed, weights, risk_set.landmark)
-        return cls(risk_set, weights, known, status[known] == CASE, censoring[:, known], incidence)
+        case = risk_set.status[known] == CASE
+        return cls(risk_set, weights, known, case, np.take(censoring, known, axis=1), incidence)
 
 
 class Model:
-    """What of one model's risks does not depend on the replicate."""
+    """What of one model's risks does not depend on the replicate, each worked out when first asked for."""
 
     def __init__(self, risk_set: RiskSet, name: str) -> None:
-        status = risk_set.status
-        known = status != CENSORED
-        self.name = name
+        self.name, self._risk_set = name, risk_set
+        self.known, self.sample = risk_set.known, risk_set.censoring
+        self.case = risk_set.status[self.known] == CASE
         self.risk = risk_set.risks[name]
         nothing = np.zeros(len(self.risk))
         self.standard_error = risk_set.standard_errors.get(name, nothing)
         self.unresolved = risk_set.unresolved.get(name, nothing)
-        self.ranking = rank(self.risk[known], status[known] == CASE)
-        self.groups = calibration.risk_groups(self.risk, CALIBRATION_GROUPS)
-        self.smoother = calibration.Smoother(self.risk, known)
-        of_stratum = risk_set.age_sex if risk_set.age_sex is not None else np.full(len(self.risk), -1)
-        self.strata = [
-            (rows, rank(self.risk[known][rows], status[known][rows] == CASE))
-            for number in np.unique(of_stratum[of_stratum >= 0])
-            if len(rows := np.flatnonzero(of_stratum[known] == number))
-        ]
+        self.is_sampled = bool(self.standard_error.any())
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """Of the known."""
+        return rank(self.risk[self.known], self.case)
+
+    @cached_property
+    def ranking_within(self) -> Ranking:
+        """Of the known, by stratum of age and sex."""
+        on = self._risk_set
+        nowhere = np.full(len(self.risk), -1)
+        stratum = nowhere if on.age_sex is None else on.age_sex
+        return rank(self.risk[self.known], self.case, stratum[self.known])
+
+    @cached_property
+    def groups(self) -> list[np.ndarray]:
+        """Rows of its groups of rising risk."""
+        return calibration.risk_groups(self.risk, CALIBRATION_GROUPS)
+
+    @cached_property
+    def group(self) -> np.ndarray:
+        """Number of each row's group of risk, from 0."""
+        number = np.zeros(len(self.risk), dtype=np.int64)
+        for at, rows in enumerate(self.groups):
+            number[rows] = at
+        return number
+
+    @cached_property
+    def incidence(self) -> Incidence:
+        """Within the groups of risk."""
+        on = self._risk_set
+        return Incidence(on.time_years, on.event, on.horizon_years, self.group, on.landmark)
+
+    @cached_property
+    def smoother(self) -> calibration.Smoother:
+        """Observed risk by predicted risk."""
+        return calibration.Smoother(self.risk, self.known)
+
+    @cached_property
+    def slope_fit(self) -> calibration.Refit:
+        """Of the calibration slope."""
+        return calibration.slope_fit(self.risk[self.known], self.case, self.sample)
+
+    @cached_property
+    def intercept_fit(self) -> calibration.Refit:
+        """Of calibration in the large."""
+        return calibration.intercept_fit(self.risk[self.known], self.case, self.sample)
+
+    @cached_property
+    def slope_fit_without_noise(self) -> calibration.Refit:
+        """Of the slope of risks drawn to their mean by the share of their variance that is no noise."""
+        mean = self.risk.mean()
+        variance = (self.risk**2).mean() - mean**2
+        noise = np.clip((self.standard_error**2).mean() / variance, 0, 1) if variance > 0 else np.nan
+        drawn = mean + (1 - noise) * (self.risk[self.known] - mean)
+        return calibration.slope_fit(drawn, self.case, self.sample)
 
 
 class Judged:
@@ -97,7 +165,7 @@ class Judged:
 
     def mean(self, values: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " replicates"]:
         """Mean over the rows drawn."""
-        return self.weights @ values / self.weights.sum(axis=1)
+        return self.weights @ values / self.block.drawn
 
     @cached_property
     def areas(self) -> tuple[np.ndarray, np.ndarray]:
@@ -107,11 +175,11 @@ class Judged:
     @cached_property
     def complete_case(self) -> tuple[np.ndarray, np.ndarray]:
         """The same without censoring weights."""
-        return auroc_and_auprc(self.model.ranking, self.weights[:, self.known])
+        return auroc_and_auprc(self.model.ranking, self.block.weights_of_known)
 
     def auroc_within_strata(self) -> np.ndarray:
         """AUROC over pairs of people of one sex and age band; NaN without such pairs."""
-        return auroc_within(self.model.strata, self.censoring)
+        return auroc_and_auprc(self.model.ranking_within, self.censoring)[0]
 
     def concordance(self) -> np.ndarray:
         """C-index up to the horizon, in the sample."""
@@ -122,38 +190,41 @@ class Judged:
 
     @cached_property
     def brier(self) -> np.ndarray:
-        """Weighted mean squared distance of risk and outcome."""
+        """Weighted mean squared distance of risk and outcome. Graf et al. 1999."""
         return brier_score(self.risk[self.known], self.case, self.censoring)
 
     def scaled_brier(self) -> np.ndarray:
         """Index of prediction accuracy: 1 perfect, 0 as good as the incidence, below 0 worse."""
-        share = self.censoring @ self.case.astype(float) / self.censoring.sum(axis=1)
+        share = self.block.cases / self.block.total
         return 1 - _ratio(self.brier, share * (1 - share))
 
+    @cached_property
     def slope(self) -> np.ndarray:
         """Calibration slope."""
-        return calibration.slope(self.risk[self.known], self.case, self.censoring)
+        return self.model.slope_fit.coefficients(self.censoring)[:, 1]
 
     def intercept(self) -> np.ndarray:
         """Calibration in the large."""
-        return calibration.intercept(self.risk[self.known], self.case, self.censoring)
+        return self.model.intercept_fit.coefficients(self.censoring)[:, 0]
 
     def observed_over_expected(self) -> np.ndarray:
         """Aalen-Johansen incidence over mean risk."""
         return _ratio(self.incidence, self.mean(self.risk))
 
     @cached_property
-    def errors(self) -> Float[np.ndarray, "replicates rows"]:
-        """|smoothed observed risk − risk| of every row."""
-        return self.model.smoother.errors(self.case, self.censoring)
+    def errors(self) -> tuple[Float[np.ndarray, "replicates rows"], Float[np.ndarray, "replicates rows"]]:
+        """|smoothed observed risk − risk| and how often each row was drawn, rows by rising risk."""
+        smoother = self.model.smoother
+        return smoother.errors(self.case, self.censoring), np.take(self.weights, smoother.order, axis=1)
 
     def mean_error(self) -> np.ndarray:
         """Integrated calibration index."""
-        return np.einsum("rn,rn->r", self.errors, self.weights) / self.weights.sum(axis=1)
+        return np.einsum("rn,rn->r", *self.errors) / self.block.drawn
 
-    def error_quantile(self, share: float) -> np.ndarray:
-        """E50, E90: a quantile of the same differences."""
-        return weighted_quantile(self.errors, self.weights, share)
+    @cached_property
+    def error_quantiles(self) -> Float[np.ndarray, "2 replicates"]:
+        """E50 and E90: quantiles of the same differences."""
+        return weighted_quantiles(*self.errors, (0.5, 0.9))
 
     def mean_error_if_perfect(self) -> np.ndarray:
         """Mean ICI of a perfect model with these risks and this censoring, then its sampling distribution."""
@@ -169,14 +240,11 @@ class Judged:
         G is fitted within tenths of the model's risk. Should people at high risk leave sooner than others,
         one G for all counts too few of their cases.
         """
-        stratum = np.zeros(len(self.risk), dtype=np.int64)
-        for number, rows in enumerate(self.model.groups):
-            stratum[rows] = number
         on = self.block.risk_set
         followed = on.time_years, on.event, on.horizon_years
         ones = np.ones((1, len(self.risk)))
-        weights = censoring_weights(*followed, ones, stratum)[:, self.known]
-        observed = aalen_johansen(*followed, ones, stratum)
+        weights = censoring_weights(*followed, ones, self.model.group)[:, self.known]
+        observed = aalen_johansen(*followed, ones, self.model.group)
         return {
             "auroc": auroc_and_auprc(self.model.ranking, weights)[0],
             "slope": calibration.slope(self.risk[self.known], self.case, weights),
@@ -185,13 +253,16 @@ class Judged:
 
     def noise_share(self) -> np.ndarray:
         """Share of the variance of risks that is Monte-Carlo error: Σ w se² / Σ w (r − mean)²."""
+        if not self.model.is_sampled:
+            return np.zeros(len(self.weights))
         mean = self.mean(self.risk)
         return np.clip(_ratio(self.mean(self.standard_error**2), self.mean(self.risk**2) - mean**2), 0, 1)
 
     def brier_without_noise(self) -> np.ndarray:
         """Brier score less the mean squared Monte-Carlo error: that of the risks without noise."""
-        squared = self.censoring @ self.standard_error[self.known] ** 2 / self.censoring.sum(axis=1)
-        return self.brier - squared
+        if not self.model.is_sampled:
+            return self.brier
+        return self.brier - self.censoring @ self.standard_error[self.known] ** 2 / self.block.total
 
     def slope_without_noise(self) -> np.ndarray:
         """Calibration slope of risks drawn to their mean by the reliability ratio, 1 − :meth:`noise_share`.
@@ -199,9 +270,9 @@ class Judged:
         Regression calibration: Carroll et al. 2006, Measurement Error in Nonlinear Models, chapter 4. The
         ratio is the sample's.
         """
-        reliable = 1 - self.noise_share()[0]
-        risk, mean = self.risk[self.known], self.mean(self.risk)[0]
-        return calibration.slope(mean + reliable * (risk - mean), self.case, self.censoring)
+        if not self.model.is_sampled:
+            return self.slope
+        return self.model.slope_fit_without_noise.coefficients(self.censoring)[:, 1]
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -73,7 +73,9 @@ for _metric in (
     Metric("auroc_within_age_sex", "AUROC among people of one sex and age band", Judged.auroc_within_strata),
     Metric("brier", "Brier score, weighted", lambda on: on.brier, True),
     Metric("brier_scaled", "1 - Brier / Brier of the incidence (IPA)", Judged.scaled_brier, by_subgroup=True),
-    Metric("calibration_slope", "b in logit P(case) = a + b logit(risk)", Judged.slope, by_subgroup=True),
+    Metric(
+        "calibration_slope", "b in logit P(case) = a + b logit(risk)", lambda on: on.slope, by_subgroup=True
+    ),
     Metric("calibration_intercept", "a in logit P(case) = a + logit(risk)", Judged.intercept),
     Metric(
         "observed_expected",
@@ -82,8 +84,8 @@ for _metric in (
         by_subgroup=True,
     ),
     Metric("ici", "mean |smoothed observed risk - risk|", Judged.mean_error),
-    Metric("e50", "median of the same differences", lambda on: on.error_quantile(0.5)),
-    Metric("e90", "90th percentile of the same differences", lambda on: on.error_quantile(0.9)),
+    Metric("e50", "median of the same differences", lambda on: on.error_quantiles[0]),
+    Metric("e90", "90th percentile of the same differences", lambda on: on.error_quantiles[1]),
     Metric("ici_if_perfect", "ICI of a perfect model", Judged.mean_error_if_perfect, once=True),
     Metric(
         "cumulative_incidence", "Aalen-Johansen, death competing", lambda on: on.incidence, by_subgroup=True

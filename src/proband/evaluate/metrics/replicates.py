@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from proband.evaluate.compare import Resamples, stack
-from proband.evaluate.metrics.censoring import aalen_johansen
 from proband.evaluate.metrics.judged import Block, Judged, Model
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.metrics.risk_set import RiskSet
@@ -67,7 +66,7 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
             for metric in METRICS.values():
                 if number == 0 or not metric.once:
                     values[model.name, metric.name].append(metric.compute(judged))
-            for group, incidence in enumerate(_incidence_of_groups(block, model)):
+            for group, incidence in enumerate(model.incidence.of(block.weights).T):
                 observed[model.name, group].append(incidence)
     return Replicates(
         {key: stack(blocks) for key, blocks in values.items()},
@@ -78,21 +77,6 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
     )
 
 
-def _incidence_of_groups(block: Block, model: Model) -> list[np.ndarray]:
-    """Cumulative incidence of each group of rising risk, per replicate."""
-    on = block.risk_set
-    return [
-        aalen_johansen(
-            on.time_years[rows],
-            on.event[rows],
-            on.horizon_years,
-            block.weights[:, rows],
-            None if on.landmark is None else on.landmark[rows],
-        )
-        for rows in model.groups
-    ]
-
-
 def _benefits(block: Block, thresholds: np.ndarray) -> dict[str, np.ndarray]:
     """Standardised net benefit of every model, of acting on all and of acting on none."""
     known = block.known
@@ -100,5 +84,5 @@ def _benefits(block: Block, thresholds: np.ndarray) -> dict[str, np.ndarray]:
         name: standardised_net_benefit(risk[known], block.case, block.censoring, thresholds)
         for name, risk in block.risk_set.risks.items()
     }
-    everybody = standardised_net_benefit(np.ones(known.sum()), block.case, block.censoring, thresholds)
+    everybody = standardised_net_benefit(np.ones(len(known)), block.case, block.censoring, thresholds)
     return found | {ACT_ON_ALL: everybody, ACT_ON_NONE: np.zeros_like(everybody)}

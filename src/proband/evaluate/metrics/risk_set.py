@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,6 +13,7 @@ from proband.evaluate.metrics.censoring import (
     CASE,
     CENSORED,
     CONTROL,
+    censoring_weights,
     followed_through,
     horizon_status,
     uncensored_share,
@@ -55,7 +57,7 @@ class RiskSet:
     landmark: Int[np.ndarray, " rows"] | None = None
     age_sex: Int[np.ndarray, " rows"] | None = None
 
-    @property
+    @cached_property
     def status(self) -> Int[np.ndarray, " rows"]:
         """CASE, CONTROL or CENSORED at the horizon."""
         return horizon_status(self.time_years, self.event, self.horizon_years)
@@ -65,6 +67,18 @@ class RiskSet:
         """What is resampled together."""
         return self.subject_id if self.cluster is None else self.cluster
 
+    @cached_property
+    def known(self) -> Int[np.ndarray, " known"]:
+        """Rows whose status at the horizon is known."""
+        return np.flatnonzero(self.status != CENSORED)
+
+    @cached_property
+    def censoring(self) -> Float[np.ndarray, " known"]:
+        """Censoring weights of the known in the sample."""
+        ones = np.ones((1, len(self.time_years)))
+        followed = self.time_years, self.event, self.horizon_years
+        return censoring_weights(*followed, ones, self.landmark)[0, self.known]
+
     def num_subjects(self, rows: np.ndarray | slice = slice(None)) -> int:
         """Distinct subjects among ``rows``."""
         return len(np.unique(self.subject_id[rows]))
@@ -73,9 +87,10 @@ class RiskSet:
         """Distinct subjects among ``rows`` who are cases."""
         return len(np.unique(self.subject_id[rows][self.status[rows] == CASE]))
 
-    def num_controls(self) -> int:
-        """Distinct subjects who are controls."""
-        return self.num_subjects(self.status == CONTROL)
+    @cached_property
+    def counts(self) -> tuple[int, int, int]:
+        """Distinct subjects, those of them who are cases, and those who are controls."""
+        return self.num_subjects(), self.num_cases(), self.num_subjects(self.status == CONTROL)
 
     def part(self, rows: Bool[np.ndarray, " rows"]) -> RiskSet:
         """The risk set of some of the rows."""
@@ -102,14 +117,15 @@ class RiskSet:
 
     def too_few_for_intervals(self) -> str:
         """Why there is no interval; empty where there is one."""
-        for name, count in (("cases", self.num_cases()), ("controls", self.num_controls())):
+        for name, count in zip(("cases", "controls"), self.counts[1:], strict=True):
             if count < LEAST_FOR_INTERVALS:
                 return f"no interval: {count} {name}, at least {LEAST_FOR_INTERVALS} needed"
         return ""
 
     def obstacle(self) -> str:
         """Why no metric can be given; empty when they can."""
-        found = (("cases", self.num_cases(), LEAST_CASES), ("controls", self.num_controls(), LEAST_CONTROLS))
+        _, num_cases, num_controls = self.counts
+        found = (("cases", num_cases, LEAST_CASES), ("controls", num_controls, LEAST_CONTROLS))
         for name, count, least in found:
             if count < least:
                 return f"{count} {name} by the horizon, at least {least} needed"

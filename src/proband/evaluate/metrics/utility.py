@@ -87,9 +87,9 @@ def standardised_net_benefit(
 ) -> Float[np.ndarray, "replicates thresholds"]:
     """The same standardised net benefit in every replicate; NaN in those without a case."""
     flagged = (risk[:, None] >= thresholds[None, :]).astype(float)
-    true, false = (weights * case) @ flagged, (weights * ~case) @ flagged
+    each = np.where(case[:, None], flagged, -flagged * (thresholds / (1 - thresholds)))
+    benefit = weights @ each
     cases = (weights @ case.astype(float))[:, None]
-    benefit = true - false * (thresholds / (1 - thresholds))
     return np.divide(benefit, cases, out=np.full(benefit.shape, np.nan), where=cases > 0)
 
 

@@ -99,7 +99,8 @@ class PairedRisks:
 
     def _areas(self, outcome: str, models: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         rows = self.rows[outcome]
-        weights = self.replicates[:, np.searchsorted(self.subjects, rows["subject_id"].to_numpy())]
+        drawn = np.searchsorted(self.subjects, rows["subject_id"].to_numpy())
+        weights = np.take(self.replicates, drawn, axis=1)
         weights = weights * self.censoring(rows, weights)
         case = self.status(rows) == CASE
         return {model: auroc_and_auprc(rank(rows[model].to_numpy(), case), weights) for model in models}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,6 @@ import polars as pl
 
 from proband.evaluate.compare import false_discovery_rate, interval, max_t
 from proband.evaluate.metrics.registry import compared
-from proband.evaluate.metrics.replicates import Replicates
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.tables import DIFFERENCES, METRICS
 
@@ -25,15 +25,20 @@ class Panel:
         self._differences: dict[tuple, dict[str, np.ndarray]] = defaultdict(dict)
         self._brier: dict[tuple[str, str], list[tuple[RiskSet, np.ndarray]]] = defaultdict(list)
 
-    def add(self, risk_set: RiskSet, found: Replicates) -> None:
-        """Keep what one outcome and horizon gave."""
+    def add(self, risk_set: RiskSet, values: Mapping[tuple[str, str], np.ndarray]) -> None:
+        """Keep what one outcome and horizon gave.
+
+        Args:
+            risk_set: Of the outcome and horizon.
+            values: (model, metric) -> one value per replicate, of the metrics compared.
+        """
         for metric in compared():
             for a, b in combinations(risk_set.risks, 2):
                 family = metric, risk_set.horizon_years, a, b
-                difference = found.values[a, metric] - found.values[b, metric]
+                difference = values[a, metric] - values[b, metric]
                 self._differences[family][risk_set.outcome] = difference
         for model in risk_set.risks:
-            self._brier[risk_set.outcome, model].append((risk_set, found.values[model, "brier"]))
+            self._brier[risk_set.outcome, model].append((risk_set, values[model, "brier"]))
 
     def adjusted(self, differences: pl.DataFrame) -> pl.DataFrame:
         """The differences with p values adjusted over the outcomes.
@@ -82,7 +87,7 @@ def _integrated(model: str, kept: list[tuple[RiskSet, np.ndarray]]) -> dict:
     few = next(filter(None, (risk_set.too_few_for_intervals() for risk_set, _ in kept)), "")
     return {
         "outcome": last.outcome, "horizon_years": last.horizon_years, "model": model,
-        "metric": INTEGRATED_BRIER, "value": float(value), "num_subjects": last.num_subjects(),
+        "metric": INTEGRATED_BRIER, "value": float(value), "num_subjects": last.counts[0],
         "low": low if np.isfinite(low) else None, "high": high if np.isfinite(high) else None,
-        "num_cases": last.num_cases(), "note": f"horizons {over} years" + (f"; {few}" if few else ""),
+        "num_cases": last.counts[1], "note": f"horizons {over} years" + (f"; {few}" if few else ""),
     }  # fmt: skip

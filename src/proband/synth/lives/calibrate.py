@@ -15,7 +15,7 @@ Run ``python -m proband.synth.lives.calibrate`` after any change of the table of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +34,12 @@ from proband.synth.lives.law import (
     OLDEST,
     GeneticEffects,
     Law,
+    calibration_of,
+    read_calibration,
+    table_law,
     uncentred_law,
 )
+from proband.synth.lives.laws import LAWS, RECENTRED
 from proband.synth.lives.lifecourse import Course, Drift
 from proband.synth.lives.people import People, draw_people
 from proband.synth.lives.score_effects import RecordCounts, ScoreEffects
@@ -44,6 +48,8 @@ from proband.synth.traits import ADULT_AGE, BEST_SCORE_R2, DISEASE_NAMES, DISEAS
 
 COHORT = 400_000
 """People of the calibration cohort; a mean ratio's standard error is below 1% to age 95."""
+LAW_COHORT = 60_000
+"""People of the cohorts that set the baselines of other laws."""
 PASSES = (0.125, 0.25, 0.5, 1.0)
 """Cohorts of the passes that set the effects, relative to the last one's."""
 STEP_YEARS = 0.25
@@ -136,6 +142,67 @@ def _mean_ratio(hazards: np.ndarray, log_rate: np.ndarray) -> np.ndarray:
     return np.divide(total, rate * open_rows, out=np.ones(len(rate)), where=known)
 
 
+def recentred(name: str, count: int = LAW_COHORT, seed: int = 0) -> Float[np.ndarray, "2 years hazards"]:
+    """Log mean ratios of another law: the table's, and what its own term adds to the mean.
+
+    Both means are of one cohort, which lives by the law itself, so that their quotient is known well from
+    fewer people.
+
+    Args:
+        name: One of :data:`proband.synth.lives.laws.RECENTRED`.
+        count: People of the cohort.
+        seed: Seed of its stream.
+    """
+    law = replace(table_law(STEP_YEARS), term=LAWS[name])
+    random = generator(seed, "synth", "calibration", name)
+    course = Course(law, draw_cohort(law, count, random), healthy(count))
+    Drift(course.terms.x[:, :NUM_MARKERS], STEP_YEARS).begin(random)
+    centre = read_calibration()
+    per_year, years = round(1 / STEP_YEARS), LAST_AGE - int(ADULT_AGE)
+    with threadpool_limits(1):
+        steps = range(years * per_year)
+        added = np.stack([_recentre_step(course, step, random) for step in track(steps, "Steps")], axis=1)
+    yearly = added.reshape(2, years, per_year, NUM_DISEASES + 1).mean(axis=2)
+    rest = np.repeat(yearly[:, -1:], centre.shape[1] - years, axis=1)
+    return centre + np.concatenate([yearly, rest], axis=1)
+
+
+def _recentre_step(course: Course, step: int, random: np.random.Generator) -> Float[np.ndarray, "2 hazards"]:
+    """Live a step with what the law's term adds to the mean taken off; returns its logarithm by sex."""
+    male, count = course.terms.people.male, len(course.state.death)
+    start = np.full(count, ADULT_AGE + step * STEP_YEARS)
+    hazards = course.hazards(np.full(count, step), start)
+    term = course.law.term
+    assert term is not None
+    plain = hazards.onset * np.exp(-term(course.covariates(count, start)))
+    added = np.stack([_log_quotient(hazards.onset[male == sex], plain[male == sex]) for sex in (False, True)])
+    before = hazards.onset.sum(axis=1)
+    hazards.onset[:] *= np.exp(-added)[male.astype(int)]
+    hazards.total[:] += hazards.onset.sum(axis=1) - before
+    changed = course.happen(hazards, start, np.full(count, STEP_YEARS), random)
+    course.settle(changed, count, random)
+    return added
+
+
+def _log_quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Log of the quotient of the sums of columns; 0 where nobody is at risk."""
+    total, base = above.sum(axis=0, dtype=np.float64), below.sum(axis=0, dtype=np.float64)
+    return np.log(np.divide(total, base, out=np.ones(len(total)), where=base > 0))
+
+
+def write_recentred(name: str, count: int = LAW_COHORT) -> None:
+    """Calibrate another law's baselines, and write them beside the table's."""
+    _write_centre(calibration_of(name), recentred(name, count))
+
+
+def _write_centre(path: Path, centre: np.ndarray) -> None:
+    ages = np.arange(centre.shape[1]) + int(ADULT_AGE)
+    columns = {"sex": np.repeat(["women", "men"], len(ages)), "age": np.tile(ages, 2)}
+    values = centre.reshape(-1, centre.shape[2])
+    columns |= {name: values[:, k].round(4) for k, name in enumerate((*DISEASE_NAMES, "death"))}
+    path.write_text(f"# table {table_hash()}\n" + pl.DataFrame(columns).write_csv())
+
+
 def formula_effects() -> GeneticEffects:
     """Effects of a rare disease whose genes act on nothing else: ln(ratio) / r, r the score's correlation."""
     published = np.log([disease.score_ratio for disease in DISEASES])
@@ -197,11 +264,7 @@ def write_calibration(path: Path = CALIBRATION, effects_path: Path = EFFECTS, co
     """Calibrate, and write both tables with the hash of the traits they belong to."""
     effects = find_effects(count)
     cohort = live_cohort(effects, count)
-    ages = np.arange(cohort.centre.shape[1]) + int(ADULT_AGE)
-    columns = {"sex": np.repeat(["women", "men"], len(ages)), "age": np.tile(ages, 2)}
-    values = cohort.centre.reshape(-1, cohort.centre.shape[2])
-    columns |= {name: values[:, k].round(4) for k, name in enumerate((*DISEASE_NAMES, "death"))}
-    path.write_text(f"# table {table_hash()}\n" + pl.DataFrame(columns).write_csv())
+    _write_centre(path, cohort.centre)
     frame = pl.DataFrame({"disease": DISEASE_NAMES, "at_60": effects.at_60, "slope": effects.slope})
     effects_path.write_text(f"# table {table_hash()}\n" + frame.write_csv())
     _tell(cohort.records.fit(np.sqrt(BEST_SCORE_R2)))
@@ -217,3 +280,5 @@ def _tell(fitted: ScoreEffects) -> None:
 
 if __name__ == "__main__":
     write_calibration()
+    for law in RECENTRED:
+        write_recentred(law)

@@ -18,7 +18,7 @@ from proband.core import schema
 from proband.core.files.provenance import write_json
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.synth.config import SynthConfig
+from proband.synth.config import ADDITIVE, SynthConfig
 from proband.synth.genomes.liability import liabilities
 from proband.synth.lives.begun import already_begun, join_already_begun
 from proband.synth.lives.law import Law
@@ -94,6 +94,7 @@ def join_truth(folders: Sequence[Path], out: Path, config: SynthConfig) -> None:
     begun = [pl.read_parquet(folder / f"{ALREADY_BEGUN}.parquet") for folder in folders]
     join_already_begun(begun).write_parquet(out / f"{ALREADY_BEGUN}.parquet", compression="zstd")
     law = {"traits": table_hash(), "seed": config.seed, "step_years": config.step_years}
+    law |= {} if config.law == ADDITIVE else {"law": config.law}
     write_json(out / LAW_FILE, law | {"end": config.end.isoformat()})
 
 

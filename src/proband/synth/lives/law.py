@@ -21,6 +21,8 @@ import polars as pl
 from jaxtyping import Bool, Float, Float32
 
 from proband.core.errors import DataError
+from proband.synth.config import ADDITIVE
+from proband.synth.lives.laws import LAWS, RECENTRED, Term
 from proband.synth.traits import (
     ADULT_AGE,
     BIOMARKER_NAMES,
@@ -69,6 +71,7 @@ class Law:
         starts: Which diseases' records start a treatment, (diseases, treatments).
         share: Share who take a treatment.
         stopping: Hazard of stopping it, per year.
+        term: Added to the log hazards; None for a law that is a sum of effects.
     """
 
     step_years: float
@@ -85,6 +88,7 @@ class Law:
     starts: Bool[np.ndarray, "diseases treatments"]
     share: Float[np.ndarray, " treatments"]
     stopping: Float[np.ndarray, " treatments"]
+    term: Term | None = None
 
     @property
     def num_steps(self) -> int:
@@ -107,18 +111,27 @@ class Law:
         log_rate = table_rates(self.step_years).astype(np.float32)
         modifiers = ("genetic", "unobserved", "deprivation", "weights")
         zeros = {name: np.zeros_like(getattr(self, name)) for name in modifiers}
-        return replace(self, log_rate=log_rate, **zeros)
+        return replace(self, log_rate=log_rate, term=None, **zeros)
 
 
-def table_law(step_years: float = 0.25) -> Law:
+def table_law(step_years: float = 0.25, name: str = ADDITIVE) -> Law:
     """The :class:`Law` of the table of traits.
+
+    Args:
+        step_years: Length of a step.
+        name: One of :data:`proband.synth.lives.laws.LAWS`.
 
     Raises:
         DataError: The calibration was made with another table of traits.
     """
-    centre = read_calibration()
+    centre = read_calibration(CALIBRATION if name not in RECENTRED else calibration_of(name))
     year = np.clip((_middles(step_years) - ADULT_AGE).astype(int), 0, centre.shape[1] - 1)
-    return uncentred_law(step_years, read_effects(), centre[:, year])
+    return replace(uncentred_law(step_years, read_effects(), centre[:, year]), term=LAWS[name])
+
+
+def calibration_of(name: str) -> Path:
+    """The file of a law's own baselines."""
+    return CALIBRATION.with_name(f"baseline_{name}.csv")
 
 
 @dataclass(frozen=True)

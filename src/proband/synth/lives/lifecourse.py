@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from proband.synth.lives.law import NUM_DISEASES, NUM_MARKERS, Law, access_at
+from proband.synth.lives.law import NUM_DISEASES, NUM_MARKERS, SMOKING, Law, access_at
+from proband.synth.lives.laws import Covariates
 from proband.synth.lives.people import People
 from proband.synth.lives.state import DRIFT_SD, State, Terms
 from proband.synth.traits import ADULT_AGE, ENVIRONMENT
@@ -69,6 +70,8 @@ class Course:
         onset = np.matmul(terms.x[:rows], self._effects, out=self._buffer[:rows])
         by_person = onset.reshape(len(step), self.repeats, NUM_DISEASES + 1)
         by_person += self._of_person(step)[:, None]
+        if self.law.term is not None:
+            onset += self.law.term(self.covariates(rows, start))
         np.exp(onset, out=onset)
         onset *= terms.ratio[:rows]
         middle = ADULT_AGE + (step + 0.5) * self.law.step_years
@@ -76,6 +79,12 @@ class Course:
         total = onset.sum(axis=1) + factor * terms.record_sum[:rows] + terms.stop_sum[:rows]
         record = terms.record[:rows] * factor[:, None]
         return Hazards(onset, record, terms.at_onset[:rows], terms.stop[:rows], total)
+
+    def covariates(self, rows: int, start: Float[np.ndarray, " people"]) -> Covariates:
+        """What a law's further term is made of, of the first rows at the age ``start`` of each person."""
+        people, terms = self.terms.people, self.terms
+        year = people.birth_year[:rows] + np.repeat(start, self.repeats)
+        return Covariates(terms.levels(rows), terms.x[:rows, SMOKING], people.genetic[:rows], year)
 
     def _of_person(self, step: Int64[np.ndarray, " people"]) -> Float32[np.ndarray, "people hazards"]:
         """Log rate of age and sex with the effect of the genetic value at this age."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
@@ -93,6 +93,7 @@ def live(
     random = generator(config.seed, "synth", "follow-up", shard)
     entry_age = (entry - birth) / MICROSECONDS_PER_YEAR
     end = end_of(config)
+    people = replace(people, birth_year=calendar_year(birth))
     history = live_through(
         law, people, entry_age, (end - birth) / MICROSECONDS_PER_YEAR, (config.seed, shard)
     )
@@ -122,6 +123,11 @@ def live(
 
 EVENTS = ("onset", "recorded", "started", "stopped")
 """What happens once to each disease, or each treatment."""
+
+
+def calendar_year(time: Int64[np.ndarray, " subjects"]) -> Float[np.ndarray, " subjects"]:
+    """Microseconds since 1970 as a calendar year with its fraction."""
+    return 1970 + time / MICROSECONDS_PER_YEAR
 
 
 def end_of(config: SynthConfig) -> int:

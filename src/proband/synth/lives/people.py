@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -27,6 +27,7 @@ class People:
         quit_age: Age at which smoking ends: minus infinity for never smokers.
         willing: Who takes a treatment when it is due, (subjects, treatments).
         missed: Whose disease is never diagnosed, (subjects, diseases).
+        birth_year: Birth as a calendar year with its fraction; not a number for people outside the calendar.
     """
 
     male: Bool[np.ndarray, " subjects"]
@@ -37,6 +38,11 @@ class People:
     quit_age: Float[np.ndarray, " subjects"]
     willing: Bool[np.ndarray, "subjects treatments"]
     missed: Bool[np.ndarray, "subjects diseases"]
+    birth_year: Float[np.ndarray, " subjects"] = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if len(self.birth_year) != len(self.male):
+            object.__setattr__(self, "birth_year", np.full(len(self.male), np.nan))
 
     def take(self, rows: np.ndarray) -> People:
         """These rows, in this order, with repeats."""

@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from proband.evaluate.baselines import tuning
 from proband.evaluate.baselines.age_sex import AgeSexRates
 from proband.evaluate.baselines.logistic import Linear
+from proband.evaluate.baselines.phers import ElasticNet
 from proband.evaluate.metrics.calibration import expit
 
 RATES = AgeSexRates(np.zeros((2, 120)), np.zeros((2, 120)))
@@ -61,3 +62,17 @@ def test_too_few_tuning_cases_to_judge():
     x = np.random.default_rng(3).normal(size=(400, 2))
     asked = question(x, np.array([1.0, 0]), offset=-8.0)
     assert Linear(csr_matrix(x), np.arange(200)).fit(asked, 10.0) == tuning.NOTHING
+
+
+def test_equals_scikit_learns_elastic_net():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(1200, 6)) * [1, 5, 0.2, 1, 1, 1] + [0, 30, 0, -2, 0, 0]
+    asked = question(x, np.array([0.8, 0.0, 2.0, -0.3, 0.0, 0.0]))
+    found = ElasticNet(csr_matrix(x), np.arange(600)).fit(asked, 40.0).model
+    scaled = (x[:600] - x[:600].mean(axis=0)) / x[:600].std(axis=0)
+    theirs = LogisticRegression(C=1 / 40, l1_ratio=0.5, solver="saga", tol=1e-8, max_iter=20_000).fit(
+        scaled, asked.train.case, asked.train.weight
+    )
+    assert found[1:] == pytest.approx(theirs.coef_[0], abs=2e-3)
+    assert found[0] - 2.0 == pytest.approx(theirs.intercept_[0], abs=5e-3)
+    assert (found[1:] == 0).sum() == (theirs.coef_[0] == 0).sum() > 0

@@ -5,12 +5,12 @@ import pytest
 
 from proband.core.statistics.splines import spline_basis
 from proband.evaluate.metrics.calibration import (
+    Refit,
     Smoother,
     expit,
     fit_logistic,
     intercept,
     logit,
-    refit_logistic,
     risk_groups,
     slope,
 )
@@ -51,8 +51,7 @@ def test_overconfident_and_shifted_models_are_found(sample):
 
 
 def index_of(risk, case):
-    known = np.ones(len(case), dtype=bool)
-    return Smoother(risk, known).errors(case, ones(case)).mean()
+    return Smoother(risk, np.arange(len(case))).errors(case, ones(case)).mean()
 
 
 def test_calibration_index_grows_with_miscalibration(sample):
@@ -66,7 +65,7 @@ def test_one_step_replicates_are_near_full_refits(sample):
     risk, case = sample[0][:1500], sample[1][:1500]
     weights = np.random.default_rng(1).multinomial(1500, np.full(1500, 1 / 1500), size=20).astype(float)
     design = np.column_stack([np.ones(1500), logit(risk)])
-    quick = refit_logistic(design, case, weights, fit_logistic(design, case, np.ones(1500)))
+    quick = Refit(design, case, fit_logistic(design, case, np.ones(1500))).coefficients(weights)
     full = np.array([fit_logistic(design, case, row) for row in weights])
     assert np.abs(quick - full).max() < 0.15 * full.std(axis=0).max() + 0.02
 
@@ -96,3 +95,4 @@ def test_groups_keep_ties_together_and_lose_nobody():
     levels = [set(risk[group]) for group in groups]
     assert all(max(low) < min(high) for low, high in itertools.pairwise(levels))
     assert len(risk_groups(np.full(5, 0.1), 10)) == 1
+    assert [group.tolist() for group in risk_groups(np.array([0.3, 0.1]), 10)] == [[1], [0]]

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from proband.evaluate.metrics.discrimination import (
     auroc,
     auroc_and_auprc,
-    auroc_within,
     average_precision,
     curve,
     rank,
-    weighted_quantile,
+    weighted_quantiles,
 )
 
 
@@ -99,30 +98,28 @@ def test_auroc_within_strata_by_hand_and_weighted():
     """Stratum 0: the case beats one of two controls; stratum 1: it ties with one; stratum 2 has no case."""
     risk = np.array([0.5, 0.4, 0.6, 0.2, 0.2, 0.9])
     case = np.array([True, False, False, True, False, False])
-    strata = [
-        (rows, rank(risk[rows], case[rows]))
-        for rows in (np.array([0, 1, 2]), np.array([3, 4]), np.array([5]))
-    ]
+    within = rank(risk, case, np.array([0, 0, 0, 1, 1, 2]))
     weights = np.array([[1.0, 1, 1, 1, 1, 1], [1, 1, 1, 2, 1, 1], [0, 1, 1, 0, 1, 1]])
-    found = auroc_within(strata, weights)
+    found = auroc_and_auprc(within, weights)[0]
     assert found[:2] == pytest.approx([(1 + 0.5) / 3, (1 + 1) / 4])
     assert np.isnan(found[2])
-    assert np.isnan(auroc_within([], weights)).all()
+    nowhere = rank(risk, case, np.full(6, -1))
+    assert np.isnan(auroc_and_auprc(nowhere, weights)).all()
 
 
 def test_auroc_within_one_stratum_is_the_auroc():
     rng = np.random.default_rng(0)
     risk, case = rng.integers(0, 9, 200) / 10, rng.random(200) < 0.3
-    one = [(np.arange(200), rank(risk, case))]
-    assert auroc_within(one, np.ones((1, 200)))[0] == pytest.approx(auroc(risk, case))
+    one = rank(risk, case, np.full(200, 3))
+    assert auroc_and_auprc(one, np.ones((1, 200)))[0][0] == pytest.approx(auroc(risk, case))
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_weighted_quantile_equals_that_of_repeated_data(share):
+def test_weighted_quantiles_equal_those_of_repeated_data():
     rng = np.random.default_rng(0)
     values, weights = rng.random((3, 40)), rng.integers(0, 4, (3, 40)).astype(float)
+    shares = (0.1, 0.5, 0.9)
     theirs = [
-        np.quantile(np.repeat(row, times.astype(int)), share, method="inverted_cdf")
+        np.quantile(np.repeat(row, times.astype(int)), shares, method="inverted_cdf")
         for row, times in zip(values, weights, strict=True)
     ]
-    assert weighted_quantile(values, weights, share) == pytest.approx(theirs)
+    assert weighted_quantiles(values, weights, shares) == pytest.approx(np.transpose(theirs))

@@ -28,7 +28,7 @@ def panel():
     for seed, outcome in enumerate(("x", "y")):
         for horizon in (2.0, 5.0):
             one = risk_set(outcome, horizon, seed)
-            found.add(one, bootstrap(one, resamples))
+            found.add(one, bootstrap(one, resamples).values)
             frames.append(frames_of(one, 60))
     return found, frames
 
@@ -60,7 +60,7 @@ def test_few_cases_at_one_horizon_leave_no_interval():
     resamples = Resamples(np.arange(SIZE), 20, np.random.default_rng(0))
     found = Panel()
     for one in (risk_set("x", 5.0, 0), replace(risk_set("x", 0.3, 0))):
-        found.add(one, bootstrap(one, resamples))
+        found.add(one, bootstrap(one, resamples).values)
     row = found.integrated_brier().row(0, named=True)
     assert row["low"] is None
     assert "at least 30 needed" in row["note"]

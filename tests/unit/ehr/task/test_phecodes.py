@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proband.core.errors import ConfigError, DataError
+from proband.ehr.outcomes import load_task
+from proband.ehr.task.phecodes import is_phecode_map, read_phecode_map
+
+MAP = (
+    "ICD,Flag,ICDString,Phecode,PhecodeString\n"
+    "250.00,9,Diabetes,250.2,Type 2 diabetes\nE11.9,10,Diabetes,250.2,Type 2 diabetes\n"
+    'E11.3,10,"Diabetes, eyes",250.23,Type 2 diabetes with eyes\nA15,10,Tuberculosis,010,Tuberculosis\n'
+    "E10.9,10,Diabetes,250.1,Type 1 diabetes\nZ99,10,Other,,\n"
+)
+
+
+def write(folder: Path, text: str, name: str = "map.csv") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_a_phecode_has_those_below_it_and_codes_are_spelled_both_ways(tmp_path, capsys):
+    phecodes = read_phecode_map(write(tmp_path, MAP))
+    assert phecodes.codes(["250.2"]) == {
+        "250.2": ["ICD9CM//250.00", "ICD9CM//25000", "ICD10CM//E11.9", "ICD10CM//E119", "ICD10CM//E11.3",
+                  "ICD10CM//E113"]
+    }  # fmt: skip
+    assert phecodes.codes([250.23]) == {"250.23": ["ICD10CM//E11.3", "ICD10CM//E113"]}
+    assert phecodes.codes(["010"]) == {"010": ["ICD10CM//A15"]}
+    assert len(phecodes.codes([250])["250"]) == 8  # a phecode that has no row of its own
+    assert "1 rows of map.csv have no phecode" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "phecode,ICD,vocabulary_id\nEM_202.2,E11.9,ICD10CM\nEM_202.2,250.00,ICD9CM\n"),
+        (
+            "x.tsv",
+            '"ICD"\t"vocabulary_id"\t"phecode"\n"E11.9"\t"ICD10CM"\t"EM_202.2"\n250.00\tICD9CM\tEM_202.2\n',
+        ),
+        ("x.csv", "\ufefficd, flag, PheCode\r\ne11.9, 10, EM_202.2\r\n250.00, 9, EM_202.2\r\n"),
+    ],
+)
+def test_forms_of_the_catalog(tmp_path, name, text):
+    found = read_phecode_map(write(tmp_path, text, name)).codes(["EM_202"])
+    assert set(found["EM_202"]) == {"ICD10CM//E11.9", "ICD10CM//E119", "ICD9CM//250.00", "ICD9CM//25000"}
+
+
+def test_a_column_of_icd_10_tells_its_vocabulary_and_prefixes_replace_it(tmp_path):
+    phecodes = read_phecode_map(write(tmp_path, '"ICD10","ICD10 String","PheCode"\n"E11.9","x, y","250.2"\n'))
+    assert phecodes.codes(["250.2"])["250.2"] == ["ICD10//E11.9", "ICD10//E119"]
+    found = phecodes.codes(["250.2"], {"ICD10": "DIAGNOSIS//ICD//10//"})
+    assert found["250.2"] == ["DIAGNOSIS//ICD//10//E11.9", "DIAGNOSIS//ICD//10//E119"]
+    with pytest.raises(ConfigError, match=r"unknown vocabulary ICD11; in .*expected ICD10"):
+        phecodes.codes(["250.2"], {"ICD11": "x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "ICD,Flag\nE11,10\n",
+            "unusable phecode map; in .*map.csv; found ICD, Flag; expected columns phecode",
+        ),
+        ("ICD,phecode\nE11,250\n", "unusable phecode map.*vocabulary_id or Flag"),
+        ("ICD,Flag,phecode\nE11,11,250\n", "unknown vocabulary in a phecode map; in .*row 1; found 11"),
+        ("ICD,Flag,phecode\n", "found no row"),
+        ("", "found no line"),
+    ],
+)
+def test_unusable_maps_are_refused_in_a_line(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read_phecode_map(write(tmp_path, text))
+
+
+REST = "prediction: {years_after_entry: 1}\nhorizons_years: 5\n"
+
+
+def load(folder: Path, outcomes: str):
+    return load_task(write(folder, f"outcomes: {outcomes}\n{REST}", "task.yaml"))
+
+
+def test_a_task_names_phecodes(tmp_path):
+    write(tmp_path, MAP)
+    task = load(tmp_path, "{t2d: {phecodes: {map: map.csv, codes: 250.23}, codes: SNOMED//1}}")
+    assert task.outcomes["t2d"].codes == ("SNOMED//1", "ICD10CM//E11.3", "ICD10CM//E113")
+
+
+def test_a_map_is_a_panel_of_all_its_phecodes(tmp_path):
+    write(tmp_path, MAP)
+    outcomes = load(tmp_path, "map.csv").outcomes
+    assert list(outcomes) == ["250.2", "250.23", "010", "250.1"]
+    assert outcomes["250.1"].codes == ("ICD10CM//E10.9", "ICD10CM//E109")
+    assert all(outcome.may_be_absent for outcome in outcomes.values())
+    assert not is_phecode_map(write(tmp_path, "outcome,code\na,b\n", "panel.csv"))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "message"),
+    [
+        (
+            "{a: {phecodes: {map: map.csv, codes: '250.22'}}}",
+            "unknown phecode 250.22; in .*did you mean 250.2",
+        ),
+        ("{a: {phecodes: {map: map.csv, codes: [010]}}}", "unknown phecode 8.*remedy: write it in quotes"),
+        ("{a: {phecodes: {map: none.csv, codes: 250}}}", "missing phecode map; in .*none.csv"),
+        ("{a: {phecodes: {map: map.csv}}}", "outcomes.a.phecodes.codes: Field required; in .*task.yaml"),
+        (
+            "{a: {phecodes: {map: map.csv, code: 250}}}",
+            "unknown key outcomes.a.phecodes.code.*did you mean codes",
+        ),
+        ("{a: {phecodes: {map: map.csv, codes: []}}}", "outcomes.a.phecodes.codes"),
+        ("{a: {phecodes: [250]}}", "outcomes.a.phecodes"),
+    ],
+)
+def test_mistakes_are_named_in_a_line(tmp_path, outcomes, message):
+    write(tmp_path, MAP)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(tmp_path, outcomes)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text("0123456789", min_size=1, max_size=4), st.text("0123456789", min_size=1, max_size=3))
+def test_every_phecode_is_below_each_of_its_beginnings(tmp_path_factory, whole, part):
+    folder = tmp_path_factory.mktemp("map")
+    phecodes = read_phecode_map(write(folder, f"ICD,Flag,phecode\nA1,10,{whole}.{part}\n"))
+    for size in range(len(part) + 1):
+        above = whole if not size else f"{whole}.{part[:size]}"
+        assert phecodes.codes([above])[above] == ["ICD10CM//A1"]
