@@ -268,7 +268,7 @@ def _frames(
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
     genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
     members = members_of(rows, Path(config.meds), genome, own)
-    work = partial(_judged, members, _resamples(risks, families, config), config.margin)
+    work = partial(_one_outcome, members, _resamples(risks, families, config), config.margin)
     judgements = list(risk_sets(risks, extra, rows, end, families))
     panel = Panel()
     # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
@@ -285,7 +285,7 @@ def _frames(
     return frames
 
 
-def _judged(
+def _one_outcome(
     members: pl.DataFrame, resamples: Resamples, margin: float, judgement: Judgement
 ) -> tuple[dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None]:
     """Tables of one outcome and horizon, and the replicates that the panel needs; None with an obstacle."""

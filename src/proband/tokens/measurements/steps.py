@@ -54,7 +54,7 @@ def recorded_step(
             if noise.max() > 0.1:
                 return None
             off = np.flatnonzero(np.abs(values / step - np.round(values / step)) > noise)
-            if enough((people[place] for place in off), least) > len(off):
+            if enough((people[place] for place in off.tolist()), least) > len(off):
                 return step
     return None
 
