@@ -39,7 +39,9 @@ class DemoConfig(BaseModel):
         0.4, gt=0, description="Wall-clock minutes to pretrain each model."
     )
     epochs: Annotated[float | None, Option()] = Field(
-        None, gt=0, description="Passes over the data instead of minutes: the same bytes on every run."
+        None,
+        gt=0,
+        description="Passes over the data instead of minutes: the same models and risks on every run.",
     )
     fusions: Annotated[tuple[Fusion, ...], Option()] = Field(
         ("prefix",),

@@ -190,8 +190,8 @@ def curve(
         subject_id: Subject of each row, for the counts.
         most_points: Upper bound on the points kept; the last one flags everybody.
     """
-    order = np.argsort(-risk, kind="stable")
-    last_of_tie = np.flatnonzero(np.append(np.diff(risk[order]) != 0, True))
+    ranking = rank(risk, case)
+    order, last_of_tie = ranking.order, np.flatnonzero(ranking.ends_tie)
     wanted = np.unique(np.linspace(0, len(last_of_tie) - 1, most_points).round().astype(int))
     keep = last_of_tie[wanted]
     true = np.cumsum((weights * case)[order])

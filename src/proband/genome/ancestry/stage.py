@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,23 @@ from proband.genome.ancestry.inputs import read_pcs
 from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, load_model, sample_key, save_model
 from proband.genome.ancestry.population import Similarity, assign, check_populations
 from proband.genome.genotypes.dataset import Genotypes
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What :func:`run_ancestry` is given."""
+
+    source: Genotypes | None
+    samples: pl.DataFrame
+    scores: Path
+    out: Path
+    config: AncestryConfig
+    inputs: AncestryInputs
+    how: Scoring
+
+    def given_pcs(self, number: int) -> Float64[np.ndarray, "samples pcs"] | None:
+        """Components given, so many; None where they are to be computed."""
+        return None if self.inputs.pcs is None else read_pcs(self.inputs.pcs, self.samples, number)
 
 
 def run_ancestry(
@@ -58,10 +76,8 @@ def run_ancestry(
     """
     inputs, how = inputs or AncestryInputs(), how or Scoring()
     _check_inputs(inputs, source)
-    if inputs.model is not None:
-        counts = _apply(load_model(inputs.model), source, samples, scores_path, out, config, inputs, how)
-    else:
-        counts = _fit_anew(source, samples, scores_path, out, config, inputs, how)
+    step = _Step(source, samples, scores_path, out, config, inputs, how)
+    counts = _fit_anew(step) if inputs.model is None else _apply(load_model(inputs.model), step)
     shutil.rmtree(out / SHARED_SCORES, ignore_errors=True)
     return counts
 
@@ -78,23 +94,16 @@ def _check_inputs(inputs: AncestryInputs, source: Genotypes | None) -> None:
         raise ConfigError("components need genotypes", remedy=remedy)
 
 
-def _fit_anew(
-    source: Genotypes | None,
-    samples: pl.DataFrame,
-    scores: Path,
-    out: Path,
-    config: AncestryConfig,
-    inputs: AncestryInputs,
-    how: Scoring,
-) -> dict[str, int]:
+def _fit_anew(step: _Step) -> dict[str, int]:
     """Fit on the panel or on the samples' own unrelated, keep the fit, and write what it says."""
-    given = None if inputs.pcs is None else read_pcs(inputs.pcs, samples, config.num_pcs)
+    source, samples, out, config, inputs = step.source, step.samples, step.out, step.config, step.inputs
+    given = step.given_pcs(config.num_pcs)
     if inputs.splits is None and inputs.reference is None:
         say("genome: no splits given, so ancestry is fitted on all unrelated subjects")
     if inputs.reference is not None:
-        basis = panel_basis(source, samples, out, config, inputs, how)
+        basis = panel_basis(source, samples, out, config, inputs, step.how)
     else:
-        basis = own_basis(source, samples, scores, config, inputs, given, how)
+        basis = own_basis(source, samples, step.scores, config, inputs, given, step.how)
     fitted = _fit(basis, config, inputs.reference_populations or inputs.reference)
     save_model(fitted, out / MODEL_FILE)
     return _write(fitted, basis, samples, out, config)
@@ -166,20 +175,12 @@ def _write(
     return counts
 
 
-def _apply(
-    model: AncestryModel,
-    source: Genotypes | None,
-    samples: pl.DataFrame,
-    scores: Path,
-    out: Path,
-    config: AncestryConfig,
-    inputs: AncestryInputs,
-    how: Scoring,
-) -> dict[str, int]:
+def _apply(model: AncestryModel, step: _Step) -> dict[str, int]:
     """What an earlier fit says of these samples; its settings hold, save which adjustments to write."""
-    given = None if inputs.pcs is None else read_pcs(inputs.pcs, samples, model.config.num_pcs)
-    if model.scored is not None and source is not None and how.scorefiles:
-        scores = _rescored(model.scored, source, samples["subject_id"], out, how, config.memory_mb)
+    source, samples, config, scores = step.source, step.samples, step.config, step.scores
+    given = step.given_pcs(model.config.num_pcs)
+    if model.scored is not None and source is not None and step.how.scorefiles:
+        scores = _rescored(model.scored, source, samples["subject_id"], step.out, step.how, config.memory_mb)
     own = model.config.model_copy(update={"adjust": config.adjust, "memory_mb": config.memory_mb})
     if (model.axes is None) != (given is not None):
         found = "components of genotypes" if model.axes else "given components"
@@ -200,7 +201,7 @@ def _apply(
     basis = Basis(
         model.axes, given, is_fitted, given[:0], [], None, np.empty(0, np.int64), scores, [], has_panel=False
     )  # fmt: skip
-    return _write(model, basis, samples, out, own)
+    return _write(model, basis, samples, step.out, own)
 
 
 def _kinds(model: AncestryModel, config: AncestryConfig) -> list[str]:

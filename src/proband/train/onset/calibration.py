@@ -45,7 +45,7 @@ def calibrate(head: OnsetHead, train: Part, tuning: Part, device: torch.device) 
         expected.append(found[0])
         happened.append(found[1].float())
     total, mean, onsets = (torch.cat(parts).double().cpu() for parts in (log_total, expected, happened))
-    level_sd = num_onsets(train, named).clamp(min=1).rsqrt()
+    level_sd = train.onsets(named).clamp(min=1).rsqrt()
     intercept, slope = fit_calibration(total, mean, onsets, tuning.per_subject, level_sd)
     head.intercept[:named] = intercept.to(head.intercept)
     head.slope[:named] = slope.to(head.slope)
@@ -86,12 +86,3 @@ def fit_calibration(
         if step.abs().max() < 1e-8:
             break
     return theta[0] - theta[1] * centre, 1 + theta[1]
-
-
-def num_onsets(part: Part, number: int) -> Float[Tensor, " tasks"]:
-    """Onsets that followed the dates, of the first tasks; a subject's dates count as one, in the mean."""
-    total = torch.zeros(number, dtype=torch.float64)
-    for begin in range(0, len(part), _JUDGED_AT_ONCE):
-        index = np.arange(begin, min(begin + _JUDGED_AT_ONCE, len(part)))
-        total += part.followed.batch(index).first(number).happened.sum(dim=0)
-    return total / part.per_subject

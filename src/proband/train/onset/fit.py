@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from proband.core.running.progress import track
@@ -43,6 +43,14 @@ class Part:
     def per_subject(self) -> float:
         """Dates per subject in the mean: each counts as one over it, so that priors meet subjects."""
         return len(self) / len(self.followed.first)
+
+    def onsets(self, number: int) -> Float[Tensor, " tasks"]:
+        """Onsets that followed the dates, of the first tasks; a subject's dates count as one, in the mean."""
+        total = torch.zeros(number, dtype=torch.float64)
+        for begin in range(0, len(self), _JUDGED_AT_ONCE):
+            index = np.arange(begin, min(begin + _JUDGED_AT_ONCE, len(self)))
+            total += self.followed.batch(index).first(number).happened.sum(dim=0)
+        return total / self.per_subject
 
     def batch(self, index: Int[np.ndarray, " some"], device: torch.device) -> tuple[Query, Outcomes]:
         """Some of them, on ``device``."""
