@@ -63,7 +63,9 @@ def runs_of(paths: tuple[int, ...]) -> dict[str, dict[str, object]]:
     sampled = [name for name in ESTIMATORS if name != CLOSED_FORM]
     found: dict[str, dict[str, object]] = {CLOSED_FORM: {"estimator": CLOSED_FORM}}
     for number in paths:
-        found |= {f"{name} {number}": {"estimator": name, "paths": number} for name in sampled}
+        found |= {
+            f"{name} {number}": {"estimator": name, "paths": number, "onsets": "events"} for name in sampled
+        }
     return found
 
 

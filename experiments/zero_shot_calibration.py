@@ -1,7 +1,7 @@
 """Do risks of a model that was never told the outcomes mean what they say: against what happened, and against
 the true risks of a synthetic biobank.
 
-    proband forecast MODEL TOKENS RISK --task TASK --estimator scope
+    proband forecast MODEL TOKENS RISK --task TASK --estimator scope --onsets events
     proband evaluate RISK BIOBANK/truth/risk.parquet --meds MEDS --out RESULTS --baselines none
     python experiments/zero_shot_calibration.py RESULTS RISK BIOBANK/truth/risk.parquet OUT --horizon 5
 

@@ -10,10 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from proband.core.units import MINUTES_PER_YEAR
+from proband.forecast.choices import ESTIMATORS
+from proband.forecast.engine.clocks import NO_TASK
 from proband.forecast.engine.histories import Histories, read_histories
 from proband.forecast.engine.request import Finished, Trajectory
 from proband.forecast.engine.rollout import roll_out
-from proband.forecast.estimators.closed_form import cumulative_incidence
+from proband.forecast.estimators.closed_form import cumulative_hazards, cumulative_incidence
 from proband.forecast.estimators.path_values import PathValues
 from proband.forecast.estimators.risks import (
     Risks,
@@ -26,6 +29,7 @@ from proband.forecast.job import Job, Opened
 from proband.forecast.patterns import pattern_values
 from proband.forecast.risk import Points
 from proband.forecast.scenario.compare import Answer
+from proband.model.onset.inputs import Query
 from proband.model.onset.queries import Queries
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.queries import known_at, query_batches
@@ -65,14 +69,16 @@ def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
         chosen = order[index]
         return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
 
-    answers = _Answers(job, store, points, order)
+    exact, onsets = _of_clocks(given, points, job)
+    answers = _Answers(job, store, points, order, exact)
     is_enough = answers.are_known if job.precision else None
     risks: dict[int, Risks] = {}
     paths: dict[int, list[Trajectory]] = {}
     values: dict[int, np.ndarray] = {}
     num_paths = np.zeros(len(order), dtype=np.int64)
     asked = ~points.prevalent[order, : len(job.question.outcomes)]
-    for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked, is_enough):
+    onsets = None if onsets is None else onsets[order]
+    for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked, is_enough, onsets):
         at = int(order[finished.point])
         num_paths[at] = finished.values.value.shape[0]
         paths[at] = finished.trajectories if job.config.trajectories else []
@@ -87,6 +93,52 @@ def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
 @torch.no_grad()
 def closed_form_risks(given: Opened, points: Points, job: Job) -> Risks:
     """Risks of points from onset hazards."""
+    head = given.model.onset
+    assert head is not None
+    query, log_ratio = _log_ratios(given, points, job)
+    death = None if job.config.net else job.death_task
+    horizons = (job.gap_years, *job.horizons_years) if job.after_gap else job.horizons_years
+    risk = cumulative_incidence(head, log_ratio, query.age, query.female, job.tasks, death, horizons).cpu()
+    if job.after_gap:
+        early = risk[..., :1]
+        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
+    exact = torch.zeros_like(risk)
+    return Risks(risk, exact, exact, risk, risk)
+
+
+@torch.no_grad()
+def _of_clocks(
+    given: Opened, points: Points, job: Job
+) -> tuple[Float[Tensor, "points outcomes horizons"] | None, Float[Tensor, "points clocks months"] | None]:
+    """Risks that onset hazards give without paths, and the hazards at which paths draw onsets.
+
+    Returns:
+        Risks by each horizon of the question, NaN of outcomes whose paths are counted (None if all are), and
+        the cumulative hazard of each clock of the question (None without clocks).
+    """
+    head, clocks, question = given.model.onset, job.question.clocks, job.question
+    if head is None or clocks is None:
+        return None, None
+    query, log_ratio = _log_ratios(given, points, job)
+    of_whom = head, log_ratio, query.age, query.female
+    cumulative = cumulative_hazards(*of_whom, clocks.tasks, job.horizons_years[-1]).cpu()
+    pending = clocks.pending(torch.from_numpy(~points.prevalent[:, : len(question.outcomes)]))
+    onsets = clocks.own_cumulative(cumulative, pending)
+    if ESTIMATORS[question.estimator].counts_onsets:
+        return None, onsets
+    asked = clocks.outcome != NO_TASK
+    tasks = [task for task, is_asked in zip(clocks.tasks, asked.tolist(), strict=True) if is_asked]
+    exact = torch.full((len(points.rows), len(question.outcomes), len(question.horizons)), torch.nan)
+    if tasks:
+        years = [minutes / MINUTES_PER_YEAR for minutes in question.horizons.tolist()]
+        death = None if job.config.net else job.death_task
+        exact = exact.double()
+        exact[:, clocks.outcome[asked]] = cumulative_incidence(*of_whom, tasks, death, years).cpu()
+    return exact, onsets
+
+
+def _log_ratios(given: Opened, points: Points, job: Job) -> tuple[Query, Float[Tensor, "points tasks bins"]]:
+    """What is known of points, and the log ratios of their onset hazards."""
     model, store, tables = given
     head = model.onset
     assert head is not None
@@ -97,15 +149,7 @@ def closed_form_risks(given: Opened, points: Points, job: Job) -> Risks:
     queries = Queries(state=state, tables=linear, **known_at(store, points.rows, points.start))
     device = head.bias.device
     query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
-    log_ratio = head(query) if job.config.raw else head.calibrated(query)
-    death = None if job.config.net else job.death_task
-    horizons = (job.gap_years, *job.horizons_years) if job.after_gap else job.horizons_years
-    risk = cumulative_incidence(head, log_ratio, query.age, query.female, job.tasks, death, horizons).cpu()
-    if job.after_gap:
-        early = risk[..., :1]
-        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
-    exact = torch.zeros_like(risk)
-    return Risks(risk, exact, exact, risk, risk)
+    return query, head(query) if job.config.raw else head.calibrated(query)
 
 
 @dataclass(frozen=True)
@@ -117,18 +161,20 @@ class _Answers:
         store: The records.
         points: Prediction points.
         order: Their places in the queue.
+        exact: Risks that are known without paths; NaN of the others. Default none.
     """
 
     job: Job
     store: TokenStore
     points: Points
     order: Int[np.ndarray, " points"]
+    exact: Float[Tensor, "points outcomes horizons"] | None = None
 
     def risks(self, finished: Finished) -> Risks:
         """Risks of sets of codes by the estimator, then those of patterns, which need whole paths, by mc."""
         question, parts = self.job.question, []
         if len(question.outcomes):
-            parts.append(estimate(finished.values, question.estimator, self.job.after_gap))
+            parts.append(estimate(self._sets(finished), question.estimator, self.job.after_gap))
         if self.job.patterns:
             parts.append(estimate(self._patterns(finished), "mc", self.job.after_gap))
         found = side_by_side(parts)
@@ -136,7 +182,7 @@ class _Answers:
 
     def values(self, finished: Finished) -> Float[np.ndarray, "paths outcomes horizons"]:
         """What each path contributes to the risks."""
-        parts = [finished.values] if len(self.job.question.outcomes) else []
+        parts = [self._sets(finished)] if len(self.job.question.outcomes) else []
         parts += [self._patterns(finished)] if self.job.patterns else []
         found = torch.cat([contributions(part, self.job.after_gap) for part in parts], dim=-2)
         return (found * self.possible[:, None]).double().numpy()
@@ -147,6 +193,13 @@ class _Answers:
         steps = [pattern.members.any(axis=1) for pattern in self.job.patterns]
         patterns = torch.tensor([bool(known.all()) for known in steps], dtype=torch.bool)
         return torch.cat([self.job.question.outcomes.any(dim=1), patterns])
+
+    def _sets(self, finished: Finished) -> PathValues:
+        """Contributions to sets of codes; on every path the risk itself where it is known without."""
+        if self.exact is None:
+            return finished.values
+        exact = self.exact[self.order[finished.point]].expand_as(finished.values.value)
+        return PathValues(torch.where(exact.isnan(), finished.values.value, exact), finished.values.margin)
 
     def _patterns(self, finished: Finished) -> PathValues:
         at = self.order[finished.point]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -53,6 +53,11 @@ class ForecastConfig(BaseModel):
         CLOSED_FORM,
         description=f"{', '.join(ESTIMATORS)}: closed_form reads onset hazards and samples nothing; of those "
         "by sampled paths scope has one pool for all outcomes, reach the least error.",
+    )
+    onsets: Annotated[Literal["hazards", "events"], Option(ERROR)] = Field(
+        "hazards",
+        description="On sampled paths, outcomes that are onset tasks and death happen at their onset hazards "
+        "(hazards), or as any other event that the model draws (events).",
     )
     paths: Annotated[int, Option(ERROR)] = Field(64, ge=2, description="Sampled futures per prediction.")
     precision: Annotated[str, Option(ERROR)] = Field(

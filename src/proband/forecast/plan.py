@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from proband.core.units import DAYS_PER_YEAR, MINUTES_PER_DAY, years_to_minutes
 from proband.ehr.outcomes import Task, load_task
 from proband.forecast.choices import samples_paths
 from proband.forecast.config import ForecastConfig, precision_of
+from proband.forecast.engine.clocks import NO_TASK, Clocks
 from proband.forecast.engine.request import Question, outcome_matrix
 from proband.forecast.estimators.risks import Precision
 from proband.forecast.job import Job, opened
@@ -79,6 +80,8 @@ def make_plan(
         _say_undying(loaded, store.vocabulary.death, config)
     patterns = tuple(token_patterns(question, outcomes).values())
     horizons, asked = _question(store, outcomes, question, config)
+    if samples_paths(config.estimator) and config.onsets == "hazards":
+        asked = replace(asked, clocks=_clocks(loaded, outcomes, store.vocabulary.death, config.net))
     say_absent("forecast", loaded.config.modalities, files)
     rows = None if subjects is None else subject_rows(subjects, store)
     points = prediction_points(store, question, config.split, outcomes, rows)
@@ -181,6 +184,19 @@ def onset_tasks(
             remedy=f"{near} Or {train}" if near else train,
         )
     return found
+
+
+def _clocks(
+    loaded: Proband, outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]], death: int, net: bool
+) -> Clocks | None:
+    """Clocks of the outcomes that are onset tasks, and of death."""
+    onset = loaded.config.onset
+    if onset is None:
+        return None
+    sets = outcome_matrix(outcomes)
+    numbers = [onset.index_of(row.nonzero().squeeze(-1).tolist()) for row in sets]
+    tasks = [NO_TASK if number is None else number for number in numbers]
+    return Clocks.of(sets, tasks, death, None if net else onset.index_of((death,)))
 
 
 def _say_undying(loaded: Proband, death: int, config: ForecastConfig) -> None:

@@ -10,12 +10,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from proband.forecast.engine.clocks import onset_minutes
 from proband.forecast.engine.request import End, Question, Trajectory
 from proband.forecast.estimators.path_values import PathValues
 from proband.model.fusion.layer import Prepared
 
 MAIN = -1
 """Branch of an ordinary path; a path on which one outcome cannot happen has the outcome's number."""
+
+
+_OF_HISTORY = ("hidden", "seen", "statics", "age", "log_wait", "start", "at_least", "pending")
+"""What a path takes over from its history."""
 
 
 @dataclass(eq=False)
@@ -37,6 +42,8 @@ class Started:
         subject_id: For the random streams.
         asked: Which outcomes are asked about.
         values: What its paths contribute.
+        onsets: Cumulative hazard of each clock at the ends of months, the first 0.
+        pending: Clocks that run.
         num_paths: Ordinary paths to draw.
         begun: Ordinary paths started.
         branches: Further paths to draw: (path, outcome that cannot happen).
@@ -58,6 +65,8 @@ class Started:
     subject_id: int
     asked: Bool[Tensor, " outcomes"]
     values: PathValues
+    onsets: Float[Tensor, "clocks months"]
+    pending: Bool[Tensor, " clocks"]
     num_paths: int
     begun: int = 0
     branches: deque[tuple[int, int]] = field(default_factory=deque)
@@ -109,6 +118,8 @@ class Slots:
         value: Its contributions, by the first horizon they count for; those beyond all come last.
         survival: Π (1 − p) per outcome; 1 for estimators that do not use it.
         branch: The outcome that cannot happen, or ``MAIN``.
+        pending: Clocks whose outcome has not happened.
+        due: When each goes off, minutes after the prediction time; ``NEVER`` within no horizon or not again.
         path: Number of the path.
         subject_id: For the random streams.
         tokens, minutes, length: The path's events, if they are recorded, and their number.
@@ -135,6 +146,9 @@ class Slots:
         self.open = torch.zeros(outcomes, dtype=torch.bool, device=device)
         self.value = torch.zeros(*outcomes, len(question.horizons) + 1, dtype=torch.float64, device=device)
         self.survival = torch.zeros(outcomes, dtype=torch.float64, device=device)
+        self.pending = empty(like.pending)
+        self.due = torch.zeros(self.pending.shape, dtype=torch.int64, device=device)
+        self.seed = question.seed
         self.path, self.subject_id, self.length = np.zeros((3, num_slots), dtype=np.int64)
         events = (num_slots, question.max_events if question.record else 0)
         self.tokens, self.minutes = np.zeros(events, dtype=np.int32), np.zeros(events, dtype=np.int64)
@@ -151,7 +165,7 @@ class Slots:
     def begin(self, origin: Started, paths: list[tuple[int, int]], first_position: int) -> None:
         """Begin paths, given as (path, branch), in the next empty slots."""
         slots = slice(self.live, self.live + len(paths))
-        for name in ("hidden", "seen", "statics", "age", "log_wait", "start", "at_least"):
+        for name in _OF_HISTORY:
             getattr(self, name)[slots] = getattr(origin, name)
         for store, block in zip(self.prepared, origin.prepared, strict=True):
             for to, item in zip(store, block, strict=True):
@@ -166,6 +180,9 @@ class Slots:
             0,
             0,
             1,
+        )
+        self.due[slots] = onset_minutes(
+            origin.onsets, self.seed, origin.subject_id, [path for path, _ in paths]
         )
         self.token[slots] = 0  # padding, until something happens
         self.path[slots] = [path for path, _ in paths]

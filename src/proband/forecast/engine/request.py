@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from proband.forecast.config import Estimator
+from proband.forecast.engine.clocks import Clocks
 from proband.forecast.estimators.path_values import PathValues
 
 End = Literal["horizon", "death", "budget"]
@@ -32,6 +33,7 @@ class Question:
         net: Death does not happen: where it is drawn, the wait for the next event goes on.
         max_paths: Paths per subject at most, where more are drawn until they are enough.
         record: Whether trajectories are kept; all paths then go on to the last horizon, death or budget.
+        clocks: Outcomes that happen at hazards of the onset head; default none.
     """
 
     outcomes: Bool[Tensor, "outcomes vocabulary"]
@@ -44,6 +46,7 @@ class Question:
     net: bool = False
     max_paths: int = 0
     record: bool = False
+    clocks: Clocks | None = None
 
 
 @dataclass(frozen=True)

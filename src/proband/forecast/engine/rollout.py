@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from proband.forecast.choices import ESTIMATORS
 from proband.forecast.engine.active_paths import MAIN, Slots, Started
 from proband.forecast.engine.events import Events
 from proband.forecast.engine.histories import Histories
@@ -48,6 +49,7 @@ def roll_out(
     memory_gib: float = 1.0,
     asked: Bool[np.ndarray, "points outcomes"] | None = None,
     is_enough: Callable[[Finished], bool] | None = None,
+    onsets: Float[Tensor, "points clocks months"] | None = None,
 ) -> Iterator[Finished]:
     """Sample futures of all points of a queue.
 
@@ -63,13 +65,15 @@ def roll_out(
         asked: About which outcomes of each point; default all. The values of others are 0.
         is_enough: Whether a point's paths are enough; if not, as many again are drawn, up to
             ``question.max_paths``. Default always.
+        onsets: Cumulative hazard of each clock of the question at the ends of months after the prediction
+            time, from 0 to the last horizon.
 
     Yields:
         What each point's paths gave, in the order of their ends.
     """
     if asked is None:
         asked = np.ones((len(lengths), len(question.outcomes)), dtype=bool)
-    yield from _Rollout(model, read, lengths, question, memory_gib, asked, is_enough).run()
+    yield from _Rollout(model, read, lengths, question, memory_gib, asked, is_enough, onsets).run()
 
 
 class _Rollout:
@@ -84,9 +88,16 @@ class _Rollout:
         memory_gib: float,
         asked: np.ndarray,
         is_enough: Callable[[Finished], bool] | None,
+        onsets: Tensor | None,
     ) -> None:
         self.model, self.read, self.question, self.lengths = model, read, question, lengths
         self.asked, self.is_enough = torch.from_numpy(asked), is_enough
+        self.onsets = torch.zeros(len(lengths), 0, 2) if onsets is None else onsets
+        self.pending = self.asked[:, :0]
+        if question.clocks:
+            self.pending = question.clocks.pending(self.asked)
+            if not ESTIMATORS[question.estimator].counts_onsets:
+                self.asked = self.asked & ~question.clocks.outcomes_of(len(question.outcomes))
         self.device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
         self.budget = plan_memory(
             model,
@@ -171,6 +182,8 @@ class _Rollout:
                     prepared=[tuple(item[row].clone() for item in block) for block in prepared],
                     subject_id=int(histories.subject_ids[row]),
                     asked=self.asked[point],
+                    onsets=self.onsets[point],
+                    pending=self.pending[point].to(self.device),
                     values=PathValues.empty(
                         self.question.num_paths, len(self.question.outcomes), len(self.question.horizons)
                     ),
@@ -197,8 +210,8 @@ class _Rollout:
         tokens, elapsed = drawn.tokens, drawn.elapsed
         died = drawn.inside & (tokens == self.question.death)
         slots.step[:rows] += 1
-        # Without death the wait for the next event goes on where it was drawn.
-        slots.is_censored_death[:rows] = died & self.question.net
+        # The wait for the next event goes on where a death was drawn that does not happen.
+        slots.is_censored_death[:rows] = drawn.is_no_death
         slots.move_on(
             rows, elapsed + slots.start[:rows], tokens, drawn.steps + 1, drawn.log_wait, self.model.members
         )

@@ -78,6 +78,23 @@ def cumulative_incidence(
     return torch.stack(found, dim=-1).clamp(0, 1)
 
 
+def cumulative_hazards(
+    head: OnsetHead,
+    log_ratio: Float[Tensor, "n tasks bins"],
+    age: Float[Tensor, " n"],
+    female: Float[Tensor, " n"],
+    tasks: Sequence[int],
+    years: float,
+) -> Float[Tensor, "n chosen months"]:
+    """Cumulative hazards of tasks at the ends of months from 0 to ``years`` ahead, float64.
+
+    Arguments as of :func:`cumulative_incidence`; nothing competes.
+    """
+    chosen = torch.tensor(list(tasks), dtype=torch.long, device=age.device)
+    hazard = _hazards(head, log_ratio, age, female, chosen, math.ceil(years * MONTHS - 1e-9))
+    return torch.nn.functional.pad(hazard.cumsum(dim=-1) / MONTHS, (1, 0))
+
+
 def _holds(head: OnsetHead, task: int, death: int) -> bool:
     """Whether a task's tokens hold those of death."""
     return set(head.config.tasks[death].tokens) <= set(head.config.tasks[task].tokens)

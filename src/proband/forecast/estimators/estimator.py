@@ -58,10 +58,13 @@ class PathEstimator(RiskEstimator):
     Attributes:
         redraws: Outcomes must not happen on the paths that estimate their risks: where one is drawn, the path
             is drawn again without it.
+        counts_onsets: Whether an outcome with a clock counts by whether it happens; else its risk is that of
+            closed form, known without paths.
     """
 
     samples_paths = True
     redraws: ClassVar[bool] = False
+    counts_onsets: ClassVar[bool] = False
 
     @abstractmethod
     def contribution(self, step: EventStep) -> Float[Tensor, "rows outcomes"]:

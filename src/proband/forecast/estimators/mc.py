@@ -15,6 +15,8 @@ _PSEUDO_PATHS = 4
 class MonteCarlo(PathEstimator):
     """1 for a path on which the outcome happens, else 0."""
 
+    counts_onsets = True
+
     def contribution(self, step: EventStep) -> Float[Tensor, "rows outcomes"]:
         """1 where the event is the outcome."""
         return step.happened.double()
