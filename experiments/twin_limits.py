@@ -37,7 +37,7 @@ from proband.core.seeds import generator
 from proband.forecast.estimators.closed_form import cumulative_incidence
 from proband.forecast.job import one_thread
 from proband.model.onset.queries import Queries
-from proband.synth.lives.truth import Risks, true_risks
+from proband.synth.lives.output.truth import Risks, true_risks
 from proband.synth.traits import DISEASE_NAMES
 from proband.tokens.history.queries import known_at, query_batches
 from proband.tokens.modalities.modality import GENOME, modality_files

@@ -21,8 +21,8 @@ from proband.forecast.scenario.changes import AddToken, GenomeChange, When
 from proband.forecast.scenario.made import make
 from proband.forecast.scenario.resolve import Resolved
 from proband.synth.lives.law import NUM_MARKERS
+from proband.synth.lives.output.truth import Moments, true_risks
 from proband.synth.lives.state import State
-from proband.synth.lives.truth import Moments, true_risks
 from proband.synth.oracle import Replayed, replayed
 from proband.synth.traits import BIOMARKERS, DISEASE_NAMES, TREATMENT_NAMES
 from proband.tokens.modalities.modality import GENOME

@@ -19,14 +19,14 @@ from proband.core.running.progress import say
 from proband.core.running.team import Team, join_team
 from proband.core.schema import join_parquet
 from proband.ehr.outcomes import save_task, task_files
-from proband.forecast.compared import CURVES, RISKS, say_scenarios, write_scenarios
 from proband.forecast.config import ForecastConfig, precision_of
-from proband.forecast.curves import plot_curves
 from proband.forecast.job import input_files
+from proband.forecast.output.compared import CURVES, RISKS, say_scenarios, write_scenarios
+from proband.forecast.output.curves import plot_curves
+from proband.forecast.output.shards import ShardFiles, forecast_shard
+from proband.forecast.output.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.forecast.plan import Plan, make_plan
 from proband.forecast.scenario.file import load_scenarios
-from proband.forecast.shards import ShardFiles, forecast_shard
-from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.tokens.modalities.modality import given_paths, modality_files
 
 CURVES_PICTURE, SHARDS = "curves.png", "shards"

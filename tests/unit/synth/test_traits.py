@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from proband.core.errors import ConfigError
-from proband.synth.genomes.liability import liability_correlation
+from proband.synth.genomes.polygenic.liability import liability_correlation
 from proband.synth.traits import (
     BIOMARKERS,
     DISEASES,

@@ -13,8 +13,10 @@ import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.running.progress import say
-from proband.evaluate.baselines import age_sex, boosting, late_fusion, logistic, pgs_logistic, phers, tuning
+from proband.evaluate.baselines import age_sex, tuning
 from proband.evaluate.baselines.inputs import Inputs
+from proband.evaluate.baselines.records import boosting, logistic, phers
+from proband.evaluate.baselines.scores import late_fusion, pgs_logistic
 from proband.evaluate.config import ALL, NONE
 
 NEEDS: dict[str, Callable[[Inputs], bool]] = {

@@ -15,12 +15,12 @@ from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY, SCENARIOS,
 from proband.forecast.answers import closed_form_risks
 from proband.forecast.choices import samples_paths
 from proband.forecast.job import Opened, one_thread, opened
+from proband.forecast.output.shards import ShardFiles
 from proband.forecast.plan import Plan
 from proband.forecast.risk import Points
 from proband.forecast.scenario.made import make
 from proband.forecast.scenario.picture import plot_twin
 from proband.forecast.scenario.summary import in_words, plausibility_in_words, summarised
-from proband.forecast.shards import ShardFiles
 from proband.tokens.dataset import TokenStore
 
 RISKS, CURVES = "risk.parquet", "curves.parquet"

@@ -19,9 +19,9 @@ from proband.forecast.estimators.risks import (
     Risks,
 )
 from proband.forecast.job import Job, Opened, one_thread, opened
+from proband.forecast.output.trajectories import Futures, write_part
 from proband.forecast.risk import Points, risk_table
 from proband.forecast.scenario.compare import Answer, write_comparisons
-from proband.forecast.trajectories import Futures, write_part
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modalities.modality import ModalityTable
 

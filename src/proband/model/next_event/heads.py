@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from proband.model.clock import Moment, PersonClock
 from proband.model.config import ModelConfig
+from proband.model.next_event.clock import Moment, PersonClock
 from proband.model.trunk.block import SwiGLU
 from proband.model.trunk.width import WideLinear, width_scale
 
@@ -37,7 +37,8 @@ class WhatHead(nn.Module):
     The gap enters as an embedding, so the realised gap informs the code without taking a position. Weights
     are shared with the token embedding. Every code has two output biases, one while it is new to the subject
     and one after it was had: most of a record repeats, and an onset is what does not. While it is new, the
-    log of its rate per year over the hazard of events is added (:class:`proband.model.clock.PersonClock`):
+    log of its rate per year over the hazard of events is added
+    (:class:`proband.model.next_event.clock.PersonClock`):
 
         logit_c = w_c · x + bias_c + log(rate_c(age, sex) / h)  while code c is new to the subject
         logit_c = w_c · x + bias_c + repeat_c                   after it was had

@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from proband.report.disclosure import Disclosure
 from proband.report.figures.heat import MOST_CELLS, heat_map
 from proband.report.figures.panel import Panel
-from proband.report.sections.panels import Figure
+from proband.report.sections.performance.panels import Figure
 from proband.report.tables import TextTable, number, p_value, plain
 
 _ALL = "all"

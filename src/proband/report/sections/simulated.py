@@ -15,7 +15,7 @@ from proband.core.statistics import suppress
 from proband.realism.compare import REALISM, summarise
 from proband.realism.memorisation import MEMORISATION, NEARNESS
 from proband.report.figures.simulated import nearness_figures, realism_figures
-from proband.report.sections.panels import Figure
+from proband.report.sections.performance.panels import Figure
 from proband.report.tables import TextTable, number, p_value, percent
 
 _MOST_DIFFERENCES = 10

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from proband.model.choices import NO_FUSION
 from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.embedding import share_families
-from proband.model.gaps import GapBins, fit_gap_edges
 from proband.model.modality import ModalityEncoder
+from proband.model.next_event.gaps import GapBins, fit_gap_edges
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.families import code_families

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from proband.core.schema import RISK
-from proband.forecast.curves import plot_curves
+from proband.forecast.output.curves import plot_curves
 
 
 def test_the_picture_shows_means_and_spreads(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from proband.core.schema import TRAJECTORIES
 from proband.ehr.labels import labels
 from proband.ehr.meds.dataset import read_shard
 from proband.forecast.engine.request import Trajectory
-from proband.forecast.trajectories import code_table, refuse_folder
+from proband.forecast.output.trajectories import code_table, refuse_folder
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from proband.model.gaps import GapBins, fit_gap_edges
+from proband.model.next_event.gaps import GapBins, fit_gap_edges
 from small_world import GAP_EDGES
 
 BINS = GapBins(GAP_EDGES, 1440)

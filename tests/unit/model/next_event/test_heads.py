@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from proband.model.clock import FEMALE, MALE, NUM_BANDS, SEXES, UNKNOWN_SEX, Moment, PersonClock
-from proband.model.heads import WhatHead, WhenHead, first_positions
+from proband.model.next_event.clock import FEMALE, MALE, NUM_BANDS, SEXES, UNKNOWN_SEX, Moment, PersonClock
+from proband.model.next_event.heads import WhatHead, WhenHead, first_positions
 from small_world import model_config, random_model
 
 YEAR = 525_960

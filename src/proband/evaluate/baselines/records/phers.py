@@ -16,8 +16,8 @@ import polars as pl
 from jaxtyping import Float
 
 from proband.evaluate.baselines import tuning
-from proband.evaluate.baselines.logistic import Linear
-from proband.evaluate.baselines.record import RecordFeatures
+from proband.evaluate.baselines.records.logistic import Linear
+from proband.evaluate.baselines.records.record import RecordFeatures
 
 NAME = "phers_pgs"
 PENALTIES = (20.0, 60.0, 200.0, 600.0)

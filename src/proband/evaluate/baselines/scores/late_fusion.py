@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from proband.core.schema import RISK
 from proband.evaluate.baselines import tuning
-from proband.evaluate.baselines.pgs_cox import PgsCox
+from proband.evaluate.baselines.scores.pgs_cox import PgsCox
 from proband.evaluate.baselines.table import known_rows, risk_table
 from proband.evaluate.metrics.calibration import expit, fit_logistic, logit
 

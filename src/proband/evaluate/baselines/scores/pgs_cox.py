@@ -17,8 +17,8 @@ from jaxtyping import Float
 from proband.core.running.progress import track
 from proband.core.schema import RISK
 from proband.evaluate.baselines import tuning
-from proband.evaluate.baselines.cox import Cox, cumulative_incidence, fit_cox
-from proband.evaluate.baselines.pgs_logistic import Standardiser, fit_standardiser
+from proband.evaluate.baselines.scores.cox import Cox, cumulative_incidence, fit_cox
+from proband.evaluate.baselines.scores.pgs_logistic import Standardiser, fit_standardiser
 from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, known_rows, risk_table
 
 NAME = "pgs_cox"

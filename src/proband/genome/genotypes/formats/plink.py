@@ -19,7 +19,7 @@ from proband.core.text.texttable import TextTable, check_names, separator_of, sp
 from proband.core.text.textvalues import NO_VALUE, whole_numbers
 from proband.genome.genotypes.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes.dataset import Genotypes, Part
-from proband.genome.genotypes.pgen import PlinkReader
+from proband.genome.genotypes.formats.pgen import PlinkReader
 from proband.genome.genotypes.strands import per_allele
 
 _MALE = ("1", "M", "m")

@@ -8,8 +8,8 @@ import polars as pl
 
 from proband.report import tables
 from proband.report.sections.found import Found
-from proband.report.sections.panels import Figure, outcome_figures
-from proband.report.sections.utility import utility_table
+from proband.report.sections.performance.panels import Figure, outcome_figures
+from proband.report.sections.performance.utility import utility_table
 from proband.report.tables import TextTable, plain
 
 

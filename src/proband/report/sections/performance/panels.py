@@ -11,7 +11,7 @@ import polars as pl
 from proband.core.statistics.suppress import boundaries
 from proband.report.figures import curves as figures
 from proband.report.sections.found import Found
-from proband.report.sections.utility import decision_points, everybody, known
+from proband.report.sections.performance.utility import decision_points, everybody, known
 from proband.report.tables import plain
 
 LEAST_BENEFIT = -0.1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from proband.synth.care.diagnoses import diagnosed, undiagnosed
+from proband.synth.care.events.diagnoses import diagnosed, undiagnosed
+from proband.synth.care.events.visits import enrolment_time
 from proband.synth.care.practice import PANEL_COLUMNS, PANELS, SYMPTOMATIC, panels_of
 from proband.synth.care.rows import Rows, stack, take
-from proband.synth.care.visits import enrolment_time
 from proband.synth.lives.lives import Lives, to_minutes
 from proband.synth.traits import BIOMARKERS, Biomarker
 

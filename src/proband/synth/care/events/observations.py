@@ -6,8 +6,8 @@ import numpy as np
 from scipy.stats import norm
 
 from proband.synth.care.concepts import EX_SMOKER, NEVER_SMOKED, NO_CONCEPT, SMOKER
+from proband.synth.care.events.visits import enrolment_time
 from proband.synth.care.rows import Rows, rows, stack, take
-from proband.synth.care.visits import enrolment_time
 from proband.synth.lives.lives import Lives, to_minutes
 
 # Rounded choices of ours.

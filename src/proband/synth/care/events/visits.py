@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.synth.care.concepts import EMERGENCY, EMERGENCY_INPATIENT, INPATIENT, OUTPATIENT
-from proband.synth.care.diagnoses import diagnosed, undiagnosed
+from proband.synth.care.events.diagnoses import diagnosed, undiagnosed
 from proband.synth.care.practice import OF_DISEASE, SYMPTOMATIC
 from proband.synth.care.rows import Rows, poisson_times, rows
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, Lives, to_minutes

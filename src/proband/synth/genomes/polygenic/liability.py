@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.pedigree import Pedigree, subjects_of
+from proband.synth.genomes.relatives.pedigree import Pedigree, subjects_of
 from proband.synth.traits import TRAIT_NAMES, TRAITS, Biomarker, Disease
 
 CHROMOSOMES = range(1, 23)

@@ -18,9 +18,9 @@ from jaxtyping import Float, Int, Int8
 from threadpoolctl import threadpool_limits
 
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.liability import CHROMOSOMES, chromosome_folder
-from proband.synth.genomes.plans import DISCOVERIES
 from proband.synth.genomes.plink import read_calls
+from proband.synth.genomes.polygenic.liability import CHROMOSOMES, chromosome_folder
+from proband.synth.genomes.polygenic.plans import DISCOVERIES
 from proband.synth.genomes.sampling import DISCOVERY
 
 BLOCK_BASES = 500_000
@@ -106,7 +106,7 @@ def read_panel(
         config: Settings.
         work: Where :func:`find_components` left its file.
         calls: The chromosome's discovery.pgen, whole or some rows of it.
-        discovery: Key of :data:`~proband.synth.genomes.plans.DISCOVERIES`.
+        discovery: Key of :data:`~proband.synth.genomes.polygenic.plans.DISCOVERIES`.
     """
     genotypes = _of_discovery(calls, discovery, config).astype(np.float32)
     genotypes -= genotypes.mean(axis=1, keepdims=True)

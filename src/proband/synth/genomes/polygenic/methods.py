@@ -12,8 +12,8 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float
 
-from proband.synth.genomes.linkage import Linkage
-from proband.synth.genomes.plans import Plan
+from proband.synth.genomes.polygenic.linkage import Linkage
+from proband.synth.genomes.polygenic.plans import Plan
 from proband.synth.traits import TRAITS
 
 CLUMP_R2 = 0.1
@@ -80,7 +80,7 @@ def clump(
 def finish(
     stored: Float[np.ndarray, " variants"], plan: Plan, num_variants: int
 ) -> Float[np.ndarray, " variants"]:
-    """The weights of a score, of what :mod:`~proband.synth.genomes.weights` stored on all chromosomes.
+    """A score's weights, of what :mod:`~proband.synth.genomes.polygenic.weights` stored on all chromosomes.
 
     Args:
         stored: Per standard deviation of the genotype.

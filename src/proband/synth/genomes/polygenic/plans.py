@@ -13,7 +13,7 @@ from proband.synth.config import SynthConfig
 from proband.synth.traits import TRAITS
 
 METHODS = ("ridge", "ridge_hapmap3", "spike_and_slab", "threshold_1e-2", "threshold_1e-4", "threshold_5e-8")
-"""How a score is made of its GWAS; :mod:`proband.synth.genomes.methods` says how each works."""
+"""How a score is made of its GWAS; :mod:`proband.synth.genomes.polygenic.methods` says how each works."""
 
 
 @dataclass(frozen=True)

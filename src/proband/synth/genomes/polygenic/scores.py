@@ -13,11 +13,11 @@ import polars as pl
 from proband.core.running.progress import track
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.liability import CHROMOSOMES, Genetics, chromosome_folder
-from proband.synth.genomes.linkage import find_components
-from proband.synth.genomes.methods import finish
-from proband.synth.genomes.plans import DISCOVERIES, Plan, plan_scores, score_table
-from proband.synth.genomes.weights import weigh_chromosome
+from proband.synth.genomes.polygenic.liability import CHROMOSOMES, Genetics, chromosome_folder
+from proband.synth.genomes.polygenic.linkage import find_components
+from proband.synth.genomes.polygenic.methods import finish
+from proband.synth.genomes.polygenic.plans import DISCOVERIES, Plan, plan_scores, score_table
+from proband.synth.genomes.polygenic.weights import weigh_chromosome
 
 _FLIPPED, _FAILED = 0.01, 0.003
 """Shares of rows on the other strand, and without harmonised position. Rounded choices of ours."""
@@ -28,7 +28,7 @@ _GZIP_LEVEL = 1
 
 
 def make_scores(config: SynthConfig, work: Path, genetics: Genetics, out: Path) -> pl.DataFrame:
-    """Make every score in this process; returns :func:`~proband.synth.genomes.plans.score_table`.
+    """Make every score in this process; returns :func:`~proband.synth.genomes.polygenic.plans.score_table`.
 
     A stage with several processes calls the steps itself: ``find_components``, ``weigh_chromosome`` for each
     chromosome, then :func:`write_scorefiles` for ranges of scores.

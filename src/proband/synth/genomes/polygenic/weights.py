@@ -22,11 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.liability import NULL_CHROMOSOMES, Genetics, chromosome_folder
-from proband.synth.genomes.linkage import Linkage, Panel, blocks, read_panel
-from proband.synth.genomes.methods import WIDEST_P, clump, penalty, ridge, z_bound
-from proband.synth.genomes.plans import DISCOVERIES, Plan, plan_scores
 from proband.synth.genomes.plink import read_calls
+from proband.synth.genomes.polygenic.liability import NULL_CHROMOSOMES, Genetics, chromosome_folder
+from proband.synth.genomes.polygenic.linkage import Linkage, Panel, blocks, read_panel
+from proband.synth.genomes.polygenic.methods import WIDEST_P, clump, penalty, ridge, z_bound
+from proband.synth.genomes.polygenic.plans import DISCOVERIES, Plan, plan_scores
 from proband.synth.traits import TRAITS
 
 _SCORES_AT_ONCE = 256

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Int8
 
-from proband.synth.genomes.pedigree import Pedigree
+from proband.synth.genomes.relatives.pedigree import Pedigree
 
 
 @dataclass(frozen=True)

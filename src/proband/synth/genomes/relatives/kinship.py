@@ -7,7 +7,7 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.synth.config import FIRST_SUBJECT_ID
-from proband.synth.genomes.pedigree import Pedigree
+from proband.synth.genomes.relatives.pedigree import Pedigree
 
 LEAST_KINSHIP = 0.0442
 """Pairs below it are left out: the lower bound of third-degree relatives in KING (Manichaikul 2010,

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 
 from proband.core.seeds import generator
 from proband.synth.config import POPULATIONS, SynthConfig
-from proband.synth.genomes.families import ALONE, KINDS, Member, draw_calendar, num_subjects
+from proband.synth.genomes.relatives.families import ALONE, KINDS, Member, draw_calendar, num_subjects
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 

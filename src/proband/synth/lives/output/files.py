@@ -1,7 +1,7 @@
 """The truth as files: one set of Parquet files per shard, joined at the end.
 
 ``subjects``, ``people``, ``liabilities`` and ``events`` hold everything latent but the drift, which
-:mod:`proband.synth.lives.replay` draws again: together the whole state of every life at any time.
+:mod:`proband.synth.lives.output.replay` draws again: together the whole state of every life at any time.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from proband.core.files.provenance import write_json
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import ADDITIVE, SynthConfig
-from proband.synth.genomes.liability import liabilities
-from proband.synth.lives.begun import already_begun, join_already_begun
+from proband.synth.genomes.polygenic.liability import liabilities
 from proband.synth.lives.law import Law
 from proband.synth.lives.lives import EVENTS, NEVER, Lives
-from proband.synth.lives.replay import enter_lives
-from proband.synth.lives.truth import risk_table, true_risks
+from proband.synth.lives.output.begun import already_begun, join_already_begun
+from proband.synth.lives.output.replay import enter_lives
+from proband.synth.lives.output.truth import risk_table, true_risks
 from proband.synth.traits import DISEASE_NAMES, TRAIT_NAMES, TREATMENT_NAMES, table_hash
 
 TRUTH_TABLES = (

@@ -15,9 +15,9 @@ from proband.synth.lives.history import active_rows, copies_in, longest_first, n
 from proband.synth.lives.law import NUM_MARKERS, Law
 from proband.synth.lives.lifecourse import Drift
 from proband.synth.lives.lives import Lives, end_of
+from proband.synth.lives.output.truth import Moments, moments
 from proband.synth.lives.people import People
 from proband.synth.lives.state import State
-from proband.synth.lives.truth import Moments, moments
 
 
 def drift_at(

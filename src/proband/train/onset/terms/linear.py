@@ -10,7 +10,7 @@ from torch import Tensor
 from proband.model.onset.head import OnsetHead
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
-from proband.train.onset.ridge import Counts, Fit, fit_adaptive_ridge
+from proband.train.onset.terms.ridge import Counts, Fit, fit_adaptive_ridge
 
 _JUDGED_AT_ONCE = 2048
 

@@ -14,7 +14,7 @@ from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
-from proband.train.onset.ridge import Counts, Fit, fit_adaptive_ridge
+from proband.train.onset.terms.ridge import Counts, Fit, fit_adaptive_ridge
 
 DATES_PER_SUBJECT = 6
 """Dates of a subject that the regression reads: more tell little new, and cost as much each."""

@@ -6,7 +6,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from proband.core.errors import ConfigError
-from proband.evaluate.baselines import age_sex, boosting, tuning
+from proband.evaluate.baselines import age_sex, tuning
+from proband.evaluate.baselines.records import boosting
 from proband.evaluate.metrics.discrimination import auroc
 
 SPLITS = ("train", "tuning", "held_out")

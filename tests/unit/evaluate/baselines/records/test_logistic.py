@@ -5,8 +5,8 @@ from sklearn.linear_model import LogisticRegression
 
 from proband.evaluate.baselines import tuning
 from proband.evaluate.baselines.age_sex import AgeSexRates
-from proband.evaluate.baselines.logistic import Linear
-from proband.evaluate.baselines.phers import ElasticNet
+from proband.evaluate.baselines.records.logistic import Linear
+from proband.evaluate.baselines.records.phers import ElasticNet
 from proband.evaluate.metrics.calibration import expit
 
 RATES = AgeSexRates(np.zeros((2, 120)), np.zeros((2, 120)))

@@ -3,8 +3,8 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from proband.evaluate import evaluate
-from proband.evaluate.baselines.phers import NAME, EverRecorded
-from proband.evaluate.baselines.record import RecordFeatures
+from proband.evaluate.baselines.records.phers import NAME, EverRecorded
+from proband.evaluate.baselines.records.record import RecordFeatures
 from proband.evaluate.config import EvaluateConfig
 
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.evaluate.baselines.record import RecordFeatures
+from proband.evaluate.baselines.records.record import RecordFeatures
 from proband.tokens.history.summary import ANY_EVENT
 
 

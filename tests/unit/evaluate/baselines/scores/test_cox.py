@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from lifelines import CoxPHFitter
 
-from proband.evaluate.baselines.cox import cumulative_incidence, fit_cox
+from proband.evaluate.baselines.scores.cox import cumulative_incidence, fit_cox
 from proband.evaluate.metrics.censoring import aalen_johansen
 
 

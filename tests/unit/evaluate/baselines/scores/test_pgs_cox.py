@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.evaluate.baselines.late_fusion import late_fusion
-from proband.evaluate.baselines.pgs_cox import PENALTIES, fit_pgs_cox
+from proband.evaluate.baselines.scores.late_fusion import late_fusion
+from proband.evaluate.baselines.scores.pgs_cox import PENALTIES, fit_pgs_cox
 from proband.evaluate.baselines.table import risk_table
 from proband.evaluate.metrics.discrimination import auroc
 

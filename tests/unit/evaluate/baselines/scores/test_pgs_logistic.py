@@ -4,7 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.evaluate.baselines.pgs_logistic import PENALTIES, choose_penalty, fit_standardiser, pgs_logistic
+from proband.evaluate.baselines.scores.pgs_logistic import (
+    PENALTIES,
+    choose_penalty,
+    fit_standardiser,
+    pgs_logistic,
+)
 from proband.evaluate.metrics.discrimination import auroc
 
 

@@ -3,7 +3,7 @@ import pytest
 from bgen import BgenWriter
 
 from proband.core.errors import DataError
-from proband.genome.genotypes.bgen import open_bgen
+from proband.genome.genotypes.formats.bgen import open_bgen
 from proband.genome.genotypes.open import open_genotypes
 
 UNPHASED = np.array([[1, 0, 0], [0.25, 0.5, 0.25], [np.nan] * 3])

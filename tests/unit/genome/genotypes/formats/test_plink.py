@@ -9,7 +9,7 @@ from bed_files import write_bed_of
 from proband.core.errors import DataError
 from proband.core.schema import SCORES
 from proband.genome import GenomeConfig, genome
-from proband.genome.genotypes.plink import open_plink, read_samples, read_variants
+from proband.genome.genotypes.formats.plink import open_plink, read_samples, read_variants
 
 SITES = [("chr1", 10, "A", "G"), ("1", 20, "C", "T"), ("23", 30, "G", "A")]
 CALLS = np.array([[0, 1, 2, -9, 0], [2, 2, 1, 0, 0], [1, -9, -9, 0, 2]])

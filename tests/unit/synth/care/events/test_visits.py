@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from proband.synth.care.concepts import EMERGENCY_INPATIENT, INPATIENT, OUTPATIENT
+from proband.synth.care.events.visits import routine_visits, visit_rate, visit_table
 from proband.synth.care.rows import poisson_times, rows
-from proband.synth.care.visits import routine_visits, visit_rate, visit_table
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, NEVER
 
 

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from proband.core.seeds import generator
-from proband.synth.genomes.liability import (
+from proband.synth.genomes.plink import read_calls
+from proband.synth.genomes.polygenic.liability import (
     ALPHA,
     CHROMOSOMES,
     NULL_CHROMOSOMES,
@@ -20,8 +21,7 @@ from proband.synth.genomes.liability import (
     sharing,
     split_evenly,
 )
-from proband.synth.genomes.pedigree import subjects_of
-from proband.synth.genomes.plink import read_calls
+from proband.synth.genomes.relatives.pedigree import subjects_of
 from proband.synth.traits import BIOMARKERS, TRAIT_NAMES, TRAITS
 from synthetic_genomes import Genomes
 

@@ -6,11 +6,11 @@ import pytest
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genomes import linkage
-from proband.synth.genomes.liability import chromosome_folder
-from proband.synth.genomes.linkage import Linkage, Panel, blocks, find_components, read_panel
-from proband.synth.genomes.plans import DISCOVERIES
 from proband.synth.genomes.plink import read_calls
+from proband.synth.genomes.polygenic import linkage
+from proband.synth.genomes.polygenic.liability import chromosome_folder
+from proband.synth.genomes.polygenic.linkage import Linkage, Panel, blocks, find_components, read_panel
+from proband.synth.genomes.polygenic.plans import DISCOVERIES
 from synthetic_genomes import Genomes
 
 

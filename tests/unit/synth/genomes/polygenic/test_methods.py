@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from proband.core.seeds import generator
-from proband.synth.genomes.linkage import Linkage
-from proband.synth.genomes.methods import LEAST_VARIANTS, clump, finish, ridge, spike_and_slab, z_bound
-from proband.synth.genomes.plans import Plan
+from proband.synth.genomes.polygenic.linkage import Linkage
+from proband.synth.genomes.polygenic.methods import (
+    LEAST_VARIANTS,
+    clump,
+    finish,
+    ridge,
+    spike_and_slab,
+    z_bound,
+)
+from proband.synth.genomes.polygenic.plans import Plan
 
 PLAN = Plan("SYN000001", 0, 0, "EUR", 10_000, "ridge", 0)
 

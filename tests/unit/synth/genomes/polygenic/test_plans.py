@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.plans import BEST, DISCOVERIES, METHODS, plan_scores, score_table
+from proband.synth.genomes.polygenic.plans import BEST, DISCOVERIES, METHODS, plan_scores, score_table
 from proband.synth.traits import TRAITS
 
 

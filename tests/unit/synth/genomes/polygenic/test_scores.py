@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.synth.genomes.liability import CHROMOSOMES, NULL_CHROMOSOMES, chromosome_folder
-from proband.synth.genomes.methods import finish
-from proband.synth.genomes.plans import DISCOVERIES, METHODS, plan_scores
-from proband.synth.genomes.scores import write_scorefiles
+from proband.synth.genomes.polygenic.liability import CHROMOSOMES, NULL_CHROMOSOMES, chromosome_folder
+from proband.synth.genomes.polygenic.methods import finish
+from proband.synth.genomes.polygenic.plans import DISCOVERIES, METHODS, plan_scores
+from proband.synth.genomes.polygenic.scores import write_scorefiles
 from synthetic_genomes import Genomes, read_scorefile, weights_by_alt
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.liability import CHROMOSOMES, NULL_CHROMOSOMES, chromosome_folder
-from proband.synth.genomes.linkage import Linkage
-from proband.synth.genomes.plans import Plan, plan_scores
-from proband.synth.genomes.weights import _Block, weigh_chromosome
+from proband.synth.genomes.polygenic.liability import CHROMOSOMES, NULL_CHROMOSOMES, chromosome_folder
+from proband.synth.genomes.polygenic.linkage import Linkage
+from proband.synth.genomes.polygenic.plans import Plan, plan_scores
+from proband.synth.genomes.polygenic.weights import _Block, weigh_chromosome
 from proband.synth.traits import TRAITS
 from synthetic_genomes import Genomes
 

@@ -9,8 +9,8 @@ from proband.core.errors import ConfigError
 from proband.core.seeds import generator
 from proband.core.units import DAYS_PER_YEAR
 from proband.synth.config import SynthConfig
-from proband.synth.genomes import families
-from proband.synth.genomes.families import ALONE, KINDS, Member, draw_calendar, num_subjects
+from proband.synth.genomes.relatives import families
+from proband.synth.genomes.relatives.families import ALONE, KINDS, Member, draw_calendar, num_subjects
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -5,8 +5,8 @@ import pytest
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.inheritance import Meioses, dosages, draw_meioses, transmit
-from proband.synth.genomes.pedigree import draw_pedigree
+from proband.synth.genomes.relatives.inheritance import Meioses, dosages, draw_meioses, transmit
+from proband.synth.genomes.relatives.pedigree import draw_pedigree
 
 
 def test_a_child_switches_strands_at_a_crossover_and_a_grandchild_sees_it() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.kinship import kinship_table
-from proband.synth.genomes.pedigree import Pedigree, draw_pedigree
+from proband.synth.genomes.relatives.kinship import kinship_table
+from proband.synth.genomes.relatives.pedigree import Pedigree, draw_pedigree
 
 # Expected kinship by relationship: textbook values (Lange 2002, Mathematical and Statistical Methods for
 # Genetic Analysis, chapter 5).

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from proband.synth.config import POPULATIONS, SynthConfig
-from proband.synth.genomes.kinship import kinship_table
-from proband.synth.genomes.pedigree import Pedigree, draw_pedigree, population_sizes, subjects_of
+from proband.synth.genomes.relatives.kinship import kinship_table
+from proband.synth.genomes.relatives.pedigree import Pedigree, draw_pedigree, population_sizes, subjects_of
 
 
 @pytest.fixture(scope="module")

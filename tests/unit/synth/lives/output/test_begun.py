@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from proband.synth.lives.begun import already_begun, join_already_begun
 from proband.synth.lives.law import NUM_DISEASES
+from proband.synth.lives.output.begun import already_begun, join_already_begun
 from proband.synth.oracle import already_begun_at
 from proband.synth.traits import DISEASE_NAMES
 

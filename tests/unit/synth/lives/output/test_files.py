@@ -8,9 +8,9 @@ import polars as pl
 from proband.core import schema
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import SynthConfig
-from proband.synth.lives.files import TRUTH_TABLES, write_truth
 from proband.synth.lives.law import Law
 from proband.synth.lives.lives import NEVER, Lives
+from proband.synth.lives.output.files import TRUTH_TABLES, write_truth
 from proband.synth.traits import DISEASE_NAMES
 from synthetic_lives import shard_subjects
 

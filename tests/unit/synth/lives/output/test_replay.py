@@ -6,7 +6,7 @@ from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import SynthConfig
 from proband.synth.lives.law import Law
 from proband.synth.lives.lives import Lives
-from proband.synth.lives.replay import enter_lives
+from proband.synth.lives.output.replay import enter_lives
 from proband.synth.lives.state import Terms
 
 

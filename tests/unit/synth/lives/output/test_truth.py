@@ -8,8 +8,8 @@ import pytest
 from proband.core.seeds import generator
 from proband.synth.lives.law import NUM_DISEASES, NUM_TREATMENTS, Law
 from proband.synth.lives.lifecourse import Hazards
+from proband.synth.lives.output.truth import Moments, moments, step_incidence, true_risks
 from proband.synth.lives.state import healthy
-from proband.synth.lives.truth import Moments, moments, step_incidence, true_risks
 from proband.synth.traits import DISEASE_NAMES, DISEASES, ENVIRONMENT
 from synthetic_lives import average_people
 

@@ -15,7 +15,7 @@ from proband.model.onset.queries import Queries
 from proband.tokens.history.summary import SparseFeatures
 from proband.train.onset.fit import Part, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
-from proband.train.onset.record import fit_interactions, fit_record, standardise_interactions
+from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
 
 RATE, YEARS, SUBJECTS = 0.02, 10.0, 8_000
 HERE = torch.device("cpu")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from proband.train.onset.ridge import Counts, fit_adaptive_ridge, fit_cross_validated, fit_ridge
+from proband.train.onset.terms.ridge import Counts, fit_adaptive_ridge, fit_cross_validated, fit_ridge
 
 
 def simulated(seed: int, n: int, beta: np.ndarray, exposure: float = 0.3) -> Counts:

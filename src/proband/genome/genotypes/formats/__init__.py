@@ -1,0 +1,1 @@
+"""formats: one reader per format of genotype files."""
