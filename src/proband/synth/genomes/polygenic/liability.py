@@ -153,14 +153,6 @@ def genetic_correlation(traits: Sequence[Biomarker | Disease]) -> Float[np.ndarr
     return matrix
 
 
-def liability_correlation() -> Float[np.ndarray, "traits traits"]:
-    """Correlations between liabilities: genetic ones times the roots of both heritabilities."""
-    root = np.sqrt([trait.heritability for trait in TRAITS])
-    matrix = genetic_correlation(TRAITS) * np.outer(root, root)
-    np.fill_diagonal(matrix, 1)
-    return matrix
-
-
 def liabilities(
     genetic: Float[np.ndarray, "subjects traits"], unobserved: Float[np.ndarray, "subjects traits"]
 ) -> Float[np.ndarray, "subjects traits"]:

@@ -16,13 +16,12 @@ from proband.synth.genomes.polygenic.liability import (
     draw_causal,
     genetic_correlation,
     liabilities,
-    liability_correlation,
     scale_by_frequency,
     sharing,
     split_evenly,
 )
 from proband.synth.genomes.relatives.pedigree import subjects_of
-from proband.synth.traits import BIOMARKERS, TRAIT_NAMES, TRAITS
+from proband.synth.traits import TRAIT_NAMES, TRAITS
 from synthetic_genomes import Genomes
 
 
@@ -111,12 +110,3 @@ def test_liabilities_have_their_variance_and_heritability() -> None:
     share = [np.corrcoef(genetic[:, k], found[:, k])[0, 1] ** 2 for k in range(len(TRAITS))]
     expected = [trait.heritability / part for trait, part in zip(TRAITS, stable, strict=True)]
     np.testing.assert_allclose(share, expected, atol=0.02)
-
-
-def test_liability_correlation_is_genetic_times_root_heritabilities() -> None:
-    trait = next(trait for trait in BIOMARKERS if trait.shared)
-    other, value = next(iter(trait.shared.items()))
-    one, two = TRAIT_NAMES.index(trait.name), TRAIT_NAMES.index(other)
-    root = np.sqrt(trait.heritability * TRAITS[two].heritability)
-    assert liability_correlation()[one, two] == pytest.approx(value * root)
-    np.testing.assert_array_equal(np.diag(liability_correlation()), 1)
