@@ -89,7 +89,7 @@ def evaluate(
             stability.parquet.
         task: Task file, if no input brings one.
         config: Settings. ``baselines`` are names in
-            :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which there is what
+            :data:`proband.evaluate.choices.BASELINES`, or ``all`` (those for which there is what
             they need) or ``none``.
         overwrite: Replace what is in ``out``.
 
