@@ -26,7 +26,6 @@ from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
-from proband.evaluate.compare import Resamples
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
 from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
@@ -44,6 +43,7 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
+from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.registry import compared
 from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.panel.models import described_models, mean_gains

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proband.evaluate.compare import Resamples, stack
+from proband.evaluate.metrics.compare import Resamples, stack
 from proband.evaluate.metrics.judged import Block, Judged, Model
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.metrics.risk_set import RiskSet

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from proband.evaluate.compare import Resamples, false_discovery_rate, interval, max_t, two_sided_p
+from proband.evaluate.metrics.compare import Resamples, false_discovery_rate, interval, max_t, two_sided_p
 
 
 def test_every_block_begins_with_the_sample_and_rows_of_a_subject_stay_together():

@@ -57,7 +57,7 @@ def test_a_subjects_rows_are_one_draw():
 def test_values_do_not_depend_on_block_size(monkeypatch):
     risk_set = make(200, models=("a",))
     whole = bootstrapped(risk_set, 30)
-    monkeypatch.setattr("proband.evaluate.compare._BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr("proband.evaluate.metrics.compare._BLOCK_ELEMENTS", 1)
     parts = bootstrapped(risk_set, 30)
     for metric in METRICS:
         assert parts.values["a", metric] == pytest.approx(whole.values["a", metric], nan_ok=True)
