@@ -19,9 +19,10 @@ test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Lines of src/proband that `make test` runs; workers and command lines count, code compiled by numba is left out.
+# tests/fuzz measures seconds, and so is left out too. A new cache: what helps numba compile runs but once.
 coverage: .venv/ready
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal
+	NUMBA_CACHE_DIR=$$(mktemp -d) $(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --tb native --ignore tests/fuzz
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --show-missing --skip-covered
 
