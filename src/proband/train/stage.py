@@ -20,7 +20,7 @@ from proband.core.running.team import Team, join_team
 from proband.core.schema import SPLITS
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
-from proband.model.choices import NO_FUSION
+from proband.model.choices import NO_FUSION, usual_fusion
 from proband.model.embedding import fold_families
 from proband.model.folder import MAY_LEAVE, VOCABULARY
 from proband.model.transformer import Proband
@@ -99,7 +99,7 @@ def train(
 def _resolved(config: TrainConfig, files: Mapping[str, Path], task_inputs: Sequence[Path]) -> TrainConfig:
     """Settings with what the inputs add to them."""
     named = {
-        "fusion": config.fusion or ("prefix" if files else NO_FUSION),
+        "fusion": config.fusion or usual_fusion(bool(files)),
         "modalities": tuple(files),
         "tasks": tuple(hash_file(file) for file in task_inputs),
     }

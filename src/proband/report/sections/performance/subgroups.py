@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from proband.report.sections.found import Found
-from proband.report.tables import TextTable, number, plain
+from proband.report.tables import TextTable, interval, plain
 
 _METRICS = {"auroc": "AUROC", "observed_expected": "Observed / expected"}
 _BY_CHANCE = 0.05
@@ -58,19 +58,12 @@ def subgroups(found: Found) -> Subgroups | None:
 def _cells(rows: pl.DataFrame) -> Iterator[list[str]]:
     for row in rows.sort("outcome", "dimension", "metric", "model", "subgroup").iter_rows(named=True):
         is_reference = row["subgroup"] == row["reference"]
-        gap = "reference" if is_reference else _interval(row, "gap", "gap_low", "gap_high")
+        gap = "reference" if is_reference else interval(row["gap"], row["gap_low"], row["gap_high"])
         yield [
             plain(row["outcome"]),
             f"{plain(row['dimension'])}: {row['subgroup']}",
             row["model"],
             _METRICS[row["metric"]],
-            _interval(row, "value", "low", "high"),
+            interval(row["value"], row["low"], row["high"]),
             gap,
         ]
-
-
-def _interval(row: dict, value: str, low: str, high: str) -> str:
-    if row[value] is None:
-        return "–"
-    ends = "" if row[low] is None else f" ({number(row[low])} to {number(row[high])})"
-    return f"{number(row[value])}{ends}"
