@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from proband.forecast.estimators.risks import (
 )
 from proband.forecast.job import Job, Opened, one_thread, opened
 from proband.forecast.output.trajectories import Futures, write_part
-from proband.forecast.risk import Points, risk_table
+from proband.forecast.risk import Points, had, risk_table
 from proband.forecast.scenario.compare import Answer, write_comparisons
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modalities.modality import ModalityTable
@@ -94,12 +95,12 @@ def _write_scenarios(
             return draw(other, changed, job, memory_gib).answer()
         return Answer(closed_form_risks(other, changed, job).risk.double().numpy())
 
-    sets = job.question.outcomes.numpy()
+    prevalence = functools.partial(had, sets=job.question.outcomes.numpy(), patterns=job.patterns)
     curves = files.scenario_curves if job.config.curve_points else None
     targets = files.scenarios, files.plausibility, curves
     with one_thread():
         write_comparisons(
-            job.compared, targets, given.store, given.tables, points, sets, job.patterns, baseline, answers
+            job.compared, targets, given.store, given.tables, points, prevalence, baseline, answers
         )
 
 

@@ -203,9 +203,7 @@ class Adaptation:
         """
         shape = self.model.config.onset
         assert shape is not None
-        fit = TrunkFit(
-            self.model, rows, self.store, *self._parts(), self.mode, self.config, run.folder, self.device
-        )
+        fit = TrunkFit(self.model, rows, self.store, *self._parts(), self.config, run.folder, self.device)
         log = OnsetLog(run.folder, fit.progress.step if fit.is_begun else -1)
         progress = fit.run(log.write)
         run.passed_over.update(STATES)
