@@ -14,7 +14,7 @@ from proband.core.errors import DataError
 from proband.core.schema import MATCH, SAMPLES, SCORES
 from proband.genome import GenomeConfig, genome
 from proband.genome.genotypes.alleles import NO_SITE
-from proband.genome.genotypes.formats.vcf.open import open_vcf
+from proband.genome.genotypes.vcf.open import open_vcf
 from proband.genome.scorefiles.scorefile import read_scorefile
 
 pytestmark = pytest.mark.external

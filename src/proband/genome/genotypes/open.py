@@ -7,9 +7,9 @@ from pathlib import Path
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.formats.bgen import open_bgen
 from proband.genome.genotypes.formats.plink import open_plink
-from proband.genome.genotypes.formats.vcf.open import open_vcf
 from proband.genome.genotypes.parts import find_genotypes, join_parts
 from proband.genome.genotypes.samples import keep_samples
+from proband.genome.genotypes.vcf.open import open_vcf
 
 
 def open_genotypes(

@@ -2,7 +2,7 @@
 
 Reads: .vcf, .vcf.gz, .vcf.bgz and .bcf files.
 Gives: :class:`~proband.genome.genotypes.dataset.Genotypes`, by
-:func:`~proband.genome.genotypes.formats.vcf.open.open_vcf`.
+:func:`~proband.genome.genotypes.vcf.open.open_vcf`.
 Next: :func:`~proband.genome.genotypes.open.open_genotypes` joins them with files of other kinds.
 Not done here: regions, indexes.
 """

@@ -19,9 +19,9 @@ from proband.core.errors import DataError
 from proband.core.running.progress import say, track
 from proband.genome.genotypes.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
-from proband.genome.genotypes.formats.vcf.process import UnreadableError, read_apart
-from proband.genome.genotypes.formats.vcf.records import COLUMNS, MISSING_UNITS, UNIT
 from proband.genome.genotypes.strands import per_allele
+from proband.genome.genotypes.vcf.process import UnreadableError, read_apart
+from proband.genome.genotypes.vcf.records import COLUMNS, MISSING_UNITS, UNIT
 
 _SCHEMA = {name: pl.Int64 if name == "pos" else pl.String for name in COLUMNS}
 # The empty block that ends every whole BGZF file, and what such a file begins with (SAM specification 4.1).

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from proband.core.running.engine import worker_killed
 
-_SERVE = "import sys; from proband.genome.genotypes.formats.vcf.records import serve; serve(int(sys.argv[1]))"
+_SERVE = "import sys; from proband.genome.genotypes.vcf.records import serve; serve(int(sys.argv[1]))"
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
@@ -59,7 +59,7 @@ def _end_idle() -> None:
 
 
 def read_apart(path: Path, dosages: Path) -> Iterator[dict[str, Any]]:
-    """What :func:`~proband.genome.genotypes.formats.vcf.records.read` yields, in another process.
+    """What :func:`~proband.genome.genotypes.vcf.records.read` yields, in another process.
 
     Raises:
         UnreadableError: htslib cannot read the file, or crashed over it.

@@ -1,7 +1,7 @@
 """What htslib reads: header, variants and dosages of a VCF or BCF file, in a process that does nothing else.
 
 cyvcf2 hands on what htslib holds. Some damaged records crash both, so this module runs apart
-(:mod:`~proband.genome.genotypes.formats.vcf.process`) and is light to import.
+(:mod:`~proband.genome.genotypes.vcf.process`) and is light to import.
 
 The first record of a contig that the header does not declare is taken by cyvcf2 whether or not htslib could
 parse it (``VCF.__next__``; samtools/htslib issue 515): every contig is declared before its records are read.

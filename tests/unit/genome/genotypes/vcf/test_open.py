@@ -8,8 +8,8 @@ from cyvcf2 import VCF, Writer
 
 from proband.core.errors import DataError
 from proband.genome.genotypes.dataset import MISSING
-from proband.genome.genotypes.formats.vcf.open import open_vcf
-from proband.genome.genotypes.formats.vcf.records import call_units, dosage_units
+from proband.genome.genotypes.vcf.open import open_vcf
+from proband.genome.genotypes.vcf.records import call_units, dosage_units
 
 
 def all_of(genotypes):

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from proband.core.errors import ConfigError, DataError
-from proband.genome.genotypes.formats.vcf import process
-from proband.genome.genotypes.formats.vcf.open import open_vcf
+from proband.genome.genotypes.vcf import process
+from proband.genome.genotypes.vcf.open import open_vcf
 
 ROW = "1 5 A G GT 0/0 0/1 1/1"
 

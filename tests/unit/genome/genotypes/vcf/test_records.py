@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from proband.genome.genotypes.formats.vcf.records import COLUMNS, MISSING_UNITS, read
+from proband.genome.genotypes.vcf.records import COLUMNS, MISSING_UNITS, read
 
 
 def read_all(path, dosages):
@@ -37,7 +37,7 @@ def test_a_contig_not_declared_has_the_file_read_again_from_its_first_record(vcf
 
 
 def test_more_records_than_a_batch_come_in_order(vcf, tmp_path, monkeypatch):
-    monkeypatch.setattr("proband.genome.genotypes.formats.vcf.records._BATCH", 2)
+    monkeypatch.setattr("proband.genome.genotypes.vcf.records._BATCH", 2)
     path = vcf([f"1 {pos} A G GT 0/0 0/1 1/1" for pos in range(1, 6)])
     assert [len(answer["records"][0]) for answer in read(path, tmp_path / "d") if "records" in answer] == [
         2,
