@@ -10,13 +10,21 @@ EXTRAS ?=
 SCRIPTS := onset_panel controls when_genome_matters ungenotyped estimators number_of_scores fusion transfer headline \
   alignment twin_against_truth another_law stability
 
-.PHONY: demo experiments test test-slow test-faults test-fuzz lint bench docs tables wheelhouse clean
+.PHONY: demo experiments test coverage test-slow test-faults test-fuzz lint bench docs tables wheelhouse clean
 
 demo: .venv/ready
 	$(BIN)/proband demo $(DEMO)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Lines of src/proband that `make test` runs; workers and command lines count, code compiled by numba is left out.
+# tests/fuzz measures seconds, and so is left out too. A new cache: what helps numba compile runs but once.
+coverage: .venv/ready
+	$(BIN)/python -m coverage erase
+	NUMBA_CACHE_DIR=$$(mktemp -d) $(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --tb native --ignore tests/fuzz
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --show-missing --skip-covered
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --durations 20
@@ -56,7 +64,7 @@ wheelhouse: .venv/ready
 	cp constraints.txt $(WHEELHOUSE)/
 
 clean:
-	rm -rf .venv demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 .venv/ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -24,10 +24,10 @@ import polars as pl
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from proband.core.running.engine import map_shards
-from proband.evaluate.compare import Resamples
 from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.groups.subgroups import subgroup_frame
 from proband.evaluate.metrics.censoring import CASE
+from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.metrics.risk_set import RiskSet
 

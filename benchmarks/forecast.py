@@ -43,7 +43,7 @@ from proband.forecast.engine.histories import Histories
 from proband.forecast.engine.request import Question
 from proband.forecast.engine.rollout import roll_out
 from proband.model.config import ModelConfig, preset
-from proband.model.gaps import fit_gap_edges
+from proband.model.next_event.gaps import fit_gap_edges
 from proband.model.transformer import Proband
 
 VOCABULARY, DAY, HISTORY_TOKENS = 500, 1440, 256

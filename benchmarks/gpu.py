@@ -31,10 +31,10 @@ from training import on_gpu
 from proband.forecast.engine.request import Question
 from proband.forecast.engine.rollout import roll_out
 from proband.model.config import ModelConfig, preset
-from proband.model.gaps import fit_gap_edges
 from proband.model.kernels.attention import causal_attention
 from proband.model.kernels.pages import PAGE, Pages, Window, attend
 from proband.model.kernels.rotate import rotate
+from proband.model.next_event.gaps import fit_gap_edges
 from proband.model.transformer import Proband
 from proband.model.trunk.rotary import Rotary
 

@@ -30,7 +30,7 @@ import polars as pl
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from proband.genome.genotypes.plink import open_plink
+from proband.genome.genotypes.formats.plink import open_plink
 from proband.genome.matching.weights import ADDITIVE, Weights
 from proband.genome.scoring.product import TILE_SAMPLES, add_product, centred, group_scores
 from proband.genome.scoring.score import score_samples, write_scores

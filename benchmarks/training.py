@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from proband.core.units import MINUTES_PER_DAY
 from proband.model.config import PRESETS, ModelConfig, preset
-from proband.model.gaps import fit_gap_edges
+from proband.model.next_event.gaps import fit_gap_edges
 from proband.model.transformer import Proband
 from proband.tokens.loader import Windows, epoch_batches, load_batch, make_windows
 from proband.train.config import TrainConfig

@@ -21,7 +21,8 @@ import delphi
 import torch
 from torch import nn
 
-from proband.model import embedding, heads
+from proband.model import embedding
+from proband.model.next_event import heads
 from proband.model.trunk import rotary
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches

@@ -102,7 +102,7 @@ def _read_batch(model: Any, batch: Any) -> tuple[np.ndarray, ...]:
     import torch
 
     from proband.core.units import MINUTES_PER_DAY
-    from proband.model.clock import Moment
+    from proband.model.next_event.clock import Moment
 
     hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, batch.modalities)
     first = model.first_positions(batch.tokens, batch.seen_before)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from proband.core.units import MINUTES_PER_DAY
-from proband.model.gaps import GapBins, fit_gap_edges
+from proband.model.next_event.gaps import GapBins, fit_gap_edges
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import sequential_batches
 from proband.train.config import TrainConfig

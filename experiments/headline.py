@@ -24,6 +24,7 @@ from biobank import PERMUTED as SHUFFLED
 from replicates import provenance
 from scipy.stats import norm
 
+from proband.core.statistics.intervals import NORMAL_975
 from proband.core.units import MINUTES_PER_YEAR
 from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.panel.gain import PairedRisks
@@ -31,7 +32,6 @@ from proband.tokens.dataset import TokenStore
 
 HORIZON = 10.0
 COMMONEST = 8
-NORMAL_975 = 1.96
 EHR, PGS, PERMUTED = RECORDS.name, "EHR+PGS", "EHR+permuted PGS"
 AGE_SEX, BOOSTING, BOOSTING_PGS = "age_sex", "lightgbm", "lightgbm_pgs"
 MODELS = (RECORDS, Model(PGS, GENOME, fusion="prefix"), Model(PERMUTED, SHUFFLED, fusion="prefix"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from proband.evaluate.compare import interval
+from proband.evaluate.metrics.compare import interval
 from proband.evaluate.panel.gain import METRICS, PairedRisks
 
 

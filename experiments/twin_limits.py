@@ -31,13 +31,14 @@ import numpy as np
 import polars as pl
 import torch
 from replicates import write
-from twin_worlds import KEY, SURE, World, moved_lives, open_world
+from twin_worlds import KEY, World, moved_lives, open_world
 
 from proband.core.seeds import generator
+from proband.core.statistics.intervals import NORMAL_975
 from proband.forecast.estimators.closed_form import cumulative_incidence
 from proband.forecast.job import one_thread
 from proband.model.onset.queries import Queries
-from proband.synth.lives.truth import Risks, true_risks
+from proband.synth.lives.output.truth import Risks, true_risks
 from proband.synth.traits import DISEASE_NAMES
 from proband.tokens.history.queries import known_at, query_batches
 from proband.tokens.modalities.modality import GENOME, modality_files
@@ -223,7 +224,7 @@ def agreements(world: World, found: dict[str, np.ndarray]) -> pl.DataFrame:
                 free = ~world.points.prevalent[:, at]
                 own, other = found[name][free, at], found[target][free, at]
                 apart = np.sign(own) * (other - own)
-                agree += abs(apart.mean()) <= SURE * apart.std(ddof=1) / np.sqrt(len(apart))
+                agree += abs(apart.mean()) <= NORMAL_975 * apart.std(ddof=1) / np.sqrt(len(apart))
                 total[0] += float((np.sign(own) * own).mean())
                 total[1] += float((np.sign(own) * other).mean())
             row |= {f"agree_with_{target}": agree, f"size_over_{target}": total[0] / total[1]}

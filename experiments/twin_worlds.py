@@ -11,6 +11,7 @@ import polars as pl
 import torch
 
 from proband.core.seeds import generator
+from proband.core.statistics.intervals import NORMAL_975
 from proband.core.units import DAYS_PER_YEAR
 from proband.forecast.answers import closed_form_risks
 from proband.forecast.config import ForecastConfig
@@ -21,13 +22,12 @@ from proband.forecast.scenario.changes import AddToken, GenomeChange, When
 from proband.forecast.scenario.made import make
 from proband.forecast.scenario.resolve import Resolved
 from proband.synth.lives.law import NUM_MARKERS
+from proband.synth.lives.output.truth import Moments, true_risks
 from proband.synth.lives.state import State
-from proband.synth.lives.truth import Moments, true_risks
 from proband.synth.oracle import Replayed, replayed
 from proband.synth.traits import BIOMARKERS, DISEASE_NAMES, TREATMENT_NAMES
 from proband.tokens.modalities.modality import GENOME
 
-SURE = 1.96
 DAYS_BEFORE = 30.0
 """When a treatment begins."""
 KEY = ["subject_id", "prediction_time"]
@@ -169,7 +169,7 @@ def _compared(outcome: str, columns: dict[str, np.ndarray]) -> dict[str, object]
         "truth_error": float(truth.std(ddof=1) / np.sqrt(len(truth))),
         "apart": float(apart.mean()),
         "apart_error": error,
-        "agrees": bool(abs(apart.mean()) <= SURE * error),
+        "agrees": bool(abs(apart.mean()) <= NORMAL_975 * error),
     }
 
 

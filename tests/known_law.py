@@ -19,7 +19,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from proband.model.config import ModelConfig
-from proband.model.gaps import GapBins, fit_gap_edges
+from proband.model.next_event.gaps import GapBins, fit_gap_edges
 from proband.model.transformer import Proband
 
 CODES = ["PADDING", "MEDS_BIRTH", "X//A", "X//B", "X//C", "X//D", "MEDS_DEATH"]

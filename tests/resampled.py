@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from proband.evaluate.compare import Resamples
 from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.metrics import replicates
+from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.replicates import Replicates
 from proband.evaluate.metrics.risk_set import RiskSet
 

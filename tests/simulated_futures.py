@@ -15,8 +15,8 @@ from proband.ehr.meds.dataset import EXIT
 from proband.ehr.outcomes import Task
 from proband.forecast.config import ForecastConfig
 from proband.forecast.engine.request import Trajectory
+from proband.forecast.output.trajectories import Futures, write_dataset, write_part
 from proband.forecast.risk import Points, prediction_points
-from proband.forecast.trajectories import Futures, write_dataset, write_part
 from proband.realism.futures import Futures as FlatFutures
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig

@@ -13,8 +13,8 @@ import polars as pl
 import torch
 
 from proband.core.batch import Batch
-from proband.model.clock import FEMALE, MALE, NUM_BANDS, SEXES, UNKNOWN_SEX
 from proband.model.config import ModalityConfig, ModelConfig
+from proband.model.next_event.clock import FEMALE, MALE, NUM_BANDS, SEXES, UNKNOWN_SEX
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from vocabularies import vocabulary_named

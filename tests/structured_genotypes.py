@@ -10,7 +10,7 @@ import pgenlib
 import polars as pl
 
 from proband.genome.genotypes.dataset import Genotypes
-from proband.genome.genotypes.plink import open_plink
+from proband.genome.genotypes.formats.plink import open_plink
 
 MISSING = -9
 _ALLELES = ("AG", "CT", "TC", "GA", "AC", "GT")

@@ -10,9 +10,9 @@ import polars as pl
 
 from proband.synth.config import SynthConfig
 from proband.synth.genomes.chromosome import simulate_chromosome
-from proband.synth.genomes.liability import CHROMOSOMES, Genetics, chromosome_folder, combine
-from proband.synth.genomes.pedigree import Pedigree, draw_pedigree
 from proband.synth.genomes.plink import read_calls
+from proband.synth.genomes.polygenic.liability import CHROMOSOMES, Genetics, chromosome_folder, combine
+from proband.synth.genomes.relatives.pedigree import Pedigree, draw_pedigree
 
 COMPLEMENT = {"A": "T", "T": "A", "C": "G", "G": "C"}
 

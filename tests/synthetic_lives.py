@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
 from proband.synth.lives.calibrate import draw_cohort
-from proband.synth.lives.files import ShardSubjects, join_truth, write_truth
 from proband.synth.lives.law import NUM_DISEASES, NUM_MARKERS, NUM_TREATMENTS, Law
 from proband.synth.lives.lifecourse import Course, Drift
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, Lives, live
+from proband.synth.lives.output.files import ShardSubjects, join_truth, write_truth
 from proband.synth.lives.people import People
 from proband.synth.lives.state import State, healthy
 from proband.synth.traits import ADULT_AGE, BIOMARKERS

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from proband.evaluate.baselines.age_sex import cumulative_incidence, fit_rates
-from proband.evaluate.compare import interval, two_sided_p
 from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
+from proband.evaluate.metrics.compare import interval, two_sided_p
 from proband.evaluate.metrics.discrimination import auroc, average_precision
 from proband.evaluate.metrics.risk_set import RiskSet
 from resampled import bootstrapped

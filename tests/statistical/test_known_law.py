@@ -19,7 +19,7 @@ from proband.core.units import MINUTES_PER_DAY
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import load_model
-from proband.model.clock import Moment
+from proband.model.next_event.clock import Moment
 from proband.model.transformer import Proband
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore

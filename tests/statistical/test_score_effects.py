@@ -13,10 +13,10 @@ from sklearn.linear_model import PoissonRegressor
 
 from proband.core.seeds import generator
 from proband.synth.config import POPULATIONS, SynthConfig
-from proband.synth.genomes.families import ENTRY_AGE_BETA, OLDEST, YOUNGEST
-from proband.synth.genomes.pedigree import subjects_of
-from proband.synth.genomes.plans import plan_scores
-from proband.synth.genomes.scores import make_scores
+from proband.synth.genomes.polygenic.plans import plan_scores
+from proband.synth.genomes.polygenic.scores import make_scores
+from proband.synth.genomes.relatives.families import ENTRY_AGE_BETA, OLDEST, YOUNGEST
+from proband.synth.genomes.relatives.pedigree import subjects_of
 from proband.synth.lives.law import table_law
 from proband.synth.lives.people import draw_people
 from proband.synth.lives.score_effects import FOLLOW_UP_YEARS, RecordCounts, share_followed

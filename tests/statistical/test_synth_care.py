@@ -12,12 +12,12 @@ from lifelines import KaplanMeierFitter
 
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_MINUTE, MICROSECONDS_PER_YEAR
-from proband.synth.care import laboratory, observations
-from proband.synth.care.everyday import CONDITIONS, OLDEST, REFERENCE_AGE, SEASON_AMPLITUDE
+from proband.synth.care.events import laboratory, observations
+from proband.synth.care.events.everyday import CONDITIONS, OLDEST, REFERENCE_AGE, SEASON_AMPLITUDE
+from proband.synth.care.events.visits import enrolment_time, routine_visits, visit_rate
 from proband.synth.care.omop import write_omop_shard
 from proband.synth.care.practice import PANELS, SYMPTOMATIC
 from proband.synth.care.records import make_records
-from proband.synth.care.visits import enrolment_time, routine_visits, visit_rate
 from proband.synth.config import SynthConfig
 from proband.synth.lives.law import table_law
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, NEVER, Lives, live

@@ -13,7 +13,6 @@ import pytest
 
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
-from proband.synth.genomes import linkage
 from proband.synth.genomes.coalescent import (
     MUTATION_RATE,
     RECOMBINATION_RATE,
@@ -21,13 +20,14 @@ from proband.synth.genomes.coalescent import (
     demography,
     simulate_piece,
 )
-from proband.synth.genomes.kinship import kinship_table
-from proband.synth.genomes.liability import CHROMOSOMES, chromosome_folder, liabilities
-from proband.synth.genomes.linkage import find_components, read_panel
-from proband.synth.genomes.pedigree import subjects_of
-from proband.synth.genomes.plans import DISCOVERIES
 from proband.synth.genomes.plink import read_calls
-from proband.synth.genomes.scores import make_scores
+from proband.synth.genomes.polygenic import linkage
+from proband.synth.genomes.polygenic.liability import CHROMOSOMES, chromosome_folder, liabilities
+from proband.synth.genomes.polygenic.linkage import find_components, read_panel
+from proband.synth.genomes.polygenic.plans import DISCOVERIES
+from proband.synth.genomes.polygenic.scores import make_scores
+from proband.synth.genomes.relatives.kinship import kinship_table
+from proband.synth.genomes.relatives.pedigree import subjects_of
 from proband.synth.traits import TRAIT_NAMES, TRAITS
 from synthetic_genomes import Genomes, make_genomes, read_scorefile, weights_by_alt
 

@@ -11,8 +11,8 @@ from proband.synth.config import SynthConfig
 from proband.synth.lives.law import table_law
 from proband.synth.lives.laws import LAWS
 from proband.synth.lives.lives import years_after
-from proband.synth.lives.replay import enter_lives
-from proband.synth.lives.truth import true_risks
+from proband.synth.lives.output.replay import enter_lives
+from proband.synth.lives.output.truth import true_risks
 from proband.synth.traits import DISEASE_NAMES, DISEASES
 from synthetic_lives import lived_cohort, shard_lives
 

@@ -14,7 +14,7 @@ import pytest
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.liability import liabilities
+from proband.synth.genomes.polygenic.liability import liabilities
 from proband.synth.lives.calibrate import draw_cohort
 from proband.synth.lives.law import Law, access, log_rate_at, read_effects, table_law
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, NEVER, Lives, live

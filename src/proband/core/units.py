@@ -6,8 +6,6 @@ speak of years. A year is 365.25 days everywhere.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 DAYS_PER_YEAR = 365.25
 MINUTES_PER_DAY = 1440
 MINUTES_PER_YEAR = DAYS_PER_YEAR * MINUTES_PER_DAY
@@ -23,21 +21,3 @@ def years_to_minutes(years: int | float) -> int:
     525960
     """
     return round(years * MINUTES_PER_YEAR)
-
-
-def minutes_to_years(minutes: int | float) -> float:
-    """Years in ``minutes``.
-
-    >>> minutes_to_years(525960)
-    1.0
-    """
-    return minutes / MINUTES_PER_YEAR
-
-
-def add_years(time: datetime, years: int | float) -> datetime:
-    """``time`` moved by ``years`` of 365.25 days, to the microsecond.
-
-    >>> add_years(datetime(1969, 12, 31, 18), 1)
-    datetime.datetime(1971, 1, 1, 0, 0)
-    """
-    return time + timedelta(days=years * DAYS_PER_YEAR)

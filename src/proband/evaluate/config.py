@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from proband.core.config import Split
 from proband.core.options import Option
+from proband.evaluate.choices import BASELINES
 
 ALL, NONE = "all", "none"
 """Instead of names of baselines."""
@@ -42,8 +43,8 @@ class EvaluateConfig(BaseModel):
     baselines: Annotated[tuple[str, ...], Option()] = Field(
         (ALL,),
         min_length=1,
-        description=f"Baselines fitted on train and judged beside: {ALL}, {NONE}, or a baseline's name, "
-        "repeatable.",
+        description=f"Baselines fitted on train and judged beside: {ALL}, {NONE}, or among "
+        f"{', '.join(BASELINES)}; repeatable.",
     )
     bootstrap: Annotated[int, Option()] = Field(
         500, ge=0, le=100_000, description="Bootstrap replicates; 0 for no intervals."

@@ -11,8 +11,8 @@ import polars as pl
 
 from proband.core.schema import Table
 from proband.evaluate import tables
-from proband.evaluate.compare import interval, two_sided_p, verdict
 from proband.evaluate.metrics.censoring import CASE
+from proband.evaluate.metrics.compare import interval, two_sided_p, verdict
 from proband.evaluate.metrics.discrimination import curve
 from proband.evaluate.metrics.registry import METRICS, compared
 from proband.evaluate.metrics.replicates import ACT_ON_ALL, ACT_ON_NONE, Replicates

@@ -26,7 +26,6 @@ from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
-from proband.evaluate.compare import Resamples
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
 from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
@@ -44,6 +43,7 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
+from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.registry import compared
 from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.panel.models import described_models, mean_gains
@@ -89,7 +89,7 @@ def evaluate(
             stability.parquet.
         task: Task file, if no input brings one.
         config: Settings. ``baselines`` are names in
-            :data:`proband.evaluate.baselines.registry.BASELINES`, or ``all`` (those for which there is what
+            :data:`proband.evaluate.choices.BASELINES`, or ``all`` (those for which there is what
             they need) or ``none``.
         overwrite: Replace what is in ``out``.
 
@@ -131,18 +131,14 @@ def _judge(
     begun: Path | None,
 ) -> None:
     """Write every file of the results folder."""
-    meds = Path(config.meds)
-    labels = label_all(meds, task)
+    labels = label_all(Path(config.meds), task)
     judged = _judged(labels, config)
-    subjects = read_subjects(meds)
-    num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
-    say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
+    subjects = read_subjects(Path(config.meds))
+    _say_sexes(subjects)
     rows = with_age_and_sex(labels, subjects)
     matched = _matched(given, judged, config)
     models = given["model"].unique(maintain_order=True).to_list()
-    if config.refits:
-        found = stability(matched, read_refits([Path(path) for path in config.refits], models))
-        STABILITY.write(found, run.folder / STABILITY_FILE)
+    _write_stability(run.folder, config, matched, models)
     data = _inputs(config, task, rows, subjects, scores, given)
     extra, costs = RISK.empty(), COSTS.empty()
     if chosen(config.baselines):
@@ -159,9 +155,7 @@ def _judge(
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
     LABELS.write(labels, run.folder / "labels.parquet")
     frames["gains"].append(mean_gains(run.folder, config, frames["models"][0]))
-    for name, table in TABLES.items():
-        table.write(pl.concat([table.empty(), *frames[name]]), run.folder / f"{name}.parquet")
-    save_task(task, run.folder / TASK_FILE)
+    _write_tables(run.folder, frames, task)
     run.counts |= {
         "num_models": len(models),
         "num_risks": given.height,
@@ -169,6 +163,25 @@ def _judge(
         "num_subjects": matched["subject_id"].n_unique(),
     }
     run.notes |= {"models": models, "synthetic": begun is not None}
+
+
+def _say_sexes(subjects: pl.DataFrame) -> None:
+    """Say of how many subjects the sex is recorded."""
+    num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
+    say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
+
+
+def _write_stability(folder: Path, config: EvaluateConfig, matched: pl.DataFrame, models: list[str]) -> None:
+    """How much risks change when models are fitted again, if there are refits."""
+    if config.refits:
+        found = stability(matched, read_refits([Path(path) for path in config.refits], models))
+        STABILITY.write(found, folder / STABILITY_FILE)
+
+
+def _write_tables(folder: Path, frames: Mapping[str, list[pl.DataFrame]], task: Task) -> None:
+    for name, table in TABLES.items():
+        table.write(pl.concat([table.empty(), *frames[name]]), folder / f"{name}.parquet")
+    save_task(task, folder / TASK_FILE)
 
 
 def _judged(labels: pl.DataFrame, config: EvaluateConfig) -> pl.DataFrame:

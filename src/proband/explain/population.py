@@ -14,8 +14,8 @@ from jaxtyping import Float64, Int
 
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
-from proband.evaluate.compare import Resamples, interval, stack
 from proband.evaluate.metrics.censoring import aalen_johansen
+from proband.evaluate.metrics.compare import Resamples, interval, stack
 from proband.explain.alignment.effects import own_scores
 from proband.explain.attribution.standard import Standard, standardised
 from proband.explain.inputs import Asked

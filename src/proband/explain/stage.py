@@ -44,7 +44,7 @@ from proband.explain.shards import Shards
 from proband.forecast.job import one_thread
 from proband.model.onset.queries import Queries
 from proband.tokens.history.summary import SummaryLayout
-from proband.tokens.modalities.modality import GENOME, modality_files
+from proband.tokens.modalities.modality import GENOME, given_paths, modality_files
 
 
 def explain(
@@ -85,15 +85,9 @@ def explain(
         DataError: Nobody to explain, subjects that are not in the tokens, or an unusable file.
     """
     files, extra = modality_files(genome, modalities), [subjects, published, code_names, truth]
-    given = [genome if genome and name == GENOME else path for name, path in files.items()]
-    inputs = [model, tokens, *task_files(task), *given, *(path for path in extra if path is not None)]
-    config = (config or ExplainConfig()).model_copy(
-        update={
-            "task": hash_file(task),
-            "modalities": tuple(files),
-            "subjects": "" if subjects is None else hash_file(subjects),
-        }
-    )
+    extra_inputs = [path for path in extra if path is not None]
+    inputs = [model, tokens, *task_files(task), *given_paths(genome, files), *extra_inputs]
+    config = _resolved(config or ExplainConfig(), task, files, subjects)
     if is_finished(out, "explain", config, overwrite, inputs):
         return
     true_risks = None if truth is None else RISK.read(truth)
@@ -114,6 +108,14 @@ def explain(
         if len(set(asked.points.rows.tolist())) == 1:
             write_page(run.folder, _in_words(asked))
     say(f"explain: risks of {len(queries):,} predictions in {out}; associations in a model, no causes")
+
+
+def _resolved(
+    config: ExplainConfig, task: Path, files: Mapping[str, Path], subjects: Path | None
+) -> ExplainConfig:
+    """Settings with what the inputs add to them."""
+    listed = "" if subjects is None else hash_file(subjects)
+    return config.model_copy(update={"task": hash_file(task), "modalities": tuple(files), "subjects": listed})
 
 
 def _known_effects(published: Path, asked: Asked, genome: Path | None) -> list[PublishedEffect]:

@@ -19,7 +19,7 @@ from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.engine.clocks import NO_TASK, Clocks
 from proband.forecast.engine.request import Question, outcome_matrix
 from proband.forecast.estimators.risks import Precision
-from proband.forecast.job import Job, opened
+from proband.forecast.job import Job, Opened, opened
 from proband.forecast.patterns import token_patterns
 from proband.forecast.risk import Points, never_asked, observed_shares, prediction_points
 from proband.forecast.scenario.compare import Compared
@@ -71,44 +71,31 @@ def make_plan(
         DataError: Nobody to predict for, or a subject asked for is not in the tokens.
     """
     question = load_task(task)
-    loaded, store, tables = opened(model, tokens, files, torch.device("cpu"))
-    outcomes = outcome_tokens(store.vocabulary, question)
-    onset: dict[str, int] = {}
-    if not samples_paths(config.estimator):
-        onset = onset_tasks(loaded, outcomes, question, model)
-        outcomes = {name: outcomes[name] for name in onset}
-        _say_undying(loaded, store.vocabulary.death, config)
-    patterns = tuple(token_patterns(question, outcomes).values())
+    given = opened(model, tokens, files, torch.device("cpu"))
+    loaded, store, tables = given
+    outcomes, onset = _outcomes(given, question, model, config)
     horizons, asked = _question(store, outcomes, question, config)
     if samples_paths(config.estimator) and config.onsets == "hazards":
         asked = replace(asked, clocks=_clocks(loaded, outcomes, store.vocabulary.death, config.net))
     say_absent("forecast", loaded.config.modalities, files)
     rows = None if subjects is None else subject_rows(subjects, store)
     points = prediction_points(store, question, config.split, outcomes, rows)
-    task_horizons = frozenset(question.horizons_years)
     counts = never_asked(store, question, config.split) if rows is None else {}
     counts |= _num_without(loaded, tables, points)
     compared = None
     if scenario is not None:
-        resolver = Resolver(scenario, store, tables, points, GENOME in loaded.config.modalities)
-        compared = Compared(
-            scenarios=resolved_scenarios(load_scenarios(scenario), resolver),
-            sample=_sample(store, question, outcomes, points, config.seed),
-            outcomes=tuple(outcomes),
-            horizons_years=horizons,
-            task_horizons=task_horizons,
-        )
+        compared = _compared(scenario, given, question, outcomes, points, horizons, config.seed)
     job = Job(
-        model=model,
-        tokens=tokens,
-        files=files,
+        model,
+        tokens,
+        files,
         question=asked,
         outcomes=tuple(outcomes),
-        patterns=patterns,
+        patterns=tuple(token_patterns(question, outcomes).values()),
         after_gap=len(asked.horizons) > len(horizons),
         precision=Precision(*precision_of(config.precision)) if config.precision else None,
         horizons_years=horizons,
-        task_horizons=task_horizons,
+        task_horizons=frozenset(question.horizons_years),
         config=config,
         tasks=tuple(onset.values()),
         death_task=loaded.config.onset.index_of((store.vocabulary.death,)) if loaded.config.onset else None,
@@ -116,6 +103,34 @@ def make_plan(
         compared=compared,
     )
     return Plan(job, points, question, counts, observed_shares(store, question))
+
+
+def _outcomes(
+    given: Opened, task: Task, model: Path, config: ForecastConfig
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Tokens of each outcome that is forecast, and in closed form the number of the onset task that it is."""
+    outcomes = outcome_tokens(given.store.vocabulary, task)
+    if samples_paths(config.estimator):
+        return outcomes, {}
+    onset = onset_tasks(given.model, outcomes, task, model)
+    _say_undying(given.model, given.store.vocabulary.death, config)
+    return {name: outcomes[name] for name in onset}, onset
+
+
+def _compared(
+    file: Path,
+    given: Opened,
+    task: Task,
+    outcomes: Mapping[str, np.ndarray],
+    points: Points,
+    horizons: tuple[float, ...],
+    seed: int,
+) -> Compared:
+    """The scenarios of a file, resolved for the points, and what they are compared with."""
+    resolver = Resolver(file, given.store, given.tables, points, GENOME in given.model.config.modalities)
+    scenarios = resolved_scenarios(load_scenarios(file), resolver)
+    sample = _sample(given.store, task, outcomes, points, seed)
+    return Compared(scenarios, sample, tuple(outcomes), horizons, frozenset(task.horizons_years))
 
 
 def _num_without(loaded: Proband, tables: Mapping[str, ModalityTable], points: Points) -> dict[str, int]:

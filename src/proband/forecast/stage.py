@@ -19,15 +19,15 @@ from proband.core.running.progress import say
 from proband.core.running.team import Team, join_team
 from proband.core.schema import join_parquet
 from proband.ehr.outcomes import save_task, task_files
-from proband.forecast.compared import CURVES, RISKS, say_scenarios, write_scenarios
 from proband.forecast.config import ForecastConfig, precision_of
-from proband.forecast.curves import plot_curves
 from proband.forecast.job import input_files
+from proband.forecast.output.compared import CURVES, RISKS, say_scenarios, write_scenarios
+from proband.forecast.output.curves import plot_curves
+from proband.forecast.output.shards import ShardFiles, forecast_shard
+from proband.forecast.output.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.forecast.plan import Plan, make_plan
 from proband.forecast.scenario.file import load_scenarios
-from proband.forecast.shards import ShardFiles, forecast_shard
-from proband.forecast.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
-from proband.tokens.modalities.modality import GENOME, modality_files
+from proband.tokens.modalities.modality import given_paths, modality_files
 
 CURVES_PICTURE, SHARDS = "curves.png", "shards"
 _SHARD_POINTS = 150
@@ -79,23 +79,12 @@ def forecast(
     task_inputs = [*task_files(task), *extra]
     if scenario is not None:
         load_scenarios(scenario)  # a fault of the file is said before anything is opened
-    config = config or ForecastConfig()
-    resolved = {
-        "task": hash_file(task),
-        "modalities": tuple(files),
-        "trajectories": trajectories is not None,
-        "name": config.name or model.resolve().name,
-        "subjects": "" if subjects is None else hash_file(subjects),
-        "scenario": "" if scenario is None else hash_file(scenario),
-    }
-    config = config.model_copy(update=resolved)
-    outputs = [(out, "forecast")]
+    named = {"modalities": tuple(files), "trajectories": trajectories is not None}
+    config = (config or ForecastConfig()).model_copy(update=named)
+    config = _resolved(config, model, task=task, subjects=subjects, scenario=scenario)
     refuse_settings(config)
-    if trajectories is not None:
-        refuse_folder(trajectories, out)
-        outputs.append((trajectories, STAGE))
-    given = [genome if genome and name == GENOME else path for name, path in files.items()]
-    inputs = [model, tokens, *task_inputs, *given]
+    outputs = _outputs(out, trajectories)
+    inputs = [model, tokens, *task_inputs, *given_paths(genome, files)]
     with join_team(choose_device(config.device)) as team:
         done = team.decide(
             lambda: [is_finished(folder, stage, config, overwrite, inputs) for folder, stage in outputs]
@@ -107,14 +96,40 @@ def forecast(
         with team.sharing(resumable(out, "forecast", config, inputs=reads, overwrite=overwrite)) as work:
             shards = _forecast_all(plan, work, team, workers)
             if team.is_first:
-                with stage_output(
-                    out, stage="forecast", config=config, inputs=inputs, seed=config.seed, work=work
-                ) as run:
-                    if trajectories is not None:
-                        parts = [files.trajectories for files in shards]
-                        write_dataset(parts, trajectories, plan.task, config, inputs)
-                    _finish(run, plan, shards)
-                _say_what_was_found(run, plan, out)
+                _write_outputs(out, trajectories, work, inputs, plan, shards)
+
+
+def _resolved(config: ForecastConfig, model: Path, **files: Path | None) -> ForecastConfig:
+    """Settings with the model's name and the hash of each file, empty for one that is not given."""
+    hashes = {name: "" if path is None else hash_file(path) for name, path in files.items()}
+    return config.model_copy(update={"name": config.name or model.resolve().name, **hashes})
+
+
+def _outputs(out: Path, trajectories: Path | None) -> list[tuple[Path, str]]:
+    """Folders to write, each with its stage."""
+    if trajectories is None:
+        return [(out, "forecast")]
+    refuse_folder(trajectories, out)
+    return [(out, "forecast"), (trajectories, STAGE)]
+
+
+def _write_outputs(
+    out: Path,
+    trajectories: Path | None,
+    work: Path,
+    inputs: list[Path],
+    plan: Plan,
+    shards: list[ShardFiles],
+) -> None:
+    """Join the shards' files."""
+    config = plan.job.config
+    with stage_output(
+        out, stage="forecast", config=config, inputs=inputs, seed=config.seed, work=work
+    ) as run:
+        if trajectories is not None:
+            write_dataset([files.trajectories for files in shards], trajectories, plan.task, config, inputs)
+        _finish(run, plan, shards)
+    _say_what_was_found(run, plan, out)
 
 
 def _forecast_all(plan: Plan, work: Path, team: Team, workers: int | None) -> list[ShardFiles]:

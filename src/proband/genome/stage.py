@@ -93,13 +93,7 @@ def genome(
     """
     config = config or GenomeConfig()
     extra = ancestry_inputs or AncestryInputs()
-    if extra.given and config.ancestry is None:
-        raise ConfigError(
-            "files for ancestry without the step", found=extra.given[0], remedy="give --ancestry"
-        )
-    if extra.reference and config.match_by == "id":
-        remedy = "match by position: the panel's identifiers may be others"
-        raise ConfigError("--match-by id and --reference exclude each other", remedy=remedy)
+    _check_ancestry(config, extra)
     files = list_scorefiles(scorefiles)
     paths = find_genotypes(genotypes)
     inputs = [*paths, scorefiles, *(path for path in (samples, keep, variants) if path), *extra.given]
@@ -120,6 +114,17 @@ def genome(
         inputs += [path for path in source.files if path not in paths]
         _score_all(task, source, run)
     _drop_progress(out)  # only now: until the output stands in its place, it is needed
+
+
+def _check_ancestry(config: GenomeConfig, extra: AncestryInputs) -> None:
+    """Refuse files of the ancestry step that the settings cannot use."""
+    if extra.given and config.ancestry is None:
+        raise ConfigError(
+            "files for ancestry without the step", found=extra.given[0], remedy="give --ancestry"
+        )
+    if extra.reference and config.match_by == "id":
+        remedy = "match by position: the panel's identifiers may be others"
+        raise ConfigError("--match-by id and --reference exclude each other", remedy=remedy)
 
 
 def _drop_unfinished(work: Path) -> None:

@@ -31,3 +31,8 @@ FUSIONS: Registry[Any] = Registry(
     },
 )
 """How latents reach the trunk: subclasses of ``proband.model.fusion.layer.FusionMethod``."""
+
+
+def usual_fusion(has_modalities: bool) -> str:
+    """The fusion where settings name none."""
+    return "prefix" if has_modalities else NO_FUSION

@@ -112,7 +112,7 @@ class ModelConfig(BaseModel):
                 "gap edges do not make bins",
                 found=", ".join(str(edge) for edge in self.gap_edges[:8]),
                 expected="ascending steps from 1 on",
-                remedy="fit them with proband.model.gaps.fit_gap_edges",
+                remedy="fit them with proband.model.next_event.gaps.fit_gap_edges",
             )
         if (self.fusion == NO_FUSION) == bool(self.modalities):
             raise ConfigError(

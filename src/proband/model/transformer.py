@@ -13,16 +13,16 @@ from torch.utils.checkpoint import checkpoint
 
 from proband.core.batch import CENSORED, EVENT, Batch, ModalityInput
 from proband.core.running.device import has_bfloat16
-from proband.model.clock import Moment
 from proband.model.config import ModelConfig, OnsetConfig
 from proband.model.embedding import Embedding
 from proband.model.fusion.layer import FusionLayer, Prepared
 from proband.model.fusion.module import Fusion
-from proband.model.gaps import GapBins
-from proband.model.heads import WhatHead, WhenHead, first_positions
 from proband.model.hub import HubFormat
 from proband.model.kernels.pages import Pages, Window
-from proband.model.loss import LossTerms
+from proband.model.next_event.clock import Moment
+from proband.model.next_event.gaps import GapBins
+from proband.model.next_event.heads import WhatHead, WhenHead, first_positions
+from proband.model.next_event.loss import LossTerms
 from proband.model.onset.head import OnsetHead
 from proband.model.trunk.block import Block
 from proband.model.trunk.rotary import Rotary

@@ -60,14 +60,27 @@ def percent(value: float | None) -> str:
 
 def with_interval(row: Mapping, digits: int = 3, sign: bool = False) -> str:
     """Value and 95% interval of a row of the metrics or differences."""
-    value = row.get("value", row.get("difference"))
-    if value is None:
-        return "–"
-    if row.get("low") is None or row.get("high") is None:
+    value, low, high = row.get("value", row.get("difference")), row.get("low"), row.get("high")
+    between = " to " if sign or (low is not None and low < 0) else "–"
+    return interval(value, low, high, digits, sign, between)
+
+
+def interval(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    digits: int = 3,
+    sign: bool = False,
+    between: str = " to ",
+) -> str:
+    """A value with the ends of its interval, if it has one; a dash for null.
+
+    >>> interval(0.5, -0.1, 1.0, digits=1), interval(0.5, None, None), interval(None, None, None)
+    ('0.5 (−0.1 to 1.0)', '0.500', '–')
+    """
+    if value is None or low is None or high is None:
         return number(value, digits, sign)
-    low, high = number(row["low"], digits, sign), number(row["high"], digits, sign)
-    between = " to " if sign or row["low"] < 0 else "–"
-    return f"{number(value, digits, sign)} ({low}{between}{high})"
+    return f"{number(value, digits, sign)} ({number(low, digits, sign)}{between}{number(high, digits, sign)})"
 
 
 METRIC_COLUMNS = (

@@ -23,15 +23,15 @@ from proband.core.seeds import generator
 from proband.core.text.predictiontimes import prediction_times_of
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import ADDITIVE, OracleConfig
-from proband.synth.lives.begun import already_begun, join_already_begun
-from proband.synth.lives.files import ALREADY_BEGUN, LAW_FILE, ONSET_MODEL, RECORDED_MODEL
 from proband.synth.lives.law import NUM_MARKERS, Law, table_law
 from proband.synth.lives.laws import LAWS
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, calendar, calendar_year
+from proband.synth.lives.output.begun import already_begun, join_already_begun
+from proband.synth.lives.output.files import ALREADY_BEGUN, LAW_FILE, ONSET_MODEL, RECORDED_MODEL
+from proband.synth.lives.output.replay import moments_of
+from proband.synth.lives.output.truth import Moments, joined, risk_table, true_risks
 from proband.synth.lives.people import People
-from proband.synth.lives.replay import moments_of
 from proband.synth.lives.state import State, healthy
-from proband.synth.lives.truth import Moments, joined, risk_table, true_risks
 from proband.synth.traits import ADULT_AGE, DISEASE_NAMES, TRAIT_NAMES, TREATMENT_NAMES, table_hash
 
 
@@ -111,7 +111,7 @@ def replayed(biobank: Path, times: pl.DataFrame) -> Replayed:
 def already_begun_at(
     biobank: Path, times: pl.DataFrame, horizons_years: Sequence[int | float]
 ) -> pl.DataFrame:
-    """Later cases that had begun, unrecorded, by the prediction times; see :mod:`proband.synth.lives.begun`.
+    """Later cases begun, but unrecorded, by the prediction times (:mod:`proband.synth.lives.output.begun`).
 
     Args:
         biobank: As for :func:`oracle`, like the next two, with the same errors.

@@ -14,10 +14,10 @@ from proband.core.seeds import generator
 from proband.synth.care.omop import write_omop_shard
 from proband.synth.care.records import make_records
 from proband.synth.config import FIRST_SUBJECT_ID, POPULATIONS, SynthConfig
-from proband.synth.genomes.pedigree import Pedigree, subjects_of
-from proband.synth.lives.files import ShardSubjects, write_truth
+from proband.synth.genomes.relatives.pedigree import Pedigree, subjects_of
 from proband.synth.lives.law import table_law
 from proband.synth.lives.lives import live
+from proband.synth.lives.output.files import ShardSubjects, write_truth
 from proband.synth.lives.people import draw_deprivation, draw_people
 from proband.synth.traits import TRAITS
 

@@ -16,15 +16,15 @@ from proband.synth.care.task import write_task
 from proband.synth.config import SynthConfig
 from proband.synth.genomes.chromosome import simulate_chromosome
 from proband.synth.genomes.coalescent import import_msprime
-from proband.synth.genomes.kinship import kinship_table
-from proband.synth.genomes.liability import CHROMOSOMES, Genetics, causal_table, combine
-from proband.synth.genomes.linkage import find_components
-from proband.synth.genomes.pedigree import Pedigree, draw_pedigree
-from proband.synth.genomes.plans import score_table
+from proband.synth.genomes.polygenic.liability import CHROMOSOMES, Genetics, causal_table, combine
+from proband.synth.genomes.polygenic.linkage import find_components
+from proband.synth.genomes.polygenic.plans import score_table
+from proband.synth.genomes.polygenic.scores import write_scorefiles
+from proband.synth.genomes.polygenic.weights import weigh_chromosome
+from proband.synth.genomes.relatives.kinship import kinship_table
+from proband.synth.genomes.relatives.pedigree import Pedigree, draw_pedigree
 from proband.synth.genomes.sampling import typed_subjects
-from proband.synth.genomes.scores import write_scorefiles
-from proband.synth.genomes.weights import weigh_chromosome
-from proband.synth.lives.files import join_truth
+from proband.synth.lives.output.files import join_truth
 from proband.synth.shards import live_shard, num_shards, shard_folder
 
 SCRATCH = ".work"

@@ -20,12 +20,12 @@ from proband.core.running.team import Team, join_team
 from proband.core.schema import SPLITS
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import save_model
-from proband.model.choices import NO_FUSION
+from proband.model.choices import NO_FUSION, usual_fusion
 from proband.model.embedding import fold_families
 from proband.model.folder import MAY_LEAVE, VOCABULARY
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modalities.modality import GENOME, ModalityTable, load_modality, modality_files
+from proband.tokens.modalities.modality import ModalityTable, given_paths, load_modality, modality_files
 from proband.train.card import write_card
 from proband.train.config import FREE_SETTINGS, TrainConfig
 from proband.train.initial.build import build_model
@@ -72,18 +72,8 @@ def train(
     """
     task_inputs = [file for task in tasks for file in task_files(task)]
     files = modality_files(genome, modalities)
-    config = config or TrainConfig()
-    named = {
-        "fusion": config.fusion or ("prefix" if files else NO_FUSION),
-        "modalities": tuple(files),
-        "tasks": tuple(hash_file(file) for file in task_inputs),
-    }
-    config = config.model_copy(update=named)
-    inputs = [
-        tokens,
-        *task_inputs,
-        *(genome if genome and name == GENOME else path for name, path in files.items()),
-    ]
+    config = _resolved(config or TrainConfig(), files, task_inputs)
+    inputs = [tokens, *task_inputs, *given_paths(genome, files)]
     with join_team(choose_device(config.device)) as team:
         if team.decide(lambda: is_finished(out, "train", config, overwrite, inputs)):
             _drop_states(out, team)  # if it was killed between its last two steps
@@ -104,6 +94,16 @@ def train(
         if team.is_first:
             steps = f"{trainer.progress.step:,} steps"
             say(f"train: {steps}, tuning loss {result.total:.4f} nats per event; model in {out}")
+
+
+def _resolved(config: TrainConfig, files: Mapping[str, Path], task_inputs: Sequence[Path]) -> TrainConfig:
+    """Settings with what the inputs add to them."""
+    named = {
+        "fusion": config.fusion or usual_fusion(bool(files)),
+        "modalities": tuple(files),
+        "tasks": tuple(hash_file(file) for file in task_inputs),
+    }
+    return config.model_copy(update=named)
 
 
 def _drop_states(out: Path, team: Team) -> None:

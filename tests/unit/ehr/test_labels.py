@@ -197,6 +197,27 @@ def test_a_pattern_begun_before_the_prediction_time_is_completed_after_it(events
     assert pattern_label(events, READMISSION, begun, (AT, "B")) is None  # prevalent
 
 
+def test_bounds_are_compared_in_the_unit_of_the_values_of_the_whole_folder(
+    events: Callable, meds: Callable
+) -> None:
+    def subject(number: int, value: float, unit: str | None) -> pl.DataFrame:
+        begun = (number, BORN, BIRTH), (number, datetime(2000, 1, 1), ENTRY)
+        rows = (*begun, (number, AT + YEAR, "HB", value), (number, ENDS, EXIT))
+        return events(*rows).with_columns(unit=pl.lit(unit, pl.String))
+
+    def asked(**bound: object) -> Task:
+        outcome = {"codes": "HB", "above": 100} | bound
+        return Task(outcomes={"x": outcome}, prediction={"date": AT.date()}, horizons_years=[1])
+
+    same = meds({"train/0": subject(1, 99.0, "g/L"), "held_out/0": subject(2, 101.0, "g/L")}, "same")
+    assert labels(same, asked()).select("subject_id", "event").rows() == [(1, 0), (2, 1)]
+    other = meds({"train/0": subject(1, 9.9, "g/dL"), "held_out/0": subject(2, 101.0, "g/L")}, "other")
+    with pytest.raises(ConfigError, match=r"a bound without a unit, where values come in several; .*HB in"):
+        labels(other, asked())
+    found = labels(other, asked(unit="g/L", above=98.0)).select("subject_id", "event")
+    assert found.rows() == [(1, 1), (2, 1)]
+
+
 def test_values_beyond_the_bounds_alone_count(events: Callable) -> None:
     low = {"codes": "HB", "below": 100}
     twice = {"steps": [low, low]}

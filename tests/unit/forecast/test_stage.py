@@ -18,8 +18,9 @@ from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.labels import labels
 from proband.ehr.meds.dataset import list_shards, read_shard
 from proband.ehr.outcomes import Task, load_task
-from proband.forecast import answers, forecast, shards, stage
+from proband.forecast import answers, forecast, stage
 from proband.forecast.config import ForecastConfig
+from proband.forecast.output import shards
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import TokenStore

@@ -13,7 +13,7 @@ from proband.genome.ancestry.components.kinship import read_kinship
 from proband.genome.ancestry.inputs import read_table as read_people_table
 from proband.genome.external import genome_from_scores
 from proband.genome.genotypes.dataset import Genotypes
-from proband.genome.genotypes.plink import read_samples, read_variants
+from proband.genome.genotypes.formats.plink import read_samples, read_variants
 from proband.genome.genotypes.samples import identify, keep_samples
 from proband.genome.scorefiles.scorefile import read_scorefile, read_sites
 from proband.genome.scorefiles.variantlist import read_variant_list

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from proband.core.errors import DataError
 from proband.genome.genotypes.dataset import DataSetReader
-from proband.genome.genotypes.plink import open_plink
+from proband.genome.genotypes.formats.plink import open_plink
 from proband.genome.matching.weights import Weights
 from proband.genome.scoring.score import score_samples
 

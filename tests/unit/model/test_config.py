@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from proband.core.errors import ConfigError
 from proband.model.config import PRESETS, ModelConfig, preset, size_of
-from proband.model.gaps import fit_gap_edges
+from proband.model.next_event.gaps import fit_gap_edges
 from proband.model.transformer import Proband
 from small_world import GENOME, model_config
 

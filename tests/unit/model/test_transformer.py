@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from proband.core.batch import CENSORED, EVENT
 from proband.model import transformer
-from proband.model.clock import Moment
-from proband.model.heads import WhatHead
+from proband.model.next_event.clock import Moment
+from proband.model.next_event.heads import WhatHead
 from proband.model.transformer import Proband
 from small_world import AGES, DAY, HISTORY, TOKENS, batch_of, random_model, states
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proband.core.statistics import suppress
 from proband.report.disclosure import Disclosure
-from proband.report.sections.utility import decision_points, utility_table
+from proband.report.sections.performance.utility import decision_points, utility_table
 
 PEOPLE, OPEN = Disclosure(), Disclosure(synthetic=True)
 NUM_SUBJECTS, NUM_CASES = 1000, 100

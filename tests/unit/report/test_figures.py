@@ -11,7 +11,7 @@ from proband.report.figures.curves import Curve, binormal, calibration_panel, de
 from proband.report.figures.forest import Axis, Estimate, axis_of, row_svg
 from proband.report.figures.panel import Panel, ticks
 from proband.report.sections.found import read_results
-from proband.report.sections.outcomes import outcome_sections
+from proband.report.sections.performance.outcomes import outcome_sections
 
 
 def luminance(colour):

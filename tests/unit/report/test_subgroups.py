@@ -3,7 +3,7 @@ import pytest
 
 from proband.evaluate.tables import SUBGROUPS
 from proband.report.sections.found import read_results
-from proband.report.sections.subgroups import subgroups
+from proband.report.sections.performance.subgroups import subgroups
 
 
 @pytest.fixture

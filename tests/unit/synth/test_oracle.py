@@ -16,7 +16,7 @@ from proband.core.files.provenance import write_json
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
 from proband.synth.lives.law import table_law
-from proband.synth.lives.truth import true_risks
+from proband.synth.lives.output.truth import true_risks
 from proband.synth.oracle import oracle, replayed
 from proband.synth.traits import DISEASE_NAMES
 from synthetic_lives import shard_lives, write_biobank

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import builtins
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from proband.core import schema
 from proband.core.errors import ConfigError
 from proband.core.files.provenance import hash_input, read_manifest
-from proband.core.units import add_years
+from proband.core.units import DAYS_PER_YEAR
 from proband.ehr import ehr
 from proband.ehr.labels import labels as make_labels
 from proband.ehr.outcomes import load_task
@@ -103,7 +103,7 @@ def test_true_risks_are_for_those_at_risk_at_the_task_time(biobank: Path) -> Non
     exits = dict(zip(period["person_id"], period["observation_period_end_date"], strict=True))
     assert risk["model"].unique().to_list() == ["oracle"]
     for subject, time in risk.select("subject_id", "prediction_time").unique().rows():
-        assert time == add_years(entry[subject], 2.0)
+        assert time == entry[subject] + timedelta(days=2 * DAYS_PER_YEAR)
         assert time.date() <= exits[subject]
     events = pl.read_parquet(biobank / "truth" / "onsets.parquet").select("subject_id", "disease", "recorded")
     joined = risk.join(events, left_on=["subject_id", "outcome"], right_on=["subject_id", "disease"])

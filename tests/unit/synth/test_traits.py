@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from proband.core.errors import ConfigError
-from proband.synth.genomes.liability import liability_correlation
+from proband.synth.genomes.polygenic.liability import genetic_correlation
 from proband.synth.traits import (
     BIOMARKERS,
     DISEASES,
@@ -15,6 +15,7 @@ from proband.synth.traits import (
     MORTALITY,
     OURS,
     TABLE,
+    TRAITS,
     TREATMENTS,
     read_table,
     table_hash,
@@ -37,7 +38,12 @@ def test_no_reference_is_idle() -> None:
 
 
 def test_the_correlation_of_liabilities_is_one() -> None:
-    assert np.linalg.eigvalsh(liability_correlation()).min() > 0.1
+    root = np.sqrt([trait.heritability for trait in TRAITS])
+    genetic = genetic_correlation(TRAITS)
+    np.testing.assert_array_equal(np.diag(genetic), 1)
+    matrix = genetic * np.outer(root, root)
+    np.fill_diagonal(matrix, 1)
+    assert np.linalg.eigvalsh(matrix).min() > 0.1
 
 
 def test_values_in_units_by_hand() -> None:

@@ -58,13 +58,14 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _check_text(value: Any, seen: set[int]) -> None:
-    """Refuse half a character, which YAML can spell ("\\ud800") and no file can hold.
+    """Refuse what YAML can spell and no file or its name can hold: half a character ("\\ud800"), NUL ("\\0").
 
     Raises:
-        UnicodeEncodeError: There is one in a text or a key.
+        ValueError: There is one in a text or a key.
     """
     if isinstance(value, str):
-        value.encode("utf-8")
+        if b"\0" in value.encode("utf-8"):
+            raise ValueError(f"the character NUL in {value!r}")
     elif isinstance(value, (dict, list)) and id(value) not in seen:  # an alias is looked at once
         seen.add(id(value))
         for one in (*value, *value.values()) if isinstance(value, dict) else value:

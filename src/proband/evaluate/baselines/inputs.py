@@ -11,10 +11,11 @@ import polars as pl
 
 from proband.core.units import DAYS_PER_YEAR
 from proband.ehr.outcomes import Task
-from proband.evaluate.baselines import boosting, tuning
+from proband.evaluate.baselines import tuning
 from proband.evaluate.baselines.dates import further_dates
-from proband.evaluate.baselines.pgs_cox import PgsCox, fit_pgs_cox
-from proband.evaluate.baselines.record import RecordFeatures
+from proband.evaluate.baselines.records import boosting
+from proband.evaluate.baselines.records.record import RecordFeatures
+from proband.evaluate.baselines.scores.pgs_cox import PgsCox, fit_pgs_cox
 from proband.evaluate.cohort import with_age_and_sex
 
 

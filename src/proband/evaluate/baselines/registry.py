@@ -1,7 +1,7 @@
-"""The baselines there are: each an entry with its name, a title, what it needs and what fits it.
+"""The entries of :data:`proband.evaluate.choices.BASELINES`: what each baseline needs, and what fits it.
 
 Adding one is a file with a function from :class:`~proband.evaluate.baselines.inputs.Inputs` to a RiskTable,
-and one call of :func:`register`, here or in that file.
+one :class:`Baseline` here, and its name there.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.running.progress import say
-from proband.evaluate.baselines import age_sex, boosting, late_fusion, logistic, pgs_logistic, phers, tuning
+from proband.evaluate.baselines import age_sex, tuning
 from proband.evaluate.baselines.inputs import Inputs
+from proband.evaluate.baselines.records import boosting, logistic, phers
+from proband.evaluate.baselines.scores import late_fusion, pgs_logistic
+from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import ALL, NONE
 
 NEEDS: dict[str, Callable[[Inputs], bool]] = {
@@ -31,7 +34,6 @@ class Baseline:
     """One baseline.
 
     Attributes:
-        name: Of its RiskTable's model.
         title: What it is, in a few words.
         fit: Gives its RiskTable.
         needs: Keys of :data:`NEEDS`.
@@ -39,7 +41,6 @@ class Baseline:
         is_reference: Whether every model's net benefit is compared with it.
     """
 
-    name: str
     title: str
     fit: Callable[[Inputs], pl.DataFrame]
     needs: tuple[str, ...] = ()
@@ -47,34 +48,18 @@ class Baseline:
     is_reference: bool = False
 
 
-BASELINES: dict[str, Baseline] = {}
-"""Name -> baseline, in the order in which they are fitted."""
-
-
-def register(baseline: Baseline) -> Baseline:
-    """Add a baseline.
-
-    Raises:
-        ValueError: The name is taken.
-    """
-    if baseline.name in model_names():
-        raise ValueError(f"the baseline {baseline.name} is registered twice")
-    BASELINES[baseline.name] = baseline
-    return baseline
-
-
 def model_names() -> list[str]:
     """Names of the baselines' models, which no other model may have."""
-    return [name for baseline in BASELINES.values() for name in (baseline.name, *baseline.also)]
+    return [model for name, baseline in BASELINES.items() for model in (name, *baseline.also)]
 
 
 def references() -> list[str]:
     """Names of the models with which net benefit is compared."""
-    return [name for one in BASELINES.values() if one.is_reference for name in (one.name, *one.also)]
+    return [model for name, one in BASELINES.items() if one.is_reference for model in (name, *one.also)]
 
 
-def chosen(names: Iterable[str]) -> list[Baseline]:
-    """The baselines asked for, in the registry's order.
+def chosen(names: Iterable[str]) -> dict[str, Baseline]:
+    """The baselines asked for by name, in the registry's order.
 
     Args:
         names: Names, or ``all``, or ``none``, alone.
@@ -88,7 +73,7 @@ def chosen(names: Iterable[str]) -> list[Baseline]:
             expected = f"{ALL}, {NONE}, or names among {', '.join(BASELINES)}"
             remedy = near_matches(name, BASELINES)
             raise ConfigError("unusable --baselines", found=name, expected=expected, remedy=remedy)
-    return [one for one in BASELINES.values() if wanted == [ALL] or one.name in wanted]
+    return {name: BASELINES[name] for name in BASELINES if wanted == [ALL] or name in wanted}
 
 
 def fit_baselines(inputs: Inputs, names: Iterable[str]) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -106,17 +91,17 @@ def fit_baselines(inputs: Inputs, names: Iterable[str]) -> Iterator[tuple[str, p
         remedy = f"pass --baselines {NONE}, or MEDS with a train split"
         raise DataError("no train subject for the baselines", where=inputs.meds, remedy=remedy)
     absent = [need for need, is_met in NEEDS.items() if not is_met(inputs)]
-    for baseline in fitted:
+    for name, baseline in fitted.items():
         lacking = [need for need in baseline.needs if need in absent]
         if lacking and wanted != [ALL]:
-            raise ConfigError(f"the baseline {baseline.name} needs {' and '.join(lacking)}")
+            raise ConfigError(f"the baseline {name} needs {' and '.join(lacking)}")
     for need in absent:
-        names_left = [one.name for one in fitted if need in one.needs]
+        names_left = [name for name, one in fitted.items() if need in one.needs]
         if names_left:
             say(f"evaluate: without {need} these baselines are not fitted: {', '.join(names_left)}")
-    for baseline in fitted:
+    for name, baseline in fitted.items():
         if not set(baseline.needs) & set(absent):
-            yield baseline.name, baseline.fit(inputs)
+            yield name, baseline.fit(inputs)
 
 
 def _age_sex(given: Inputs) -> pl.DataFrame:
@@ -160,36 +145,24 @@ def _late_fusion(given: Inputs) -> pl.DataFrame:
 
 
 _RECORD, _GENOME = ("--tokens", "a tuning split"), ("--genome",)
-for _baseline in (
-    Baseline("age_sex", "incidence by age and sex", _age_sex, also=("age",), is_reference=True),
-    Baseline("logistic", "ridge logistic regression on records", _logistic(logistic.NAME, False), _RECORD),
-    Baseline(
-        "logistic_pgs",
-        "the same with all scores",
-        _logistic(logistic.NAME_WITH_SCORES, True),
-        (*_RECORD, *_GENOME),
-    ),
-    Baseline(
-        "lightgbm",
-        "gradient boosting on records",
-        lambda given: given.boosted.risks,
-        _RECORD,
-        is_reference=True,
-    ),
-    Baseline("lightgbm_pgs", "the same with all scores", _boosting_with_scores, (*_RECORD, *_GENOME)),
-    Baseline("phers_pgs", "elastic net on codes ever recorded and all scores", _phers, (*_RECORD, *_GENOME)),
-    Baseline("pgs_logistic", "ridge logistic regression on age, sex and all scores", _pgs_logistic, _GENOME),
-    Baseline(
-        "pgs_cox",
-        "Cox hazards on age, sex, components and all scores, death competing",
-        lambda given: given.cox.risks(given.wanted, given.horizons_years),
-        _GENOME,
-    ),
-    Baseline(
-        "late_fusion",
-        "a model's risk and the scores' log hazard, joined on the tuning split",
-        _late_fusion,
-        (*_GENOME, "a tuning split", "--fusion-risks"),
-    ),
-):
-    register(_baseline)
+AGE_SEX = Baseline("incidence by age and sex", _age_sex, also=("age",), is_reference=True)
+LOGISTIC = Baseline("ridge logistic regression on records", _logistic(logistic.NAME, False), _RECORD)
+LOGISTIC_PGS = Baseline(
+    "the same with all scores", _logistic(logistic.NAME_WITH_SCORES, True), (*_RECORD, *_GENOME)
+)
+LIGHTGBM = Baseline(
+    "gradient boosting on records", lambda given: given.boosted.risks, _RECORD, is_reference=True
+)
+LIGHTGBM_PGS = Baseline("the same with all scores", _boosting_with_scores, (*_RECORD, *_GENOME))
+PHERS_PGS = Baseline("elastic net on codes ever recorded and all scores", _phers, (*_RECORD, *_GENOME))
+PGS_LOGISTIC = Baseline("ridge logistic regression on age, sex and all scores", _pgs_logistic, _GENOME)
+PGS_COX = Baseline(
+    "Cox hazards on age, sex, components and all scores, death competing",
+    lambda given: given.cox.risks(given.wanted, given.horizons_years),
+    _GENOME,
+)
+LATE_FUSION = Baseline(
+    "a model's risk and the scores' log hazard, joined on the tuning split",
+    _late_fusion,
+    (*_GENOME, "a tuning split", "--fusion-risks"),
+)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from proband.evaluate.compare import Resamples, interval, stack
 from proband.evaluate.metrics.calibration import risk_groups
 from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
+from proband.evaluate.metrics.compare import Resamples, interval, stack
 from proband.evaluate.metrics.discrimination import auroc
 from proband.evaluate.tables import DECILE_RISKS, DECILES
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from proband.evaluate.compare import Resamples, interval, stack
+from proband.evaluate.metrics.compare import Resamples, interval, stack
 from proband.evaluate.metrics.judged import Block, Judged, Model
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.metrics.risk_set import RiskSet

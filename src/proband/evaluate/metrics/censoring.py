@@ -182,7 +182,7 @@ def _kernel() -> Callable[..., None]:
     return compiled(_incidence)
 
 
-def _incidence(
+def _incidence(  # compiled by numba
     order: Any, cell: Any, event: Any, ends_time: Any, weights: Any, found: Any, whole: Any
 ) -> None:
     """From the last time back: F(from t on) = (d₁ + (n − d₁ − d₂) F(after t)) / n, n those still followed."""

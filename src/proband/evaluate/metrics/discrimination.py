@@ -78,7 +78,9 @@ def _kernel() -> Callable[..., None]:
     return compiled(_areas)
 
 
-def _areas(order: Any, case: Any, ends_tie: Any, ends_stratum: Any, weights: Any, found: Any) -> None:
+def _areas(
+    order: Any, case: Any, ends_tie: Any, ends_stratum: Any, weights: Any, found: Any
+) -> None:  # compiled by numba
     """One pass from the highest risk down: what is flagged, and the pairs that a case wins."""
     for replicate in range(weights.shape[0]):
         row = weights[replicate]

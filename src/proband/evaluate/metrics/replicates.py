@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proband.evaluate.compare import Resamples, stack
+from proband.evaluate.metrics.compare import Resamples, stack
 from proband.evaluate.metrics.judged import Block, Judged, Model
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.metrics.risk_set import RiskSet
@@ -63,9 +63,9 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
             benefit[name].append(found)
         for model in models:
             judged = Judged(block, model)
-            for metric in METRICS.values():
+            for name, metric in METRICS.items():
                 if number == 0 or not metric.once:
-                    values[model.name, metric.name].append(metric.compute(judged))
+                    values[model.name, name].append(metric.compute(judged))
             for group, incidence in enumerate(model.incidence.of(block.weights).T):
                 observed[model.name, group].append(incidence)
     return Replicates(

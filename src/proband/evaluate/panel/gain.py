@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 
 from proband.core.errors import DataError
 from proband.core.seeds import generator
-from proband.evaluate.compare import interval
 from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
+from proband.evaluate.metrics.compare import interval
 from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 from proband.evaluate.selection.landmarks import early_enough, end_of_data, landmarks
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.files.provenance import MANIFEST, read_manifest
-from proband.evaluate.baselines.registry import BASELINES
+from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.inputs import RISK_FILE
 from proband.evaluate.metrics.risk_set import LEAST_FOR_INTERVALS
@@ -32,9 +32,9 @@ def described_models(risks: Sequence[str], models: Sequence[str], begun: Path | 
         A frame of :data:`proband.evaluate.tables.MODELS`.
     """
     known = {name: row for risk in map(Path, risks) for name, row in _given(risk, begun).items()}
-    for baseline in BASELINES.values():
+    for name, baseline in BASELINES.items():
         reads = "--genome" in baseline.needs
-        known |= dict.fromkeys((baseline.name, *baseline.also), (BASELINE, reads))
+        known |= dict.fromkeys((name, *baseline.also), (BASELINE, reads))
     rows = [(model, *known.get(model, (GIVEN, None))) for model in models]
     return pl.DataFrame(rows, schema=dict(MODELS.columns), orient="row")
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from proband.evaluate.compare import false_discovery_rate, interval, max_t
+from proband.evaluate.metrics.compare import false_discovery_rate, interval, max_t
 from proband.evaluate.metrics.registry import compared
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.tables import DIFFERENCES, METRICS

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from proband.core.units import MINUTES_PER_YEAR
-from proband.evaluate.baselines.cox import fit_cox
+from proband.evaluate.baselines.scores.cox import fit_cox
 from proband.explain.inputs import Asked
 from proband.tokens.history.onsets import first_occurrences
 

@@ -126,7 +126,7 @@ def _kernel() -> Callable[..., None]:
     return compiled(_shapley)
 
 
-def _shapley(
+def _shapley(  # compiled by numba
     width: Any,
     time_bin: Any,
     until: Any,

@@ -25,7 +25,7 @@ from proband.explain.attribution.decomposition import bins_before, keys_of, name
 from proband.explain.attribution.gradients import Integral, integrated_gradients
 from proband.explain.inputs import Asked
 from proband.explain.tables import GRADIENTS
-from proband.model.clock import Moment
+from proband.model.next_event.clock import Moment
 from proband.tokens.history.queries import query_batches
 from proband.tokens.modalities.modality import GENOME
 from proband.tokens.vocabulary import BIRTH_TOKEN

@@ -26,7 +26,7 @@ from proband.forecast.engine.clocks import NEVER, NO_TASK
 from proband.forecast.engine.request import Question
 from proband.forecast.engine.sampling import draw_codes, path_uniforms
 from proband.forecast.estimators.estimator import EventStep, PathEstimator
-from proband.model.clock import Moment
+from proband.model.next_event.clock import Moment
 from proband.model.transformer import Proband
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int
 
 from proband.core.schema import PLAUSIBILITY, SCENARIOS
-from proband.forecast.patterns import TokenPattern
-from proband.forecast.risk import Points, had
+from proband.forecast.risk import Points
 from proband.forecast.scenario.made import Made, make
 from proband.forecast.scenario.plausibility import Sample, space_of, summaries
 from proband.forecast.scenario.resolve import Resolved
@@ -34,6 +33,8 @@ class Answer:
 
 
 Answers = Callable[[TokenStore, Mapping[str, ModalityTable], Points], Answer]
+Prevalence = Callable[[Int[np.ndarray, " events"], Int[np.ndarray, " events"]], Bool[np.ndarray, " outcomes"]]
+"""From tokens and minutes of a record: the outcomes it has had."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,7 @@ def write_comparisons(
     store: TokenStore,
     tables: Mapping[str, ModalityTable],
     points: Points,
-    sets: Bool[np.ndarray, "sets vocabulary"],
-    patterns: Sequence[TokenPattern],
+    prevalence: Prevalence,
     baseline: Answer,
     answers: Answers,
 ) -> None:
@@ -75,8 +75,7 @@ def write_comparisons(
         store: The records.
         tables: Modalities.
         points: Prediction points.
-        sets: Tokens of each outcome that is a set of codes; these come first.
-        patterns: The other outcomes.
+        prevalence: Outcomes that a record has had.
         baseline: Risks of the points as they are.
         answers: Gives risks of points of another store, with the random numbers of the same points.
     """
@@ -84,7 +83,7 @@ def write_comparisons(
     for scenario in what.scenarios:
         made = make(scenario, store, tables, points)
         prevalent = np.array(
-            [had(*made.store.record(at), sets, patterns) for at in range(len(made.index))],
+            [prevalence(*made.store.record(at)) for at in range(len(made.index))],
             dtype=bool,
         ).reshape(len(made.index), len(what.outcomes))
         changed = made.points(points, prevalent)

@@ -11,11 +11,11 @@ import polars as pl
 from jaxtyping import Float64
 
 from proband.core.errors import printable
+from proband.core.statistics.intervals import NORMAL_975
 from proband.core.units import MINUTES_PER_YEAR
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
 
-_SURE = 1.96
 _MOST_CURVES, _MOST_BARS, _MOST_KINDS = 3, 12, 6
 _AS_IT_IS = "#374151"
 _COLOURS = ("#0b5394", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#0e7490")
@@ -114,7 +114,7 @@ def draw_exact(axis: Any, exact: pl.DataFrame, colours: dict[str, str]) -> None:
 
 def _band(axis: Any, rows: pl.DataFrame, error: pl.Series, colour: str, label: str) -> None:
     years, risk = (np.array([0.0, *rows[name]]) for name in ("horizon_years", "risk"))
-    half: Float64[np.ndarray, " n"] = _SURE * np.array([0.0, *error])
+    half: Float64[np.ndarray, " n"] = NORMAL_975 * np.array([0.0, *error])
     axis.plot(years, risk, color=colour, lw=1.4, label=label)
     if half.any():
         axis.fill_between(years, risk - half, risk + half, color=colour, alpha=0.16, lw=0)
@@ -127,7 +127,7 @@ def draw_differences(axis: Any, last: pl.DataFrame, names: list[str], colours: d
         own = [name for name in names if name in rows]
         place = np.array([names.index(name) for name in own]) + (number - (len(colours) - 1) / 2) * 0.16
         value = np.array([100 * rows[name]["difference"] for name in own])
-        error = np.array([100 * _SURE * rows[name]["standard_error"] for name in own])
+        error = np.array([100 * NORMAL_975 * rows[name]["standard_error"] for name in own])
         axis.errorbar(place, value, error, fmt="o", ms=4, lw=1, color=colour)
     axis.axhline(0, color=_AS_IT_IS, lw=0.8)
     labels = [printable(name.replace("_", " ")) for name in names]

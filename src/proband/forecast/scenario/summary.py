@@ -5,10 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from proband.core.schema import SCENARIO_SUMMARY
+from proband.core.statistics.intervals import NORMAL_975
 
 _MOST_NAMED = 3
-_SURE = 1.96
-"""Standard errors from 0 beyond which a mean difference is said to move."""
 
 
 def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
@@ -64,7 +63,7 @@ def in_words(summary: pl.DataFrame, scenario: str, num_changed: int, num_predict
     rows = summary.filter(scenario=scenario)
     last = max(rows["horizon_years"], default=0.0)
     rows = rows.filter(horizon_years=last)
-    moved = rows.filter(pl.col("difference").abs() > _SURE * pl.col("standard_error").fill_null(0))
+    moved = rows.filter(pl.col("difference").abs() > NORMAL_975 * pl.col("standard_error").fill_null(0))
     moved = moved.sort(pl.col("difference").abs(), descending=True)
     named = [
         f"{row['outcome']} {row['difference']:+.2%}"

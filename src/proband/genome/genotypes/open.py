@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proband.genome.genotypes.bgen import open_bgen
 from proband.genome.genotypes.dataset import Genotypes
+from proband.genome.genotypes.formats.bgen import open_bgen
+from proband.genome.genotypes.formats.plink import open_plink
 from proband.genome.genotypes.parts import find_genotypes, join_parts
-from proband.genome.genotypes.plink import open_plink
 from proband.genome.genotypes.samples import keep_samples
 from proband.genome.genotypes.vcf.open import open_vcf
 

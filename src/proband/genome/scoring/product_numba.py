@@ -31,7 +31,9 @@ def _kernel() -> Callable[..., None]:
     return compiled(_accumulate, {"reassoc", "contract"})
 
 
-def _accumulate(indptr: Any, indices: Any, data: Any, dosages: Any, product: Any) -> None:
+def _accumulate(
+    indptr: Any, indices: Any, data: Any, dosages: Any, product: Any
+) -> None:  # compiled by numba
     num_samples = dosages.shape[1]
     for score in range(indptr.size - 1):
         out = product[score]

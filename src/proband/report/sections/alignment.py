@@ -12,15 +12,15 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
+from proband.core.statistics.intervals import NORMAL_975
 from proband.report.disclosure import Disclosure
 from proband.report.figures.heat import MOST_CELLS, heat_map
 from proband.report.figures.panel import Panel
-from proband.report.sections.panels import Figure
+from proband.report.sections.performance.panels import Figure
 from proband.report.tables import TextTable, number, p_value, plain
 
 _ALL = "all"
 _MOST_ROWS = 24
-_Z = 1.96
 _KNOWN = {"cox": ("Cox model", "m0"), "published": ("published", "m1")}
 
 
@@ -162,7 +162,7 @@ def _groups(own: pl.DataFrame) -> TextTable | None:
 def _row(row: dict) -> list[str]:
     cox = number(row["cox"], 2, sign=True)
     if row["cox"] is not None:
-        half = _Z * row["cox_standard_error"]
+        half = NORMAL_975 * row["cox_standard_error"]
         low, high = (number(row["cox"] + side * half, 2, sign=True) for side in (-1, 1))
         cox = f"{cox} ({low} to {high})"
     learnt = [number(row[name], 2, sign=True) for name in ("log_hazard_ratio", "log_hazard_ratio_alone")]

@@ -15,7 +15,7 @@ from proband.explain import tables
 from proband.report.disclosure import Disclosure
 from proband.report.figures.curves import decile_panel
 from proband.report.sections.alignment import Alignment, alignment
-from proband.report.sections.panels import Figure
+from proband.report.sections.performance.panels import Figure
 from proband.report.tables import TextTable, percent, plain
 
 _PARTS = {

@@ -12,8 +12,8 @@ from proband.report.sections.answers import answers, auroc_forest, gain_forest
 from proband.report.sections.explained import explained_section
 from proband.report.sections.found import Found, is_control
 from proband.report.sections.methods import filled_checklists, how_made, how_stage
-from proband.report.sections.outcomes import outcome_sections
-from proband.report.sections.panels import (
+from proband.report.sections.performance.outcomes import outcome_sections
+from proband.report.sections.performance.panels import (
     Figure,
     calibration_groups,
     chosen_deciles,
@@ -21,8 +21,8 @@ from proband.report.sections.panels import (
     decision_figure,
     judged,
 )
+from proband.report.sections.performance.subgroups import subgroups
 from proband.report.sections.simulated import simulated_section
-from proband.report.sections.subgroups import subgroups
 from proband.report.tables import plain
 
 _CONTENTS = (

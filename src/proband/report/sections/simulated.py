@@ -12,14 +12,14 @@ import polars as pl
 
 from proband.core.files.provenance import open_output
 from proband.core.statistics import suppress
+from proband.core.statistics.intervals import NORMAL_975
 from proband.realism.compare import REALISM, summarise
 from proband.realism.memorisation import MEMORISATION, NEARNESS
 from proband.report.figures.simulated import nearness_figures, realism_figures
-from proband.report.sections.panels import Figure
+from proband.report.sections.performance.panels import Figure
 from proband.report.tables import TextTable, number, p_value, percent
 
 _MOST_DIFFERENCES = 10
-_Z = 1.96
 _TITLES = {
     "rate": "Events, measurements and deaths per person-year",
     "prevalence": "Share of futures with a code",
@@ -164,7 +164,7 @@ def _values(rows: pl.DataFrame, title: str, digits: int) -> TextTable:
 def _difference(row: Mapping[str, Any], digits: int) -> str:
     if row["real"] is None or row["simulated"] is None:
         return "–"
-    middle, half = row["simulated"] - row["real"], _Z * row["standard_error"]
+    middle, half = row["simulated"] - row["real"], NORMAL_975 * row["standard_error"]
     low, high = (number(end, digits, sign=True) for end in (middle - half, middle + half))
     return f"{number(middle, digits, sign=True)} ({low} to {high})"
 
@@ -173,7 +173,7 @@ def _copies(rows: pl.DataFrame) -> TextTable:
     header = ["Measure", "Futures compared", "Simulated nearer (95% CI)", "Simulated beyond the real 99%"]
     cells = []
     for row in rows.iter_rows(named=True):
-        share, half = row["share_nearer"], _Z * row["standard_error"]
+        share, half = row["share_nearer"], NORMAL_975 * row["standard_error"]
         interval = f"{number(share)} ({number(max(0.0, share - half))}–{number(min(1.0, share + half))})"
         beyond = row["num_simulated_beyond"]
         shown = suppress.count(beyond)

@@ -13,9 +13,9 @@ import polars as pl
 from proband.core.schema import join_parquet
 from proband.synth.care import concepts
 from proband.synth.care.cdm import CDM
-from proband.synth.care.drugs import SUPPLY_DAYS
-from proband.synth.care.laboratory import UNCODED_MARKER
-from proband.synth.care.observations import DEPRIVATION_INDEX
+from proband.synth.care.events.drugs import SUPPLY_DAYS
+from proband.synth.care.events.laboratory import UNCODED_MARKER
+from proband.synth.care.events.observations import DEPRIVATION_INDEX
 from proband.synth.lives.lives import NEVER, Lives
 
 IDS_PER_SHARD = 10**9

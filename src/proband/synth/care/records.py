@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 
 from proband.synth.care.concepts import OUTPATIENT
-from proband.synth.care.diagnoses import Codes, first_records, procedures_at_diagnosis, repeats
-from proband.synth.care.drugs import prescriptions
-from proband.synth.care.everyday import CONDITIONS, PROCEDURES, everyday
-from proband.synth.care.laboratory import measurements
-from proband.synth.care.observations import observations
+from proband.synth.care.events.diagnoses import Codes, first_records, procedures_at_diagnosis, repeats
+from proband.synth.care.events.drugs import prescriptions
+from proband.synth.care.events.everyday import CONDITIONS, PROCEDURES, everyday
+from proband.synth.care.events.laboratory import measurements
+from proband.synth.care.events.observations import observations
+from proband.synth.care.events.visits import admissions, fixed_visits, routine_visits, visit_table
 from proband.synth.care.rows import Rows, stack, within_record
-from proband.synth.care.visits import admissions, fixed_visits, routine_visits, visit_table
 from proband.synth.lives.lives import Lives
 
 

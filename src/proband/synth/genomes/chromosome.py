@@ -16,16 +16,16 @@ from proband.core.errors import ConfigError
 from proband.core.seeds import generator
 from proband.synth.config import FIRST_SUBJECT_ID, POPULATIONS, SynthConfig
 from proband.synth.genomes.coalescent import RECOMBINATION_RATE, common_sites, demography, simulate_piece
-from proband.synth.genomes.inheritance import Meioses, dosages, draw_meioses, transmit
-from proband.synth.genomes.liability import (
+from proband.synth.genomes.plink import MISSING, PgenOutput, write_pvar
+from proband.synth.genomes.polygenic.liability import (
     CHROMOSOMES,
     chromosome_folder,
     draw_causal,
     scale_by_frequency,
     split_evenly,
 )
-from proband.synth.genomes.pedigree import Pedigree, subjects_of
-from proband.synth.genomes.plink import MISSING, PgenOutput, write_pvar
+from proband.synth.genomes.relatives.inheritance import Meioses, dosages, draw_meioses, transmit
+from proband.synth.genomes.relatives.pedigree import Pedigree, subjects_of
 from proband.synth.genomes.sampling import DISCOVERY, Sampling, sampling, typed_subjects
 
 _CHROMOSOME_MEGABASES = (
@@ -50,7 +50,7 @@ def simulate_chromosome(config: SynthConfig, pedigree: Pedigree, chrom: int, wor
 
     Args:
         config: Settings.
-        pedigree: Of :func:`~proband.synth.genomes.pedigree.draw_pedigree`.
+        pedigree: Of :func:`~proband.synth.genomes.relatives.pedigree.draw_pedigree`.
         chrom: 1 to 22.
         work: Gets ``chr{chrom}/``: variants.parquet, discovery.pgen (every variant, the panels of
             :data:`~proband.synth.genomes.sampling.DISCOVERY`), own_effects.npy (variants, traits), and the

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from proband.core.seeds import generator
 from proband.synth.config import POPULATIONS, SynthConfig
-from proband.synth.genomes.pedigree import Pedigree
+from proband.synth.genomes.relatives.pedigree import Pedigree
 
 DISCOVERY = ("EUR", "EAS", "AFA", "AMR")
 """Populations of the discovery samples; each has a panel of its own, outside the biobank."""

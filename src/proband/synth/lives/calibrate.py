@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from proband.core.running.progress import say, track
 from proband.core.seeds import generator
-from proband.synth.genomes.liability import genetic_correlation
+from proband.synth.genomes.polygenic.liability import genetic_correlation
 from proband.synth.lives.law import (
     CALIBRATION,
     EFFECTS,

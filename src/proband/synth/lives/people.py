@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from scipy.special import ndtri
 
 from proband.core.seeds import uniforms
-from proband.synth.genomes.liability import liabilities
+from proband.synth.genomes.polygenic.liability import liabilities
 from proband.synth.lives.law import NUM_MARKERS, Law
 from proband.synth.traits import ADULT_AGE, ENVIRONMENT
 

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import betainc
 
-from proband.synth.genomes.families import ENTRY_AGE_BETA, YOUNGEST
-from proband.synth.genomes.families import OLDEST as OLDEST_AT_ENTRY
+from proband.synth.genomes.relatives.families import ENTRY_AGE_BETA, YOUNGEST
+from proband.synth.genomes.relatives.families import OLDEST as OLDEST_AT_ENTRY
 from proband.synth.lives.law import REFERENCE_AGE
 from proband.synth.lives.state import State
 from proband.synth.traits import ADULT_AGE

@@ -80,11 +80,8 @@ def fit_vocabulary(
         seen = look("Converting units", units)
     edges = fit_edges(seen.values, config.num_bins, config.min_values, least)
     unknown = common_unknowns(seen.pairs, least)
-    rolled = roll_up(seen.pairs, parents, least)
-    rolled = {
-        code: UNKNOWN if is_unknown(target) and target not in unknown else target
-        for code, target in rolled.items()
-    }
+    targets = roll_up(seen.pairs, parents, least).items()
+    rolled = {code: UNKNOWN if is_unknown(to) and to not in unknown else to for code, to in targets}
     recorded = value_codes(units)
     edges = {name: inner for name, inner in edges.items() if recorded.get(name, (name,))[0] not in rolled}
     common = [code for code in seen.pairs["code"].unique().to_list() if code not in rolled]

@@ -53,7 +53,7 @@ def _kernel() -> Callable[..., None]:
     return compiled(_first_occurrences)
 
 
-def _first_occurrences(
+def _first_occurrences(  # compiled by numba
     tokens: Any, minutes: Any, offsets: Any, rows: Any, bounds: Any, sets: Any, found: Any
 ) -> None:
     seen = np.full(len(bounds) - 1, -1, np.int64)

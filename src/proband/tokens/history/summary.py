@@ -175,7 +175,7 @@ def _kernel() -> Callable[..., None]:
     return compiled(_summarise)
 
 
-def _summarise(
+def _summarise(  # compiled by numba
     tokens: Any,
     minutes: Any,
     offsets: Any,

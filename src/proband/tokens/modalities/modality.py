@@ -158,6 +158,16 @@ def modality_files(genome: Path | None, files: Mapping[str, Path] | None = None)
     return found
 
 
+def given_paths(genome: Path | None, files: Mapping[str, Path]) -> list[Path]:
+    """What a manifest names as read: the genome's folder, the files of other modalities.
+
+    Args:
+        genome: The genome output folder.
+        files: The file of every modality, from :func:`modality_files`.
+    """
+    return [genome if genome and name == GENOME else path for name, path in files.items()]
+
+
 def load_modality(
     name: str,
     path: Path,

@@ -16,9 +16,9 @@ from proband.model.onset.inputs import Query
 from proband.model.transformer import Proband
 from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss
-from proband.train.onset.record import fit_inputs
-from proband.train.onset.ridge import fit_cross_validated
 from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_record_terms
+from proband.train.onset.terms.record import fit_inputs
+from proband.train.onset.terms.ridge import fit_cross_validated
 
 _OF_TASKS = {"log_rate": 0, "bias": 0, "intercept": 0, "slope": 0}
 _OF_NAMED = {"linear": 1, "state_linear": 1, "interactions.weights": 1}
@@ -83,7 +83,7 @@ def fit_known_tasks(
     of heart failure may raise that of stroke, and few labels are enough to tell by how much.
 
     Returns:
-        What was chosen (:func:`~proband.train.onset.ridge.fit_cross_validated`).
+        What was chosen (:func:`~proband.train.onset.terms.ridge.fit_cross_validated`).
     """
     named = own.config.num_named
     some = np.unique(np.linspace(0, len(train) - 1, min(_DATES, len(train))).astype(np.int64))

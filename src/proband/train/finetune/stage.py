@@ -18,7 +18,7 @@ from proband.model.folder import MAY_LEAVE, VOCABULARY
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
-from proband.tokens.modalities.modality import GENOME, ModalityTable, modality_files
+from proband.tokens.modalities.modality import ModalityTable, given_paths, modality_files
 from proband.tokens.modalities.tables import say_absent, tables_for
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.finetune.card import write_card
@@ -105,10 +105,9 @@ def _resolved(
     """Settings as the manifest keeps them, all that is read, and files of modalities by name."""
     task_inputs = [file for task in tasks for file in task_files(task)]
     files = modality_files(genome, modalities)
-    given = [genome if genome and name == GENOME else path for name, path in files.items()]
     named = {"modalities": tuple(files), "tasks": tuple(hash_file(file) for file in task_inputs)}
     config = (config or FinetuneConfig()).model_copy(update=named)
-    return config, [model, tokens, *task_inputs, *given], files
+    return config, [model, tokens, *task_inputs, *given_paths(genome, files)], files
 
 
 def _linear_tables(
@@ -204,9 +203,7 @@ class Adaptation:
         """
         shape = self.model.config.onset
         assert shape is not None
-        fit = TrunkFit(
-            self.model, rows, self.store, *self._parts(), self.mode, self.config, run.folder, self.device
-        )
+        fit = TrunkFit(self.model, rows, self.store, *self._parts(), self.config, run.folder, self.device)
         log = OnsetLog(run.folder, fit.progress.step if fit.is_begun else -1)
         progress = fit.run(log.write)
         run.passed_over.update(STATES)

@@ -20,6 +20,7 @@ from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.queries import query_batches
+from proband.train.finetune.choices import MODES
 from proband.train.finetune.config import FinetuneConfig
 from proband.train.finetune.modes import Mode
 from proband.train.onset.fit import Part, mean_loss
@@ -43,8 +44,7 @@ class TrunkFit:
         head: Of the new tasks, fitted on the frozen model; fixed but for ``state_linear``.
         store: Tokens.
         train, tuning: Labelled dates.
-        mode: What is trained.
-        config: Settings.
+        config: Settings, with the mode.
         work: Folder for states.
         device: Where to compute.
     """
@@ -56,22 +56,22 @@ class TrunkFit:
         store: TokenStore,
         train: Part,
         tuning: Part,
-        mode: Mode,
         config: FinetuneConfig,
         work: Path,
         device: torch.device,
     ) -> None:
-        self.model, self.head, self.store, self.mode = model, head, store, mode
+        self.model, self.head, self.store = model, head, store
+        self.mode: Mode = MODES[config.mode]()
         self.train, self.tuning, self.config = train, tuning, config
         self.work, self.device = work, device
         for module in (model, head):
             module.requires_grad_(False)
         torch.manual_seed(name_key("finetune weights", config.seed))
-        mode.prepare(model, config.rank)
+        self.mode.prepare(model, config.rank)
         head.state_linear = nn.Parameter(head.state_linear.clone())
         self.module = nn.ModuleDict({"model": model, "head": head})
         trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        self.rate = config.learning_rate or mode.learning_rate
+        self.rate = config.learning_rate or self.mode.learning_rate
         self.optimizer = torch.optim.AdamW(trained, lr=self.rate, betas=_BETAS, weight_decay=_WEIGHT_DECAY)
         self.subjects, self.bounds = _by_subject(train)
         self.steps = max(1, math.ceil(len(self.subjects) / config.batch_subjects))

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 
 from proband.core.statistics.incidence import OLDEST
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.clock import BAND_YEARS, MOST_ANTECEDENTS, NUM_BANDS, UNKNOWN_SEX
+from proband.model.next_event.clock import BAND_YEARS, MOST_ANTECEDENTS, NUM_BANDS, UNKNOWN_SEX
 from proband.tokens.dataset import TokenStore
 from proband.tokens.vocabulary import BIRTH_TOKEN
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from proband.model.choices import NO_FUSION
+from proband.model.choices import usual_fusion
 from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.embedding import share_families
-from proband.model.gaps import GapBins, fit_gap_edges
 from proband.model.modality import ModalityEncoder
+from proband.model.next_event.gaps import GapBins, fit_gap_edges
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.families import code_families
@@ -41,7 +41,7 @@ def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: Tra
         gap_edges=gap_edges(store),
         context=config.context,
         dropout=config.dropout,
-        fusion=config.fusion or ("prefix" if tables else NO_FUSION),
+        fusion=config.fusion or usual_fusion(bool(tables)),
         modalities=modalities,
         **config.size._asdict(),
     )

@@ -19,7 +19,7 @@ from proband.core.batch import EVENT, Batch
 from proband.core.sex import female_of
 from proband.core.statistics.incidence import OLDEST, hide_small_counts, person_years, smooth_rates
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.clock import BAND_YEARS, FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
+from proband.model.next_event.clock import BAND_YEARS, FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows

@@ -20,11 +20,11 @@ from proband.train.onset.calibration import calibrate
 from proband.train.onset.decay import fit_decay, fit_levels
 from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
 from proband.train.onset.incidence import log_rates
-from proband.train.onset.linear import fit_linear, standardise_modalities
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
-from proband.train.onset.record import fit_interactions, fit_record, standardise_interactions
-from proband.train.onset.ridge import Fit, fit_adaptive_ridge
 from proband.train.onset.tasks import Tasks
+from proband.train.onset.terms.linear import fit_linear, standardise_modalities
+from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
+from proband.train.onset.terms.ridge import Fit, fit_adaptive_ridge
 
 
 @dataclass(frozen=True)

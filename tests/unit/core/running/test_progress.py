@@ -130,3 +130,14 @@ def test_the_parent_speaks_for_its_worker_processes(tmp_path) -> None:
     assert done.stdout == "[1, 2]\n", done.stderr
     assert "outer: 0 of 2 (0%)" in done.stderr
     assert "inner" not in done.stderr
+
+
+def test_a_terminal_has_a_bar_and_every_item_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(track(iter("abc"), "Scoring", 3)) == ["a", "b", "c"]
+    said = capsys.readouterr()
+    assert "Scoring" in said.err
+    assert "100%" in said.err
+    assert said.out == ""

@@ -20,6 +20,8 @@ def test_a_mapping_is_read(tmp_path: Path) -> None:
         ("a: {b: 1, c: 2, b: 3}", "b stands twice"),
         ("a: [", "unreadable task file"),
         ("- 1", "no task; .* expected keys one, two"),
+        ('a: {b: ["c\\0d"]}', "unreadable task file; .* NUL"),
+        ('"a\\0": 1', "unreadable task file; .* NUL"),
         ("2: x", "unknown key 2; .* expected keys one, two"),
     ],
 )

@@ -5,16 +5,14 @@ import pytest
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import RISK
 from proband.evaluate import evaluate
-from proband.evaluate.baselines import registry
-from proband.evaluate.baselines.registry import BASELINES, Baseline, chosen, model_names, register
+from proband.evaluate.baselines.registry import Baseline, chosen, model_names
 from proband.evaluate.baselines.table import risk_table
+from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.tables import read_table
 
 
 def test_a_baseline_from_outside_is_one_entry(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "BASELINES", dict(BASELINES))
-
     def everybody_alike(given):
         return pl.concat(
             [
@@ -23,9 +21,7 @@ def test_a_baseline_from_outside_is_one_entry(world, tmp_path, monkeypatch):
             ]
         )
 
-    register(Baseline("toy", "one risk for all", everybody_alike, is_reference=True))
-    with pytest.raises(ValueError, match="toy is registered twice"):
-        register(Baseline("toy", "again", everybody_alike))
+    monkeypatch.setitem(BASELINES, "toy", Baseline("one risk for all", everybody_alike, is_reference=True))
     out, toy = tmp_path / "out", EvaluateConfig(baselines=("toy",), bootstrap=0)
     evaluate([world.risk_folder("beside_toy")], world.meds, out, config=toy)
     metrics = read_table(out, "metrics").filter(outcome="type_2_diabetes", metric="auroc", horizon_years=5.0)
@@ -36,9 +32,9 @@ def test_a_baseline_from_outside_is_one_entry(world, tmp_path, monkeypatch):
 
 
 def test_names_are_chosen_in_the_registrys_order():
-    assert [one.name for one in chosen(["all"])] == list(BASELINES)
-    assert chosen(["none"]) == []
-    assert [one.name for one in chosen(["lightgbm", "age_sex"])] == ["age_sex", "lightgbm"]
+    assert list(chosen(["all"])) == list(BASELINES)
+    assert chosen(["none"]) == {}
+    assert list(chosen(["lightgbm", "age_sex"])) == ["age_sex", "lightgbm"]
     assert set(model_names()) == {*BASELINES, "age"}
 
 

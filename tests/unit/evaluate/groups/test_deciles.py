@@ -2,8 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.evaluate.compare import Resamples
 from proband.evaluate.groups.deciles import BY_ASSOCIATION, BY_TRAIT, choose_score, decile_frame
+from proband.evaluate.metrics.compare import Resamples
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.evaluate.compare import Resamples
 from proband.evaluate.groups.subgroups import by_subgroup, subgroup_frame
+from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.risk_set import RiskSet
 from resampled import bootstrapped
 

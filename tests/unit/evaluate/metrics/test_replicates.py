@@ -4,9 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.evaluate.metrics import registry
 from proband.evaluate.metrics.judged import brier_score
-from proband.evaluate.metrics.registry import METRICS
+from proband.evaluate.metrics.registry import METRICS, Metric
 from proband.evaluate.metrics.risk_set import RiskSet
 from resampled import bootstrapped, frames_of
 
@@ -58,7 +57,7 @@ def test_a_subjects_rows_are_one_draw():
 def test_values_do_not_depend_on_block_size(monkeypatch):
     risk_set = make(200, models=("a",))
     whole = bootstrapped(risk_set, 30)
-    monkeypatch.setattr("proband.evaluate.compare._BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr("proband.evaluate.metrics.compare._BLOCK_ELEMENTS", 1)
     parts = bootstrapped(risk_set, 30)
     for metric in METRICS:
         assert parts.values["a", metric] == pytest.approx(whole.values["a", metric], nan_ok=True)
@@ -103,13 +102,8 @@ def test_constant_risk_has_no_slope_but_all_else():
 
 
 def test_a_metric_from_outside_is_one_entry(monkeypatch):
-    monkeypatch.setattr("proband.evaluate.metrics.registry.METRICS", dict(METRICS))
-    monkeypatch.setattr("proband.evaluate.metrics.replicates.METRICS", registry.METRICS)
-    monkeypatch.setattr("proband.evaluate.frames.METRICS", registry.METRICS)
-    toy = registry.Metric("mean_risk", "mean of the risks", lambda on: on.mean(on.risk), is_compared=True)
-    registry.register(toy)
-    with pytest.raises(ValueError, match="mean_risk is registered twice"):
-        registry.register(toy)
+    toy = Metric("mean of the risks", lambda on: on.mean(on.risk), is_compared=True)
+    monkeypatch.setitem(METRICS, "mean_risk", toy)
     risk_set = make()
     frames = frames_of(risk_set, 20)
     row = frames["metrics"].filter(metric="mean_risk", model="a").row(0, named=True)

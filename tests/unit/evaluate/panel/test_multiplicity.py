@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.evaluate.compare import Resamples
+from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.panel.multiplicity import Panel

@@ -27,7 +27,7 @@ from proband.tokens.history.summary import SummaryLayout
 from proband.tokens.modalities.modality import GENOME, ModalityTable
 from proband.train.onset.fit import Part
 from proband.train.onset.incidence import log_rates
-from proband.train.onset.linear import fit_linear
+from proband.train.onset.terms.linear import fit_linear
 from small_world import GENOME as SHAPE
 from small_world import HandStore, Record, random_model
 

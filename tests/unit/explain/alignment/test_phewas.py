@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from proband.evaluate.baselines.cox import fit_cox
+from proband.evaluate.baselines.scores.cox import fit_cox
 from proband.explain.alignment.phewas import cox_by_score, false_discovery_rates
 
 

@@ -24,9 +24,9 @@ from proband.forecast.estimators.estimator import EventStep
 from proband.forecast.estimators.path_values import PathValues
 from proband.forecast.estimators.risks import Precision, Risks, estimate
 from proband.forecast.estimators.scope import Scope
-from proband.model.clock import Moment
 from proband.model.kernels.pages import attend_gathered
 from proband.model.kernels.rotate import rotate
+from proband.model.next_event.clock import Moment
 from proband.model.transformer import Proband
 from proband.model.trunk import attention
 from small_world import DAY, GENOME, PANEL, HandStore, Record, random_model

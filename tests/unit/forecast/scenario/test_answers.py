@@ -202,7 +202,7 @@ def test_sampled_curves_stand_beside_those_in_closed_form(
     one = {"subjects": tmp_path / "one.txt"}
     one["subjects"].write_text(str(changed["subject_id"][0]))
     drawn: list[pl.DataFrame] = []
-    monkeypatch.setattr("proband.forecast.compared.plot_twin", lambda *given: drawn.append(given[-1]))
+    monkeypatch.setattr("proband.forecast.output.compared.plot_twin", lambda *given: drawn.append(given[-1]))
     config = ForecastConfig(estimator="scope", paths=4, max_events=20)
     sampled = run({"genome": {"score": "PGS2", "percentile": 99}}, config=config, out="paths", **one)
     summary = SCENARIO_SUMMARY.read(tmp_path / "paths" / "scenario_summary.parquet")

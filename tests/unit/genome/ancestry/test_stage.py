@@ -16,7 +16,7 @@ from proband.genome.ancestry import AncestryConfig, run_ancestry
 from proband.genome.ancestry.adjustment.scored import Scoring
 from proband.genome.ancestry.config import ADJUSTMENTS
 from proband.genome.ancestry.model import load_model
-from proband.genome.genotypes.plink import open_plink
+from proband.genome.genotypes.formats.plink import open_plink
 from structured_genotypes import child, draw_calls, population_frequencies, sites, with_missing, write_pgen
 
 NUM_VARIANTS, NUM_PEOPLE, NUM_PANEL = 6000, 240, 200

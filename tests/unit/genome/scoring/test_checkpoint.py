@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from proband.genome.genotypes.plink import open_plink
+from proband.genome.genotypes.formats.plink import open_plink
 from proband.genome.matching.weights import Weights
 from proband.genome.scoring.checkpoint import Work, fingerprint, load_weights, save_weights, seconds_between
 from proband.genome.scoring.score import score_samples
@@ -21,7 +21,7 @@ import sys, time
 from pathlib import Path
 from proband.genome.scoring import checkpoint as restart
 from proband.genome.scoring import score, slices
-from proband.genome.genotypes.plink import open_plink
+from proband.genome.genotypes.formats.plink import open_plink
 from proband.genome.scoring.checkpoint import Work
 from proband.genome.scoring.checkpoint import load_weights
 folder = Path(sys.argv[1])

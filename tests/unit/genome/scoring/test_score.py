@@ -8,7 +8,7 @@ from scipy import sparse
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import SCORES
-from proband.genome.genotypes.plink import open_plink
+from proband.genome.genotypes.formats.plink import open_plink
 from proband.genome.matching.weights import Weights, WeightStore
 from proband.genome.scoring import product as kernels
 from proband.genome.scoring import score

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from proband.synth.care import concepts
 from proband.synth.care.concepts import ancestors, concept_table, descendants, meds_code
-from proband.synth.care.everyday import CONDITIONS, PROCEDURES
-from proband.synth.care.laboratory import SLIPS, UNCODED_MARKER
+from proband.synth.care.events.everyday import CONDITIONS, PROCEDURES
+from proband.synth.care.events.laboratory import SLIPS, UNCODED_MARKER
 from proband.synth.care.practice import PANELS, PRACTICE
 from proband.synth.traits import BIOMARKER_NAMES, BIOMARKERS, DISEASE_NAMES, DISEASES, TREATMENTS
 

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from proband.synth.care import concepts, diagnoses, drugs, laboratory, observations
+from proband.synth.care import concepts
 from proband.synth.care.concepts import concept_table, descendants
-from proband.synth.care.everyday import CONDITIONS
+from proband.synth.care.events import diagnoses, drugs, laboratory, observations
+from proband.synth.care.events.everyday import CONDITIONS
+from proband.synth.care.events.visits import LONGEST_STAY, enrolment_time
 from proband.synth.care.practice import PANELS, PRACTICE
 from proband.synth.care.records import make_records
-from proband.synth.care.visits import LONGEST_STAY, enrolment_time
 from proband.synth.lives.lives import MICROSECONDS_PER_DAY, NEVER, Lives, to_minutes
 from proband.synth.traits import BIOMARKERS, DISEASE_NAMES, DISEASES, TREATMENTS
 

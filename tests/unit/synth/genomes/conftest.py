@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from proband.synth.config import SynthConfig
-from proband.synth.genomes.scores import make_scores
+from proband.synth.genomes.polygenic.scores import make_scores
 from synthetic_genomes import Genomes, make_genomes
 
 

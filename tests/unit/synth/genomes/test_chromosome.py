@@ -10,10 +10,10 @@ from proband.core.errors import ConfigError
 from proband.synth.config import SynthConfig
 from proband.synth.genomes import chromosome
 from proband.synth.genomes.chromosome import simulate_chromosome
-from proband.synth.genomes.kinship import kinship_table
-from proband.synth.genomes.liability import CHROMOSOMES, chromosome_folder
-from proband.synth.genomes.pedigree import draw_pedigree, subjects_of
 from proband.synth.genomes.plink import MISSING, read_calls
+from proband.synth.genomes.polygenic.liability import CHROMOSOMES, chromosome_folder
+from proband.synth.genomes.relatives.kinship import kinship_table
+from proband.synth.genomes.relatives.pedigree import draw_pedigree, subjects_of
 from proband.synth.genomes.sampling import typed_subjects
 from synthetic_genomes import Genomes
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from proband.synth.config import POPULATIONS, SynthConfig
-from proband.synth.genomes.pedigree import draw_pedigree
+from proband.synth.genomes.relatives.pedigree import draw_pedigree
 from proband.synth.genomes.sampling import DISCOVERY, sampling, typed_subjects
 
 CONFIG = SynthConfig(subjects=300, related=0.5, discovery_panel=60, reference_panel=7)

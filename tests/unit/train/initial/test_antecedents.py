@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.clock import MOST_ANTECEDENTS, Moment, PersonClock
+from proband.model.next_event.clock import MOST_ANTECEDENTS, Moment, PersonClock
 from proband.train.initial.antecedents import Antecedents, find_antecedents
 from proband.train.initial.code_rates import log_rates
 from small_world import HandStore, Record

@@ -9,7 +9,7 @@ import torch
 from proband.core.batch import EVENT
 from proband.core.statistics.incidence import rates_by_age_and_sex
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.clock import FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
+from proband.model.next_event.clock import FEMALE, MALE, NUM_BANDS, UNKNOWN_SEX
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
 from proband.train.config import TrainConfig

@@ -14,9 +14,9 @@ from proband.tokens.history.summary import SummaryLayout
 from proband.tokens.modalities.modality import ModalityTable
 from proband.train.onset.decay import fit_decay
 from proband.train.onset.fit import Part
-from proband.train.onset.linear import standardise_modalities
 from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.stage import OnsetResult, fit_modality_terms
+from proband.train.onset.terms.linear import standardise_modalities
 from small_world import HandStore, Record
 
 CODE, ONSET = 2, 3

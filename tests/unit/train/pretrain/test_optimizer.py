@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from proband.core.batch import EVENT, Batch
-from proband.model.clock import Moment
+from proband.model.next_event.clock import Moment
 from proband.model.transformer import Proband
 from proband.model.trunk import width
 from proband.train.config import TrainConfig

@@ -81,26 +81,11 @@ def _find(backend: Any, address: Address, names: tuple[str, ...]) -> tuple[dict[
 def _backend(session: Any, scratch: Path) -> Any:
     """Ibis' backend of Spark, with results as Arrow tables and streams instead of whole pandas frames."""
     import ibis.backends.pyspark as pyspark
-    import sqlglot.expressions as sge
-
-    class Compiler(type(pyspark.Backend.compiler)):  # type: ignore[misc]
-        """Spells what Ibis spells in a way that Spark reads otherwise."""
-
-        __slots__ = ()
-
-        def visit_RegexReplace(self, op: Any, *, arg: Any, pattern: Any, replacement: Any) -> Any:  # noqa: N802
-            """Java's groups are $1, not \\1."""
-            spelled = _GROUP.sub(r"$\1", op.replacement.value)
-            return self.f.regexp_replace(arg, pattern, sge.convert(spelled))
-
-        def visit_Strip(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
-            """In a literal of Spark, \\v and \\f are the letters."""
-            return self.f.regexp_replace(arg, sge.convert(r"^\s+|\s+$"), sge.convert(""))
 
     class Backend(pyspark.Backend):
         """Results without pandas, whose times end in 2262."""
 
-        compiler = Compiler()
+        compiler = _compiler()
 
         def to_pyarrow(self, expr: Any, /, **_: Any) -> Any:
             """A small result, whole."""
@@ -132,6 +117,28 @@ def _backend(session: Any, scratch: Path) -> Any:
     backend = Backend()
     backend.do_connect(session)
     return backend
+
+
+def _compiler() -> Any:
+    """Ibis' compiler for Spark, which spells some functions otherwise."""
+    import ibis.backends.pyspark as pyspark
+    import sqlglot.expressions as sge
+
+    class Compiler(type(pyspark.Backend.compiler)):  # type: ignore[misc]
+        """Spells what Ibis spells in a way that Spark reads otherwise."""
+
+        __slots__ = ()
+
+        def visit_RegexReplace(self, op: Any, *, arg: Any, pattern: Any, replacement: Any) -> Any:  # noqa: N802
+            """Java's groups are $1, not \\1."""
+            spelled = _GROUP.sub(r"$\1", op.replacement.value)
+            return self.f.regexp_replace(arg, pattern, sge.convert(spelled))
+
+        def visit_Strip(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
+            """In a literal of Spark, \\v and \\f are the letters."""
+            return self.f.regexp_replace(arg, sge.convert(r"^\s+|\s+$"), sge.convert(""))
+
+    return Compiler()
 
 
 def _complaint(error: Exception, address: Address) -> ProbandError | None:

@@ -6,15 +6,17 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ibis
 import pytest
 import sqlglot
 
-from proband.core.errors import ConfigError
+from proband.core.errors import ConfigError, DataError
 from proband.ehr.omop import accounts, births, concepts
 from proband.ehr.omop import events as conversion
+from proband.ehr.omop.engines.bigquery import open_bigquery
 from proband.ehr.omop.sources import Address, open_omop, open_source
 from proband.ehr.omop.tables import sources
 
@@ -80,3 +82,88 @@ def test_without_a_client_one_line_says_how_to_get_it(
         ConfigError, match=r"client is lacking; in bigquery://project/cdr.*proband\[bigquery\]"
     ):
         open_source(address, tmp_path)
+
+
+ADDRESS = Address("bigquery", host="project", database="cdr")
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Google's client with two tables, in the place of the real one; what it is asked is kept."""
+    kept = SimpleNamespace(asked={}, is_open=True, error=None)
+
+    class Backend:
+        def do_connect(self, **asked: Any) -> None:
+            kept.asked = asked
+            if kept.error:
+                raise kept.error
+
+        def list_tables(self) -> list[str]:
+            return ["PERSON", "cost"]
+
+        def table(self, name: str) -> ibis.Table:
+            return ibis.table({"person_id": "int64"}, name=name)
+
+        def disconnect(self) -> None:
+            kept.is_open = False
+
+    auth = ModuleType("google.auth")
+    auth.default = lambda scopes: (f"credentials for {scopes[0]}", None)
+    google, backend = ModuleType("google"), ModuleType("ibis.backends.bigquery")
+    google.auth, backend.Backend = auth, Backend
+    for name, module in (("google", google), ("google.auth", auth), ("ibis.backends.bigquery", backend)):
+        monkeypatch.setitem(sys.modules, name, module)
+    for name in ("GOOGLE_CLOUD_PROJECT", "GOOGLE_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    return kept
+
+
+def google_error(name: str) -> Exception:
+    return type(name, (Exception,), {"__module__": "google.api_core.exceptions"})("403 no\nmore")
+
+
+def test_tables_are_found_in_any_case_and_jobs_billed_to_the_environments_project(
+    client: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = open_bigquery(ADDRESS, ("person", "death"), tmp_path)
+    assert {name: table.get_name() for name, table in engine.tables.items()} == {"person": "PERSON"}
+    assert client.asked["project_id"] == "project"
+    assert client.asked["dataset_id"] == "project.cdr"
+    assert client.asked["credentials"] == "credentials for https://www.googleapis.com/auth/cloud-platform"
+    assert engine.about == {"engine": "BigQuery", "database": "project", "schemas": ["cdr"]}
+    engine.close()
+    assert not client.is_open
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "workspace")
+    open_bigquery(ADDRESS, ("person",), tmp_path)
+    assert client.asked["project_id"] == "workspace"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        (
+            "Forbidden",
+            ConfigError,
+            r"refused the login; in bigquery://project/cdr; found 403 no; .*gcloud",
+        ),
+        (
+            "BadGateway",
+            DataError,
+            r"broke off; in bigquery://project/cdr; found 403 no; .*same command",
+        ),
+    ],
+)
+def test_what_google_says_becomes_one_line(
+    client: SimpleNamespace, tmp_path: Path, name: str, kind: type[Exception], said: str
+) -> None:
+    client.error = google_error(name)
+    with pytest.raises(kind, match=said):
+        open_bigquery(ADDRESS, ("person",), tmp_path)
+
+
+def test_a_fault_that_is_not_googles_is_not_turned_into_a_line(
+    client: SimpleNamespace, tmp_path: Path
+) -> None:
+    client.error = ZeroDivisionError("ours")
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        open_bigquery(ADDRESS, ("person",), tmp_path)

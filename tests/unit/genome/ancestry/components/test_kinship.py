@@ -12,7 +12,7 @@ from proband.core.errors import DataError
 from proband.genome.ancestry.components import kinship as kinship_module
 from proband.genome.ancestry.components.kinship import king, pairs_of, read_kinship, related_pairs, unrelated
 from proband.genome.ancestry.components.panel import Panel
-from proband.genome.genotypes.plink import open_plink
+from proband.genome.genotypes.formats.plink import open_plink
 from structured_genotypes import ArrayReader, child, draw_calls, population_frequencies, with_missing
 
 NUM_VARIANTS = 20_000

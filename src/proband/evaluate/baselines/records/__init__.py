@@ -1,0 +1,1 @@
+"""records: baselines on the record summary, with polygenic scores or without."""

@@ -1,0 +1,1 @@
+"""scores: baselines on age, sex, components of ancestry and polygenic scores."""

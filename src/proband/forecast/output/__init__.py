@@ -1,0 +1,1 @@
+"""output: shards of risks, curves, comparisons and simulated futures in files."""

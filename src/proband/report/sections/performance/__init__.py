@@ -1,0 +1,1 @@
+"""performance: how well risks were predicted, by outcome, subgroup and all together; their utility."""

@@ -1,0 +1,135 @@
+"""The figures of one outcome at its longest horizon shown: what of the curves and groups is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from proband.core.statistics.suppress import boundaries
+from proband.report.figures import curves as figures
+from proband.report.sections.found import Found
+from proband.report.sections.performance.utility import decision_points, everybody, known
+from proband.report.tables import plain
+
+LEAST_BENEFIT = -0.1
+"""Lowest standardised net benefit drawn: acting on all falls without end as the threshold rises."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One panel with its title."""
+
+    title: str
+    svg: str
+
+
+def outcome_figures(name: str, found: Found) -> tuple[list[Figure], str]:
+    """All panels of an outcome that may be shown, and what the deciles are of."""
+    title, here, rules = plain(name), found.at(name, found.main[name]), found.rules
+    overall = here["metrics"].filter(metric="cumulative_incidence").row(0, named=True)
+    incidence = rules.share(overall["value"], overall["num_subjects"])
+    models = judged(here, found.models)
+    groups = calibration_groups(here, found, models)
+    safe = {model: _safe_curves(model, here, found, boundaries(groups[model][0])) for model in models}
+    roc, pr = ({model: curves[place] for model, curves in safe.items()} for place in (0, 1))
+    deciles, score, caption = chosen_deciles(here, found)
+    predicted = decile_risks(here, deciles, found, found.own)
+    panels = [
+        Figure("ROC", figures.roc_panel(title, roc)),
+        Figure("Precision and recall", figures.precision_panel(title, pr, incidence)),
+        Figure("Calibration", figures.calibration_panel(title, groups)),
+        Figure("Decision curve", decision_figure(title, here, found, models)),
+        Figure("Risk by PGS decile", figures.decile_panel(title, deciles, score, predicted)),
+    ]
+    return [panel for panel in panels if panel.svg], caption
+
+
+def judged(here: Mapping[str, pl.DataFrame], models: Sequence[str]) -> list[str]:
+    """Those of the models that an outcome was judged by: one without risks of it has no curve."""
+    with_curve = set(here["roc"]["model"])
+    return [model for model in models if model in with_curve]
+
+
+def calibration_groups(
+    here: Mapping[str, pl.DataFrame], found: Found, models: list[str]
+) -> dict[str, tuple[pl.DataFrame, str]]:
+    """Model -> its calibration groups that may be shown, and its CSS class."""
+    rows = here["calibration"]
+    return {
+        model: (found.rules.groups(rows.filter(model=model), ["predicted"]), found.css(model))
+        for model in models
+    }
+
+
+def decision_figure(title: str, here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> str:
+    """Decision curves of one outcome and horizon; empty where none may be shown.
+
+    Their points lie as far from the points of the ROC curve and from the boundaries of the calibration groups
+    as these from each other.
+    """
+    groups = calibration_groups(here, found, models)
+    points = {}
+    for model in models:
+        taken = boundaries(groups[model][0])
+        roc = _safe_points("roc", model, here, found, taken)["num_flagged"].to_list()
+        points[model] = (decision_points(model, here, found.rules, [*taken, *roc]), found.css(model))
+    return figures.decision_panel(title, points, everybody(here, found.rules), LEAST_BENEFIT)
+
+
+def _safe_curves(
+    model: str, here: Mapping[str, pl.DataFrame], found: Found, bounds: list[int]
+) -> list[figures.Curve]:
+    """ROC and precision-recall points that may be drawn, their coordinates rounded."""
+    auroc = here["metrics"].filter(metric="auroc", model=model)["value"][0]
+    safe = []
+    for kind in ("roc", "pr"):
+        kept = _safe_points(kind, model, here, found, bounds)
+        num_subjects, num_cases = known(here, model)
+        totals = {
+            "sensitivity": pl.Series([num_cases] * kept.height, dtype=pl.Int64),
+            "false_positive_rate": pl.Series([num_subjects - num_cases] * kept.height, dtype=pl.Int64),
+            "precision": kept["num_flagged"],
+        }
+        rounded = [found.rules.shares(kept[name], totals[name]) for name in totals if name in kept.columns]
+        safe.append(figures.Curve(kept.with_columns(rounded), auroc, found.css(model)))
+    return safe
+
+
+def _safe_points(
+    kind: str, model: str, here: Mapping[str, pl.DataFrame], found: Found, bounds: list[int]
+) -> pl.DataFrame:
+    """Rows of a model's curve that may be drawn."""
+    return found.rules.points(here[kind].filter(model=model), *known(here, model), bounds)
+
+
+def chosen_deciles(here: Mapping[str, pl.DataFrame], found: Found) -> tuple[pl.DataFrame, str, str]:
+    """Merged deciles (empty where fewer than two are left), their score, and why that one."""
+    deciles = found.rules.groups(here["deciles"], [])
+    if deciles.height < 2:
+        return deciles.clear(), "", ""
+    score = here["deciles"].row(0, named=True)
+    why = "its trait is the outcome" if score["chosen_by"] == "trait" else "most associated in train"
+    caption = f"Deciles of {score['pgs_id']} ({score['pgs_name']}), chosen because {why}."
+    return deciles, score["pgs_id"], caption
+
+
+def decile_risks(
+    here: Mapping[str, pl.DataFrame], deciles: pl.DataFrame, found: Found, models: list[str]
+) -> dict[str, tuple[pl.DataFrame, str]]:
+    """Model -> mean predicted risk in the merged deciles, and its CSS class."""
+    risks, sizes = here["decile_risks"], here["deciles"].select("decile", "num_subjects")
+    result = {}
+    for model in models if deciles.height else ():
+        mine = risks.filter(model=model).join(sizes, on="decile")
+        means = []
+        for first, last, total in deciles.select("first", "last", "num_subjects").iter_rows():
+            part = mine.filter(pl.col("decile").is_between(first, last))
+            if part.height:
+                mean = np.average(part["predicted"], weights=part["num_subjects"])
+                means.append((first, last, found.rules.share(float(mean), total)))
+        schema = {"first": pl.Int64, "last": pl.Int64, "predicted": pl.Float64}
+        result[model] = (pl.DataFrame(means, schema=schema, orient="row"), found.css(model))
+    return result

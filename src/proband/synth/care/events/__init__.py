@@ -1,0 +1,1 @@
+"""events: what one visit or prescription leaves in the record."""

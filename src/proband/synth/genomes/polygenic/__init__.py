@@ -1,0 +1,1 @@
+"""polygenic: liabilities, linkage disequilibrium, weights and scoring files of many methods."""

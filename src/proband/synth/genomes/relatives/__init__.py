@@ -1,0 +1,1 @@
+"""relatives: families, pedigrees, inheritance and the kinship that follows."""

@@ -1,0 +1,1 @@
+"""output: lives written to files, their true risks, and lives drawn again."""

@@ -1,0 +1,84 @@
+"""Linear terms of modalities: log hazard ratios of scores, given the record's log ratios."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from proband.model.onset.head import OnsetHead
+from proband.train.onset.fit import Part
+from proband.train.onset.piecewise_exponential import expected_and_happened
+from proband.train.onset.terms.ridge import Counts, Fit, fit_adaptive_ridge
+
+_JUDGED_AT_ONCE = 2048
+
+
+def fit_linear(
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+) -> dict[str, float]:
+    """Fit the linear terms of all modalities together, the rest of the head held fixed.
+
+    Args:
+        head: Fitted on the record, its modalities standardised (:func:`standardise_modalities`); its linear
+            terms are set.
+        train, tuning: Queries.
+        device: Where the head is.
+        fit: How coefficients are shrunk.
+
+    Returns:
+        What was chosen by ``fit``; empty without modalities.
+    """
+    names = list(head.modalities)
+    if not names:
+        return {}
+    known, judged = (_counts(head, part, device) for part in (train, tuning))
+    beta, chosen = fit(known, judged, head.config.num_named)
+    widths = [head.config.linear[name] for name in names]
+    for name, part in zip(names, beta.split(widths), strict=True):
+        head.linear_of(name).beta.copy_(part)
+    return {f"linear_{name}": value for name, value in chosen.items()}
+
+
+def standardise_modalities(head: OnsetHead, train: Part) -> None:
+    """Give the linear terms mean and standard deviation of each value over train subjects who have it."""
+    subjects = np.unique(train.queries.rows)
+    for name, table in train.queries.tables.items():
+        measured = np.isin(np.repeat(np.arange(len(table.observed)), np.diff(table.offsets)), subjects)
+        values = table.values[measured].astype(np.float64)
+        known = ~np.isnan(values)
+        number = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, values, 0).sum(axis=0) / number
+        sd = np.sqrt(np.where(known, (values - mean) ** 2, 0).sum(axis=0) / number)
+        linear = head.linear_of(name)
+        linear.mean.copy_(torch.from_numpy(mean))
+        # A value that does not vary counts nothing.
+        linear.sd.copy_(torch.from_numpy(np.where(sd > 0, sd, np.inf)))
+
+
+@torch.no_grad()
+def _counts(head: OnsetHead, part: Part, device: torch.device) -> Counts:
+    """Onsets and exposures of subjects, added up over their dates, by the measurements that these read."""
+    queries = part.queries
+    index = np.stack([table.newest_by(queries.rows, queries.minutes) for table in queries.tables.values()])
+    keys = np.vstack([queries.rows, index])
+    _, first, own = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    own = own.reshape(-1)
+    share = 1 / part.per_subject
+    num_tasks = len(head.bias)
+    onsets, exposure = (torch.zeros(len(first), num_tasks, dtype=torch.float64) for _ in range(2))
+    for begin in range(0, len(part), _JUDGED_AT_ONCE):
+        chosen = np.arange(begin, min(begin + _JUDGED_AT_ONCE, len(part)))
+        query, followed = part.batch(chosen, device)
+        expected, happened = expected_and_happened(head, query, head(query), followed)
+        rows = torch.from_numpy(own[chosen])
+        onsets.index_add_(0, rows, happened.cpu().double() * share)
+        exposure.index_add_(0, rows, expected.cpu().double() * share)
+    parts = [_inputs(head, part, name, first) for name in head.modalities]
+    return Counts(torch.cat(parts, dim=1), onsets.float(), exposure.float())
+
+
+def _inputs(head: OnsetHead, part: Part, name: str, index: np.ndarray) -> Float[Tensor, "n width"]:
+    values = part.queries.batch(index).modalities[name]
+    return head.linear_of(name).standardised(values.to(head.bias.device)).cpu()

@@ -1,0 +1,160 @@
+"""Terms of the record: regressions of onsets on the record summary and the trunk's state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from proband.core.running.progress import say
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.inputs import Query
+from proband.train.onset.fit import Part
+from proband.train.onset.piecewise_exponential import expected_and_happened
+from proband.train.onset.terms.ridge import Counts, Fit, fit_adaptive_ridge
+
+DATES_PER_SUBJECT = 6
+"""Dates of a subject that the regression reads: more tell little new, and cost as much each."""
+MOST_FEATURES = 4096
+"""Features that the regression reads, at most: those that most dates have."""
+_MOST_NUMBERS = 1 << 27
+"""Inputs held at once, at most: half a GiB; of more dates, fewer per subject are read."""
+_LEAST_DATES = 20
+"""Dates that have a feature, from which on it is read."""
+_READ_AT_ONCE = 4096
+
+
+def fit_record(
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+) -> dict[str, float]:
+    """Fit linear terms of the named tasks, added to those that the head has; the rest of it stays.
+
+    Returns:
+        What was chosen by ``fit``.
+    """
+    chosen = _chosen_features(head, train)
+    columns = torch.from_numpy(chosen).to(device)
+
+    def inputs(query: Query) -> Tensor:
+        read = head.inputs(query)
+        return torch.cat([read.dense()[:, columns], read.state], dim=1)
+
+    width = len(chosen) + len(head.state_mean)
+    beta, notes = fit_inputs(head, train, tuning, device, inputs, width, fit)
+    head.linear[columns] += beta[: len(chosen)].to(head.linear)
+    head.state_linear += beta[len(chosen) :].to(head.state_linear)
+    return {f"record_{name}": value for name, value in notes.items()}
+
+
+def fit_interactions(
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+) -> dict[str, float]:
+    """Fit interactions of the named tasks, added to those that the head has, beside the linear terms.
+
+    Args:
+        head: Its columns are standardised (:func:`standardise_interactions`).
+        train, tuning: Queries.
+        device: Where the head is.
+        fit: How coefficients are shrunk.
+
+    Returns:
+        What was chosen.
+    """
+    terms = head.interactions
+    chosen = _chosen_columns(head, train).to(device)
+
+    def inputs(query: Query) -> Tensor:
+        return terms.standardised(head.values_of(head.inputs(query)), query)[:, chosen]
+
+    beta, notes = fit_inputs(head, train, tuning, device, inputs, len(chosen), fit)
+    terms.weights[chosen] += beta.to(terms.weights)
+    return {f"interactions_{name}": value for name, value in notes.items()}
+
+
+def fit_inputs(
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    device: torch.device,
+    inputs: Callable[[Query], Tensor],
+    width: int,
+    fit: Fit,
+) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
+    """Coefficients of ``inputs``, so many columns, given the head's log ratios; and what was chosen."""
+    dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
+    known = _counts(head, train, dates, inputs, device)
+    judged = _counts(head, tuning, np.arange(len(tuning)), inputs, device)
+    return fit(known, judged, head.config.num_named)
+
+
+@torch.no_grad()
+def standardise_interactions(head: OnsetHead, train: Part, device: torch.device) -> None:
+    """Give the interactions mean and standard deviation of their columns over train dates."""
+    terms = head.interactions
+    dates = _some_dates(train, max(1, _MOST_NUMBERS // len(terms.mean)))
+    total, squares = (torch.zeros_like(terms.mean, dtype=torch.float64) for _ in range(2))
+    for begin in range(0, len(dates), _READ_AT_ONCE):
+        query, _ = train.batch(dates[begin : begin + _READ_AT_ONCE], device)
+        columns = terms.columns(head.values_of(head.inputs(query)), query).double()
+        total += columns.sum(dim=0)
+        squares += columns.square().sum(dim=0)
+    mean = total / len(dates)
+    terms.standardise_with(mean, (squares / len(dates) - mean.square()).clamp(min=0).sqrt())
+
+
+def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
+    """Columns that vary, of the codes whose values most dates have."""
+    shape, terms = head.config, head.interactions
+    number = np.bincount(train.queries.features.indices, minlength=shape.num_features)
+    number = number[shape.first_value :][: shape.num_valued]
+    most = MOST_FEATURES // terms.per_code
+    codes = np.sort(np.argsort(-number, kind="stable")[:most])
+    codes = codes[number[codes] >= _LEAST_DATES]
+    if len(codes) < (number >= _LEAST_DATES).sum():
+        say(f"train: values of the {len(codes)} codes measured most get interactions")
+    columns = terms.columns_of(torch.from_numpy(codes))
+    return columns[torch.isfinite(terms.sd.cpu()[columns])]
+
+
+def _chosen_features(head: OnsetHead, train: Part) -> Int[np.ndarray, " chosen"]:
+    """Features that vary and that dates enough have, the most frequent of them."""
+    number = np.bincount(train.queries.features.indices, minlength=head.config.num_features)
+    varies = torch.isfinite(head.feature_sd).cpu().numpy()
+    usable = np.flatnonzero((number >= _LEAST_DATES) & varies)
+    if len(usable) > MOST_FEATURES:
+        say(f"train: the {MOST_FEATURES} most frequent of {len(usable)} features get linear terms")
+        usable = np.sort(usable[np.argsort(-number[usable], kind="stable")[:MOST_FEATURES]])
+    return usable
+
+
+def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:
+    """Every so many-th date, subject by subject."""
+    wanted = min(DATES_PER_SUBJECT * len(train.followed.first), most)
+    step = max(1, round(len(train) / wanted))
+    return np.arange(0, len(train), step)[:most]
+
+
+@torch.no_grad()
+def _counts(
+    head: OnsetHead,
+    part: Part,
+    dates: Int[np.ndarray, " dates"],
+    inputs: Callable[[Query], Tensor],
+    device: torch.device,
+) -> Counts:
+    """Inputs, onsets and exposures of dates; in the mean a subject's dates count together as one."""
+    weight = len(part.followed.first) / len(dates)
+    named = head.config.num_named
+    read, onsets, exposure = [], [], []
+    for begin in range(0, len(dates), _READ_AT_ONCE):
+        query, followed = part.batch(dates[begin : begin + _READ_AT_ONCE], device)
+        log_ratio = head(query)[:, :named]
+        expected, happened = expected_and_happened(head, query, log_ratio, followed.first(named))
+        read.append(inputs(query))
+        onsets.append(happened.float())
+        exposure.append(expected)
+    parts: list[Tensor] = [torch.cat(found) for found in (read, onsets, exposure)]
+    return Counts(parts[0], parts[1] * weight, parts[2] * weight)

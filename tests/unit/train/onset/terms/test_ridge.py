@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from proband.train.onset.terms.ridge import Counts, fit_adaptive_ridge, fit_cross_validated, fit_ridge
+
+
+def simulated(seed: int, n: int, beta: np.ndarray, exposure: float = 0.3) -> Counts:
+    """Onsets of independent standard normal inputs; ``beta`` is (inputs, tasks)."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, len(beta)))
+    mean = exposure * np.exp(x @ beta)
+    parts = (x, rng.poisson(mean), np.full_like(mean, exposure))
+    return Counts(*(torch.from_numpy(part.astype(np.float32)) for part in parts))
+
+
+def test_a_known_effect_comes_back_and_noise_gets_nothing() -> None:
+    beta = np.zeros((12, 2))
+    beta[0, 0], beta[3, 1] = 0.4, -0.3
+    found, chosen = fit_adaptive_ridge(simulated(0, 20_000, beta), simulated(1, 4_000, beta), 2)
+    assert float(found[0, 0]) == pytest.approx(0.4, rel=0.1)
+    assert float(found[3, 1]) == pytest.approx(-0.3, rel=0.1)
+    noise = found[torch.from_numpy(beta == 0)]
+    assert noise.abs().max() < 0.04  # 3 standard errors
+    assert noise.abs().median() < 0.002
+    assert chosen["gain"] > 50
+    assert chosen["penalty"] > 0
+
+
+def test_of_noise_alone_mostly_nothing_is_chosen() -> None:
+    nothing, gains = np.zeros((60, 1)), []
+    for seed in range(0, 20, 2):
+        found, chosen = fit_adaptive_ridge(
+            simulated(seed, 1_000, nothing), simulated(seed + 1, 1_000, nothing), 1
+        )
+        gains.append(chosen["gain"])
+        assert found.any() == (chosen["width"] > 0)
+        assert found.abs().max() < 0.1  # of a standard error of 0.06, the largest of 60
+    assert gains.count(0.0) >= len(gains) / 2
+    assert max(gains) < 5
+
+
+def test_only_the_first_tasks_judge() -> None:
+    """The effect is on the second task alone, so that by the first nothing is gained."""
+    beta = np.zeros((40, 2))
+    beta[0, 1] = 0.5
+    parts = simulated(4, 2_000, beta), simulated(5, 2_000, beta)
+    assert fit_adaptive_ridge(*parts, 2)[1]["gain"] > 10
+    assert fit_adaptive_ridge(*parts, 1)[1]["gain"] < 1
+
+
+def test_a_ridge_solves_its_equation() -> None:
+    counts = simulated(6, 3_000, np.array([[0.5], [-0.2]]))
+    penalty = torch.tensor([[3.0], [200.0]])
+    found = fit_ridge(counts, penalty, torch.zeros(2, 1))
+    mean = counts.exposure * (counts.x @ found).exp()
+    gradient = counts.x.T @ (mean - counts.onsets) + penalty * found
+    assert gradient.abs().max() < 1.0  # of about a thousand onsets
+    stronger = fit_ridge(counts, 100 * penalty, torch.zeros(2, 1))
+    assert (stronger.abs() < found.abs()).all()
+
+
+def test_cross_validation_takes_what_helps_and_leaves_out_noise() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(3000, 6))).float()
+    exposure = torch.full((3000, 2), 0.3)
+    mean = exposure * torch.stack([(0.8 * x[:, 0]).exp(), torch.ones(3000)], dim=1)
+    counts = Counts(x, torch.poisson(mean, torch.Generator().manual_seed(1)), exposure)
+    beta, notes = fit_cross_validated(counts, counts, 2, widths=(0.1, 0.3))
+    assert float(beta[0, 0]) == pytest.approx(0.8, abs=0.2)
+    assert float(beta[:, 1].abs().max()) < 0.15
+    assert notes["gain"] > 10
+    assert 0.1 < notes["width"] <= 0.3
+
+
+def test_cross_validation_of_noise_alone_gives_nothing() -> None:
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(400, 20))).float()
+    exposure = torch.full((400, 1), 0.05)
+    onsets = torch.poisson(exposure, torch.Generator().manual_seed(2))
+    beta, notes = fit_cross_validated(Counts(x, onsets, exposure), Counts(x, onsets, exposure), 1, (0.3,))
+    assert (beta == 0).all()
+    assert notes == {"width": 0.0, "gain": 0.0}
