@@ -120,7 +120,7 @@ def test_the_summary_is_the_mean_over_the_changed(run: Run, tmp_path: Path) -> N
 
 
 def test_paths_of_one_number_are_paired(run: Run, tmp_path: Path) -> None:
-    config = ForecastConfig(split="held_out", estimator="scope", paths=16, max_events=60)
+    config = ForecastConfig(split="held_out", estimator="scope", onsets="events", paths=16, max_events=60)
     table = run({"genome": {"score": "PGS1", "percentile": 50}}, config=config)
     risk = RISK.read(tmp_path / "out" / "risk.parquet")
     found = table.join(risk.select(*KEY, pl.col("standard_error").alias("alone")), on=KEY)
@@ -132,6 +132,34 @@ def test_paths_of_one_number_are_paired(run: Run, tmp_path: Path) -> None:
     same = found.filter(~pl.col("is_changed"))
     assert (same["difference"] == 0).all()
     assert (same["standard_error"] == 0).all()
+
+
+@pytest.mark.parametrize("estimator", ["scope", "reach"])
+def test_sampled_estimators_give_onset_tasks_the_risks_of_closed_form(
+    run: Run, tmp_path: Path, estimator: str
+) -> None:
+    change = {"genome": {"score": "PGS1", "percentile": 50}}
+    sampled = ForecastConfig(split="train", estimator=estimator, paths=2, max_events=5)
+    tables = [run(change, config=config, out=config.estimator) for config in (TRAIN, sampled)]
+    risks = [RISK.read(tmp_path / name / "risk.parquet") for name in ("closed_form", estimator)]
+    assert np.abs(risks[0]["risk"] - risks[1]["risk"]).max() < 1e-6
+    assert risks[1]["standard_error"].max() == 0
+    assert risks[1]["unresolved"].max() == 0
+    assert np.abs(tables[0]["difference"] - tables[1]["difference"]).max() < 1e-6
+
+
+def test_paths_have_onsets_at_the_risks_of_closed_form(run: Run, tmp_path: Path) -> None:
+    change = {"genome": {"score": "PGS1", "percentile": 50}}
+    counted = ForecastConfig(split="train", estimator="mc", paths=200, max_events=200)
+    run(change, out="exact")
+    run(change, config=counted, out="counted")
+    exact, found = (
+        RISK.read(tmp_path / name / "risk.parquet")["risk"].to_numpy() for name in ("exact", "counted")
+    )
+    error = np.sqrt((exact * (1 - exact) / 200).sum())
+    assert exact.mean() > 0.05
+    assert abs((found - exact).sum()) < 4 * error
+    assert np.corrcoef(found, exact)[0, 1] > 0.7
 
 
 def test_records_far_from_those_of_training_are_warned_of(
@@ -178,7 +206,7 @@ def test_the_picture_shows_the_risks_of_the_tables(run: Run, world: Path, tmp_pa
 
     from proband.forecast.scenario.picture import draw_differences, draw_risks
 
-    sampled = ForecastConfig(split="train", estimator="scope", paths=8, max_events=40)
+    sampled = ForecastConfig(split="train", estimator="scope", onsets="events", paths=8, max_events=40)
     table = run({"genome": {"score": "PGS2", "percentile": 99}}, config=sampled)
     key = table.filter("is_changed", pl.col("standard_error") > 0).select("subject_id", "prediction_time")[0]
     mine = table.join(key, on=key.columns).sort("horizon_years")
@@ -203,7 +231,7 @@ def test_sampled_curves_stand_beside_those_in_closed_form(
     one["subjects"].write_text(str(changed["subject_id"][0]))
     drawn: list[pl.DataFrame] = []
     monkeypatch.setattr("proband.forecast.output.compared.plot_twin", lambda *given: drawn.append(given[-1]))
-    config = ForecastConfig(estimator="scope", paths=4, max_events=20)
+    config = ForecastConfig(estimator="scope", onsets="events", paths=4, max_events=20)
     sampled = run({"genome": {"score": "PGS2", "percentile": 99}}, config=config, out="paths", **one)
     summary = SCENARIO_SUMMARY.read(tmp_path / "paths" / "scenario_summary.parquet")
     errors = sampled.sort("horizon_years")["standard_error"].to_list()
