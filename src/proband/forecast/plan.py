@@ -75,8 +75,6 @@ def make_plan(
     loaded, store, tables = given
     outcomes, onset = _outcomes(given, question, model, config)
     horizons, asked = _question(store, outcomes, question, config)
-    if samples_paths(config.estimator) and config.onsets == "hazards":
-        asked = replace(asked, clocks=_clocks(loaded, outcomes, store.vocabulary.death, config.net))
     say_absent("forecast", loaded.config.modalities, files)
     rows = None if subjects is None else subject_rows(subjects, store)
     points = prediction_points(store, question, config.split, outcomes, rows)
@@ -89,7 +87,7 @@ def make_plan(
         model,
         tokens,
         files,
-        question=asked,
+        question=replace(asked, clocks=_clocks(loaded, asked, config)),
         outcomes=tuple(outcomes),
         patterns=tuple(token_patterns(question, outcomes).values()),
         after_gap=len(asked.horizons) > len(horizons),
@@ -201,17 +199,15 @@ def onset_tasks(
     return found
 
 
-def _clocks(
-    loaded: Proband, outcomes: Mapping[str, Bool[np.ndarray, "_ vocabulary"]], death: int, net: bool
-) -> Clocks | None:
-    """Clocks of the outcomes that are onset tasks, and of death."""
+def _clocks(loaded: Proband, question: Question, config: ForecastConfig) -> Clocks | None:
+    """Clocks of the outcomes that are onset tasks, and of death; none in closed form."""
     onset = loaded.config.onset
-    if onset is None:
+    if onset is None or config.onsets != "hazards" or not samples_paths(config.estimator):
         return None
-    sets = outcome_matrix(outcomes)
-    numbers = [onset.index_of(row.nonzero().squeeze(-1).tolist()) for row in sets]
+    numbers = [onset.index_of(row.nonzero().squeeze(-1).tolist()) for row in question.outcomes]
     tasks = [NO_TASK if number is None else number for number in numbers]
-    return Clocks.of(sets, tasks, death, None if net else onset.index_of((death,)))
+    death_task = None if config.net else onset.index_of((question.death,))
+    return Clocks.of(question.outcomes, tasks, question.death, death_task)
 
 
 def _say_undying(loaded: Proband, death: int, config: ForecastConfig) -> None:
