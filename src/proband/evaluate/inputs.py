@@ -105,9 +105,13 @@ def read_subjects(meds: Path) -> pl.DataFrame:
     """
     frames = []
     for events, spans in read_shards(meds):
-        said = {code: value for code in events["code"].unique() if (value := female_of(code)) is not None}
-        female = pl.col("code").replace_strict(said or {"": 0.0}, default=None, return_dtype=pl.Float64)
-        sexed = events.lazy().filter(pl.col("code").is_in(list(said)))
+        sex_by_code = {
+            code: value for code in events["code"].unique() if (value := female_of(code)) is not None
+        }
+        female = pl.col("code").replace_strict(
+            sex_by_code or {"": 0.0}, default=None, return_dtype=pl.Float64
+        )
+        sexed = events.lazy().filter(pl.col("code").is_in(list(sex_by_code)))
         sex = sexed.group_by("subject_id").agg(female.first().alias("female")).collect()
         frames.append(spans.join(sex, on="subject_id", how="left"))
     return pl.concat(frames).select("subject_id", "split", "birth_time", "female").sort("subject_id")

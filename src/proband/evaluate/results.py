@@ -95,8 +95,10 @@ def below_age_sex(auroc: pl.DataFrame, by: str) -> str:
     counts = both.group_by("model", maintain_order=True).agg(
         (pl.col("auroc") <= pl.col("reference")).sum().alias("below"), pl.len().alias("all")
     )
-    said = [f"{model} in {below} of {all_} outcomes" for model, below, all_ in counts.rows() if below]
-    return f"Not above {'age' if is_age else 'age and sex'} in AUROC {by}: {', '.join(said)}." if said else ""
+    worse = [f"{model} in {below} of {all_} outcomes" for model, below, all_ in counts.rows() if below]
+    return (
+        f"Not above {'age' if is_age else 'age and sex'} in AUROC {by}: {', '.join(worse)}." if worse else ""
+    )
 
 
 def format_headline(table: pl.DataFrame, compared: Sequence[str] = ()) -> str:

@@ -330,10 +330,10 @@ def _say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
             .agg((pl.col("predicted") - pl.col("early enough")).max(), pl.col("predicted").max().alias("all"))
             .sort("horizon_years")
         )
-        said = ", ".join(
+        listed = ", ".join(
             f"{number:,} of {whole:,} at {horizon:g} years" for horizon, number, whole in late.rows()
         )
-        say(f"evaluate: predictions left out because the data end before their horizon: {said}")
+        say(f"evaluate: predictions left out because the data end before their horizon: {listed}")
     metrics = pl.concat([METRICS.empty(), *frames["metrics"]]).filter(metric="monte_carlo_share")
     noisy = metrics.group_by("model", maintain_order=True).agg(pl.col("value").max())
     for model, share in noisy.filter(pl.col("value") > LARGEST_NOISE_SHARE).rows():

@@ -48,7 +48,7 @@ def map_shards(
         shards: Picklable descriptions of the work, such as paths.
         description: Label of the progress bar.
         workers: Processes; default one per core, never more than shards. 1 runs in this process.
-        threads: The workers are threads instead: for functions that leave Python's lock to others.
+        threads: The workers are threads instead: for functions that release the GIL.
         spark: Master URL of a Spark cluster (``local[2]``, ``yarn``, ...) that runs one task per shard; it
             needs proband installed, and the paths in the shards within reach. Overrides ``workers``.
 

@@ -14,8 +14,8 @@ from proband.ehr.omop.columns import (
     ISO_8601,
     PLAIN_TIME,
     evaluated,
+    nonblank,
     number,
-    said,
     time_columns,
     time_of,
     whole,
@@ -113,7 +113,7 @@ def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str
 
 def _given(table: ibis.Table, column: str) -> ir.BooleanColumn:
     values = table[column]
-    return (said(values) if values.type().is_string() else values).notnull()
+    return (nonblank(values) if values.type().is_string() else values).notnull()
 
 
 def _odd_number(table: ibis.Table, name: str, column: str) -> ir.StringColumn:
@@ -122,7 +122,7 @@ def _odd_number(table: ibis.Table, name: str, column: str) -> ir.StringColumn:
 
     if column not in table.columns or not table[column].type().is_string():
         return ibis.null("string")
-    plain = said(table[column])
+    plain = nonblank(table[column])
     return ibis.ifelse(number(table, name, column).isnull(), plain, None)
 
 
@@ -133,13 +133,13 @@ def _refuse_unreadable(table: ibis.Table, source: Source) -> None:
     odd: dict[str, tuple[ir.StringColumn, str]] = {}
     for column in [f"{stem}_{kind}" for stem in source.times + source.ends for kind in ("datetime", "date")]:
         if column in table.columns and table[column].type().is_string():
-            plain = said(table[column])
+            plain = nonblank(table[column])
             other = ibis.ifelse(plain.re_search(ISO_8601), None, plain)
             odd[column] = ibis.ifelse(table[column].re_search(PLAIN_TIME), None, other), _ISO
     for column in [one for one in source.ids if one in table.columns]:
         kind = table[column].type()
         if not kind.is_integer():
-            plain = said(table[column].cast("string"))
+            plain = nonblank(table[column].cast("string"))
             readable = whole(table, source.table, column).notnull()
             odd[column] = ibis.ifelse(readable, None, plain), "a whole number"
     if not odd:

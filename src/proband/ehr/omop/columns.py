@@ -137,7 +137,7 @@ def _utc(values: ir.StringColumn) -> ir.TimestampColumn:
     """
     import ibis
 
-    spelled = said(values).re_replace(ISO_8601, _SPELLED)
+    spelled = nonblank(values).re_replace(ISO_8601, _SPELLED)
     zoned = spelled.replace(" ::@", " 00:00:00@").replace("@:@", "@+00:00@").replace(":@", ":00@")
     cut = zoned.replace(",", ".").re_replace("([.][0-9]{6})[0-9]*@", r"\1@").replace("@", "")
     rare = cut.replace(_LAST_DAY, "9999-12-30").re_extract(_INSTANT, 0).nullif("")
@@ -168,7 +168,7 @@ def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> i
     if values.type().is_integer():
         return values.cast("int64")
     if values.type().is_string():
-        spelled = said(values)
+        spelled = nonblank(values)
         digits = spelled.re_extract(_DIGITS, 1).nullif("").try_cast("int64")
         exponential = spelled.re_extract(_EXPONENTIAL, 0).nullif("").try_cast("decimal(38, 9)")
         rare = ibis.coalesce(digits, exponential.cast("int64"))
@@ -189,7 +189,7 @@ def number(table: ibis.Table, name: str, column: str) -> ir.FloatingColumn:
         return ibis.null("float64")
     values = _numeric(table, name, column, "a number")
     if values.type().is_string():
-        rare = said(values).re_extract(_NUMBER, 0).nullif("")
+        rare = nonblank(values).re_extract(_NUMBER, 0).nullif("")
         values = ibis.ifelse(values.re_search(_PLAIN_NUMBER), values, rare)
     return values.try_cast("float64")
 
@@ -221,6 +221,6 @@ def trimmed(values: ir.StringColumn) -> ir.StringColumn:
     return ibis.ifelse(bare.startswith('"'), quoted, bare).nullif("").nullif("\\N")
 
 
-def said(values: ir.StringColumn) -> ir.StringColumn:
+def nonblank(values: ir.StringColumn) -> ir.StringColumn:
     """Text of a number or a date; null where it is empty or a word for nothing."""
     return trimmed(values).re_replace(_NOTHING, "").nullif("")

@@ -19,7 +19,7 @@ from proband.evaluate.tables import FLOW
 
 ROW = ["subject_id", "prediction_time", "outcome"]
 AGE_BAND_YEARS = 5
-_SAID = ("risk", "standard_error", "unresolved")
+_ESTIMATES = ("risk", "standard_error", "unresolved")
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def risk_sets(
             are left out.
         families: Relatives, who are resampled together.
     """
-    both = pl.concat([risks.select(*ROW, "horizon_years", "model", *_SAID), extra.select(
-        *ROW, "horizon_years", "model", *_SAID)])  # fmt: skip
+    both = pl.concat([risks.select(*ROW, "horizon_years", "model", *_ESTIMATES), extra.select(
+        *ROW, "horizon_years", "model", *_ESTIMATES)])  # fmt: skip
     models = both["model"].unique(maintain_order=True).to_list()
     for outcome, horizon in risks.select("outcome", "horizon_years").unique().sort(pl.all()).rows():
         here = both.filter(outcome=outcome, horizon_years=horizon)
@@ -78,8 +78,8 @@ def risk_sets(
 def _common(labelled: pl.DataFrame, here: pl.DataFrame, models: Sequence[str]) -> pl.DataFrame:
     """Labels that every model predicts, with what each says in columns ``risk MODEL`` and so on."""
     for model in models:
-        said = [pl.col(name).alias(f"{name} {model}") for name in _SAID]
-        one = here.filter(model=model).select(*ROW, *said)
+        estimates = [pl.col(name).alias(f"{name} {model}") for name in _ESTIMATES]
+        one = here.filter(model=model).select(*ROW, *estimates)
         labelled = labelled.join(one, on=ROW, maintain_order="left")
     return labelled
 
@@ -88,8 +88,8 @@ def _risk_set(
     outcome: str, horizon: float, rows: pl.DataFrame, models: Sequence[str], families: Families | None
 ) -> RiskSet:
     subject = rows["subject_id"].to_numpy()
-    said: dict[str, Any] = {
-        name: {model: rows[f"{name} {model}"].to_numpy() for model in models} for name in _SAID
+    estimates: dict[str, Any] = {
+        name: {model: rows[f"{name} {model}"].to_numpy() for model in models} for name in _ESTIMATES
     }
     return RiskSet(
         outcome,
@@ -97,9 +97,9 @@ def _risk_set(
         subject,
         rows["time_years"].to_numpy(),
         rows["event"].to_numpy(),
-        said["risk"],
-        said["standard_error"],
-        said["unresolved"],
+        estimates["risk"],
+        estimates["standard_error"],
+        estimates["unresolved"],
         None if families is None else families.representatives(subject),
         landmarks(rows),
         age_sex_strata(rows),

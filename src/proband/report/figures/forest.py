@@ -62,8 +62,8 @@ def row_svg(estimates: Sequence[Estimate], axis: Axis, label: str) -> str:
         label: What the row is of; the values follow in words, for those who cannot see it.
     """
     height = 2 * _PAD + _LANE * max(1, len(estimates))
-    said = escape(printable(f"{label}: " + "; ".join(one.text for one in estimates)))
-    parts = [f'<svg class="row" role="img" width="100%" height="{height:g}" aria-label="{said}">']
+    description = escape(printable(f"{label}: " + "; ".join(one.text for one in estimates)))
+    parts = [f'<svg class="row" role="img" width="100%" height="{height:g}" aria-label="{description}">']
     reference = _percent(axis.reference, axis)
     parts.append(f'<line class="reference" x1="{reference}" x2="{reference}" y1="0" y2="{height:g}"/>')
     for place, one in enumerate(estimates):

@@ -71,9 +71,9 @@ def _genome(found: Found) -> Answer:
         return Answer(question, f"{pair[0]} beside {pair[1]}: {each}.", "open")
     first = row.row(0, named=True)
     gain = Gain(first["difference"], first["low"], first["high"], first["num_outcomes"])
-    said = genome_sentence(gain, first["horizon_years"])
+    sentence = genome_sentence(gain, first["horizon_years"])
     verdict = "yes" if gain.low > 0 else "no" if gain.high < 0 else "open"
-    return Answer(question, said, verdict, f"{pair[0]} beside {pair[1]}: {each}.")
+    return Answer(question, sentence, verdict, f"{pair[0]} beside {pair[1]}: {each}.")
 
 
 def _counted(found: Found, model: str, reference: str) -> str:
@@ -130,7 +130,7 @@ def _surely_below(found: Found, reference: str) -> str:
 def _calibrated(found: Found) -> Answer:
     question = "Are the risks calibrated?"
     rows = found.at_main("metrics").filter(pl.col("model").is_in(found.own)).drop_nulls(["low", "high"])
-    said, checks, held = [], 0, 0
+    sentences, checks, held = [], 0, 0
     for model in found.own:
         mine = rows.filter(model=model)
         ratio, slope = (mine.filter(metric=name) for name in ("observed_expected", "calibration_slope"))
@@ -140,17 +140,17 @@ def _calibrated(found: Found) -> Answer:
         checks += sum(one.len() for one in holds)
         held += sum(int(one.sum()) for one in holds)
         median = number(ratio["value"].median(), 2)  # type: ignore[arg-type]
-        said.append(
+        sentences.append(
             f"{model}: observed / expected in {holds[0].sum()} of {ratio.height} outcomes (median {median}), "
             f"slope in {holds[1].sum()} of {slope.height}"
         )
-    if not said:
+    if not sentences:
         return Answer(question, "Not known: no outcome has cases enough for an interval.", "open")
     answer = (
         f"{held} of {checks} checks agree with perfect calibration within their 95% intervals; "
         f"about {number(_BY_CHANCE * checks, 0)} would miss by chance."
     )
-    return Answer(question, answer, "yes" if held == checks else "open", "; ".join(said) + ".")
+    return Answer(question, answer, "yes" if held == checks else "open", "; ".join(sentences) + ".")
 
 
 def auroc_forest(found: Found) -> Forest:
