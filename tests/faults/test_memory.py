@@ -17,7 +17,7 @@ ROOM_MB = (16, 64, 256, 1024)
 LIMITED = """
 import resource, sys
 from pathlib import Path
-import numpy, polars, pyarrow.parquet, torch
+import numpy, polars, pyarrow.parquet, scipy.linalg, torch  # OpenBLAS waits for ever for memory to load in
 from proband.cli.main import main
 
 pages = int(Path("/proc/self/statm").read_text().split()[0])
