@@ -85,7 +85,8 @@ class Clocks:
 
     def pending(self, asked: Bool[Tensor, "points outcomes"]) -> Bool[Tensor, "points clocks"]:
         """Which clocks run from the start: of outcomes that are asked about, and of death."""
-        return (self.outcome == NO_TASK) | asked[:, self.outcome]
+        others = asked.new_ones(len(asked), 1)  # the last column, which ``NO_TASK`` names
+        return torch.cat([asked, others], dim=1)[:, self.outcome]
 
     def outcomes_of(self, number: int) -> Bool[Tensor, " outcomes"]:
         """Which of so many outcomes have a clock."""

@@ -219,7 +219,7 @@ class Events:
             happened=happened,
             open=slots.open[at],
             inside=onset.inside,
-            share=torch.ones_like(survival[:, 0]),
+            share=survival.new_ones(len(at)),
             survival=survival,
         )
         self._add(slots, at, onset.elapsed, self.estimator.contribution(step))

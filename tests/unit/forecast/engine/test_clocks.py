@@ -67,7 +67,7 @@ def drawn(question: Question, rates: dict[int, float], n: int = 60) -> list[Fini
     assert question.clocks
     cumulative = constant(*(rates[task] for task in question.clocks.tasks)).expand(n, -1, -1)
     own = question.clocks.own_cumulative(
-        cumulative, question.clocks.pending(torch.ones(n, 9, dtype=torch.bool))
+        cumulative, question.clocks.pending(torch.ones(n, len(question.outcomes), dtype=torch.bool))
     )
     given = histories(n)
 
@@ -186,3 +186,16 @@ def test_no_clock_without_tasks() -> None:
     assert only_death
     assert only_death.tasks == (3,)
     assert only_death.pending(torch.tensor([[False]])).tolist() == [[True]]
+
+
+def test_death_has_a_clock_where_no_set_of_codes_is_asked_about() -> None:
+    """As in a task of patterns alone."""
+    none = torch.zeros(0, len(CODES), dtype=torch.bool)
+    clocks = Clocks.of(none, [], DEATH, 3)
+    assert clocks
+    assert clocks.pending(torch.zeros(4, 0, dtype=torch.bool)).tolist() == [[True]] * 4
+    question = Question(
+        none, torch.tensor(HORIZONS) * DAY, "mc", DEATH, 50, 400, 0, record=True, clocks=clocks
+    )
+    ends = [path.end for one in drawn(question, {3: DYING}) for path in one.trajectories]
+    assert abs(np.mean([end == "death" for end in ends]) + math.expm1(-DYING * YEARS)) < 0.03
