@@ -22,7 +22,8 @@ test: .venv/ready
 # tests/fuzz measures seconds, and so is left out too. A new cache: what helps numba compile runs but once.
 coverage: .venv/ready
 	$(BIN)/python -m coverage erase
-	NUMBA_CACHE_DIR=$$(mktemp -d) $(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --tb native --ignore tests/fuzz
+	rm -rf .venv/coverage_numba
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv/coverage_numba $(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --tb native --ignore tests/fuzz
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --show-missing --skip-covered
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from proband.core.units import MINUTES_PER_YEAR
-from proband.forecast.choices import ESTIMATORS
-from proband.forecast.engine.clocks import NO_TASK
 from proband.forecast.engine.histories import Histories, read_histories
 from proband.forecast.engine.request import Finished, Trajectory
 from proband.forecast.engine.rollout import roll_out
@@ -69,7 +67,7 @@ def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
         chosen = order[index]
         return read_histories(store, points.rows[chosen], points.start[chosen], context, tables)
 
-    exact, onsets = _of_clocks(given, points, job)
+    exact, hazards = _of_clocks(given, points, job)
     answers = _Answers(job, store, points, order, exact)
     is_enough = answers.are_known if job.precision else None
     risks: dict[int, Risks] = {}
@@ -77,8 +75,10 @@ def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
     values: dict[int, np.ndarray] = {}
     num_paths = np.zeros(len(order), dtype=np.int64)
     asked = ~points.prevalent[order, : len(job.question.outcomes)]
-    onsets = None if onsets is None else onsets[order]
-    for finished in roll_out(model, read, lengths[order], job.question, memory_gib, asked, is_enough, onsets):
+    hazards = None if hazards is None else hazards[order]
+    for finished in roll_out(
+        model, read, lengths[order], job.question, memory_gib, asked, is_enough, hazards
+    ):
         at = int(order[finished.point])
         num_paths[at] = finished.values.value.shape[0]
         paths[at] = finished.trajectories if job.config.trajectories else []
@@ -93,12 +93,7 @@ def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
 @torch.no_grad()
 def closed_form_risks(given: Opened, points: Points, job: Job) -> Risks:
     """Risks of points from onset hazards."""
-    head = given.model.onset
-    assert head is not None
-    query, log_ratio = _log_ratios(given, points, job)
-    death = None if job.config.net else job.death_task
-    horizons = (job.gap_years, *job.horizons_years) if job.after_gap else job.horizons_years
-    risk = cumulative_incidence(head, log_ratio, query.age, query.female, job.tasks, death, horizons).cpu()
+    risk = _incidence(given, *_log_ratios(given, points, job), job.tasks, job)
     if job.after_gap:
         early = risk[..., :1]
         risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
@@ -110,31 +105,39 @@ def closed_form_risks(given: Opened, points: Points, job: Job) -> Risks:
 def _of_clocks(
     given: Opened, points: Points, job: Job
 ) -> tuple[Float[Tensor, "points outcomes horizons"] | None, Float[Tensor, "points clocks months"] | None]:
-    """Risks that onset hazards give without paths, and the hazards at which paths draw onsets.
+    """What onset hazards say of a question with clocks; None of one without.
 
     Returns:
-        Risks by each horizon of the question, NaN of outcomes whose paths are counted (None if all are), and
-        the cumulative hazard of each clock of the question (None without clocks).
+        Risks by each horizon of the question that are known without paths, NaN of the other outcomes; and the
+        cumulative hazard of each clock's outcome.
     """
-    head, clocks, question = given.model.onset, job.question.clocks, job.question
+    head, question, clocks = given.model.onset, job.question, job.question.clocks
     if head is None or clocks is None:
         return None, None
     query, log_ratio = _log_ratios(given, points, job)
-    of_whom = head, log_ratio, query.age, query.female
-    cumulative = cumulative_hazards(*of_whom, clocks.tasks, job.horizons_years[-1]).cpu()
-    pending = clocks.pending(torch.from_numpy(~points.prevalent[:, : len(question.outcomes)]))
-    onsets = clocks.own_cumulative(cumulative, pending)
-    if ESTIMATORS[question.estimator].counts_onsets:
-        return None, onsets
-    asked = clocks.outcome != NO_TASK
-    tasks = [task for task, is_asked in zip(clocks.tasks, asked.tolist(), strict=True) if is_asked]
-    exact = torch.full((len(points.rows), len(question.outcomes), len(question.horizons)), torch.nan)
-    if tasks:
-        years = [minutes / MINUTES_PER_YEAR for minutes in question.horizons.tolist()]
-        death = None if job.config.net else job.death_task
-        exact = exact.double()
-        exact[:, clocks.outcome[asked]] = cumulative_incidence(*of_whom, tasks, death, years).cpu()
-    return exact, onsets
+    years = job.horizons_years[-1]
+    hazards = cumulative_hazards(head, log_ratio, query.age, query.female, clocks.tasks, years)
+    exact = torch.full((len(points.rows), len(question.outcomes), len(question.horizons)), torch.nan).double()
+    if question.is_exact.any():
+        task_of = dict(zip(clocks.outcome.tolist(), clocks.tasks, strict=True))
+        tasks = [task_of[outcome] for outcome in question.is_exact.nonzero().squeeze(-1).tolist()]
+        exact[:, question.is_exact] = _incidence(given, query, log_ratio, tasks, job)
+    return exact, hazards.cpu()
+
+
+def _incidence(
+    given: Opened,
+    query: Query,
+    log_ratio: Float[Tensor, "points tasks bins"],
+    tasks: Sequence[int],
+    job: Job,
+) -> Float[Tensor, "points chosen horizons"]:
+    """Cumulative incidence of tasks by each horizon of the question, a blanking gap first."""
+    head = given.model.onset
+    assert head is not None
+    death = None if job.config.net else job.death_task
+    horizons = (job.gap_years, *job.horizons_years) if job.after_gap else job.horizons_years
+    return cumulative_incidence(head, log_ratio, query.age, query.female, tasks, death, horizons).cpu()
 
 
 def _log_ratios(given: Opened, points: Points, job: Job) -> tuple[Query, Float[Tensor, "points tasks bins"]]:

@@ -88,12 +88,6 @@ class Clocks:
         others = asked.new_ones(len(asked), 1)  # the last column, which ``NO_TASK`` names
         return torch.cat([asked, others], dim=1)[:, self.outcome]
 
-    def outcomes_of(self, number: int) -> Bool[Tensor, " outcomes"]:
-        """Which of so many outcomes have a clock."""
-        found = torch.zeros(number, dtype=torch.bool, device=self.outcome.device)
-        found[self.outcome[self.outcome != NO_TASK]] = True
-        return found
-
     def own_cumulative(
         self, cumulative: Float[Tensor, "points clocks months"], pending: Bool[Tensor, "points clocks"]
     ) -> Float[Tensor, "points clocks months"]:

@@ -13,7 +13,6 @@ with a clock needs none: its risk is known without paths.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -38,7 +37,7 @@ class Drawn(NamedTuple):
         steps: Its gap in steps, given that it is within the last horizon.
         elapsed: Minutes from the prediction time.
         inside: Whether it happens within the last horizon; else the path is over.
-        is_no_death: Whether it is a death that does not happen: the wait for the next event goes on.
+        is_thinned: Whether it is a death that is rejected: the wait for the next event goes on.
         log_wait: Log expected years of waiting with which its time stamp came.
         branches: (slot, outcome) of the branches that are asked for.
     """
@@ -47,24 +46,9 @@ class Drawn(NamedTuple):
     steps: Int[Tensor, " rows"]
     elapsed: Int[Tensor, " rows"]
     inside: Bool[Tensor, " rows"]
-    is_no_death: Bool[Tensor, " rows"]
+    is_thinned: Bool[Tensor, " rows"]
     log_wait: Float[Tensor, " rows"]
     branches: list[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class _Hits:
-    """Outcomes that the events of some rows are.
-
-    Attributes:
-        rows: The rows.
-        outcomes: Their outcomes, of those that are open.
-        codes: Probability of every code at their events.
-    """
-
-    rows: Int[Tensor, " some"]
-    outcomes: Bool[Tensor, "some outcomes"]
-    codes: Float[Tensor, "some vocabulary"]
 
 
 class Events:
@@ -85,7 +69,7 @@ class Events:
         self.columns = question.outcomes.any(dim=0).nonzero().squeeze(-1).to(device)
         self.members = self.outcomes[:, self.columns].T.double()
         self.clocks = question.clocks.to(device) if question.clocks else None
-        self.is_dying = not question.net and (self.clocks is None or self.clocks.death == NO_TASK)
+        self.draws_death = not question.net and (self.clocks is None or self.clocks.death == NO_TASK)
 
     def draw(self, slots: Slots, rows: int) -> Drawn:
         """Draw the next event of the first rows and add its contributions."""
@@ -96,29 +80,15 @@ class Events:
         last = torch.minimum(self.horizons[-1:], due.squeeze(-1))
         until = bins.steps(last + slots.start[:rows] - slots.age[:rows])
         gaps = bins.draw_until(mass, self._uniforms("gap", slots, rows), slots.at_least[:rows], until)
-        drawn = self._timed(slots, slice(rows), gaps.steps, log_mass, gaps.inside)
+        drawn = self._event(slots, slice(rows), gaps.steps, log_mass, gaps.inside)
         codes = self._codes(slots, slice(rows), drawn, self._reserved(slots, rows))
-        tokens = draw_codes(codes, self._uniforms("code", slots, rows))
-        drawn = drawn._replace(tokens=tokens)
-        happens = gaps.inside & ~self._is_no_death(drawn)
-        happened = self.outcomes[:, tokens].T & happens[:, None] & slots.open[:rows]
-        step = EventStep(
-            codes=self._of_the_living(codes),
-            columns=self.columns,
-            members=self.members,
-            happened=happened,
-            open=slots.open[:rows],
-            inside=gaps.inside,
-            share=gaps.share,
-            survival=slots.survival[:rows],
-        )
-        self._add(slots, slice(rows), drawn.elapsed, self.estimator.contribution(step))
-        hit = happened[: slots.live].any(dim=1).nonzero().squeeze(-1)
-        self._leave(slots, _Hits(hit, happened[hit], codes[hit]), drawn)
-        drawn = drawn._replace(is_no_death=self._is_no_death(drawn))  # another code may have been drawn
+        drawn = drawn._replace(tokens=draw_codes(codes, self._uniforms("code", slots, rows)))
+        drawn = drawn._replace(is_thinned=self._is_thinned(drawn))
+        self._count(slots, slice(rows), drawn, codes, self._without_thinned(codes), gaps.share)
+        drawn = drawn._replace(is_thinned=self._is_thinned(drawn))  # another code may have been drawn
         return self._with_onsets(slots, rows, drawn, log_mass) if self.clocks else drawn
 
-    def _timed(
+    def _event(
         self,
         slots: Slots,
         rows: slice | Int[Tensor, " some"],
@@ -130,7 +100,7 @@ class Events:
         bins = self.model.bins
         elapsed = slots.age[rows] + steps * bins.resolution_minutes - slots.start[rows]
         log_wait = torch.where(steps > 0, bins.log_wait(log_mass, steps), slots.log_wait[rows])
-        return Drawn(steps, steps, elapsed, inside, torch.zeros_like(inside), log_wait, [])
+        return Drawn(torch.zeros_like(steps), steps, elapsed, inside, torch.zeros_like(inside), log_wait, [])
 
     def _codes(
         self,
@@ -157,27 +127,56 @@ class Events:
             reserved[:, self.clocks.death] = False
         return reserved
 
-    def _is_no_death(self, drawn: Drawn) -> Bool[Tensor, " rows"]:
-        """Where the model's own event is a death that does not happen: it is left out, or has a clock."""
-        return drawn.inside & (drawn.tokens == self.question.death) & (not self.is_dying)
+    def _is_thinned(self, drawn: Drawn) -> Bool[Tensor, " rows"]:
+        """Where the model's own event is a death, and deaths are left out or have a clock."""
+        return drawn.inside & (drawn.tokens == self.question.death) & (not self.draws_death)
 
-    def _of_the_living(self, codes: Float[Tensor, "rows vocabulary"]) -> Float[Tensor, "rows vocabulary"]:
-        """Probabilities of codes that happen: of the model's own deaths none, where death has a clock."""
+    def _without_thinned(self, codes: Float[Tensor, "rows vocabulary"]) -> Float[Tensor, "rows vocabulary"]:
+        """Probabilities that a code is drawn and not thinned, where death has a clock."""
         if self.clocks is None or self.clocks.death == NO_TASK:
             return codes
-        living = codes.clone()
-        living[:, self.clocks.death] = 0
-        return living
+        kept = codes.clone()
+        kept[:, self.clocks.death] = 0
+        return kept
 
-    def _add(
+    def _count(
         self,
         slots: Slots,
         rows: slice | Int[Tensor, " some"],
-        elapsed: Int[Tensor, " some"],
-        contribution: Float[Tensor, "some outcomes"],
+        drawn: Drawn,
+        codes: Float[Tensor, "some vocabulary"],
+        kept: Float[Tensor, "some vocabulary"],
+        share: Float[Tensor, " some"],
     ) -> None:
+        """Add what events contribute; close outcomes that they are or, where these must not happen, redraw.
+
+        Args:
+            slots: The paths.
+            rows: Those with these events.
+            drawn: The events; see :meth:`_close_or_redraw`.
+            codes: Probability of every code.
+            kept: The same, 0 of what is thinned.
+            share: Probability that the event falls within the last horizon and before any clock.
+        """
         every = torch.arange(len(slots.value), device=self.device)[rows]
-        slots.value[every, :, torch.bucketize(elapsed, self.horizons)] += contribution
+        is_open, survival = slots.open[rows], slots.survival[rows]
+        happens = drawn.inside & ~drawn.is_thinned
+        happened = self.outcomes[:, drawn.tokens].T & happens[:, None] & is_open
+        step = EventStep(
+            codes=kept,
+            columns=self.columns,
+            members=self.members,
+            happened=happened,
+            open=is_open,
+            inside=drawn.inside,
+            share=share,
+            survival=survival,
+        )
+        span = torch.bucketize(drawn.elapsed, self.horizons)
+        slots.value[every, :, span] += self.estimator.contribution(step)
+        slots.survival[rows] = survival
+        hit = (happened.any(dim=1) & (every < slots.live)).nonzero().squeeze(-1)
+        self._close_or_redraw(slots, every[hit], hit, happened[hit], codes[hit], drawn)
 
     def _with_onsets(
         self, slots: Slots, rows: int, drawn: Drawn, log_mass: Float[Tensor, "rows bins"]
@@ -191,10 +190,10 @@ class Events:
             return drawn
         steps = self.model.bins.steps(due[at] + slots.start[at] - slots.age[at])
         inside = torch.ones_like(is_due[at])
-        onset = self._timed(slots, at, torch.maximum(steps, slots.at_least[at]), log_mass[at], inside)
+        onset = self._event(slots, at, torch.maximum(steps, slots.at_least[at]), log_mass[at], inside)
         codes = self._codes(slots, at, onset, ~self.clocks.own[clock[at]])
         onset = onset._replace(tokens=draw_codes(codes, self._uniforms("code", slots, rows)[at]))
-        self._count_onsets(slots, at, onset, codes)
+        self._count(slots, at, onset, codes, codes, torch.ones_like(onset.elapsed, dtype=torch.float64))
         slots.pending[at] &= ~self.clocks.members[:, onset.tokens].T
         slots.due[at] = torch.where(slots.pending[at], slots.due[at], NEVER)
         for name in ("tokens", "steps", "elapsed", "inside", "log_wait"):
@@ -202,59 +201,40 @@ class Events:
         drawn.branches.extend(onset.branches)
         return drawn
 
-    def _count_onsets(
-        self,
-        slots: Slots,
-        at: Int[Tensor, " some"],
-        onset: Drawn,
-        codes: Float[Tensor, "some vocabulary"],
-    ) -> None:
-        """Add what onsets contribute to outcomes by their codes, and close those that they are."""
-        survival = slots.survival[at]
-        happened = self.outcomes[:, onset.tokens].T & slots.open[at]
-        step = EventStep(
-            codes=codes,
-            columns=self.columns,
-            members=self.members,
-            happened=happened,
-            open=slots.open[at],
-            inside=onset.inside,
-            share=survival.new_ones(len(at)),
-            survival=survival,
-        )
-        self._add(slots, at, onset.elapsed, self.estimator.contribution(step))
-        slots.survival[at] = survival
-        hit = happened.any(dim=1).nonzero().squeeze(-1)
-        self._leave(slots, _Hits(at[hit], happened[hit], codes[hit]), onset, hit)
-
     def _uniforms(self, name: str, slots: Slots, rows: int) -> Float[Tensor, " rows"]:
         step = slots.step[:rows].cpu().numpy()
         draws = path_uniforms(self.question.seed, name, slots.subject_id[:rows], slots.path[:rows], step)
         return draws.to(self.device)
 
-    def _leave(
-        self, slots: Slots, hits: _Hits, drawn: Drawn, places: Int[Tensor, " some"] | None = None
+    def _close_or_redraw(
+        self,
+        slots: Slots,
+        rows: Int[Tensor, " hits"],
+        places: Int[Tensor, " hits"],
+        outcomes: Bool[Tensor, "hits outcomes"],
+        codes: Float[Tensor, "hits vocabulary"],
+        drawn: Drawn,
     ) -> None:
         """Close outcomes that happened. Where they must not, draw the event again, in place, or ask for a
         path on which they do not.
 
         Args:
             slots: The paths.
-            hits: Rows with such outcomes.
-            drawn: The events, changed in place; branches that are asked for are added as (slot, outcome).
-            places: Where the hits are among the events; default where their rows are.
+            rows: Paths on which outcomes happened.
+            places: Their places among the events.
+            outcomes: Which outcomes.
+            codes: Probability of every code at their events.
+            drawn: The events, whose codes are changed in place; branches that are asked for are added.
         """
         if not self.estimator.redraws:
-            slots.open[hits.rows] &= ~hits.outcomes
+            slots.open[rows] &= ~outcomes
             return
-        for row, outcomes in zip(hits.rows.tolist(), hits.outcomes, strict=True):
+        for row, happened in zip(rows.tolist(), outcomes, strict=True):
             if slots.branch[row] == MAIN:
-                asked = slots.leave_to_branches(row, outcomes, may_become_one=not self.question.record)
+                asked = slots.leave_to_branches(row, happened, may_become_one=not self.question.record)
                 drawn.branches.extend((row, outcome) for outcome in asked)
-        again = slots.branch[hits.rows] != MAIN
+        again = slots.branch[rows] != MAIN
         if again.any():
-            rows = hits.rows[again]
-            others = hits.codes[again].masked_fill(self.outcomes[slots.branch[rows]], 0)
-            uniform = self._uniforms("again", slots, int(rows.max()) + 1)[rows]
-            places = hits.rows if places is None else places
+            others = codes[again].masked_fill(self.outcomes[slots.branch[rows[again]]], 0)
+            uniform = self._uniforms("again", slots, slots.live)[rows[again]]
             drawn.tokens[places[again]] = draw_codes(others, uniform)

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from proband.forecast.choices import ESTIMATORS
 from proband.forecast.config import Estimator
-from proband.forecast.engine.clocks import Clocks
+from proband.forecast.engine.clocks import NO_TASK, Clocks
 from proband.forecast.estimators.path_values import PathValues
 
 End = Literal["horizon", "death", "budget"]
@@ -47,6 +48,14 @@ class Question:
     max_paths: int = 0
     record: bool = False
     clocks: Clocks | None = None
+
+    @property
+    def is_exact(self) -> Bool[Tensor, " outcomes"]:
+        """Outcomes with a clock whose risk the estimator takes from closed form, without paths."""
+        found = torch.zeros(len(self.outcomes), dtype=torch.bool)
+        if self.clocks and not ESTIMATORS[self.estimator].counts_onsets:
+            found[self.clocks.outcome[self.clocks.outcome != NO_TASK]] = True
+        return found
 
 
 @dataclass(frozen=True)

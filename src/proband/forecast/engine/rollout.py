@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from proband.forecast.choices import ESTIMATORS
 from proband.forecast.engine.active_paths import MAIN, Slots, Started
 from proband.forecast.engine.events import Events
 from proband.forecast.engine.histories import Histories
@@ -49,7 +48,7 @@ def roll_out(
     memory_gib: float = 1.0,
     asked: Bool[np.ndarray, "points outcomes"] | None = None,
     is_enough: Callable[[Finished], bool] | None = None,
-    onsets: Float[Tensor, "points clocks months"] | None = None,
+    hazards: Float[Tensor, "points clocks months"] | None = None,
 ) -> Iterator[Finished]:
     """Sample futures of all points of a queue.
 
@@ -65,15 +64,15 @@ def roll_out(
         asked: About which outcomes of each point; default all. The values of others are 0.
         is_enough: Whether a point's paths are enough; if not, as many again are drawn, up to
             ``question.max_paths``. Default always.
-        onsets: Cumulative hazard of each clock of the question at the ends of months after the prediction
-            time, from 0 to the last horizon.
+        hazards: Cumulative onset hazard of the outcome of each clock of the question, at the ends of months
+            after the prediction time, from 0 to the last horizon.
 
     Yields:
         What each point's paths gave, in the order of their ends.
     """
     if asked is None:
         asked = np.ones((len(lengths), len(question.outcomes)), dtype=bool)
-    yield from _Rollout(model, read, lengths, question, memory_gib, asked, is_enough, onsets).run()
+    yield from _Rollout(model, read, lengths, question, memory_gib, asked, is_enough, hazards).run()
 
 
 class _Rollout:
@@ -88,16 +87,15 @@ class _Rollout:
         memory_gib: float,
         asked: np.ndarray,
         is_enough: Callable[[Finished], bool] | None,
-        onsets: Tensor | None,
+        hazards: Tensor | None,
     ) -> None:
         self.model, self.read, self.question, self.lengths = model, read, question, lengths
-        self.asked, self.is_enough = torch.from_numpy(asked), is_enough
-        self.onsets = torch.zeros(len(lengths), 0, 2) if onsets is None else onsets
-        self.pending = self.asked[:, :0]
-        if question.clocks:
-            self.pending = question.clocks.pending(self.asked)
-            if not ESTIMATORS[question.estimator].counts_onsets:
-                self.asked = self.asked & ~question.clocks.outcomes_of(len(question.outcomes))
+        self.asked, self.is_enough = torch.from_numpy(asked) & ~question.is_exact, is_enough
+        self.pending = torch.zeros(len(lengths), 0, dtype=torch.bool)
+        self.onsets = torch.zeros(len(lengths), 0, 2)
+        if question.clocks and hazards is not None:
+            self.pending = question.clocks.pending(torch.from_numpy(asked))
+            self.onsets = question.clocks.own_cumulative(hazards, self.pending)
         self.device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
         self.budget = plan_memory(
             model,
@@ -211,7 +209,7 @@ class _Rollout:
         died = drawn.inside & (tokens == self.question.death)
         slots.step[:rows] += 1
         # The wait for the next event goes on where a death was drawn that does not happen.
-        slots.is_censored_death[:rows] = drawn.is_no_death
+        slots.is_censored_death[:rows] = drawn.is_thinned
         slots.move_on(
             rows, elapsed + slots.start[:rows], tokens, drawn.steps + 1, drawn.log_wait, self.model.members
         )

@@ -66,16 +66,15 @@ def drawn(question: Question, rates: dict[int, float], n: int = 60) -> list[Fini
     """What paths gave, with a constant hazard per year of each task."""
     assert question.clocks
     cumulative = constant(*(rates[task] for task in question.clocks.tasks)).expand(n, -1, -1)
-    own = question.clocks.own_cumulative(
-        cumulative, question.clocks.pending(torch.ones(n, len(question.outcomes), dtype=torch.bool))
-    )
     given = histories(n)
 
     def read(index: np.ndarray) -> Histories:
         items = {name: value[index] for name, value in vars(given).items() if name != "modalities"}
         return Histories(**items, modalities={})
 
-    found = {one.point: one for one in roll_out(LAW, read, given.lengths.numpy(), question, onsets=own)}
+    found = {
+        one.point: one for one in roll_out(LAW, read, given.lengths.numpy(), question, hazards=cumulative)
+    }
     return [found[at] for at in range(n)]
 
 
