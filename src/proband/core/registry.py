@@ -22,6 +22,9 @@ class Registry(MutableMapping[str, Choice], Generic[Choice]):
     >>> numbers = Registry("number", {"pi": "math:pi"})
     >>> numbers["pi"], numbers.names()
     (3.141592653589793, ('pi',))
+    >>> numbers["pi"] = 3
+    Traceback (most recent call last):
+    ValueError: the number pi is registered twice
     """
 
     def __init__(self, kind: str, entries: Mapping[str, str | Choice]) -> None:
@@ -37,6 +40,13 @@ class Registry(MutableMapping[str, Choice], Generic[Choice]):
         return entry
 
     def __setitem__(self, name: str, choice: Choice) -> None:
+        """Add a choice.
+
+        Raises:
+            ValueError: The name is taken.
+        """
+        if name in self._entries:
+            raise ValueError(f"the {self.kind} {name} is registered twice")
         self._entries[name] = choice
 
     def __delitem__(self, name: str) -> None:

@@ -65,9 +65,11 @@ def chosen(names: Iterable[str]) -> dict[str, Baseline]:
         names: Names, or ``all``, or ``none``, alone.
 
     Raises:
-        ConfigError: A name is none of the registry's.
+        ConfigError: A name is none of the registry's, or two baselines have models of one name.
     """
-    wanted = list(names)
+    wanted, models = list(names), model_names()
+    if twice := sorted({name for name in models if models.count(name) > 1}):
+        raise ConfigError("two baselines have models of one name", found=twice[0])
     for name in wanted:
         if name not in BASELINES and not (name in (ALL, NONE) and len(wanted) == 1):
             expected = f"{ALL}, {NONE}, or names among {', '.join(BASELINES)}"

@@ -27,6 +27,12 @@ def test_a_baseline_from_outside_is_one_entry(world, tmp_path, monkeypatch):
     metrics = read_table(out, "metrics").filter(outcome="type_2_diabetes", metric="auroc", horizon_years=5.0)
     assert dict(metrics.select("model", "value").iter_rows())["toy"] == 0.5
     assert "toy" in read_table(out, "utility")["reference"].unique()
+    with pytest.raises(ValueError, match="the baseline toy is registered twice"):
+        BASELINES["toy"] = Baseline("again", everybody_alike)
+    with monkeypatch.context() as here:
+        here.setitem(BASELINES, "age", Baseline("a model of age_sex", everybody_alike))
+        with pytest.raises(ConfigError, match="two baselines have models of one name; found age"):
+            chosen(["age_sex"])
     with pytest.raises(ConfigError, match="model name toy is used twice"):
         evaluate([world.risk_folder("toy")], world.meds, tmp_path / "again", config=toy)
 

@@ -104,6 +104,8 @@ def test_constant_risk_has_no_slope_but_all_else():
 def test_a_metric_from_outside_is_one_entry(monkeypatch):
     toy = Metric("mean of the risks", lambda on: on.mean(on.risk), is_compared=True)
     monkeypatch.setitem(METRICS, "mean_risk", toy)
+    with pytest.raises(ValueError, match="the metric mean_risk is registered twice"):
+        METRICS["mean_risk"] = toy
     risk_set = make()
     frames = frames_of(risk_set, 20)
     row = frames["metrics"].filter(metric="mean_risk", model="a").row(0, named=True)
