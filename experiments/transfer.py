@@ -5,10 +5,10 @@
 A model of records, and one of records, components and scores, are trained with onset hazards of all other
 outcomes and none of single codes. Then, with the labels of 1, 5, 10, 25 and 100% of the train and tuning
 subjects (nested): new rows on the frozen model (row), adapters, lora, full, scratch (full fine-tuning of a
-trunk that was not pretrained), and LightGBM on the record summary, each with and without scores. Given is AUROC of
-10-year risk of held-out people, mean over both outcomes, and the paired difference to LightGBM with the same
-labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets transfer.csv, transfer.md
-and the learning curves, transfer.png.
+trunk that was not pretrained), and LightGBM on the record summary, each with and without scores. Given is
+AUROC of 10-year risk of held-out people, mean over both outcomes, and the paired difference to LightGBM with
+the same labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets transfer.csv,
+transfer.md and the learning curves, transfer.png.
 """
 
 from __future__ import annotations
