@@ -14,7 +14,8 @@ from proband.ehr.meds.dataset import list_shards, read_codes, read_shard
 from proband.ehr.outcomes import Task, require_known
 from proband.ehr.selection import Selection
 from proband.ehr.task.bounds import Units, check_bounds, values_in_unit
-from proband.ehr.task.codesets import Codes, Outcome, Pattern
+from proband.ehr.task.codesets import Codes, CodeSet, Pattern
+from proband.ehr.task.labelled import VALUE, Labelled
 from proband.ehr.task.patterns import completions
 from proband.ehr.units.counts import numbers_by_unit, units_of
 
@@ -106,13 +107,19 @@ def label_events(
         pl.col("code").is_in(sorted(named))
     )  # a panel looks through the rest once, not each time
     for name, outcome in task.outcomes.items():
+        if isinstance(outcome, Labelled):
+            frames.append(_as_labelled(at, outcome, name, task.horizons_years[0]))
+            continue
         onsets = onset_times(events, outcome, codes[name], units)
         frames.append(_label(at.join(onsets, on="subject_id", how="left"), name, task.gap_days))
     return pl.concat(frames)
 
 
 def onset_times(
-    events: pl.DataFrame, outcome: Outcome, codes: Sequence[Collection[str]], units: Units | None = None
+    events: pl.DataFrame,
+    outcome: CodeSet | Pattern,
+    codes: Sequence[Collection[str]],
+    units: Units | None = None,
 ) -> pl.DataFrame:
     """When each subject first had an outcome: at the first of its codes, or when its pattern was completed.
 
@@ -180,4 +187,19 @@ def _label(at: pl.DataFrame, outcome: str, gap_days: float) -> pl.DataFrame:
         "split",
         ((until - time).dt.total_microseconds() / MICROSECONDS_PER_YEAR).alias("time_years"),
         event.cast(pl.Int8).alias("event"),
+    )
+
+
+def _as_labelled(at: pl.DataFrame, outcome: Labelled, name: str, horizon: float) -> pl.DataFrame:
+    """Labels as given: who had it counts as having it in the middle of the horizon, all others were followed
+    to its end."""
+    known = at.join(outcome.frame, on=["subject_id", "prediction_time"])
+    had = pl.col(VALUE)
+    return known.select(
+        "subject_id",
+        "prediction_time",
+        pl.lit(name).alias("outcome"),
+        "split",
+        pl.when(had).then(horizon / 2).otherwise(horizon).cast(pl.Float64).alias("time_years"),
+        pl.when(had).then(OUTCOME).otherwise(CENSORED).cast(pl.Int8).alias("event"),
     )

@@ -12,8 +12,10 @@ import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     PrivateAttr,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
@@ -23,13 +25,30 @@ from proband.core.errors import ConfigError, near_matches
 from proband.core.files.atomic import whole_file
 from proband.core.running.progress import say
 from proband.core.text.yamlfile import first_problem, read_mapping
-from proband.ehr.task.codesets import PATTERN, SET, CodeSet, Outcome, Pattern, Step
-from proband.ehr.task.dates import SubjectDates, read_subject_dates
+from proband.ehr.task.codesets import CodeSet, Pattern, Step
+from proband.ehr.task.dates import SubjectDates, read_subject_dates, table_files
 from proband.ehr.task.files import OutcomeFiles, named_files, outcomes_with_codes
+from proband.ehr.task.labelled import Labelled, is_labelled
 
 DATES_FILE = "prediction_times.parquet"
 """Where a saved task has the dates of its subjects."""
+LABELS_FILE = "labels_{}.parquet"
+"""Where it has the labels of its outcomes, by number."""
 Years = Annotated[float, Field(ge=0, le=150, allow_inf_nan=False)]
+_SET, _PATTERN, _LABELLED = "<set>", "<pattern>", "<labels>"
+
+
+def _kind(value: Any) -> str:
+    if is_labelled(value):
+        return _LABELLED
+    is_pattern = isinstance(value, Pattern) or (isinstance(value, dict) and "steps" in value)
+    return _PATTERN if is_pattern else _SET
+
+
+Outcome = Annotated[
+    Annotated[CodeSet, Tag(_SET)] | Annotated[Pattern, Tag(_PATTERN)] | Annotated[Labelled, Tag(_LABELLED)],
+    Discriminator(_kind),
+]
 
 
 class PredictionTimes(BaseModel):
@@ -61,7 +80,7 @@ class PredictionTimes(BaseModel):
         default=None,
         min_length=1,
         description="Each subject's own dates: a table of subject_id and prediction_time, Parquet or text, "
-        "named from the task file's folder; a MEDS label file is one.",
+        "named from the task file's folder; a MEDS label file, or a folder of such, is one.",
     )
     _dates: SubjectDates | None = PrivateAttr(default=None)
 
@@ -92,7 +111,7 @@ class Task(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     outcomes: dict[str, Outcome] = Field(
-        min_length=1, description="Name of each outcome -> its codes, or its pattern of events."
+        min_length=1, description="Name of each outcome -> its codes, its pattern of events, or its labels."
     )
     prediction: PredictionTimes = Field(description="When to predict.")
     horizons_years: tuple[Annotated[float, Field(gt=0, le=150, allow_inf_nan=False)], ...] = Field(
@@ -118,12 +137,26 @@ class Task(BaseModel):
     def _ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(sorted(set(value)))
 
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Task:
+        if self.labelled and (len(self.horizons_years) > 1 or self.gap_days):
+            name = next(iter(self.labelled))
+            raise ValueError(f"labels of {name} are over one horizon, without a gap: one horizons_years")
+        return self
 
-_MODELS = (Task, CodeSet, Pattern, Step, PredictionTimes, OutcomeFiles)
+    @property
+    def labelled(self) -> dict[str, Labelled]:
+        """The outcomes that are given as labels."""
+        return {name: one for name, one in self.outcomes.items() if isinstance(one, Labelled)}
+
+
+_MODELS = (Task, CodeSet, Pattern, Step, Labelled, PredictionTimes, OutcomeFiles)
 
 
 def load_task(path: Path) -> Task:
-    """Read and check a task file (YAML), and the files that it names: panels, concept sets, phecodes, dates.
+    """Read and check a task file (YAML), and the files that it names: panels, code sets, labels, dates.
+
+    Where all outcomes are labels of one file and no prediction time is given, it is that of the labels.
 
     Raises:
         ConfigError: A file is missing or unreadable, or does not describe a task; names the first problem.
@@ -132,11 +165,13 @@ def load_task(path: Path) -> Task:
     content = _read_yaml(path)
     if not content.get("outcomes"):
         raise ConfigError("no outcome", where=path, expected="outcomes: {name: {codes: [...]}}")
-    content["outcomes"] = outcomes_with_codes(content["outcomes"], path)
+    content = _at_labels(content) | {"outcomes": outcomes_with_codes(content["outcomes"], path)}
     try:
         task = Task.model_validate(content)
     except ValidationError as error:
-        raise first_problem(error, path, "task", _MODELS, (SET, PATTERN)) from None
+        raise first_problem(error, path, "task", _MODELS, (_SET, _PATTERN, _LABELLED)) from None
+    for outcome in task.labelled.values():
+        outcome.load(path.parent)
     if task.prediction.file is not None:
         task.prediction._dates = SubjectDates(read_subject_dates(path.parent / task.prediction.file))
     return task
@@ -144,11 +179,21 @@ def load_task(path: Path) -> Task:
 
 def task_files(path: Path) -> list[Path]:
     """The files that :func:`load_task` reads: the task file, what its outcomes name, its table of dates."""
-    content = _read_yaml(path)
+    content = _at_labels(_read_yaml(path))
     prediction = content.get("prediction")
     dates = prediction.get("file") if isinstance(prediction, dict) else None
     names = [*named_files(content.get("outcomes")), *([dates] if isinstance(dates, str) else [])]
-    return [path, *(path.parent / name for name in dict.fromkeys(names))]
+    return [path, *(file for name in dict.fromkeys(names) for file in table_files(path.parent / name))]
+
+
+def _at_labels(content: dict) -> dict:
+    """What a task file says, with the dates of its labels where it says no prediction time."""
+    outcomes = content.get("outcomes")
+    given: list[Any] = list(outcomes.values()) if isinstance(outcomes, dict) else [None]
+    if "prediction" in content or not all(map(is_labelled, given)):
+        return content
+    files = {str(outcome["labels"]) for outcome in given}
+    return content | ({"prediction": {"file": files.pop()}} if len(files) == 1 else {})
 
 
 def _read_yaml(path: Path) -> dict:
@@ -156,8 +201,12 @@ def _read_yaml(path: Path) -> dict:
 
 
 def save_task(task: Task, path: Path) -> None:
-    """Write ``task`` so that :func:`load_task` gives it back; dates of subjects in a table beside it."""
+    """Write ``task`` so that :func:`load_task` gives it back; dates and labels in tables beside it."""
     content = task.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    for number, (name, outcome) in enumerate(task.labelled.items()):
+        content["outcomes"][name]["labels"] = LABELS_FILE.format(number)
+        with whole_file(path.parent / LABELS_FILE.format(number)) as temporary:
+            outcome.frame.write_parquet(temporary, compression="zstd")
     if task.prediction.file is not None:
         content["prediction"]["file"] = DATES_FILE
         with whole_file(path.parent / DATES_FILE) as temporary:

@@ -128,6 +128,7 @@ def read_asked(
         remedy = "leave --genome out, or give a model trained with --genome"
         raise ConfigError("the model reads no genome", where=model, found="--genome", remedy=remedy)
     outcomes = outcome_tokens(store.vocabulary, question, "explain")
+    _refuse_labels(question)
     numbers = onset_tasks(loaded, outcomes, question, model, "explain")
     head = loaded.onset
     assert head is not None
@@ -148,6 +149,20 @@ def read_asked(
         gap_years=question.gap_days / DAYS_PER_YEAR,
         names=read_names(genome, code_names),
     )
+
+
+def _refuse_labels(task: Task) -> None:
+    """Refuse outcomes given as labels: what is explained is a hazard with death competing.
+
+    Raises:
+        ConfigError: Names the first.
+    """
+    if task.labelled:
+        remedy = "name others with --outcome, or leave it out of the task"
+        name = next(iter(task.labelled))
+        raise ConfigError(
+            "an outcome given as labels is not explained", where=f"outcome {name}", remedy=remedy
+        )
 
 
 def _chosen(task: Task, wanted: tuple[str, ...], where: Path) -> Task:

@@ -109,10 +109,26 @@ def _outcomes(
     """Tokens of each outcome that is forecast, and in closed form the number of the onset task that it is."""
     outcomes = outcome_tokens(given.store.vocabulary, task)
     if samples_paths(config.estimator):
+        _refuse_labels(task, config)
         return outcomes, {}
     onset = onset_tasks(given.model, outcomes, task, model)
     _say_undying(given.model, given.store.vocabulary.death, config)
     return {name: outcomes[name] for name in onset}, onset
+
+
+def _refuse_labels(task: Task, config: ForecastConfig) -> None:
+    """Refuse outcomes given as labels, whose codes are not known, where paths are sampled.
+
+    Raises:
+        ConfigError: Names the first.
+    """
+    if task.labelled:
+        raise ConfigError(
+            "labels cannot be read off sampled paths, which hold codes",
+            where=f"outcome {next(iter(task.labelled))}",
+            found=f"--estimator {config.estimator}",
+            remedy="add it with proband finetune, then leave --estimator out; or leave it out of the task",
+        )
 
 
 def _compared(
@@ -178,7 +194,10 @@ def onset_tasks(
     found: dict[str, int] = {}
     missing = []
     for name, steps in outcomes.items():
-        number = onset.index_of(np.flatnonzero(steps[0]).tolist()) if len(steps) == 1 else None
+        if name in task.labelled:
+            number = onset.index_of_label(name, task.horizons_years[0])
+        else:
+            number = onset.index_of(np.flatnonzero(steps[0]).tolist()) if len(steps) == 1 else None
         if number is not None:
             found[name] = number
         elif task.outcomes[name].may_be_absent:
@@ -192,7 +211,7 @@ def onset_tasks(
         raise ConfigError(
             "an outcome is no onset task of the model",
             where=f"outcome {', '.join(missing[:3] or outcomes)}",
-            found="other codes, a pattern of several events, or too few onsets in training",
+            found="other codes, a pattern of several events, labels, or too few onsets in training",
             expected=f"one of {', '.join(names[:5])}, ...",
             remedy=f"{near} Or {train}" if near else train,
         )

@@ -43,12 +43,26 @@ BIN_EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0)
 
 
 class OnsetTask(BaseModel):
-    """One task of the onset head: the first occurrence of any of some tokens."""
+    """One task of the onset head: the first occurrence of any of some tokens, or a binary label."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="Name of the outcome, or the code or family.")
-    tokens: tuple[int, ...] = Field(min_length=1, description="Tokens that make it, ascending.")
+    tokens: tuple[int, ...] = Field(description="Tokens that make it, ascending; none of a label.")
+    horizon_years: float | None = Field(
+        None, gt=0, description="Years that a label is over; None of a first occurrence."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> OnsetTask:
+        if bool(self.tokens) == (self.horizon_years is not None):
+            raise ValueError("a task has tokens or, as a label, the years that it is over")
+        return self
+
+    @property
+    def is_label(self) -> bool:
+        """Whether given labels say who had it, instead of tokens."""
+        return self.horizon_years is not None
 
 
 class OnsetConfig(BaseModel):
@@ -72,7 +86,12 @@ class OnsetConfig(BaseModel):
     def index_of(self, tokens: Collection[int]) -> int | None:
         """Number of the task that these tokens make, None if it is none."""
         wanted = tuple(sorted(tokens))
-        return next((at for at, task in enumerate(self.tasks) if task.tokens == wanted), None)
+        return next((at for at, task in enumerate(self.tasks) if wanted and task.tokens == wanted), None)
+
+    def index_of_label(self, name: str, horizon_years: float) -> int | None:
+        """Number of the label of this name and horizon, None if it is none."""
+        wanted = OnsetTask(name=name, tokens=(), horizon_years=horizon_years)
+        return next((at for at, task in enumerate(self.tasks) if task == wanted), None)
 
 
 class ModelConfig(BaseModel):

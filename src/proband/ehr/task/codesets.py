@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Bound = Annotated[float | None, Field(allow_inf_nan=False)]
-SET, PATTERN = "<set>", "<pattern>"
 
 
 class Codes(BaseModel):
@@ -158,13 +157,3 @@ class Pattern(BaseModel):
         if self.steps[0].after_days is not None or self.steps[0].within_days is not None:
             raise ValueError("the first step follows none: after_days and within_days go to later steps")
         return self
-
-
-def _kind(value: Any) -> str:
-    return PATTERN if isinstance(value, Pattern) or (isinstance(value, dict) and "steps" in value) else SET
-
-
-Outcome = Annotated[
-    Annotated[CodeSet, Tag(SET)] | Annotated[Pattern, Tag(PATTERN)],
-    Discriminator(_kind),
-]

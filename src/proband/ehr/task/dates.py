@@ -27,15 +27,39 @@ class SubjectDates:
 
 
 def read_subject_dates(path: Path) -> pl.DataFrame:
-    """subject_id and prediction_time (UTC) of a Parquet or text file, sorted, each pair once.
+    """subject_id and prediction_time (UTC) of a table, sorted, each pair once.
 
     Other columns, such as the labels of a MEDS label file, are not read.
+
+    Args:
+        path: Parquet or text, or a folder of Parquet files.
 
     Raises:
         DataError: The file is missing or unreadable, a column is missing, or a value is none.
     """
-    frame = read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
-    return prediction_times_of(frame, path).unique().sort(COLUMNS)
+    frames = [prediction_times_of(read_people_table(file), file) for file in table_files(path)]
+    return pl.concat(frames).unique().sort(COLUMNS)
+
+
+def table_files(path: Path) -> list[Path]:
+    """The file, or the Parquet files of a folder, sorted by name.
+
+    Raises:
+        DataError: The folder holds none.
+    """
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise DataError("a folder without a table", where=path, expected="Parquet files")
+    return files
+
+
+def read_people_table(path: Path) -> pl.DataFrame:
+    """A table of people, Parquet or text.
+
+    Raises:
+        DataError: It is missing or unreadable.
+    """
+    return read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
 
 
 def _read_text(path: Path) -> pl.DataFrame:

@@ -81,7 +81,8 @@ def named_files(outcomes: Any) -> list[str]:
     """The files that the outcomes of a task file name; folders of vocabularies are none."""
     if isinstance(outcomes, str):
         return [outcomes]
-    found = []
+    some = outcomes.values() if isinstance(outcomes, dict) else ()
+    found = [one["labels"] for one in some if isinstance(one, dict) and isinstance(one.get("labels"), str)]
     for _, holder, key in _named(outcomes):
         value = holder[key]
         name = value.get("map" if key == "phecodes" else "file") if isinstance(value, dict) else value

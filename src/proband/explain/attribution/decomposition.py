@@ -119,7 +119,6 @@ def codes_frame(asked: Asked, layout: SummaryLayout, one: Decomposed, top: int) 
     """Rows of :data:`~proband.explain.tables.CODES`."""
     terms = record_terms(asked.head, layout, one.query, list(asked.tasks))
     last = int(bins_before(asked.horizons_years)[-1])
-    decay = float(asked.head.decay[last])
     rows = [
         _listed(terms, at, int(outcome), top, len(layout.codes))
         for at in range(len(one.index))
@@ -128,6 +127,7 @@ def codes_frame(asked: Asked, layout: SummaryLayout, one: Decomposed, top: int) 
     if not rows:
         return CODES.empty()
     point, outcome, rank, code, value = (np.concatenate(column) for column in zip(*rows, strict=True))
+    decay = asked.head.fading[list(asked.tasks), last].numpy()[outcome]
     part = part_names(asked.head).index(RECORD)
     slope = _slope(one.points.points[part, :, :, -1], one.parts[part, :, :, last])
     names = np.array([*layout.codes, OTHER_CODES, NOT_HAD, AGE_SEX_TERMS])

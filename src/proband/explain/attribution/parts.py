@@ -45,9 +45,9 @@ def log_ratio_parts(head: OnsetHead, query: Query) -> dict[str, Float[Tensor, "n
     inputs = head.inputs(query)
     networks = torch.stack([network(inputs, query) for network in head.networks]).mean(dim=0)
     parts = {
-        RECORD: head.decay * _padded(head, named_record(head, inputs, query)),
-        NETWORKS: head.decay * networks,
-        STATE: head.decay * _padded(head, inputs.state @ head.state_linear),
+        RECORD: head.fading * _padded(head, named_record(head, inputs, query)),
+        NETWORKS: head.fading * networks,
+        STATE: head.fading * _padded(head, inputs.state @ head.state_linear),
     }
     for name in head.modalities:
         given = query.modalities.get(name)

@@ -58,7 +58,7 @@ def without_frame(
     changed = Shifted.of(asked, query_without(asked, rows, minutes, tokens))
     before = Shifted.of(asked, query)
     last, tasks = int(bins_before(asked.horizons_years)[-1]), list(asked.tasks)
-    factor = (asked.head.decay[last] * asked.head.slope[tasks]).double().numpy()
+    factor = (asked.head.fading[tasks, last] * asked.head.slope[tasks]).double().numpy()
     numbers = [
         _num_events(asked, int(row), int(until), left)
         for row, until, left in zip(rows, minutes, tokens, strict=True)

@@ -4,6 +4,11 @@
 
 in steps of a month, in which hazards are constant. The hazard of death is that of everybody alive, not of
 those free of d alone, so that F_d is a little too low where d itself kills many.
+
+A task of labels, in which the time of what happened is not known and counts as the middle of the window
+(:class:`~proband.ehr.task.labelled.Labelled`), has no death competing. Its cumulative hazard Λ is then the
+central rate of a life table, and its risk Λ / (1 + Λ / 2), at most 1 (Chiang 1968, Introduction to Stochastic
+Processes in Biostatistics, chapter 9): with no other input the risk is the share of labels that are true.
 """
 
 from __future__ import annotations
@@ -47,7 +52,7 @@ def cumulative_incidence(
         female: 1, 0, or NaN for unknown.
         tasks: Numbers of the tasks asked about.
         death: Number of the task that is death; None for risks without death competing. It does not compete
-            with an outcome that it is part of.
+            with an outcome that it is part of, nor with labels.
         horizons_years: Horizons, ascending.
 
     Returns:
@@ -60,7 +65,7 @@ def cumulative_incidence(
         other = torch.zeros_like(hazard[:, :1])
     else:
         one = torch.tensor([death], device=age.device)
-        competes = [not _holds(head, task, death) for task in tasks]
+        competes = [not (_holds(head, task, death) or head.config.tasks[task].is_label) for task in tasks]
         other = _hazards(head, log_ratio, age, female, one, months)
         other = other * torch.tensor(competes, device=age.device)[:, None]
     total = hazard + other
@@ -75,7 +80,15 @@ def cumulative_incidence(
         rest = horizon - month * width
         part = before[..., month] * share[..., month] * -torch.expm1(-total[..., month] * rest)
         found.append(by_month[..., month] + part)
-    return torch.stack(found, dim=-1).clamp(0, 1)
+    risk = torch.stack(found, dim=-1).clamp(0, 1)
+    is_label = torch.tensor([head.config.tasks[task].is_label for task in tasks], device=age.device)
+    return torch.where(is_label[:, None], _of_label(risk), risk)
+
+
+def _of_label(risk: Float[Tensor, "n some horizons"]) -> Float[Tensor, "n some horizons"]:
+    """Λ / (1 + Λ / 2) for the risk 1 - exp(-Λ), at most 1."""
+    total = -torch.log1p(-risk.clamp(max=1 - 1e-12))
+    return (total / (1 + total / 2)).clamp(max=1)
 
 
 def cumulative_hazards(

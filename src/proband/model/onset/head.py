@@ -11,9 +11,9 @@ of a set of tokens, in bins b of the time ahead:
 ``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's
 state, standardised; q hinge functions and squares of its values, and values times age and sex; z a small
 network of the summary, age and sex; decay says how the record's effects fade with the time ahead, where those
-of scores stay. All but the rate starts at 0, so that the untrained head is the age-sex table; with w alone it
-is a regression on counts, with beta alone a Cox model on scores. After MOTOR (Steinberg et al. 2024, arXiv
-2301.03150); the offset, the interactions and the linear modalities are ours.
+of scores stay; a label, over one window, has none. All but the rate starts at 0, so that the untrained head is
+the age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores. After MOTOR
+(Steinberg et al. 2024, arXiv 2301.03150); the offset, the interactions and the linear modalities are ours.
 """
 
 from __future__ import annotations
@@ -87,7 +87,13 @@ class OnsetHead(nn.Module):
         Args:
             query: What is known of each subject at its date.
         """
-        return self.bias + self.decay * self.of_record(query) + self.of_modalities(query)[:, :, None]
+        return self.bias + self.fading * self.of_record(query) + self.of_modalities(query)[:, :, None]
+
+    @property
+    def fading(self) -> Float[Tensor, "tasks bins"]:
+        """``decay`` of every task; 1 for labels, whose effects are fitted over the one window they have."""
+        is_label = torch.tensor([task.is_label for task in self.config.tasks], device=self.decay.device)
+        return torch.where(is_label[:, None], 1.0, self.decay)
 
     def of_record(self, query: Query) -> Float[Tensor, "n tasks bins"]:
         """Log ratio of record and state, before decay: linear terms and the mean of the networks."""

@@ -12,6 +12,7 @@ from proband.core.running.progress import say
 from proband.ehr.outcomes import Task
 from proband.ehr.task.bounds import no_unit_given
 from proband.ehr.task.codesets import Codes, Pattern
+from proband.ehr.task.labelled import Labelled
 from proband.ehr.units.convert import SAME, Line, conversion
 from proband.ehr.units.counts import different_units
 from proband.tokens.vocabulary import Vocabulary
@@ -21,6 +22,8 @@ def outcome_tokens(
     vocabulary: Vocabulary, task: Task, stage: str = "forecast"
 ) -> dict[str, Bool[np.ndarray, "steps vocabulary"]]:
     """Tokens of each step of each outcome; sets of codes, which have one step, come before patterns.
+
+    An outcome that is given as labels has one step without a token.
 
     Of a step that asks for values, those bins count that lie beyond the bound as a whole. Where the bound
     falls inside a bin, a line says which edge counts instead. Bounds are converted to the unit of the bins;
@@ -39,6 +42,9 @@ def outcome_tokens(
     tokens = _Tokens(vocabulary, stage)
     found, unknown = {}, {}
     for name, outcome in sorted(task.outcomes.items(), key=lambda item: isinstance(item[1], Pattern)):
+        if isinstance(outcome, Labelled):
+            found[name] = np.zeros((1, len(vocabulary)), dtype=bool)
+            continue
         steps = [tokens.named(step) for step in outcome.steps]
         absent = [step for step, members in zip(outcome.steps, steps, strict=True) if not members.any()]
         if not absent:

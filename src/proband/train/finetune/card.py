@@ -32,11 +32,12 @@ def write_card(
     """
     card = model.companions.get(CARD, "# A proband model\n")
     names = ", ".join(task.name for task in tasks)
+    what = "Labels" if tasks[0].is_label else "First occurrences"
     rows = [f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in result.losses.items()]
     section = "\n".join(
         [
             "\n## Fine-tuning\n",
-            f"First occurrences of {names} were added by `proband finetune --mode {config.mode}`, with the "
+            f"{what} of {names} were added by `proband finetune --mode {config.mode}`, with the "
             f"labels of {config.label_fraction:.0%} of the subjects of train and tuning. The sections above "
             "tell of the model before. Nats per date of the tuning split, which chose the weights:\n",
             "|  | nats |\n|---|---|",

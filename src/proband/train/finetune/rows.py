@@ -113,7 +113,7 @@ def add_rows(model: Proband, rows: OnsetHead) -> None:
     own = model.onset
     assert own is not None
     old, new = own.config, rows.config.tasks
-    taken = {task.tokens for task in new}
+    taken = {task.tokens for task in new if task.tokens}
     first = list(range(old.num_named))
     rest = [at for at in range(old.num_named, len(old.tasks)) if old.tasks[at].tokens not in taken]
     values, fitted = own.state_dict(), rows.state_dict()

@@ -13,7 +13,6 @@ from proband.core.running.device import choose_device
 from proband.core.running.progress import say
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import load_model, save_model
-from proband.model.config import OnsetTask
 from proband.model.folder import MAY_LEAVE, VOCABULARY
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
@@ -24,14 +23,14 @@ from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.finetune.card import write_card
 from proband.train.finetune.choices import MODES
 from proband.train.finetune.config import FREE_SETTINGS, FinetuneConfig
-from proband.train.finetune.labels import Labelled, labelled_subjects, new_tasks
+from proband.train.finetune.labels import labelled_subjects
 from proband.train.finetune.modes import Mode
+from proband.train.finetune.outcomes import NewOutcomes, new_outcomes
 from proband.train.finetune.rows import add_rows, fit_rows, rows_head
 from proband.train.finetune.trunk import TrunkFit
 from proband.train.log import OnsetLog
 from proband.train.onset.fit import Part
-from proband.train.onset.incidence import log_rates
-from proband.train.onset.stage import OnsetResult, fit_onset, read_dates
+from proband.train.onset.stage import OnsetResult, fit_onset
 from proband.train.onset.tasks import Tasks
 from proband.train.pretrain.state import STATE, STATES, drop_states
 
@@ -65,7 +64,7 @@ def finetune(
         ConfigError: The model has no onset hazards, or every outcome is a task of it already; an outcome's
             codes are unknown; or a modality does not fit the model or the mode.
         CheckpointError: The model is damaged, of another version, or of another vocabulary than the tokens.
-        DataError: An outcome has too few onsets in train, or none in tuning; a split is empty.
+        DataError: An outcome has too few onsets or labels in train, or none in tuning; a split is empty.
     """
     config, inputs, files = _resolved(model, tokens, tasks, genome, modalities, config)
     if is_finished(out, STAGE, config, overwrite, inputs):
@@ -77,7 +76,7 @@ def finetune(
     tables = _linear_tables(loaded, model, store, files, mode, config)
     labelled = labelled_subjects(store, config.label_fraction, config.seed)
     assert loaded.config.onset is not None
-    wanted = new_tasks(store, tasks, loaded.config.onset, labelled)
+    wanted = new_outcomes(store, tasks, loaded.config.onset, labelled)
     work_of = resumable(
         out, STAGE, config, inputs=inputs, overwrite=overwrite, state=STATE, free=FREE_SETTINGS
     )
@@ -87,10 +86,10 @@ def finetune(
             out, stage=STAGE, config=config, inputs=inputs, seed=config.seed, work=work, may_leave=MAY_LEAVE
         ) as run,
     ):
-        fit = Adaptation(loaded, store, tables, labelled, wanted, mode, config)
+        fit = Adaptation(loaded, store, tables, wanted, mode, config)
         _write(run, fit, fit.run(run), store)
     drop_states(out)
-    names = ", ".join(task.name for task in wanted)
+    names = ", ".join(task.name for task in wanted.tasks)
     say(f"finetune: {names} added to {len(loaded.config.onset.tasks)} onset tasks; model in {out}")
 
 
@@ -137,6 +136,14 @@ def _linear_tables(
             found=f"no {', '.join(sorted(missing))}",
             remedy="give --genome or --modality as in training, or take --mode row",
         )
+    given_labels = [task.name for task in loaded.onset.config.tasks if task.is_label]
+    if mode.changes_trunk and given_labels:
+        raise ConfigError(
+            "all tasks are fitted anew when the trunk changes, and labels of the model are not at hand",
+            where=f"--mode {config.mode}",
+            found=f"outcome {given_labels[0]} of the model",
+            remedy="take --mode row, or start from the model before that outcome was added",
+        )
     say_absent(STAGE, loaded.config.modalities, files)
     tables = tables_for(loaded.config.modalities, store, files)
     return {name: table for name, table in tables.items() if name in loaded.onset.config.linear}
@@ -149,8 +156,7 @@ class Adaptation:
         model: With onset hazards; changed in place.
         store: Tokens.
         tables: Modalities with linear terms.
-        labelled: Whose labels are read.
-        tasks: The new tasks.
+        wanted: The new tasks, and what is known of them.
         mode: What is trained.
         config: Settings.
     """
@@ -160,13 +166,12 @@ class Adaptation:
         model: Proband,
         store: TokenStore,
         tables: Mapping[str, ModalityTable],
-        labelled: Labelled,
-        tasks: tuple[OnsetTask, ...],
+        wanted: NewOutcomes,
         mode: Mode,
         config: FinetuneConfig,
     ) -> None:
         self.model, self.store, self.tables = model, store, tables
-        self.labelled, self.tasks, self.mode, self.config = labelled, tasks, mode, config
+        self.wanted, self.mode, self.config = wanted, mode, config
         self.device = choose_device(config.device)
 
     def run(self, run: StageRun) -> OnsetResult:
@@ -181,18 +186,15 @@ class Adaptation:
 
     def _parts(self) -> tuple[Part, Part]:
         """Labelled dates of train and tuning, with the states of the model as it is."""
-        given = self.model, self.store, self.tables, self.tasks
-        train, tuning = (
-            read_dates(*given, self.labelled[split], split, self.config.queries, self.config.seed)
-            for split in ("train", "tuning")
-        )
+        given = self.model, self.store, self.tables
+        train, tuning = (self.wanted.part(*given, split, self.config) for split in ("train", "tuning"))
         return train, tuning
 
     def _rows(self, train: Part, tuning: Part) -> tuple[OnsetHead, OnsetResult]:
         """The rows of the new tasks on the model as it is."""
         assert self.model.onset is not None
-        rates = log_rates(self.store, self.tasks, self.labelled["train"])
-        head = rows_head(self.model, self.tasks, rates, set(self.tables))
+        rates = self.wanted.log_rates(self.store)
+        head = rows_head(self.model, self.wanted.tasks, rates, set(self.tables))
         return head, fit_rows(head, self.model.onset, train, tuning, self.device)
 
     def _train_trunk(self, run: StageRun, rows: OnsetHead) -> bool:
@@ -226,11 +228,13 @@ def _write(run: StageRun, fit: Adaptation, result: OnsetResult, store: TokenStor
     """Write the model folder, and note how the fit went."""
     store.vocabulary.for_model().save(run.folder / VOCABULARY)
     save_model(fit.model, run.folder, store.vocabulary.hash)
-    write_card(run.folder, fit.model, fit.tasks, fit.config, result)
+    write_card(run.folder, fit.model, fit.wanted.tasks, fit.config, result)
     shape = fit.model.config.onset
     assert shape is not None
-    run.counts.update(num_tasks=len(shape.tasks), num_named_tasks=shape.num_named, num_new=len(fit.tasks))
-    run.counts.update({f"num_labelled_{split}": len(rows) for split, rows in fit.labelled.items()})
+    run.counts.update(num_tasks=len(shape.tasks), num_named_tasks=shape.num_named)
+    run.counts["num_new"] = len(fit.wanted.tasks)
+    for split in ("train", "tuning"):
+        run.counts[f"num_labelled_{split}"] = fit.wanted.num_labelled(split)
     run.notes["tuning_onset_nats_per_date"] = result.losses
     run.notes |= result.notes
     losses = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in result.losses.items())

@@ -70,8 +70,8 @@ def fit_levels(head: OnsetHead, train: Part, device: torch.device) -> None:
 
 def _set_levels(head: OnsetHead, here: ByBin, per_subject: float) -> None:
     """Levels by which onsets and hazards agree in each bin, shrunk to 0."""
-    decay = head.decay.cpu().double()
-    expected = (here.expected * (here.record * decay).exp()).sum(dim=0) / per_subject
+    fading = head.fading[: here.record.shape[1]].cpu().double()
+    expected = (here.expected * (here.record * fading).exp()).sum(dim=0) / per_subject
     happened = here.happened.sum(dim=0) / per_subject
     level = ((happened + _PRIOR_ONSETS) / (expected + _PRIOR_ONSETS)).log()
     head.bias[: len(level)] = level.to(head.bias)

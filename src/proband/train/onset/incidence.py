@@ -34,16 +34,34 @@ def log_rates(
         rows: Subjects who count; default the train split.
     """
     rows = store.rows_of("train") if rows is None else rows
-    first = first_occurrences(store, rows, [task.tokens for task in tasks]) / MINUTES_PER_YEAR
-    entry, exit_ = store.entry[rows] / MINUTES_PER_YEAR, store.exit[rows] / MINUTES_PER_YEAR
+    first = first_occurrences(store, rows, [task.tokens for task in tasks])
+    return log_rates_of_onsets(store, rows, store.entry[rows], first, store.exit[rows])
+
+
+def log_rates_of_onsets(
+    store: TokenStore,
+    rows: Int[np.ndarray, " dates"],
+    entry: Int[np.ndarray, " dates"],
+    first: Int[np.ndarray, "dates tasks"],
+    exit_: Int[np.ndarray, " dates"],
+) -> Float[Tensor, "tasks sexes ages"]:
+    """The same of onsets that are given, by spell of follow-up.
+
+    Args:
+        store: Gives sexes, and the least number of subjects.
+        rows: Row of the store of each spell.
+        entry, exit_: Ages in minutes between which it was followed.
+        first: Age in minutes at each task's onset.
+    """
+    enters, leaves, onsets = (ages / MINUTES_PER_YEAR for ages in (entry, exit_, first))
     female = store.female[rows]
     tables, least = [], store.vocabulary.min_subjects
-    for number in range(len(tasks)):
-        at_risk = first[:, number] > entry
-        onset = first[at_risk, number]
-        leave = np.minimum(onset, exit_[at_risk])
-        happened = onset <= exit_[at_risk]
-        both = _by_sex(entry[at_risk], leave, female[at_risk], happened, least)
+    for number in range(first.shape[1]):
+        at_risk = onsets[:, number] > enters
+        onset = onsets[at_risk, number]
+        leave = np.minimum(onset, leaves[at_risk])
+        happened = onset <= leaves[at_risk]
+        both = _by_sex(enters[at_risk], leave, female[at_risk], happened, least)
         tables.append(np.vstack([both, both.mean(axis=0)]))
     found = np.log(np.maximum(np.stack(tables), LOWEST_RATE))
     return torch.from_numpy(found).float()

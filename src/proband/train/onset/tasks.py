@@ -14,6 +14,7 @@ from proband.core.running.progress import say
 from proband.core.statistics import suppress
 from proband.ehr.outcomes import load_task
 from proband.ehr.task.codesets import Pattern
+from proband.ehr.task.labelled import Labelled
 from proband.model.config import OnsetTask
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.families import code_families
@@ -110,6 +111,8 @@ def outcomes_of(vocabulary: Vocabulary, files: Sequence[Path], stage: str) -> di
         for name, outcome in task.outcomes.items():
             if isinstance(outcome, Pattern):
                 say(f"{stage}: {name} is a pattern of events and no task; forecast it by sampled paths")
+            elif isinstance(outcome, Labelled):
+                say(f"{stage}: {name} is given as labels and no onset; add it with proband finetune")
             elif sets[name].any():
                 tokens = tuple(np.flatnonzero(sets[name][0]).tolist())
                 _add(found, OnsetTask(name=name, tokens=tokens), file)
