@@ -13,7 +13,7 @@ state, standardised; q hinge functions and squares of its values, and values tim
 network of the summary, age and sex; decay says how the record's effects fade with the time ahead, where those
 of scores stay; a label, over one window, has none. All but the rate starts at 0, so that the untrained head
 is the age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores. After
-MOTOR (Steinberg et al. 2024, arXiv 2301.03150); the offset, the interactions and the linear modalities are ours.
+MOTOR (Steinberg et al. 2024, arXiv 2301.03150); offset, interactions and linear modalities are ours.
 """
 
 from __future__ import annotations
