@@ -25,6 +25,8 @@ _OF_NAMED = {"linear": 1, "state_linear": 1, "interactions.weights": 1}
 """Axes of tensors along which tasks lie, of all tasks and of named ones."""
 _WIDTHS = (0.03, 0.1, 0.3)
 """Standard deviations of the weights of known tasks that are tried: 1 is the known task itself."""
+_LABEL_WIDTHS = (0.01, 0.02, 0.04, 0.1, 0.3)
+"""Of the record's terms for labels, as many of which may be true as false: wider than for rare onsets."""
 _DATES = 8192
 """Dates whose mean centres what known tasks say, at most."""
 
@@ -66,7 +68,9 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
     result.notes.update(fit_known_tasks(head, own, train, tuning, device))
     result.losses["known_tasks"] = mean_loss(head, tuning, device)
-    fit_record_terms(head, train, tuning, device, result, fit_cross_validated)
+    wider = functools.partial(fit_cross_validated, widths=_LABEL_WIDTHS)
+    of_record = wider if head.config.tasks[0].is_label else fit_cross_validated
+    fit_record_terms(head, train, tuning, device, result, of_record)
     head.decay.copy_(own.decay)
     fit_levels(head, train, device)
     result.losses["decay"] = mean_loss(head, tuning, device)

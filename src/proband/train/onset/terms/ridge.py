@@ -23,8 +23,6 @@ _MOST = 20.0
 """Linear predictors are cut here, so that a bad trial step stays finite."""
 _WIDTHS = (0.01, 0.02, 0.04)
 """Standard deviations of the ridge's coefficients that are tried, log hazard ratios."""
-_WIDER = (*_WIDTHS, 0.1, 0.3)
-"""The same in cross-validation, which takes the wider ones where thousands of labels ask for them."""
 _FOLDS = 5
 _NO_WIDTH = 1e-4
 _PENALTIES = (0.3, 0.6, 1.2)
@@ -94,7 +92,7 @@ Fit = Callable[[Counts, Counts, int], tuple[Float[Tensor, "width tasks"], dict[s
 
 
 def fit_cross_validated(
-    train: Counts, tuning: Counts, num_judged: int, widths: Sequence[float] = _WIDER
+    train: Counts, tuning: Counts, num_judged: int, widths: Sequence[float] = _WIDTHS
 ) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
     """A ridge whose width is chosen for each task by cross-validation within train, for few onsets.
 
