@@ -15,9 +15,7 @@ from proband.evaluate.metrics.discrimination import auroc
 
 HORIZONS = (2.0, 5.0)
 FOLLOWED_YEARS = 8.0
-SETTING = Setting(0.1, 4, 100)
-FEW, ENOUGH = 4, 25
-"""Iterations: so few that the last is the best on tuning, and enough to learn the law."""
+FEW, ENOUGH = Setting(4, 0.1, 4, 100), Setting(40, 0.1, 4, 100)
 
 
 class Law:
@@ -55,7 +53,7 @@ class Law:
     def wanted(self):
         return self.rows.filter(split="held_out")
 
-    def risks(self, fit=None, settings=(SETTING,)):
+    def risks(self, fit=None, settings=(FEW,)):
         fit = self.fit_rows() if fit is None else fit
         found = survival_boost.survival_boost(
             NAME, fit, self.wanted, HORIZONS, self.features, settings=settings
@@ -77,12 +75,7 @@ def law():
     return Law()
 
 
-@pytest.fixture
-def few(monkeypatch):
-    monkeypatch.setattr(survival_boost, "ITERATIONS", (FEW,))
-
-
-def test_risks_are_the_packages_cumulative_incidences(hazardous, law, few):
+def test_risks_are_the_packages_cumulative_incidences(hazardous, law):
     """The values are levels already."""
     risks = law.risks()
     train = law.rows.filter(split="train")
@@ -93,7 +86,7 @@ def test_risks_are_the_packages_cumulative_incidences(hazardous, law, few):
     }
     columns = np.hstack([law.rows.select("age_years", "female").to_numpy(), law.values])
     model = hazardous.SurvivalBoost(
-        n_iter=FEW, learning_rate=0.1, max_leaf_nodes=4, min_samples_leaf=100,
+        n_iter=4, learning_rate=0.1, max_leaf_nodes=4, min_samples_leaf=100,
         ipcw_strategy="kaplan-meier", random_state=0, show_progressbar=False,
     ).fit(columns[train["subject_id"]], target)  # fmt: skip
     curves = model.predict_cumulative_incidence(columns[law.wanted["subject_id"]], times=list(HORIZONS))
@@ -101,9 +94,8 @@ def test_risks_are_the_packages_cumulative_incidences(hazardous, law, few):
         assert risks[horizon] == pytest.approx(curves[:, 1, number], abs=1e-12)
 
 
-def test_risks_are_those_of_the_law_within_sampling_error(hazardous, law, monkeypatch):
-    monkeypatch.setattr(survival_boost, "ITERATIONS", (ENOUGH,))
-    risks = law.risks()
+def test_risks_are_those_of_the_law_within_sampling_error(hazardous, law):
+    risks = law.risks(settings=(ENOUGH,))
     for horizon in HORIZONS:
         truth, risk = law.truth(horizon), risks[horizon]
         cases = law.rows.filter(pl.col("time_years") < horizon, split="train", event=1).height
@@ -116,7 +108,7 @@ def test_risks_are_those_of_the_law_within_sampling_error(hazardous, law, monkey
         assert ratio == pytest.approx(1, abs=0.15)
 
 
-def test_without_tuning_cases_risks_are_of_age_and_sex(hazardous, law, few):
+def test_without_tuning_cases_risks_are_of_age_and_sex(hazardous, law):
     fit = law.fit_rows()
     quiet = fit.with_columns(
         pl.when(pl.col("split") == "tuning").then(0).otherwise("event").cast(pl.Int8).alias("event")
@@ -127,10 +119,10 @@ def test_without_tuning_cases_risks_are_of_age_and_sex(hazardous, law, few):
         assert found[horizon] == pytest.approx(plain, abs=1e-9)
 
 
-def test_a_setting_that_learns_is_chosen_and_seeds_outside_are_left_alone(hazardous, law, few):
+def test_a_setting_that_learns_is_chosen_and_seeds_outside_are_left_alone(hazardous, law):
     np.random.seed(5)
     before = np.random.get_state()[1].tolist()
-    found = law.risks(settings=(Setting(0.001, 2, 100), SETTING))
+    found = law.risks(settings=(Setting(4, 0.001, 2, 100), FEW))
     assert np.random.get_state()[1].tolist() == before
     alone = law.risks()
     for horizon in HORIZONS:
