@@ -106,7 +106,7 @@ def aces(folder: Path) -> Any:
 
     asked = load_aces(folder / "aces.yaml")
     cohort(pl.DataFrame(schema=EVENTS), asked)
-    task_of(asked)
+    task_of(asked, ["MEDS_DEATH"])
 
 
 def shard(folder: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
@@ -40,8 +41,9 @@ def aces(
     if is_finished(out, STAGE, settings, overwrite, inputs):
         return
     asked = load_aces(config, predicates)
-    task = task_of(asked)
-    require_known(task, read_codes(meds))
+    known = read_codes(meds)
+    task = task_of(asked, known)
+    require_known(task, known)
     frames = [cohort(read_shard(shard.path), asked) for shard in track(list_shards(meds), "Reading shards")]
     rows = pl.concat([pl.DataFrame(schema=ROWS), *frames]).sort("subject_id", "prediction_time")
     if rows.is_empty():
@@ -56,8 +58,12 @@ def aces(
     say(f"aces: {rows.height:,} rows of {people:,} subjects, {true:,} true, and the task in {out}")
 
 
-def task_of(asked: Aces) -> Task:
+def task_of(asked: Aces, known: Collection[str]) -> Task:
     """The task that asks for the label of a configuration at its prediction times.
+
+    Args:
+        asked: The configuration.
+        known: Codes of the data.
 
     Raises:
         ConfigError: A task cannot ask for it: the target window does not lie after the prediction time, or
@@ -72,7 +78,7 @@ def task_of(asked: Aces) -> Task:
         expected = "start_inclusive: false and end_inclusive: true, since a horizon is counted so"
         raise ConfigError(f"{place} is no horizon", where=where, expected=expected)
     codes = _label_codes(asked)
-    if codes.codes != (DEATH,) or codes.regex:
+    if codes.select(known) != [DEATH]:  # nobody dies twice
         _require_new(asked, None, asked.index, "by the prediction time")
     if target.start > asked.index:
         _require_new(asked, asked.index, target.start, "between the prediction time and the target")
@@ -103,27 +109,38 @@ def _require_new(asked: Aces, start: int | None, end: int, when: str) -> None:
 
 
 def _label_codes(asked: Aces) -> CodeSet:
-    """The codes of the label predicate.
+    """The codes of the label predicate, and its bounds.
 
     Raises:
-        ConfigError: It is no set of codes.
+        ConfigError: It is no set of codes, or its parts have different bounds, or ones that count themselves.
     """
     parts = [asked.label]
     plain: list[Predicate] = []
     while parts:
         name = parts.pop()
         combines, inner = asked.predicates[name].combined if name in asked.predicates else ("and", ())
-        if combines == "and" or (not combines and asked.predicates[name].is_bounded):
-            expected = "codes, or an or() of codes, whatever their values"
-            raise ConfigError(
-                f"the label {asked.label} is no set of codes", where=asked.where, expected=expected
-            )
+        if combines == "and":
+            raise _no_codes(asked)
         parts += inner
         plain += [] if combines else [asked.predicates[name]]
+    bounds = {(one.value_min, one.value_max) for one in plain}
+    counted = any(
+        (one.value_min is not None and one.value_min_inclusive)
+        or (one.value_max is not None and one.value_max_inclusive)
+        for one in plain
+    )
+    if len(bounds) > 1 or counted:
+        raise _no_codes(asked)
+    ((above, below),) = bounds
     codes = dict.fromkeys(code for one in plain for code in one.codes)
     regexes = sorted({one.regex for one in plain if one.regex})
     regex = "|".join(f"(?:{one})" for one in regexes) if len(regexes) > 1 else "".join(regexes)
-    return CodeSet(codes=tuple(codes), regex=regex or None)
+    return CodeSet(codes=tuple(codes), regex=regex or None, above=above, below=below)
+
+
+def _no_codes(asked: Aces) -> ConfigError:
+    expected = "codes, or an or() of codes, with one pair of bounds that do not count themselves, or without"
+    return ConfigError(f"the label {asked.label} is no set of codes", where=asked.where, expected=expected)
 
 
 def _yaml(task: Task) -> str:

@@ -24,6 +24,18 @@ from proband.ehr.outcomes import load_task
 
 REFERENCE = Path(__file__).parents[3] / "reference" / "aces"
 NAMES = ("imminent", "mortality", "onset")
+KNOWN = ["MEDS_BIRTH", "MEDS_DEATH", "DISCHARGE//HOME", "LAB//GLU", "ICD10//E11.9"]
+LAB = "LAB//GLU"
+UP_TO = {"code": LAB, "value_max": 1, "value_max_inclusive": True}
+HIGH = {
+    "predicates__death": {"code": {"regex": "^MEDS_DEATH"}},
+    "predicates__high": {"code": LAB, "value_min": 11},
+    "predicates__higher": {"code": {"regex": "GLU$"}, "value_min": 11, "value_max": None},
+    "predicates__sugar": {"expr": "or(high, higher)"},
+    "windows__input__has": {"sugar": "(None, 0)"},
+    "windows__target__label": "sugar",
+}
+"""Changes of a configuration: the first value above 11."""
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +71,14 @@ def test_rows_and_labels_are_those_of_aces(name: str) -> None:
     assert ours.equals(theirs)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_task_asks_what_the_label_file_answers(name: str, meds: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "changes"), [*((name, {}) for name in NAMES), ("mortality", HIGH)], ids=[*NAMES, "values"]
+)
+def test_the_task_asks_what_the_label_file_answers(
+    name: str, changes: dict[str, Any], meds: Path, tmp_path: Path
+) -> None:
     """Rows at which follow-up has ended, at the last event or death, have no label; none of them is true."""
-    aces(REFERENCE / f"{name}.yaml", meds, tmp_path / "out")
+    aces(written(tmp_path, name, **changes), meds, tmp_path / "out")
     task = load_task(tmp_path / "out" / TASK_FILE)
     theirs = pl.read_parquet(tmp_path / "out" / LABEL_FILE)
     ours = labels(meds, task, report=False)
@@ -71,6 +87,7 @@ def test_the_task_asks_what_the_label_file_answers(name: str, meds: Path, tmp_pa
     assert both.drop_nulls("event").filter(case != pl.col("boolean_value")).is_empty()
     assert not both.filter(pl.col("event").is_null())["boolean_value"].any()
     assert ours.height > 0.8 * theirs.height
+    assert theirs["boolean_value"].any()
 
 
 def test_counts_in_a_window_by_hand(tmp_path: Path) -> None:
@@ -136,7 +153,9 @@ REFUSED = [
     ("mortality", {"windows__input__index_timestamp": ...}, "no task without index_timestamp.*exactly one"),
     ("mortality", {"windows__target__label": ...}, "no task without label; .*found 0 windows with label"),
     ("mortality", {"windows__target__label": "_ANY_EVENT"}, "the label _ANY_EVENT is no set of codes"),
-    ("onset", {"windows__target__label": "odd"}, "is not kept out|the label odd is no set of codes"),
+    ("mortality", HIGH | {"predicates__high": {"code": LAB, "value_min": 9}}, "sugar is no set of codes"),
+    ("mortality", HIGH | {"predicates__sugar": UP_TO}, "label sugar is no set of codes"),
+    ("onset", {"windows__target__label": "odd"}, "the label odd is no set of codes"),
     ("mortality", {"windows__target__start": "inputs.end"}, "unusable boundary windows.target.start"),
     ("mortality", {"windows__input__end": "target.start"}, "unusable boundary windows"),
     ("mortality", {"windows__input__has": {"_ANY_EVENT": "five"}}, r"unusable windows.input.has._ANY_EVENT"),
@@ -156,9 +175,16 @@ def test_what_a_task_cannot_say_is_refused_in_one_line(
 ) -> None:
     path = written(tmp_path, name, **changes)
     with pytest.raises(ConfigError, match=message) as refused:
-        task_of(load_aces(path))
+        task_of(load_aces(path), KNOWN)
     assert "\n" not in str(refused.value)
     assert "aces.yaml" in str(refused.value)
+
+
+def test_a_regex_that_selects_death_alone_is_of_what_comes_once(tmp_path: Path) -> None:
+    asked = load_aces(written(tmp_path, "mortality", predicates__death={"code": {"regex": "MEDS_DEATH.*"}}))
+    assert task_of(asked, KNOWN).outcomes["death"].regex == "MEDS_DEATH.*"
+    with pytest.raises(ConfigError, match="who has death by the prediction time is not kept out"):
+        task_of(asked, [*KNOWN, "MEDS_DEATH//OTHER"])
 
 
 def test_no_row_and_unknown_codes_are_said(meds: Path, tmp_path: Path) -> None:
