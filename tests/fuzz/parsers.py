@@ -173,6 +173,7 @@ def all_parsers() -> list[Parser]:
         ),
         Parser("labels", "labels.parquet", readers.labels, (made["labels"],), parquet),
         Parser("task", "task.yaml", readers.task, seeds.TASK, yaml_tree, named),
+        Parser("ACES", "aces.yaml", readers.aces, seeds.ACES, yaml_tree, share=0.3),
         Parser("panel", "panel.csv", readers.task, (seeds.PANEL,), table, {"task.yaml": seeds.TASK[-1]}),
         Parser(
             "concept set",

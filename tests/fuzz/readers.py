@@ -96,6 +96,19 @@ def task(folder: Path) -> Any:
     assert load_task(folder / "again.yaml") == task
 
 
+def aces(folder: Path) -> Any:
+    import polars as pl
+
+    from proband.ehr.aces.cohort import cohort
+    from proband.ehr.aces.config import load_aces
+    from proband.ehr.aces.stage import task_of
+    from proband.ehr.meds.dataset import EVENTS
+
+    asked = load_aces(folder / "aces.yaml")
+    cohort(pl.DataFrame(schema=EVENTS), asked)
+    task_of(asked, ["MEDS_DEATH"])
+
+
 def shard(folder: Path) -> Any:
     from proband.ehr.meds.clean import tidy
     from proband.ehr.meds.dataset import read_shard

@@ -57,6 +57,9 @@ TASK = (
     b"outcomes: map.csv\nprediction: {date: 2015-01-01}\nhorizons_years: 1\n",
     b"outcomes: panel.csv\nprediction: {age_years: 50}\nhorizons_years: [10]\n",
 )
+ACES = tuple(
+    path.read_bytes() for path in sorted((Path(__file__).parents[1] / "reference" / "aces").glob("*.yaml"))
+)
 PANEL = b"outcome,code,prefix,may_be_absent\nT2D,SNOMED//1,,true\nT2D,,ICD10CM//E11,\nCAD,SNOMED//2,,false\n"
 CONCEPT_SET = (
     b'{"items": [{"concept": {"CONCEPT_ID": 1, "CONCEPT_CODE": "2", "VOCABULARY_ID": "SNOMED"}, '

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from proband.cli import (
+    aces,
     demo,
     ehr,
     embed,
@@ -76,6 +77,7 @@ for _module in (
     synth,
     oracle,
     ehr,
+    aces,
     genome,
     tokens,
     train,

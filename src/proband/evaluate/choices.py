@@ -19,6 +19,8 @@ BASELINES: Registry[Any] = Registry(
         "logistic_pgs": f"{_ENTRIES}:LOGISTIC_PGS",
         "lightgbm": f"{_ENTRIES}:LIGHTGBM",
         "lightgbm_pgs": f"{_ENTRIES}:LIGHTGBM_PGS",
+        "survival_boost": f"{_ENTRIES}:SURVIVAL_BOOST",
+        "survival_boost_pgs": f"{_ENTRIES}:SURVIVAL_BOOST_PGS",
         "phers_pgs": f"{_ENTRIES}:PHERS_PGS",
         "pgs_logistic": f"{_ENTRIES}:PGS_LOGISTIC",
         "pgs_cox": f"{_ENTRIES}:PGS_COX",

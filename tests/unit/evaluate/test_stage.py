@@ -14,6 +14,7 @@ from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
+from proband.evaluate.baselines import registry
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.panel.multiplicity import INTEGRATED_BRIER
@@ -174,10 +175,16 @@ def test_baselines_ignore_what_followed_in_the_judged_split(results, world, tmp_
         assert ours.equals(RISK.read(results / "baselines" / f"{name}.parquet"))
 
 
-def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_path, capsys):
+def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_path, capsys, monkeypatch):
+    """All baselines but those of a package that is not there, which is said."""
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
     risk = world.risk_folder("sharp")
     evaluate([risk], world.meds, tmp_path / "out", genome=world.genome, tokens=tokens_folder, config=POINTS)
-    assert "without --tokens" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "without --tokens" not in said
+    extra = "the package hazardous (pip install 'proband[hazardous]')"
+    left_out = "these baselines are not fitted: survival_boost, survival_boost_pgs"
+    assert f"evaluate: without {extra} {left_out}\n" in said
     models = [
         "sharp",
         "age_sex",
@@ -220,8 +227,11 @@ def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
 def test_without_tokens_or_tuning_split_it_is_said(world, tokens_folder, tmp_path, capsys):
     risk = world.risk_folder("sharp")
     evaluate([risk], world.meds, tmp_path / "out", config=POINTS)
-    left_out = "these baselines are not fitted: logistic, logistic_pgs, lightgbm, lightgbm_pgs, phers_pgs\n"
-    assert f"evaluate: without --tokens {left_out}" in capsys.readouterr().err
+    on_records = (
+        "logistic, logistic_pgs, lightgbm, lightgbm_pgs, survival_boost, survival_boost_pgs, phers_pgs"
+    )
+    left_out = f"evaluate: without --tokens these baselines are not fitted: {on_records}\n"
+    assert left_out in capsys.readouterr().err
     shutil.copytree(world.meds, tmp_path / "meds")
     shutil.rmtree(tmp_path / "meds" / "data" / "tuning")
     evaluate([risk], tmp_path / "meds", tmp_path / "out_2", tokens=tokens_folder, config=POINTS)

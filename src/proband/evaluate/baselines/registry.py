@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import polars as pl
 
@@ -15,16 +16,18 @@ from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.running.progress import say
 from proband.evaluate.baselines import age_sex, tuning
 from proband.evaluate.baselines.inputs import Inputs
-from proband.evaluate.baselines.records import boosting, logistic, phers
+from proband.evaluate.baselines.records import boosting, logistic, phers, survival_boost
 from proband.evaluate.baselines.scores import late_fusion, pgs_logistic
 from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import ALL, NONE
 
+_HAZARDOUS = f"the package {survival_boost.PACKAGE} ({survival_boost.REMEDY})"
 NEEDS: dict[str, Callable[[Inputs], bool]] = {
     "--tokens": lambda given: given.tokens is not None,
     "--genome": lambda given: given.scores is not None,
     "a tuning split": lambda given: not given.tuning.is_empty(),
     "--fusion-risks": lambda given: given.fusion_risks is not None,
+    _HAZARDOUS: lambda given: find_spec(survival_boost.PACKAGE) is not None,
 }
 """What a baseline may need -> whether it is there."""
 
@@ -118,6 +121,15 @@ def _logistic(name: str, with_scores: bool) -> Callable[[Inputs], pl.DataFrame]:
     return fit
 
 
+def _survival_boost(name: str, with_scores: bool) -> Callable[[Inputs], pl.DataFrame]:
+    def fit(given: Inputs) -> pl.DataFrame:
+        rows = given.examples, given.wanted, given.horizons_years
+        record = given.record(with_scores)
+        return survival_boost.survival_boost(name, *rows, record, given.gap_years, given.seed)
+
+    return fit
+
+
 def _phers(given: Inputs) -> pl.DataFrame:
     """Elastic net on codes ever recorded and scores."""
     rows = given.examples, given.wanted, given.horizons_years
@@ -156,6 +168,16 @@ LIGHTGBM = Baseline(
     "gradient boosting on records", lambda given: given.boosted.risks, _RECORD, is_reference=True
 )
 LIGHTGBM_PGS = Baseline("the same with all scores", _boosting_with_scores, (*_RECORD, *_GENOME))
+SURVIVAL_BOOST = Baseline(
+    "gradient boosting on records, death competing",
+    _survival_boost(survival_boost.NAME, False),
+    (*_RECORD, _HAZARDOUS),
+)
+SURVIVAL_BOOST_PGS = Baseline(
+    "the same with all scores",
+    _survival_boost(survival_boost.NAME_WITH_SCORES, True),
+    (*_RECORD, *_GENOME, _HAZARDOUS),
+)
 PHERS_PGS = Baseline("elastic net on codes ever recorded and all scores", _phers, (*_RECORD, *_GENOME))
 PGS_LOGISTIC = Baseline("ridge logistic regression on age, sex and all scores", _pgs_logistic, _GENOME)
 PGS_COX = Baseline(

@@ -147,12 +147,7 @@ def tuned(
         settings: Those to choose from.
         gap_years: The task's blanking gap.
     """
-    moments = pl.concat([rows.select(*_MOMENT, "age_years", "female") for rows in (fit, wanted)])
-    moments = moments.unique(_MOMENT).sort(_MOMENT).with_row_index("moment")
-    fit, wanted = (
-        rows.join(moments.select(*_MOMENT, "moment"), on=_MOMENT, how="left", maintain_order="left")
-        for rows in (fit, wanted)
-    )
+    moments, fit, wanted = numbered(fit, wanted)
     train = fit.filter(split="train")["moment"].unique().sort().to_numpy().astype(np.int64)
     learner = learner_of(features(moments), train)
     questions = questions_of(fit, horizons_years, gap_years)
@@ -170,6 +165,17 @@ def tuned(
             log_odds = log_odds + learner.added(found.model, learner.features[ask["moment"].to_numpy()])
         parts.append(risk_table(ask, name, question.horizon_years, 1 / (1 + np.exp(-log_odds))))
     return Tuned(pl.concat(parts), best)
+
+
+def numbered(fit: pl.DataFrame, wanted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """All moments in order, with age_years and female, and both frames with the row of each ``moment``."""
+    moments = pl.concat([rows.select(*_MOMENT, "age_years", "female") for rows in (fit, wanted)])
+    moments = moments.unique(_MOMENT).sort(_MOMENT).with_row_index("moment")
+    fit, wanted = (
+        rows.join(moments.select(*_MOMENT, "moment"), on=_MOMENT, how="left", maintain_order="left")
+        for rows in (fit, wanted)
+    )
+    return moments, fit, wanted
 
 
 def questions_of(fit: pl.DataFrame, horizons_years: Sequence[float], gap_years: float) -> list[Question]:
