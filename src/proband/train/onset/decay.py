@@ -69,10 +69,14 @@ def fit_levels(head: OnsetHead, train: Part, device: torch.device) -> None:
 
 
 def _set_levels(head: OnsetHead, here: ByBin, per_subject: float) -> None:
-    """Levels by which onsets and hazards agree in each bin, shrunk to 0."""
+    """Levels by which onsets and hazards agree in each bin, shrunk to 0; labels have one for their window,
+    since all that are true count at one time in it."""
     fading = head.fading[: here.record.shape[1]].cpu().double()
     expected = (here.expected * (here.record * fading).exp()).sum(dim=0) / per_subject
     happened = here.happened.sum(dim=0) / per_subject
+    one = torch.tensor([task.is_label for task in head.config.tasks[: len(expected)]])[:, None]
+    expected = torch.where(one, expected.sum(dim=1, keepdim=True), expected)
+    happened = torch.where(one, happened.sum(dim=1, keepdim=True), happened)
     level = ((happened + _PRIOR_ONSETS) / (expected + _PRIOR_ONSETS)).log()
     head.bias[: len(level)] = level.to(head.bias)
 

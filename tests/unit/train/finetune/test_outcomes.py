@@ -73,21 +73,26 @@ def test_the_manifest_and_the_card_tell_of_labels(labelled: Path) -> None:
     assert "Labels of flag were added" in (labelled / "model" / "README.md").read_text()
 
 
-def test_labels_that_nothing_tells_get_the_share_that_is_true(adapted: Path, tmp_path: Path) -> None:
-    made = flags(adapted, (0.6, 0.6))
-    made.write_parquet(tmp_path / "flags.parquet")
-    (tmp_path / "task.yaml").write_text(TASK)
+@pytest.mark.parametrize("years", [0.25, 1.0])
+def test_labels_that_nothing_tells_get_the_share_that_is_true(
+    adapted: Path, tmp_path: Path, years: float
+) -> None:
+    # A year lies across two bins of the time ahead, the first of which holds every true label.
+    flags(adapted, (0.6, 0.6)).write_parquet(tmp_path / "flags.parquet")
+    (tmp_path / "task.yaml").write_text(TASK.replace("0.25", str(years)))
     finetune(adapted / "model", adapted / "tokens", tmp_path / "model", tasks=[tmp_path / "task.yaml"])
     forecast(
         tmp_path / "model", adapted / "tokens", tmp_path / "risk", task=tmp_path / "task.yaml", workers=1
     )
-    risk = pl.read_parquet(tmp_path / "risk" / "risk.parquet").filter(pl.col("horizon_years") == 0.25)["risk"]
+    risk = pl.read_parquet(tmp_path / "risk" / "risk.parquet").filter(pl.col("horizon_years") == years)[
+        "risk"
+    ]
     assert risk.mean() == pytest.approx(0.6, abs=0.03)
     assert risk.std() < 0.04
 
 
 def test_an_adapted_trunk_reads_labels_too(adapted: Path, labelled: Path, tmp_path: Path) -> None:
-    config = FinetuneConfig(mode="lora", epochs=0.3, batch_subjects=20, evaluations=1, label_fraction=0.5)
+    config = FinetuneConfig(mode="lora", epochs=0.1, batch_subjects=10, evaluations=1, label_fraction=0.5)
     finetune(
         adapted / "model",
         adapted / "tokens",
