@@ -16,8 +16,6 @@ from proband.report.sections.performance.outcomes import in_years
 from proband.report.sections.performance.panels import Figure
 from proband.report.tables import TextTable, number, percent, plain
 
-_THOUSANDTHS = 1000
-"""Means of risks are no shares of a count of people; with data of people they are rounded to thousandths."""
 _LEAST_GROUPS = 2
 
 
@@ -90,8 +88,7 @@ def shown_groups(rows: pl.DataFrame, rules: Disclosure) -> pl.DataFrame:
     kept = groups.sort("at").filter(
         pl.col("subjects").cast(pl.Int64).map_elements(rules.enough, return_dtype=pl.Boolean)
     )
-    many = pl.Series([_THOUSANDTHS] * kept.height, dtype=pl.Int64)
-    return kept.select(rules.shares(kept[name], many) for name in ("original", "low", "high"))
+    return kept.select(rules.risks(kept[name]) for name in ("original", "low", "high"))
 
 
 def _cells(model: str, rows: pl.DataFrame, rules: Disclosure) -> list[str]:
