@@ -58,7 +58,7 @@ class Panel:
         x_label: Title of the horizontal axis.
         y_label: Of the vertical one.
         x_ticks: Text of a tick of the horizontal axis.
-        y_ticks: Of the vertical one.
+        y_ticks: Of the vertical one; one without text has no line.
         warp: What is done to x before it is placed, such as a logarithm.
     """
 
@@ -141,6 +141,8 @@ class Panel:
     ) -> None:
         right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
         for value in ticks(*self._y):
+            if not y_ticks(value):
+                continue
             y = self._at_y(value)
             self._parts.append(f'<path class="grid" d="M{_LEFT:g} {y}H{right:g}"/>')
             self._parts.append(

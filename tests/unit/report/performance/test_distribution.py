@@ -74,6 +74,7 @@ def test_halves_of_the_figure_have_one_area_and_lie_on_their_side():
         sizes.append((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
     assert sizes[0] == pytest.approx(-sizes[1], rel=0.01)
     assert abs(sizes[0]) > 500
+    assert 'class="grid"' not in svg  # densities have no scale
     # Of 0.7 and 0.2 of the cases, 0.7 is as near to a half as any other bound gets.
     assert "a &amp; b: 70% of cases and 10% of others above 16%" in svg
     assert distribution_panel("gout", {}) == ""
