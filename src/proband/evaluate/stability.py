@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.schema import RISK, Table
@@ -45,8 +45,8 @@ STABILITY = Table(
     unique=("outcome", "horizon_years", "model", "measure", "at"),
 )
 """Measures of :func:`measures`. ``at`` is the threshold of ``classification_changed``, the number of a
-group of rising original risk of ``group_original``, ``group_low`` and ``group_high``, and null of the
-others."""
+group of rising original risk of ``group_original``, ``group_low``, ``group_high`` and ``group_subjects``, and
+null of the others."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ def classification_changed(
 
 
 def measures(
-    original: Float[np.ndarray, " n"], refits: Float[np.ndarray, "refits n"]
+    original: Float[np.ndarray, " n"], refits: Float[np.ndarray, "refits n"], subjects: Int[np.ndarray, " n"]
 ) -> list[tuple[str, float | None, float]]:
     """Measure, what it is at, and value.
 
     ``mean_absolute_difference`` of refit and original; ``interval_width`` and ``interval_width_90``, mean
     and 90th percentile over predictions of the width between 2.5 and 97.5% of the refits;
     ``classification_changed`` at multiples of the mean risk; and within up to ten groups of rising original
-    risk its mean, and the means of both ends.
+    risk its mean, the means of both ends, and how many different ``subjects`` they are of.
     """
     found = instability(original, refits)
     width = found.high - found.low
@@ -117,6 +117,7 @@ def measures(
     for number, group in enumerate(risk_groups(original, GROUPS), start=1):
         for name in ("original", "low", "high"):
             rows.append((f"group_{name}", float(number), float(getattr(found, name)[group].mean())))
+        rows.append(("group_subjects", float(number), float(len(np.unique(subjects[group])))))
     return rows
 
 
@@ -173,7 +174,7 @@ def stability(risks: pl.DataFrame, refits: Sequence[pl.DataFrame]) -> pl.DataFra
     for place, part in mine.partition_by(key, as_dict=True, maintain_order=True).items():
         found = _beside(part, [table for table in refits if place[2] in table["model"]])
         subjects = part["subject_id"].n_unique()
-        for measure, at, value in measures(part["risk"].to_numpy(), found):
+        for measure, at, value in measures(part["risk"].to_numpy(), found, part["subject_id"].to_numpy()):
             rows.append((*place, measure, at, value, len(found), subjects))
     return pl.DataFrame(rows, schema=dict(STABILITY.columns), orient="row")
 

@@ -10,6 +10,7 @@ import polars as pl
 from proband.core.statistics import suppress
 
 _OPEN_STEP = 0.0001
+_THOUSANDTHS = 1000
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,14 @@ class Disclosure:
     def shares(self, values: pl.Series, numbers: pl.Series) -> pl.Series:
         """:meth:`share` of each value with its number."""
         return values.round(4) if self.synthetic else suppress.shares(values, numbers)
+
+    def risks(self, values: pl.Series) -> pl.Series:
+        """Thresholds, and means of risks, which are no shares of a count of people: rounded to thousandths.
+
+        >>> Disclosure().risks(pl.Series([0.01234])).to_list()
+        [0.012]
+        """
+        return self.shares(values, pl.Series([_THOUSANDTHS] * len(values), dtype=pl.Int64))
 
     def horizons(self, cases: Mapping[float, int], num_subjects: int) -> list[float]:
         """Horizons whose results may be shown together."""

@@ -21,6 +21,7 @@ from proband.evaluate.stability import (
 
 ORIGINAL = np.array([0.1, 0.25, 0.31])
 REFITS = np.array([[0.1, 0.45, 0.31], [0.3, 0.2, 0.31]])
+SUBJECTS = np.array([1, 2, 3])
 
 
 def test_by_hand():
@@ -28,7 +29,7 @@ def test_by_hand():
     assert found.difference == pytest.approx([0.1, 0.125, 0])
     assert found.low == pytest.approx([0.105, 0.20625, 0.31])
     assert found.high == pytest.approx([0.295, 0.44375, 0.31])
-    rows = {(name, at): value for name, at, value in measures(ORIGINAL, REFITS)}
+    rows = {(name, at): value for name, at, value in measures(ORIGINAL, REFITS, SUBJECTS)}
     assert rows["mean_absolute_difference", None] == pytest.approx(0.225 / 3)
     assert rows["interval_width", None] == pytest.approx(0.4275 / 3)
     # At the mean risk 0.22 the second refit flags the first subject and not the second: two of six.
@@ -36,6 +37,13 @@ def test_by_hand():
     assert changed[0.22] == pytest.approx(2 / 6)
     assert [rows["group_original", at] for at in (1, 2, 3)] == pytest.approx(ORIGINAL)
     assert [rows["group_high", at] for at in (1, 2, 3)] == pytest.approx(found.high)
+    assert [rows["group_subjects", at] for at in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_subjects_of_a_group_are_counted_once():
+    risk = np.full(4, 0.2)  # one group: ties stay together
+    rows = {name: value for name, _, value in measures(risk, np.array([risk] * 2), np.array([7, 7, 8, 8]))}
+    assert rows["group_subjects"] == 2
 
 
 def test_a_threshold_is_met_by_a_risk_equal_to_it():
@@ -43,7 +51,7 @@ def test_a_threshold_is_met_by_a_risk_equal_to_it():
 
 
 def test_refits_that_agree_show_nothing():
-    rows = measures(ORIGINAL, np.array([ORIGINAL] * 3))
+    rows = measures(ORIGINAL, np.array([ORIGINAL] * 3), SUBJECTS)
     assert all(value == 0 for name, _, value in rows if not name.startswith("group"))
 
 

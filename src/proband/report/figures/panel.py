@@ -58,7 +58,7 @@ class Panel:
         x_label: Title of the horizontal axis.
         y_label: Of the vertical one.
         x_ticks: Text of a tick of the horizontal axis.
-        y_ticks: Of the vertical one.
+        y_ticks: Of the vertical one; one without text has no line.
         warp: What is done to x before it is placed, such as a logarithm.
     """
 
@@ -117,6 +117,16 @@ class Panel:
             corners = f"M{self._at_x(a)} {self._at_y(0)}V{self._at_y(c)}H{self._at_x(b)}V{self._at_y(0)}Z"
             self._parts.append(f'<path class="bar" d="{corners}"/>')
 
+    def area(self, x: Sequence[Number], y: Sequence[Number], css: str, name: str) -> None:
+        """A closed shape; ``name`` is shown when pointed at."""
+        points = "L".join(f"{self._at_x(a)} {self._at_y(b)}" for a, b in zip(x, y, strict=True))
+        self._parts.append(f'<path class="area {css}" d="M{points}Z"><title>{_text(name)}</title></path>')
+
+    def name(self, y: Number, text: str) -> None:
+        """A text at the right end."""
+        at = f'x="{WIDTH - _RIGHT:g}" y="{self._at_y(y)}"'
+        self._parts.append(f'<text {at} dy="3.5" text-anchor="end">{_text(text)}</text>')
+
     def guide(self, x: Sequence[Number], y: Sequence[Number]) -> None:
         """A grey line for reference."""
         self.line(x, y, "guide")
@@ -131,6 +141,8 @@ class Panel:
     ) -> None:
         right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
         for value in ticks(*self._y):
+            if not y_ticks(value):
+                continue
             y = self._at_y(value)
             self._parts.append(f'<path class="grid" d="M{_LEFT:g} {y}H{right:g}"/>')
             self._parts.append(

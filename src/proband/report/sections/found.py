@@ -12,6 +12,8 @@ import polars as pl
 
 from proband.core.files.provenance import open_output
 from proband.evaluate.panel.models import pairs
+from proband.evaluate.stability import FILE as STABILITY_FILE
+from proband.evaluate.stability import STABILITY
 from proband.evaluate.tables import TABLES, read_table
 from proband.report.disclosure import Disclosure
 
@@ -24,7 +26,8 @@ class Found:
     """Results and the rules of the page.
 
     Attributes:
-        tables: Name -> table of :data:`proband.evaluate.tables.TABLES`.
+        tables: Name -> table of :data:`proband.evaluate.tables.TABLES`, and ``stability``, without rows where
+            there were no refits.
         manifest: Of the results folder.
         rules: What may be shown.
     """
@@ -128,5 +131,7 @@ def read_results(results: Path, synthetic: bool = False) -> Found:
     """
     manifest = open_output(results, "evaluate")
     tables = {name: read_table(results, name) for name in TABLES}
+    refitted = results / STABILITY_FILE
+    tables["stability"] = STABILITY.read(refitted) if refitted.is_file() else STABILITY.empty()
     known = manifest.get("notes", {}).get("synthetic") is True
     return Found(tables, manifest, Disclosure(synthetic or known))

@@ -21,6 +21,7 @@ from proband.report.sections.performance.panels import (
     decision_figure,
     judged,
 )
+from proband.report.sections.performance.stability import stability
 from proband.report.sections.performance.subgroups import subgroups
 from proband.report.sections.simulated import simulated_section
 from proband.report.tables import plain
@@ -30,6 +31,7 @@ _CONTENTS = (
     ("calibration", "Calibration and decisions"),
     ("deciles", "PGS deciles"),
     ("subgroups", "Subgroups"),
+    ("stability", "Stability"),
     ("cohort", "Cohort"),
     ("outcomes", "Outcomes"),
     ("why", "Why these risks"),
@@ -45,6 +47,8 @@ _HIDING_NOTE = (
 )
 _GUIDES_NOTE = (
     "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on all."
+    " Predicted risk: models given only, cases filled and others open, weighted for censoring, on a "
+    "square-root scale; all areas are alike, and the highest bin is open, drawn as wide as the one before."
 )
 
 
@@ -86,6 +90,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "multiples_left_out": len(found.firm) < len(found.main),
         "strata": cohort.strata_table(found),
         "subgroups": subgroups(found),
+        "stability": stability(found),
         "flow": cohort.flow_table(found),
         "cohort": cohort.cohort_table(found),
         "outcomes": outcomes,
@@ -98,7 +103,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "costs": cohort.costs_table(found),
         "checklists": filled_checklists(found),
     }
-    absent = {name for name in ("deciles", "why", "simulated") if not filled[name]}
+    absent = {name for name in ("deciles", "stability", "why", "simulated") if not filled[name]}
     absent |= {"subgroups"} if filled["strata"] is None else set()
     return filled | {"contents": [one for one in _CONTENTS if one[0] not in absent]}
 

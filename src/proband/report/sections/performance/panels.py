@@ -10,7 +10,9 @@ import polars as pl
 
 from proband.core.statistics.suppress import boundaries
 from proband.report.figures import curves as figures
+from proband.report.figures.distribution import distribution_panel
 from proband.report.sections.found import Found
+from proband.report.sections.performance.distribution import risk_bins
 from proband.report.sections.performance.utility import decision_points, everybody, known
 from proband.report.tables import plain
 
@@ -41,6 +43,7 @@ def outcome_figures(name: str, found: Found) -> tuple[list[Figure], str]:
         Figure("ROC", figures.roc_panel(title, roc)),
         Figure("Precision and recall", figures.precision_panel(title, pr, incidence)),
         Figure("Calibration", figures.calibration_panel(title, groups)),
+        Figure("Predicted risk", distribution_figure(title, roc, here, found)),
         Figure("Decision curve", decision_figure(title, here, found, models)),
         Figure("Risk by PGS decile", figures.decile_panel(title, deciles, score, predicted)),
     ]
@@ -62,6 +65,19 @@ def calibration_groups(
         model: (found.rules.groups(rows.filter(model=model), ["predicted"]), found.css(model))
         for model in models
     }
+
+
+def distribution_figure(
+    title: str, roc: Mapping[str, figures.Curve], here: Mapping[str, pl.DataFrame], found: Found
+) -> str:
+    """Predicted risk of cases and others by the models given, between the points of their ROC curves.
+
+    Empty where none has points enough.
+    """
+    models = judged(here, found.own or found.models)
+    bins = {model: risk_bins(roc[model].points, found.rules) for model in models}
+    drawn = {model: (frame, found.css(model)) for model, frame in bins.items() if frame.height}
+    return distribution_panel(title, drawn)
 
 
 def decision_figure(title: str, here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> str:
