@@ -26,6 +26,7 @@ PUBLISHED = (
     b"outcome\tlog_hazard_ratio\tscore\tstandard_error\tsource\nT2D\t0.5\tPGS1\t0.01\tx\nCAD\t0.2\t\t\t\n"
 )
 DATES = b"subject_id,prediction_time\n1,2015-03-31\n"
+GIVEN = b"subject_id,prediction_time,boolean_value\n1,2015-03-31,true\n2,2015-03-31T10:00:00Z,0\n"
 SCORES = json.dumps({"PGS1": {"name": "a", "trait": "b"}, "PGS2": {"num_variants": 3}}).encode()
 LOG = b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25, "tuning": {"when": 1.0}}\n'
 
@@ -38,6 +39,8 @@ def asked() -> list[Parser]:
         Parser("list of subjects", "who.txt", subjects(store), (b"100\n101\n", b"subject_id\n100\n"), table),
         Parser("dates", "dates.csv", dates("dates.csv"), (DATES,), table),
         Parser("dates, Parquet", "dates.parquet", dates("dates.parquet"), (packed(_dates()),), parquet),
+        Parser("labels given", "given.csv", given_labels("given.csv"), (GIVEN,), table),
+        Parser("labels, Parquet", "given.parquet", given_labels("given.parquet"), (packed(_given()),), parquet),
         Parser("published effects", "p.tsv", published("p.tsv"), (PUBLISHED,), table),
         Parser("published, Parquet", "p.parquet", published("p.parquet"), (packed(_effects()),), parquet),
         Parser("names of codes", "codes.parquet", code_names, (packed(_codes()),), parquet),
@@ -56,6 +59,10 @@ _AT = datetime(2010, 1, 1)
 
 def _dates() -> pl.DataFrame:
     return pl.DataFrame({"subject_id": [1, 2], "prediction_time": [_AT, _AT]})
+
+
+def _given() -> pl.DataFrame:
+    return _dates().with_columns(boolean_value=pl.Series([True, False]))
 
 
 def _effects() -> pl.DataFrame:
@@ -111,6 +118,15 @@ def dates(name: str) -> Callable[[Path], Any]:
         from proband.ehr.task.dates import read_subject_dates
 
         return read_subject_dates(folder / name)
+
+    return read
+
+
+def given_labels(name: str) -> Callable[[Path], Any]:
+    def read(folder: Path) -> Any:
+        from proband.ehr.task.labelled import read_labels
+
+        return read_labels(folder / name)
 
     return read
 
