@@ -39,8 +39,8 @@ def asked() -> list[Parser]:
         Parser("list of subjects", "who.txt", subjects(store), (b"100\n101\n", b"subject_id\n100\n"), table),
         Parser("dates", "dates.csv", dates("dates.csv"), (DATES,), table),
         Parser("dates, Parquet", "dates.parquet", dates("dates.parquet"), (packed(_dates()),), parquet),
-        Parser("labels given", "given.csv", given_labels("given.csv"), (GIVEN,), table),
-        Parser("labels, Parquet", "given.parquet", given_labels("given.parquet"), (packed(_given()),), parquet),
+        Parser("labels given", "given.csv", given("given.csv"), (GIVEN,), table),
+        Parser("labels given, Parquet", "given.parquet", given("given.parquet"), (packed(_given()),), parquet),
         Parser("published effects", "p.tsv", published("p.tsv"), (PUBLISHED,), table),
         Parser("published, Parquet", "p.parquet", published("p.parquet"), (packed(_effects()),), parquet),
         Parser("names of codes", "codes.parquet", code_names, (packed(_codes()),), parquet),
@@ -122,7 +122,7 @@ def dates(name: str) -> Callable[[Path], Any]:
     return read
 
 
-def given_labels(name: str) -> Callable[[Path], Any]:
+def given(name: str) -> Callable[[Path], Any]:
     def read(folder: Path) -> Any:
         from proband.ehr.task.labelled import read_labels
 
