@@ -40,7 +40,7 @@ def asked() -> list[Parser]:
         Parser("dates", "dates.csv", dates("dates.csv"), (DATES,), table),
         Parser("dates, Parquet", "dates.parquet", dates("dates.parquet"), (packed(_dates()),), parquet),
         Parser("labels given", "given.csv", given("given.csv"), (GIVEN,), table),
-        Parser("labels given, Parquet", "given.parquet", given("given.parquet"), (packed(_given()),), parquet),
+        Parser("labels given, Parquet", "l.parquet", given("l.parquet"), (packed(_given()),), parquet),
         Parser("published effects", "p.tsv", published("p.tsv"), (PUBLISHED,), table),
         Parser("published, Parquet", "p.parquet", published("p.parquet"), (packed(_effects()),), parquet),
         Parser("names of codes", "codes.parquet", code_names, (packed(_codes()),), parquet),
