@@ -44,7 +44,7 @@ for (const one of document.querySelectorAll("body *")) {
   const ratio = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
   if (ratio < 4.5) faint.push(text.slice(0, 40) + " " + ratio.toFixed(2));
 }
-const wide = document.documentElement.scrollWidth - window.innerWidth;
+const page = document.documentElement, wide = page.scrollWidth - page.clientWidth;  // beside a scroll bar
 const box = document.querySelector("[data-model]");
 box.click();
 const hides = getComputedStyle(document.querySelector("svg ." + box.dataset.model)).display;
