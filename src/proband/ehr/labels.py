@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from proband.core.running.progress import say
 from proband.core.schema import LABELS, TIME
 from proband.core.units import MICROSECONDS_PER_DAY, MICROSECONDS_PER_YEAR
 from proband.ehr.cohort import prediction_times, read_shards
@@ -52,9 +53,13 @@ def labels(
         if report:
             selection.add(events, spans["subject_id"])
         frames.append(label_events(events, spans, task, codes, units))
+    found = pl.concat(frames).sort("subject_id", "prediction_time", "outcome")
     if report:
         selection.say()
-    return LABELS.check(pl.concat(frames).sort("subject_id", "prediction_time", "outcome"), meds)
+        for name in task.labelled:
+            event = found.filter(outcome=name)["event"]
+            say(f"task: {name} has {len(event):,} labels under follow-up, {event.sum():,} of them true")
+    return LABELS.check(found, meds)
 
 
 def _units_of_bounds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -215,14 +216,14 @@ def labelled_dates(store: TokenStore, tasks: Sequence[Task], rows: Int[np.ndarra
         tasks: Tasks all of whose outcomes are labels.
         rows: Rows of the subjects.
     """
-    subjects = store.follow_up()[rows]
-    key, found = ["subject_id", "prediction_time"], pl.DataFrame()
+    subjects, key = store.follow_up()[rows], ["subject_id", "prediction_time"]
     names = [name for task in tasks for name in task.labelled]
-    for task in tasks:
-        asked = prediction_times(subjects, task)
-        for name, outcome in task.labelled.items():
-            one = asked.join(outcome.frame.rename({VALUE: name}), on=key)
-            found = one if found.is_empty() else found.join(one, on=key, how="full", coalesce=True)
+    known = [
+        prediction_times(subjects, task).join(outcome.frame.rename({VALUE: name}), on=key)
+        for task in tasks
+        for name, outcome in task.labelled.items()
+    ]
+    found = functools.reduce(lambda one, more: one.join(more, on=key, how="full", coalesce=True), known)
     at = found.join(subjects.select("subject_id", "row", "birth_time"), on="subject_id")
     at = at.sort("row", "prediction_time")
     age = (pl.col("prediction_time") - pl.col("birth_time")).dt.total_microseconds()

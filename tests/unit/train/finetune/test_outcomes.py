@@ -11,12 +11,15 @@ import pytest
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.files.provenance import read_manifest
+from proband.ehr.outcomes import load_task
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
+from proband.tokens.history.onsets import NEVER
 from proband.train.finetune import finetune
 from proband.train.finetune.config import FinetuneConfig
+from proband.train.finetune.outcomes import labelled_dates
 
 CODE, CHANCE = "X//C", (0.2, 0.7)
 """Labels are true so often without the code by the date, and with it."""
@@ -131,3 +134,26 @@ def test_what_cannot_be_learnt_is_refused(adapted: Path, labelled: Path, tmp_pat
         forecast(*given, task=labelled / "task.yaml", config=config, workers=1)
     with pytest.raises(ConfigError, match="no onset task of the model"):
         forecast(*given, task=labelled / "task.yaml", workers=1)
+
+
+def test_labels_of_several_outcomes_meet_at_their_dates(adapted: Path, tmp_path: Path) -> None:
+    store = TokenStore(adapted / "tokens")
+    rows = store.rows_of("tuning")
+    first, second = store.follow_up()[rows[:2]].iter_rows(named=True)
+    dates = [first["entry_time"] + timedelta(days=10), second["entry_time"] + timedelta(days=20)]
+    ids = [first["subject_id"], second["subject_id"]]
+    a = pl.DataFrame({"subject_id": ids, "prediction_time": dates, "boolean_value": [True, False]})
+    b = pl.DataFrame({"subject_id": ids[1:], "prediction_time": dates[1:], "boolean_value": [True]})
+    elsewhere = a.with_columns(subject_id=pl.col("subject_id") + 10**6)
+    tasks = []
+    for name, frame in {"none": elsewhere, "a": a, "b": b}.items():
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+        (tmp_path / f"{name}.yaml").write_text(TASK.replace("flag: ", f"{name}: ").replace("flags", name))
+        tasks.append(load_task(tmp_path / f"{name}.yaml"))
+    found = labelled_dates(store, tasks, rows)
+    assert found.rows.tolist() == rows[:2].tolist()
+    assert found.known.tolist() == [[False, True, False], [False, True, True]]
+    assert found.had.tolist() == [[False, True, False], [False, False, True]]
+    onsets = found.onsets(window=1000) - found.minutes[:, None]
+    assert onsets[0].tolist() == [0, 500, 0]
+    assert onsets[1].tolist() == [0, NEVER - found.minutes[1], 500]
