@@ -69,6 +69,7 @@ def found() -> dict[str, tuple[bytes, ...]]:
         "scores, wide": (b"\r, ALLELE_CT, PGS1_SUM\n2, 4, -1e-3",),
         "task": (
             b'outcomes: "\\0"',
+            b"outcomes: " + 20_000 * b"[",  # the scanner of YAML looked at every open bracket for each
             b'horizons_years: 1\noutcomes:\n  "\\uD800":\n    codes: x\nprediction:\n  date: 2015-01-01\n',
         ),
         "scores, long": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from proband.core.errors import ConfigError, near_matches
+
+_BRACKETS = re.compile(r"[\[\]{}]")
+_DEEPEST = 200
 
 
 class _OnceEach(yaml.SafeLoader):
@@ -39,7 +43,9 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
             of the file is no text.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _OnceEach)
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text)
+        content = yaml.load(text, _OnceEach)
         _check_text(content, set())
     except FileNotFoundError:
         raise ConfigError(f"missing {kind} file", where=path) from None
@@ -55,6 +61,19 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
         if not isinstance(key, str):
             raise ConfigError(f"unknown key {key}", where=path, expected=f"keys {', '.join(keys)}")
     return content
+
+
+def _check_depth(text: str) -> None:
+    """Refuse brackets opened within each other without end, at which the scanner takes quadratic time.
+
+    Raises:
+        RecursionError: More than :data:`_DEEPEST` are open, those in quotes and comments counted too.
+    """
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth += 1 if bracket in "[{" else -1
+        if depth > _DEEPEST:
+            raise RecursionError
 
 
 def _check_text(value: Any, seen: set[int]) -> None:

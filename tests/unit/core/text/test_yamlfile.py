@@ -19,6 +19,8 @@ def test_a_mapping_is_read(tmp_path: Path) -> None:
         ("a: 1\na: 2", "unreadable task file; .* a stands twice"),
         ("a: {b: 1, c: 2, b: 3}", "b stands twice"),
         ("a: [", "unreadable task file"),
+        ("a: " + 20_000 * "[", "nested too deeply"),
+        ("a: " + 201 * "{b: ", "nested too deeply"),
         ("- 1", "no task; .* expected keys one, two"),
         ('a: {b: ["c\\0d"]}', "unreadable task file; .* NUL"),
         ('"a\\0": 1', "unreadable task file; .* NUL"),
