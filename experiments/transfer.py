@@ -164,6 +164,8 @@ def boosted(bank: Biobank, arm: Arm, task: Path) -> Path | None:
     )  # fmt: skip
     name = "lightgbm_pgs" if arm.reads_scores else "lightgbm"
     ((_, risks),) = fit_baselines(inputs, [name])
+    if risks.is_empty():  # too few onsets for LightGBM
+        return None
     partial = out.with_suffix(".partial")
     RISK.write(risks.with_columns(model=pl.lit(arm.name)), partial)
     partial.rename(out)

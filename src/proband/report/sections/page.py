@@ -47,8 +47,10 @@ _HIDING_NOTE = (
 )
 _GUIDES_NOTE = (
     "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on all."
-    " Predicted risk: models given only, cases filled and others open, weighted for censoring, on a "
-    "square-root scale; all areas are alike, and the highest bin is open, drawn as wide as the one before."
+)
+_RISKS_NOTE = (
+    "Predicted risk: models given only, cases filled and others open, weighted for censoring, on a square-root "
+    "scale; all areas are alike, and the highest bin is open, drawn as wide as the one before."
 )
 
 
@@ -94,6 +96,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "flow": cohort.flow_table(found),
         "cohort": cohort.cohort_table(found),
         "outcomes": outcomes,
+        "risks_note": _RISKS_NOTE,
         "figures_note": _GUIDES_NOTE if found.rules.synthetic else f"{_GUIDES_NOTE} {_HIDING_NOTE}",
         "why": why,
         "simulated": simulated,
