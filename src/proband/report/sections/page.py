@@ -49,8 +49,8 @@ _GUIDES_NOTE = (
     "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on all."
 )
 _RISKS_NOTE = (
-    "Predicted risk: models given only, cases filled and others open, weighted for censoring, on a square-root "
-    "scale; all areas are alike, and the highest bin is open, drawn as wide as the one before."
+    "Predicted risk: models given only, cases filled and others open, weighted for censoring, on a "
+    "square-root scale; all areas are alike, and the highest bin is open, drawn as wide as the one before."
 )
 
 
