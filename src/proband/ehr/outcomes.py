@@ -26,7 +26,7 @@ from proband.core.files.atomic import whole_file
 from proband.core.running.progress import say
 from proband.core.text.yamlfile import first_problem, read_mapping
 from proband.ehr.task.codesets import CodeSet, Pattern, Step
-from proband.ehr.task.dates import SubjectDates, read_subject_dates, table_files
+from proband.ehr.task.dates import SubjectTable, read_subject_dates, table_files
 from proband.ehr.task.files import OutcomeFiles, named_files, outcomes_with_codes
 from proband.ehr.task.labelled import Labelled, is_labelled
 
@@ -82,7 +82,7 @@ class PredictionTimes(BaseModel):
         description="Each subject's own dates: a table of subject_id and prediction_time, Parquet or text, "
         "named from the task file's folder; a MEDS label file, or a folder of such, is one.",
     )
-    _dates: SubjectDates | None = PrivateAttr(default=None)
+    _dates: SubjectTable | None = PrivateAttr(default=None)
 
     @property
     def dates(self) -> pl.DataFrame:
@@ -173,7 +173,7 @@ def load_task(path: Path) -> Task:
     for outcome in task.labelled.values():
         outcome.load(path.parent)
     if task.prediction.file is not None:
-        task.prediction._dates = SubjectDates(read_subject_dates(path.parent / task.prediction.file))
+        task.prediction._dates = SubjectTable(read_subject_dates(path.parent / task.prediction.file))
     return task
 
 
@@ -204,8 +204,8 @@ def save_task(task: Task, path: Path) -> None:
     """Write ``task`` so that :func:`load_task` gives it back; dates and labels in tables beside it."""
     content = task.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for number, (name, outcome) in enumerate(task.labelled.items()):
-        content["outcomes"][name]["labels"] = LABELS_FILE.format(number)
-        with whole_file(path.parent / LABELS_FILE.format(number)) as temporary:
+        file = content["outcomes"][name]["labels"] = LABELS_FILE.format(number)
+        with whole_file(path.parent / file) as temporary:
             outcome.frame.write_parquet(temporary, compression="zstd")
     if task.prediction.file is not None:
         content["prediction"]["file"] = DATES_FILE

@@ -12,18 +12,18 @@ from proband.core.text.predictiontimes import COLUMNS, prediction_times_of
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 
 
-class SubjectDates:
-    """Dates of each subject's own, compared by content.
+class SubjectTable:
+    """Rows of subjects at prediction times that a file gave, compared by content.
 
     Attributes:
-        frame: subject_id and prediction_time, as :func:`read_subject_dates` gives them.
+        frame: subject_id and prediction_time, and of labels what became of each.
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.frame = frame
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SubjectDates) and self.frame.equals(other.frame)
+        return isinstance(other, SubjectTable) and self.frame.equals(other.frame)
 
 
 def read_subject_dates(path: Path) -> pl.DataFrame:

@@ -12,24 +12,10 @@ from proband.core.errors import ConfigError, DataError
 from proband.core.schema import as_text
 from proband.core.text.predictiontimes import COLUMNS, prediction_times_of
 from proband.ehr.task.codesets import Codes
-from proband.ehr.task.dates import read_people_table, table_files
+from proband.ehr.task.dates import SubjectTable, read_people_table, table_files
 
 VALUE = "boolean_value"
 _TEXTS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-
-
-class Labels:
-    """Labels of subjects at their prediction times, compared by content.
-
-    Attributes:
-        frame: subject_id, prediction_time and boolean_value, as :func:`read_labels` gives them.
-    """
-
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self.frame = frame
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Labels) and self.frame.equals(other.frame)
 
 
 class Labelled(BaseModel):
@@ -46,7 +32,7 @@ class Labelled(BaseModel):
         description="A MEDS label file, or a folder of such, from the task file's folder: subject_id, "
         "prediction_time and boolean_value.",
     )
-    _labels: Labels | None = PrivateAttr(default=None)
+    _labels: SubjectTable | None = PrivateAttr(default=None)
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -71,7 +57,7 @@ class Labelled(BaseModel):
         Raises:
             DataError: As :func:`read_labels`.
         """
-        self._labels = Labels(read_labels(folder / self.labels))
+        self._labels = SubjectTable(read_labels(folder / self.labels))
 
 
 def is_labelled(outcome: Any) -> bool:

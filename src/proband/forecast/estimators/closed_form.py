@@ -81,8 +81,7 @@ def cumulative_incidence(
         part = before[..., month] * share[..., month] * -torch.expm1(-total[..., month] * rest)
         found.append(by_month[..., month] + part)
     risk = torch.stack(found, dim=-1).clamp(0, 1)
-    is_label = torch.tensor([head.config.tasks[task].is_label for task in tasks], device=age.device)
-    return torch.where(is_label[:, None], _of_label(risk), risk)
+    return torch.where(head.is_label[chosen, None], _of_label(risk), risk)
 
 
 def _of_label(risk: Float[Tensor, "n some horizons"]) -> Float[Tensor, "n some horizons"]:

@@ -55,6 +55,7 @@ class OnsetHead(nn.Module):
     decay: Tensor
     intercept: Tensor
     slope: Tensor
+    is_label: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -77,6 +78,8 @@ class OnsetHead(nn.Module):
             "slope": ones(tasks),
         }.items():
             self.register_buffer(name, value)
+        is_label = torch.tensor([task.is_label for task in shape.tasks])
+        self.register_buffer("is_label", is_label, persistent=False)
         self.interactions = Interactions(shape.num_valued, shape.num_named)
         self.networks = nn.ModuleList(OnsetNetwork(shape) for _ in range(shape.num_networks))
         self.modalities = nn.ModuleDict({name: LinearModality(w, tasks) for name, w in shape.linear.items()})
@@ -92,8 +95,7 @@ class OnsetHead(nn.Module):
     @property
     def fading(self) -> Float[Tensor, "tasks bins"]:
         """``decay`` of every task; 1 for labels, whose effects are fitted over the one window they have."""
-        is_label = torch.tensor([task.is_label for task in self.config.tasks], device=self.decay.device)
-        return torch.where(is_label[:, None], 1.0, self.decay)
+        return torch.where(self.is_label[:, None], 1.0, self.decay)
 
     def of_record(self, query: Query) -> Float[Tensor, "n tasks bins"]:
         """Log ratio of record and state, before decay: linear terms and the mean of the networks."""

@@ -91,10 +91,16 @@ def _refuse_too_few(store: TokenStore, tasks: Sequence[OnsetTask], labelled: Lab
         number = num_onsets(store, rows, tasks)
         few = [f"{task.name} {onsets}" for task, onsets in zip(tasks, number, strict=True) if onsets < least]
         if few:
-            raise DataError(
-                "too few labels" if least > 1 else "labels of one class in the tuning split",
-                where=f"{len(rows):,} labelled {split} subjects under follow-up",
-                found=f"onsets: {', '.join(few[:5])}",
-                expected=f"at least {least}",
-                remedy="raise --label-fraction, leave the outcome out, or give more subjects",
-            )
+            where = f"{len(rows):,} labelled {split} subjects under follow-up"
+            raise too_few(split, where, f"onsets: {', '.join(few[:5])}", f"at least {least}")
+
+
+def too_few(split: str, where: str, found: str, expected: str) -> DataError:
+    """Labels that are too few to fit (train) or to judge (tuning)."""
+    return DataError(
+        "too few labels" if split == "train" else "labels of one class in the tuning split",
+        where=where,
+        found=found,
+        expected=expected,
+        remedy="raise --label-fraction, leave the outcome out, or give more subjects",
+    )

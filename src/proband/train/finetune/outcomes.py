@@ -13,7 +13,7 @@ import polars as pl
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from proband.core.errors import ConfigError, DataError
+from proband.core.errors import ConfigError
 from proband.core.units import MICROSECONDS_PER_MINUTE, years_to_minutes
 from proband.ehr.cohort import prediction_times
 from proband.ehr.outcomes import Task, load_task
@@ -24,7 +24,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.history.onsets import NEVER
 from proband.tokens.modalities.modality import ModalityTable
 from proband.train.finetune.config import FinetuneConfig
-from proband.train.finetune.labels import Labelled, new_tasks
+from proband.train.finetune.labels import Labelled, new_tasks, too_few
 from proband.train.onset.fit import Part
 from proband.train.onset.incidence import log_rates, log_rates_of_onsets
 from proband.train.onset.piecewise_exponential import FollowUp
@@ -248,10 +248,6 @@ def _refuse_too_few(names: Sequence[str], dates: Mapping[str, LabelledDates]) ->
             true = int((own.had & own.known)[:, number].sum())
             false = int(own.known[:, number].sum()) - true
             if min(true, false) < least:
-                raise DataError(
-                    "too few labels" if least > 1 else "labels of one class in the tuning split",
-                    where=f"outcome {name}, labelled {split} subjects under follow-up",
-                    found=f"{true:,} true, {false:,} false",
-                    expected=f"at least {least} of each",
-                    remedy="raise --label-fraction, leave the outcome out, or give more subjects",
-                )
+                where = f"outcome {name}, labelled {split} subjects under follow-up"
+                found = f"{true:,} true, {false:,} false"
+                raise too_few(split, where, found, f"at least {least} of each")

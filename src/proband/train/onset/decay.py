@@ -74,7 +74,7 @@ def _set_levels(head: OnsetHead, here: ByBin, per_subject: float) -> None:
     fading = head.fading[: here.record.shape[1]].cpu().double()
     expected = (here.expected * (here.record * fading).exp()).sum(dim=0) / per_subject
     happened = here.happened.sum(dim=0) / per_subject
-    one = torch.tensor([task.is_label for task in head.config.tasks[: len(expected)]])[:, None]
+    one = head.is_label[: len(expected), None].cpu()
     expected = torch.where(one, expected.sum(dim=1, keepdim=True), expected)
     happened = torch.where(one, happened.sum(dim=1, keepdim=True), happened)
     level = ((happened + _PRIOR_ONSETS) / (expected + _PRIOR_ONSETS)).log()

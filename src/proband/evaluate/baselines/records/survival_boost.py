@@ -26,7 +26,7 @@ from proband.core.schema import RISK
 from proband.evaluate.baselines import tuning
 from proband.evaluate.baselines.records.logistic import Linear
 from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, floats, risk_table
-from proband.evaluate.metrics.calibration import expit
+from proband.evaluate.metrics.calibration import expit, logit
 
 NAME = "survival_boost"
 NAME_WITH_SCORES = "survival_boost_pgs"
@@ -38,7 +38,6 @@ LEVELS = 63
 """Levels of a column, as many as the bins of :mod:`~proband.evaluate.baselines.records.boosting`."""
 
 _HAD, _DIED, _CENSORED = 1, 2, 0
-_LOWEST_RISK = 1e-6
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ class _Boosted:
             return 0.0, None
         judge = self.question.tuning
         risk = _incidence(model, self.values[judge.moment], [self.question.horizon_years])[0]
-        return judge.nats(judge.offset) - judge.nats(_log_odds(risk)), model
+        return judge.nats(judge.offset) - judge.nats(logit(risk)), model
 
     def _fitted(self, setting: Setting) -> Any:
         """The package's model; None where its random times pass by all cases of an event."""
@@ -260,11 +259,6 @@ def _followed(rows: pl.DataFrame, longest: float) -> pl.DataFrame:
     if (first["event"] == _DIED).sum() < LEAST_TRAIN_CASES:
         first = first.with_columns(pl.when(pl.col("event") != _DIED).then("event").otherwise(_CENSORED))
     return first
-
-
-def _log_odds(risk: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
-    risk = np.clip(risk, _LOWEST_RISK, 1 - _LOWEST_RISK)
-    return np.log(risk) - np.log1p(-risk)
 
 
 @contextmanager
