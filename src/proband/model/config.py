@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import pairwise
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_serializer,
+    model_validator,
+)
 
 from proband.core.errors import ConfigError
 from proband.model.choices import ENCODERS, FUSIONS, NO_FUSION
@@ -58,6 +65,11 @@ class OnsetTask(BaseModel):
         if bool(self.tokens) == (self.horizon_years is not None):
             raise ValueError("a task has tokens or, as a label, the years that it is over")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_horizon(self, handler: Callable[[OnsetTask], dict[str, Any]]) -> dict[str, Any]:
+        """A first occurrence is written as before there were labels, so that older versions read it."""
+        return {name: value for name, value in handler(self).items() if value is not None}
 
     @property
     def is_label(self) -> bool:

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from proband.core.errors import ConfigError
-from proband.model.config import PRESETS, ModelConfig, preset, size_of
+from proband.model.config import PRESETS, ModelConfig, OnsetTask, preset, size_of
 from proband.model.next_event.gaps import fit_gap_edges
 from proband.model.transformer import Proband
 from small_world import GENOME, model_config
@@ -86,3 +86,10 @@ def test_the_table_of_sizes_in_the_docs_is_right() -> None:
         counted = weights_of(name, 2000)
         for shown, number in zip((whole, blocks), counted, strict=True):
             assert float(shown) == pytest.approx(number / 1e6, rel=0.01)
+
+
+def test_a_first_occurrence_is_written_without_a_horizon() -> None:
+    onset, label = OnsetTask(name="a", tokens=(2, 3)), OnsetTask(name="b", tokens=(), horizon_years=0.5)
+    assert onset.model_dump(mode="json") == {"name": "a", "tokens": [2, 3]}
+    for task in (onset, label):
+        assert OnsetTask.model_validate(task.model_dump(mode="json")) == task
