@@ -81,29 +81,38 @@ def _solve(
 
 
 class Refit:
-    """A logistic regression fitted in the sample, and one Newton step from there in every replicate.
+    """A regression fitted in the sample, and one Newton step from there in every replicate.
 
     What each row adds to gradient and curvature is worked out once, so that a replicate costs one product.
 
     Args:
-        design: Columns of the regression.
-        case: Which rows are cases.
-        beta: The sample's coefficients, of :func:`fit_logistic`; NaN gives NaN.
-        offset: Added to the log odds.
+        beta: The sample's coefficients; NaN gives NaN.
+        gradient: Of the log likelihood, what each row adds at these coefficients.
+        curvature: Of the log likelihood, negative.
     """
 
     def __init__(
         self,
+        beta: Float[np.ndarray, " features"],
+        gradient: Float[np.ndarray, "rows features"],
+        curvature: Float[np.ndarray, "rows features features"],
+    ) -> None:
+        self.beta = beta
+        self._shares = np.hstack([gradient, curvature.reshape(len(gradient), len(beta) ** 2)])
+
+    @classmethod
+    def logistic(
+        cls,
         design: Float[np.ndarray, "rows features"],
         case: Bool[np.ndarray, " rows"],
         beta: Float[np.ndarray, " features"],
         offset: Float[np.ndarray, " rows"] | float = 0.0,
-    ) -> None:
-        self.beta, size = beta, len(beta)
+    ) -> Refit:
+        """Of a logistic regression fitted by :func:`fit_logistic`."""
         chance = expit(design @ beta + offset)
-        products = (design[:, :, None] * design[:, None, :]).reshape(len(design), size * size)
-        gradient = design * (case - chance)[:, None]
-        self._shares = np.hstack([gradient, products * (chance * (1 - chance))[:, None]])
+        products = design[:, :, None] * design[:, None, :]
+        variance = (chance * (1 - chance))[:, None, None]
+        return cls(beta, design * (case - chance)[:, None], products * variance)
 
     def coefficients(
         self, weights: Float[np.ndarray, "replicates rows"]
@@ -128,7 +137,7 @@ def slope_fit(
     """
     design = np.column_stack([np.ones(len(risk)), logit(risk)])
     beta = np.full(2, np.nan) if np.ptp(risk) == 0 else fit_logistic(design, case, weights)
-    return Refit(design, case, beta)
+    return Refit.logistic(design, case, beta)
 
 
 def intercept_fit(
@@ -136,7 +145,7 @@ def intercept_fit(
 ) -> Refit:
     """logit P(case) = a + logit(risk), fitted with these weights; arguments of :func:`slope_fit`."""
     design, offset = np.ones((len(risk), 1)), logit(risk)
-    return Refit(design, case, fit_logistic(design, case, weights, offset), offset)
+    return Refit.logistic(design, case, fit_logistic(design, case, weights, offset), offset)
 
 
 def slope(
@@ -202,7 +211,7 @@ class Smoother:
         """
         if self._refit is None:
             design = self._design[self.known]
-            self._refit = Refit(design, case, fit_logistic(design, case, censoring[0]))
+            self._refit = Refit.logistic(design, case, fit_logistic(design, case, censoring[0]))
         smoothed = expit(self._refit.coefficients(censoring) @ self._design[self.order].T)
         return np.abs(smoothed - self.risk[self.order])
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from proband.core.seeds import generator
-from proband.evaluate.metrics import calibration
+from proband.evaluate.metrics import calibration, sampled
 from proband.evaluate.metrics.censoring import (
     CASE,
     Incidence,
@@ -139,12 +139,8 @@ class Model:
 
     @cached_property
     def slope_fit_without_noise(self) -> calibration.Refit:
-        """Of the slope of risks drawn to their mean by the share of their variance that is no noise."""
-        mean = self.risk.mean()
-        variance = (self.risk**2).mean() - mean**2
-        noise = np.clip((self.standard_error**2).mean() / variance, 0, 1) if variance > 0 else np.nan
-        drawn = mean + (1 - noise) * (self.risk[self.known] - mean)
-        return calibration.slope_fit(drawn, self.case, self.sample)
+        """Of the slope of the risks behind sampled ones."""
+        return sampled.slope_fit(self.risk, self.standard_error, self.known, self.case, self.sample)
 
 
 class Judged:
@@ -265,11 +261,7 @@ class Judged:
         return self.brier - self.censoring @ self.standard_error[self.known] ** 2 / self.block.total
 
     def slope_without_noise(self) -> np.ndarray:
-        """Calibration slope of risks drawn to their mean by the reliability ratio, 1 − :meth:`noise_share`.
-
-        Regression calibration: Carroll et al. 2006, Measurement Error in Nonlinear Models, chapter 4. The
-        ratio is the sample's.
-        """
+        """Calibration slope of the risks behind sampled ones: :func:`sampled.slope_fit`."""
         if not self.model.is_sampled:
             return self.slope
         return self.model.slope_fit_without_noise.coefficients(self.censoring)[:, 1]

@@ -65,7 +65,7 @@ def test_one_step_replicates_are_near_full_refits(sample):
     risk, case = sample[0][:1500], sample[1][:1500]
     weights = np.random.default_rng(1).multinomial(1500, np.full(1500, 1 / 1500), size=20).astype(float)
     design = np.column_stack([np.ones(1500), logit(risk)])
-    quick = Refit(design, case, fit_logistic(design, case, np.ones(1500))).coefficients(weights)
+    quick = Refit.logistic(design, case, fit_logistic(design, case, np.ones(1500))).coefficients(weights)
     full = np.array([fit_logistic(design, case, row) for row in weights])
     assert np.abs(quick - full).max() < 0.15 * full.std(axis=0).max() + 0.02
 
