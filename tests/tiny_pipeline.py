@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import fresh_process
+
 SUBJECTS = 400
 TASK = """
 outcomes:
@@ -78,6 +80,8 @@ def shared(base: Path) -> Path:
                 raise TimeoutError("the tiny pipeline was not built") from None
             time.sleep(0.2)
         return root
-    build(root)
+    said = base / "tiny.txt"
+    if fresh_process.call(build, root, said=said):
+        raise RuntimeError(f"the tiny pipeline was not built: {said.read_text()[-2000:]}")
     done.touch()
     return root

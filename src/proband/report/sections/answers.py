@@ -65,7 +65,9 @@ def _genome(found: Found) -> Answer:
     if pair is None:
         why = "No two models are known to differ by the genome alone, so this page cannot tell."
         return Answer(question, why, "open")
-    row = gains.filter(model=pair[0], reference=pair[1]).filter(pl.col("horizon_years") == found.horizon)
+    row = gains.filter(model=pair[0], reference=pair[1]).filter(
+        pl.col("horizon_years").eq_missing(found.horizon)
+    )
     each = _counted(found, *pair)
     if row.is_empty() or row["low"].null_count():
         return Answer(question, f"{pair[0]} beside {pair[1]}: {each}.", "open")
@@ -197,7 +199,9 @@ def gain_forest(found: Found) -> Forest | None:
 
 
 def _means(found: Found) -> list[Estimate]:
-    gains = found.tables["gains"].filter(metric="auroc").filter(pl.col("horizon_years") == found.horizon)
+    gains = (
+        found.tables["gains"].filter(metric="auroc").filter(pl.col("horizon_years").eq_missing(found.horizon))
+    )
     return [_difference(found, row["model"], row["reference"], row) for row in gains.iter_rows(named=True)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,8 +108,8 @@ class _Listed:
         )
 
 
-def _letters(places: Sequence[int] | np.ndarray) -> pl.Series:
-    return pl.Series(places).cast(pl.UInt32).cast(pl.Enum(_LETTERS))
+def _letters(places: np.ndarray) -> pl.Series:
+    return pl.Series(_LETTERS, dtype=pl.Enum(_LETTERS)).gather(places)
 
 
 def _header(plan: Plan, num_rows: int) -> str:
