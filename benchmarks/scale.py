@@ -1,20 +1,23 @@
 """How time and memory grow with data: records to tokens, risks in closed form, a synthetic biobank.
 
-    python benchmarks/scale.py OUT [--size quick|some|full] [--demo FOLDER] [--part records ...]
+    python benchmarks/scale.py OUT [--size quick|some|full] [--demo FOLDER] [--peer BIN] [--part records ...]
     python benchmarks/scale.py OUT --report benchmarks/results/DATE_scale.md --picture docs/scale.png
 
 records: OMOP tables of a synthetic biobank, their rows again under new subject ids, by ``proband ehr`` and
-``proband tokens``. risks: ``proband forecast`` with a model on records and scores of a finished ``proband
-demo`` (--demo), for its held-out subjects again and again. synth: ``proband synth --preset demo``. Each is a
-command of its own; seconds, CPU seconds and memory of all its processes go to OUT/scale.csv, a line as soon
-as it ends, and what stands there is not measured again. The report gives slopes (log CPU seconds on log
-size) and what two larger cohorts would cost.
+``proband tokens``; with --peer also by meds-torch-data on MEDS_transforms, which makes tensors from the same
+MEDS folder with a worker per core (``pip install 'meds-torch-data[joblib]'`` into an environment of its own,
+BIN its folder of programs). risks: ``proband forecast`` with a model on records and scores of a finished
+``proband demo`` (--demo), for its held-out subjects again and again. synth: ``proband synth --preset demo``.
+Each is a command of its own; seconds, CPU seconds and memory of all its processes go to OUT/scale.csv, a line
+as soon as it ends, and what stands there is not measured again. The report gives slopes (log CPU seconds on
+log size) and what two larger cohorts would cost.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -46,6 +49,9 @@ def main() -> None:
     parser.add_argument("--size", choices=tuple(COPIES), default="some")
     parser.add_argument("--quick", action="store_true", help="the same as --size quick")
     parser.add_argument("--demo", type=Path, help="a finished proband demo, for risks")
+    parser.add_argument(
+        "--peer", type=Path, help="programs of an environment with meds-torch-data, for records"
+    )
     parser.add_argument("--part", choices=PARTS, action="append", help="default all")
     parser.add_argument("--report", type=Path, help="write this page from OUT/scale.csv, measure nothing")
     parser.add_argument("--picture", type=Path, help="with --report, draw the curves")
@@ -57,16 +63,16 @@ def main() -> None:
         return
     size = "quick" if options.quick else options.size
     with tempfile.TemporaryDirectory() as temporary:
-        run(options.out or Path(temporary), options.part or PARTS, size, options.demo)
+        run(options.out or Path(temporary), options.part or PARTS, size, options.demo, options.peer)
 
 
-def run(out: Path, parts: Sequence[str], size: str, demo: Path | None) -> None:
+def run(out: Path, parts: Sequence[str], size: str, demo: Path | None, peer: Path | None = None) -> None:
     """Measure what is not in OUT/scale.csv yet."""
     out.mkdir(parents=True, exist_ok=True)
     book = Book(out / "scale.csv")
     for part in parts:
         if part == "records":
-            records(out, size, book)
+            records(out, size, book, peer)
         elif part == "synth":
             for number in SUBJECTS[size]:
                 biobank(out / f"biobank_{number}", number, book, keep=False)
@@ -99,15 +105,16 @@ class Book:
         print(f"{work}, {size:,} {unit}: {use.seconds:.1f} s, {cpu:.1f} CPU s, {peak:.2f} GiB", flush=True)
 
 
-def records(out: Path, size: str, book: Book) -> None:
-    """OMOP -> MEDS -> tokens."""
+def records(out: Path, size: str, book: Book, peer: Path | None) -> None:
+    """OMOP -> MEDS -> tokens, and what a peer makes of the MEDS folder."""
     base = BASE_SUBJECTS[size]
     source = out / f"biobank_{base}"
     biobank(source, base, book, keep=True)
     for copies in COPIES[size]:
         folder = out / f"records_{copies}"
         rows = _people_rows(source / "omop") * copies
-        if book.has("ehr", rows) and book.has("tokens", rows):
+        works = ("ehr", "tokens", "peer") if peer else ("ehr", "tokens")
+        if all(book.has(work, rows) for work in works):
             continue
         shutil.rmtree(folder, ignore_errors=True)
         assert replicate_omop(source / "omop", folder / "omop", copies) == rows
@@ -116,7 +123,18 @@ def records(out: Path, size: str, book: Book) -> None:
             use = measure(_proband(stage, str(folder / read), str(to)))
             if not book.has(stage, rows):
                 book.add(stage, rows, "rows", use, to)
+        if peer and not book.has("peer", rows):
+            book.add("peer", rows, "rows", _peer(peer, folder), folder / "tensors")
         shutil.rmtree(folder)
+
+
+def _peer(peer: Path, folder: Path) -> Use:
+    """Statistics of codes and values, vocabulary, normalised values, tokens and tensors of a MEDS folder."""
+    runner = folder / "runner.yaml"
+    runner.write_text(f"parallelize: {{n_workers: {available_cores()}, launcher: joblib}}\n")
+    places = [f"MEDS_dataset_dir={folder / 'meds'}", f"output_dir={folder / 'tensors'}"]
+    command = [str(peer.absolute() / "MTD_preprocess"), *places, f"stage_runner_fp={runner.absolute()}"]
+    return measure(command, {"PATH": f"{peer.absolute()}{os.pathsep}{os.environ['PATH']}"})
 
 
 def risks(out: Path, demo: Path, numbers: tuple[int, ...], book: Book) -> None:
