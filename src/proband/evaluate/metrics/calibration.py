@@ -17,8 +17,9 @@ RISK_FLOOR = 1e-6
 as "less than one in a million" and not as minus infinity. A higher floor bends slopes of rare outcomes."""
 
 MOST_SHOWN = 500
-_NEWTON_STEPS = 50
-_LEAST_LOSS = 1e-6
+NEWTON_STEPS = 50
+LEAST_LOSS = 1e-6
+"""Loss per row, nats, below which a regression is taken to separate cases from others."""
 _RIDGE = 1e-6
 
 
@@ -46,11 +47,11 @@ def fit_logistic(
     """
     beta = np.zeros(design.shape[1])
     loss = _loss(design @ beta + offset, case, weights)
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(NEWTON_STEPS):
         chance = expit(design @ beta + offset)
         gradient = design.T @ (weights * (case - chance))
         curvature = (design.T * (weights * chance * (1 - chance))) @ design
-        step = _solve(curvature[None], gradient[None])[0]
+        step = newton_step(curvature[None], gradient[None])[0]
         while (new := _loss(design @ (beta + step) + offset, case, weights)) > loss + 1e-12:
             step = step / 2
             if np.abs(step).max() < 1e-10:
@@ -58,7 +59,7 @@ def fit_logistic(
         beta, gain, loss = beta + step, loss - new, new
         if np.abs(step).max() < 1e-8 or 0 <= gain < 1e-13 * abs(loss):
             break
-    separated = loss < _LEAST_LOSS * weights.sum()
+    separated = loss < LEAST_LOSS * weights.sum()
     if separated or not np.isfinite(beta).all():
         return np.full(design.shape[1], np.nan)
     return beta
@@ -70,7 +71,7 @@ def _loss(
     return float(weights @ (np.logaddexp(0.0, log_odds) - case * log_odds))
 
 
-def _solve(
+def newton_step(
     curvature: Float[np.ndarray, "replicates features features"],
     gradient: Float[np.ndarray, "replicates features"],
 ) -> Float[np.ndarray, "replicates features"]:
@@ -122,7 +123,7 @@ class Refit:
         if not np.isfinite(self.beta).all():
             return np.full((len(weights), size), np.nan)
         sums = weights @ self._shares
-        return self.beta + _solve(sums[:, size:].reshape(-1, size, size), sums[:, :size])
+        return self.beta + newton_step(sums[:, size:].reshape(-1, size, size), sums[:, :size])
 
 
 def slope_fit(
@@ -234,7 +235,7 @@ class Smoother:
         beta[:2] = (0.0, 1.0) if design.shape[1] > 1 else logit(risk[:1])
         curvature = (design.T * (censoring * risk * (1 - risk))) @ design
         shown = self.order[_evenly(len(self.risk), MOST_SHOWN)]
-        steps = _solve(
+        steps = newton_step(
             np.broadcast_to(curvature, (draws, *curvature.shape)), ((case - risk) * censoring) @ design
         )
         return np.abs(expit((beta + steps) @ self._design[shown].T) - self.risk[shown])

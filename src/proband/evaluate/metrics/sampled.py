@@ -11,14 +11,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from proband.evaluate.metrics.calibration import Refit, expit
+from proband.evaluate.metrics.calibration import LEAST_LOSS, NEWTON_STEPS, Refit, expit, newton_step
 
 _GRID = 80
 _EM_STEPS = 500
 _MOST_DISTINCT = 400
-_NEWTON_STEPS = 50
 _TINY = 1e-300
-_RIDGE = 1e-9
 
 
 def number_of_lives(risk: Float[np.ndarray, " rows"], standard_error: Float[np.ndarray, " rows"]) -> float:
@@ -96,9 +94,10 @@ def _fit(
     cases: Float[np.ndarray, " distinct"],
     total: Float[np.ndarray, " distinct"],
 ) -> Float[np.ndarray, " 2"]:
-    """Maximum likelihood by Fisher scoring with step halving; NaN where all or none are cases."""
+    """Maximum likelihood by Fisher scoring with step halving; NaN where it does not converge."""
+    nothing = np.full(2, np.nan)
     if not 0 < cases.sum() < total.sum():
-        return np.full(2, np.nan)
+        return nothing
 
     def loss(beta: np.ndarray) -> float:
         chance = np.clip(_chance(grid, chance_of_grid, beta)[0], _TINY, 1 - 1e-16)
@@ -106,19 +105,17 @@ def _fit(
 
     beta = np.array([0.0, 1.0])
     now = loss(beta)
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(NEWTON_STEPS):
         chance, slope = _chance(grid, chance_of_grid, beta)
         per_variance = slope / _variance(chance)[:, None]
         curvature = (per_variance * total[:, None]).T @ slope
-        step = np.linalg.solve(
-            curvature + _RIDGE * np.trace(curvature) * np.eye(2), per_variance.T @ (cases - total * chance)
-        )
+        step = newton_step(curvature[None], (per_variance.T @ (cases - total * chance))[None])[0]
         while (new := loss(beta + step)) > now + 1e-12 and np.abs(step).max() > 1e-10:
             step = step / 2
-        beta, now = beta + step, new
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta
+        beta, gain, now = beta + step, now - new, new
+        if np.abs(step).max() < 1e-8 or 0 <= gain < 1e-13 * abs(now):
+            return nothing if now < LEAST_LOSS * total.sum() else beta
+    return nothing
 
 
 def _chance(

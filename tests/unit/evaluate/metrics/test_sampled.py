@@ -66,6 +66,23 @@ def test_one_class_has_no_slope(case):
     assert np.isnan(sampled.slope_fit(risk, error, np.arange(50), case, np.ones(50)).beta).all()
 
 
+def test_separated_classes_have_no_slope():
+    risk = np.repeat([0.1, 0.5], 25)
+    error = np.sqrt(risk * (1 - risk) / 199)
+    found = sampled.slope_fit(risk, error, np.arange(50), risk > 0.3, np.ones(50))
+    assert np.isnan(found.beta).all()
+
+
+@pytest.mark.parametrize("cases", [1, 2])
+def test_few_cases_fail_no_fit(cases):
+    rng = np.random.default_rng(0)
+    risk, error = shares(rng, np.full(2000, 0.001), 64)
+    for chosen in range(40):
+        case = np.isin(np.arange(2000), chosen * 50 + np.arange(cases))
+        beta = sampled.slope_fit(risk, error, np.arange(2000), case, np.ones(2000)).beta
+        assert np.isnan(beta).all() or np.isfinite(beta).all()
+
+
 def test_equal_risks_have_no_slope():
     risk, case = np.full(50, 0.2), np.arange(50) < 10
     found = sampled.slope_fit(risk, np.full(50, 0.05), np.arange(50), case, np.ones(50))
