@@ -1,14 +1,15 @@
-"""How much one person's risk depends on the seed of training: refits beside the model, with and without
-scores.
+"""How much one person's risk depends on the sample and the seed of training: refits beside the model, with
+and without scores.
 
-    python experiments/stability.py OUT --size small --seeds 0 --refits 10
+    python experiments/stability.py OUT --size small --seeds 0 --refits 10 [--same-subjects]
 
-EHR+PCs and EHR+PCs+PGS are trained again with other seeds on the same people. Given is by horizon the mean
-over outcomes of what ``proband evaluate --refits`` tells: mean absolute difference of risks, width of the
-interval of the refits' risks, share of people on the other side of a threshold of twice the mean risk, each
-also over the mean risk where it is a risk. OUT/SIZE gets stability.csv, stability.md, and of the last seed
-stability.png: refits against the model, type 2 diabetes. Riley and Collins 2023, doi
-10.1002/bimj.202200302.
+EHR+PCs and EHR+PCs+PGS are trained again with other seeds, on subjects of train and tuning drawn with
+replacement, or with --same-subjects on the same ones. Given is by horizon the mean over outcomes of what
+``proband evaluate --refits`` tells: mean absolute difference of risks, width of the interval of the refits'
+risks, share of people on the other side of a threshold of twice the mean risk, each also over the mean risk
+where it is a risk. OUT/SIZE gets stability.csv, stability.md (with --same-subjects
+stability_same_subjects), and of the last seed a picture of that name: refits against the model, type 2
+diabetes. Riley and Collins 2023, doi 10.1002/bimj.202200302.
 """
 
 from __future__ import annotations
@@ -37,29 +38,32 @@ def main() -> None:
     """Run, or go on."""
     parser = arguments(__doc__, seeds=(0,))
     parser.add_argument("--refits", type=int, default=10, help="further trainings of each model, at least 2")
+    parser.add_argument("--same-subjects", action="store_true", help="let the refits differ by seed alone")
     given = parser.parse_args()
     size, rows = SIZES[given.size], []
+    name = "stability_same_subjects" if given.same_subjects else "stability"
     for seed in given.seeds:
         bank = Biobank.made(given.out, size, seed)
-        refits = {model.name: refitted(bank, model, given.refits) for model in MODELS}
-        found = judged(bank, refits)
+        resample = not given.same_subjects
+        refits = {model.name: refitted(bank, model, given.refits, resample) for model in MODELS}
+        found = judged(bank, refits, name)
         rows.append(summary(found).with_columns(seed=pl.lit(str(seed))))
-        draw(bank, refits, found, given.out / size.name / "stability.png")
+        draw(bank, refits, found, given.out / size.name / f"{name}.png")
         print(f"stability: seed {seed} done", flush=True)
     seeds = " ".join(map(str, given.seeds))
     table = pl.concat(rows).select("seed", pl.exclude("seed"))
-    write(given.out / size.name, "stability", {"Refits": table}, f"{size.name}, seeds {seeds}")
+    write(given.out / size.name, name, {"Refits": table}, f"{size.name}, seeds {seeds}")
 
 
-def refitted(bank: Biobank, model: Model, number: int) -> list[Path]:
+def refitted(bank: Biobank, model: Model, number: int, resample: bool) -> list[Path]:
     """RiskTables of refits, each under the name of the model."""
     found = []
     for at in range(number):
-        again = replace(
-            model, name=f"{model.name} refit {at}", settings=model.settings | {"seed": FIRST_SEED + at}
-        )
+        settings = {"seed": FIRST_SEED + at} | ({"resample_seed": FIRST_SEED + at} if resample else {})
+        kind = "resample" if resample else "refit"
+        again = replace(model, name=f"{model.name} {kind} {at}", settings=model.settings | settings)
         folder = bank.risks(again)
-        path = bank.folder / f"refit_{again.slug}.parquet"
+        path = bank.folder / f"refit_{again.slug}.parquet"  # under the model's name
         if not path.is_file():
             risks = RISK.read(folder / "risk.parquet")
             RISK.write(risks.with_columns(pl.lit(model.name).alias("model")), path)
@@ -67,11 +71,11 @@ def refitted(bank: Biobank, model: Model, number: int) -> list[Path]:
     return found
 
 
-def judged(bank: Biobank, refits: dict[str, list[Path]]) -> pl.DataFrame:
+def judged(bank: Biobank, refits: dict[str, list[Path]], name: str) -> pl.DataFrame:
     """The stability table of all models."""
     files = [path for paths in refits.values() for path in paths]
     risks = [bank.risks(model) for model in MODELS]
-    results = bank.evaluated(f"stability_{len(files)}", risks, [NONE], refits=files)
+    results = bank.evaluated(f"{name}_{len(files)}", risks, [NONE], refits=files)
     return STABILITY.read(results / FILE)
 
 

@@ -16,6 +16,7 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.core.errors import ConfigError, DataError, near_matches
+from proband.core.running.progress import say
 from proband.core.schema import RISK, Table
 from proband.evaluate.inputs import risk_file
 from proband.evaluate.metrics.calibration import risk_groups
@@ -162,20 +163,36 @@ def stability(risks: pl.DataFrame, refits: Sequence[pl.DataFrame]) -> pl.DataFra
     Returns:
         A frame of :data:`STABILITY`.
 
+    An outcome of which a refit has no risks at all is left out, and that is said: on a resample a rare one
+    may have too few onsets to be learnt.
+
     Raises:
-        DataError: A refit lacks a prediction.
+        DataError: A refit lacks some predictions of an outcome, or there is no outcome that all have.
     """
-    rows = []
+    rows: list[tuple] = []
+    lacking: dict[str, set[str]] = {}
     key = ["outcome", "horizon_years", "model"]
     named = {model for table in refits for model in table["model"].unique()}
     mine = risks.filter(pl.col("model").is_in(named)).sort(
         "model", "outcome", "horizon_years", maintain_order=True
     )
     for place, part in mine.partition_by(key, as_dict=True, maintain_order=True).items():
-        found = _beside(part, [table for table in refits if place[2] in table["model"]])
+        own = [table.filter(model=place[2]) for table in refits if place[2] in table["model"]]
+        if not all(place[0] in table["outcome"] for table in own):
+            lacking.setdefault(str(place[2]), set()).add(str(place[0]))
+            continue
+        found = _beside(part, own)
         subjects = part["subject_id"].n_unique()
         for measure, at, value in measures(part["risk"].to_numpy(), found, part["subject_id"].to_numpy()):
             rows.append((*place, measure, at, value, len(found), subjects))
+    for model, outcomes in lacking.items():
+        names = ", ".join(sorted(outcomes))
+        say(f"evaluate: no stability of {names}: a refit of {model} has no risks of them")
+    if mine.height and not rows:
+        raise DataError(
+            "refits share no outcome with their models", where=", ".join(sorted(lacking)),
+            remedy="forecast the same task with each refit",
+        )  # fmt: skip
     return pl.DataFrame(rows, schema=dict(STABILITY.columns), orient="row")
 
 

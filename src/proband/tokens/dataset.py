@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -13,6 +16,7 @@ from proband.core.errors import NUMPY_ERRORS, DataError, first_line
 from proband.core.files.provenance import open_output
 from proband.core.running.progress import is_worker
 from proband.core.schema import SPLITS, SUBJECTS
+from proband.core.seeds import generator
 from proband.core.sex import female_of
 from proband.tokens.vocabulary import Vocabulary
 
@@ -24,6 +28,9 @@ _CHECKED_AT_ONCE = 2**22
 class TokenStore:
     """Read access to a tokens folder; nothing is copied to memory.
 
+    Attributes:
+        drawn: By split, rows that stand for it; empty unless :meth:`resampled`.
+
     Args:
         folder: A finished tokens output.
 
@@ -31,6 +38,8 @@ class TokenStore:
         DataError: The folder is unfinished or of another stage; a file is not as it was written; or an array
             is no such array, or does not fit with the others.
     """
+
+    drawn: Mapping[str, Int[np.ndarray, " rows"]] = MappingProxyType({})
 
     def __init__(self, folder: Path) -> None:
         open_output(folder, "tokens", FILES)
@@ -74,12 +83,24 @@ class TokenStore:
         first = np.argmax(np.isfinite(known), axis=1)
         return known[np.arange(len(known)), first]
 
+    def resampled(self, seed: int) -> TokenStore:
+        """The same records, of which as many subjects of train, and of tuning, are drawn with replacement.
+
+        Only :meth:`rows_of` is another: it has the rows of those drawn, in rising order, a subject's as often
+        as it was drawn.
+        """
+        other = copy(self)
+        other.drawn = {split: _drawn(self.rows_of(split), seed, split) for split in ("train", "tuning")}
+        return other
+
     def rows_of(self, split: str) -> Int[np.ndarray, " rows"]:
         """Rows of a split's subjects.
 
         Raises:
             DataError: Unknown or empty split.
         """
+        if split in self.drawn:
+            return self.drawn[split]
         rows = np.flatnonzero((self.subjects["split"] == split).to_numpy())
         if not len(rows):
             present = ", ".join(self.subjects["split"].unique().sort().to_list())
@@ -157,6 +178,10 @@ def _map(path: Path, dimensions: int, limit: int) -> np.ndarray:
                     "unusable array", where=path, found=outside, expected=expected, remedy=_REMEDY
                 )
     return array
+
+
+def _drawn(rows: Int[np.ndarray, " rows"], seed: int, split: str) -> Int[np.ndarray, " rows"]:
+    return np.sort(generator(seed, "resampled subjects", split).choice(rows, len(rows)))
 
 
 def _read_subjects(path: Path) -> pl.DataFrame:

@@ -63,6 +63,11 @@ The code is Apache-2.0; the holder of the data decides on the weights. Cite prob
 on: Amar et al. 2025, arXiv 2510.23639.
 """
 
+_RESAMPLED = """
+A refit: subjects of train and tuning were drawn with replacement, and count as often as they were drawn. So
+counts here are not of different people, and this model may not leave the place where its data are.
+"""
+
 
 def write_card(
     folder: Path,
@@ -88,6 +93,7 @@ def write_card(
         _HEAD,
         "## Training data\n",
         _table(("", "train", "tuning"), _data_rows(store, tables)),
+        "" if config.resample_seed is None else _RESAMPLED,
         "\nNo subject of the held-out split was used.\n\n## Model and training\n",
         _table(("setting", "value"), _setting_rows(model, config)),
         "\n## Likelihood\n\nNats per event of the tuning split, time in days; the split chose the weights.\n",

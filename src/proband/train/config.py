@@ -154,6 +154,12 @@ class TrainConfig(BaseModel):
     seed: Annotated[int, Option(LEARNING)] = Field(
         0, ge=0, description="Seed of weights, order and dropout, a number."
     )
+    resample_seed: Annotated[int | None, Option(LEARNING)] = Field(
+        None,
+        ge=0,
+        description="Seed, a number, by which as many subjects of train, and of tuning, are drawn with "
+        "replacement: a refit that shows how far risks depend on the sample.",
+    )
     token_budget: Annotated[int | None, Option(MACHINE, default="the process's share of --batch-tokens")] = (
         Field(
             None,

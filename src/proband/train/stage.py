@@ -12,7 +12,7 @@ import torch
 
 from proband.core.errors import ConfigError
 from proband.core.files.digests import hash_file
-from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.files.provenance import STAYS_IN, StageRun, is_finished, stage_output
 from proband.core.files.resume import resumable
 from proband.core.running.device import choose_device
 from proband.core.running.progress import say
@@ -80,6 +80,8 @@ def train(
             return
         _check_fusion(config, files)
         store = TokenStore(tokens)
+        if config.resample_seed is not None:
+            store = store.resampled(config.resample_seed)
         chosen = team.decide(lambda: _tasks(store, tasks, config))
         tables = {name: load_modality(name, path, store) for name, path in files.items()}
         with (
@@ -119,8 +121,10 @@ def _output(
     if not team.is_first:
         yield None
         return
+    # A resample counts a subject more than once, and so too few subjects as enough.
+    may_leave = MAY_LEAVE if config.resample_seed is None else STAYS_IN
     with stage_output(
-        out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work, may_leave=MAY_LEAVE
+        out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work, may_leave=may_leave
     ) as run:
         yield run
 

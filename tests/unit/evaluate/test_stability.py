@@ -75,6 +75,17 @@ def test_rows_are_set_side_by_side_whatever_their_order(tmp_path):
     assert found["num_refits"].unique().to_list() == [2]
 
 
+def test_an_outcome_that_a_refit_has_not_learnt_is_left_out_and_said(capsys):
+    rare = pl.lit("rare").alias("outcome")
+    risks = pl.concat([table(ORIGINAL), table(ORIGINAL).with_columns(rare)])
+    refits = [pl.concat([table(REFITS[0]), table(REFITS[0]).with_columns(rare)]), table(REFITS[1])]
+    found = stability(risks, refits)
+    assert found.equals(stability(table(ORIGINAL), [table(each) for each in REFITS[:2]]))
+    assert "no stability of rare: a refit of m has no risks of them" in capsys.readouterr().err
+    with pytest.raises(DataError, match="refits share no outcome with their models; in m; remedy"):
+        stability(risks.filter(outcome="rare"), refits)
+
+
 def test_refits_that_do_not_fit_are_refused_in_a_line(tmp_path):
     one, few = tmp_path / "one.parquet", tmp_path / "few.parquet"
     RISK.write(table(ORIGINAL), one)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from proband.core.errors import DataError
@@ -15,3 +16,20 @@ def test_records_and_splits() -> None:
     assert len(STORE) == 3
     with pytest.raises(DataError, match=r"no subject in this split.*held_out, train.*expected tuning"):
         STORE.rows_of("tuning")
+
+
+def test_a_resample_has_as_many_subjects_drawn_with_replacement() -> None:
+    splits = ["train"] * 400 + ["tuning"] * 50 + ["held_out"] * 30
+    store = HandStore([Record([2], [5], split=split) for split in splits])
+    other = store.resampled(3)
+    for split, number in (("train", 400), ("tuning", 50)):
+        rows = other.rows_of(split)
+        assert len(rows) == number
+        assert set(rows) <= set(store.rows_of(split))
+        assert (np.diff(rows) >= 0).all()
+    # Each is left out with probability 1/e: 147 of 400, standard deviation 6.3.
+    assert 400 - len(np.unique(other.rows_of("train"))) == pytest.approx(147, abs=4 * 6.3)
+    assert other.rows_of("held_out").tolist() == store.rows_of("held_out").tolist()
+    assert store.rows_of("train").tolist() == list(range(400))
+    assert store.resampled(3).rows_of("train").tolist() == other.rows_of("train").tolist()
+    assert store.resampled(4).rows_of("train").tolist() != other.rows_of("train").tolist()

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from proband.core.errors import CheckpointError, ConfigError
 from proband.core.files.provenance import read_manifest
 from proband.model.checkpoint import load_model
+from proband.model.folder import CARD
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.train import train
@@ -116,6 +117,21 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     assert same(weights(tmp_path / "a"), weights(whole))
     train(world / "tokens", tmp_path / "b", config=small.model_copy(update={"seed": 1}))
     assert not same(weights(tmp_path / "b"), weights(whole))
+
+
+def test_a_refit_on_a_resample_is_another_model_that_stays_in(
+    whole: Path, world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    found = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        config = small.model_copy(update={"resample_seed": seed})
+        train(world / "tokens", tmp_path / name, config=config)
+        found[name] = weights(tmp_path / name)
+    assert same(found["a"], found["b"])
+    assert not same(found["a"], found["c"])
+    assert not same(found["a"], weights(whole))
+    assert json.loads((tmp_path / "a" / "manifest.json").read_text())["may_leave"].startswith("no")
+    assert "drawn with replacement" in (tmp_path / "a" / CARD).read_text()
 
 
 @pytest.mark.parametrize(("step", "method"), [(25, "_evaluate"), (31, "_step")])
