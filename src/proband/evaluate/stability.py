@@ -156,15 +156,15 @@ def read_refits(paths: Sequence[Path], models: Sequence[str]) -> list[pl.DataFra
 def stability(risks: pl.DataFrame, refits: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The table of a results folder.
 
+    An outcome of which a refit has no risks at all is left out, and that is said: on a resample a rare one
+    may have too few onsets to be learnt.
+
     Args:
         risks: RiskTables of the models, the rows that are judged.
         refits: Of :func:`read_refits`.
 
     Returns:
         A frame of :data:`STABILITY`.
-
-    An outcome of which a refit has no risks at all is left out, and that is said: on a resample a rare one
-    may have too few onsets to be learnt.
 
     Raises:
         DataError: A refit lacks some predictions of an outcome, or there is no outcome that all have.
