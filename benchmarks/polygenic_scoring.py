@@ -160,17 +160,7 @@ def write_weights(folder: Path, weights: sparse.csc_array) -> None:
     by_row = weights.tocsr().astype(np.float32)
     for name in ("data", "indices", "indptr"):
         np.save(folder / f"{name}.npy", getattr(by_row, name))
-    (folder / "scorefiles").mkdir()
-    chromosomes, positions = places(weights.shape[0])
-    for score in range(weights.shape[1]):
-        chosen = slice(weights.indptr[score], weights.indptr[score + 1])
-        rows = weights.indices[chosen]
-        table = pl.DataFrame({"chr_name": chromosomes[rows], "chr_position": positions[rows]})
-        table = table.with_columns(effect_allele=pl.lit("G"), other_allele=pl.lit("A"))
-        table = table.with_columns(effect_weight=pl.Series(weights.data[chosen]))
-        with open(folder / "scorefiles" / f"PGS{score:06}.txt", "wb") as file:
-            file.write(f"#pgs_id=PGS{score:06}\n".encode())
-            table.write_csv(file, separator="\t")
+    write_scoring_files(folder / "scorefiles", weights)
     by_row = weights.tocsr()
     identifiers = names(weights.shape[0])
     with open(folder / "plink2.tsv", "wb") as file:
@@ -181,6 +171,21 @@ def write_weights(folder: Path, weights: sparse.csc_array) -> None:
                 pl.DataFrame(block, schema=[f"PGS{score:06}" for score in range(block.shape[1])])
             )
             table.write_csv(file, separator="\t", include_header=first == 0)
+
+
+def write_scoring_files(folder: Path, weights: sparse.csc_array) -> None:
+    """A scoring file per column."""
+    folder.mkdir()
+    chromosomes, positions = places(weights.shape[0])
+    for score in range(weights.shape[1]):
+        chosen = slice(weights.indptr[score], weights.indptr[score + 1])
+        rows = weights.indices[chosen]
+        table = pl.DataFrame({"chr_name": chromosomes[rows], "chr_position": positions[rows]})
+        table = table.with_columns(effect_allele=pl.lit("G"), other_allele=pl.lit("A"))
+        table = table.with_columns(effect_weight=pl.Series(weights.data[chosen]))
+        with open(folder / f"PGS{score:06}.txt", "wb") as file:
+            file.write(f"#pgs_id=PGS{score:06}\n".encode())
+            table.write_csv(file, separator="\t")
 
 
 def load_weights(folder: Path) -> Weights:

@@ -101,7 +101,7 @@ class Book:
         cpu, peak = use.cpu_seconds, use.peak_bytes / GIB
         row = (work, size, unit, f"{use.seconds:.2f}", f"{cpu:.2f}", f"{peak:.3f}", f"{written:.4f}")
         with self.path.open("a") as file:
-            file.write(",".join(map(str, (*row, available_cores(), _commit()))) + "\n")
+            file.write(",".join(map(str, (*row, available_cores(), commit()))) + "\n")
         print(f"{work}, {size:,} {unit}: {use.seconds:.1f} s, {cpu:.1f} CPU s, {peak:.2f} GiB", flush=True)
 
 
@@ -177,7 +177,8 @@ def _proband(*words: str) -> list[str]:
     return [sys.executable, "-m", "proband", *words]
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Of this folder, with a mark where files differ from it."""
     found = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
     )

@@ -38,7 +38,7 @@ def write_report(table: pl.DataFrame, page: Path, picture: Path | None) -> None:
     lines = [
         f"# Time and memory by size, {date.today()}",
         "",
-        f"Commits {', '.join(table['commit'].unique().sort())}; {_processor()}, {table['cores'][0]} cores, "
+        f"Commits {', '.join(table['commit'].unique().sort())}; {processor()}, {table['cores'][0]} cores, "
         "shared with other work, so CPU seconds count and seconds by the clock do not. Memory is that of all "
         "processes of a command at its peak, pages of files not counted.",
         "",
@@ -93,7 +93,8 @@ def _costs(parts: dict[str, pl.DataFrame], cohort: str, people: float, events: f
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of this machine's."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
