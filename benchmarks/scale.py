@@ -4,7 +4,7 @@
     python benchmarks/scale.py OUT --report benchmarks/results/DATE_scale.md --picture docs/scale.png
 
 records: OMOP tables of a synthetic biobank, their rows again under new subject ids, by ``proband ehr`` and
-``proband tokens``; with --peer also by meds-torch-data on MEDS_transforms, which makes tensors from the same
+``proband tokens``, the latter once more with the vocabulary that it fitted; with --peer also by meds-torch-data on MEDS_transforms, which makes tensors from the same
 MEDS folder with a worker per core (``pip install 'meds-torch-data[joblib]'`` into an environment of its own,
 BIN its folder of programs). risks: ``proband forecast`` with a model on records and scores of a finished
 ``proband demo`` (--demo), for its held-out subjects again and again. synth: ``proband synth --preset demo``.
@@ -113,7 +113,7 @@ def records(out: Path, size: str, book: Book, peer: Path | None) -> None:
     for copies in COPIES[size]:
         folder = out / f"records_{copies}"
         rows = _people_rows(source / "omop") * copies
-        works = ("ehr", "tokens", "peer") if peer else ("ehr", "tokens")
+        works = ("ehr", "tokens", "tokenise", *(["peer"] if peer else []))
         if all(book.has(work, rows) for work in works):
             continue
         shutil.rmtree(folder, ignore_errors=True)
@@ -123,6 +123,10 @@ def records(out: Path, size: str, book: Book, peer: Path | None) -> None:
             use = measure(_proband(stage, str(folder / read), str(to)))
             if not book.has(stage, rows):
                 book.add(stage, rows, "rows", use, to)
+        if not book.has("tokenise", rows):
+            known = ("--vocabulary", str(folder / "tokens"))
+            use = measure(_proband("tokens", str(folder / "meds"), str(folder / "again"), *known))
+            book.add("tokenise", rows, "rows", use, folder / "again")
         if peer and not book.has("peer", rows):
             book.add("peer", rows, "rows", _peer(peer, folder), folder / "tensors")
         shutil.rmtree(folder)

@@ -13,6 +13,7 @@ COHORTS = (("All of Us", 400_000, 1e9), ("300 million people", 300_000_000, 1e12
 NAMES = {
     "ehr": "OMOP -> MEDS (Parquet)",
     "tokens": "MEDS -> tokens",
+    "tokenise": "MEDS -> tokens, vocabulary given",
     "peer": "MEDS -> tensors by meds-torch-data (peer)",
     "forecast": "risks in closed form",
     "synth": "synthetic biobank",

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from proband.ehr.units.convert import SAME, Line, conversion
-from proband.ehr.units.counts import different_units, with_spelled_units
-from proband.ehr.units.spelling import NO_UNIT
+from proband.ehr.units.counts import different_units
+from proband.ehr.units.spelling import NO_UNIT, spelled
 
 Groups = Mapping[str, tuple[tuple[str, ...], ...]]
 """Code -> groups of units; of a group the first unit is that of its bins. The main group comes first."""
@@ -134,14 +134,13 @@ def place_values(events: pl.DataFrame, units: Groups) -> pl.DataFrame:
         The same rows in the same order with numeric_value converted (float32, null where the unit has no
         bins), ``value_code`` (the name of the bins) and ``unit_count`` (one of :data:`COUNTS` or null).
     """
-    rows = with_spelled_units(events)
-    pairs = rows.filter(pl.col("numeric_value").is_finite()).select("code", "unit").unique()
+    pairs = events.filter(pl.col("numeric_value").is_finite()).select("code", "unit").unique()
     places = []
     for code, unit in pairs.rows():
-        name, line, count = place(code, unit, units.get(code, ()))
+        name, line, count = place(code, spelled(unit), units.get(code, ()))
         places.append((code, unit, name, *line, count))
     table = pl.DataFrame(places, schema=_PLACES, orient="row")
-    rows = rows.join(table, on=["code", "unit"], how="left", maintain_order="left")
+    rows = events.join(table, on=["code", "unit"], how="left", nulls_equal=True, maintain_order="left")
     usable, scale, offset = pl.col("numeric_value").is_finite(), pl.col("scale"), pl.col("offset")
     value = pl.col("numeric_value")
     converted = (value.cast(pl.Float64) * scale + offset).cast(pl.Float32)

@@ -169,15 +169,16 @@ def bin_codes(events: pl.DataFrame, edges: Mapping[str, Sequence[float]]) -> pl.
     if "value_code" not in events.columns:
         return bin_codes(events.with_columns(value_code="code"), edges).drop("value_code")
     bins = np.zeros(events.height, dtype=np.int32)
-    usable = events["numeric_value"].cast(pl.Float64).is_finite().fill_null(False)
-    has_value = usable.to_numpy() & events["value_code"].is_in(list(edges)).to_numpy()
-    rows = np.flatnonzero(has_value)
-    if len(rows):
-        picked = events[rows].select("value_code", pl.col("numeric_value").cast(pl.Float64))
-        codes, numbers = picked["value_code"], picked["numeric_value"].to_numpy()
-        for code in codes.unique().to_list():
-            at = np.flatnonzero((codes == code).to_numpy())
-            bins[rows[at]] = np.searchsorted(np.asarray(edges[code]), numbers[at], side="right") + 1
+    names = pl.DataFrame({"value_code": list(edges)}, schema={"value_code": pl.String}).with_row_index("name")
+    picked = (
+        events.lazy().select("value_code", pl.col("numeric_value").cast(pl.Float64)).with_row_index("row")
+        .filter(pl.col("numeric_value").is_finite()).join(names.lazy(), on="value_code")
+        .select("row", "name", "numeric_value").sort("name").collect()
+    )  # fmt: skip
+    rows, numbers = picked["row"].to_numpy(), picked["numeric_value"].to_numpy()
+    ends = np.searchsorted(picked["name"].to_numpy(), np.arange(len(edges) + 1))
+    for inner, start, end in zip(edges.values(), ends[:-1], ends[1:], strict=True):
+        bins[rows[start:end]] = np.searchsorted(np.asarray(inner), numbers[start:end], side="right") + 1
     number = pl.Series(bins)
     return events.with_columns(
         pl.when(number > 0).then("value_code").otherwise("code").alias("code"),
