@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EVERY_SECONDS = 0.1
+LARGEST_SHARE = 0.03
+"""Of a core, that looking at the processes may take: reading the memory of large ones is slow."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SESSION, _USER, _SYSTEM = 3, 11, 12
 """Places in /proc/PID/stat after the name in brackets."""
@@ -50,8 +52,9 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
     ticks: dict[int, int] = {}
     peak = 0
     while process.poll() is None:
+        began = time.monotonic()
         peak = max(peak, sum(_bytes(pid) for pid in _of_session(process.pid, ticks)))
-        time.sleep(EVERY_SECONDS)
+        time.sleep(max(EVERY_SECONDS, (time.monotonic() - began) / LARGEST_SHARE))
     seconds, said = time.monotonic() - start, process.communicate()[0]
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: status {process.returncode}\n{said[-2000:]}")

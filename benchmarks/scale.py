@@ -3,14 +3,15 @@
     python benchmarks/scale.py OUT [--size quick|some|full] [--demo FOLDER] [--peer BIN] [--part records ...]
     python benchmarks/scale.py OUT --report benchmarks/results/DATE_scale.md --picture docs/scale.png
 
-records: OMOP tables of a synthetic biobank, their rows again under new subject ids, by ``proband ehr`` and
-``proband tokens``, the latter once more with the vocabulary that it fitted; with --peer also by meds-torch-data on MEDS_transforms, which makes tensors from the same
-MEDS folder with a worker per core (``pip install 'meds-torch-data[joblib]'`` into an environment of its own,
-BIN its folder of programs). risks: ``proband forecast`` with a model on records and scores of a finished
-``proband demo`` (--demo), for its held-out subjects again and again. synth: ``proband synth --preset demo``.
-Each is a command of its own; seconds, CPU seconds and memory of all its processes go to OUT/scale.csv, a line
-as soon as it ends, and what stands there is not measured again. The report gives slopes (log CPU seconds on
-log size) and what two larger cohorts would cost.
+records: OMOP tables of a synthetic biobank, their rows again under new subject ids, by ``proband ehr``
+and ``proband tokens``, the latter once more with the vocabulary that it fitted; with --peer also by
+meds-torch-data on MEDS_transforms, which makes tensors from the same MEDS folder with a worker per core
+(``pip install 'meds-torch-data[joblib]'`` into an environment of its own, BIN its folder of programs).
+risks: ``proband forecast`` with a model on records and scores of a finished ``proband demo`` (--demo),
+for its held-out subjects again and again. synth: ``proband synth --preset demo``. Each is a command of
+its own; seconds, CPU seconds and memory of all its processes go to OUT/scale.csv, a line as soon as it
+ends, and what stands there is not measured again. The report gives slopes (log CPU seconds on log size)
+and what two larger cohorts would cost.
 """
 
 from __future__ import annotations
