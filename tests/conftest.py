@@ -1,12 +1,17 @@
-"""Shape annotations are executed in every test: jaxtyping's shapes, checked by beartype."""
+"""Shape annotations are executed in the first second of every test: jaxtyping's shapes, checked by beartype.
+
+Checked to the end, they took half the time of all tests: the longest call the same functions again and again.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 import tiny_pipeline
 
@@ -15,6 +20,21 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: threads of PyTorch that wait for one another then cost three times the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 install_import_hook("proband", "beartype.beartype")
+CHECKED_SECONDS = 1.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Check shapes from the beginning of a test's fixtures on, for a second."""
+    end = threading.Timer(CHECKED_SECONDS, config.update, ("jaxtyping_disable", True))
+    end.daemon = True
+    end.start()
+    try:
+        return (yield)
+    finally:
+        end.cancel()
+        end.join()
+        config.update("jaxtyping_disable", False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
