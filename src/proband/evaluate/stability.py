@@ -148,7 +148,7 @@ def read_refits(paths: Sequence[Path], models: Sequence[str]) -> list[pl.DataFra
         if refits and refits < LEAST_REFITS:
             raise ConfigError(
                 f"too few refits of {model}", found=refits, expected=f"at least {LEAST_REFITS}",
-                remedy="train with further --seed, and name each forecast by --refits",
+                remedy="train with further --resample-seed or --seed, and name each forecast by --refits",
             )  # fmt: skip
     return tables
 

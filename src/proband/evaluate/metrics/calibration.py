@@ -7,6 +7,8 @@ first order and costs one matrix product.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -17,7 +19,7 @@ RISK_FLOOR = 1e-6
 as "less than one in a million" and not as minus infinity. A higher floor bends slopes of rare outcomes."""
 
 MOST_SHOWN = 500
-NEWTON_STEPS = 50
+_NEWTON_STEPS = 50
 LEAST_LOSS = 1e-6
 """Loss per row, nats, below which a regression is taken to separate cases from others."""
 _RIDGE = 1e-6
@@ -45,24 +47,49 @@ def fit_logistic(
     Returns:
         The coefficients; NaN where it does not converge (separated classes).
     """
-    beta = np.zeros(design.shape[1])
-    loss = _loss(design @ beta + offset, case, weights)
-    for _ in range(NEWTON_STEPS):
+
+    def loss(beta: Float[np.ndarray, " features"]) -> float:
+        return _loss(design @ beta + offset, case, weights)
+
+    def derivatives(beta: Float[np.ndarray, " features"]) -> tuple[np.ndarray, np.ndarray]:
         chance = expit(design @ beta + offset)
         gradient = design.T @ (weights * (case - chance))
-        curvature = (design.T * (weights * chance * (1 - chance))) @ design
-        step = newton_step(curvature[None], gradient[None])[0]
-        while (new := _loss(design @ (beta + step) + offset, case, weights)) > loss + 1e-12:
-            step = step / 2
-            if np.abs(step).max() < 1e-10:
-                break
-        beta, gain, loss = beta + step, loss - new, new
-        if np.abs(step).max() < 1e-8 or 0 <= gain < 1e-13 * abs(loss):
-            break
-    separated = loss < LEAST_LOSS * weights.sum()
+        return gradient, (design.T * (weights * chance * (1 - chance))) @ design
+
+    beta, least, _ = minimised(loss, derivatives, np.zeros(design.shape[1]))
+    separated = least < LEAST_LOSS * weights.sum()
     if separated or not np.isfinite(beta).all():
         return np.full(design.shape[1], np.nan)
     return beta
+
+
+def minimised(
+    loss: Callable[[Float[np.ndarray, " features"]], float],
+    derivatives: Callable[[Float[np.ndarray, " features"]], tuple[np.ndarray, np.ndarray]],
+    start: Float[np.ndarray, " features"],
+) -> tuple[Float[np.ndarray, " features"], float, bool]:
+    """Newton's method with step halving.
+
+    Args:
+        loss: Minus the log likelihood of coefficients.
+        derivatives: Gradient of the log likelihood, and its curvature or information.
+        start: Coefficients to begin with.
+
+    Returns:
+        The coefficients, their loss, and whether the steps came to an end.
+    """
+    beta, now = start, loss(start)
+    for _ in range(_NEWTON_STEPS):
+        gradient, curvature = derivatives(beta)
+        step = _solve(curvature[None], gradient[None])[0]
+        while (new := loss(beta + step)) > now + 1e-12:
+            step = step / 2
+            if np.abs(step).max() < 1e-10:
+                break
+        beta, gain, now = beta + step, now - new, new
+        if np.abs(step).max() < 1e-8 or 0 <= gain < 1e-13 * abs(now):
+            return beta, now, True
+    return beta, now, False
 
 
 def _loss(
@@ -71,7 +98,7 @@ def _loss(
     return float(weights @ (np.logaddexp(0.0, log_odds) - case * log_odds))
 
 
-def newton_step(
+def _solve(
     curvature: Float[np.ndarray, "replicates features features"],
     gradient: Float[np.ndarray, "replicates features"],
 ) -> Float[np.ndarray, "replicates features"]:
@@ -123,7 +150,7 @@ class Refit:
         if not np.isfinite(self.beta).all():
             return np.full((len(weights), size), np.nan)
         sums = weights @ self._shares
-        return self.beta + newton_step(sums[:, size:].reshape(-1, size, size), sums[:, :size])
+        return self.beta + _solve(sums[:, size:].reshape(-1, size, size), sums[:, :size])
 
 
 def slope_fit(
@@ -235,7 +262,7 @@ class Smoother:
         beta[:2] = (0.0, 1.0) if design.shape[1] > 1 else logit(risk[:1])
         curvature = (design.T * (censoring * risk * (1 - risk))) @ design
         shown = self.order[_evenly(len(self.risk), MOST_SHOWN)]
-        steps = newton_step(
+        steps = _solve(
             np.broadcast_to(curvature, (draws, *curvature.shape)), ((case - risk) * censoring) @ design
         )
         return np.abs(expit((beta + steps) @ self._design[shown].T) - self.risk[shown])
@@ -257,3 +284,15 @@ def risk_groups(risk: Float[np.ndarray, " rows"], most: int) -> list[np.ndarray]
     cuts = cuts[cuts < len(order)]  # fewer rows than groups
     starts = np.searchsorted(risk[order], risk[order][cuts], side="left")
     return [group for group in np.split(order, np.unique(starts)) if len(group)]
+
+
+def group_numbers(groups: Sequence[np.ndarray], size: int) -> Int[np.ndarray, " rows"]:
+    """Of each row the number of its group of :func:`risk_groups`, from 0.
+
+    >>> group_numbers([np.array([1, 2]), np.array([3, 0])], 4).tolist()
+    [1, 0, 0, 1]
+    """
+    number = np.zeros(size, dtype=np.int64)
+    for at, rows in enumerate(groups):
+        number[rows] = at
+    return number

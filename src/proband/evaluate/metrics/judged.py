@@ -111,10 +111,7 @@ class Model:
     @cached_property
     def group(self) -> np.ndarray:
         """Number of each row's group of risk, from 0."""
-        number = np.zeros(len(self.risk), dtype=np.int64)
-        for at, rows in enumerate(self.groups):
-            number[rows] = at
-        return number
+        return calibration.group_numbers(self.groups, len(self.risk))
 
     @cached_property
     def incidence(self) -> Incidence:

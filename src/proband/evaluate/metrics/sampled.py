@@ -11,7 +11,15 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from proband.evaluate.metrics.calibration import LEAST_LOSS, NEWTON_STEPS, Refit, expit, newton_step
+from proband.evaluate.metrics.calibration import (
+    LEAST_LOSS,
+    Refit,
+    expit,
+    group_numbers,
+    logit,
+    minimised,
+    risk_groups,
+)
 
 _GRID = 80
 _EM_STEPS = 500
@@ -20,11 +28,8 @@ _TINY = 1e-300
 
 
 def number_of_lives(risk: Float[np.ndarray, " rows"], standard_error: Float[np.ndarray, " rows"]) -> float:
-    """Lives whose shares would be as noisy: of n lives, s² = r(1 − r)/(n − 1). Infinite without noise."""
-    noise = float(np.mean(standard_error**2))
-    if noise == 0:
-        return np.inf
-    return 1 + float(np.mean(risk * (1 - risk))) / noise
+    """Lives whose shares would be as noisy: of n lives, s² = r(1 − r)/(n − 1). Not all s may be 0."""
+    return 1 + float(np.mean(risk * (1 - risk)) / np.mean(standard_error**2))
 
 
 def slope_fit(
@@ -52,20 +57,17 @@ def slope_fit(
     total = np.bincount(members, weights, len(value))
     cases = np.bincount(members, weights * case, len(value))
     beta = _fit(grid, chance_of_grid, cases, total) if np.ptp(risk) > 0 else np.full(2, np.nan)
-    chance, slope = _chance(grid, chance_of_grid, beta)
-    per_variance = slope / _variance(chance)[:, None]
+    chance, slope, per_variance = _chance(grid, chance_of_grid, beta)
     gradient = per_variance[members] * (case - chance[members])[:, None]
     products = per_variance[:, :, None] * slope[:, None, :]
     return Refit(beta, gradient, products[members])
 
 
 def _distinct(risk: Float[np.ndarray, " rows"]) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct risks and the place of each row's; many of them as means of groups of equal size."""
+    """Distinct risks and the place of each row's; of many, means of groups about equal in size."""
     value, group = np.unique(risk, return_inverse=True)
     if len(value) > _MOST_DISTINCT:
-        rank = np.empty(len(risk), dtype=np.int64)
-        rank[np.argsort(risk, kind="stable")] = np.arange(len(risk))
-        group = rank * _MOST_DISTINCT // len(risk)
+        group = group_numbers(risk_groups(risk, _MOST_DISTINCT), len(risk))
         value = np.bincount(group, risk) / np.bincount(group)
     return value, group
 
@@ -77,8 +79,8 @@ def _underlying(
     least = 0.1 / lives
     ends = np.clip([value.min(), value.max()], least, 1 - least)
     spread = 3 / np.sqrt(lives * ends * (1 - ends))
-    odds = np.log(ends / (1 - ends))
-    grid = np.linspace(odds[0] - spread[0], odds[1] + spread[1], _GRID)
+    first, last = logit(ends) + spread * (-1, 1)
+    grid = np.linspace(first, last, _GRID)
     log_chance = value[:, None] * grid - np.logaddexp(0, grid)  # of one life
     likelihood = np.exp(lives * (log_chance - log_chance.max(axis=1, keepdims=True)))
     share, prior = number / number.sum(), np.full(_GRID, 1 / _GRID)
@@ -95,39 +97,29 @@ def _fit(
     total: Float[np.ndarray, " distinct"],
 ) -> Float[np.ndarray, " 2"]:
     """Maximum likelihood by Fisher scoring with step halving; NaN where it does not converge."""
-    nothing = np.full(2, np.nan)
     if not 0 < cases.sum() < total.sum():
-        return nothing
+        return np.full(2, np.nan)
 
-    def loss(beta: np.ndarray) -> float:
+    def loss(beta: Float[np.ndarray, " 2"]) -> float:
         chance = np.clip(_chance(grid, chance_of_grid, beta)[0], _TINY, 1 - 1e-16)
         return -float(cases @ np.log(chance) + (total - cases) @ np.log1p(-chance))
 
-    beta = np.array([0.0, 1.0])
-    now = loss(beta)
-    for _ in range(NEWTON_STEPS):
-        chance, slope = _chance(grid, chance_of_grid, beta)
-        per_variance = slope / _variance(chance)[:, None]
-        curvature = (per_variance * total[:, None]).T @ slope
-        step = newton_step(curvature[None], (per_variance.T @ (cases - total * chance))[None])[0]
-        while (new := loss(beta + step)) > now + 1e-12 and np.abs(step).max() > 1e-10:
-            step = step / 2
-        beta, gain, now = beta + step, now - new, new
-        if np.abs(step).max() < 1e-8 or 0 <= gain < 1e-13 * abs(now):
-            return nothing if now < LEAST_LOSS * total.sum() else beta
-    return nothing
+    def derivatives(beta: Float[np.ndarray, " 2"]) -> tuple[np.ndarray, np.ndarray]:
+        chance, slope, per_variance = _chance(grid, chance_of_grid, beta)
+        return per_variance.T @ (cases - total * chance), (per_variance * total[:, None]).T @ slope
+
+    beta, least, has_ended = minimised(loss, derivatives, np.array([0.0, 1.0]))
+    return beta if has_ended and least >= LEAST_LOSS * total.sum() else np.full(2, np.nan)
 
 
 def _chance(
     grid: Float[np.ndarray, " grid"],
     chance_of_grid: Float[np.ndarray, "distinct grid"],
     beta: Float[np.ndarray, " 2"],
-) -> tuple[Float[np.ndarray, " distinct"], Float[np.ndarray, "distinct 2"]]:
-    """P(case) given each sampled risk, and its derivatives by intercept and slope."""
+) -> tuple[Float[np.ndarray, " distinct"], Float[np.ndarray, "distinct 2"], Float[np.ndarray, "distinct 2"]]:
+    """P(case) given each sampled risk, its derivatives by a and b, and these over its variance."""
     at = expit(beta[0] + beta[1] * grid)
     steep = at * (1 - at)
-    return chance_of_grid @ at, chance_of_grid @ np.column_stack([steep, steep * grid])
-
-
-def _variance(chance: Float[np.ndarray, " distinct"]) -> Float[np.ndarray, " distinct"]:
-    return np.maximum(chance * (1 - chance), _TINY)
+    chance = chance_of_grid @ at
+    slope = chance_of_grid @ np.column_stack([steep, steep * grid])
+    return chance, slope, slope / np.maximum(chance * (1 - chance), _TINY)[:, None]

@@ -60,14 +60,11 @@ def answers(found: Found) -> list[Answer]:
 
 def _genome(found: Found) -> Answer:
     question = "Does the genome add anything beyond the record?"
-    gains = found.tables["gains"].filter(metric="auroc")
     pair = next((pair for pair in found.pairs if pair[0] in found.own and not is_control(pair[0])), None)
     if pair is None:
         why = "No two models are known to differ by the genome alone, so this page cannot tell."
         return Answer(question, why, "open")
-    row = gains.filter(model=pair[0], reference=pair[1]).filter(
-        pl.col("horizon_years").eq_missing(found.horizon)
-    )
+    row = _gains(found).filter(model=pair[0], reference=pair[1])
     each = _counted(found, *pair)
     if row.is_empty() or row["low"].null_count():
         return Answer(question, f"{pair[0]} beside {pair[1]}: {each}.", "open")
@@ -199,10 +196,14 @@ def gain_forest(found: Found) -> Forest | None:
 
 
 def _means(found: Found) -> list[Estimate]:
-    gains = (
-        found.tables["gains"].filter(metric="auroc").filter(pl.col("horizon_years").eq_missing(found.horizon))
-    )
-    return [_difference(found, row["model"], row["reference"], row) for row in gains.iter_rows(named=True)]
+    rows = _gains(found).iter_rows(named=True)
+    return [_difference(found, row["model"], row["reference"], row) for row in rows]
+
+
+def _gains(found: Found) -> pl.DataFrame:
+    """Mean gains in AUROC at the main horizon; none where there is no such horizon."""
+    at_main = pl.col("horizon_years").eq_missing(found.horizon)
+    return found.tables["gains"].filter(pl.col("metric") == "auroc", at_main)
 
 
 def _estimate(found: Found, row: Mapping) -> Estimate:
