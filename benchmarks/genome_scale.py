@@ -5,9 +5,9 @@
 ``proband genome`` as a command of its own, on every pair of some numbers of simulated people and of scoring
 files' rows (independent variants in .pgen, score sizes log-uniform); CPU seconds and memory of all its
 processes go to OUT/genome_scale.csv, a line as soon as it ends, and what stands there is not measured again.
-CPU seconds are then taken for start + genotypes + rows of scoring files + products of both, each with a cost
-of its own that is 0 or more, fitted by least squares of relative errors. The report has the lines, their
-slopes (log CPU seconds on log size), and what UK Biobank's size would take by that law.
+The cost model is CPU seconds = start + genotypes + rows of scoring files + people times rows, each with a
+coefficient that is 0 or more, fitted by least squares of relative errors. The report has the lines, their
+slopes (log CPU seconds on log size), and what UK Biobank's size would take by the model.
 """
 
 from __future__ import annotations
@@ -92,15 +92,15 @@ def read(book: Path) -> pl.DataFrame:
     return pl.read_csv(book, schema_overrides=dict.fromkeys(whole, pl.Int64))
 
 
-def terms(people: np.ndarray, variants: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """What the cost is linear in, a column each: 1, genotypes, rows, products."""
-    return np.stack([np.ones_like(people), people * variants, rows, people * rows], axis=-1)
+def terms(table: pl.DataFrame) -> np.ndarray:
+    """What the cost is linear in, a column each: 1, genotypes, rows, people times rows."""
+    people, variants, rows = (table[name].to_numpy().astype(float) for name in TARGET)
+    return np.stack([np.ones_like(people), people * variants, rows, people * rows], axis=1)
 
 
-def law(table: pl.DataFrame) -> np.ndarray:
+def coefficients(table: pl.DataFrame) -> np.ndarray:
     """CPU seconds per unit of each term, 0 or more."""
-    design = terms(*(table[name].to_numpy().astype(float) for name in ("people", "variants", "rows")))
-    seconds = table["cpu_seconds"].to_numpy()
+    design, seconds = terms(table), table["cpu_seconds"].to_numpy()
     largest = design.max(axis=0)
     found, _ = nnls(design / largest / seconds[:, None], np.ones(len(seconds)))
     return found / largest
@@ -108,8 +108,8 @@ def law(table: pl.DataFrame) -> np.ndarray:
 
 def page(table: pl.DataFrame) -> list[str]:
     """Lines of the report."""
-    cost = law(table)
-    told = terms(*(table[name].to_numpy().astype(float) for name in ("people", "variants", "rows"))) @ cost
+    cost = coefficients(table)
+    modelled = terms(table) @ cost
     commits = ", ".join(table["commit"].unique().sort())
     lines = [
         f"# Cost of scoring by people and weights, {date.today()}",
@@ -117,12 +117,12 @@ def page(table: pl.DataFrame) -> list[str]:
         f"Commits {commits}; {processor()}, {table['cores'][0]} cores. Memory is that of all processes at "
         "its peak, pages of files not counted.",
         "",
-        "| people | variants | scores | rows of files | CPU s | by the law | peak, GiB | s by the clock |",
+        "| people | variants | scores | rows of files | CPU s | by the model | peak, GiB | s by the clock |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row, by_law in zip(table.iter_rows(named=True), told, strict=True):
+    for row, seconds in zip(table.iter_rows(named=True), modelled, strict=True):
         sizes = " | ".join(f"{row[name]:,}" for name in ("people", "variants", "scores", "rows"))
-        used = f"{row['cpu_seconds']:.1f} | {by_law:.1f} | {row['peak_gib']:.2f} | {row['seconds']:.0f}"
+        used = f"{row['cpu_seconds']:.1f} | {seconds:.1f} | {row['peak_gib']:.2f} | {row['seconds']:.0f}"
         lines.append(f"| {sizes} | {used} |")
     by_people, by_rows = (
         slope(*(largest[name].to_numpy().astype(float) for name in (size, "cpu_seconds")))
@@ -131,19 +131,19 @@ def page(table: pl.DataFrame) -> list[str]:
             ("rows", table.filter(people=table["people"].max())),
         )
     )
-    target = terms(*(np.array(float(TARGET[name])) for name in ("people", "variants", "rows"))) * cost / HOUR
+    target = terms(pl.DataFrame([TARGET]))[0] * cost / HOUR
     costs = ", ".join(f"{name}: {value:.3g}" for name, value in zip(TERMS, cost * UNITS, strict=True))
     each = ", ".join(f"{name.split(',')[0]} {value:.2f}" for name, value in zip(TERMS, target, strict=True))
-    error = np.abs(told / table["cpu_seconds"].to_numpy() - 1).max()
+    error = np.abs(modelled / table["cpu_seconds"].to_numpy() - 1).max()
     return [
         *lines,
         "",
         f"Slope by people, at the most scores: {by_people:.2f}; by rows, at the most people: {by_rows:.2f}.",
         "",
-        f"The law, CPU time each: {costs}. Largest relative error {error:.0%}.",
+        f"The cost model, CPU time each: {costs}. Largest relative error {error:.0%}.",
         "",
-        f"By it, {TARGET['people']:,} people, {TARGET['variants']:,} variants and {TARGET['rows']:,} rows "
-        f"take {target.sum():.1f} core-hours ({each}).",
+        f"By the model, {TARGET['people']:,} people, {TARGET['variants']:,} variants and "
+        f"{TARGET['rows']:,} rows take {target.sum():.1f} core-hours ({each}).",
         "",
     ]
 
