@@ -23,7 +23,8 @@ from proband.evaluate.metrics.calibration import (
 
 _GRID = 80
 _EM_STEPS = 500
-_MOST_DISTINCT = 400
+_MOST_DISTINCT = 5000
+"""Means of groups of risks stand for more: with 400 of 1,500 risks slopes moved by up to 0.13."""
 _TINY = 1e-300
 
 
@@ -64,7 +65,7 @@ def slope_fit(
 
 
 def _distinct(risk: Float[np.ndarray, " rows"]) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct risks and the place of each row's; of many, means of groups about equal in size."""
+    """Distinct risks and the place of each row's; of too many, means of groups about equal in size."""
     value, group = np.unique(risk, return_inverse=True)
     if len(value) > _MOST_DISTINCT:
         group = group_numbers(risk_groups(risk, _MOST_DISTINCT), len(risk))

@@ -41,6 +41,17 @@ def test_the_slope_is_that_of_the_risks_behind(make, mean, spread, lives, slope)
     assert plain.mean() < 0.9 * slope  # what it would be without
 
 
+def test_groups_of_many_risks_do_not_move_the_slope(monkeypatch):
+    rng = np.random.default_rng(0)
+    truth = rng.beta(1, 9, 12_000)
+    error = np.sqrt(truth * (1 - truth) / 60)
+    risk = np.clip(truth + error * rng.normal(size=len(truth)), 0, 1)
+    given = risk, error, np.arange(len(truth)), rng.random(len(truth)) < truth, np.ones(len(truth))
+    in_groups = sampled.slope_fit(*given).beta
+    monkeypatch.setattr(sampled, "_MOST_DISTINCT", len(truth))
+    np.testing.assert_allclose(in_groups, sampled.slope_fit(*given).beta, atol=0.005)
+
+
 def test_lives_are_counted_from_the_errors_of_shares():
     rng = np.random.default_rng(0)
     risk, error = shares(rng, rng.beta(1, 9, SUBJECTS), 40)
