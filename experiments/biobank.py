@@ -116,7 +116,7 @@ class Model:
     @property
     def slug(self) -> str:
         """Its name in file names."""
-        return self.name.lower().replace("+", "_").replace(" ", "_")
+        return self.name.lower().replace("+", "_").replace(" ", "_").replace("%", "")
 
 
 EHR = Model("EHR")

@@ -17,22 +17,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 from biobank import SIZES, Biobank, Model, arguments
+from boosting import BOOSTING, boosted
 from onset_panel import HORIZONS
 from replicates import Areas, labelled, write
 
 from proband.core.config import validated
 from proband.core.errors import DataError
-from proband.core.schema import RISK
 from proband.evaluate.panel.gain import PairedRisks
 from proband.train.config import OnsetOptions
 from proband.train.finetune.config import FinetuneConfig
 
 OUTCOMES = ("ischaemic_stroke", "copd")
 SHARES = {"tiny": (0.8, 1.0), "small": (0.01, 0.05, 0.1, 0.25, 1.0), "full": (0.01, 0.05, 0.1, 0.25, 1.0)}
-SCRATCH, BOOSTING = "scratch", "LightGBM"
+SCRATCH = "scratch"
 MODES = {"row": "row", "adapters": "adapters", "lora": "lora", "full": "full", SCRATCH: "full"}
 """Name in tables -> mode of fine-tuning."""
 HARDLY = 1e-4
@@ -92,7 +91,9 @@ def all_arms(shares: Sequence[float]) -> Iterator[Arm]:
 def risk_file(bank: Biobank, arm: Arm, task: Path) -> Path | None:
     """Risks of an arm; None where there are too few labels."""
     try:
-        return boosted(bank, arm, task) if arm.method == BOOSTING else adapted(bank, arm, task)
+        if arm.method == BOOSTING:
+            return boosted(bank, arm.name, task, arm.share, arm.reads_scores)
+        return adapted(bank, arm, task)
     except DataError as error:
         if not str(error).startswith(("too few labels", "labels of one class")):
             raise
@@ -118,7 +119,7 @@ def adapted(bank: Biobank, arm: Arm, task: Path) -> Path:
     from proband.train.finetune import finetune
 
     model = base(arm)
-    slug = Model(f"transfer {arm.name}").slug.replace("%", "")
+    slug = Model(f"transfer {arm.name}").slug
     config = validated(
         FinetuneConfig,
         mode=MODES[arm.method],
@@ -136,40 +137,6 @@ def adapted(bank: Biobank, arm: Arm, task: Path) -> Path:
 def queries(bank: Biobank) -> int:
     """Dates per subject, as in training."""
     return bank.size.train.get("onset", OnsetOptions()).queries
-
-
-def boosted(bank: Biobank, arm: Arm, task: Path) -> Path | None:
-    """Risks by LightGBM fitted on the labels of the same subjects."""
-    from proband.ehr.labels import labels
-    from proband.ehr.outcomes import load_task
-    from proband.evaluate.baselines.inputs import Inputs
-    from proband.evaluate.baselines.registry import fit_baselines
-    from proband.evaluate.cohort import with_age_and_sex
-    from proband.evaluate.inputs import read_scores, read_subjects
-    from proband.tokens.dataset import TokenStore
-    from proband.train.finetune.labels import labelled_subjects
-
-    out = bank.folder / f"risk_{Model(f'transfer {arm.name}').slug.replace('%', '')}.parquet"
-    if out.is_file():
-        return out
-    store, subjects = TokenStore(bank.tokens), read_subjects(bank.meds)
-    mine = np.concatenate(list(labelled_subjects(store, arm.share, bank.seed).values()))
-    rows = with_age_and_sex(labels(bank.meds, load_task(task), report=False), subjects)
-    known = rows.filter(pl.col("subject_id").is_in(store.subject_ids[mine].tolist()))
-    if known.filter(split="train", event=1)["outcome"].n_unique() < len(OUTCOMES):
-        return None
-    inputs = Inputs(
-        bank.meds, load_task(task), known, rows.filter(split="held_out"), subjects,
-        tokens=bank.tokens, scores=read_scores(bank.genome).frame, seed=bank.seed,
-    )  # fmt: skip
-    name = "lightgbm_pgs" if arm.reads_scores else "lightgbm"
-    ((_, risks),) = fit_baselines(inputs, [name])
-    if risks.is_empty():  # too few onsets for LightGBM
-        return None
-    partial = out.with_suffix(".partial")
-    RISK.write(risks.with_columns(model=pl.lit(arm.name)), partial)
-    partial.rename(out)
-    return out
 
 
 def rows_of(arms: Sequence[Arm], areas: Mapping[int, Areas]) -> list[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
@@ -23,13 +24,15 @@ from proband.tokens.vocabulary import Vocabulary
 FILES = ("vocabulary.json", "subjects.parquet", "tokens.npy", "minutes.npy", "offsets.npy", "statics.npy")
 _REMEDY = "run `proband tokens` again"
 _CHECKED_AT_ONCE = 2**22
+LEARNT = ("train", "tuning")
+"""Splits that training reads."""
 
 
 class TokenStore:
     """Read access to a tokens folder; nothing is copied to memory.
 
     Attributes:
-        drawn: By split, rows that stand for it; empty unless :meth:`resampled`.
+        drawn: By split, rows that stand for it; empty unless :meth:`resampled` or :meth:`fewer`.
 
     Args:
         folder: A finished tokens output.
@@ -90,7 +93,21 @@ class TokenStore:
         as it was drawn.
         """
         other = copy(self)
-        other.drawn = {split: _drawn(self.rows_of(split), seed, split) for split in ("train", "tuning")}
+        other.drawn = {split: _drawn(self.rows_of(split), seed, split) for split in LEARNT}
+        return other
+
+    def fewer(self, share: float, seed: int) -> TokenStore:
+        """The same records, of which a share of the subjects of train, and of tuning, is drawn, rounded up.
+
+        Only :meth:`rows_of` is another. Those of a smaller share are among those of a larger one of the same
+        seed.
+
+        Args:
+            share: Above 0, at most 1.
+            seed: Seed of the draw.
+        """
+        other = copy(self)
+        other.drawn = {split: _some(self.rows_of(split), share, seed, split) for split in LEARNT}
         return other
 
     def rows_of(self, split: str) -> Int[np.ndarray, " rows"]:
@@ -182,6 +199,11 @@ def _map(path: Path, dimensions: int, limit: int) -> np.ndarray:
 
 def _drawn(rows: Int[np.ndarray, " rows"], seed: int, split: str) -> Int[np.ndarray, " rows"]:
     return np.sort(generator(seed, "resampled subjects", split).choice(rows, len(rows)))
+
+
+def _some(rows: Int[np.ndarray, " rows"], share: float, seed: int, split: str) -> Int[np.ndarray, " some"]:
+    order = generator(seed, "labelled subjects", split).permutation(len(rows))
+    return np.sort(rows[order[: math.ceil(share * len(rows))]])
 
 
 def _read_subjects(path: Path) -> pl.DataFrame:

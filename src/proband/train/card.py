@@ -63,6 +63,11 @@ The code is Apache-2.0; the holder of the data decides on the weights. Cite prob
 on: Amar et al. 2025, arXiv 2510.23639.
 """
 
+_FEWER = """
+A point of a learning curve: {share:.4g} of the subjects of train and of tuning were read. Codes were chosen
+from those of all, so that some may be of few of the subjects read, and this model may not leave the place
+where its data are.
+"""
 _RESAMPLED = """
 A refit: subjects of train and tuning were drawn with replacement, and count as often as they were drawn. So
 counts here are not of different people, and this model may not leave the place where its data are.
@@ -93,6 +98,7 @@ def write_card(
         _HEAD,
         "## Training data\n",
         _table(("", "train", "tuning"), _data_rows(store, tables)),
+        _FEWER.format(share=config.subject_fraction) if config.subject_fraction < 1 else "",
         "" if config.resample_seed is None else _RESAMPLED,
         "\nNo subject of the held-out split was used.\n\n## Model and training\n",
         _table(("setting", "value"), _setting_rows(model, config)),

@@ -154,6 +154,13 @@ class TrainConfig(BaseModel):
     seed: Annotated[int, Option(LEARNING)] = Field(
         0, ge=0, description="Seed of weights, order and dropout, a number."
     )
+    subject_fraction: Annotated[float, Option(LEARNING)] = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the subjects of train, and of tuning, that are read: drawn by seed, a smaller "
+        "share within a larger, for a learning curve.",
+    )
     resample_seed: Annotated[int | None, Option(LEARNING)] = Field(
         None,
         ge=0,

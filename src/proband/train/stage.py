@@ -79,9 +79,7 @@ def train(
             _drop_states(out, team)  # if it was killed between its last two steps
             return
         _check_fusion(config, files)
-        store = TokenStore(tokens)
-        if config.resample_seed is not None:
-            store = store.resampled(config.resample_seed)
+        store = subjects_read(TokenStore(tokens), config)
         chosen = team.decide(lambda: _tasks(store, tasks, config))
         tables = {name: load_modality(name, path, store) for name, path in files.items()}
         with (
@@ -108,6 +106,13 @@ def _resolved(config: TrainConfig, files: Mapping[str, Path], task_inputs: Seque
     return config.model_copy(update=named)
 
 
+def subjects_read(store: TokenStore, config: TrainConfig) -> TokenStore:
+    """The records that training reads: all, or of subjects that are drawn."""
+    if config.subject_fraction < 1:
+        store = store.fewer(config.subject_fraction, config.seed)
+    return store if config.resample_seed is None else store.resampled(config.resample_seed)
+
+
 def _drop_states(out: Path, team: Team) -> None:
     if team.is_first:
         drop_states(out)
@@ -121,8 +126,9 @@ def _output(
     if not team.is_first:
         yield None
         return
-    # A resample counts a subject more than once, and so too few subjects as enough.
-    may_leave = MAY_LEAVE if config.resample_seed is None else STAYS_IN
+    # Where subjects were drawn, those who had a code may be fewer than the vocabulary counted.
+    whole = config.resample_seed is None and config.subject_fraction == 1
+    may_leave = MAY_LEAVE if whole else STAYS_IN
     with stage_output(
         out, stage="train", config=config, inputs=inputs, seed=config.seed, work=work, may_leave=may_leave
     ) as run:

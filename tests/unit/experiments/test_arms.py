@@ -8,11 +8,16 @@ import numpy as np
 import polars as pl
 import pytest
 from biobank import EHR, SIZES, Biobank
+from boosting import BOOSTING
 from estimators import HORIZON, MEANS, OUTCOMES, per_thousand, rows_of
 from fusion import KINDS, NARROWEST, WIDEST, model_of, nearest_width, reshaped
 from number_of_scores import models_of
+from objectives import BOTH, GENERATIVE, HARDLY, ONSET
+from objectives import model_of as model_at
+from objectives import name_of as name_at
+from objectives import rows_of as objective_rows
 from replicates import Areas
-from transfer import BOOSTING, MODES, Arm, all_arms, base, draw, learning_curves
+from transfer import MODES, Arm, all_arms, base, draw, learning_curves
 from transfer import OUTCOMES as NEW
 from transfer import rows_of as transfer_rows
 from ungenotyped import WITHHELD, differences
@@ -60,6 +65,31 @@ def test_arms_of_transfer_read_what_they_say() -> None:
         assert model.left_out == NEW
         assert not model.settings["onset"].codes
         assert (model.fusion == "none") != arm.reads_scores
+
+
+def test_objectives_are_compared_with_those_of_as_many_subjects() -> None:
+    models = {one: model_at(one, 0.5) for one in (GENERATIVE, ONSET, BOTH)}
+    assert models[GENERATIVE] == models[BOTH]
+    assert models[ONSET].settings == {"subject_fraction": 0.5, "minutes": HARDLY}
+    assert model_at(BOTH, 1) == EHR
+    spread = {GENERATIVE: 3.0, ONSET: 1.0, BOTH: 0.2}
+    noise = {name_at(one, share): value for one, value in spread.items() for share in (0.5, 1)}
+    noise[name_at(BOOSTING, 1)] = 1.0  # too few labels for boosting at half
+    outcomes = {"common": 0.3, "rare": 0.01}
+    areas = {seed: Areas(drawn_people(outcomes, noise, seed=seed)) for seed in (0, 1)}
+    subjects = {seed: {0.5: 200, 1: 400} for seed in areas}
+    sampled = {0: {name_at(GENERATIVE, 1): 0.2}, 1: {name_at(GENERATIVE, 1): 0.4}}
+    found = pl.DataFrame(
+        list(objective_rows((0.5, 1), areas, 50, subjects, sampled)), infer_schema_length=None
+    )
+    mean = found.filter(seed="mean")
+    assert mean.filter(subjects="200/200")["metric"].to_list() == ["AUROC"] * 3 + [
+        "AUROC less generative", "AUROC less onset",
+    ]  # fmt: skip
+    whole = mean.filter(subjects="400/400")
+    assert whole.height == 4 + 3 + 2
+    assert whole.filter(objective=GENERATIVE, metric="AUROC")["noise"][0] == pytest.approx(0.3)
+    assert (whole.filter(objective=BOTH).filter(pl.col("metric") != "AUROC")["low"] > 0).all()
 
 
 def test_transfer_is_compared_with_boosting_of_the_same_labels(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proband.core.errors import DataError
 from small_world import HandStore, Record
@@ -16,6 +18,24 @@ def test_records_and_splits() -> None:
     assert len(STORE) == 3
     with pytest.raises(DataError, match=r"no subject in this split.*held_out, train.*expected tuning"):
         STORE.rows_of("tuning")
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 5))
+def test_a_smaller_share_lies_within_a_larger(one: float, other: float, seed: int) -> None:
+    store = HandStore([Record([2], [5], split=split) for split in ["train"] * 40 + ["tuning"] * 7])
+    small, large = (store.fewer(share, seed) for share in sorted((one, other)))
+    for split, number in (("train", 40), ("tuning", 7)):
+        rows = large.rows_of(split)
+        assert len(np.unique(rows)) == len(rows) == np.ceil(max(one, other) * number)
+        assert np.isin(rows, store.rows_of(split)).all()
+        assert np.isin(small.rows_of(split), rows).all()
+
+
+def test_all_of_them_and_another_seed() -> None:
+    store = HandStore([Record([2], [5], split=split) for split in ["train"] * 40 + ["tuning"] * 7])
+    assert np.array_equal(store.fewer(1.0, 0).rows_of("train"), store.rows_of("train"))
+    halves = [store.fewer(0.5, seed).rows_of("train").tolist() for seed in (0, 0, 1)]
+    assert halves[0] == halves[1] != halves[2]
 
 
 def test_a_resample_has_as_many_subjects_drawn_with_replacement() -> None:

@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from manifests import forget_digests
 from proband.core.errors import CheckpointError, ConfigError
 from proband.core.files.provenance import read_manifest
 from proband.model.checkpoint import load_model
@@ -132,6 +134,31 @@ def test_a_refit_on_a_resample_is_another_model_that_stays_in(
     assert not same(found["a"], weights(whole))
     assert json.loads((tmp_path / "a" / "manifest.json").read_text())["may_leave"].startswith("no")
     assert "drawn with replacement" in (tmp_path / "a" / CARD).read_text()
+
+
+def test_a_model_of_fewer_subjects_is_that_of_a_folder_that_has_no_others(
+    world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    config = small.model_copy(update={"subject_fraction": 0.4})
+    train(world / "tokens", tmp_path / "a", config=config)
+    tokens = keep_subjects(shutil.copytree(world / "tokens", tmp_path / "tokens"), 0.4, config.seed)
+    train(tokens, tmp_path / "b", config=small)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert json.loads((tmp_path / "a" / "manifest.json").read_text())["may_leave"].startswith("no")
+    assert "0.4 of the subjects" in (tmp_path / "a" / CARD).read_text()
+
+
+def keep_subjects(tokens: Path, share: float, seed: int) -> Path:
+    """Move the other subjects of train and tuning to the split held_out, in the folder itself."""
+    some = TokenStore(tokens).fewer(share, seed)
+    kept = np.concatenate([some.rows_of("train"), some.rows_of("tuning")])
+    path = tokens / "subjects.parquet"
+    subjects = pl.read_parquet(path)
+    is_kept = pl.col("row").is_in(kept.tolist())
+    subjects.with_columns(split=pl.when(is_kept).then("split").otherwise(pl.lit("held_out"))).write_parquet(
+        path
+    )
+    return forget_digests(tokens)
 
 
 @pytest.mark.parametrize(("step", "method"), [(25, "_evaluate"), (31, "_step")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from jaxtyping import Int
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.running.progress import say
-from proband.core.seeds import generator
 from proband.model.config import OnsetConfig, OnsetTask
-from proband.tokens.dataset import TokenStore
+from proband.tokens.dataset import LEARNT, TokenStore
 from proband.train.onset.tasks import LEAST_ONSETS, distinct, num_onsets, outcomes_of
 
 Labelled = Mapping[str, Int[np.ndarray, " rows"]]
@@ -33,12 +31,8 @@ def labelled_subjects(store: TokenStore, share: float, seed: int) -> dict[str, I
     Raises:
         DataError: A split is empty.
     """
-    found = {}
-    for split in ("train", "tuning"):
-        rows = store.rows_of(split)
-        drawn = generator(seed, "labelled subjects", split).permutation(len(rows))
-        found[split] = np.sort(rows[drawn[: math.ceil(share * len(rows))]])
-    return found
+    some = store.fewer(share, seed)
+    return {split: some.rows_of(split) for split in LEARNT}
 
 
 def new_tasks(

@@ -1,0 +1,56 @@
+"""LightGBM on the record summary of a share of the subjects, as fine-tuning and training take shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+from biobank import Biobank, Model
+
+from proband.core.schema import RISK
+from proband.ehr.labels import labels
+from proband.ehr.outcomes import load_task
+from proband.evaluate.baselines.inputs import Inputs
+from proband.evaluate.baselines.registry import fit_baselines
+from proband.evaluate.cohort import with_age_and_sex
+from proband.evaluate.inputs import read_scores, read_subjects
+from proband.tokens.dataset import LEARNT, TokenStore
+
+BOOSTING = "LightGBM"
+
+
+def boosted(bank: Biobank, name: str, task: Path, share: float = 1.0, scores: bool = False) -> Path | None:
+    """Risks by LightGBM fitted on the labels of a share of the train and tuning subjects, fitted once.
+
+    Args:
+        bank: The data.
+        name: In tables.
+        task: Outcomes and horizons.
+        share: Of the subjects of each split; they are those that ``train --subject-fraction`` and ``finetune
+            --label-fraction`` read with the same seed.
+        scores: Whether it reads polygenic scores too.
+
+    Returns:
+        The RiskTable; None where an outcome has too few onsets.
+    """
+    out = bank.folder / f"risk_{Model(name).slug}_{task.stem}.parquet"
+    if out.is_file():
+        return out
+    outcomes, subjects = load_task(task), read_subjects(bank.meds)
+    some = TokenStore(bank.tokens).fewer(share, bank.seed)
+    mine = [some.subject_ids[some.rows_of(split)] for split in LEARNT]
+    rows = with_age_and_sex(labels(bank.meds, outcomes, report=False), subjects)
+    known = rows.filter(pl.col("subject_id").is_in([one for ids in mine for one in ids.tolist()]))
+    if known.filter(split="train", event=1)["outcome"].n_unique() < len(outcomes.outcomes):
+        return None
+    inputs = Inputs(
+        bank.meds, outcomes, known, rows.filter(split="held_out"), subjects,
+        tokens=bank.tokens, scores=read_scores(bank.genome).frame, seed=bank.seed,
+    )  # fmt: skip
+    ((_, risks),) = fit_baselines(inputs, ["lightgbm_pgs" if scores else "lightgbm"])
+    if risks.is_empty():
+        return None
+    partial = out.with_suffix(".partial")
+    RISK.write(risks.with_columns(model=pl.lit(name)), partial)
+    partial.rename(out)
+    return out
