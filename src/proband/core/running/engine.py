@@ -73,7 +73,8 @@ def map_shards(
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     # Told at its start, not with its first work: a parent may be killed in between.
-    told: dict[str, Any] = {} if threads else {"initializer": begin_worker, "initargs": (os.getpid(),)}
+    each = max(1, available_cores() // workers)
+    told: dict[str, Any] = {} if threads else {"initializer": begin_worker, "initargs": (os.getpid(), each)}
     backend = "threading" if threads else "loky"
     pool = Parallel(n_jobs=workers, backend=backend, return_as="generator", **told)
     results = pool(delayed(_in_folder)(os.getcwd(), function, shard) for shard in shards)
@@ -100,13 +101,16 @@ def _in_folder(folder: str, function: Callable[[Shard], Result], shard: Shard) -
     return function(shard)
 
 
-def begin_worker(parent: int) -> None:
+def begin_worker(parent: int, threads: int = 1) -> None:
     """Be one of a pool, and end when the parent was killed: a worker would write into the next run's folder.
 
     Args:
         parent: Number of the process that started this one.
+        threads: Of polars, which would else start one for every core in every worker; joblib limits the
+            others (OpenMP, BLAS, numba).
     """
     be_worker()
+    os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
 
     def watch() -> None:
         while os.getppid() == parent:

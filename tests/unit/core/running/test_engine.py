@@ -90,6 +90,19 @@ def test_one_worker_runs_here_and_several_do_not() -> None:
     assert os.getpid() not in map_shards(process_of, [1, 2], workers=2)
 
 
+def threads_of(shard: int) -> int:
+    import polars as pl
+
+    return pl.thread_pool_size()
+
+
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
+    monkeypatch.setattr(engine, "available_cores", lambda: 7)
+    assert map_shards(threads_of, [1, 2, 3], workers=2) == [3, 3, 3]
+    assert "POLARS_MAX_THREADS" not in os.environ
+
+
 def test_never_more_processes_than_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_pool(*_: object, **__: object) -> None:
         raise AssertionError("a pool for one shard")
