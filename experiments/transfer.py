@@ -4,7 +4,7 @@
 
 A model of records, and one of records, components and scores, are trained with onset hazards of all other
 outcomes and none of single codes. Then, with the labels of 1, 5, 10, 25 and 100% of the train and tuning
-subjects (nested): new rows on the frozen model (row), adapters, lora, full, scratch (full fine-tuning of a
+subjects (nested): new rows on the frozen model (row), lora, full, scratch (full fine-tuning of a
 trunk that was not pretrained), and LightGBM on the record summary, each with and without scores. Given is
 AUROC of 10-year risk of held-out people, mean over both outcomes, and the paired difference to LightGBM with
 the same labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets transfer.csv,
@@ -32,7 +32,7 @@ from proband.train.finetune.config import FinetuneConfig
 OUTCOMES = ("ischaemic_stroke", "copd")
 SHARES = {"tiny": (0.8, 1.0), "small": (0.01, 0.05, 0.1, 0.25, 1.0), "full": (0.01, 0.05, 0.1, 0.25, 1.0)}
 SCRATCH = "scratch"
-MODES = {"row": "row", "adapters": "adapters", "lora": "lora", "full": "full", SCRATCH: "full"}
+MODES = {"row": "row", "lora": "lora", "full": "full", SCRATCH: "full"}
 """Name in tables -> mode of fine-tuning."""
 HARDLY = 1e-4
 """CPU minutes of pretraining of a trunk from scratch: a step."""
