@@ -10,11 +10,13 @@ import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.files.provenance import check_stage, read_objects
+from proband.core.running.progress import say
 from proband.core.schema import PCS, RISK, SCORES, scores_file
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
 from proband.ehr.outcomes import Task, load_task
 from proband.evaluate.baselines.registry import model_names
+from proband.evaluate.baselines.scores.pgs_logistic import fit_standardiser
 from proband.evaluate.tables import ALREADY_BEGUN
 
 RISK_FILE, TASK_FILE = "risk.parquet", "task.yaml"
@@ -67,6 +69,7 @@ def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.Da
         if frame.is_empty():
             raise DataError("RiskTable: no rows", where=path, remedy="forecast again")
         _check_outcomes(frame, task, path)
+        _say_horizons(frame, task, path)
         for model in frame["model"].unique(maintain_order=True):
             if model in taken or (with_baselines and model in model_names()):
                 where = f"{taken[model]} and {path}" if model in taken else path
@@ -95,6 +98,18 @@ def _check_outcomes(frame: pl.DataFrame, task: Task, where: Path) -> None:
             raise DataError(
                 f"unknown outcome {outcome}", where=where, expected=f"one of {known}", remedy=remedy
             )
+
+
+def _say_horizons(frame: pl.DataFrame, task: Task, where: Path) -> None:
+    """Say which horizons of the task a RiskTable lacks, and which of its own the task does not name."""
+    has, wanted = set(frame["horizon_years"]), set(task.horizons_years)
+    for what, horizons in (
+        ("no risk by", wanted - has),
+        ("risks, judged as they are, by a horizon that the task does not name:", has - wanted),
+    ):
+        if horizons:
+            years = ", ".join(f"{one:g}" for one in sorted(horizons))
+            say(f"evaluate: {where} has {what} {years} years")
 
 
 def read_subjects(meds: Path) -> pl.DataFrame:
@@ -136,6 +151,31 @@ def read_scores(genome: Path) -> Scores:
     described = read_objects(genome / "scores.json")
     scores = SCORES.read(scores_file(genome))
     return Scores(scores, {name: described.get(name, {}) for name in scores.columns if name != "subject_id"})
+
+
+def check_scores(scores: Scores, genome: Path, subjects: pl.DataFrame, with_baselines: bool) -> None:
+    """Refuse scores from which nothing can be learnt about these subjects.
+
+    Args:
+        scores: Of the genome folder.
+        genome: The folder, for the message.
+        subjects: subject_id and split.
+        with_baselines: Whether some of the scores must vary, in train.
+
+    Raises:
+        DataError: Scores and subjects have nobody in common, or no score varies among train subjects.
+    """
+    if scores.frame.join(subjects, on="subject_id", how="semi").is_empty():
+        scored, known = (frame["subject_id"].head(3).to_list() for frame in (scores.frame, subjects))
+        raise DataError(
+            "these scores and the records have no subject in common", where=genome,
+            found=f"scored {scored}, recorded {known}", remedy="map genotype names by `genome --samples`",
+        )  # fmt: skip
+    train = subjects.filter(split="train")["subject_id"]
+    if with_baselines and len(train) and not fit_standardiser(train, scores.frame).columns:
+        found = f"{len(scores.described)} scores, all constant or missing"
+        remedy = "look into match.parquet, or leave --genome out"
+        raise DataError("no score varies among train subjects", where=genome, found=found, remedy=remedy)
 
 
 def read_components(genome: Path) -> pl.DataFrame | None:

@@ -34,6 +34,7 @@ from proband.evaluate.groups.subgroups import subgroup_frame
 from proband.evaluate.inputs import (
     TASK_FILE,
     Scores,
+    check_scores,
     read_already_begun,
     read_components,
     read_fusion_risks,
@@ -135,6 +136,8 @@ def _judge(
     judged = _judged(labels, config)
     subjects = read_subjects(Path(config.meds))
     _say_sexes(subjects)
+    if scores is not None and config.genome is not None:
+        check_scores(scores, Path(config.genome), subjects, bool(chosen(config.baselines)))
     rows = with_age_and_sex(labels, subjects)
     matched = _matched(given, judged, config)
     models = given["model"].unique(maintain_order=True).to_list()

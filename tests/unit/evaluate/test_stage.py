@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
 from proband.core.files.provenance import read_manifest
-from proband.core.schema import LABELS, RISK
+from proband.core.schema import LABELS, RISK, scores_file
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
@@ -301,6 +301,38 @@ def test_no_common_subjects(world, tmp_path):
     with pytest.raises(DataError, match="no common subjects"):
         evaluate([tmp_path / "x.parquet"], world.meds, tmp_path / "out", task=tmp_path / "task.yaml")
     assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            pl.col("subject_id") + 10_000,
+            r"no subject in common.*scored \[10001, 10002, 10003\], recorded \[1, 2, 3\]",
+        ),
+        (pl.exclude("subject_id") * np.nan, "no score varies among train subjects.*3 scores"),
+    ],
+)
+def test_scores_that_say_nothing_about_these_subjects(world, tmp_path, change, message):
+    shutil.copytree(world.genome, tmp_path / "genome")
+    path = scores_file(tmp_path / "genome")
+    scores = pl.read_parquet(path)
+    scores.with_columns(change).cast(scores.schema).write_parquet(path)
+    risks = [world.risk_folder("model")]
+    with pytest.raises(DataError, match=message):
+        evaluate(risks, world.meds, tmp_path / "out", genome=tmp_path / "genome", config=POINTS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_horizons_that_task_and_risks_do_not_share_are_said(world, tmp_path, capsys):
+    table = world.risk_table("model").filter(horizon_years=1.0)
+    RISK.write(table.with_columns(horizon_years=pl.lit(2.5)), tmp_path / "risk.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    risks, task = [tmp_path / "risk.parquet"], tmp_path / "task.yaml"
+    evaluate(risks, world.meds, tmp_path / "out", task=task, config=UNCOMPARED)
+    said = capsys.readouterr().err
+    assert "has no risk by 1, 5 years" in said
+    assert "a horizon that the task does not name: 2.5 years" in said
 
 
 def test_models_without_a_shared_subject(world, tmp_path):

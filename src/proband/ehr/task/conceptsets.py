@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.running.progress import say
@@ -26,10 +26,23 @@ _MAPS_TO = "Maps to"
 _Text = Annotated[str | None, Field(min_length=1, max_length=1000)]
 
 
-class Concept(BaseModel):
-    """A concept of an item; what else the export tells of it is not read."""
+class _Exported(BaseModel):
+    """A part of an export, whose keys are read in any case; what else it tells is not read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_any_case(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        names = [one.alias or name for name, one in cls.model_fields.items()]
+        known = {name.lower(): name for name in names}
+        return {known.get(str(key).lower(), key): value for key, value in content.items()}
+
+
+class Concept(_Exported):
+    """A concept of an item."""
 
     concept_id: int = Field(alias="CONCEPT_ID", ge=0, lt=2**31)
     code: _Text = Field(None, alias="CONCEPT_CODE")
@@ -41,10 +54,8 @@ class Concept(BaseModel):
         return f"{self.vocabulary}//{self.code}" if self.vocabulary and self.code else None
 
 
-class Item(BaseModel):
+class Item(_Exported):
     """A line of a concept set."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     concept: Concept
     is_excluded: bool = Field(False, alias="isExcluded")

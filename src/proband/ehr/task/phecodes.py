@@ -141,21 +141,23 @@ def read_phecode_map(path: Path) -> PhecodeMap:
     if not os.path.isfile(path):  # which takes a name too long for a file as none
         raise ConfigError("missing phecode map", where=path, remedy="name it relative to the task file")
     _, table = open_table(path, "##", _wrong(path), lambda: _wrong(path)("no line"))
-    plain = [_plain(name) for name in table.columns]
-    icd = next((name for name in plain if name in _ICD), "")
+    plain = {_plain(name): name for name in table.columns}
+    icd = [name for name in plain if name in _ICD]
     kind = next((name for name in plain if name in _VOCABULARY), "")
-    if "phecode" not in plain or not icd or not (kind or _ICD[icd]):
+    if "phecode" not in plain or not icd or not (kind or all(map(_ICD.get, icd))):
         raise _wrong(path)(", ".join(table.columns))
-    names = [table.columns[plain.index(name)] for name in ("phecode", icd, kind) if name]
-    frame = table.read(names, {}).select(names)
+    frame = table.read([plain[name] for name in ("phecode", *icd, *([kind] if kind else []))], {})
+    frame = frame.rename({name: key for key, name in plain.items() if name in frame.columns})
     rows: dict[str, dict[tuple[str, str], None]] = {}
     num_empty = 0
-    for number, (phecode, code, *said) in enumerate(frame.iter_rows(), start=1):
-        if phecode is None or code is None:
-            num_empty += 1
-            continue
-        vocabulary = _kind(said[0], path, number) if said else _ICD[icd]
-        rows.setdefault(phecode, {})[vocabulary, code.upper()] = None
+    for number, row in enumerate(frame.iter_rows(named=True), start=1):
+        found = {name: row[name] for name in icd if row[name] is not None}
+        num_empty += row["phecode"] is None or not found
+        for name, code in found.items() if row["phecode"] is not None else ():
+            # A table with several columns of ICD codes names the vocabulary of each.
+            own = _ICD[name] if len(icd) > 1 or not kind else ""
+            pair = own or _kind(row[kind], path, number), code.upper()
+            rows.setdefault(row["phecode"], {})[pair] = None
     if num_empty:
         say(f"task: {num_empty:,} rows of {path.name} have no phecode or no ICD code and are passed over")
     if not rows:

@@ -53,9 +53,17 @@ def members_of(
         found = found.with_columns(pl.col("genotyped").fill_null("no"))
         if "genetic_distance" in found.columns:
             found = found.with_columns(thirds("genetic_distance"))
-    if own is not None:
-        found = found.join(read_own(own, found.columns), on="subject_id", how="left", maintain_order="left")
-    return found
+    if own is None:
+        return found
+    table = read_own(own, found.columns)
+    if found.join(table, on="subject_id", how="semi").is_empty():
+        raise DataError(
+            "nobody who is judged is in the table of subgroups", where=own,
+            found=f"its subjects {table['subject_id'].head(3).to_list()}, "
+            f"judged {found['subject_id'].head(3).to_list()}",
+            remedy="its column subject_id must hold the subjects of the events",
+        )  # fmt: skip
+    return found.join(table, on="subject_id", how="left", maintain_order="left")
 
 
 def _age_names() -> list[str]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proband.core.errors import DataError
+from proband.core.text.texttable import open_text
 from proband.core.text.textvalues import clean, whole_numbers
 from proband.genome.genotypes.alleles import allele_codes, row_sites
 from proband.genome.scorefiles.scorefile import read_scorefile, read_sites
@@ -84,6 +85,16 @@ def test_cleaned_values_stay_clean(texts):
     once = clean(pl.Series(texts, dtype=pl.String))
     assert clean(once).equals(once)
     assert not any(text.startswith((" ", '"')) or text.endswith((" ", '"')) for text in once.drop_nulls())
+
+
+@pytest.mark.parametrize(
+    ("begin", "said"), [(b"PAR1\x15", "a Parquet file"), ("a,b\n".encode("utf-16"), "UTF-16")]
+)
+def test_what_is_no_text_in_utf_8_is_named(tmp_path, begin, said):
+    path = tmp_path / "table.csv"
+    path.write_bytes(begin)
+    with pytest.raises(OSError, match=said):
+        open_text(path)
 
 
 def test_blank_lines_are_no_rows_and_counted(tmp_path):

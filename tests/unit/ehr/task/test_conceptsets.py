@@ -56,6 +56,7 @@ def test_name_around_the_expression_and_a_byte_order_mark(tmp_path):
     ("items", "codes"),
     [
         ([item(T2D, includeDescendants=True)], ["EYE", "EYE_BLEED", "FOOT", "T2D"]),
+        ([item(T2D, IncludeDescendants=True)], ["EYE", "EYE_BLEED", "FOOT", "T2D"]),
         (
             [
                 item(T2D, includeDescendants=True),

@@ -49,6 +49,15 @@ def test_forms_of_the_catalog(tmp_path, name, text):
     assert set(found["EM_202"]) == {"ICD10CM//E11.9", "ICD10CM//E119", "ICD9CM//250.00", "ICD9CM//25000"}
 
 
+def test_a_column_for_each_vocabulary(tmp_path, capsys):
+    text = "ICD9,ICD10CM,phecode\n250.00,E11.9,250.2\n,E11.3,250.2\n714.0,,714\n,,250.2\n"
+    phecodes = read_phecode_map(write(tmp_path, text))
+    found = phecodes.codes(["250.2", "714"])
+    assert found["250.2"][::2] == ["ICD9CM//250.00", "ICD10CM//E11.9", "ICD10CM//E11.3"]
+    assert found["714"] == ["ICD9CM//714.0", "ICD9CM//7140"]
+    assert "1 rows of map.csv have no phecode or no ICD code" in capsys.readouterr().err
+
+
 def test_a_column_of_icd_10_tells_its_vocabulary_and_prefixes_replace_it(tmp_path):
     phecodes = read_phecode_map(write(tmp_path, '"ICD10","ICD10 String","PheCode"\n"E11.9","x, y","250.2"\n'))
     assert phecodes.codes(["250.2"])["250.2"] == ["ICD10//E11.9", "ICD10//E119"]

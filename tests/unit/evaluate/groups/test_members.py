@@ -104,6 +104,13 @@ def test_a_table_of_ones_own(world, rows, tmp_path, capsys):
     assert "1 rows of" in capsys.readouterr().err
 
 
+def test_a_table_of_other_people(world, rows, tmp_path):
+    table = tmp_path / "own.tsv"
+    table.write_text("subject_id\tsite\n900001\ta\n900002\tb\n")
+    with pytest.raises(DataError, match=r"nobody who is judged.*\[900001, 900002\], judged"):
+        members_of(rows, world.meds, own=table)
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

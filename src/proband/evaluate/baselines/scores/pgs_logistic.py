@@ -43,6 +43,7 @@ class Standardiser:
         chosen = scores.select("subject_id", *self.columns)
         joined = rows.select("subject_id").join(chosen, on="subject_id", how="left", maintain_order="left")
         values = joined.select(self.columns).to_numpy().astype(np.float64)
+        values = values.reshape(rows.height, len(self.columns))  # also of no columns, which have no rows
         return np.nan_to_num((values - self.mean) / self.sd, nan=0.0)
 
 
