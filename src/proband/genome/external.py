@@ -22,8 +22,10 @@ from proband.core.files.provenance import is_finished, stage_output, write_json
 from proband.core.running.progress import say
 from proband.core.schema import MATCH, SAMPLES
 from proband.genome.ancestry.config import AncestryConfig, AncestryInputs
+from proband.genome.constant import say_constant
 from proband.genome.genotypes.samples import identify
 from proband.genome.leftout import LeftOut
+from proband.genome.names import refuse_subject
 from proband.genome.scorefiles.scoretables import ScoreTable, batches, columns_of, read_table
 
 _LONG = ("sampleset", "IID", "PGS", "SUM")
@@ -44,8 +46,8 @@ def genome_from_scores(
 
     Args:
         files: One aggregated file of pgsc_calc; or tables (plink2's .sscore, plink 1.9's .profile, PRSice's
-            .best, text of any separator, Parquet) with the sample in ``IID``, ``sample_id`` or
-            ``subject_id``, else in the first column.
+            .best, text of any separator, Parquet) with the sample in ``subject_id``, ``IID``, ``eid`` or the
+            like (:mod:`proband.genome.names`), else in the first column that holds names.
         out: Output folder, as of :func:`proband.genome.genome`.
         samples: Table of ``sample_id, subject_id``.
         ancestry: Settings of the ancestry step, which then needs components given; None to leave it out.
@@ -66,8 +68,11 @@ def genome_from_scores(
         with tempfile.TemporaryDirectory(dir=run.folder) as scratch:
             table = _read(files, Path(scratch), left_out)
             sample_ids, names = table.sample_ids, table.names
+            for name in names:
+                refuse_subject(name, files[0], "give the score, or the file it is called after, another name")
             who = identify(sample_ids, samples, files[0], left_out)
             _write(run.folder / "scores.parquet", who["subject_id"], names, table.sums)
+        say_constant(run.folder / "scores.parquet", names)
         SAMPLES.write(who, run.folder / "samples.parquet")
         MATCH.write(MATCH.empty(), run.folder / "match.parquet")
         write_json(run.folder / "scores.json", {name: {"name": None, "trait": None} for name in names})

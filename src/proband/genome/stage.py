@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from jaxtyping import UInt32
 
 from proband.core.errors import ConfigError
 from proband.core.files.provenance import StageRun, is_finished, read_object, stage_output, write_json
 from proband.core.files.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
-from proband.core.running.progress import say
 from proband.core.schema import MATCH, SAMPLES, write_tsv
 from proband.genome.ancestry.adjustment.scored import Scoring
 from proband.genome.ancestry.config import AncestryInputs
 from proband.genome.config import GenomeConfig
+from proband.genome.constant import say_constant
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.open import open_genotypes
 from proband.genome.genotypes.parts import find_genotypes
@@ -78,7 +77,7 @@ def genome(
             manifest.json, and with the ancestry step what :func:`run_ancestry` writes.
         config: Settings.
         samples: Table of ``sample_id, subject_id``, for sample names that are no subjects.
-        keep: List of the samples to score, one name or ``FID IID`` a line.
+        keep: List of the samples to score, one name or ``FID IID`` a line, or with a line of column names.
         variants: List of variants (see :mod:`proband.genome.scorefiles.variantlist`) whose dosages to write
             beside the scores: dosages.parquet and variants.tsv.
         ancestry_inputs: Files of the ancestry step, if the settings have it.
@@ -160,7 +159,7 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
         source, collected.weights, kept, who["subject_id"], scores,
         memory_mb=task.memory_mb, workers=task.workers, spark=task.spark, work=progress / "scores",
     )  # fmt: skip
-    _say_constant(scores, kept)
+    say_constant(scores, kept)
     run.notes["rows_left_out"] = [*left_out.rows, *collected.rows_left_out]
     run.counts |= collected.counts | {
         "num_subjects": who.height,
@@ -191,25 +190,6 @@ def _as_scored(task: _Task, variants: UInt32[np.ndarray, " rows"]) -> Scoring:
         min_match_rate=config.min_match_rate,
         keep_ambiguous=config.keep_ambiguous,
         workers=task.workers,
-    )
-
-
-def _say_constant(path: Path, names: list[str]) -> None:
-    """Name the scores that are the same for everybody; they are kept."""
-    parts = pq.ParquetFile(path).metadata
-    columns = {
-        parts.row_group(0).column(number).path_in_schema: number for number in range(parts.num_columns)
-    }
-    constant = [name for name in names if _is_constant(parts, columns[name])]
-    if constant:
-        say(f"genome: {len(constant)} scores are the same for everybody, first {constant[0]}; they are kept")
-
-
-def _is_constant(parts: pq.FileMetaData, column: int) -> bool:
-    """Whether least and greatest value of a column are one, by the file's own statistics."""
-    found = [parts.row_group(number).column(column).statistics for number in range(parts.num_row_groups)]
-    return all(item is not None and item.has_min_max for item in found) and (
-        len({value for item in found for value in (item.min, item.max)}) == 1
     )
 
 

@@ -191,9 +191,7 @@ def test_names_stay_text(read, tmp_path, out):
         ("e.sscore", "#FID\tIID\tCNT\tx_SUM\nf\t1\t8\t0.5\nf\t2\t8\t0.001\n", ["x"]),
         ("f.txt", '"IID"\t"PGS1"\n"1"\t0.5\n"2"\t0.001\n', ["PGS1"]),
         ("g.csv", "IID, PGS1\n1, 0.5\n2, 0.001\n", ["PGS1"]),
-        ("h.txt", '"PGS1"\n"1" 0.5\n"2" 0.001\n', ["PGS1"]),
         ("j.csv", ",IID,PGS1\n0,1,0.5\n1,2,0.001\n", ["PGS1"]),
-        ("k.csv", ",PGS1\n1,0.5\n2,0.001\n", ["PGS1"]),
         ("i.tsv", "\ufeffIID\tPGS1\r\n1\t0.5\r\n\r\n2\t0.001\r\n\r\n", ["PGS1"]),
     ],
 )  # fmt: skip
@@ -246,3 +244,108 @@ def test_rows_of_other_widths(read):
         read("IID PGS1\n1 1\n2 1 5\n")
     with pytest.raises(DataError, match="unreadable score table"):
         read("IID\tPGS1\n1\t1\n2\t1\t5\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left_out"),
+    [
+        ("pandas.csv", ",person_id,PGS1\n0,1001,0.5\n1,1002,0.25\n", "row name 1"),
+        ("twice.csv", ",Unnamed: 0,eid,PGS1\n0,0,1001,0.5\n1,1,1002,0.25\n", "row name 1, Unnamed: 0"),
+        ("r.csv", '"","eid","PGS1"\n"1",1001,0.5\n"2",1002,0.25\n', "row name 1"),
+        ("r.txt", 'eid PGS1\n"1" 1001 0.5\n"2" 1002 0.25\n', "row name"),
+        ("bigsnpr.tsv", "family.ID\tsample.ID\tPGS1\n7\t1001\t0.5\n8\t1002\t0.25\n", "family.ID"),
+        ("lower.csv", "fid,iid,PGS1\n7,1001,0.5\n8,1002,0.25\n", "fid"),
+        ("agree.csv", "f.eid,participant,PGS1\n1001,1001,0.5\n1002,1002,0.25\n", "participant"),
+        ("both.csv", "IID,subject_id,PGS1\nHG1,1001,0.5\nHG2,1002,0.25\n", "IID"),
+        ("own.csv", ",who,PGS1\n0,1001,0.5\n1,1002,0.25\n", "row name 1"),
+    ],
+)
+def test_samples_are_found_and_what_is_no_score_is_said(tmp_path, out, capsys, name, text, left_out):
+    (tmp_path / name).write_text(text)
+    genome_from_scores([tmp_path / name], out)
+    found = SCORES.read(out / "scores.parquet")
+    assert found.columns == ["subject_id", "PGS1"]
+    assert found.rows() == [(1001, 0.5), (1002, 0.25)]
+    said = capsys.readouterr().err
+    assert f"genome: the samples of {name} are those of its column " in said
+    assert f"; no scores, left out: {left_out}\n" in said
+
+
+def test_row_names_that_are_names_are_the_samples(read, capsys):
+    assert read('"PGS1"\n"1001" 0.5\n"1002" 0.25\n', name="r{}.txt").rows() == [(1001, 0.5), (1002, 0.25)]
+    assert "the samples of r0.txt are those of its column row name" in capsys.readouterr().err
+
+
+def test_the_index_of_a_parquet_file_is_no_score(tmp_path, out):
+    table = {"eid": [1001, 1002], "PGS1": [0.5, 0.25], "__index_level_0__": [3, 7]}
+    pl.DataFrame(table).write_parquet(tmp_path / "a.parquet")
+    genome_from_scores([tmp_path / "a.parquet"], out)
+    assert SCORES.read(out / "scores.parquet").rows() == [(1001, 0.5), (1002, 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (",PGS1\n0,0.5\n1,0.25\n", "no column of samples;.*found columns row name 1, PGS1;.*row numbers"),
+        ('"PGS1"\n"1" 0.5\n"2" 0.25\n', "no column of samples;.*found columns row name, PGS1"),
+        ("PGS1,PGS2\n0.5,1\n0.25,2\n", "no column of samples;.*name the column of samples IID"),
+        (",PGS1,PGS2\n1001,1,0.5\n1002,2,0.25\n", "several columns that may hold samples;.*row name 1, PGS1"),
+        ("id,eid,PGS1\n1,1001,0.5\n2,1002,0.25\n", "columns of samples that disagree;.*found eid and id;"),
+        ("iid,PGS1,eid\nHG1,0.5,1001\n", "columns of samples that disagree;.*found iid and eid;.*subject_id"),
+        ("FID,PGS1\nf1,0.5\n", "no column of samples;.*found columns FID, PGS1"),
+    ],
+)
+def test_unclear_columns_of_samples(read, out, text, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(text, name="a{}.csv")
+    assert "\n" not in str(caught.value)
+    assert not out.exists()
+
+
+def test_a_score_that_ends_as_a_sum_is_one_of_the_others(read, capsys):
+    found = read("IID,PGS1,PGS2,RISK_SUM\n1,0.5,2,50\n2,0.25,1,60\n", name="a{}.csv")
+    assert found.columns == ["subject_id", "PGS1", "PGS2", "RISK_SUM"]
+    assert found.rows() == [(1, 0.5, 2, 50), (2, 0.25, 1, 60)]
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_what_a_sscore_holds_beside_its_sums_is_said(read, capsys):
+    read(SSCORE + "0\t1\t4\t2\t0.5\t2\t-1\n", name="a{}.tsv")
+    said = "no scores, left out: #FID, ALLELE_CT, NAMED_ALLELE_DOSAGE_SUM, PGS1_AVG\n"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a{}.sscore", "#IID\tALLELE_CT\tsubject_id_SUM\n1\t2\t0.5\n"),
+        ("subject_id.best", "FID IID In_Regression PRS\nf 1 Yes 0.5\n"),
+        ("long{}.txt", LONG + "mine\t1\tsubject_id\t1\t10\t1\n"),
+    ],
+)
+def test_a_score_may_not_be_called_as_the_subjects(read, name, text):
+    with pytest.raises(
+        DataError, match=r"name of the subjects' column; in .*; found subject_id;.*another name"
+    ):
+        read(text, name=name)
+
+
+def test_scores_that_tell_nothing_are_counted(read, capsys):
+    read("IID,A,B,C,D\n1,,2,5,\n2,NA,3,5,1\n3,nan,4,5,2\n", name="a{}.csv")
+    said = capsys.readouterr().err
+    assert "genome: 1 scores are NaN for everybody, first A; they are kept" in said
+    assert "genome: 1 scores are the same for everybody, first C; they are kept" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("IID,A\n1,2\n".encode("utf-16"), "text in UTF-16"),
+        (b"IID,A\r1,2\r", "lines that end in a carriage return only"),
+        (b"PAR1", "a Parquet file"),
+    ],
+)
+def test_tables_that_are_no_plain_text(tmp_path, out, content, found):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"not plain text; in .*a\.csv; found {found};"):
+        genome_from_scores([tmp_path / "a.csv"], out)

@@ -22,15 +22,10 @@ import polars as pl
 
 from proband.core.errors import DataError, first_line
 from proband.core.schema import PolarsType
+from proband.core.text.plaintext import check_text
 from proband.core.text.textvalues import AROUND, NO_VALUE, clean, clean_text
 
 _GZIP = b"\x1f\x8b"
-_NO_TEXT = {
-    b"PAR1": "a Parquet file where text is read: write it as text",
-    b"\xff\xfe": "text in UTF-16: save it as UTF-8",
-    b"\xfe\xff": "text in UTF-16: save it as UTF-8",
-}
-"""How files begin that are none of text in UTF-8, and what to say of them."""
 _WORD = re.compile(r'"[^"]*"|\S+')
 READ_ERRORS = (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error)
 """What reading a damaged file raises."""
@@ -40,13 +35,12 @@ def open_text(path: Path) -> io.TextIOWrapper:
     """A plain or gzip file as text, by its first bytes; a byte order mark is passed over.
 
     Raises:
-        OSError: It cannot be opened, or is Parquet or UTF-16.
+        DataError: It is Parquet, a zip, UTF-16, or has line ends of carriage returns only.
+        OSError, EOFError, zlib.error: It cannot be read.
     """
+    check_text(path)
     with open(path, "rb") as raw:
-        begin = raw.read(4)
-    is_packed = begin.startswith(_GZIP) or path.name.endswith(".gz")
-    if no_text := next((said for mark, said in _NO_TEXT.items() if begin.startswith(mark)), None):
-        raise OSError(no_text)
+        is_packed = raw.read(len(_GZIP)) == _GZIP or path.name.endswith(".gz")
     opened = gzip.open if is_packed else open
     return opened(path, "rt", encoding="utf-8-sig", newline="\n")
 

@@ -12,12 +12,21 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.running.progress import say
 from proband.core.schema import SAMPLES
-from proband.core.text.texttable import READ_ERRORS, read_lines, read_people
+from proband.core.text.texttable import (
+    READ_ERRORS,
+    open_text,
+    read_lines,
+    read_people,
+    separator_of,
+    split_line,
+)
 from proband.core.text.textvalues import NO_VALUE, whole_numbers
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.leftout import LeftOut
+from proband.genome.names import by_rank, is_family_name, is_sample_name
 
 _KEEP_COLUMNS = 2  # FID and IID
+_PLINK_HEADERS = ("#IID", "#FID")
 
 
 def identify(
@@ -39,7 +48,8 @@ def identify(
         One row per sample in order, of :data:`proband.core.schema.SAMPLES`.
 
     Raises:
-        DataError: A sample name repeats, or two samples are one subject, or the mapping is no such table.
+        DataError: A sample name repeats, or two samples are one subject, or the mapping is no such table or
+            has none of the samples.
     """
     repeated = [name for name, count in Counter(sample_ids).items() if count > 1]
     if repeated:
@@ -49,6 +59,7 @@ def identify(
     if mapping is not None:
         known = _read_mapping(mapping, left_out or LeftOut())
         samples = samples.join(known, on="sample_id", how="left", maintain_order="left")
+        _check_hits(samples, known, mapping)
     else:
         is_digits = pl.col("sample_id").str.contains(r"^\d+$")
         number = pl.col("sample_id").cast(pl.Int64, strict=False)
@@ -65,6 +76,23 @@ def identify(
     negative = pl.Series(-1 - np.arange(len(sample_ids)))
     samples = samples.with_columns(pl.col("subject_id").fill_null(negative))
     return SAMPLES.check(samples, mapping or where)
+
+
+def _check_hits(samples: pl.DataFrame, known: pl.DataFrame, mapping: Path) -> None:
+    """Refuse a mapping of other samples.
+
+    Raises:
+        DataError: No sample is in it.
+    """
+    if samples.height and samples["subject_id"].null_count() == samples.height:
+        found = f"{known.height} names" + (f", first {known['sample_id'][0]!r}" if known.height else "")
+        raise DataError(
+            "no sample is in the table of samples",
+            where=mapping,
+            found=found,
+            expected=f"names such as {samples['sample_id'][0]!r}",
+            remedy="write sample_id as the genotypes or scores do; upper and lower case differ",
+        )
 
 
 def _check_subjects(samples: pl.DataFrame, where: object) -> None:
@@ -86,10 +114,11 @@ def keep_samples(genotypes: Genotypes, path: Path) -> Genotypes:
 
     Args:
         genotypes: All samples.
-        path: Names one a line, or ``FID IID``, of which IID counts; lines that begin with ``#`` are skipped.
+        path: Names one a line, or ``FID IID``, of which IID counts, or columns of which one is called ``IID``
+            (or ``sample_id`` or the like); other lines that begin with ``#`` are skipped.
 
     Raises:
-        DataError: The list is unreadable, empty, or names no sample of the data set.
+        DataError: The list is unreadable, empty, of unclear columns, or names no sample of the data set.
     """
     names = _read_names(path)
     rows = np.flatnonzero([name in names for name in genotypes.sample_ids]).astype(np.uint32)
@@ -115,17 +144,48 @@ def keep_samples(genotypes: Genotypes, path: Path) -> Genotypes:
 
 def _read_names(path: Path) -> dict[str, None]:
     """The names of a sample list, in order and once each."""
-    remedy = "give a text file of one sample name a line, or FID and IID"
+    expected = "a text file of one sample name a line, or FID and IID, or columns of which one is called IID"
     try:
-        rows = [row for _, row in read_lines(path, comment="#")]
+        rows = _plink_header(path) + [row for _, row in read_lines(path, comment="#")]
     except READ_ERRORS as error:
-        raise DataError("unreadable list of samples", where=path, found=error, remedy=remedy) from None
-    rows = [row for row in rows if row not in (["IID"], ["FID", "IID"])]
-    wide = next((row for row in rows if len(row) > _KEEP_COLUMNS), None)
-    if wide or not rows:
-        found = f"{len(wide)} columns" if wide else "no names"
-        raise DataError("not a list of samples", where=path, found=found, remedy=remedy)
-    return dict.fromkeys(row[-1] for row in rows)
+        raise DataError("unreadable list of samples", where=path, found=error, expected=expected) from None
+    has_header = bool(rows) and any(is_sample_name(name) or is_family_name(name) for name in rows[0])
+    place, wrong = _place_of_names(rows, has_header)
+    names = [] if wrong else [row[place] for row in rows[has_header:] if row[place]]
+    if not names:
+        found = wrong or "no names"
+        raise DataError("not a list of samples", where=path, found=found, expected=expected)
+    return dict.fromkeys(names)
+
+
+def _plink_header(path: Path) -> list[list[str]]:
+    """The line of column names, if it begins with ``#`` as plink2 writes it; others are comments."""
+    with open_text(path) as lines:
+        for line in lines:
+            if line.startswith(_PLINK_HEADERS):
+                return [split_line(line, separator_of(line))]
+            if line.strip() and not line.startswith("#"):
+                break
+    return []
+
+
+def _place_of_names(rows: list[list[str]], has_header: bool) -> tuple[int, str]:
+    """Which column of a list holds its samples, and what is wrong with the list, empty for nothing.
+
+    Without header two columns are FID and IID, as plink has it.
+    """
+    widths = {len(row) for row in rows[has_header:]}
+    if not widths:
+        return 0, "no names"
+    if not has_header:
+        is_clear = len(widths) == 1 and max(widths) <= _KEEP_COLUMNS
+        counted = " and ".join(map(str, sorted(widths)))
+        return -1, "" if is_clear else f"rows of {counted} columns without column names"
+    named = by_rank(rows[0])
+    if not named:
+        return 0, f"columns {' '.join(rows[0])}"
+    place = rows[0].index(named[0])
+    return place, "" if min(widths) > place else f"a row of {min(widths)} columns below {' '.join(rows[0])}"
 
 
 def _read_mapping(path: Path, left_out: LeftOut) -> pl.DataFrame:

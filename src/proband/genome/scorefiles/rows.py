@@ -16,6 +16,11 @@ from proband.genome.genotypes.alleles import NO_ALLELE, NO_SITE, allele_codes, i
 DOSAGE_WEIGHTS = ("dosage_0_weight", "dosage_1_weight", "dosage_2_weight")
 _COMPLEX = ("is_haplotype", "is_diplotype", "is_interaction")
 FLAGS = (*_COMPLEX, "is_dominant", "is_recessive")
+EFFECT_TYPE = "effect_type"
+"""Column of pygscatalog's normalised files in place of ``is_dominant`` and ``is_recessive``."""
+_TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0", "nan")
+_EFFECT_TYPES = ("additive", "dominant", "recessive")
+_NOT_ADDITIVE = "nonadditive"
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,12 @@ def to_rows(
         log_of: The kind of ratio that the weights are, of which the logarithm is taken; None for none.
 
     Raises:
-        DataError: A weight is no finite number, or a ratio not above 0.
+        DataError: A weight is no finite number, or a ratio not above 0; a flag is neither true nor false, or
+            an effect type not known.
     """
     effect = allele_codes(frame["effect_allele"])
-    flags = {name: _flag(frame, name) for name in FLAGS if name in frame.columns}
-    never = np.zeros(frame.height, bool)
-    dominant, recessive = flags.get("is_dominant", never), flags.get("is_recessive", never)
+    flags = {name: _flag(frame, name, text) for name in FLAGS if name in frame.columns}
+    dominant, recessive = _effects(frame, flags, text)
     is_scorable = is_nucleotides(effect) & ~(dominant & recessive)
     for name in flags.keys() & set(_COMPLEX):
         is_scorable &= ~flags[name]
@@ -68,8 +73,53 @@ def to_rows(
     return Rows(sites, effect, _other_alleles(frame), at, is_scorable)
 
 
-def _flag(frame: pl.DataFrame, name: str) -> Bool[np.ndarray, " rows"]:
-    return frame[name].str.to_lowercase().is_in(["true", "1"]).fill_null(False).to_numpy()
+def _flag(frame: pl.DataFrame, name: str, text: TextTable) -> Bool[np.ndarray, " rows"]:
+    """Which rows a flag holds for; where empty it does not."""
+    values = _one_of(frame[name], (*_TRUE, *_FALSE), text, "true or false (or t, yes, y, 1; f, no, n, 0)")
+    return values.is_in(_TRUE).fill_null(False).to_numpy()
+
+
+def _effects(
+    frame: pl.DataFrame, flags: dict[str, Bool[np.ndarray, " rows"]], text: TextTable
+) -> tuple[Bool[np.ndarray, " rows"], Bool[np.ndarray, " rows"]]:
+    """Which rows are dominant and which recessive, by their flags or by ``effect_type``."""
+    never = np.zeros(frame.height, bool)
+    dominant, recessive = flags.get("is_dominant", never), flags.get("is_recessive", never)
+    if EFFECT_TYPE not in frame.columns:
+        return dominant, recessive
+    known = (*_EFFECT_TYPES, _NOT_ADDITIVE) if _has_dosage_weights(frame) else _EFFECT_TYPES
+    kinds = _one_of(frame[EFFECT_TYPE], known, text, ", ".join(known))
+    is_kind = [(kinds == kind).fill_null(False).to_numpy() for kind in ("dominant", "recessive")]
+    return dominant | is_kind[0], recessive | is_kind[1]
+
+
+def _one_of(column: pl.Series, known: tuple[str, ...], text: TextTable, expected: str) -> pl.Series:
+    """Values in lower case, null where empty.
+
+    Raises:
+        DataError: One is not among those known.
+    """
+    values = column.str.to_lowercase()
+    is_odd = ~values.is_in(known).fill_null(True)
+    if is_odd.any():
+        row = int(is_odd.arg_max() or 0)
+        found = f"{column[row]!r} in {column.name} of row {row + 1}"
+        raise DataError(
+            f"{column.name} is not understood", where=text.path, found=found, expected=expected,
+            remedy="mend the row",
+        )  # fmt: skip
+    return values
+
+
+def _has_dosage_weights(frame: pl.DataFrame) -> bool:
+    """Whether the three weights by dosage are what the file has.
+
+    Where it has both, they are a second coding of the same row; effect_weight is agreed.
+    """
+    has_dosages = set(DOSAGE_WEIGHTS) <= set(frame.columns) and any(
+        frame[name].count() for name in DOSAGE_WEIGHTS
+    )
+    return has_dosages and ("effect_weight" not in frame.columns or not frame["effect_weight"].count())
 
 
 def _other_alleles(frame: pl.DataFrame) -> Int64[np.ndarray, " rows"]:
@@ -93,13 +143,8 @@ def _weights_by_count(
     recessive: Bool[np.ndarray, " rows"],
     log_of: str | None,
 ) -> Float64[np.ndarray, "3 rows"]:
-    dosages = [frame[name] for name in DOSAGE_WEIGHTS if name in frame.columns]
-    has_dosages = len(dosages) == len(DOSAGE_WEIGHTS) and any(
-        series.null_count() < len(series) for series in dosages
-    )
-    # Where a file has both, the three weights are a second coding of the same row; effect_weight is agreed.
-    if has_dosages and ("effect_weight" not in frame.columns or not frame["effect_weight"].count()):
-        return np.stack([_weights(series, text, log_of) for series in dosages])
+    if _has_dosage_weights(frame):
+        return np.stack([_weights(frame[name], text, log_of) for name in DOSAGE_WEIGHTS])
     weight = _weights(frame["effect_weight"], text, log_of)
     at = np.stack([np.zeros_like(weight), weight, 2 * weight])
     at[1, recessive] = 0

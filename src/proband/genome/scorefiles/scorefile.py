@@ -11,6 +11,7 @@ Each row becomes what it adds to the score at 0, 1 and 2 effect alleles (``at_0,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +20,25 @@ import polars as pl
 from jaxtyping import Int64
 
 from proband.core.errors import DataError
+from proband.core.running.progress import say
 from proband.core.schema import PolarsType
 from proband.core.text.texttable import TextTable
 from proband.core.text.textvalues import whole_numbers
 from proband.genome.genotypes.alleles import row_sites
 from proband.genome.genotypes.builds import build_name
-from proband.genome.scorefiles.rows import DOSAGE_WEIGHTS, FLAGS, Rows, to_rows
-from proband.genome.scorefiles.text import empty, header_field, open_score_text, unreadable
-from proband.genome.scorefiles.weighttype import is_ratio
+from proband.genome.names import refuse_subject
+from proband.genome.scorefiles.rows import DOSAGE_WEIGHTS, EFFECT_TYPE, FLAGS, Rows, to_rows
+from proband.genome.scorefiles.text import empty, header_fields, open_score_text, unreadable
+from proband.genome.scorefiles.weighttype import ratio_of
 
-_SUFFIXES = tuple(f".{kind}{packed}" for kind in ("txt", "tsv", "csv") for packed in ("", ".gz"))
+_SUFFIXES = tuple(f".{kind}{packed}" for kind in ("txt", "tsv", "csv") for packed in ("", ".gz", ".bgz"))
 ID_COLUMNS = ("hm_rsID", "rsID", "variant_id")
 """Columns of identifiers, the first that a file has is taken."""
 
+_WEIGHT_TYPE = "weight_type"
+_ACCESSION = "accession"
+_MOST_NAMED = 5
+"""Names in one line."""
 _TYPES: dict[str, PolarsType] = {"hm_pos": pl.Int64, "chr_position": pl.Int64, "effect_weight": pl.Float64}
 
 
@@ -61,21 +68,40 @@ class Scorefile:
 
 
 def list_scorefiles(path: Path) -> list[Path]:
-    """Scoring files of a folder by name, or the one file named.
+    """Scoring files of a folder by name, or the one file named; one line names what else the folder holds.
 
     Raises:
         DataError: There are none.
     """
     if path.is_file():
         return [path]
-    files = sorted(file for file in path.glob("*") if file.name.endswith(_SUFFIXES)) if path.is_dir() else []
+    items = sorted(item for item in path.glob("*") if item.name != ".DS_Store") if path.is_dir() else []
+    files = [item for item in items if item.is_file() and _suffix(item.name)]
+    others = [item.name + "/" * item.is_dir() for item in items if item not in set(files)]
     if not files:
-        found = "no such folder" if not path.exists() else "none"
+        found = f"{_few(others)} only" if others else "none" if path.exists() else "no such folder"
         remedy = "download scoring files from the PGS Catalog"
         raise DataError(
             "no scoring files", where=path, found=found, expected=", ".join(_SUFFIXES), remedy=remedy
         )
+    if others:
+        say(
+            f"genome: {len(others)} of {len(items)} items of {path.name} are not read: {_few(others)}"
+            f" (scoring files end in {', '.join(_SUFFIXES)})"
+        )
     return files
+
+
+def _suffix(name: str) -> str:
+    """The ending of a scoring file, as it is written in its name; empty for another file."""
+    endings = [suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)]
+    return name[-max(map(len, endings)) :] if endings else ""
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def read_scorefile(path: Path, *, by_id: bool = False) -> Scorefile:
@@ -86,22 +112,25 @@ def read_scorefile(path: Path, *, by_id: bool = False) -> Scorefile:
         by_id: Read the variants' identifiers, in place of positions that the file has or lacks.
 
     Raises:
-        DataError: The file is unreadable, has no positions, no effect allele or no weights, or a weight is
-            no finite number.
+        DataError: The file is unreadable, has no positions, no effect allele or no weights, holds several
+            scores or weights of mixed kinds, or a value is not understood.
     """
     header, text = open_score_text(path)
-    metadata = dict(header_field(line) for line in header if "=" in line and not line.startswith("##"))
+    metadata = header_fields(header)
+    pgs_id = metadata.get("pgs_id") or name_of(path)
+    refuse_subject(pgs_id, path, "write #pgs_id=NAME into the file's first line, or rename the file")
     is_harmonised = {"hm_chr", "hm_pos"} <= set(text.columns)
     _check_columns(text, is_harmonised, by_id)
     place = ("hm_chr", "hm_pos") if is_harmonised else ("chr_name", "chr_position")
     frame = _read_rows(text, () if by_id else place)
     if frame.is_empty():
         raise empty(path)
-    kind = metadata.get("weight_type")
-    log_of = kind if is_ratio(kind) else None
+    _check_one_score(frame, path)
+    column = frame[_WEIGHT_TYPE] if _WEIGHT_TYPE in frame.columns else None
+    log_of = ratio_of(metadata.get(_WEIGHT_TYPE), column, path)
     return Scorefile(
         path=path,
-        pgs_id=metadata.get("pgs_id") or name_of(path),
+        pgs_id=pgs_id,
         metadata=metadata,
         build=build_name(metadata.get("HmPOS_build") if is_harmonised else metadata.get("genome_build")),
         rows=to_rows(frame, text, None if by_id else place, log_of),
@@ -117,8 +146,7 @@ def name_of(path: Path) -> str:
     >>> name_of(Path("T2D_a1_b0.5_phi1e-02.txt.gz"))
     'T2D_a1_b0.5_phi1e-02'
     """
-    ending = max((suffix for suffix in _SUFFIXES if path.name.endswith(suffix)), key=len, default="")
-    return path.name.removesuffix(ending)
+    return path.name.removesuffix(_suffix(path.name))
 
 
 def read_sites(path: Path, most: int) -> list[Int64[np.ndarray, " rows"]]:
@@ -161,9 +189,25 @@ def _check_columns(text: TextTable, is_harmonised: bool, by_id: bool) -> None:
         raise DataError("no weights", where=text.path, found=found, expected=expected, remedy=remedy)
 
 
+def _check_one_score(frame: pl.DataFrame, path: Path) -> None:
+    """Refuse a file of pygscatalog that holds the rows of several scores."""
+    if _ACCESSION not in frame.columns:
+        return
+    names = frame[_ACCESSION].drop_nulls().unique(maintain_order=True).to_list()
+    if len(names) > 1:
+        raise DataError(
+            "several scores in one file",
+            where=path,
+            found=f"{_ACCESSION} {_few(names)}",
+            expected="one score a file",
+            remedy=f"split the file by {_ACCESSION}",
+        )
+
+
 def _read_rows(text: TextTable, place: tuple[str, ...]) -> pl.DataFrame:
     """The columns that this file needs, positions and weights as numbers where all of them are."""
-    wanted = {*place, *FLAGS, "effect_allele", "other_allele", "effect_weight"} & set(text.columns)
+    told = {EFFECT_TYPE, _WEIGHT_TYPE, _ACCESSION, "effect_allele", "other_allele", "effect_weight"}
+    wanted = {*place, *FLAGS, *told} & set(text.columns)
     wanted |= set() if place else {next(name for name in ID_COLUMNS if name in text.columns)}
     if "other_allele" not in wanted:
         wanted |= {"hm_inferOtherAllele"} & set(text.columns)

@@ -8,7 +8,7 @@ and all; a value that is no number stops the reading, an empty one is NaN.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,17 +23,12 @@ from jaxtyping import Float32
 from proband.core.errors import DataError, first_line
 from proband.core.running.progress import say
 from proband.core.schema import as_text, read_parquet
+from proband.core.text.plaintext import check_text
 from proband.core.text.texttable import READ_ERRORS, check_names, num_row_names, separator_of, split_line
 from proband.core.text.textvalues import NO_VALUE, clean
 from proband.genome.leftout import LeftOut
+from proband.genome.scorefiles.tablecolumns import ROW_NAME, SUM, choose, is_plink2
 
-_IDS = ("#IID", "IID", "sample_id", "subject_id")
-_ROW_NAME = "row name"
-_NO_SCORES = {
-    "#FID", "FID", "PHENO", "PHENO1", "ALLELE_CT", "DENOM", "NAMED_ALLELE_DOSAGE_SUM", "CNT", "CNT2",
-    "In_Regression", "Has_Phenotype",
-}  # fmt: skip
-_SUM, _AVG = "_SUM", "_AVG"
 _ONE_SCORE = ("PRS", "SCORE", "SCORESUM")
 """Names of the only score of PRSice's .best and plink 1.9's .profile, which tell nothing."""
 _AVERAGES = ("PRS", "SCORE")
@@ -100,17 +95,18 @@ def _layout(path: Path) -> _Layout:
             first = next((row for row in lines if row.strip()), "")
         separator = separator_of(line)
         columns = split_line(line, separator)
-        columns = [_ROW_NAME] * num_row_names(first, separator, columns) + columns
+        columns = [ROW_NAME] * num_row_names(first, separator, columns) + columns
     except (*READ_ERRORS, pa.ArrowException) as error:
         raise unreadable(path, error) from None
     if not first:
         raise DataError("score table without rows", where=path, remedy="make it again")
     check_names(columns, path)
-    columns = [name or f"{_ROW_NAME} {number}" for number, name in enumerate(columns, 1)]
+    columns = [name or f"{ROW_NAME} {number}" for number, name in enumerate(columns, 1)]
     return _Layout(num_header + 1, separator, columns)
 
 
 def _open(path: Path) -> io.TextIOWrapper:
+    check_text(path)
     stream = pa.input_stream(path, compression="detect")
     return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="\n")
 
@@ -178,18 +174,13 @@ def read_table(path: Path, left_out: LeftOut) -> ScoreTable:
         left_out: Notes rows without a sample's name.
 
     Raises:
-        DataError: It is unreadable or empty, holds no scores, averages of plink2 alone, or a value that is no
-            finite number.
+        DataError: It is unreadable or empty, holds no scores, averages of plink2 alone, no one column of
+            samples, or a value that is no finite number.
     """
     columns = columns_of(path)
-    names = _score_columns(path, columns)
-    identifier = next((name for name in _IDS if name in columns), columns[0])
-    names = [name for name in names if name != identifier]
-    if not names:
-        found, expected = "no column of scores", "one row per sample: its name, then numbers"
-        raise DataError("not a table of scores", where=path, found=found, expected=expected)
+    identifier, names = choose(path, columns, lambda name: _names_of(path, name))
     wanted = [identifier, *names]
-    frames = [read_parquet(path, wanted)] if path.suffix == ".parquet" else batches(path, wanted)
+    frames = _frames(path, wanted)
     sample_ids: list[str] = []
     parts, num_read, unnamed = [], 0, []
     for frame in frames:
@@ -202,24 +193,16 @@ def read_table(path: Path, left_out: LeftOut) -> ScoreTable:
     left_out.add(path, f"no {identifier}", len(unnamed), f"row {unnamed[0]}" if unnamed else "")
     if not sample_ids:
         raise DataError("score table without rows", where=path, remedy="make it again")
-    return ScoreTable(sample_ids, _told_names(path, names), np.concatenate(parts, axis=1))
+    return ScoreTable(sample_ids, _told_names(path, columns, names), np.concatenate(parts, axis=1))
 
 
-def _score_columns(path: Path, columns: list[str]) -> list[str]:
-    """Columns of scores: of a .sscore its sums, else all but those known to hold something else."""
-    if not any(name.endswith((_SUM, _AVG)) and name not in _NO_SCORES for name in columns):
-        return [name for name in columns if name not in _NO_SCORES and not name.startswith(_ROW_NAME)]
-    names = [name for name in columns if name.endswith(_SUM) and name not in _NO_SCORES]
-    if not names:
-        raise DataError(
-            "averages in place of sums",
-            where=path,
-            found=next(name for name in columns if name.endswith(_AVG)),
-            expected=f"columns that end in {_SUM}",
-            remedy="plink2 divides all scores of a file by one number of alleles, so averages cannot be "
-            "compared: run it with cols=+scoresums",
-        )
-    return names
+def _frames(path: Path, names: list[str]) -> Iterable[pl.DataFrame]:
+    return [read_parquet(path, names)] if path.suffix == ".parquet" else batches(path, names)
+
+
+def _names_of(path: Path, name: str) -> pl.Series:
+    """A whole column as text."""
+    return pl.concat([_names(frame[name], path) for frame in _frames(path, [name])])
 
 
 def _names(values: pl.Series, path: Path) -> pl.Series:
@@ -254,10 +237,10 @@ def _numbers(frame: pl.DataFrame, path: Path, num_before: int) -> Float32[np.nda
     return np.stack(columns)
 
 
-def _told_names(path: Path, names: list[str]) -> list[str]:
+def _told_names(path: Path, columns: list[str], names: list[str]) -> list[str]:
     """Names of the scores: a .sscore's without ``_SUM``; the one of a .best or .profile as its file."""
     if len(names) > 1 or names[0] not in _ONE_SCORE:
-        return [name.removesuffix(_SUM) for name in names]
+        return [name.removesuffix(SUM) for name in names] if is_plink2(path, columns) else names
     told = path.name
     while ending := next((ending for ending in _ENDINGS if told.endswith(ending) and told != ending), ""):
         told = told.removesuffix(ending)

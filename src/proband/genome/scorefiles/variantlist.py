@@ -17,7 +17,7 @@ from proband.core.text.texttable import TextTable
 from proband.core.text.textvalues import whole_numbers
 from proband.genome.genotypes.builds import build_name
 from proband.genome.scorefiles.scorefile import ID_COLUMNS
-from proband.genome.scorefiles.text import empty, header_field, open_score_text, unreadable
+from proband.genome.scorefiles.text import empty, header_fields, open_score_text, unreadable
 
 _PLACE = r"^(?:chr)?([0-9XYMTxymt]+):(\d+):([ACGTacgt]+):([ACGTacgt]+)$"
 
@@ -60,7 +60,7 @@ def read_variant_list(path: Path) -> VariantList:
     if rows["name"].is_duplicated().any():
         twice = rows["name"].filter(rows["name"].is_duplicated())[0]
         raise DataError("a variant is listed twice", where=path, found=twice, expected="each once")
-    fields = dict(header_field(line) for line in header if "=" in line and not line.startswith("##"))
+    fields = header_fields(header)
     return VariantList(path, rows, build_name(fields.get("HmPOS_build") or fields.get("genome_build")))
 
 

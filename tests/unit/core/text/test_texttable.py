@@ -93,7 +93,7 @@ def test_cleaned_values_stay_clean(texts):
 def test_what_is_no_text_in_utf_8_is_named(tmp_path, begin, said):
     path = tmp_path / "table.csv"
     path.write_bytes(begin)
-    with pytest.raises(OSError, match=said):
+    with pytest.raises(DataError, match=said):
         open_text(path)
 
 

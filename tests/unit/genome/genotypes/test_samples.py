@@ -1,9 +1,12 @@
+import numpy as np
+import polars as pl
 import pytest
 
 from proband.core.errors import DataError
 from proband.core.schema import SCORES
 from proband.genome import genome
-from proband.genome.genotypes.samples import identify
+from proband.genome.genotypes.dataset import Genotypes
+from proband.genome.genotypes.samples import identify, keep_samples
 from proband.genome.leftout import LeftOut
 
 
@@ -125,3 +128,63 @@ def test_the_remedy_for_two_samples_of_a_subject(pgen, scores, tmp_path):
     (tmp_path / "keep.txt").write_text('"FID" "IID"\n"f" "b"\n"f" "c"\n')
     genome(path, folder, tmp_path / "out", samples=names, keep=tmp_path / "keep.txt")
     assert SCORES.read(tmp_path / "out" / "scores.parquet").rows() == [(5, 1.0), (6, 2.0)]
+
+
+def kept(tmp_path, text, names="123456"):
+    """Which of some samples a list keeps."""
+    (tmp_path / "keep.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    people = Genotypes((), pl.DataFrame(), list(names), np.zeros(len(names), bool), None)
+    return "".join(keep_samples(people, tmp_path / "keep.txt").sample_ids)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1\n2\n",
+        "4 1\n5 2\n",
+        "IID FID\n1 4\n2 5\n",
+        "#IID SEX\n1 5\n2 6\n",
+        "#FID\tIID\tSEX\n4\t1\t5\n4\t2\t6\n",
+        "# people of 2024\nIID,age\n1,5\n2,6\n",
+        "# people of 2024\n1\n2\n# end\n",
+        "eid\n1\n2\n",
+        '"family.ID" "sample.ID"\n"5" "1"\n"6" "2"\n',
+    ],
+)
+def test_a_list_of_samples_is_read_by_its_column_names(tmp_path, text):
+    assert kept(tmp_path, text) == "12"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 2 3\n", "found rows of 3 columns without column names"),
+        ("1\n2 3\n", "found rows of 1 and 2 columns without"),
+        ("FID SEX\n1 2\n", "found columns FID SEX"),
+        ("SEX IID\n1 2\n1\n", "found a row of 1 columns below SEX IID"),
+        ("#IID\n", "found no names"),
+    ],
+)
+def test_an_unclear_list_of_samples(tmp_path, text, message):
+    with pytest.raises(DataError, match=rf"not a list of samples; in .*keep\.txt; {message}.*expected .*IID"):
+        kept(tmp_path, text)
+
+
+def test_a_list_of_samples_in_utf_16(tmp_path):
+    with pytest.raises(DataError, match=r"not plain text; in .*keep\.txt; found text in UTF-16"):
+        kept(tmp_path, "1\n2\n".encode("utf-16"))
+
+
+def test_a_mapping_of_other_samples(tmp_path):
+    path = mapping(tmp_path, "sample_id\tsubject_id\nA\t5\nB\t6\n")
+    message = r"no sample is in the table.*map\.tsv; found 2 names, first 'A'; expected names such as 'a'"
+    with pytest.raises(DataError, match=message):
+        identify(["a", "b"], path, "x")
+    assert identify(["a", "B"], path, "x")["subject_id"].to_list() == [-1, 6]
+
+
+def test_a_mapping_in_parquet(tmp_path):
+    pl.DataFrame({"sample_id": ["a"], "subject_id": [5]}).write_parquet(tmp_path / "map.parquet")
+    message = r"not plain text; in .*map\.parquet; found a Parquet file; expected text in UTF-8"
+    with pytest.raises(DataError, match=message):
+        identify(["a"], tmp_path / "map.parquet", "x")

@@ -10,6 +10,7 @@ from proband.core.errors import DataError
 from proband.genome.genotypes.alleles import NO_ALLELE, NO_SITE, allele_codes, split_sites
 from proband.genome.genotypes.builds import CHROMOSOMES
 from proband.genome.scorefiles.scorefile import list_scorefiles, name_of, read_scorefile
+from proband.genome.scorefiles.text import header_fields
 
 AUTHOR = ["rsID", "chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
 HARMONISED = [*AUTHOR, "hm_chr", "hm_pos", "hm_inferOtherAllele"]
@@ -375,3 +376,186 @@ def test_a_ratio_not_above_0(scores, weight):
 )
 def test_a_file_without_name_is_called_as_the_file_up_to_its_ending(tmp_path, name, pgs_id):
     assert name_of(tmp_path / name) == pgs_id
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Odds ratio (logistic regression)", "OR (per-allele, log-additive model)", "exp(beta)",
+        "ORs from logistic regression", "or", "or/hr", "RR (log-binomial regression)", "Relative risk", "aOR",
+        "exponentiated beta", "OR = exp(beta)", "exp(log(OR))",
+    ],
+)  # fmt: skip
+def test_ratios_in_free_text(scores, kind):
+    item = read_scorefile(only(scores("a.txt", [["1", 5, "A", "G", 2]], OWN, weight_type=kind)))
+    assert item.log_of == kind
+    np.testing.assert_allclose(item.rows.at[:, 0], [0, np.log(2), np.log(4)])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "posterior effects or weights", "log(OR) from logistic regression", "OR (log-transformed)", "log_OR",
+        "logarithm of the hazard ratio", "beta; OR = exp(beta)", "ln HR", "log10(OR)", "Beta or log-odds",
+    ],
+)  # fmt: skip
+def test_free_text_without_ratios(scores, kind):
+    item = read_scorefile(only(scores("a.txt", [["1", 5, "A", "G", 2]], OWN, weight_type=kind)))
+    assert (item.log_of, item.rows.at[1].tolist()) == (None, [2])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "weight"), [(["OR", "OR"], 0.5), (["OR", "HR"], 0.5), (["beta", "beta"], 2), ([None, "NR"], 2)]
+)
+def test_a_column_of_weight_types(scores, kinds, weight):
+    rows = [["1", 5 + row, "A", "G", 2, kind] for row, kind in enumerate(kinds)]
+    item = read_scorefile(only(scores("a.txt", rows, [*OWN, "weight_type"])))
+    expected = np.log(2) if weight < 1 else 2
+    np.testing.assert_allclose(item.rows.at[1], [expected, expected])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "header", "found"),
+    [
+        (["OR", "beta"], {}, "OR and beta"),
+        (["OR", None], {}, "OR and nothing"),
+        (["OR", "OR"], {"weight_type": "beta"}, "OR and beta"),
+        (["NR", "NR"], {"weight_type": "OR"}, "OR and NR"),
+    ],
+)
+def test_weights_of_mixed_kinds(scores, kinds, header, found):
+    rows = [["1", 5 + row, "A", "G", 2, kind] for row, kind in enumerate(kinds)]
+    message = (
+        rf"weights of mixed kinds; in .*a\.txt; found weight_type {found}; expected one.*remedy: .*split"
+    )
+    with pytest.raises(DataError, match=message):
+        read_scorefile(only(scores("a.txt", rows, [*OWN, "weight_type"], **header)))
+
+
+def test_a_header_of_ratios_over_an_empty_column(scores):
+    rows = [["1", 5, "A", "G", 2, None]]
+    item = read_scorefile(only(scores("a.txt", rows, [*OWN, "weight_type"], weight_type="OR")))
+    assert item.log_of == "OR"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["#Weight_Type=OR", "# weight_type: OR", "#WEIGHT TYPE = OR", "##weight_type=OR", "#weight_type:OR"],
+)
+def test_header_fields_however_they_are_spelt(tmp_path, line):
+    (tmp_path / "a.txt").write_text(f"{line}\n" + "\t".join(OWN) + "\n1\t5\tA\tG\t2\n")
+    np.testing.assert_allclose(read_scorefile(tmp_path / "a.txt").rows.at[1], [np.log(2)])
+
+
+def test_comments_are_no_header_fields():
+    lines = ["# Note: the weight_type: OR was turned round", "## a = b", "# see https://x.org?weight_type=OR"]
+    assert header_fields(lines) == {}
+    assert header_fields(["#HmPOS_build=GRCh38", "#hmpos_BUILD: GRCh37"]) == {"HmPOS_build": "GRCh37"}
+
+
+def test_flags_however_they_are_spelt(scores):
+    yes, no = ["1.0", "T", "yes", "Y", "TRUE", "1"], ["0.0", "f", "No", "n", "FALSE", "0", None, "nan"]
+    rows = [["1", 5 + row, "A", "G", 3, flag] for row, flag in enumerate(yes + no)]
+    item = read_scorefile(only(scores("a.txt", rows, [*OWN, "is_dominant"])))
+    assert item.rows.at[2].tolist() == [3] * len(yes) + [6] * len(no)
+    complex_rows = read_scorefile(only(scores("a.txt", rows, [*OWN, "is_haplotype"]))).rows
+    assert complex_rows.is_scorable.tolist() == [False] * len(yes) + [True] * len(no)
+
+
+@pytest.mark.parametrize("flag", ["is_dominant", "is_recessive", "is_haplotype", "is_interaction"])
+def test_a_flag_of_another_value(scores, flag):
+    rows = [["1", 5, "A", "G", 1, "1"], ["1", 6, "A", "G", 1, "perhaps"]]
+    with pytest.raises(DataError, match=rf"{flag} is not .*'perhaps' in {flag} of row 2; expected true or"):
+        read_scorefile(only(scores("a.txt", rows, [*OWN, flag])))
+
+
+def test_effect_types_of_pygscatalog(scores):
+    kinds = ["additive", "dominant", "Recessive", None]
+    rows = [["1", 5 + row, "A", "G", 3, kind, "PGS1"] for row, kind in enumerate(kinds)]
+    item = read_scorefile(only(scores("a.txt", rows, [*OWN, "effect_type", "accession"])))
+    assert item.rows.at.T.tolist() == [[0, 3, 6], [0, 3, 3], [0, 0, 3], [0, 3, 6]]
+
+
+def test_weights_by_dosage_are_nonadditive(scores):
+    columns = ["chr_name", "chr_position", "effect_allele", "effect_type"]
+    columns += [f"dosage_{dosage}_weight" for dosage in range(3)]
+    item = read_scorefile(only(scores("a.txt", [["1", 1, "A", "nonadditive", -1, 0.5, 4]], columns)))
+    assert item.rows.at.T.tolist() == [[-1, 0.5, 4]]
+
+
+@pytest.mark.parametrize("kind", ["overdominant", "nonadditive"])
+def test_an_effect_type_that_is_not_known(scores, kind):
+    rows = [["1", 5, "A", "G", 1, "additive"], ["1", 6, "A", "G", 1, kind]]
+    message = (
+        rf"effect_type is not .*'{kind}' in effect_type of row 2; expected additive, dominant, recessive"
+    )
+    with pytest.raises(DataError, match=message):
+        read_scorefile(only(scores("a.txt", rows, [*OWN, "effect_type"])))
+
+
+def test_several_scores_in_one_file(scores):
+    rows = [["1", 5, "A", "G", 1, f"PGS{row}"] for row in (1, 1, 2)]
+    message = r"several scores in one file; in .*a\.txt; found accession PGS1, PGS2;.*split the file by acc"
+    with pytest.raises(DataError, match=message):
+        read_scorefile(only(scores("a.txt", rows, [*OWN, "accession"])))
+
+
+def test_a_score_may_not_be_called_as_the_subjects(scores, tmp_path):
+    (tmp_path / "subject_id.txt").write_text("\t".join(OWN) + "\n1\t5\tA\tG\t2\n")
+    with pytest.raises(
+        DataError, match=r"name of the subjects' column; in .*found subject_id;.*#pgs_id=NAME"
+    ):
+        read_scorefile(tmp_path / "subject_id.txt")
+
+
+TABLE = "\t".join(OWN) + "\n1\t5\tA\tG\t2\n1\t6\tC\tT\t3\n"
+
+
+@pytest.mark.parametrize("comments", ["", "#pgs_id=P\n"])
+def test_column_names_behind_a_hash(tmp_path, comments):
+    (tmp_path / "a.txt").write_text(f"{comments}#{TABLE}")
+    item = read_scorefile(tmp_path / "a.txt")
+    assert (places(item.rows), item.rows.at[1].tolist()) == ([("1", 5), ("1", 6)], [2, 3])
+    assert item.pgs_id == ("P" if comments else "a")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TABLE.replace("\n", "\r").encode(), "found lines that end in a carriage return only;.*tr "),
+        (("#pgs_id=P\n" + TABLE).replace("\n", "\r").encode(), "found lines that end in a carriage return"),
+        (TABLE.encode("utf-16"), "found text in UTF-16; expected .*UTF-8;.*iconv"),
+        (gzip.compress(TABLE.encode("utf-16")), "found text in UTF-16"),
+        (b"PAR1 and more", "found a Parquet file"),
+        (b"PK\x03\x04 and more", "found a zip archive;.*unpack it"),
+    ],
+)
+def test_files_that_are_no_plain_text(tmp_path, content, message):
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(DataError, match=rf"not plain text; in .*a\.txt; {message}") as caught:
+        read_scorefile(tmp_path / "a.txt")
+    assert "\n" not in str(caught.value)
+
+
+def test_scoring_files_in_any_case_and_what_else_the_folder_holds(tmp_path, capsys):
+    for name in ("P1.txt", "P2.TXT", "P4.tsv.GZ", "P5.txt.zip", "notes.md", ".DS_Store"):
+        (tmp_path / name).write_text(TABLE)
+    blocks = [gzip.compress(part.encode()) for part in (TABLE, "2\t7\tC\tT\t4\n")]
+    (tmp_path / "P3.txt.bgz").write_bytes(b"".join(blocks))
+    (tmp_path / "sub.txt").mkdir()
+    files = list_scorefiles(tmp_path)
+    assert [path.name for path in files] == ["P1.txt", "P2.TXT", "P3.txt.bgz", "P4.tsv.GZ"]
+    assert [name_of(path) for path in files] == ["P1", "P2", "P3", "P4"]
+    assert read_scorefile(files[2]).rows.at[1].tolist() == [2, 3, 4]
+    said = capsys.readouterr().err
+    assert "3 of 7 items of" in said
+    assert (
+        "are not read: P5.txt.zip, notes.md, sub.txt/ (scoring files end in .txt, .txt.gz, .txt.bgz" in said
+    )
+
+
+def test_a_folder_without_scoring_files_names_what_it_holds(tmp_path):
+    for number in range(7):
+        (tmp_path / f"P{number}.zip").touch()
+    with pytest.raises(DataError, match=r"no scoring files.*found P0.zip, .*P4.zip and 2 more only;"):
+        list_scorefiles(tmp_path)

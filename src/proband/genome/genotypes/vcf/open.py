@@ -1,7 +1,7 @@
 """VCF and BCF: read once by htslib, in a process of its own, dosages kept in a temporary file.
 
-Hard calls (GT) are used where a record has them, else dosages (DS). Dosages are kept in units of 2^-14, the
-precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is missing.
+A sample's hard call (GT) is used where there is one, else its dosage (DS). Dosages are kept in units of
+2^-14, the precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is missing.
 """
 
 from __future__ import annotations

@@ -144,6 +144,8 @@ def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str,
     dosages = record.format("DS") if "GT" not in shape and "DS" in shape else None
     if "GT" in shape:
         units = call_units(record.genotype.array())
+        if "DS" in shape and (units == MISSING_UNITS).any():
+            units = filled(units, record.format("DS"))
     elif dosages is not None and dosages.ndim > 1 and dosages.shape[1]:
         units = dosage_units(dosages[:, 0])
     else:
@@ -165,6 +167,20 @@ def call_units(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> UInt16[n
     units = (alleles == 1).sum(axis=1) * (2 * UNIT) // np.maximum(num_called, 1)
     units[(alleles == _NOT_CALLED).any(axis=1) | (num_called == 0)] = MISSING_UNITS
     return units.astype(np.uint16)
+
+
+def filled(
+    units: UInt16[np.ndarray, " samples"], dosages: Float32[np.ndarray, "samples alleles"] | None
+) -> UInt16[np.ndarray, " samples"]:
+    """Units of calls, where a call is missing those of the first ALT's dosage.
+
+    >>> calls, dosages = np.array([0, 2**16 - 1], np.uint16), np.array([[1.5], [0.25]], np.float32)
+    >>> (filled(calls, dosages) / 2**14).tolist()
+    [0.0, 0.25]
+    """
+    if dosages is None or dosages.ndim == 1 or not dosages.size or dosages.dtype.kind != "f":
+        return units
+    return np.where(units == MISSING_UNITS, dosage_units(dosages[:, 0]), units)
 
 
 def dosage_units(dosages: Float32[np.ndarray, " samples"]) -> UInt16[np.ndarray, " samples"]:

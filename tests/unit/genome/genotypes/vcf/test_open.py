@@ -35,6 +35,22 @@ def test_dosages_only_where_there_are_no_calls(vcf, tmp_path):
     np.testing.assert_array_equal(all_of(found), [[0.25, -9, 2], [0, 1.5, -9]])
 
 
+def test_dosages_fill_in_missing_calls(vcf, tmp_path):
+    rows = [
+        "1 5 A G GT:DS 0/1:0.9 ./.:0.25 ./1:1.5",  # a half call is a missing one
+        "1 6 A G GT:DS 0/0:0 ./.:. ./.:2.5",
+        "1 7 A G,T GT:DS 0/2:0,1 ./.:0.5,1 ./.",
+    ]
+    found = open_vcf(vcf(rows), tmp_path)
+    np.testing.assert_array_equal(all_of(found)[:3], [[1, 0.25, 1.5], [0, -9, -9], [0, 0.5, -9]])
+
+
+def test_a_field_ds_of_text_fills_in_nothing(vcf, tmp_path):
+    path = vcf(["1 5 A G GT:DS 0/1:x ./.:y 1/1:z"])
+    path.write_text(path.read_text().replace("ID=DS,Number=A,Type=Float", "ID=DS,Number=1,Type=String"))
+    np.testing.assert_array_equal(all_of(open_vcf(path, tmp_path)), [[1, -9, 2]])
+
+
 def test_sites_with_several_or_no_alt_alleles(vcf, tmp_path):
     found = open_vcf(vcf(["1 5 A G,T GT 0/1 1/2 2/2", "1 6 A . GT 0/0 0/0 ./."]), tmp_path)
     assert found.variants.select("index", "alt", "is_multiallelic").rows() == [
