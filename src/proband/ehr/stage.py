@@ -13,9 +13,10 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.files.provenance import StageRun, config_dict, is_finished, stage_output
 from proband.core.files.resume import RUN, clear_marks, resumable
+from proband.core.running.progress import say
 from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
-from proband.ehr.meds.dataset import CODES, DATA, Shard, list_shards
+from proband.ehr.meds.dataset import BIRTH, CODES, DATA, DEATH, Shard, list_shards
 from proband.ehr.meds.kinship import Families, family_counts, read_families
 from proband.ehr.meds.remote import fetch, is_remote
 from proband.ehr.meds.splits import folder_splits, read_splits
@@ -138,9 +139,10 @@ def _from_meds(
 def _from_omop(
     source: Path | Address, config: EhrConfig, run: StageRun, workers: int | None, families: Families | None
 ) -> pl.DataFrame:
-    from proband.ehr.omop.accounts import REASONS as ROW_REASONS
-    from proband.ehr.omop.births import impossible_births
+    from proband.ehr.omop.accounts import MENDED, REASONS, REVERSED
+    from proband.ehr.omop.births import mended_births
     from proband.ehr.omop.concepts import describe
+    from proband.ehr.omop.events import table_of_deaths
 
     work = run.folder / _WORK
     engine = open_source(source, work, workers)
@@ -148,10 +150,13 @@ def _from_omop(
         _require_asked(tables, config.more_tables, source)
         counted, examples, shards = _export(tables, config, work)
         run.counts["num_person"] = int(tables["person"].count().to_pyarrow().as_py())
-        run.counts |= counts_by_code(shards)
-        run.counts["num_impossible_birth"] = impossible_births(tables["person"])
+        of_person = (BIRTH, DEATH) if table_of_deaths(tables) == "person" else (BIRTH,)
+        run.counts |= counts_by_code(shards, of_person) | mended_births(tables["person"])
+        if DEATH in of_person:
+            num = run.counts["num_deaths"]
+            say(f"ehr: no table death; {num:,} deaths are taken from person.death_datetime")
         run.counts |= {f"num_{name}": counts["num_rows"] for name, counts in counted.items()}
-        for reason in (*ROW_REASONS, "num_unreadable_value"):
+        for reason in (*REASONS, REVERSED, *MENDED):
             run.counts[reason] = sum(counts.get(reason, 0) for counts in counted.values())
         codes, subjects = write_events(source, shards, None, config, run, workers, families, examples)
         write_codes(describe(tables, codes), codes, run.folder)

@@ -161,6 +161,30 @@ def omop(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+def add_conflicts(tables: dict[str, Rows]) -> dict[str, Rows]:
+    """Add rows whose columns contradict each other: of two persons, one visit and one period."""
+    tables["person"] += [
+        _person(11, 8507, 1951, datetime(1900, 1, 1)),
+        _person(12, 8507, 1980, datetime(1979, 12, 31, 23)),
+    ]
+    visit, period = tables["visit_occurrence"][0], tables["observation_period"][0]
+    tables["visit_occurrence"] = [
+        visit | {"visit_start_datetime": datetime(2005, 3, 1, 9, 15)},
+        visit | {"visit_start_datetime": datetime(1970, 1, 1)},
+    ]
+    tables["observation_period"].append(period | {"observation_period_end_date": date(1999, 12, 31)})
+    return tables
+
+
+CONFLICTS = {"num_conflicting_birth": 1, "num_conflicting_date": 1, "num_reversed_period": 1}
+"""What :func:`add_conflicts` adds."""
+
+
+@pytest.fixture
+def conflicts() -> tuple[Callable[..., dict[str, Rows]], dict[str, int]]:
+    return add_conflicts, CONFLICTS
+
+
 @pytest.fixture
 def new_condition() -> Callable[..., dict[str, Any]]:
     return condition

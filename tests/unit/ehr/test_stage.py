@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import meds as meds_standard
@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
 from proband.ehr import ehr
+from proband.ehr.cohort import read_follow_up
 from proband.ehr.config import EhrConfig
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
+from proband.ehr.meds.follow_up_end import YEAR, supported
 
 BORN = datetime(1950, 1, 1)
 T = datetime(2000, 1, 1)
@@ -79,7 +81,7 @@ def test_own_splits_by_folder_are_kept(many: pl.DataFrame, meds: Callable, tmp_p
 
 
 def test_own_splits_by_table_win_and_who_lacks_one_is_drawn(
-    many: pl.DataFrame, meds: Callable, tmp_path: Path
+    many: pl.DataFrame, meds: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     source = meds({"part/0": many})
     (source / "metadata").mkdir()
@@ -88,7 +90,11 @@ def test_own_splits_by_table_win_and_who_lacks_one_is_drawn(
     out = convert(source, tmp_path / "out", splits=(1.0, 0.0, 0.0))
     table = pl.read_parquet(out / "metadata" / "subject_splits.parquet")
     assert table["split"].to_list() == ["tuning"] * 30 + ["train"] * 10
-    assert counts(out)["num_drawn_splits"] == 10
+    assert counts(out)["num_drawn_splits"] == counts(out)["num_drawn_train"] == 10
+    said = "10 subjects came without a split; drawn: 10 train, 0 tuning, 0 held_out"
+    assert said in capsys.readouterr().err
+    convert(meds({"0": many}, "none given"), tmp_path / "other")
+    assert "came without a split" not in capsys.readouterr().err
 
 
 def test_codes_metadata_is_kept(many: pl.DataFrame, meds: Callable, tmp_path: Path) -> None:
@@ -236,6 +242,97 @@ def test_ends_that_no_record_supports_are_cut_and_said(
         in capsys.readouterr().err
     )
     assert json.loads((out / "manifest.json").read_text())["notes"]["follow_up_cut_at"] == "2018-06-05"
+
+
+ODD_ROWS = {
+    "a wrong year": [(1, datetime(2102, 3, 5), "A")],
+    "wrong years": [
+        (1, datetime(2102, 3, 5), "A"),
+        (2, datetime(2102, 4, 5), "A"),
+        (2, datetime(2150, 1, 1), "A"),
+    ],
+    "open visits": [(i, datetime(2099, 12, 31), "DISCHARGE//Visit//IP") for i in (1, 2, 3, 9)] * 20,
+    "nobody dead yet": [(i, datetime(2099, 12, 31), DEATH) for i in (1, 2, 3, 9)],
+    "none": [],
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ROWS)
+def test_odd_rows_support_no_follow_up(
+    events: Callable, meds: Callable, tmp_path: Path, capsys: pytest.CaptureFixture, odd: str
+) -> None:
+    far, rows = datetime(2099, 12, 31, 23, 59, 59), ODD_ROWS[odd]
+    source = meds({"0": pl.concat([followed(events, far, far, far), events(*rows)])})
+    out = convert(source, tmp_path / "out", sort=True)
+    spans = read_follow_up(out)
+    cut, last = datetime(2018, 6, 5, 23, 59, 59), datetime(2018, 6, 5, 10)
+    assert spans.select("subject_id", "exit_time").rows() == [(1, cut), (2, cut), (3, cut), (9, last)]
+    assert spans["death_time"].null_count() == 4
+    assert (counts(out)["num_ends_cut"], counts(out)["num_unsupported_records"]) == (3, len(rows))
+    assert counts(out)["num_ends_added"] == any(row[0] == 9 for row in rows)
+    said = capsys.readouterr().err
+    assert "3 observation periods beyond the last record of anybody, in 2018-06, by more than 2 years" in said
+    if rows:
+        assert f"{len(rows)} records dated after 2018-06-05, the last before a silence" in said
+    assert ("1 subjects without a period have such records" in said) == any(row[0] == 9 for row in rows)
+
+
+def test_odd_rows_in_other_shards_and_processes_give_the_same(
+    events: Callable, meds: Callable, tmp_path: Path
+) -> None:
+    far = datetime(2099, 12, 31, 23, 59, 59)
+    rows = pl.concat([followed(events, far, far, far), events((1, datetime(2102, 3, 5), "A"))])
+    shards = {str(i): rows.filter(pl.col("subject_id") % 2 == i) for i in (0, 1)}
+    source, made = meds(shards), [tmp_path / name for name in ("alone", "pool", "one")]
+    ehr(source, made[0], config=EhrConfig(sort=True), workers=1)
+    ehr(source, made[1], config=EhrConfig(sort=True), workers=2)
+    ehr(meds({"0": rows}, "whole"), made[2], config=EhrConfig(sort=True), workers=1)
+    alone, pool, one = (read_follow_up(out) for out in made)
+    assert alone.equals(pool)
+    assert alone.drop("split").equals(one.drop("split"))
+    assert alone["exit_time"].max() == datetime(2018, 6, 5, 23, 59, 59)
+
+
+LATE = datetime(2012, 1, 1)
+TRUE_LATE = {
+    # A cohort seen once and followed by a registry of deaths.
+    "deaths": [[(i, datetime(2000, 1, 1), "A"), (i, datetime(2000 + i, 6, 1), DEATH)] for i in range(1, 12)],
+    # The second wave of a study: 5 of 105 records.
+    "second wave": [[(1, datetime(2000, 1, day % 28 + 1), "A") for day in range(100)], [(2, LATE, "A")] * 5],
+    # One subject of few records.
+    "one subject": [[(1, datetime(2000 + i, 1, 1), "A") for i in range(5)], [(1, LATE, "A")]],
+    # Silences of three years before one of five.
+    "gaps of years": [[(1, datetime(year, 1, 1), "A")] * 20 for year in (1990, 1998, 2001, 2004, 2007)]
+    + [[(1, LATE, "A")]],
+}
+
+
+@pytest.mark.parametrize("kind", TRUE_LATE)
+def test_true_late_records_support_follow_up(
+    events: Callable, meds: Callable, tmp_path: Path, kind: str
+) -> None:
+    rows = [row for rows in TRUE_LATE[kind] for row in rows]
+    subjects = sorted({row[0] for row in rows})
+    end = datetime(2012, 6, 30, 23, 59, 59)
+    bounds = [(i, *rest) for i in subjects for rest in ((BORN, BIRTH), (end, EXIT))]
+    out = convert(meds({"0": events(*rows, *bounds)}), tmp_path / "out", sort=True)
+    assert "num_ends_cut" not in counts(out)
+    assert counts(out)["num_unsupported_records"] == 0
+
+
+def test_wrong_dates_of_a_large_source_are_silence() -> None:
+    days = [date(2000, 1, 1) + timedelta(days=i) for i in range(4000)]
+    odd = [days[-1] + timedelta(days=100 * i) for i in range(1, 200)]
+    made = pl.DataFrame({"day": days + odd, "len": [10_000] * 4000 + [1] * 199, "num_placed": 0})
+    assert supported(made.sample(fraction=1, shuffle=True, seed=1)) == (days[-1], YEAR)
+
+
+def test_a_given_end_of_follow_up_is_not_cut(
+    events: Callable, meds: Callable, read_out: Callable, tmp_path: Path
+) -> None:
+    source = meds({"0": followed(events, datetime(2099, 12, 31))})
+    out = convert(source, tmp_path / "out", sort=True, follow_up_end=date(2024, 12, 31))
+    assert read_out(out).filter(code=EXIT)["time"].to_list() == [datetime(2024, 12, 31, 23, 59, 59)] * 2
 
 
 def test_a_sparse_source_is_believed_longer_and_it_is_said(

@@ -73,7 +73,9 @@ def tidy(frame: pl.DataFrame, assume_birth: bool, latest_year: int = LATEST_YEAR
     counts["num_moved_to_birth"] = frame.filter(kept & (time < birth)).height
     frame = frame.filter(kept).with_columns(pl.when(time < birth).then(birth).otherwise(time).alias("time"))
     death = time.filter(pl.col("code") == DEATH).min().over("subject_id")
-    counts["num_after_death"] = frame.filter(time.dt.date() > death.dt.date()).height
+    after = frame.filter(time.dt.date() > death.dt.date())
+    counts["num_after_death"] = after.height
+    counts["num_records_after_death"] = after.filter(~bounds).height
     return Tidied(frame.select(EVENTS.names()).sort(_ORDER, nulls_last=False), counts, first, examples)
 
 

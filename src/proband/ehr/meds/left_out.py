@@ -12,10 +12,14 @@ REASONS = {
     "num_no_date": "rows left out: no date",
     "num_impossible_date": "rows left out: a date in no calendar, before 1800 or too late (--latest-year)",
     "num_unreadable_value": "values left out: no number",
+    "num_reversed_period": "rows left out: a period that ends before it starts",
+    "num_conflicting_date": "rows take their date: their datetime is more than a day from it",
     "num_impossible_birth": "dates of birth mended: a year, month or day in no calendar",
+    "num_conflicting_birth": "births take year_of_birth: their birth_datetime is of another year",
     "num_repeated_death": "rows left out: a further death of a subject",
     "num_events_no_birth": "rows left out: subjects without a birth (--assume-birth)",
     "num_before_birth": "rows left out: before the day of birth",
+    "num_records_after_death": "rows after their subject's death: kept, but follow-up ends with the death",
 }
 """What is counted and said where it occurs."""
 
@@ -23,7 +27,7 @@ REASONS = {
 def say_what_was_left_out(
     counts: Mapping[str, int], examples: Mapping[str, str], followed_to: date | None
 ) -> None:
-    """Say every reason that occurred, whether no subject has a sex, and whether most have no period.
+    """Say every reason that occurred, whether no subject has a sex, and which periods lack.
 
     Args:
         counts: The stage's counts.
@@ -40,10 +44,19 @@ def say_what_was_left_out(
         cut, added = counts.get("num_ends_cut", 0), counts.get("num_ends_added", 0)
         said = f"{cut:,} later ends cut there, {added:,} subjects without one get it"
         say(f"ehr: follow-up to {followed_to}: {said}")
+    if followed_to is None and counts.get("num_open_periods"):
+        say(
+            f"ehr: {counts['num_open_periods']:,} observation periods have no end: follow-up ends with the "
+            "last end that the subject has, or else with the last event, which overstates risks; give the "
+            "date up to which records are complete as --follow-up-end DATE"
+        )
     lacking, subjects = counts["num_no_period"], counts["num_subjects"]
     if followed_to is None and 2 * lacking > subjects:
+        kind = (
+            "no observation period that ends" if counts.get("num_open_periods") else "no observation period"
+        )
         say(
-            f"ehr: {lacking:,} of {subjects:,} subjects have no observation period: their follow-up ends "
+            f"ehr: {lacking:,} of {subjects:,} subjects have {kind}: their follow-up ends "
             "with their last event, which overstates risks; give the date up to which records are "
             "complete as --follow-up-end DATE"
         )

@@ -36,7 +36,9 @@ from proband.ehr.meds.follow_up_end import (
     cut_ends,
     cut_unsupported,
     last_end,
+    last_open,
     last_second,
+    num_open,
     record_days,
 )
 from proband.ehr.meds.kinship import Families
@@ -59,6 +61,7 @@ class _Piece:
     examples: dict[str, str]
     days: pl.DataFrame
     last_end: datetime | None
+    last_open: datetime | None
     units: pl.DataFrame
 
 
@@ -92,8 +95,7 @@ def write_events(
     early = [piece.early for piece in pieces if piece.early]
     if early and not config.drop_before_birth:
         refuse_early(early, counts["num_before_birth"], source)
-    ends = [Ends(piece.days, piece.last_end, [file.path for file in piece.files]) for piece in pieces]
-    cut_at = cut_unsupported(ends, counts, write_table)
+    cut_at = None if config.follow_up_end else cut_unsupported(_ends(pieces), counts, write_table)
     if cut_at is not None:
         run.notes["follow_up_cut_at"] = cut_at.isoformat()
     _number_files([file for piece in pieces for file in piece.files], run.folder / DATA)
@@ -102,6 +104,13 @@ def write_events(
     codes = sorted(set().union(*(piece.codes for piece in pieces)))
     run.counts["num_codes"] = len(codes)
     return codes, subjects
+
+
+def _ends(pieces: list[_Piece]) -> list[Ends]:
+    return [
+        Ends(piece.days, piece.last_end, piece.last_open, [file.path for file in piece.files])
+        for piece in pieces
+    ]
 
 
 def _write_splits(pieces: list[_Piece], counts: Counter[str], run: StageRun, source: object) -> pl.DataFrame:
@@ -113,13 +122,19 @@ def _write_splits(pieces: list[_Piece], counts: Counter[str], run: StageRun, sou
         }
     ).sort("subject_id")
     if subjects.is_empty():
-        remedy = "give births, or pass --assume-birth"
-        raise DataError("no subject is left", where=source, found=dict(counts), remedy=remedy)
+        found = f"{counts['num_no_birth']:,} subjects without a birth"
+        if impossible := run.counts.get("num_impossible_birth"):
+            found += f", {impossible:,} births of a year, month or day in no calendar or before 1800"
+        remedy = "give births, with years of four digits, or pass --assume-birth"
+        raise DataError("no subject is left", where=source, found=found, remedy=remedy)
     (run.folder / SUBJECT_SPLITS).parent.mkdir()
     write_table(subjects, run.folder / SUBJECT_SPLITS)
     run.counts["num_subjects"] = subjects.height
     for split in SPLITS:
         run.counts[f"num_subjects_{split}"] = int((subjects["split"] == split).sum())
+    if 0 < counts["num_drawn_splits"] < subjects.height:
+        drawn = ", ".join(f"{counts[f'num_drawn_{split}']:,} {split}" for split in SPLITS)
+        say(f"ehr: {counts['num_drawn_splits']:,} subjects came without a split; drawn: {drawn}")
     return subjects
 
 
@@ -170,6 +185,7 @@ def _write_piece(
     families: Families | None,
 ) -> _Piece:
     frame, counts, early, examples = tidy(raw, config.assume_birth, config.latest_year)
+    counts["num_open_periods"] = num_open(frame)
     if config.follow_up_end is not None:
         until = last_second(config.follow_up_end)
         frame = add_ends(cut_ends(frame, until, timedelta(0), counts), until, counts)
@@ -194,6 +210,7 @@ def _write_piece(
         examples=examples,
         days=record_days(frame),
         last_end=last_end(frame),
+        last_open=last_open(frame),
         units=units_of(frame),
     )
 
@@ -244,6 +261,8 @@ def _splits_of(
     came = table.select(pl.coalesce("split", by_folder)).to_series()
     counts["num_drawn_splits"] = came.null_count()
     drawn = assign_splits(subject_ids.to_numpy(), config.splits, config.seed, families)
+    for each in SPLITS:
+        counts[f"num_drawn_{each}"] = int((came.is_null() & (drawn == each)).sum())
     return came.fill_null(drawn).rename("split")
 
 

@@ -13,7 +13,9 @@ from proband.core.errors import DataError
 from proband.ehr.omop.columns import (
     ISO_8601,
     PLAIN_TIME,
+    conflicting,
     evaluated,
+    is_reversed,
     nonblank,
     number,
     time_columns,
@@ -31,7 +33,15 @@ REASONS = ("num_unknown_person", "num_no_date", "num_impossible_date")
 """Why rows make no event: a person whom person does not hold, no date, a day that no calendar has. Each row
 and time counts under the first that applies."""
 
-_UNREADABLE_VALUE = "num_unreadable_value"
+MENDED = ("num_unreadable_value", "num_conflicting_date")
+"""What is mended, and the row stays: a value that is no number; a {stem}_datetime more than a day from
+{stem}_date, which is taken instead."""
+
+REVERSED = "num_reversed_period"
+"""A row of observation_period that ends before the day it starts."""
+
+_UNREADABLE_VALUE, _CONFLICTING_DATE = MENDED
+_OF_ROWS = (REVERSED, _CONFLICTING_DATE)
 _ISO = "ISO 8601, such as 2012-03-05 or 2012-03-05T23:30:00-05:00"
 
 
@@ -78,6 +88,12 @@ def _count(table: ibis.Table, source: Source, known: ibis.Table, examples: dict[
             if one:
                 examples.setdefault(reason, f"table {name}, person_id {found[f'first {reason} {stem}']}")
         counts["num_events"] += counts["num_rows"] - left
+    for reason in _OF_ROWS:
+        if reason in found:
+            counts[reason] = int(found[reason] or 0)
+            if counts[reason]:
+                examples.setdefault(reason, f"table {name}, person_id {found[f'first {reason}']}")
+    counts["num_events"] -= len(source.times) * counts.get(REVERSED, 0)
     if source.value:
         counts[_UNREADABLE_VALUE] = int(found[_UNREADABLE_VALUE] or 0)
         if counts[_UNREADABLE_VALUE]:
@@ -96,6 +112,9 @@ def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str
         columns[f"given {stem}"] = ibis.ifelse(time.notnull(), True, given)
     if source.value:
         columns["odd"] = _odd_number(table, name, source.value)
+    columns[_CONFLICTING_DATE] = ibis.or_(
+        *(conflicting(table, name, stem) for stem in source.times + source.ends)
+    )
     rows = evaluated(table, **columns)
     rows = rows.left_join(known, rows.id == known.known_id)
     stranger = rows.known_id.isnull()
@@ -106,6 +125,11 @@ def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str
         for reason, applies in zip(REASONS, reasons, strict=True):
             wanted[f"{reason} {stem}"] = applies.ifelse(1, 0).sum()
             wanted[f"first {reason} {stem}"] = rows.id.min(where=applies)
+    of_rows = {_CONFLICTING_DATE: rows[_CONFLICTING_DATE]}
+    if name == "observation_period":
+        of_rows[REVERSED] = ~stranger & is_reversed(*(rows[f"time {stem}"] for stem in source.times))
+    for reason, applies in of_rows.items():
+        wanted |= {reason: applies.ifelse(1, 0).sum(), f"first {reason}": rows.id.min(where=applies)}
     if source.value:
         wanted |= {_UNREADABLE_VALUE: rows.odd.count(), "first value": rows.odd.min()}
     return rows.aggregate(**wanted).to_pyarrow().to_pylist()[0]
@@ -138,10 +162,10 @@ def _refuse_unreadable(table: ibis.Table, source: Source) -> None:
             odd[column] = ibis.ifelse(table[column].re_search(PLAIN_TIME), None, other), _ISO
     for column in [one for one in source.ids if one in table.columns]:
         kind = table[column].type()
-        if not kind.is_integer():
+        if not kind.is_integer() or kind.is_uint64():
             plain = nonblank(table[column].cast("string"))
             readable = whole(table, source.table, column).notnull()
-            odd[column] = ibis.ifelse(readable, None, plain), "a whole number"
+            odd[column] = ibis.ifelse(readable, None, plain), "a whole number below 2^63"
     if not odd:
         return
     rows = evaluated(table, **{column: values for column, (values, _) in odd.items()})

@@ -78,14 +78,37 @@ def evaluated(table: ibis.Table, **columns: ir.Value) -> ibis.Table:
 
 
 def time_of(table: ibis.Table, name: str, stem: str) -> ir.TimestampColumn:
-    """{stem}_datetime where there is one and it is not null, else {stem}_date.
+    """{stem}_datetime where it is not null and within a day of {stem}_date, else {stem}_date.
 
     Raises:
         DataError: The table has neither.
     """
     import ibis
 
-    return ibis.coalesce(*(timestamp(table, name, column) for column in time_columns(table, name, stem)))
+    exact, *days = (timestamp(table, name, column) for column in time_columns(table, name, stem))
+    if not days:
+        return exact
+    return ibis.coalesce(ibis.ifelse(days_apart(exact, days[0]).fill_null(False), None, exact), days[0])
+
+
+def conflicting(table: ibis.Table, name: str, stem: str) -> ir.BooleanColumn:
+    """Whether {stem}_datetime and {stem}_date are more than a day apart; not where one of them lacks."""
+    import ibis
+
+    both = (f"{stem}_datetime", f"{stem}_date")
+    if not set(both) <= set(table.columns):
+        return ibis.literal(False)
+    return days_apart(*(timestamp(table, name, column) for column in both)).fill_null(False)
+
+
+def is_reversed(start: ir.TimestampColumn, end: ir.TimestampColumn) -> ir.BooleanColumn:
+    """Whether a period ends before the day it starts; not where one of them lacks."""
+    return (end < start.truncate("D")).fill_null(False)
+
+
+def days_apart(first: ir.TimestampColumn, second: ir.TimestampColumn) -> ir.BooleanColumn:
+    """Whether two times are of days that are not the same and not neighbours, as time zones make them."""
+    return first.date().delta(second.date(), unit="day").abs() > 1
 
 
 def time_columns(table: ibis.Table, name: str, stem: str) -> list[str]:
@@ -166,6 +189,8 @@ def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> i
         return ibis.null("int64")
     values = _numeric(table, name, column, "integer")
     if values.type().is_integer():
+        if values.type().is_uint64():
+            values = ibis.ifelse(values <= int(_MOST), values, None)
         return values.cast("int64")
     if values.type().is_string():
         spelled = nonblank(values)

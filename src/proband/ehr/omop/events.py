@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from proband.core.errors import DataError
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
 from proband.ehr.omop.births import births
-from proband.ehr.omop.columns import evaluated, number, text, time_of, whole
+from proband.ehr.omop.columns import evaluated, is_reversed, number, text, time_of, whole
 from proband.ehr.omop.concepts import GENDER_CODES, concept_names, event_code
-from proband.ehr.omop.sources import ASKED_TABLES
+from proband.ehr.omop.tablefiles import ASKED_TABLES
 from proband.ehr.omop.tables import DOMAINS, INPATIENT, Domain
 
 if TYPE_CHECKING:
@@ -50,28 +50,29 @@ def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list
 
     Args:
         tables: The OMOP tables.
-        asked: Those of :data:`proband.ehr.omop.sources.ASKED_TABLES` to read.
+        asked: Those of :data:`proband.ehr.omop.tablefiles.ASKED_TABLES` to read.
 
     Raises:
         DataError: A table lacks a column or has one of an unusable type.
     """
-    import ibis
-
     names = concept_names(tables)
     parts = _person_events(tables["person"], names)
     for table, domain in DOMAINS.items():
         if table in tables and (table not in ASKED_TABLES or table in asked):
             parts += _domain_parts(tables[table], table, domain, names)
-    if "death" in tables:
-        death = tables["death"]
-        parts.append(Part("death", _special(death, "death", DEATH, time_of(death, "death", "death"))))
+    if (name := table_of_deaths(tables)) is not None:
+        dead = tables[name]
+        parts.append(Part(name, _special(dead, name, DEATH, time_of(dead, name, "death"))))
     if "observation_period" in tables:
-        period, name = tables["observation_period"], "observation_period"
-        parts.append(Part(name, _special(period, name, ENTRY, time_of(period, name, f"{name}_start"))))
-        # The end date is the last day observed, so it ends with that day's last second.
-        end = time_of(period, name, f"{name}_end").truncate("D") + ibis.interval(seconds=_LAST_SECOND_OF_DAY)
-        parts.append(Part(name, _special(period, name, EXIT, end)))
+        parts += _period_events(tables["observation_period"])
     return parts
+
+
+def table_of_deaths(tables: Mapping[str, ibis.Table]) -> str | None:
+    """death, or without it person, if that has death_datetime, as in CDM 6; None without either."""
+    if "death" in tables:
+        return "death"
+    return "person" if "death_datetime" in tables["person"].columns else None
 
 
 def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) -> ibis.Table:
@@ -137,6 +138,26 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
     )
     recorded = (sexed.concept_id.fill_null(0) != 0) | (sexed.source.fill_null("") != "")
     return [Part("person", birth), Part("person", _finished(sex, recorded))]
+
+
+def _period_events(period: ibis.Table) -> list[Part]:
+    """Start and end of every period that does not end before it starts."""
+    import ibis
+
+    name = "observation_period"
+    rows = evaluated(
+        period,
+        subject_id=whole(period, name, "person_id"),
+        start=time_of(period, name, f"{name}_start"),
+        end=time_of(period, name, f"{name}_end"),
+    )
+    forward = ~is_reversed(rows.start, rows.end)
+    # The end date is the last day observed, so it ends with that day's last second.
+    last = rows.end.truncate("D") + ibis.interval(seconds=_LAST_SECOND_OF_DAY)
+    return [
+        Part(name, _finished(rows.mutate(time=time, code=ibis.literal(code)), time.notnull() & forward))
+        for code, time in ((ENTRY, rows.start), (EXIT, last))
+    ]
 
 
 def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Table | None) -> list[Part]:

@@ -7,7 +7,7 @@ later, here. Of the stream no more is held than one file's rows, or one subject'
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import polars as pl
 from proband.core.files.atomic import whole_file
 from proband.core.files.provenance import read_object, write_json
 from proband.core.running.progress import say
-from proband.ehr.meds.dataset import BIRTH, DISCHARGE, Shard, conform, in_pieces
+from proband.ehr.meds.dataset import BIRTH, DEATH, DISCHARGE, Shard, conform, in_pieces
 from proband.ehr.omop.engines.stream import stream
 
 if TYPE_CHECKING:
@@ -73,10 +73,20 @@ def export(events: ibis.Table, work: Path, finished: list[Path], rows: int) -> l
     return [Shard(path, None) for path in files]
 
 
-def counts_by_code(files: list[Shard]) -> dict[str, int]:
-    """Events that are made beside those of each row: of person, and of the ends of visits."""
-    code, of_person = pl.col("code"), (pl.col("code") == BIRTH) | pl.col("time").is_null()
-    counts = {"num_person_events": of_person.sum(), "num_discharges": code.str.starts_with(DISCHARGE).sum()}
+def counts_by_code(files: list[Shard], person_codes: Sequence[str] = (BIRTH,)) -> dict[str, int]:
+    """Events that are made beside those of each row: of person, and of the ends of visits.
+
+    Args:
+        files: All events.
+        person_codes: Codes of the dated events of person.
+
+    Returns:
+        num_person_events, num_discharges, and num_deaths, wherever these were recorded.
+    """
+    code, of_person = pl.col("code"), pl.col("code").is_in(person_codes) | pl.col("time").is_null()
+    discharges = code.str.starts_with(DISCHARGE).sum()
+    counts = {"num_person_events": of_person.sum(), "num_discharges": discharges}
+    counts["num_deaths"] = (code == DEATH).sum()
     if not files:
         return dict.fromkeys(counts, 0)
     counted = pl.scan_parquet([file.path for file in files]).select(**counts)

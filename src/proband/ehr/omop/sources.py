@@ -7,9 +7,9 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from proband.core.errors import ConfigError, DataError, ProbandError, first_line
@@ -18,26 +18,20 @@ from proband.core.running.engine import available_cores
 from proband.ehr.meds.dataset import DATA
 from proband.ehr.omop.engines.address import Address
 from proband.ehr.omop.engines.engine import Engine
+from proband.ehr.omop.tablefiles import (
+    EVENT_TABLES,
+    KNOWN_TABLES,
+    VOCABULARY_TABLES,
+    files_below,
+    find_tables,
+    table_of,
+)
 from proband.ehr.omop.textfiles import read_text
 
 if TYPE_CHECKING:
     import ibis
 
 DATABASE_SUFFIXES = (".duckdb", ".db")
-TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz")
-EVENT_TABLES = (
-    "condition_occurrence",
-    "drug_exposure",
-    "procedure_occurrence",
-    "measurement",
-    "observation",
-    "visit_occurrence",
-)
-ASKED_TABLES = ("visit_detail", "drug_era", "condition_era")
-"""Tables that repeat others in another form, and are read only where they are asked for."""
-
-VOCABULARY_TABLES = ("concept", "concept_ancestor", "concept_relationship")
-KNOWN_TABLES = ("person", "death", "observation_period", *EVENT_TABLES, *ASKED_TABLES, *VOCABULARY_TABLES)
 Opener = Callable[[Address, tuple[str, ...], Path], Engine]
 ENGINES: Registry[Opener] = Registry(
     "engine",
@@ -47,9 +41,11 @@ ENGINES: Registry[Opener] = Registry(
 
 _MEMORY_MIB, _MEMORY_MIB_OF_THREAD = 1536, 256
 """What DuckDB may hold before it goes to disk: however large the tables are, there is room beside it."""
-_MEANT_FOR_MACS = "__MACOSX"
 _MOST_UNPACKED_BYTES, _MOST_TIMES = 2**28, 100
 """Tables of text shrink 5 to 30 times; a zip bomb 1,000 times."""
+_SQLITE = b"SQLite format 3"
+"""First bytes of a file of SQLite (https://www.sqlite.org/fileformat.html)."""
+
 _SUPPORTED = (
     "a folder or .zip of OMOP tables (Parquet or CSV), a .duckdb file, a MEDS folder, or an address "
     "postgres://, spark: or bigquery://"
@@ -65,10 +61,20 @@ def is_meds(source: Path) -> bool:
     if not source.exists():
         raise DataError("no such source", where=source, expected=_SUPPORTED)
     if source.is_dir():
-        return any((source / DATA).rglob("*.parquet")) and not _tables_in(source, ("person",))
+        return any((source / DATA).rglob("*.parquet")) and not _has_person(source)
     if source.suffix.lower() not in (".zip", *DATABASE_SUFFIXES):
         raise DataError("source of unknown kind", where=source, expected=_SUPPORTED)
     return False
+
+
+def _has_person(folder: Path) -> bool:
+    """Whether a table of persons lies in a folder or one deeper, alone or in parts."""
+    files = (
+        PurePosixPath(path.relative_to(folder))
+        for depth in (1, 2, 3)
+        for path in folder.glob("/".join("*" * depth))
+    )
+    return any((table := table_of(path)) is not None and table[0] == "person" for path in files)
 
 
 def open_source(source: Path | Address, work: Path, threads: int | None = None) -> Engine:
@@ -131,19 +137,29 @@ def open_vocabulary(source: Path, work: Path) -> dict[str, ibis.Table]:
     return kept
 
 
-def _open(source: Path, work: Path, threads: int | None, names: Iterable[str]) -> dict[str, ibis.Table]:
+def _open(source: Path, work: Path, threads: int | None, names: Collection[str]) -> dict[str, ibis.Table]:
     """Tables of a folder, zip or DuckDB file as they are."""
     import duckdb
 
     is_database = source.suffix.lower() in DATABASE_SUFFIXES and source.is_file()
+    if is_database:
+        _refuse_sqlite(source)
     try:
         connection = _connect(source if is_database else None, work, threads)
         if is_database:
             return _database_tables(connection, source)
-        folder = _unzip(source, work / "unzipped") if source.is_file() else source
+        folder = _unzip(source, work / "unzipped", names) if source.is_file() else source
         return _file_tables(connection, _tables_in(folder, names))
     except duckdb.Error as error:
         raise unreadable(error, source) from None
+
+
+def _refuse_sqlite(source: Path) -> None:
+    with source.open("rb") as file:
+        first = file.read(len(_SQLITE))
+    if first == _SQLITE:
+        remedy = "export its tables as Parquet or CSV"
+        raise DataError("no DuckDB file", where=source, found="an SQLite database", remedy=remedy)
 
 
 def _checked(tables: dict[str, ibis.Table], source: object) -> dict[str, ibis.Table]:
@@ -168,6 +184,8 @@ def _connect(database: Path | None, work: Path, threads: int | None) -> ibis.Bas
     threads = threads or available_cores()
     memory = f"{max(_MEMORY_MIB, threads * _MEMORY_MIB_OF_THREAD)}MiB"
     config = {"temp_directory": str(work / "spill"), "memory_limit": memory, "threads": threads}
+    # No extension is fetched over the network because of what a file looks like.
+    config |= {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     if database is None:
         connection = ibis.duckdb.connect(**config)
     else:
@@ -197,27 +215,10 @@ def unreadable(error: Exception, where: object) -> ProbandError:
     return DataError("unreadable OMOP source", where=file or where, found=found, remedy=remedy)
 
 
-def _tables_in(folder: Path, names: Iterable[str]) -> dict[str, list[Path]]:
-    """Files of the named tables in ``folder`` or one folder deeper; a folder of parts is one table."""
-    found: dict[str, list[Path]] = {}
-    places: dict[str, set[Path]] = {}
-    for path in sorted([*folder.glob("*"), *folder.glob("*/*"), *folder.glob("*/*/*.parquet")]):
-        parts = path.relative_to(folder).parts
-        if _MEANT_FOR_MACS in parts or path.name.startswith((".", "_")) or not path.is_file():
-            continue
-        if not path.name.lower().endswith(TABLE_SUFFIXES):
-            continue
-        own, parent = path.name.lower().split(".")[0], path.parent.name.lower().split(".")[0]
-        is_part = len(parts) > 1 and parent in KNOWN_TABLES
-        name = parent if is_part else own
-        if name in names and (is_part or len(parts) < 3):
-            found.setdefault(name, []).append(path)
-            places.setdefault(name, set()).add(path.parent if is_part else path)
-    for name, where in places.items():
-        if len(where) > 1:
-            listed = ", ".join(str(path.relative_to(folder)) for path in sorted(where))
-            raise DataError(f"table {name} is there twice", where=folder, found=listed, remedy="keep one")
-    return found
+def _tables_in(folder: Path, names: Collection[str]) -> dict[str, list[Path]]:
+    """Files of the named tables in a folder."""
+    found = find_tables(files_below(folder), names, folder)
+    return {name: [folder / path for path in paths] for name, paths in found.items()}
 
 
 def _file_tables(connection: ibis.BaseBackend, files: dict[str, list[Path]]) -> dict[str, ibis.Table]:
@@ -245,11 +246,21 @@ def _database_tables(connection: ibis.BaseBackend, source: Path) -> dict[str, ib
     return tables
 
 
-def _is_table(name: str) -> bool:
-    """Whether a file of a zip is one of a CDM table, or a part of one in a folder of its name."""
-    parts = [part.split(".")[0] for part in name.lower().replace("\\", "/").split("/")]
-    is_named = any(part in KNOWN_TABLES for part in parts[-2:])
-    return _MEANT_FOR_MACS not in name and name.lower().endswith(TABLE_SUFFIXES) and is_named
+def _members(archive: zipfile.ZipFile, names: Collection[str], source: Path) -> list[zipfile.ZipInfo]:
+    """The members of a zip that are named tables or parts of them.
+
+    Raises:
+        DataError: As of :func:`proband.ehr.omop.tablefiles.find_tables`.
+    """
+    entries = {_place(entry): entry for entry in archive.infolist() if not entry.is_dir()}
+    found = find_tables(entries, names, source)
+    return [entries[path] for paths in found.values() for path in paths]
+
+
+def _place(entry: zipfile.ZipInfo) -> PurePosixPath:
+    """Where a member is unpacked: below the folder, whatever its name says."""
+    parts = entry.filename.replace("\\", "/").split("/")
+    return PurePosixPath(*(part for part in parts if part not in ("", ".", "..")))
 
 
 def _check_unpacked(members: Sequence[zipfile.ZipInfo], source: Path, work: Path) -> None:
@@ -269,10 +280,10 @@ def _check_unpacked(members: Sequence[zipfile.ZipInfo], source: Path, work: Path
         raise DataError("zip unpacks to too much", where=source, found=found, remedy=remedy)
 
 
-def _unzip(source: Path, folder: Path) -> Path:
+def _unzip(source: Path, folder: Path, names: Collection[str]) -> Path:
     try:
         with zipfile.ZipFile(source) as archive:
-            members = [entry for entry in archive.infolist() if _is_table(entry.filename)]
+            members = _members(archive, names, source)
             _check_unpacked(members, source, folder.parent)
             for entry in members:
                 archive.extract(entry, folder)

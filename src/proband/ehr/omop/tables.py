@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from proband.ehr.meds.dataset import DISCHARGE
 from proband.ehr.omop.births import BIRTH_PARTS
-from proband.ehr.omop.sources import ASKED_TABLES
+from proband.ehr.omop.tablefiles import ASKED_TABLES
 
 if TYPE_CHECKING:
     import ibis
@@ -74,7 +74,7 @@ class Source:
 def sources(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list[Source]:
     """Those of the tables that are read, ``asked`` being those read only where asked for; person first."""
     period = "observation_period"
-    declared = [Source("person", (), ("birth",), ("person_id", "gender_concept_id", *BIRTH_PARTS))]
+    declared = [Source("person", (), ("birth", "death"), ("person_id", "gender_concept_id", *BIRTH_PARTS))]
     declared += [
         Source(
             table,

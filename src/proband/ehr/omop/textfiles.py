@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DELIMITERS = "\t,;|"
 _LONGEST_HEADER = 1_000_000
+_KEY, _MOST_NAMED = "person_id", 5
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,16 @@ def read_text(connection: ibis.BaseBackend, name: str, paths: Sequence[Path]) ->
     """The parts of a table as one table of text columns.
 
     Parts may differ in delimiter and in columns, which meet by name; what a part lacks is null in it.
+
+    Raises:
+        DataError: A part has no header, or none that the other parts share.
     """
     import ibis
 
     parts: dict[Dialect, list[str]] = {}
     for path in paths:
         parts.setdefault(dialect_of(path), []).append(str(path))
+    _refuse_strange(parts)
     tables = [
         connection.read_csv(
             files,
@@ -100,3 +105,25 @@ def read_text(connection: ibis.BaseBackend, name: str, paths: Sequence[Path]) ->
         for table in tables
     ]
     return ibis.union(*same)
+
+
+def _refuse_strange(parts: Mapping[Dialect, list[str]]) -> None:
+    """Refuse a part without a column of any other, or without the key that others have: it has no header."""
+    strange = [dialect for dialect in parts if _is_strange(dialect, parts)]
+    if strange:
+        worst = min(strange, key=lambda dialect: _KEY in dialect.columns)
+        other, files = next((dialect, files) for dialect, files in parts.items() if dialect != worst)
+        names = ", ".join(other.columns[:_MOST_NAMED])
+        raise DataError(
+            "a part with other columns than the rest of its table",
+            where=parts[worst][0],
+            found=", ".join(worst.columns[:_MOST_NAMED]),
+            expected=f"a header line as of {Path(files[0]).name}: {names}",
+            remedy="give every part the header, or move away what is no part",
+        )
+
+
+def _is_strange(dialect: Dialect, parts: Mapping[Dialect, list[str]]) -> bool:
+    own = set(dialect.columns)
+    others = {column for other in parts if other != dialect for column in other.columns}
+    return bool(others) and (not own & others or (_KEY in others and _KEY not in own))

@@ -135,17 +135,27 @@ BIRTHS = [
     ((1980, 4, None, None), datetime(1980, 4, 1)),
     ((1980, None, None, None), datetime(1980, 1, 1)),
     ((1899, 12, 31, None), datetime(1899, 12, 31)),
+    # Of another year: a placeholder, or a wrong hand; and the same day in another time zone.
+    ((1951, 3, 5, datetime(1900, 1, 1)), datetime(1951, 3, 5)),
+    ((1951, None, None, datetime(1950, 3, 5)), datetime(1951, 1, 1)),
+    ((1980, 1, 1, datetime(1979, 12, 31, 23)), datetime(1979, 12, 31, 23)),
+    ((None, 3, 5, datetime(1900, 1, 1)), datetime(1900, 1, 1)),
 ]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_birth(tables: Tables, convert: Callable, new_person: Callable, kind: str) -> None:
+def test_birth(
+    tables: Tables, convert: Callable, new_person: Callable, kind: str, capsys: pytest.CaptureFixture
+) -> None:
     names = ("year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime")
     for number, (parts, _) in enumerate(BIRTHS):
         person = new_person(10 + number, 8507, None) | dict(zip(names, parts, strict=True))
         tables["person"].append(person)
-    births = convert(tables, kind)[0].filter((pl.col("code") == "MEDS_BIRTH") & (pl.col("subject_id") >= 10))
+    events, counts, _ = convert(tables, kind)
+    births = events.filter((pl.col("code") == "MEDS_BIRTH") & (pl.col("subject_id") >= 10))
     assert births["time"].to_list() == [expected for _, expected in BIRTHS]
+    assert (counts["num_conflicting_birth"], counts["num_impossible_birth"]) == (2, 0)
+    assert "2 births take year_of_birth: their birth_datetime is of another year" in capsys.readouterr().err
 
 
 def test_a_person_without_birth_leaves_or_gets_one(tables: Tables, convert: Callable) -> None:
@@ -187,11 +197,115 @@ def test_what_is_left_out_is_counted(tables: Tables, convert: Callable, new_cond
     assert counts["num_condition_occurrence"] == 6
 
 
-def test_after_death_is_kept_and_counted(tables: Tables, convert: Callable, new_condition: Callable) -> None:
+DATES = [
+    (date(2005, 1, 1), datetime(1970, 1, 1), datetime(2005, 1, 1)),
+    (date(2005, 1, 2), datetime(2005, 1, 2, 9, 15), datetime(2005, 1, 2, 9, 15)),
+    (date(2005, 1, 3), datetime(2005, 1, 4, 4, 30), datetime(2005, 1, 4, 4, 30)),
+    (date(2005, 1, 5), datetime(2005, 1, 7), datetime(2005, 1, 5)),
+    (None, datetime(2005, 1, 9), datetime(2005, 1, 9)),
+    (date(2005, 1, 10), None, datetime(2005, 1, 10)),
+]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "duckdb"])
+def test_a_datetime_that_is_not_of_its_date_gives_way(
+    tables: Tables, convert: Callable, new_condition: Callable, kind: str, capsys: pytest.CaptureFixture
+) -> None:
+    tables["condition_occurrence"] = [new_condition(1, 0, day, at=at, source="x") for day, at, _ in DATES]
+    tables["visit_occurrence"][0] |= {
+        "visit_end_date": date(2005, 3, 4),
+        "visit_end_datetime": datetime(2099, 12, 31),
+    }
+    events, counts, out = convert(tables, kind)
+    assert events.filter(code="CONDITION//x")["time"].to_list() == [expected for *_, expected in DATES]
+    assert events.filter(code="DISCHARGE//Visit//OP")["time"].to_list() == [datetime(2005, 3, 4)]
+    assert counts["num_conflicting_date"] == 3
+    notes = json.loads((out / "manifest.json").read_text())["notes"]
+    assert notes["left_out"]["condition_occurrence"]["num_conflicting_date"] == 2
+    assert notes["first_left_out"]["num_conflicting_date"] == "table condition_occurrence, person_id 1"
+    said = "3 rows take their date: their datetime is more than a day from it, first in table condition_"
+    assert said in capsys.readouterr().err
+
+
+def test_a_period_that_ends_before_it_starts_is_left_out(
+    tables: Tables, convert: Callable, capsys: pytest.CaptureFixture
+) -> None:
+    first = tables["observation_period"][0]
+    tables["observation_period"] += [
+        first
+        | {
+            "observation_period_start_date": date(2015, 1, 1),
+            "observation_period_end_date": date(2005, 1, 1),
+        },
+        first
+        | {
+            "observation_period_start_date": date(2010, 2, 3),
+            "observation_period_end_date": date(2010, 2, 3),
+        },
+    ]
+    events, counts, out = convert(tables)
+    assert events.height == len(EXPECTED) + 2
+    assert counts["num_reversed_period"] == 1
+    left_out = json.loads((out / "manifest.json").read_text())["notes"]["left_out"]["observation_period"]
+    assert [left_out[name] for name in ("num_rows", "num_events", "num_reversed_period")] == [4, 6, 1]
+    assert "1 rows left out: a period that ends before it starts, first in" in capsys.readouterr().err
+
+
+def test_periods_without_an_end_are_said(
+    tables: Tables, convert: Callable, capsys: pytest.CaptureFixture
+) -> None:
+    tables["observation_period"][0]["observation_period_end_date"] = None
+    _, counts, _ = convert(tables)
+    assert (counts["num_open_periods"], counts["num_no_period"]) == (1, 1)
+    said = "1 observation periods have no end: follow-up ends with the last end that the subject has"
+    assert said in capsys.readouterr().err
+    convert(tables, follow_up_end=date(2012, 1, 1))
+    assert said not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_deaths_of_person_are_read_where_there_is_no_table_of_them(
+    tables: Tables, convert: Callable, kind: str, capsys: pytest.CaptureFixture
+) -> None:
+    del tables["death"]
+    tables["person"] = [row | {"death_datetime": None} for row in tables["person"]]
+    tables["person"][1]["death_datetime"] = datetime(2010, 5, 5)
+    events, counts, _ = convert(tables, kind)
+    assert events.rows() == EXPECTED
+    assert (counts["num_deaths"], counts["num_person_events"]) == (1, 5)
+    assert "no table death; 1 deaths are taken from person.death_datetime" in capsys.readouterr().err
+
+
+def test_ids_beyond_64_bits_name_their_table(tables: Tables, convert: Callable) -> None:
+    persons = pl.DataFrame(tables["person"])
+    tables["person"] = persons.with_columns(person_id=pl.Series([1, 2], dtype=pl.UInt64))
+    assert convert(tables)[0].rows() == EXPECTED
+    ids = pl.Series([1, 2**63 + 1], dtype=pl.UInt64)
+    tables["person"] = persons.with_columns(person_id=ids)
+    said = "unreadable person_id; in table person; found '9223372036854775809', one of 1 rows; .*below 2"
+    with pytest.raises(DataError, match=said):
+        convert(tables)
+    drugs = pl.DataFrame(tables["drug_exposure"] * 2).with_columns(person_id=ids)
+    _, counts, _ = convert(tables | {"person": persons, "drug_exposure": drugs})
+    assert counts["num_unknown_person"] == 1
+
+
+def test_two_digit_years_of_birth(tables: Tables, convert: Callable) -> None:
+    for row in tables["person"]:
+        row |= {"year_of_birth": 51, "birth_datetime": None}
+    said = r"no subject is left; .*; found 2 subjects without a birth, 2 births of a year.*four digits"
+    with pytest.raises(DataError, match=said):
+        convert(tables)
+
+
+def test_after_death_is_kept_and_counted(
+    tables: Tables, convert: Callable, new_condition: Callable, capsys: pytest.CaptureFixture
+) -> None:
     tables["condition_occurrence"].append(new_condition(2, 201826, date(2010, 5, 6)))
     events, counts, _ = convert(tables)
     # The other row after the death is the end of the observation period.
-    assert counts["num_after_death"] == 2
+    assert (counts["num_after_death"], counts["num_records_after_death"]) == (2, 1)
+    assert "1 rows after their subject's death: kept, but follow-up ends with" in capsys.readouterr().err
     assert "SNOMED//44054006" in codes_of(events, 2, 2010)
 
 
@@ -362,7 +476,7 @@ def test_iso_8601_is_read_the_same_from_every_source(
 ) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     rows = [{"person_id": 1, "procedure_concept_id": 4000, "procedure_datetime": text} for text, _ in TIMES]
-    tables["person"][0]["birth_datetime"] = datetime(1900, 1, 1)
+    tables["person"][0] |= {"birth_datetime": datetime(1900, 1, 1), "year_of_birth": 1900}
     events, _, _ = convert(tables | {"procedure_occurrence": pl.DataFrame(rows)}, kind)
     found = events.filter(code="SNOMED//86273004")["time"].to_list()
     assert found == sorted(time for _, time in TIMES)

@@ -38,9 +38,15 @@ def password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("change", [dict, in_types, as_text])
 def test_the_bytes_are_those_of_files(
-    tables: Tables, omop: Callable, tmp_path: Path, server: postgres_server.Server, change: Callable
+    tables: Tables,
+    omop: Callable,
+    tmp_path: Path,
+    server: postgres_server.Server,
+    change: Callable,
+    conflicts: tuple[Callable, dict[str, int]],
 ) -> None:
-    frames = change(frames_of(omop(odd_tables(tables), name="plain")))
+    add, added = conflicts
+    frames = change(frames_of(omop(add(odd_tables(tables)), name="plain")))
     ehr(omop(frames), tmp_path / "of_files", workers=1)
     server.load("cdm", frames)
     ehr(server.url("cdm"), tmp_path / "of_postgres", workers=1)
@@ -49,7 +55,8 @@ def test_the_bytes_are_those_of_files(
         json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("of_files", "of_postgres")
     ]
     assert manifests[0]["counts"] == manifests[1]["counts"]
-    assert manifests[0]["counts"]["num_subjects"] == 4
+    assert manifests[0]["counts"]["num_subjects"] == 6
+    assert {name: manifests[0]["counts"][name] for name in added} == added
     assert manifests[0]["notes"]["left_out"] == manifests[1]["notes"]["left_out"]
 
 

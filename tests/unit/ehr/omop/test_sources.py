@@ -72,6 +72,78 @@ def test_tab_separated_and_compressed_csv(parquet: Path, sizes: dict, tmp_path: 
     assert opened(folder, tmp_path) == sizes
 
 
+def test_text_and_nested_parts_are_tables_too(parquet: Path, sizes: dict, tmp_path: Path) -> None:
+    frame = pl.read_parquet(parquet / "measurement.parquet")
+    (parquet / "measurement.parquet").unlink()
+    for number, year in enumerate((2005, 2006)):
+        part = parquet / "cdm" / "measurement" / f"year={year}" / "part-0.parquet"
+        part.parent.mkdir(parents=True)
+        frame[number : number + 1].write_parquet(part)
+    for name, suffix in (("death", "txt"), ("observation", "tsv")):
+        path = parquet / f"{name}.parquet"
+        path.with_suffix(f".{suffix}").write_text(pl.read_parquet(path).write_csv(separator="\t"))
+        path.unlink()
+    assert opened(parquet, tmp_path) == sizes
+    source = tmp_path / "cdm.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        for path in parquet.rglob("*.*"):
+            archive.write(path, path.relative_to(parquet))
+    assert opened(source, tmp_path) == sizes
+
+
+LOST = {
+    "measurement": (
+        *("measurement_1.csv", "omop_measurement.csv", "Measurements 2005.parquet", "measurement.csv.bz2"),
+        *("measurement.zip", "a/b/measurement.csv", "measurement/part-00000", "measurement_2005/0.parquet"),
+        "measurement-000000000000.json",
+    ),
+    "drug_exposure": ("drug_exposure_old.csv", "DrugExposure.xlsx"),
+    "observation_period": ("observation_period_2.csv",),
+}
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(("table", "name"), [(table, name) for table, all in LOST.items() for name in all])
+def test_a_file_of_a_table_that_would_not_be_read_is_refused(
+    parquet: Path, tmp_path: Path, table: str, name: str, zipped: bool
+) -> None:
+    path = source = parquet
+    path = parquet / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"person_id\n1\n")
+    if zipped:
+        source = tmp_path / "cdm.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            for one in (one for one in parquet.rglob("*") if one.is_file()):
+                archive.write(one, one.relative_to(parquet))
+    said = rf"would not be read \({table}\); in .*; found {name}; expected {table}.csv, .*; remedy: rename"
+    with pytest.raises(DataError, match=said) as caught:
+        opened(source, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "work").rglob("*.csv"))
+
+
+def test_files_that_are_no_tables_are_passed_over(parquet: Path, sizes: dict, tmp_path: Path) -> None:
+    names = ("README.txt", "person_readme.txt", "measurement.md", "person.sql", "death.csv.md5", "notes.csv")
+    cdm = ("concept_class.csv", "drug_strength.csv", "concept_cpt4.csv", "condition_era.csv.bz2", "note.zip")
+    others = (
+        "concept_sets.csv",
+        "_measurement_old.csv",
+        ".measurement.csv",
+        "cost/death_costs.csv",
+        "provider",
+    )
+    for name in (*names, *cdm, *others):
+        (parquet / name).parent.mkdir(exist_ok=True)
+        (parquet / name).write_text("a\n1\n")
+    assert opened(parquet, tmp_path) == sizes
+    (parquet / "concept.parquet").rename(parquet / "concept_1.parquet")
+    with pytest.raises(
+        DataError, match=r"not be read \(concept\).*found concept_1.parquet, concept_sets.csv;"
+    ):
+        opened(parquet, tmp_path)
+
+
 def test_schemas_of_a_database(tables: dict, omop: Callable, sizes: dict, tmp_path: Path) -> None:
     import duckdb
 
@@ -125,6 +197,24 @@ def test_a_source_that_is_junk(tmp_path: Path, suffix: str) -> None:
         opened(source, tmp_path)
 
 
+def test_a_file_of_sqlite_is_told_by_its_first_bytes(tmp_path: Path) -> None:
+    import sqlite3
+
+    source = tmp_path / "cdm.db"
+    with sqlite3.connect(source) as connection:
+        connection.execute("create table person (person_id integer)")
+    with pytest.raises(
+        DataError, match=r"no DuckDB file; in .*cdm.db; found an SQLite database; remedy: export"
+    ):
+        opened(source, tmp_path)
+
+
+def test_no_extension_is_fetched(tmp_path: Path) -> None:
+    connection = sources._connect(None, tmp_path, 1)
+    for name in ("autoinstall_known_extensions", "autoload_known_extensions"):
+        assert connection.con.sql(f"select current_setting('{name}')").fetchall() == [(False,)]
+
+
 def test_kinds_of_sources(tmp_path: Path, parquet: Path, events: Callable, meds: Callable) -> None:
     assert not is_meds(parquet)
     assert is_meds(meds({"train/0": events((1, None, "A"))}))
@@ -140,12 +230,12 @@ def test_only_tables_of_the_cdm_leave_a_zip(parquet: Path, sizes: dict, tmp_path
     with zipfile.ZipFile(source, "w") as archive:
         for path in parquet.iterdir():
             archive.write(path, f"cdm/{path.name}")
-        for name in ("notes.csv", "../../person_evil.csv", "/etc/passwd.csv", f"{'x' * 300}.csv"):
+        for name in ("notes.csv", "../../evil.csv", "/etc/passwd.csv", f"{'x' * 300}.csv"):
             archive.writestr(name, b"a\n1\n")
     assert opened(source, tmp_path) == sizes
     found = {path.name for path in (tmp_path / "work").rglob("*.csv")}
     assert not found
-    assert not (tmp_path / "person_evil.csv").exists()
+    assert not (tmp_path / "evil.csv").exists()
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

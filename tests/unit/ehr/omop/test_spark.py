@@ -69,8 +69,15 @@ ADDRESS = "spark:local[2]?schema=cdm"
 
 @pytest.mark.parametrize("change", [pytest.param(in_types, marks=pytest.mark.slow), odd_texts])
 def test_the_bytes_are_those_of_files(
-    tables: Tables, omop: Callable, tmp_path: Path, session: Any, change: Callable
+    tables: Tables,
+    omop: Callable,
+    tmp_path: Path,
+    session: Any,
+    change: Callable,
+    conflicts: tuple[Callable, dict[str, int]],
 ) -> None:
+    add, added = conflicts
+    tables = add(tables)
     made = odd_texts(tables) if change is odd_texts else odd_tables(tables)
     frames = frames_of(omop(made, name="plain"))
     frames = frames if change is odd_texts else change(frames)
@@ -83,6 +90,7 @@ def test_the_bytes_are_those_of_files(
         json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("of_files", "of_spark")
     ]
     assert manifests[0]["counts"] == manifests[1]["counts"]
+    assert {name: manifests[0]["counts"][name] for name in added} == added
     assert manifests[1]["notes"]["engine"].startswith("Spark ")
     assert session.sql("select 1").count() == 1
 

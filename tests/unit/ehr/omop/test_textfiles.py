@@ -67,6 +67,18 @@ def test_parts_meet_by_name(connection: ibis.BaseBackend, tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("second", ["7,1,2001-01-01\n", "measurement_id,unit\n1,2\n"])
+def test_a_part_without_the_header_of_the_others_is_refused(
+    connection: ibis.BaseBackend, tmp_path: Path, order: tuple[int, int], second: str
+) -> None:
+    for number, text in zip(order, ("measurement_id,person_id,day\n1,2,2000-01-01\n", second), strict=True):
+        (tmp_path / f"{number}.csv").write_text(text)
+    said = rf"part with other columns .*; in .*{order[1]}.csv; found .*as of {order[0]}.csv: measurement_id"
+    with pytest.raises(DataError, match=said):
+        rows_of(connection, tmp_path / "0.csv", tmp_path / "1.csv")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

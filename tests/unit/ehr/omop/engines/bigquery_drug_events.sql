@@ -33,15 +33,13 @@ FROM (
         `t0`.`person_id` AS `subject_id`,
         `t0`.`drug_concept_id` AS `concept_id`,
         CAST(NULL AS STRING) AS `source`,
-        COALESCE(
-          CASE
-            WHEN CAST(`t0`.`drug_exposure_start_date` AS DATETIME) < CAST(DATETIME('0001-01-01T00:00:00') AS DATETIME)
-            THEN CAST(DATETIME('0001-01-01T00:00:00') AS DATETIME)
-            WHEN CAST(`t0`.`drug_exposure_start_date` AS DATETIME) > CAST(DATETIME('9999-12-31T00:00:00') AS DATETIME)
-            THEN CAST(DATETIME('9999-12-31T00:00:00') AS DATETIME)
-            ELSE CAST(`t0`.`drug_exposure_start_date` AS DATETIME)
-          END
-        ) AS `time`
+        CASE
+          WHEN CAST(`t0`.`drug_exposure_start_date` AS DATETIME) < CAST(DATETIME('0001-01-01T00:00:00') AS DATETIME)
+          THEN CAST(DATETIME('0001-01-01T00:00:00') AS DATETIME)
+          WHEN CAST(`t0`.`drug_exposure_start_date` AS DATETIME) > CAST(DATETIME('9999-12-31T00:00:00') AS DATETIME)
+          THEN CAST(DATETIME('9999-12-31T00:00:00') AS DATETIME)
+          ELSE CAST(`t0`.`drug_exposure_start_date` AS DATETIME)
+        END AS `time`
       FROM `drug_exposure` AS `t0`
     ) AS `t4`
     LEFT OUTER JOIN (

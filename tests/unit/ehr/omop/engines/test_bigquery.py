@@ -56,7 +56,7 @@ def test_every_expression_is_sql_of_the_engine(
     monkeypatch.setattr("ibis.expr.types.Table.to_pyarrow", compiled)
     monkeypatch.setattr("ibis.expr.types.Scalar.to_pyarrow", compiled)
     accounts.accounts(unbound, sources(unbound))
-    births.impossible_births(unbound["person"])
+    births.mended_births(unbound["person"])
     names = concepts.concept_names(unbound)
     assert names is not None
     parts = conversion.convert(unbound)
