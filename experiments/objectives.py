@@ -17,9 +17,9 @@ from pathlib import Path
 
 import polars as pl
 from biobank import EHR, SIZES, Biobank, Model, arguments
-from boosting import BOOSTING, boosted
 from onset_panel import HORIZONS
 from replicates import Areas, labelled, write
+from shares import BASELINES, BOOSTING, baseline_risks
 
 from proband.evaluate.config import NONE
 from proband.evaluate.panel.gain import PairedRisks
@@ -69,7 +69,8 @@ def risk_files(bank: Biobank, shares: Sequence[float], paths: int) -> Iterator[P
         for objective, settings in ((GENERATIVE, sampled), (ONSET, {}), (BOTH, {})):
             name, model = name_of(objective, share), model_of(objective, share)
             yield bank.risks(model, name=name, **settings) / "risk.parquet"
-        boosting = boosted(bank, name_of(BOOSTING, share), bank.task, share)
+        name = name_of(BOOSTING, share)
+        boosting = baseline_risks(bank, BASELINES[BOOSTING, False], name, bank.task, share)
         if boosting is not None:
             yield boosting
 

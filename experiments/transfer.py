@@ -4,11 +4,11 @@
 
 A model of records, and one of records, components and scores, are trained with onset hazards of all other
 outcomes and none of single codes. Then, with the labels of 1, 5, 10, 25 and 100% of the train and tuning
-subjects (nested): new rows on the frozen model (row), lora, full, scratch (full fine-tuning of a
-trunk that was not pretrained), and LightGBM on the record summary, each with and without scores. Given is
-AUROC of 10-year risk of held-out people, mean over both outcomes, and the paired difference to LightGBM with
-the same labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets transfer.csv,
-transfer.md and the learning curves, transfer.png.
+subjects (nested): new rows on the frozen model (row), lora, full, scratch (full fine-tuning of a trunk that
+was not pretrained), and LightGBM on the record summary, each with and without scores; and a table by age and
+sex. Given is AUROC of 10-year risk of held-out people, mean over both outcomes, and the paired difference to
+LightGBM with the same labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets
+transfer.csv, transfer.md and the learning curves, transfer.png.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 import polars as pl
 from biobank import SIZES, Biobank, Model, arguments
-from boosting import BOOSTING, boosted
 from onset_panel import HORIZONS
 from replicates import Areas, labelled, write
+from shares import BASELINES, BOOSTING, baseline_risks
 
 from proband.core.config import validated
 from proband.core.errors import DataError
+from proband.evaluate.config import NONE
 from proband.evaluate.panel.gain import PairedRisks
 from proband.train.config import OnsetOptions
 from proband.train.finetune.config import FinetuneConfig
@@ -42,7 +43,7 @@ class Arm(NamedTuple):
     """One way of learning the new outcomes.
 
     Attributes:
-        method: A key of MODES, or BOOSTING.
+        method: A key of MODES, or a baseline of BASELINES.
         reads_scores: Whether it reads scores.
         share: Of the subjects, whose labels it sees.
     """
@@ -71,7 +72,7 @@ def main() -> None:
         task = bank.task_of("transfer", OUTCOMES.__contains__)
         found = {arm: risk_file(bank, arm, task) for arm in arms}
         files = [file for file in found.values() if file is not None]
-        results = bank.evaluated("transfer", files, ["age_sex"], task=task)
+        results = bank.evaluated("transfer", files, [NONE], task=task)
         areas[seed] = Areas(PairedRisks.read(results, files, HORIZONS[-1], bank.size.bootstrap, seed))
         print(f"transfer: seed {seed} done", flush=True)
     seeds = " ".join(map(str, given.seeds))
@@ -83,16 +84,16 @@ def main() -> None:
 
 def all_arms(shares: Sequence[float]) -> Iterator[Arm]:
     """Every method, with and without scores, at every share."""
-    for method in (*MODES, BOOSTING):
-        for reads_scores in (False, True):
-            yield from (Arm(method, reads_scores, share) for share in shares)
+    both = [(method, reads_scores) for method in MODES for reads_scores in (False, True)]
+    for method, reads_scores in (*both, *BASELINES):
+        yield from (Arm(method, reads_scores, share) for share in shares)
 
 
 def risk_file(bank: Biobank, arm: Arm, task: Path) -> Path | None:
     """Risks of an arm; None where there are too few labels."""
     try:
-        if arm.method == BOOSTING:
-            return boosted(bank, arm.name, task, arm.share, arm.reads_scores)
+        if arm.method not in MODES:
+            return baseline_risks(bank, BASELINES[arm.method, arm.reads_scores], arm.name, task, arm.share)
         return adapted(bank, arm, task)
     except DataError as error:
         if not str(error).startswith(("too few labels", "labels of one class")):
@@ -150,7 +151,7 @@ def rows_of(arms: Sequence[Arm], areas: Mapping[int, Areas]) -> list[dict[str, o
         gain = {
             seed: one.gain(OUTCOMES, arm.name, other.name)
             for seed, one in areas.items()
-            if arm.method != BOOSTING and has(one, arm) and has(one, other)
+            if arm.method in MODES and has(one, arm) and has(one, other)
         }
         rows += labelled(auroc, **labels, metric="AUROC") if auroc else []
         rows += labelled(gain, **labels, metric="AUROC less LightGBM") if gain else []

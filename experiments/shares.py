@@ -1,4 +1,4 @@
-"""LightGBM on the record summary of a share of the subjects, as fine-tuning and training take shares."""
+"""Baselines fitted on the labels of a share of the subjects, as fine-tuning and training take shares."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ from proband.evaluate.cohort import with_age_and_sex
 from proband.evaluate.inputs import read_scores, read_subjects
 from proband.tokens.dataset import LEARNT, TokenStore
 
-BOOSTING = "LightGBM"
+AGE_SEX, BOOSTING = "age and sex", "LightGBM"
+BASELINES = {
+    (AGE_SEX, False): "age_sex",
+    (BOOSTING, False): "lightgbm",
+    (BOOSTING, True): "lightgbm_pgs",
+}
+"""Name in tables, and whether it reads scores -> name of the baseline."""
 
 
-def boosted(bank: Biobank, name: str, task: Path, share: float = 1.0, scores: bool = False) -> Path | None:
-    """Risks by LightGBM fitted on the labels of a share of the train and tuning subjects, fitted once.
+def baseline_risks(bank: Biobank, baseline: str, name: str, task: Path, share: float = 1.0) -> Path | None:
+    """Risks by a baseline fitted on the labels of a share of the train and tuning subjects, fitted once.
 
     Args:
         bank: The data.
-        name: In tables.
+        baseline: One of BASELINES.
+        name: Of the model in tables.
         task: Outcomes and horizons.
         share: Of the subjects of each split; they are those that ``train --subject-fraction`` and ``finetune
             --label-fraction`` read with the same seed.
-        scores: Whether it reads polygenic scores too.
 
     Returns:
         The RiskTable; None where an outcome has too few onsets.
@@ -47,7 +53,7 @@ def boosted(bank: Biobank, name: str, task: Path, share: float = 1.0, scores: bo
         bank.meds, outcomes, known, rows.filter(split="held_out"), subjects,
         tokens=bank.tokens, scores=read_scores(bank.genome).frame, seed=bank.seed,
     )  # fmt: skip
-    ((_, risks),) = fit_baselines(inputs, ["lightgbm_pgs" if scores else "lightgbm"])
+    ((_, risks),) = fit_baselines(inputs, [baseline])
     if risks.is_empty():
         return None
     partial = out.with_suffix(".partial")
