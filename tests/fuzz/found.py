@@ -14,6 +14,11 @@ def _flipped(content: bytes, at: int, bits: int) -> bytes:
     return content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :]
 
 
+def _to_one_line(content: bytes) -> bytes:
+    """Commas, line ends of carriage returns but for the last one, and a line below."""
+    return content.rstrip(b"\n").replace(b"\n", b"\r").replace(b"\t", b", ") + b"\nrs9, A\n"
+
+
 def _changed(content: bytes, **values: Any) -> bytes:
     return seeds.as_json(json.loads(content) | values)
 
@@ -52,6 +57,7 @@ def found() -> dict[str, tuple[bytes, ...]]:
     flags = 3  # of a gzip header, whose upper bits must be zero
     return {
         "scoring file": (doubled,),
+        "scoring file by identifiers": (_to_one_line(seeds.SCORING),),
         "scoring file, packed": (_flipped(seeds.gzipped(seeds.SCORING), flags, 0x20),),
         "VCF": (seeds.VCF + b"\n", seeds.VCF + b"007\n", seeds.VCF + b"\n\n007", _on_an_undeclared_contig()),
         "pvar": (

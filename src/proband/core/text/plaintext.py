@@ -29,7 +29,7 @@ def check_text(path: Path) -> None:
         (head.startswith(_PARQUET), "a Parquet file", "write it as text, separated by tabs or commas"),
         (head.startswith(_ZIP), "a zip archive", "unpack it"),
         (
-            b"\r" in head and b"\n" not in head and _is_utf_8(head),
+            head.count(b"\r") - head.count(b"\r\n") > head.count(b"\n") and _is_utf_8(head),
             "lines that end in a carriage return only",
             r"convert the line ends: tr '\r' '\n'",
         ),

@@ -55,7 +55,10 @@ def open_score_text(path: Path) -> tuple[list[str], TextTable]:
             name.
     """
     header, text = open_table(path, "#", lambda found: unreadable(path, found), lambda: empty(path))
-    header, text = _with_commented_names(header, text)
+    try:
+        header, text = _with_commented_names(header, text)
+    except READ_ERRORS as error:
+        raise unreadable(path, error) from None
     columns = [_OLD_COLUMNS.get(name, name) for name in text.columns]
     check_names(columns, path)
     return header, dataclasses.replace(text, columns=columns)
