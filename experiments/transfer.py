@@ -178,22 +178,21 @@ def draw(curves: pl.DataFrame, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4), sharey=True)
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4.4), sharey=True, layout="constrained")
+    methods, shares = curves["method"].unique().sort().to_list(), curves["share"].unique().sort()
     for axis, (scores, title) in zip(
         axes, {"no": "records", "yes": "records and scores"}.items(), strict=True
     ):
-        for (method,), part in curves.filter(scores=scores).partition_by(["method"], as_dict=True).items():
-            value = part["value"]
+        for place, method in enumerate(methods):
+            part = curves.filter(scores=scores, method=method)
+            value, beside = part["value"], 1 + 0.04 * (place - (len(methods) - 1) / 2)  # bars side by side
             ends = [(value - part["low"]).to_list(), (part["high"] - value).to_list()]
-            axis.errorbar(part["share"], value, ends, marker="o", capsize=2, label=str(method))
+            axis.errorbar(beside * part["share"], value, ends, marker="o", color=f"C{place}", label=method)
         axis.set(xscale="log", title=title, xlabel="share of labels")
-        axis.set_xticks(
-            curves["share"].unique().sort(), [f"{one:.0%}" for one in curves["share"].unique().sort()]
-        )
+        axis.set_xticks(shares, [f"{one:.0%}" for one in shares])
         axis.minorticks_off()
     axes[0].set(ylabel="AUROC, 10 years, stroke and COPD")
-    axes[0].legend()
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
