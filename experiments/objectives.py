@@ -64,7 +64,7 @@ def name_of(objective: str, share: float) -> str:
 
 def risk_files(bank: Biobank, shares: Sequence[float], paths: int) -> Iterator[Path]:
     """Risks of every objective and share; of LightGBM where there are onsets enough."""
-    sampled = {"estimator": "reach", "paths": paths, "onsets": "events"}
+    sampled = {"estimator": "scope", "paths": paths, "onsets": "events"}  # one pool for all outcomes
     for share in shares:
         for objective, settings in ((GENERATIVE, sampled), (ONSET, {}), (BOTH, {})):
             name, model = name_of(objective, share), model_of(objective, share)
