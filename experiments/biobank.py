@@ -42,6 +42,8 @@ from proband.train.config import OnsetOptions, TrainConfig
 SPLITS = (0.65, 0.05, 0.3)
 T2D, ORACLE = "type_2_diabetes", "oracle"
 GENOME, PERMUTED, NOISE, NULL = "genome", "permuted", "noise", "null"
+ONE_STEP = 1e-4
+"""CPU minutes of pretraining that end after a step: of a trunk that is as good as not pretrained."""
 CONTROL_TRAIT = "Synthetic control"
 """Beginning of the trait of a null score: one trained on a trait that nothing causes."""
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
-from biobank import EHR, SIZES, Biobank, Model, arguments
+from biobank import EHR, ONE_STEP, SIZES, Biobank, Model, arguments
 from onset_panel import HORIZONS
 from replicates import Areas, labelled, write
 from shares import BASELINES, BOOSTING, baseline_risks
@@ -31,8 +31,6 @@ PATHS = {"tiny": 8, "small": 16, "full": 128}
 """Sampled futures behind a risk of the generative model."""
 GENERATIVE, ONSET, BOTH = "generative", "onset", "both"
 OBJECTIVES = (GENERATIVE, ONSET, BOTH, BOOSTING)
-HARDLY = 1e-4
-"""CPU minutes of pretraining of a trunk that is not pretrained: a step."""
 
 
 def main() -> None:
@@ -79,7 +77,7 @@ def model_of(objective: str, share: float) -> Model:
     """The model of an objective. Hazards do not change the trunk, so both and generative are the same one."""
     settings: dict[str, object] = {} if share == 1 else {"subject_fraction": share}
     if objective == ONSET:
-        return Model(name_of("untrained", share), settings=settings | {"minutes": HARDLY})
+        return Model(name_of("untrained", share), settings=settings | {"minutes": ONE_STEP})
     return EHR if share == 1 else Model(name_of("EHR", share), settings=settings)
 
 

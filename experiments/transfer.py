@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
-from biobank import SIZES, Biobank, Model, arguments
+from biobank import ONE_STEP, SIZES, Biobank, Model, arguments
 from onset_panel import HORIZONS
 from replicates import Areas, labelled, write
 from shares import BASELINES, BOOSTING, baseline_risks
@@ -35,8 +35,6 @@ SHARES = {"tiny": (0.8, 1.0), "small": (0.01, 0.05, 0.1, 0.25, 1.0), "full": (0.
 SCRATCH = "scratch"
 MODES = {"row": "row", "lora": "lora", "full": "full", SCRATCH: "full"}
 """Name in tables -> mode of fine-tuning."""
-HARDLY = 1e-4
-"""CPU minutes of pretraining of a trunk from scratch: a step."""
 
 
 class Arm(NamedTuple):
@@ -107,7 +105,7 @@ def base(arm: Arm) -> Model:
     settings: dict[str, object] = {"onset": OnsetOptions(codes=False)}
     name = "transfer EHR"
     if arm.method == SCRATCH:
-        settings["minutes"], name = HARDLY, "transfer scratch"
+        settings["minutes"], name = ONE_STEP, "transfer scratch"
     if not arm.reads_scores:
         return Model(name, settings=settings, left_out=OUTCOMES)
     return Model(f"{name}+PCs+PGS", "genome", True, "prefix", settings, OUTCOMES)

@@ -11,7 +11,7 @@ import tokenize
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 NUMPY_ERRORS = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError),
@@ -107,6 +107,16 @@ def first_line(error: object) -> str:
     """
     text = str(error)
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def first_names(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list for a message, and how many more there are.
+
+    >>> first_names(["a", "b", "c"]), first_names(["a", "b", "c"], most=1)
+    ('a, b, c', 'a and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def near_matches(word: str, known: Iterable[str], most: int = 3) -> str:

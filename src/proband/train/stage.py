@@ -79,7 +79,7 @@ def train(
             _drop_states(out, team)  # if it was killed between its last two steps
             return
         _check_fusion(config, files)
-        store = subjects_read(TokenStore(tokens), config)
+        store = _subjects_read(TokenStore(tokens), config)
         chosen = team.decide(lambda: _tasks(store, tasks, config))
         tables = {name: load_modality(name, path, store) for name, path in files.items()}
         with (
@@ -106,7 +106,7 @@ def _resolved(config: TrainConfig, files: Mapping[str, Path], task_inputs: Seque
     return config.model_copy(update=named)
 
 
-def subjects_read(store: TokenStore, config: TrainConfig) -> TokenStore:
+def _subjects_read(store: TokenStore, config: TrainConfig) -> TokenStore:
     """The records that training reads: all, or of subjects that are drawn."""
     if config.subject_fraction < 1:
         store = store.fewer(config.subject_fraction, config.seed)

@@ -323,7 +323,9 @@ def test_true_late_records_support_follow_up(
 def test_wrong_dates_of_a_large_source_are_silence() -> None:
     days = [date(2000, 1, 1) + timedelta(days=i) for i in range(4000)]
     odd = [days[-1] + timedelta(days=100 * i) for i in range(1, 200)]
-    made = pl.DataFrame({"day": days + odd, "len": [10_000] * 4000 + [1] * 199, "num_placed": 0})
+    made = pl.DataFrame(
+        {"day": days + odd, "len": [10_000] * 4000 + [1] * 199, "num_deaths_and_discharges": 0}
+    )
     assert supported(made.sample(fraction=1, shuffle=True, seed=1)) == (days[-1], YEAR)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from biobank import EHR, SIZES, Biobank
+from biobank import EHR, ONE_STEP, SIZES, Biobank
 from estimators import HORIZON, MEANS, OUTCOMES, per_thousand, rows_of
 from fusion import KINDS, NARROWEST, WIDEST, model_of, nearest_width, reshaped
 from number_of_scores import models_of
-from objectives import BOTH, GENERATIVE, HARDLY, ONSET
+from objectives import BOTH, GENERATIVE, ONSET
 from objectives import model_of as model_at
 from objectives import name_of as name_at
 from objectives import rows_of as objective_rows
@@ -70,7 +70,7 @@ def test_arms_of_transfer_read_what_they_say() -> None:
 def test_objectives_are_compared_with_those_of_as_many_subjects() -> None:
     models = {one: model_at(one, 0.5) for one in (GENERATIVE, ONSET, BOTH)}
     assert models[GENERATIVE] == models[BOTH]
-    assert models[ONSET].settings == {"subject_fraction": 0.5, "minutes": HARDLY}
+    assert models[ONSET].settings == {"subject_fraction": 0.5, "minutes": ONE_STEP}
     assert model_at(BOTH, 1) == EHR
     spread = {GENERATIVE: 3.0, ONSET: 1.0, BOTH: 0.2}
     noise = {name_at(one, share): value for one, value in spread.items() for share in (0.5, 1)}

@@ -85,6 +85,13 @@ def test_sums_that_are_absent_are_nan(read, capsys):
         ("IID\tPGS1\n1\tx\n", "not a table of scores.*PGS1 of type String"),
         ("IID\n1\n", "not a table of scores.*no column of scores"),
         ("IID\tPGS1\n1\t2\n1\t3\n", "duplicate sample IDs"),
+        (",PGS1\n0,0.5\n1,0.25\n", "no column of samples;.*found columns row name 1, PGS1;.*row numbers"),
+        ('"PGS1"\n"1" 0.5\n"2" 0.25\n', "no column of samples;.*found columns row name, PGS1"),
+        ("PGS1,PGS2\n0.5,1\n0.25,2\n", "no column of samples;.*name the column of samples IID"),
+        (",PGS1,PGS2\n1001,1,0.5\n1002,2,0.25\n", "several columns that may hold samples;.*row name 1, PGS1"),
+        ("id,eid,PGS1\n1,1001,0.5\n2,1002,0.25\n", "columns of samples that disagree;.*found eid and id;"),
+        ("iid,PGS1,eid\nHG1,0.5,1001\n", "columns of samples that disagree;.*found iid and eid;.*subject_id"),
+        ("FID,PGS1\nf1,0.5\n", "no column of samples;.*found columns FID, PGS1"),
     ],
 )
 def test_unusable_files(read, out, text, message):
@@ -281,25 +288,6 @@ def test_the_index_of_a_parquet_file_is_no_score(tmp_path, out):
     pl.DataFrame(table).write_parquet(tmp_path / "a.parquet")
     genome_from_scores([tmp_path / "a.parquet"], out)
     assert SCORES.read(out / "scores.parquet").rows() == [(1001, 0.5), (1002, 0.25)]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (",PGS1\n0,0.5\n1,0.25\n", "no column of samples;.*found columns row name 1, PGS1;.*row numbers"),
-        ('"PGS1"\n"1" 0.5\n"2" 0.25\n', "no column of samples;.*found columns row name, PGS1"),
-        ("PGS1,PGS2\n0.5,1\n0.25,2\n", "no column of samples;.*name the column of samples IID"),
-        (",PGS1,PGS2\n1001,1,0.5\n1002,2,0.25\n", "several columns that may hold samples;.*row name 1, PGS1"),
-        ("id,eid,PGS1\n1,1001,0.5\n2,1002,0.25\n", "columns of samples that disagree;.*found eid and id;"),
-        ("iid,PGS1,eid\nHG1,0.5,1001\n", "columns of samples that disagree;.*found iid and eid;.*subject_id"),
-        ("FID,PGS1\nf1,0.5\n", "no column of samples;.*found columns FID, PGS1"),
-    ],
-)
-def test_unclear_columns_of_samples(read, out, text, message):
-    with pytest.raises(DataError, match=message) as caught:
-        read(text, name="a{}.csv")
-    assert "\n" not in str(caught.value)
-    assert not out.exists()
 
 
 def test_a_score_that_ends_as_a_sum_is_one_of_the_others(read, capsys):

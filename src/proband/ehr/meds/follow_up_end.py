@@ -60,14 +60,14 @@ def record_days(events: pl.DataFrame) -> pl.DataFrame:
     """How many records each day has, births and periods aside.
 
     Returns:
-        day; len, all of them; and num_placed, the deaths and ends of visits among them, for which one day far
-        ahead may stand for "not yet".
+        day; len, all of them; and num_deaths_and_discharges, the deaths and ends of visits among them, for
+        which one day far ahead may stand for "not yet".
     """
     code = pl.col("code")
-    placed = (code == DEATH) | code.str.starts_with(DISCHARGE)
+    is_such = (code == DEATH) | code.str.starts_with(DISCHARGE)
     dated = pl.col("time").is_not_null() & ~code.is_in([BIRTH, ENTRY, EXIT])
     by_day = events.filter(dated).group_by(pl.col("time").dt.date().alias("day"))
-    return by_day.agg(pl.len(), placed.sum().alias("num_placed"))
+    return by_day.agg(pl.len(), is_such.sum().alias("num_deaths_and_discharges"))
 
 
 def last_end(events: pl.DataFrame) -> datetime | None:
@@ -111,8 +111,8 @@ def supported(days: pl.DataFrame) -> tuple[date, timedelta]:
     silence = pl.col("day").diff().dt.total_days()
     longest = pl.when(late.shift(1)).then(silence).fill_null(0).cum_max()
     tail = (2 * longest).clip(YEAR.days, _MOST_YEARS * YEAR.days)
-    placed = pl.col("num_placed")
-    counted = pl.col("len") - placed + placed.clip(upper_bound=1)
+    such = pl.col("num_deaths_and_discharges")
+    counted = pl.col("len") - such + such.clip(upper_bound=1)
     few_after = counted.sum() - counted.cum_sum() < _LEAST_SHARE_AFTER * counted.sum()
     is_last = pl.col("day") == pl.col("day").max()
     is_last |= ((silence.shift(-1) > tail) & few_after).fill_null(False)

@@ -23,6 +23,8 @@ REASONS = {
 }
 """What is counted and said where it occurs."""
 
+_REMEDY = "which overstates risks; give the date up to which records are complete as --follow-up-end DATE"
+
 
 def say_what_was_left_out(
     counts: Mapping[str, int], examples: Mapping[str, str], followed_to: date | None
@@ -47,8 +49,7 @@ def say_what_was_left_out(
     if followed_to is None and counts.get("num_open_periods"):
         say(
             f"ehr: {counts['num_open_periods']:,} observation periods have no end: follow-up ends with the "
-            "last end that the subject has, or else with the last event, which overstates risks; give the "
-            "date up to which records are complete as --follow-up-end DATE"
+            f"last end that the subject has, or else with the last event, {_REMEDY}"
         )
     lacking, subjects = counts["num_no_period"], counts["num_subjects"]
     if followed_to is None and 2 * lacking > subjects:
@@ -57,6 +58,5 @@ def say_what_was_left_out(
         )
         say(
             f"ehr: {lacking:,} of {subjects:,} subjects have {kind}: their follow-up ends "
-            "with their last event, which overstates risks; give the date up to which records are "
-            "complete as --follow-up-end DATE"
+            f"with their last event, {_REMEDY}"
         )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_names
 
 TABLE_SUFFIXES = (
     ".parquet",
@@ -46,7 +46,6 @@ _NO_DATA = re.compile(
 )
 _NO_DATA_WORDS = re.compile("readme|licen[cs]e|changelog|manifest|checksum|schema")
 _MEANT_FOR_MACS = "__MACOSX"
-_MOST_NAMED = 5
 
 
 def find_tables(
@@ -164,13 +163,11 @@ def _refuse_lost(
     lost = {path: held for path in unread if (held := _lost_to(path, of_tables, wanted))}
     if not lost:
         return
-    listed = ", ".join(map(str, list(lost)[:_MOST_NAMED]))
-    more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
     table = next(iter(lost.values()))
     raise DataError(
         f"tables that would not be read ({', '.join(sorted(set(lost.values())))})",
         where=where,
-        found=listed + more,
+        found=first_names([str(path) for path in lost]),
         expected=f"{table}.csv, .parquet, .tsv, .txt or a folder {table}/ of parts, one folder deep at most",
         remedy="rename, unpack or move up these files; move what is no table elsewhere",
     )

@@ -11,7 +11,6 @@ Each row becomes what it adds to the score at 0, 1 and 2 effect alleles (``at_0,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_names
 from proband.core.running.progress import say
 from proband.core.schema import PolarsType
 from proband.core.text.texttable import TextTable
@@ -37,8 +36,6 @@ ID_COLUMNS = ("hm_rsID", "rsID", "variant_id")
 
 _WEIGHT_TYPE = "weight_type"
 _ACCESSION = "accession"
-_MOST_NAMED = 5
-"""Names in one line."""
 _TYPES: dict[str, PolarsType] = {"hm_pos": pl.Int64, "chr_position": pl.Int64, "effect_weight": pl.Float64}
 
 
@@ -76,17 +73,20 @@ def list_scorefiles(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     items = sorted(item for item in path.glob("*") if item.name != ".DS_Store") if path.is_dir() else []
-    files = [item for item in items if item.is_file() and _suffix(item.name)]
-    others = [item.name + "/" * item.is_dir() for item in items if item not in set(files)]
+    is_file = [item.is_file() and _suffix(item.name) != "" for item in items]
+    files = [item for item, is_one in zip(items, is_file, strict=True) if is_one]
+    others = [
+        item.name + "/" * item.is_dir() for item, is_one in zip(items, is_file, strict=True) if not is_one
+    ]
     if not files:
-        found = f"{_few(others)} only" if others else "none" if path.exists() else "no such folder"
+        found = f"{first_names(others)} only" if others else "none" if path.exists() else "no such folder"
         remedy = "download scoring files from the PGS Catalog"
         raise DataError(
             "no scoring files", where=path, found=found, expected=", ".join(_SUFFIXES), remedy=remedy
         )
     if others:
         say(
-            f"genome: {len(others)} of {len(items)} items of {path.name} are not read: {_few(others)}"
+            f"genome: {len(others)} of {len(items)} items of {path.name} are not read: {first_names(others)}"
             f" (scoring files end in {', '.join(_SUFFIXES)})"
         )
     return files
@@ -96,12 +96,6 @@ def _suffix(name: str) -> str:
     """The ending of a scoring file, as it is written in its name; empty for another file."""
     endings = [suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)]
     return name[-max(map(len, endings)) :] if endings else ""
-
-
-def _few(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def read_scorefile(path: Path, *, by_id: bool = False) -> Scorefile:
@@ -198,7 +192,7 @@ def _check_one_score(frame: pl.DataFrame, path: Path) -> None:
         raise DataError(
             "several scores in one file",
             where=path,
-            found=f"{_ACCESSION} {_few(names)}",
+            found=f"{_ACCESSION} {first_names(names)}",
             expected="one score a file",
             remedy=f"split the file by {_ACCESSION}",
         )

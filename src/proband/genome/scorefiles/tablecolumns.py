@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_names
 from proband.core.running.progress import say
 from proband.core.text.textvalues import whole_numbers
 from proband.genome.names import by_rank, is_family_name, is_sample_name, is_subject_name
@@ -26,8 +26,6 @@ _NO_SCORES = {
 }  # fmt: skip
 _PLINK2 = {"ALLELE_CT", "NMISS_ALLELE_CT", "NAMED_ALLELE_DOSAGE_SUM"}
 """Columns of plink2's .sscore alone."""
-_MOST_NAMED = 5
-"""Names in one line."""
 _REMEDY = "name the column of samples IID, or that of subjects subject_id"
 
 Read = Callable[[str], pl.Series]
@@ -54,8 +52,7 @@ def choose(path: Path, columns: list[str], read: Read) -> tuple[str, list[str]]:
         raise DataError("not a table of scores", where=path, found=found, expected=expected)
     others = [name for name in columns if name != identifier and name not in names]
     if others or not is_sample_name(identifier):
-        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-        left_out = f"; no scores, left out: {', '.join(others[:_MOST_NAMED])}{more}" if others else ""
+        left_out = f"; no scores, left out: {first_names(others)}" if others else ""
         say(f"genome: the samples of {path.name} are those of its column {identifier}{left_out}")
     return identifier, names
 
@@ -102,7 +99,7 @@ def _unnamed_identifier(path: Path, columns: list[str], read: Read) -> str:
     if len(possible) > 1 and _are_names(read(possible[0])):
         candidates.append(possible[0])
     if len(candidates) != 1:
-        found = f"columns {', '.join(columns[: _MOST_NAMED + 1])}"
+        found = f"columns {', '.join(columns[:6])}"
         raise DataError(
             "no column of samples" if not candidates else "several columns that may hold samples",
             where=path,
