@@ -6,7 +6,7 @@ form (dates that are not ISO 8601, ids that are no whole numbers) is refused by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from proband.core.errors import DataError
@@ -68,16 +68,17 @@ def accounts(
     examples: dict[str, str] = {}
     for source in sources:
         table = tables[source.table]
-        _refuse_unreadable(table, source)
+        unreadable = _unreadable(table, source)
+        found = _aggregate(table, source, known, unreadable)
+        _refuse_unreadable(found, source, unreadable)
         if source.times:
-            counts[source.table] = _count(table, source, known, examples)
+            counts[source.table] = _counts(found, source, examples)
     return counts, examples
 
 
-def _count(table: ibis.Table, source: Source, known: ibis.Table, examples: dict[str, str]) -> dict[str, int]:
+def _counts(found: Mapping[str, Any], source: Source, examples: dict[str, str]) -> dict[str, int]:
     """The counts of one table; fills in ``examples`` where there is none yet."""
     name = source.table
-    found = _aggregate(table, source, known)
     counts = {"num_rows": int(found["num_rows"]), "num_events": 0, **dict.fromkeys(REASONS, 0)}
     for stem in source.times:
         left = 0
@@ -101,9 +102,30 @@ def _count(table: ibis.Table, source: Source, known: ibis.Table, examples: dict[
     return counts
 
 
-def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str, Any]:
+def _aggregate(
+    table: ibis.Table, source: Source, known: ibis.Table, unreadable: Mapping[str, ir.StringColumn]
+) -> dict[str, Any]:
+    """What is counted in one table, and the first of each, in one pass over it."""
+    odd = {f"unreadable {column}": values for column, values in unreadable.items()}
+    if not (source.times or odd):
+        return {}
+    rows = evaluated(table, **odd, **_of_each_row(table, source))
+    if source.times:
+        rows = rows.left_join(known, rows.id == known.known_id)
+    wanted: dict[str, ir.Value] = {"num_rows": rows.count()}
+    for column in odd:
+        wanted |= {column: rows[column].count(), f"first {column}": rows[column].min()}
+    if source.times:
+        wanted |= _reasons(rows, source)
+    return rows.aggregate(**wanted).to_pyarrow().to_pylist()[0]
+
+
+def _of_each_row(table: ibis.Table, source: Source) -> dict[str, ir.Value]:
+    """id, times, whether a time was given, values that are no numbers, dates that disagree."""
     import ibis
 
+    if not source.times:
+        return {}
     name = source.table
     columns: dict[str, ir.Value] = {"id": whole(table, name, "person_id")}
     for stem in source.times:
@@ -115,10 +137,13 @@ def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str
     columns[_CONFLICTING_DATE] = ibis.or_(
         *(conflicting(table, name, stem) for stem in source.times + source.ends)
     )
-    rows = evaluated(table, **columns)
-    rows = rows.left_join(known, rows.id == known.known_id)
+    return columns
+
+
+def _reasons(rows: ibis.Table, source: Source) -> dict[str, ir.Value]:
+    """Sums and first examples of what :func:`_counts` reads."""
     stranger = rows.known_id.isnull()
-    wanted: dict[str, ir.Value] = {"num_rows": rows.count()}
+    wanted: dict[str, ir.Value] = {}
     for stem in source.times:
         dated, given = rows[f"time {stem}"].notnull(), rows[f"given {stem}"]
         reasons = (stranger, ~stranger & ~dated & ~given, ~stranger & ~dated & given)
@@ -126,13 +151,13 @@ def _aggregate(table: ibis.Table, source: Source, known: ibis.Table) -> dict[str
             wanted[f"{reason} {stem}"] = applies.ifelse(1, 0).sum()
             wanted[f"first {reason} {stem}"] = rows.id.min(where=applies)
     of_rows = {_CONFLICTING_DATE: rows[_CONFLICTING_DATE]}
-    if name == "observation_period":
+    if source.table == "observation_period":
         of_rows[REVERSED] = ~stranger & is_reversed(*(rows[f"time {stem}"] for stem in source.times))
     for reason, applies in of_rows.items():
         wanted |= {reason: applies.ifelse(1, 0).sum(), f"first {reason}": rows.id.min(where=applies)}
     if source.value:
         wanted |= {_UNREADABLE_VALUE: rows.odd.count(), "first value": rows.odd.min()}
-    return rows.aggregate(**wanted).to_pyarrow().to_pylist()[0]
+    return wanted
 
 
 def _given(table: ibis.Table, column: str) -> ir.BooleanColumn:
@@ -150,35 +175,37 @@ def _odd_number(table: ibis.Table, name: str, column: str) -> ir.StringColumn:
     return ibis.ifelse(number(table, name, column).isnull(), plain, None)
 
 
-def _refuse_unreadable(table: ibis.Table, source: Source) -> None:
-    """Refuse a table of dates that are not ISO 8601, or of ids that are no whole numbers."""
+def _unreadable(table: ibis.Table, source: Source) -> dict[str, ir.StringColumn]:
+    """By column of dates or ids: the text that is no date of ISO 8601 or no whole number, all else null."""
     import ibis
 
-    odd: dict[str, tuple[ir.StringColumn, str]] = {}
-    for column in [f"{stem}_{kind}" for stem in source.times + source.ends for kind in ("datetime", "date")]:
+    odd: dict[str, ir.StringColumn] = {}
+    for column in _date_columns(source):
         if column in table.columns and table[column].type().is_string():
             plain = nonblank(table[column])
             other = ibis.ifelse(plain.re_search(ISO_8601), None, plain)
-            odd[column] = ibis.ifelse(table[column].re_search(PLAIN_TIME), None, other), _ISO
+            odd[column] = ibis.ifelse(table[column].re_search(PLAIN_TIME), None, other)
     for column in [one for one in source.ids if one in table.columns]:
         kind = table[column].type()
         if not kind.is_integer() or kind.is_uint64():
             plain = nonblank(table[column].cast("string"))
-            readable = whole(table, source.table, column).notnull()
-            odd[column] = ibis.ifelse(readable, None, plain), "a whole number below 2^63"
-    if not odd:
-        return
-    rows = evaluated(table, **{column: values for column, (values, _) in odd.items()})
-    wanted = {
-        f"{what} {column}": getattr(rows[column], what)() for column in odd for what in ("count", "min")
-    }
-    found = rows.aggregate(**wanted).to_pyarrow().to_pylist()[0]
-    for column, (_, expected) in odd.items():
-        if found[f"count {column}"]:
+            odd[column] = ibis.ifelse(whole(table, source.table, column).notnull(), None, plain)
+    return odd
+
+
+def _date_columns(source: Source) -> list[str]:
+    return [f"{stem}_{kind}" for stem in source.times + source.ends for kind in ("datetime", "date")]
+
+
+def _refuse_unreadable(found: Mapping[str, Any], source: Source, columns: Iterable[str]) -> None:
+    """Refuse a table with dates that are not ISO 8601, or ids that are no whole numbers."""
+    dates = _date_columns(source)
+    for column in columns:
+        if found[f"unreadable {column}"]:
             raise DataError(
                 f"unreadable {column}",
                 where=f"table {source.table}",
-                found=f"{found[f'min {column}']!r}, one of {found[f'count {column}']} rows",
-                expected=expected,
+                found=f"{found[f'first unreadable {column}']!r}, one of {found[f'unreadable {column}']} rows",
+                expected=_ISO if column in dates else "a whole number below 2^63",
                 remedy="export the table again in that form",
             )

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -42,11 +42,13 @@ EXPECTED = [
 
 @pytest.fixture
 def convert(omop: Callable, read_out: Callable, tmp_path: Path) -> Callable:
-    """Convert tables and return the events, the manifest's counts and the output folder."""
+    """Convert tables, or persons and concepts with ``only`` some; the events, counts and output folder."""
 
     def run(
-        tables: Tables, kind: str = "parquet", **options: Any
+        tables: Tables, kind: str = "parquet", only: Collection[str] | None = None, **options: Any
     ) -> tuple[pl.DataFrame, dict[str, int], Path]:
+        if only is not None:
+            tables = {name: rows for name, rows in tables.items() if name in {"person", "concept", *only}}
         out = tmp_path / f"out_{kind}"
         config = validated(EhrConfig, **options)
         ehr(omop(tables, kind, name=f"omop_{kind}"), out, overwrite=True, workers=1, config=config)
@@ -111,7 +113,7 @@ def test_codes(tables: Tables, convert: Callable, new_condition: Callable, kind:
         new_condition(1, concept, date(1990 + row, 3, 1), source=source)
         for row, (concept, source, _) in enumerate(CODES)
     ]
-    events, _, _ = convert(tables, kind)
+    events, _, _ = convert(tables, kind, only=("condition_occurrence",))
     assert [codes_of(events, 1, 1990 + row) for row in range(len(CODES))] == [[code] for *_, code in CODES]
 
 
@@ -151,7 +153,7 @@ def test_birth(
     for number, (parts, _) in enumerate(BIRTHS):
         person = new_person(10 + number, 8507, None) | dict(zip(names, parts, strict=True))
         tables["person"].append(person)
-    events, counts, _ = convert(tables, kind)
+    events, counts, _ = convert(tables, kind, only=("condition_occurrence",))
     births = events.filter((pl.col("code") == "MEDS_BIRTH") & (pl.col("subject_id") >= 10))
     assert births["time"].to_list() == [expected for _, expected in BIRTHS]
     assert (counts["num_conflicting_birth"], counts["num_impossible_birth"]) == (2, 0)
@@ -171,7 +173,7 @@ def test_a_person_without_birth_leaves_or_gets_one(tables: Tables, convert: Call
 def test_sex_that_is_not_recorded(tables: Tables, convert: Callable) -> None:
     tables["person"][0] |= {"gender_concept_id": 0, "gender_source_value": None}
     tables["person"][1] |= {"gender_concept_id": 0, "gender_source_value": "other"}
-    static = convert(tables)[0].filter(pl.col("time").is_null())
+    static = convert(tables, only=("condition_occurrence",))[0].filter(pl.col("time").is_null())
     assert static.select("subject_id", "code").rows() == [(2, "GENDER//other")]
 
 
@@ -216,7 +218,7 @@ def test_a_datetime_that_is_not_of_its_date_gives_way(
         "visit_end_date": date(2005, 3, 4),
         "visit_end_datetime": datetime(2099, 12, 31),
     }
-    events, counts, out = convert(tables, kind)
+    events, counts, out = convert(tables, kind, only=("condition_occurrence", "visit_occurrence"))
     assert events.filter(code="CONDITION//x")["time"].to_list() == [expected for *_, expected in DATES]
     assert events.filter(code="DISCHARGE//Visit//OP")["time"].to_list() == [datetime(2005, 3, 4)]
     assert counts["num_conflicting_date"] == 3
@@ -254,12 +256,13 @@ def test_a_period_that_ends_before_it_starts_is_left_out(
 def test_periods_without_an_end_are_said(
     tables: Tables, convert: Callable, capsys: pytest.CaptureFixture
 ) -> None:
+    periods = ("observation_period", "condition_occurrence")
     tables["observation_period"][0]["observation_period_end_date"] = None
-    _, counts, _ = convert(tables)
+    _, counts, _ = convert(tables, only=periods)
     assert (counts["num_open_periods"], counts["num_no_period"]) == (1, 1)
     said = "1 observation periods have no end: follow-up ends with the last end that the subject has"
     assert said in capsys.readouterr().err
-    convert(tables, follow_up_end=date(2012, 1, 1))
+    convert(tables, only=periods, follow_up_end=date(2012, 1, 1))
     assert said not in capsys.readouterr().err
 
 
@@ -295,7 +298,7 @@ def test_two_digit_years_of_birth(tables: Tables, convert: Callable) -> None:
         row |= {"year_of_birth": 51, "birth_datetime": None}
     said = r"no subject is left; .*; found 2 subjects without a birth, 2 births of a year.*four digits"
     with pytest.raises(DataError, match=said):
-        convert(tables)
+        convert(tables, only=("condition_occurrence",))
 
 
 def test_after_death_is_kept_and_counted(
@@ -314,8 +317,8 @@ def test_before_birth(tables: Tables, convert: Callable, new_condition: Callable
     tables["condition_occurrence"].append(new_condition(1, 201826, date(1950, 6, 15)))
     found = r"found 2 events, the first SNOMED//44054006 of subject 2"
     with pytest.raises(DataError, match=f"events before birth; .*{found}; .*--drop-before-birth"):
-        convert(tables)
-    events, counts, _ = convert(tables, drop_before_birth=True)
+        convert(tables, only=("condition_occurrence",))
+    events, counts, _ = convert(tables, only=("condition_occurrence",), drop_before_birth=True)
     assert (counts["num_before_birth"], counts["num_moved_to_birth"]) == (2, 1)
     assert codes_of(events, 1, 1950) == ["MEDS_BIRTH", "SNOMED//44054006"]
     assert codes_of(events, 2, 1959) == []
@@ -326,7 +329,7 @@ def test_values_that_are_not_finite(tables: Tables, convert: Callable, new_measu
         new_measurement(1, date(2003, 3, day), value, 8554, None)
         for day, value in enumerate([float("nan"), float("inf"), -2.5, None], start=1)
     ]
-    events, counts, _ = convert(tables)
+    events, counts, _ = convert(tables, only=("measurement",))
     values = events.filter(pl.col("code") == "LOINC//4548-4")["numeric_value"].to_list()
     assert values == [None, None, -2.5, None]
     assert counts["num_non_finite"] == 2
@@ -334,7 +337,7 @@ def test_values_that_are_not_finite(tables: Tables, convert: Callable, new_measu
 
 def test_an_observation_has_its_value_and_unit(tables: Tables, convert: Callable) -> None:
     tables["observation"][0] |= {"value_as_number": Decimal("20.5"), "unit_concept_id": 8554}
-    events, _, _ = convert(tables)
+    events, _, _ = convert(tables, only=("observation",))
     row = events.row(by_predicate=pl.col("code") == "SNOMED//77176002", named=True)
     assert (row["numeric_value"], row["unit"]) == (20.5, "%")
 
@@ -429,7 +432,7 @@ def test_another_form_is_refused_by_table_column_and_value(
     tables[table][-1][column] = value
     tables[table] = as_text(tables[table])
     with pytest.raises(DataError, match=f"unreadable {column}; in table {table}; found '{value}'") as caught:
-        convert(tables, kind)
+        convert(tables, kind, only=(table, "condition_occurrence"))
     assert "\n" not in str(caught.value)
 
 
@@ -477,7 +480,9 @@ def test_iso_8601_is_read_the_same_from_every_source(
     monkeypatch.setenv("TZ", "America/New_York")
     rows = [{"person_id": 1, "procedure_concept_id": 4000, "procedure_datetime": text} for text, _ in TIMES]
     tables["person"][0] |= {"birth_datetime": datetime(1900, 1, 1), "year_of_birth": 1900}
-    events, _, _ = convert(tables | {"procedure_occurrence": pl.DataFrame(rows)}, kind)
+    events, _, _ = convert(
+        tables | {"procedure_occurrence": pl.DataFrame(rows)}, kind, only=("procedure_occurrence",)
+    )
     found = events.filter(code="SNOMED//86273004")["time"].to_list()
     assert found == sorted(time for _, time in TIMES)
 
@@ -493,7 +498,7 @@ def test_whole_numbers_may_be_written_as_others_are(tables: Tables, convert: Cal
         }
     )
     tables["person"].append(tables["person"][1] | {"person_id": 9007199254740993})
-    events, _, _ = convert(tables, kind)
+    events, _, _ = convert(tables, kind, only=("condition_occurrence",))
     found = events.filter(pl.col("time") == datetime(2001, 1, 1)).filter(
         ~pl.col("code").str.contains("SNOMED//[78]")
     )
@@ -530,7 +535,7 @@ def test_ends_of_visits_are_discharges(tables: Tables, convert: Callable) -> Non
         (9203, last, first),
     ]
     tables["visit_occurrence"] = [visit(*one) for one in visits]
-    events, counts, _ = convert(tables)
+    events, counts, _ = convert(tables, only=("visit_occurrence",))
     ends = events.filter(pl.col("code").str.starts_with("DISCHARGE//")).select("time", "code").rows()
     assert ends == [(datetime(2005, 3, 9), "DISCHARGE//OMOP//9201")] * 2
     assert counts["num_discharges"] == 2
