@@ -41,20 +41,29 @@ def fit_logistic(
     case: Bool[np.ndarray, " rows"],
     weights: Float[np.ndarray, " rows"],
     offset: Float[np.ndarray, " rows"] | float = 0.0,
+    precision: Float[np.ndarray, " features"] | float = 0.0,
 ) -> Float[np.ndarray, " features"]:
     """Weighted maximum likelihood of a logistic regression by Newton's method with step halving.
+
+    Args:
+        design: Features.
+        case: Outcomes.
+        weights: Of the rows.
+        offset: Log odds to begin with.
+        precision: Of normal priors about 0 of the coefficients; 0 is none.
 
     Returns:
         The coefficients; NaN where it does not converge (separated classes).
     """
 
     def loss(beta: Float[np.ndarray, " features"]) -> float:
-        return _loss(design @ beta + offset, case, weights)
+        return _loss(design @ beta + offset, case, weights) + 0.5 * float((precision * beta**2).sum())
 
     def derivatives(beta: Float[np.ndarray, " features"]) -> tuple[np.ndarray, np.ndarray]:
         chance = expit(design @ beta + offset)
-        gradient = design.T @ (weights * (case - chance))
-        return gradient, (design.T * (weights * chance * (1 - chance))) @ design
+        gradient = design.T @ (weights * (case - chance)) - precision * beta
+        information = (design.T * (weights * chance * (1 - chance))) @ design
+        return gradient, information + np.diag(np.broadcast_to(precision, len(beta)))
 
     beta, least, _ = minimised(loss, derivatives, np.zeros(design.shape[1]))
     separated = least < LEAST_LOSS * weights.sum()

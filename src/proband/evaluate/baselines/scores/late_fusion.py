@@ -4,7 +4,9 @@ On the tuning split, which neither was fitted on,
 
     logit P(case) = a + b logit(risk of the model) + c (what scores add to the log hazard of ``pgs_cox``)
 
-is fitted per outcome and horizon with censoring weights: three numbers, so nothing is left to tune.
+is fitted per outcome and horizon with censoring weights. b and c have normal priors about 1, as if record and
+scores told of different things and log hazards added up, so that a tuning split with few cases cannot undo
+what either knows. Nothing is left to tune.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from proband.evaluate.baselines.table import known_rows, risk_table
 from proband.evaluate.metrics.calibration import expit, fit_logistic, logit
 
 NAME = "late_fusion"
+PRIOR_SD = 0.3
+"""Standard deviation of the priors of b and c."""
+_PRECISION = np.array([0.0, PRIOR_SD**-2, PRIOR_SD**-2])
 _ROW = ["subject_id", "prediction_time", "outcome"]
 
 
@@ -50,9 +55,11 @@ def late_fusion(
         known, case, weights = known_rows(judge, horizon)
         if case.sum() < tuning.LEAST_TUNING_CASES or case.all() or ask.is_empty():
             continue
-        beta = fit_logistic(_design(cox, outcome, judge.filter(known)), case, weights)
+        design = _design(cox, outcome, judge.filter(known))
+        beta = fit_logistic(design, case, weights, design[:, 1:].sum(axis=1), _PRECISION)
         if np.isfinite(beta).all():
-            risk = expit(_design(cox, outcome, ask) @ beta)
+            design = _design(cox, outcome, ask)
+            risk = expit(design @ beta + design[:, 1:].sum(axis=1))
             parts.append(risk_table(ask, NAME, horizon, risk))
     return pl.concat(parts)
 

@@ -111,3 +111,17 @@ def test_late_fusion_is_better_than_either_part_and_calibrated(world, cox):
     assert late_fusion(cox, few, world.wanted, split["tuning"], split["held_out"]).is_empty()
     other = split["held_out"].with_columns(pl.lit("another").alias("model"))
     assert late_fusion(cox, tuning, world.wanted, split["tuning"], other).is_empty()
+
+
+def test_late_fusion_of_a_dozen_cases_is_no_worse_than_the_record_alone():
+    world = World(effect=0.3)
+    cox = fit_pgs_cox(world.rows, [HORIZON], world.scores, world.components)
+    tuning = world.rows.filter(split="tuning")
+    of_tuning, of_held_out = (
+        risk_table(rows, "ehr", HORIZON, world.risk_of_record[rows["subject_id"].to_numpy()])
+        for rows in (tuning, world.wanted)
+    )
+    fused = [late_fusion(cox, part, world.wanted, of_tuning, of_held_out) for part in tuning.iter_slices(110)]
+    areas = [world.auroc_of(one) for one in fused if one.height]
+    assert len(areas) >= 4
+    assert min(areas) > world.auroc_of(of_held_out)
