@@ -1,4 +1,4 @@
-"""Shape annotations are executed in the first second of every test: jaxtyping's shapes, checked by beartype.
+"""Shape annotations are executed at the beginning of every test: jaxtyping's shapes, checked by beartype.
 
 Checked to the end, they took half the time of all tests: the longest call the same functions again and again.
 """
@@ -20,12 +20,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: threads of PyTorch that wait for one another then cost three times the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 install_import_hook("proband", "beartype.beartype")
-CHECKED_SECONDS = 1.0
+CHECKED_SECONDS = 0.25
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Check shapes from the beginning of a test's fixtures on, for a second."""
+    """Check shapes from the beginning of a test's fixtures on, for :data:`CHECKED_SECONDS`."""
     end = threading.Timer(CHECKED_SECONDS, config.update, ("jaxtyping_disable", True))
     end.daemon = True
     end.start()
