@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +24,10 @@ from proband.core.errors import ConfigError, ProbandError, first_line
 Found = TypeVar("Found")
 _FAILED = "proband_failed"
 """Key under which the process that fails first stores its rank; the others end without a message."""
-_STORE_SECONDS = 30
+_ANSWER = timedelta(seconds=30)
+"""For the store to answer, once a group is there."""
+_START = timedelta(minutes=30)
+"""For all processes of a group to have started, as PyTorch has it."""
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 """How collectives fail when a peer was killed."""
 
@@ -95,7 +98,7 @@ def join_team(device: torch.device) -> Iterator[Team]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **_rendezvous())
     team = Team(dist.get_rank(), dist.get_world_size(), device)
     with _one_error(team):
         yield team
@@ -103,11 +106,31 @@ def join_team(device: torch.device) -> Iterator[Team]:
     dist.destroy_process_group()
 
 
+def _rendezvous() -> dict[str, Any]:
+    """Where the processes of this attempt find one another.
+
+    torchrun's agent keeps one store for all attempts: an address that a process left there before it was
+    killed would be dialled until the new one has written its own.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != str(True):
+        return {}
+    store = dist.PrefixStore(f"proband/{_attempt()}", _agents_store(_START))
+    return {"store": store, "rank": int(os.environ["RANK"]), "world_size": int(os.environ["WORLD_SIZE"])}
+
+
+def _agents_store(timeout: timedelta) -> dist.TCPStore:
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return dist.TCPStore(host, port, is_master=False, timeout=timeout)
+
+
+def _attempt() -> str:
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+
+
 @contextlib.contextmanager
 def _one_error(team: Team) -> Iterator[None]:
-    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(seconds=_STORE_SECONDS))
-    name, key = str(team.rank), f"{_FAILED}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+    store = _agents_store(_ANSWER)
+    name, key = str(team.rank), f"{_FAILED}/{_attempt()}"
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # agreed on by all, after a signal

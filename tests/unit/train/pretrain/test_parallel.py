@@ -25,7 +25,7 @@ SETTINGS = {"depth": 2, "context": 16, "batch_tokens": 256, "token_budget": 64, 
 OFF = OnsetOptions(enabled=False)
 OPTIONS = ["--no-onset", *(f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items())]
 FAULTY = """
-import os, sys
+import os, sys, time
 from proband.cli.main import main
 from proband.core.errors import ConfigError
 from proband.train.pretrain import loop
@@ -35,6 +35,8 @@ def step(self, *rest):
         {fault}
     return original(self, *rest)
 loop.Trainer._step = step
+if rank == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "1":
+    time.sleep(6)  # by then the other has looked for its address
 main()
 """
 
