@@ -24,10 +24,10 @@ from proband.core.errors import ConfigError, ProbandError, first_line
 Found = TypeVar("Found")
 _FAILED = "proband_failed"
 """Key under which the process that fails first stores its rank; the others end without a message."""
-_ANSWER = timedelta(seconds=30)
-"""For the store to answer, once a group is there."""
-_START = timedelta(minutes=30)
-"""For all processes of a group to have started, as PyTorch has it."""
+_STORE_TIMEOUT = timedelta(seconds=30)
+"""Of the store, once the process group is initialised."""
+_RENDEZVOUS_TIMEOUT = timedelta(minutes=30)
+"""Until all processes of a group have started; PyTorch's default for gloo."""
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 """How collectives fail when a peer was killed."""
 
@@ -107,14 +107,14 @@ def join_team(device: torch.device) -> Iterator[Team]:
 
 
 def _rendezvous() -> dict[str, Any]:
-    """Where the processes of this attempt find one another.
+    """Arguments of ``init_process_group``: a store with keys of this attempt alone, where torchrun keeps one.
 
-    torchrun's agent keeps one store for all attempts: an address that a process left there before it was
-    killed would be dialled until the new one has written its own.
+    Its agent has one store for all attempts. A restarted process would otherwise connect to the address of a
+    killed one, until that one's successor has written its own.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != str(True):
         return {}
-    store = dist.PrefixStore(f"proband/{_attempt()}", _agents_store(_START))
+    store = dist.PrefixStore(f"proband/{_attempt()}", _agents_store(_RENDEZVOUS_TIMEOUT))
     return {"store": store, "rank": int(os.environ["RANK"]), "world_size": int(os.environ["WORLD_SIZE"])}
 
 
@@ -129,7 +129,7 @@ def _attempt() -> str:
 
 @contextlib.contextmanager
 def _one_error(team: Team) -> Iterator[None]:
-    store = _agents_store(_ANSWER)
+    store = _agents_store(_STORE_TIMEOUT)
     name, key = str(team.rank), f"{_FAILED}/{_attempt()}"
     try:
         yield

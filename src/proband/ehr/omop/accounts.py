@@ -180,7 +180,7 @@ def _unreadable(table: ibis.Table, source: Source) -> dict[str, ir.StringColumn]
     import ibis
 
     odd: dict[str, ir.StringColumn] = {}
-    for column in _date_columns(source):
+    for column in [f"{stem}_{kind}" for stem in source.times + source.ends for kind in ("datetime", "date")]:
         if column in table.columns and table[column].type().is_string():
             plain = nonblank(table[column])
             other = ibis.ifelse(plain.re_search(ISO_8601), None, plain)
@@ -193,19 +193,14 @@ def _unreadable(table: ibis.Table, source: Source) -> dict[str, ir.StringColumn]
     return odd
 
 
-def _date_columns(source: Source) -> list[str]:
-    return [f"{stem}_{kind}" for stem in source.times + source.ends for kind in ("datetime", "date")]
-
-
 def _refuse_unreadable(found: Mapping[str, Any], source: Source, columns: Iterable[str]) -> None:
     """Refuse a table with dates that are not ISO 8601, or ids that are no whole numbers."""
-    dates = _date_columns(source)
     for column in columns:
         if found[f"unreadable {column}"]:
             raise DataError(
                 f"unreadable {column}",
                 where=f"table {source.table}",
                 found=f"{found[f'first unreadable {column}']!r}, one of {found[f'unreadable {column}']} rows",
-                expected=_ISO if column in dates else "a whole number below 2^63",
+                expected="a whole number below 2^63" if column in source.ids else _ISO,
                 remedy="export the table again in that form",
             )

@@ -73,11 +73,9 @@ def list_scorefiles(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     items = sorted(item for item in path.glob("*") if item.name != ".DS_Store") if path.is_dir() else []
-    is_file = [item.is_file() and _suffix(item.name) != "" for item in items]
-    files = [item for item, is_one in zip(items, is_file, strict=True) if is_one]
-    others = [
-        item.name + "/" * item.is_dir() for item, is_one in zip(items, is_file, strict=True) if not is_one
-    ]
+    wanted = {item for item in items if item.is_file() and _suffix(item.name)}
+    files = sorted(wanted)
+    others = [item.name + "/" * item.is_dir() for item in items if item not in wanted]
     if not files:
         found = f"{first_names(others)} only" if others else "none" if path.exists() else "no such folder"
         remedy = "download scoring files from the PGS Catalog"

@@ -24,6 +24,7 @@ from proband.evaluate.metrics.calibration import expit, fit_logistic, logit
 NAME = "late_fusion"
 PRIOR_SD = 0.3
 """Standard deviation of the priors of b and c."""
+_PRIOR_MEAN = np.array([0.0, 1.0, 1.0])
 _PRECISION = np.array([0.0, PRIOR_SD**-2, PRIOR_SD**-2])
 _ROW = ["subject_id", "prediction_time", "outcome"]
 
@@ -56,10 +57,9 @@ def late_fusion(
         if case.sum() < tuning.LEAST_TUNING_CASES or case.all() or ask.is_empty():
             continue
         design = _design(cox, outcome, judge.filter(known))
-        beta = fit_logistic(design, case, weights, design[:, 1:].sum(axis=1), _PRECISION)
+        beta = _PRIOR_MEAN + fit_logistic(design, case, weights, design @ _PRIOR_MEAN, _PRECISION)
         if np.isfinite(beta).all():
-            design = _design(cox, outcome, ask)
-            risk = expit(design @ beta + design[:, 1:].sum(axis=1))
+            risk = expit(_design(cox, outcome, ask) @ beta)
             parts.append(risk_table(ask, NAME, horizon, risk))
     return pl.concat(parts)
 
