@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -24,6 +24,9 @@ from proband.ehr.meds.write import conform_codes, write_codes, write_events
 from proband.ehr.omop.engines.address import Address, is_address, parse_address
 from proband.ehr.omop.export import STARTED, counts_by_code, export, last_subject, parts_of
 from proband.ehr.omop.sources import is_meds, open_source
+
+if TYPE_CHECKING:
+    from proband.ehr.omop.tables import Source
 
 _WORK = ".work"
 _EXPORTED_BY = ("source", "more_tables", "rows_per_shard")
@@ -143,18 +146,22 @@ def _from_omop(
     from proband.ehr.omop.births import mended_births
     from proband.ehr.omop.concepts import describe
     from proband.ehr.omop.events import table_of_deaths
+    from proband.ehr.omop.tables import sources
+    from proband.ehr.omop.typed import typed
 
     work = run.folder / _WORK
     engine = open_source(source, work, workers)
     with engine.at_work() as tables:
         _require_asked(tables, config.more_tables, source)
-        counted, examples, shards = _export(tables, config, work)
+        declared = sources(tables, config.more_tables)
+        tables = typed(tables, declared, work / "typed")
+        counted, examples, shards = _export(tables, declared, config, work)
         run.counts["num_person"] = int(tables["person"].count().to_pyarrow().as_py())
         of_person = (BIRTH, DEATH) if table_of_deaths(tables) == "person" else (BIRTH,)
         run.counts |= counts_by_code(shards, of_person) | mended_births(tables["person"])
         if DEATH in of_person:
             num = run.counts["num_deaths"]
-            say(f"ehr: no table death; {num:,} deaths are taken from person.death_datetime")
+            say(f"ehr: no table death; {num:,} deaths are taken from person")
         run.counts |= {f"num_{name}": counts["num_rows"] for name, counts in counted.items()}
         for reason in (*REASONS, REVERSED, *MENDED):
             run.counts[reason] = sum(counts.get(reason, 0) for counts in counted.values())
@@ -165,15 +172,14 @@ def _from_omop(
 
 
 def _export(
-    tables: Mapping[str, Any], config: EhrConfig, work: Path
+    tables: Mapping[str, Any], declared: Sequence[Source], config: EhrConfig, work: Path
 ) -> tuple[dict[str, dict[str, int]], dict[str, str], list[Shard]]:
     """Check the tables and stream their events to files; also what became of each table's rows."""
     from proband.ehr.omop.accounts import accounts
     from proband.ehr.omop.engines.stream import spilled
     from proband.ehr.omop.events import check_keys, convert, events, in_order
-    from proband.ehr.omop.tables import sources
 
-    counted, examples = accounts(tables, sources(tables, config.more_tables))
+    counted, examples = accounts(tables, declared)
     check_keys(tables)
     parts = convert(tables, config.more_tables)
     finished = parts_of(work, counted)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
 from proband.ehr.meds.dataset import EARLIEST, LATEST_YEAR
-from proband.ehr.omop.columns import days_apart, evaluated, timestamp, whole
+from proband.ehr.omop.columns import days_apart, evaluated, optional
 
 if TYPE_CHECKING:
     import ibis
@@ -57,15 +57,12 @@ def mended_births(person: ibis.Table) -> dict[str, int]:
 
 def _given(person: ibis.Table) -> ibis.Table:
     """person_id, the parts of the date of birth, and ``exact``, its time; null where a column lacks."""
-    import ibis
-
-    if not {"year_of_birth", "birth_datetime"} & set(person.columns):
+    if not {"year_of_birth", "birth"} & set(person.columns):
         raise DataError("missing column year_of_birth", where="table person")
-    parts = {part: whole(person, "person", part, required=False) for part in BIRTH_PARTS}
-    exact = ibis.null("timestamp(6)")
-    if "birth_datetime" in person.columns:
-        exact = timestamp(person, "person", "birth_datetime")
-    return evaluated(person, person_id=whole(person, "person", "person_id"), exact=exact, **parts)
+    parts = {part: optional(person, part, "int64") for part in BIRTH_PARTS}
+    return evaluated(
+        person, person_id=person.person_id, exact=optional(person, "birth", "timestamp(6)"), **parts
+    )
 
 
 def _time(given: ibis.Table) -> ir.TimestampColumn:

@@ -77,30 +77,6 @@ def evaluated(table: ibis.Table, **columns: ir.Value) -> ibis.Table:
     return table.select(**columns).limit(None)
 
 
-def time_of(table: ibis.Table, name: str, stem: str) -> ir.TimestampColumn:
-    """{stem}_datetime where it is not null and within a day of {stem}_date, else {stem}_date.
-
-    Raises:
-        DataError: The table has neither.
-    """
-    import ibis
-
-    exact, *days = (timestamp(table, name, column) for column in time_columns(table, name, stem))
-    if not days:
-        return exact
-    return ibis.coalesce(ibis.ifelse(days_apart(exact, days[0]).fill_null(False), None, exact), days[0])
-
-
-def conflicting(table: ibis.Table, name: str, stem: str) -> ir.BooleanColumn:
-    """Whether {stem}_datetime and {stem}_date are more than a day apart; not where one of them lacks."""
-    import ibis
-
-    both = (f"{stem}_datetime", f"{stem}_date")
-    if not set(both) <= set(table.columns):
-        return ibis.literal(False)
-    return days_apart(*(timestamp(table, name, column) for column in both)).fill_null(False)
-
-
 def is_reversed(start: ir.TimestampColumn, end: ir.TimestampColumn) -> ir.BooleanColumn:
     """Whether a period ends before the day it starts; not where one of them lacks."""
     return (end < start.truncate("D")).fill_null(False)
@@ -109,19 +85,6 @@ def is_reversed(start: ir.TimestampColumn, end: ir.TimestampColumn) -> ir.Boolea
 def days_apart(first: ir.TimestampColumn, second: ir.TimestampColumn) -> ir.BooleanColumn:
     """Whether two times are of days that are not the same and not neighbours, as time zones make them."""
     return first.date().delta(second.date(), unit="day").abs() > 1
-
-
-def time_columns(table: ibis.Table, name: str, stem: str) -> list[str]:
-    """Those of {stem}_datetime and {stem}_date that the table has.
-
-    Raises:
-        DataError: It has neither.
-    """
-    present = [column for column in (f"{stem}_datetime", f"{stem}_date") if column in table.columns]
-    if not present:
-        expected = f"{stem}_date or {stem}_datetime"
-        raise DataError("missing column", where=f"table {name}", expected=expected)
-    return present
 
 
 def timestamp(table: ibis.Table, name: str, column: str) -> ir.TimestampColumn:
@@ -173,20 +136,17 @@ def _utc(values: ir.StringColumn) -> ir.TimestampColumn:
     return readable.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
 
 
-def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> ir.IntegerColumn:
+def whole(table: ibis.Table, name: str, column: str) -> ir.IntegerColumn:
     """A column of ids or years as 64-bit integers, null where a value is no whole number.
 
     A whole number may be written as ``100000.0`` or ``1e+05``.
 
     Raises:
-        DataError: The column is required and missing, or neither numeric nor text.
+        DataError: The column is missing, or neither numeric nor text.
     """
     import ibis
 
-    if column not in table.columns:
-        if required:
-            raise DataError(f"missing column {column}", where=f"table {name}")
-        return ibis.null("int64")
+    _require(table, name, column)
     values = _numeric(table, name, column, "integer")
     if values.type().is_integer():
         if values.type().is_uint64():
@@ -203,15 +163,13 @@ def whole(table: ibis.Table, name: str, column: str, required: bool = True) -> i
 
 
 def number(table: ibis.Table, name: str, column: str) -> ir.FloatingColumn:
-    """A column of measured values; null where the table has no such column or a value is no number.
+    """A column of measured values; null where a value is no number.
 
     Raises:
         DataError: The column is neither numeric nor text.
     """
     import ibis
 
-    if column not in table.columns:
-        return ibis.null("float64")
     values = _numeric(table, name, column, "a number")
     if values.type().is_string():
         rare = nonblank(values).re_extract(_NUMBER, 0).nullif("")
@@ -228,13 +186,26 @@ def _numeric(table: ibis.Table, name: str, column: str, expected: str) -> ir.Col
     return values
 
 
-def text(table: ibis.Table, column: str) -> ir.StringColumn:
-    """A column of text; null where the table has no such column."""
+def text(table: ibis.Table, name: str, column: str) -> ir.StringColumn:
+    """A column of text, without blanks and quotes around it; null where nothing is left.
+
+    Raises:
+        DataError: The column is missing.
+    """
+    _require(table, name, column)
+    return trimmed(table[column].cast("string"))
+
+
+def optional(table: ibis.Table, column: str, kind: str) -> ir.Value:
+    """A column, null of a type where the table has none of that name."""
     import ibis
 
+    return table[column] if column in table.columns else ibis.null(kind)
+
+
+def _require(table: ibis.Table, name: str, column: str) -> None:
     if column not in table.columns:
-        return ibis.null("string")
-    return trimmed(table[column].cast("string"))
+        raise DataError(f"missing column {column}", where=f"table {name}")
 
 
 def trimmed(values: ir.StringColumn) -> ir.StringColumn:

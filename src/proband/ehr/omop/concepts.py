@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from proband.core.errors import DataError
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
-from proband.ehr.omop.columns import text, whole
+from proband.ehr.omop.columns import optional, text, whole
 from proband.ehr.omop.engines.stream import stream
 
 if TYPE_CHECKING:
@@ -37,23 +36,19 @@ _SUBSUMED = "Is a"
 def concept_names(tables: Mapping[str, ibis.Table]) -> ibis.Table | None:
     """concept_id, code (``VOCABULARY//concept_code``), concept_code and description; None without the table.
 
-    Raises:
-        DataError: The concept table lacks a column.
+    Args:
+        tables: The OMOP tables, in types (:mod:`proband.ehr.omop.typed`).
     """
     import ibis
 
     if "concept" not in tables:
         return None
     concept = tables["concept"]
-    for name in ("vocabulary_id", "concept_code"):
-        if name not in concept.columns:
-            raise DataError(f"missing column {name}", where="table concept")
-    concept_code = text(concept, "concept_code")
     return concept.select(
-        concept_id=whole(concept, "concept", "concept_id"),
-        code=text(concept, "vocabulary_id") + ibis.literal(SEPARATOR) + concept_code,
-        concept_code=concept_code,
-        description=text(concept, "concept_name"),
+        concept_id=concept.concept_id,
+        code=concept.vocabulary_id + ibis.literal(SEPARATOR) + concept.concept_code,
+        concept_code=concept.concept_code,
+        description=optional(concept, "concept_name", "string"),
     )
 
 
@@ -77,7 +72,7 @@ def event_code(
 
 
 def describe(tables: Mapping[str, ibis.Table], codes: list[str]) -> pl.DataFrame:
-    """Description and parents of ``codes``.
+    """Description and parents of ``codes``, from the table concept in types and the others as they are.
 
     Parents are the ancestors one level up in concept_ancestor, or where that table is absent or empty the
     objects of valid 'Is a' rows of concept_relationship.
@@ -136,8 +131,19 @@ def _pairs(tables: Mapping[str, ibis.Table]) -> ibis.Table | None:
     name = "concept_relationship"
     if name in tables:
         table = tables[name]
-        valid = (text(table, "relationship_id") == _SUBSUMED) & text(table, "invalid_reason").isnull()
-        return table.filter(valid).select(
+        return table.filter(valid_relationship(table, _SUBSUMED)).select(
             child_id=whole(table, name, "concept_id_1"), parent_id=whole(table, name, "concept_id_2")
         )
     return None
+
+
+def valid_relationship(table: ibis.Table, kind: str) -> ir.BooleanColumn:
+    """Whether a row of concept_relationship, as it is in the source, is of a kind and still holds.
+
+    Raises:
+        DataError: The table lacks relationship_id.
+    """
+    of_kind = text(table, "concept_relationship", "relationship_id") == kind
+    if "invalid_reason" not in table.columns:
+        return of_kind
+    return of_kind & text(table, "concept_relationship", "invalid_reason").isnull()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from proband.core.errors import DataError
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
 from proband.ehr.omop.births import births
-from proband.ehr.omop.columns import evaluated, is_reversed, number, text, time_of, whole
+from proband.ehr.omop.columns import evaluated, is_reversed, optional
 from proband.ehr.omop.concepts import GENDER_CODES, concept_names, event_code
 from proband.ehr.omop.tablefiles import ASKED_TABLES
-from proband.ehr.omop.tables import DOMAINS, INPATIENT, Domain
+from proband.ehr.omop.tables import DOMAINS, INPATIENT, PERSON_ID, Domain
 
 if TYPE_CHECKING:
     import ibis
@@ -49,11 +49,11 @@ def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list
     """Every OMOP table's rows as MEDS events.
 
     Args:
-        tables: The OMOP tables.
+        tables: The OMOP tables, in types (:mod:`proband.ehr.omop.typed`).
         asked: Those of :data:`proband.ehr.omop.tablefiles.ASKED_TABLES` to read.
 
     Raises:
-        DataError: A table lacks a column or has one of an unusable type.
+        DataError: person has neither year_of_birth nor birth_datetime.
     """
     names = concept_names(tables)
     parts = _person_events(tables["person"], names)
@@ -62,17 +62,21 @@ def convert(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list
             parts += _domain_parts(tables[table], table, domain, names)
     if (name := table_of_deaths(tables)) is not None:
         dead = tables[name]
-        parts.append(Part(name, _special(dead, name, DEATH, time_of(dead, name, "death"))))
+        parts.append(Part(name, _special(dead, DEATH, dead.death)))
     if "observation_period" in tables:
         parts += _period_events(tables["observation_period"])
     return parts
 
 
 def table_of_deaths(tables: Mapping[str, ibis.Table]) -> str | None:
-    """death, or without it person, if that has death_datetime, as in CDM 6; None without either."""
+    """death, or without it person, if that has death_datetime, as in CDM 6; None without either.
+
+    Args:
+        tables: The OMOP tables, in types.
+    """
     if "death" in tables:
         return "death"
-    return "person" if "death_datetime" in tables["person"].columns else None
+    return "person" if "death" in tables["person"].columns else None
 
 
 def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) -> ibis.Table:
@@ -89,7 +93,7 @@ def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) 
     import ibis
 
     rows = [part.rows for part in parts]
-    known = person.select(subject_id=whole(person, "person", "person_id"))
+    known = person.select(subject_id=PERSON_ID)
     if after is not None:
         known = known.filter(known.subject_id > after)
         rows = [one.filter(one.subject_id > after) for one in rows]
@@ -112,7 +116,7 @@ def check_keys(tables: Mapping[str, ibis.Table]) -> None:
     for name in ("person", "concept"):
         if name not in tables:
             continue
-        ids = tables[name].select(id=whole(tables[name], name, f"{name}_id"))
+        ids = tables[name].select(id=f"{name}_id")
         counted = ids.group_by("id").aggregate(times=lambda t: t.count())
         wrong = counted.filter(lambda t: (t.times > 1) | t.id.isnull()).order_by("id").limit(1)
         for first in wrong.to_pyarrow().to_pylist():
@@ -127,8 +131,8 @@ def _person_events(person: ibis.Table, names: ibis.Table | None) -> list[Part]:
     import ibis
 
     born = births(person)
-    birth = _special(born, "person", BIRTH, born.time)
-    sexed = _coded(person, "person", "gender", names)
+    birth = _special(born, BIRTH, born.time)
+    sexed = _coded(person, "gender", names)
     sex = sexed.mutate(
         code=ibis.cases(
             *((sexed.concept_id == concept, code) for concept, code in GENDER_CODES.items()),
@@ -146,10 +150,7 @@ def _period_events(period: ibis.Table) -> list[Part]:
 
     name = "observation_period"
     rows = evaluated(
-        period,
-        subject_id=whole(period, name, "person_id"),
-        start=time_of(period, name, f"{name}_start"),
-        end=time_of(period, name, f"{name}_end"),
+        period, subject_id=period[PERSON_ID], start=period[f"{name}_start"], end=period[f"{name}_end"]
     )
     forward = ~is_reversed(rows.start, rows.end)
     # The end date is the last day observed, so it ends with that day's last second.
@@ -164,21 +165,21 @@ def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Tabl
     """The events of a clinical table, with value and unit where the domain has them, and of its ends."""
     import ibis
 
-    more = {"time": time_of(table, name, domain.time)}
+    more = {"time": table[domain.time]}
     if domain.has_value:
-        more["numeric_value"] = number(table, name, "value_as_number")
-        more["unit_source"] = text(table, "unit_source_value")
-        more["unit_id"] = whole(table, name, "unit_concept_id", required=False)
-    ends = domain.end is not None and {f"{domain.end}_date", f"{domain.end}_datetime"} & set(table.columns)
-    if domain.end is not None and ends:
-        more["end"] = time_of(table, name, domain.end)
-    coded = _coded(table, name, domain.prefix, names, **more)
+        more["numeric_value"] = optional(table, "value_as_number", "float64")
+        more["unit_source"] = optional(table, "unit_source_value", "string")
+        more["unit_id"] = optional(table, "unit_concept_id", "int64")
+    has_end = domain.end is not None and domain.end in table.columns
+    if has_end:
+        more["end"] = table[domain.end]
+    coded = _coded(table, domain.prefix, names, **more)
     if domain.has_value:
         coded = _with_unit(coded, names)
     code = event_code(coded.concept_id, coded.known, domain.name, coded.source)
     coded = coded.mutate(code=ibis.literal(domain.before_code) + code)
     parts = [Part(name, _finished(coded))]
-    if ends:
+    if has_end:
         later = coded.end.truncate("D") > coded.time.truncate("D")
         has_ended = later | ((coded.end >= coded.time) & coded.concept_id.isin(INPATIENT))
         ended = coded.mutate(
@@ -190,17 +191,15 @@ def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Tabl
     return parts
 
 
-def _coded(
-    table: ibis.Table, name: str, prefix: str, names: ibis.Table | None, **more: ir.Value
-) -> ibis.Table:
+def _coded(table: ibis.Table, prefix: str, names: ibis.Table | None, **more: ir.Value) -> ibis.Table:
     """subject_id, concept_id, source and ``more``, joined with the concept's code as ``known``."""
     import ibis
 
     rows = evaluated(
         table,
-        subject_id=whole(table, name, "person_id"),
-        concept_id=whole(table, name, f"{prefix}_concept_id"),
-        source=text(table, f"{prefix}_source_value"),
+        subject_id=table[PERSON_ID],
+        concept_id=table[f"{prefix}_concept_id"],
+        source=optional(table, f"{prefix}_source_value", "string"),
         **more,
     )
     if names is None:
@@ -220,21 +219,14 @@ def _with_unit(rows: ibis.Table, names: ibis.Table | None) -> ibis.Table:
     return joined.mutate(unit=ibis.coalesce(joined.unit_code, joined.unit_source))
 
 
-def _special(table: ibis.Table, name: str, code: str, time: ir.TimestampColumn) -> ibis.Table:
+def _special(table: ibis.Table, code: str, time: ir.TimestampColumn) -> ibis.Table:
     import ibis
 
-    return _finished(
-        evaluated(table, subject_id=whole(table, name, "person_id"), time=time, code=ibis.literal(code))
-    )
+    return _finished(evaluated(table, subject_id=table[PERSON_ID], time=time, code=ibis.literal(code)))
 
 
 def _finished(rows: ibis.Table, usable: ir.BooleanColumn | None = None) -> ibis.Table:
     """The columns of an event in their types, absent ones null, and which rows are usable: if not told, those
     with a time."""
-    import ibis
-
-    columns = {
-        name: (rows[name] if name in rows.columns else ibis.null(kind)).cast(kind)
-        for name, kind in _EVENT_TYPES.items()
-    }
+    columns = {name: optional(rows, name, kind).cast(kind) for name, kind in _EVENT_TYPES.items()}
     return rows.select(**columns, usable=rows.time.notnull() if usable is None else usable)

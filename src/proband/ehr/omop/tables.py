@@ -48,43 +48,82 @@ DOMAINS = {
     "drug_era": Domain("DRUG", "drug", "drug_era_start", before_code="DRUG_ERA//"),
     "condition_era": Domain("CONDITION", "condition", "condition_era_start", before_code="CONDITION_ERA//"),
 }
+PERSON_ID = "person_id"
 INPATIENT = (9201, 262)
 """OMOP's visits to a ward, straight and by way of an emergency room; they end even on their first day."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A table whose rows must make events, as :mod:`proband.ehr.omop.accounts` counts them.
+    """Which columns of a table are read; :mod:`proband.ehr.omop.typed` reads them.
 
     Attributes:
         table: The table.
-        times: Stems of the columns {stem}_datetime and {stem}_date, one for each event of a row.
-        ends: Stems of times that a row may lack.
-        ids: Columns of whole numbers.
-        value: Column of measured values, if the table may have one.
+        times: Stems of the columns {stem}_datetime and {stem}_date, of which one must be there; each row
+            makes an event for each.
+        ends: Stems of times that the table may lack.
+        ids: Columns of whole numbers that must be there.
+        other_ids: Those that the table may lack.
+        texts: Columns of text that must be there.
+        other_texts: Those that the table may lack.
+        value: Column of measured values, which the table may lack; empty where it is none.
     """
 
     table: str
-    times: tuple[str, ...]
+    times: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    value: str | None = None
+    ids: tuple[str, ...] = (PERSON_ID,)
+    other_ids: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    other_texts: tuple[str, ...] = ()
+    value: str = ""
+
+    @property
+    def checked_ids(self) -> tuple[str, ...]:
+        """Those of which text that is no whole number is refused; rows of unknown persons are counted."""
+        return tuple(one for one in self.ids + self.other_ids if one != PERSON_ID or self.table == "person")
 
 
 def sources(tables: Mapping[str, ibis.Table], asked: Sequence[str] = ()) -> list[Source]:
     """Those of the tables that are read, ``asked`` being those read only where asked for; person first."""
     period = "observation_period"
-    declared = [Source("person", (), ("birth", "death"), ("person_id", "gender_concept_id", *BIRTH_PARTS))]
-    declared += [
-        Source(
-            table,
-            (domain.time,),
-            () if domain.end is None else (domain.end,),
-            (f"{domain.prefix}_concept_id", *(("unit_concept_id",) if domain.has_value else ())),
-            "value_as_number" if domain.has_value else None,
-        )
-        for table, domain in DOMAINS.items()
-        if table not in ASKED_TABLES or table in asked
+    declared = [
+        _PERSON,
+        *(
+            _of_domain(table, one)
+            for table, one in DOMAINS.items()
+            if table not in ASKED_TABLES or table in asked
+        ),
+        Source("death", ("death",)),
+        Source(period, (f"{period}_start", f"{period}_end")),
+        _CONCEPT,
     ]
-    declared += [Source("death", ("death",)), Source(period, (f"{period}_start", f"{period}_end"))]
     return [source for source in declared if source.table in tables]
+
+
+_PERSON = Source(
+    "person",
+    ends=("birth", "death"),
+    ids=(PERSON_ID, "gender_concept_id"),
+    other_ids=BIRTH_PARTS,
+    other_texts=("gender_source_value",),
+)
+_CONCEPT = Source(
+    "concept",
+    ids=("concept_id",),
+    texts=("vocabulary_id", "concept_code"),
+    other_texts=("concept_name",),
+)
+
+
+def _of_domain(table: str, domain: Domain) -> Source:
+    source = f"{domain.prefix}_source_value"
+    return Source(
+        table,
+        times=(domain.time,),
+        ends=() if domain.end is None else (domain.end,),
+        ids=(PERSON_ID, f"{domain.prefix}_concept_id"),
+        other_ids=("unit_concept_id",) if domain.has_value else (),
+        other_texts=(source, "unit_source_value") if domain.has_value else (source,),
+        value="value_as_number" if domain.has_value else "",
+    )

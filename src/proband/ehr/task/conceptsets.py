@@ -148,9 +148,12 @@ def _needs_vocabulary(path: Path, asking: list[Item]) -> ConfigError:
 def _from_vocabulary(items: list[Item], vocabulary: Path) -> list[str]:
     from proband.ehr.omop.concepts import concept_names
     from proband.ehr.omop.sources import open_vocabulary
+    from proband.ehr.omop.tables import sources
+    from proband.ehr.omop.typed import typed
 
     with tempfile.TemporaryDirectory() as work:
         tables = open_vocabulary(vocabulary, Path(work))
+        tables = typed(tables, sources(tables), Path(work))
         included, excluded = (
             _with_related([item for item in items if item.is_excluded is how], tables, vocabulary)
             for how in (False, True)
@@ -188,7 +191,8 @@ def _with_related(items: list[Item], tables: Mapping[str, ibis.Table], vocabular
 
 def _related(tables: Mapping[str, ibis.Table], vocabulary: Path, name: str, ids: Collection[int]) -> set[int]:
     """Descendants of concepts (concept_ancestor), or what is mapped to them (concept_relationship)."""
-    from proband.ehr.omop.columns import text, whole
+    from proband.ehr.omop.columns import whole
+    from proband.ehr.omop.concepts import valid_relationship
 
     if name not in tables:
         expected = f"concept and {name}, as OHDSI Athena gives them"
@@ -197,8 +201,6 @@ def _related(tables: Mapping[str, ibis.Table], vocabulary: Path, name: str, ids:
     of, to = ("ancestor_concept_id", "descendant_concept_id")
     if name == "concept_relationship":
         of, to = ("concept_id_2", "concept_id_1")
-        table = table.filter(
-            (text(table, "relationship_id") == _MAPS_TO) & text(table, "invalid_reason").isnull()
-        )
+        table = table.filter(valid_relationship(table, _MAPS_TO))
     rows = table.filter(whole(table, name, of).isin(sorted(ids))).select(found=whole(table, name, to))
     return set(rows.distinct().to_pyarrow()["found"].drop_null().to_pylist())

@@ -54,7 +54,7 @@ def typed(folder: Path) -> list[dict[str, Any]]:
     pl.DataFrame({"x": TEXTS}).write_parquet(folder / "texts.parquet")
     table = sources._connect(None, folder, 1).read_parquet(folder / "texts.parquet")
     made = {name: getattr(columns, name)(table, "t", "x") for name in ("timestamp", "whole", "number")}
-    return table.select("x", text=columns.text(table, "x"), **made).to_pyarrow().to_pylist()
+    return table.select("x", text=columns.text(table, "t", "x"), **made).to_pyarrow().to_pylist()
 
 
 def test_what_passes_by_the_patterns_is_what_they_would_give(

@@ -61,9 +61,11 @@ def load(session: Any, folder: Path, schema: str, frames: dict[str, pl.DataFrame
         path = folder / "to_spark" / f"{name}.parquet"
         path.parent.mkdir(exist_ok=True)
         frame.with_columns(empty).write_parquet(path)
-        session.sql(f"create table {schema}.{name} using parquet as select * from parquet.`{path}`")
+        session.sql(f"create table {schema}.{name} using parquet location '{path}'")
 
 
+LIKE_OTHERS = ("drug_exposure", "observation")
+"""Tables of which Spark need not be asked: they are read as conditions and measurements are."""
 ADDRESS = "spark:local[2]?schema=cdm"
 
 
@@ -77,7 +79,7 @@ def test_the_bytes_are_those_of_files(
     conflicts: tuple[Callable, dict[str, int]],
 ) -> None:
     add, added = conflicts
-    tables = add(tables)
+    tables = add({name: rows for name, rows in tables.items() if name not in LIKE_OTHERS})
     made = odd_texts(tables) if change is odd_texts else odd_tables(tables)
     frames = frames_of(omop(made, name="plain"))
     frames = frames if change is odd_texts else change(frames)

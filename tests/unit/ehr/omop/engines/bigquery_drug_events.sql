@@ -1,24 +1,24 @@
 SELECT
-  `t8`.`subject_id`,
-  `t8`.`time`,
+  `t9`.`subject_id`,
+  `t9`.`time`,
   CONCAT(
     '',
     IF(
       (
-        `t8`.`concept_id` IS NULL
+        `t9`.`concept_id` IS NULL
       ) OR (
-        `t8`.`concept_id` = 0
+        `t9`.`concept_id` = 0
       ),
-      CONCAT('DRUG//', COALESCE(`t8`.`source`, '0')),
-      COALESCE(`t8`.`known`, CONCAT('OMOP//', CAST(`t8`.`concept_id` AS STRING)))
+      CONCAT('DRUG//', COALESCE(`t9`.`source`, '0')),
+      COALESCE(`t9`.`known`, CONCAT('OMOP//', CAST(`t9`.`concept_id` AS STRING)))
     )
   ) AS `code`,
   CAST(NULL AS FLOAT64) AS `numeric_value`,
   CAST(NULL AS STRING) AS `unit`,
-  `t8`.`time` IS NOT NULL AS `usable`
+  `t9`.`time` IS NOT NULL AS `usable`
 FROM (
   SELECT
-    `t7`.*
+    `t8`.*
     EXCEPT (`known_id`)
   FROM (
     SELECT
@@ -26,8 +26,8 @@ FROM (
       `t4`.`concept_id`,
       `t4`.`source`,
       `t4`.`time`,
-      `t6`.`known_id`,
-      `t6`.`known`
+      `t7`.`known_id`,
+      `t7`.`known`
     FROM (
       SELECT
         `t0`.`person_id` AS `subject_id`,
@@ -44,25 +44,25 @@ FROM (
     ) AS `t4`
     LEFT OUTER JOIN (
       SELECT
-        `t1`.`concept_id` AS `known_id`,
-        CONCAT(
-          CONCAT(
+        `t5`.`concept_id` AS `known_id`,
+        CONCAT(CONCAT(`t5`.`vocabulary_id`, '//'), `t5`.`concept_code`) AS `known`
+      FROM (
+        SELECT
+          `t1`.`concept_id`,
+          NULLIF(
             NULLIF(
-              NULLIF(
-                IF(
-                  STARTS_WITH(TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f'), '"'),
-                  TRIM(
-                    REGEXP_REPLACE(TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
-                    ' \t\n\r\v\f'
-                  ),
-                  TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f')
+              IF(
+                STARTS_WITH(TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f'), '"'),
+                TRIM(
+                  REGEXP_REPLACE(TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
+                  ' \t\n\r\v\f'
                 ),
-                ''
+                TRIM(`t1`.`vocabulary_id`, ' \t\n\r\v\f')
               ),
-              '\\N'
+              ''
             ),
-            '//'
-          ),
+            '\\N'
+          ) AS `vocabulary_id`,
           NULLIF(
             NULLIF(
               IF(
@@ -76,10 +76,24 @@ FROM (
               ''
             ),
             '\\N'
-          )
-        ) AS `known`
-      FROM `concept` AS `t1`
-    ) AS `t6`
-      ON `t4`.`concept_id` = `t6`.`known_id`
-  ) AS `t7`
-) AS `t8`
+          ) AS `concept_code`,
+          NULLIF(
+            NULLIF(
+              IF(
+                STARTS_WITH(TRIM(`t1`.`concept_name`, ' \t\n\r\v\f'), '"'),
+                TRIM(
+                  REGEXP_REPLACE(TRIM(`t1`.`concept_name`, ' \t\n\r\v\f'), '(?s)^"(.*)"$', '\\1'),
+                  ' \t\n\r\v\f'
+                ),
+                TRIM(`t1`.`concept_name`, ' \t\n\r\v\f')
+              ),
+              ''
+            ),
+            '\\N'
+          ) AS `concept_name`
+        FROM `concept` AS `t1`
+      ) AS `t5`
+    ) AS `t7`
+      ON `t4`.`concept_id` = `t7`.`known_id`
+  ) AS `t8`
+) AS `t9`

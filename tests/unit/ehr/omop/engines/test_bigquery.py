@@ -14,12 +14,13 @@ import pytest
 import sqlglot
 
 from proband.core.errors import ConfigError, DataError
-from proband.ehr.omop import accounts, births, concepts
+from proband.ehr.omop import accounts, births, concepts, typed
 from proband.ehr.omop import events as conversion
 from proband.ehr.omop.engines.bigquery import open_bigquery
 from proband.ehr.omop.sources import Address, open_omop, open_source
 from proband.ehr.omop.tables import sources
 
+ONE_OF_EACH_KIND = ("person", "concept", "measurement", "visit_occurrence", "observation_period")
 GOLDEN = Path(__file__).with_name("bigquery_drug_events.sql")
 
 
@@ -39,28 +40,33 @@ def unbound(tables: dict, omop: Callable, tmp_path: Path) -> dict[str, ibis.Tabl
     return {name: ibis.table(table.schema(), name=name) for name, table in opened.items()}
 
 
+def in_types(tables: dict[str, ibis.Table]) -> dict[str, ibis.Table]:
+    return tables | {source.table: typed.in_types(tables[source.table], source) for source in sources(tables)}
+
+
 @pytest.mark.parametrize("of_text", [False, True])
 @pytest.mark.parametrize("dialect", ["bigquery", "postgres"])
 def test_every_expression_is_sql_of_the_engine(
     unbound: dict[str, ibis.Table], monkeypatch: pytest.MonkeyPatch, dialect: str, of_text: bool
 ) -> None:
     if of_text:
-        texts = {name: dict.fromkeys(table.columns, "string") for name, table in unbound.items()}
+        texts = {name: dict.fromkeys(unbound[name].columns, "string") for name in ONE_OF_EACH_KIND}
         unbound = {name: ibis.table(columns, name=name) for name, columns in texts.items()}
     queries: list[str] = []
 
     def compiled(expression: Any, **_: Any) -> Found:
-        queries.append(str(ibis.to_sql(expression, dialect=dialect)))
+        queries.append(str(ibis.to_sql(expression, dialect=dialect, pretty=False)))
         return Found()
 
     monkeypatch.setattr("ibis.expr.types.Table.to_pyarrow", compiled)
     monkeypatch.setattr("ibis.expr.types.Scalar.to_pyarrow", compiled)
-    accounts.accounts(unbound, sources(unbound))
-    births.mended_births(unbound["person"])
-    names = concepts.concept_names(unbound)
+    tables = in_types(unbound)
+    accounts.accounts(tables, sources(tables))
+    births.mended_births(tables["person"])
+    names = concepts.concept_names(tables)
     assert names is not None
-    parts = conversion.convert(unbound)
-    for expression in (names, conversion.events(parts, unbound["person"], after=7)):
+    parts = conversion.convert(tables)
+    for expression in (names, conversion.events(parts, tables["person"], after=7)):
         compiled(expression)
     assert len(queries) > len(sources(unbound))
     for query in queries:
@@ -69,7 +75,7 @@ def test_every_expression_is_sql_of_the_engine(
 
 
 def test_events_of_a_table_are_as_they_were(unbound: dict[str, ibis.Table]) -> None:
-    part = next(part for part in conversion.convert(unbound) if part.table == "drug_exposure")
+    part = next(part for part in conversion.convert(in_types(unbound)) if part.table == "drug_exposure")
     assert str(ibis.to_sql(part.rows, dialect="bigquery")) == GOLDEN.read_text().rstrip("\n")
 
 
