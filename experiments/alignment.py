@@ -42,7 +42,7 @@ def main() -> None:
             effects = tables.EFFECTS.read(explained(bank, model) / "effects.parquet")
             labels = {"model": name, "seed": str(seed)}
             parts.append(
-                by_population(effects, seed).select(
+                by_population(effects, bank.scores(), seed).select(
                     *(pl.lit(v).alias(k) for k, v in labels.items()), pl.all()
                 )
             )
@@ -97,22 +97,35 @@ def covariance(scores: np.ndarray, genetic: np.ndarray) -> np.ndarray:
     >>> covariance(np.array([[1.0], [3.0], [np.nan]]), np.array([[0.0], [2.0], [9.0]]))
     array([[0.66666667]])
     """
-    centred = np.nan_to_num((scores - np.nanmean(scores, axis=0)) / np.nanstd(scores, axis=0))
-    return centred.T @ (genetic - genetic.mean(axis=0)) / len(scores)
+    return standard_scores(scores).T @ (genetic - genetic.mean(axis=0)) / len(scores)
 
 
-def by_population(effects: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Statistics over all outcomes, for everybody and within each population that has Cox models."""
+def standard_scores(scores: np.ndarray) -> np.ndarray:
+    """Scores of mean 0 and standard deviation 1, missing ones at the mean."""
+    return np.nan_to_num((scores - np.nanmean(scores, axis=0)) / np.nanstd(scores, axis=0))
+
+
+def by_population(effects: pl.DataFrame, scores: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Statistics over all outcomes, for everybody and within each population that has Cox models.
+
+    Args:
+        effects: Rows of :data:`proband.explain.tables.EFFECTS`.
+        scores: subject_id and scores.
+        seed: Of permutations.
+    """
     from proband.explain.alignment.agreement import agreement_frame
     from proband.explain.alignment.effects import EVERYBODY
 
     names = {
         "correlation_with_published": "correlation with truth",
+        "correlation_with_published_by_chance": "correlation with truth by chance",
         "ratio_of_own_to_published": "ratio of own to truth",
     }
+    values = scores.select(effects["score"].unique(maintain_order=True).to_list()).to_numpy()
+    correlation = covariance(values, standard_scores(values))
     parts = []
     for (label,), own in effects.group_by("ancestry", maintain_order=True):
-        found = agreement_frame(own.with_columns(ancestry=pl.lit(EVERYBODY)), PERMUTATIONS, seed)
+        found = agreement_frame(own.with_columns(ancestry=pl.lit(EVERYBODY)), correlation, PERMUTATIONS, seed)
         whole = found.filter(outcome=EVERYBODY).with_columns(population=pl.lit(label))
         parts.append(whole.with_columns(pl.col("statistic").replace(names)))
     columns = ["population", "statistic", "value", "low", "high", "p", "number"]

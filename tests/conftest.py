@@ -19,6 +19,8 @@ os.environ.setdefault("POLARS_MAX_THREADS", "2")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: threads of PyTorch that wait for one another then cost three times the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # So would pools of a process per core; tests of pools name their workers.
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 # Runs of Spark are short here: optimising its code takes longer than it saves.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 install_import_hook("proband", "beartype.beartype")

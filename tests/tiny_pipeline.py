@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fresh_process
 
-SUBJECTS = 280
+SUBJECTS = 300
 TASK = """
 outcomes:
   hypertension: {codes: [SNOMED//59621000]}

@@ -224,7 +224,7 @@ def _write_alignment(
         say("explain: no train subject has a genome, so that no effect is compared; --alignment all does")
         return
     effects = effects_frame(asked, standard, *cohort, known)
-    agreement = agreement_frame(effects, config.permutations, config.seed)
+    agreement = agreement_frame(effects, standard.correlations(), config.permutations, config.seed)
     tables.EFFECTS.write(effects, run.folder / "effects.parquet")
     tables.AGREEMENT.write(agreement, run.folder / "agreement.parquet")
     plot_alignment(effects, run.folder / "alignment.png")

@@ -32,14 +32,16 @@ def effects(noise: float) -> pl.DataFrame:
 
 
 def test_agreement_with_the_truth_by_population() -> None:
-    found = by_population(effects(0.0), 0)
+    values = np.random.default_rng(2).normal(size=(500, SCORES))
+    scores = pl.DataFrame(values, schema=[f"s{at}" for at in range(SCORES)])
+    found = by_population(effects(0.0), scores, 0)
     assert found["population"].unique(maintain_order=True).to_list() == ["all", "EUR"]
     truth = found.filter(statistic="correlation with truth")
     assert truth["value"].to_list() == pytest.approx([1.0, 1.0])
     assert (truth["p"] < 0.01).all()
     assert found.filter(statistic="ratio of own to truth")["value"].to_list() == pytest.approx([1.0, 1.0])
     assert found.filter(statistic="ratio of own to truth")["low"].null_count() == 2  # of 3 outcomes
-    nothing = by_population(effects(1.0), 0).filter(statistic="correlation with truth")
+    nothing = by_population(effects(1.0), scores, 0).filter(statistic="correlation with truth")
     assert (nothing["low"] < 0).all()
     assert (nothing["high"] > 0).all()
 

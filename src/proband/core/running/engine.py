@@ -28,8 +28,11 @@ _LEAST_JAVA = 17
 
 
 def available_cores() -> int:
-    """Cores this process may use, at least 1."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Cores this process may use, at least 1: by its affinity, the limits of its container (cgroups) and
+    LOKY_MAX_CPU_COUNT (https://joblib.readthedocs.io/en/stable/generated/joblib.cpu_count.html)."""
+    from joblib.externals.loky import cpu_count
+
+    return int(cpu_count())
 
 
 def map_shards(
@@ -64,7 +67,7 @@ def map_shards(
         what = f"{description} {len(shards)} shards on Spark"
         with heartbeat(lambda: f"{what}, {duration(time.monotonic() - start)} elapsed"):
             return _map_on_spark(function, shards, spark)
-    workers = min(workers or available_cores(), max(1, len(shards)))
+    workers = 1 if len(shards) < 2 else min(workers or available_cores(), len(shards))
     if workers == 1:
         return [function(shard) for shard in track(shards, description, len(shards))]
     # joblib's loky: no forked locks, and unlike spawn it does not run the caller's script again, so that

@@ -1,7 +1,8 @@
 """How far learnt effects agree with known ones: numbers with intervals and permutation tests.
 
 Scores are the units: intervals resample them, permutations exchange them, all outcomes together, so that the
-correlation between outcomes stays.
+correlation between outcomes stays. For a correlation the effects within the model are permuted: those of
+scores alone follow from them and the correlation of scores, as they would from noise.
 """
 
 from __future__ import annotations
@@ -64,11 +65,17 @@ class Matrices:
         )
 
 
-def agreement_frame(effects: pl.DataFrame, permutations: int, seed: int) -> pl.DataFrame:
+def agreement_frame(
+    effects: pl.DataFrame,
+    correlation: Float64[np.ndarray, "scores scores"],
+    permutations: int,
+    seed: int,
+) -> pl.DataFrame:
     """Rows of :data:`~proband.explain.tables.AGREEMENT`.
 
     Args:
         effects: A frame of :data:`~proband.explain.tables.EFFECTS`.
+        correlation: Of scores, in the order of ``effects``.
         permutations: Permutations of scores.
         seed: Seed of permutations and resamples.
     """
@@ -76,9 +83,10 @@ def agreement_frame(effects: pl.DataFrame, permutations: int, seed: int) -> pl.D
     order = np.tile(np.arange(len(found.scores)), (permutations, 1))
     shuffles = generator(seed, "permuted scores").permuted(order, axis=1)
     rows: list[_Row] = []
-    rows += _correlations(found, "correlation_with_cox", found.cox, shuffles, seed)
-    if np.isfinite(found.published).any():
-        rows += _correlations(found, "correlation_with_published", found.published, shuffles, seed)
+    for name, known in (("cox", found.cox), ("published", found.published)):
+        if name == "cox" or np.isfinite(known).any():
+            by_chance = _by_chance(found, known, correlation, shuffles)
+            rows += _correlations(found, f"correlation_with_{name}", known, by_chance, seed)
     rows += _precision(found, shuffles)
     rows += [_signs(found)]
     for name, known in (("ratio_of_own_to_cox", found.cox), ("ratio_of_own_to_published", found.published)):
@@ -86,25 +94,49 @@ def agreement_frame(effects: pl.DataFrame, permutations: int, seed: int) -> pl.D
     return pl.DataFrame(rows, schema=dict(AGREEMENT.columns), orient="row")
 
 
+def _by_chance(
+    found: Matrices,
+    known: Float64[np.ndarray, "scores outcomes"],
+    correlation: Float64[np.ndarray, "scores scores"],
+    shuffles: Int[np.ndarray, "draws scores"],
+) -> Float64[np.ndarray, "draws outcomes_and_all"]:
+    """Correlations of effects permuted within the model: of each outcome, last of all pairs."""
+    parts = [*(slice(k, k + 1) for k in range(known.shape[1])), slice(None)]
+    drawn = []
+    for begin in range(0, len(shuffles), _AT_ONCE):
+        alone = correlation @ found.learnt[shuffles[begin : begin + _AT_ONCE]]
+        both = np.broadcast_arrays(alone, known)
+        drawn.append(np.stack([_of_pairs(*(one[:, :, at] for one in both)) for at in parts], axis=1))
+    return np.concatenate(drawn)
+
+
 def _correlations(
-    found: Matrices, name: str, known: np.ndarray, shuffles: np.ndarray, seed: int
+    found: Matrices,
+    name: str,
+    known: Float64[np.ndarray, "scores outcomes"],
+    by_chance: Float64[np.ndarray, "draws outcomes_and_all"],
+    seed: int,
 ) -> list[_Row]:
-    """Over all pairs, and over the scores of each outcome."""
+    """Over all pairs, with what 95% of permutations give, and over the scores of each outcome."""
     draws = _resamples(len(known), seed)
     itself = np.arange(len(known))[None]
     rows: list[_Row] = []
-    everything = [(EVERYBODY, slice(None))]
-    for outcome, at in everything + [(one, slice(k, k + 1)) for k, one in enumerate(found.outcomes)]:
+    everything = [(EVERYBODY, -1, slice(None))]
+    for outcome, k, at in everything + [(one, k, slice(k, k + 1)) for k, one in enumerate(found.outcomes)]:
         learnt, other = found.alone[:, at], known[:, at]
         value = float(correlations(learnt, other, itself, itself)[0])
         number = int(np.isfinite(other).sum())
         if np.isnan(value):
             rows.append((outcome, name, None, None, None, None, number))
             continue
-        by_chance = correlations(learnt, other, shuffles, itself)
         low, high = _interval(correlations(learnt, other, draws, draws))
-        p = (1 + (by_chance >= value).sum()) / (1 + len(shuffles))
+        chance = by_chance[:, k]
+        p = (1 + (chance >= value).sum()) / (1 + len(chance))
         rows.append((outcome, name, value, low, high, float(p), number))
+        if outcome == EVERYBODY:
+            rows.append(
+                (outcome, f"{name}_by_chance", float(chance.mean()), *_interval(chance), None, number)
+            )
     return rows
 
 
@@ -128,14 +160,21 @@ def correlations(
     for begin in range(0, len(index), _AT_ONCE):
         own = slice(begin, begin + _AT_ONCE) if len(other_index) > 1 else slice(None)
         a, b = np.broadcast_arrays(first[index[begin : begin + _AT_ONCE]], second[other_index[own]])
-        known = np.isfinite(a) & np.isfinite(b)
-        number = known.sum(axis=(1, 2))
-        centred = [_centred(np.where(known, values, 0.0), known, number) for values in (a, b)]
-        top = (centred[0] * centred[1]).sum(axis=(1, 2))
-        bottom = np.sqrt((centred[0] ** 2).sum(axis=(1, 2)) * (centred[1] ** 2).sum(axis=(1, 2)))
-        usable = (number >= 3) & (bottom > 0)
-        found.append(np.divide(top, bottom, out=np.full(len(top), np.nan), where=usable))
+        found.append(_of_pairs(a, b))
     return np.concatenate(found)
+
+
+def _of_pairs(
+    first: Float64[np.ndarray, "draws scores outcomes"], second: Float64[np.ndarray, "draws scores outcomes"]
+) -> Float64[np.ndarray, " draws"]:
+    """The correlation of each draw, over pairs that both have; NaN as of :func:`correlations`."""
+    known = np.isfinite(first) & np.isfinite(second)
+    number = known.sum(axis=(1, 2))
+    centred = [_centred(np.where(known, values, 0.0), known, number) for values in (first, second)]
+    top = (centred[0] * centred[1]).sum(axis=(1, 2))
+    bottom = np.sqrt((centred[0] ** 2).sum(axis=(1, 2)) * (centred[1] ** 2).sum(axis=(1, 2)))
+    usable = (number >= 3) & (bottom > 0)
+    return np.divide(top, bottom, out=np.full(len(top), np.nan), where=usable)
 
 
 def _centred(values: np.ndarray, known: np.ndarray, number: np.ndarray) -> np.ndarray:

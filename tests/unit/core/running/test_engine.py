@@ -113,6 +113,12 @@ def test_never_more_processes_than_shards(monkeypatch: pytest.MonkeyPatch) -> No
     assert available_cores() >= 1
 
 
+def test_fewer_cores_may_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert available_cores() == 1
+    assert map_shards(process_of, [1, 2, 3]) == [os.getpid()] * 3
+
+
 def working_folder(_: int) -> str:
     return os.getcwd()
 
