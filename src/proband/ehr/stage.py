@@ -161,7 +161,7 @@ def _from_omop(
         run.counts |= counts_by_code(shards, of_person) | mended_births(tables["person"])
         if DEATH in of_person:
             num = run.counts["num_deaths"]
-            say(f"ehr: no table death; {num:,} deaths are taken from person")
+            say(f"ehr: no table death; {num:,} deaths are taken from person.death_datetime")
         run.counts |= {f"num_{name}": counts["num_rows"] for name, counts in counted.items()}
         for reason in (*REASONS, REVERSED, *MENDED):
             run.counts[reason] = sum(counts.get(reason, 0) for counts in counted.values())

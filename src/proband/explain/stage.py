@@ -223,8 +223,9 @@ def _write_alignment(
     if not len(cohort.rows):
         say("explain: no train subject has a genome, so that no effect is compared; --alignment all does")
         return
-    effects = effects_frame(asked, standard, *cohort, known)
-    agreement = agreement_frame(effects, standard.correlations(), config.permutations, config.seed)
+    correlation = standard.correlations()
+    effects = effects_frame(asked, standard, correlation, *cohort, known)
+    agreement = agreement_frame(effects, correlation, config.permutations, config.seed)
     tables.EFFECTS.write(effects, run.folder / "effects.parquet")
     tables.AGREEMENT.write(agreement, run.folder / "agreement.parquet")
     plot_alignment(effects, run.folder / "alignment.png")

@@ -7,6 +7,7 @@ scores alone follow from them and the correlation of scores, as they would from 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,10 +84,12 @@ def agreement_frame(
     order = np.tile(np.arange(len(found.scores)), (permutations, 1))
     shuffles = generator(seed, "permuted scores").permuted(order, axis=1)
     rows: list[_Row] = []
-    for name, known in (("cox", found.cox), ("published", found.published)):
-        if name == "cox" or np.isfinite(known).any():
-            by_chance = _by_chance(found, known, correlation, shuffles)
-            rows += _correlations(found, f"correlation_with_{name}", known, by_chance, seed)
+    compared = {"cox": found.cox}
+    if np.isfinite(found.published).any():
+        compared["published"] = found.published
+    by_chance = _by_chance(found, compared, correlation, shuffles)
+    for name, effects_known in compared.items():
+        rows += _correlations(found, f"correlation_with_{name}", effects_known, by_chance[name], seed)
     rows += _precision(found, shuffles)
     rows += [_signs(found)]
     for name, known in (("ratio_of_own_to_cox", found.cox), ("ratio_of_own_to_published", found.published)):
@@ -96,18 +99,22 @@ def agreement_frame(
 
 def _by_chance(
     found: Matrices,
-    known: Float64[np.ndarray, "scores outcomes"],
+    compared: Mapping[str, Float64[np.ndarray, "scores outcomes"]],
     correlation: Float64[np.ndarray, "scores scores"],
     shuffles: Int[np.ndarray, "draws scores"],
-) -> Float64[np.ndarray, "draws outcomes_and_all"]:
-    """Correlations of effects permuted within the model: of each outcome, last of all pairs."""
-    parts = [*(slice(k, k + 1) for k in range(known.shape[1])), slice(None)]
-    drawn = []
+) -> dict[str, Float64[np.ndarray, "draws outcomes_and_all"]]:
+    """Correlations of effects permuted within the model, with all known ones: of each outcome, last of all
+    pairs."""
+    parts = [*(slice(k, k + 1) for k in range(len(found.outcomes))), slice(None)]
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in compared}
     for begin in range(0, len(shuffles), _AT_ONCE):
         alone = correlation @ found.learnt[shuffles[begin : begin + _AT_ONCE]]
-        both = np.broadcast_arrays(alone, known)
-        drawn.append(np.stack([_of_pairs(*(one[:, :, at] for one in both)) for at in parts], axis=1))
-    return np.concatenate(drawn)
+        for name, known in compared.items():
+            both = np.broadcast_arrays(alone, known)
+            drawn[name].append(
+                np.stack([_of_pairs(*(one[:, :, at] for one in both)) for at in parts], axis=1)
+            )
+    return {name: np.concatenate(draws) for name, draws in drawn.items()}
 
 
 def _correlations(

@@ -33,6 +33,7 @@ RELATED = 0.2
 def effects_frame(
     asked: Asked,
     standard: Standard,
+    correlation: Float64[np.ndarray, "scores scores"],
     rows: Int[np.ndarray, " subjects"],
     components: Float64[np.ndarray, "subjects components"],
     ancestry: Sequence[str | None],
@@ -43,6 +44,7 @@ def effects_frame(
     Args:
         asked: The question.
         standard: Scores of the train split.
+        correlation: Of these scores.
         rows: Rows of the store: genotyped subjects of the Cox models.
         components: Principal components of each, beside age and sex; no columns where there are none.
         ancestry: Label of each; None without.
@@ -59,7 +61,6 @@ def effects_frame(
             if frame is not None and (label == EVERYBODY or frame["cox"].is_not_null().any()):
                 parts.append(frame.with_columns(pl.lit(label).alias("ancestry")))
     table = pl.concat(parts)
-    correlation = standard.correlations()
     marks = pl.concat([own_scores(asked, standard, name, correlation) for name in asked.outcomes])
     known = published_frame(published, marks.filter("is_own").select("outcome", "score"))
     table = table.join(marks, on=["outcome", "score"], how="left", maintain_order="left")

@@ -278,7 +278,7 @@ def test_deaths_of_person_are_read_where_there_is_no_table_of_them(
     events, counts, _ = convert(tables, kind)
     assert events.rows() == EXPECTED
     assert (counts["num_deaths"], counts["num_person_events"]) == (1, 5)
-    assert "no table death; 1 deaths are taken from person" in capsys.readouterr().err
+    assert "no table death; 1 deaths are taken from person.death_datetime" in capsys.readouterr().err
 
 
 def test_ids_beyond_64_bits_name_their_table(tables: Tables, convert: Callable) -> None:
