@@ -5,9 +5,10 @@
 Models of records, for nested shares of the train and tuning subjects: the next event alone (generative:
 onsets are read off sampled paths), onset hazards alone (onset: on the record summary and the state of a trunk
 that was not pretrained), both, and LightGBM on the record summary of the same subjects. Given is AUROC of the
-longest horizon, mean over outcomes with cases enough, that of each less LightGBM's and that of both less each
-alone. Sampled risks of the generative model have noise, which lowers its AUROC: the share of their variance
-that is noise is given. OUT/SIZE gets objectives.csv and objectives.md.
+longest horizon, mean over the outcomes with cases and, for LightGBM, onsets enough, that of each less
+LightGBM's and that of both less each alone. Sampled risks of the generative model have noise, which lowers
+its AUROC: the share of their variance that is noise is given. OUT/SIZE gets objectives.csv and
+objectives.md.
 """
 
 from __future__ import annotations
@@ -107,19 +108,30 @@ def rows_of(
     for share in shares:
         names = {one: name_of(one, share) for one in OBJECTIVES}
         numbers = {"subjects": "/".join(str(subjects[seed][share]) for seed in areas)}
+        judged = {seed: in_common(area.paired, least, list(names.values())) for seed, area in areas.items()}
         for one in OBJECTIVES:
-            chosen = {seed: area.paired.with_cases(least, [names[one]]) for seed, area in areas.items()}
-            auroc = {seed: areas[seed].mean(of, names[one]) for seed, of in chosen.items() if of}
+            auroc = {
+                seed: areas[seed].mean(outcomes, names[one])
+                for seed, (outcomes, models) in judged.items()
+                if names[one] in models
+            }
             share_of_noise = [noise[seed].get(names[one]) or 0.0 for seed in areas]
             extra = {"noise": sum(share_of_noise) / len(share_of_noise)}
             yield from labelled(auroc, **numbers, objective=one, metric="AUROC", **extra)
         for one, other in pairs:
-            chosen = {
-                seed: area.paired.with_cases(least, [names[one], names[other]])
-                for seed, area in areas.items()
+            gain = {
+                seed: areas[seed].gain(outcomes, names[one], names[other])
+                for seed, (outcomes, models) in judged.items()
+                if {names[one], names[other]} <= models
             }
-            gain = {seed: areas[seed].gain(of, names[one], names[other]) for seed, of in chosen.items() if of}
             yield from labelled(gain, **numbers, objective=one, metric=f"AUROC less {other}", noise=None)
+
+
+def in_common(paired: PairedRisks, least: int, models: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Outcomes with so many cases that all the models have risks of, and these models; a model without any
+    outcome, as LightGBM with too few onsets, is left out."""
+    present = [model for model in models if paired.with_cases(least, [model])]
+    return paired.with_cases(least, present), set(present)
 
 
 if __name__ == "__main__":

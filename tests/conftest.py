@@ -24,7 +24,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Runs of Spark are short here: optimising its code takes longer than it saves.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 install_import_hook("proband", "beartype.beartype")
-CHECKED_SECONDS = 0.1
+CHECKED_SECONDS = 0.03
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,6 +17,12 @@ PRELOADED = [
     "torch._dynamo",
     "matplotlib.pyplot",
     "scipy.stats",
+    "pandas",
+    "pyarrow.parquet",
+    "numba",
+    "msprime",
+    "sklearn.linear_model",
+    "proband.cli.main",
     "proband.train.stage",
     "proband.forecast.stage",
 ]
@@ -32,9 +38,9 @@ def proband(words: Sequence[str], said: Path) -> int:
     return call(_command, list(words), said=said)
 
 
-def python(code: str, said: Path) -> int:
+def python(code: str, said: Path, arguments: Sequence[str] = ()) -> int:
     """The exit code of a script in the working folder; what it prints goes to the end of a file."""
-    return call(_script, code, said=said)
+    return call(_script, code, list(arguments), said=said)
 
 
 def call(function: Callable[..., None], *given: object, said: Path) -> int:
@@ -66,5 +72,6 @@ def _command(words: list[str]) -> None:
     main()
 
 
-def _script(code: str) -> None:
+def _script(code: str, arguments: list[str]) -> None:
+    sys.argv = ["-c", *arguments]
     exec(compile(code, "<code>", "exec"), {"__name__": "__main__"})

@@ -24,6 +24,7 @@ class Parser:
         beside: Further files of the folder.
         seal: Gives a file the digests that its reader checks, so that what lies behind them is reached.
         share: Of the examples asked for; below 1 for what takes long.
+        share_short: The same in ``make test``, if not the same.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Parser:
     beside: Mapping[str, bytes] = field(default_factory=dict)
     seal: Callable[[bytes, Path], bytes] | None = None
     share: float = 1.0
+    share_short: float | None = None
 
 
 def all_parsers() -> list[Parser]:
@@ -54,6 +56,7 @@ def all_parsers() -> list[Parser]:
     manifest, array = seeds.made_by(seeds.write_manifest, "out/manifest.json", "out/x.npy")
     pair = {"a.pvar": seeds.PVAR.replace(b"X\t7\tv2\tAC\tA\n", b"").replace(b",G", b""), "a.psam": seeds.PSAM}
     omop = {"condition_occurrence.csv": seeds.CONDITIONS, "concept.csv": seeds.CONCEPT}
+    whole = omop | {"person.csv": seeds.PERSON}
     named = {"panel.csv": seeds.PANEL, "map.csv": seeds.PHECODES, "set.json": seeds.CONCEPT_SET[0]}
     bed, scoring = (
         {"a.bed": seeds.BED, "a.bim": seeds.BIM, "a.fam": seeds.FAM},
@@ -157,6 +160,18 @@ def all_parsers() -> list[Parser]:
             table,
             _in_omop({"person.csv": seeds.PERSON, "concept.csv": seeds.CONCEPT}),
             share=0.05,
+        ),
+        *(
+            Parser(
+                f"OMOP {name} as text",
+                f"omop/{name}.csv",
+                readers.omop_text(name),
+                (content,),
+                table,
+                _in_omop({key: value for key, value in whole.items() if key != f"{name}.csv"}),
+                share_short=0.02,
+            )
+            for name, content in (("person", seeds.PERSON), ("condition_occurrence", seeds.CONDITIONS))
         ),
         Parser(
             "OMOP zip",

@@ -84,6 +84,22 @@ def ehr(name: str) -> Callable[[Path], Any]:
     return read
 
 
+def omop_text(name: str) -> Callable[[Path], Any]:
+    """A table of text read into types, and what cannot be read; the rest of a conversion reads those."""
+
+    def read(folder: Path) -> None:
+        from proband.ehr.omop.sources import open_source
+        from proband.ehr.omop.tables import sources
+        from proband.ehr.omop.typed import typed
+
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            engine = open_source(folder / "omop", Path(scratch), 1)
+            with engine.at_work() as tables:
+                typed(tables, [one for one in sources(tables) if one.table == name], Path(scratch, "typed"))
+
+    return read
+
+
 def task(folder: Path) -> Any:
     from proband.ehr.outcomes import load_task, save_task, task_files
 

@@ -136,8 +136,9 @@ def test_any_file_is_read_or_refused_in_one_line(parser: Parser, folder: Path) -
         crashes += "a crash of" in check(parser, folder, content, usual)
 
     number = crashes = 0
+    share = parser.share if LONG or parser.share_short is None else parser.share_short
     told = settings(
-        max_examples=max(3, round(EXAMPLES * parser.share)),
+        max_examples=max(3, round(EXAMPLES * share)),
         deadline=None,
         database=None,
         derandomize=not LONG,

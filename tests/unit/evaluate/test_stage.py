@@ -1,12 +1,11 @@
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import fresh_process
 from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
 from proband.core.files.provenance import read_manifest
@@ -424,19 +423,16 @@ def test_no_risk_rows(world, tmp_path):
 
 def test_command_line(world, tmp_path):
     risk = world.risk_folder("plain6")
-    command = [sys.executable, "-m", "proband.cli.main", "evaluate", str(risk), "--meds", str(world.meds)]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out"), "--bootstrap", "10"], check=False)
-    assert done.returncode == 0
+    words = ["evaluate", str(risk), "--meds", str(world.meds), "--out"]
+    assert (
+        fresh_process.proband([*words, str(tmp_path / "out"), "--bootstrap", "10"], tmp_path / "said.txt")
+        == 0
+    )
     assert read_table(tmp_path / "out", "metrics")["model"].unique(maintain_order=True).to_list() == [
         "plain6",
         "age_sex",
     ]
-    failed = subprocess.run(
-        [*command, "--out", str(tmp_path / "bad"), "--split", "test"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert failed.returncode == 2
-    assert failed.stderr.startswith("proband: unusable --split")
-    assert failed.stderr.count("\n") == 1
+    said = tmp_path / "refused.txt"
+    assert fresh_process.proband([*words, str(tmp_path / "bad"), "--split", "test"], said) == 2
+    assert said.read_text().startswith("proband: unusable --split")
+    assert said.read_text().count("\n") == 1

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from proband.core.schema import RISK
@@ -44,29 +45,44 @@ def start(folder: Path, arguments: list[str], fault: bool = False) -> subprocess
     )
 
 
-def test_two_processes_give_the_same_bits_and_another_number_goes_on(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+OPTIONS = ["--estimator=reach", "--paths=6", "--max-events=40"]
+CONFIG = ForecastConfig(paths=6, max_events=40, estimator="reach")
+
+
+@pytest.fixture
+def alone(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    """Risks of one process, of shards of two predictions."""
     monkeypatch.setattr(stage, "_SHARD_POINTS", 2)
-    places = world / "model", world / "tokens"
-    config = ForecastConfig(paths=6, max_events=40, estimator="reach")
-    forecast(*places, tmp_path / "alone", task=world / "task.yaml", config=config, workers=1)
-    alone = RISK.read(tmp_path / "alone" / "risk.parquet")
-    options = ["--task", str(world / "task.yaml"), "--estimator=reach", "--paths=6", "--max-events=40"]
+    return forecast_alone(world, tmp_path / "alone")
 
-    def command(name: str) -> list[str]:
-        return ["forecast", *map(str, places), str(tmp_path / name), *options]
 
-    found = start(tmp_path, command("two"))
+def forecast_alone(world: Path, out: Path) -> pl.DataFrame:
+    forecast(world / "model", world / "tokens", out, task=world / "task.yaml", config=CONFIG, workers=1)
+    return RISK.read(out / "risk.parquet")
+
+
+def command(world: Path, out: Path) -> list[str]:
+    places = [str(path) for path in (world / "model", world / "tokens", out)]
+    return ["forecast", *places, "--task", str(world / "task.yaml"), *OPTIONS]
+
+
+def test_two_processes_give_the_same_bits(world: Path, tmp_path: Path, alone: pl.DataFrame) -> None:
+    found = start(tmp_path, command(world, tmp_path / "two"))
     assert found.returncode == 0, found.stderr
     assert {f"shard of process {rank}" for rank in (0, 1)} == set(found.stdout.split("\n")) - {""}
     assert found.stderr.count("risks of 7 predictions") == 1  # one process speaks
     assert RISK.read(tmp_path / "two" / "risk.parquet").equals(alone)
 
-    assert start(tmp_path, command("cut"), fault=True).returncode != 0
-    assert not (tmp_path / "cut").exists()
+
+@pytest.mark.slow
+def test_another_number_of_processes_goes_on(
+    world: Path, tmp_path: Path, alone: pl.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "cut"
+    assert start(tmp_path, command(world, out), fault=True).returncode != 0
+    assert not out.exists()
     assert list((tmp_path / "cut.partial" / "shards").glob("*.risk.parquet"))
     capsys.readouterr()
-    forecast(*places, tmp_path / "cut", task=world / "task.yaml", config=config, workers=1)
+    again = forecast_alone(world, out)
     assert "going on with the interrupted run" in capsys.readouterr().err
-    assert RISK.read(tmp_path / "cut" / "risk.parquet").equals(alone)
+    assert again.equals(alone)

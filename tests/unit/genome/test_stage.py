@@ -1,7 +1,5 @@
 import errno
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import fresh_process
 from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import MATCH, SAMPLES, SCORES
@@ -142,11 +141,10 @@ genome(*map(Path, sys.argv[1:]))
 
 
 @pytest.fixture
-def killed(pgen, scores, out):
+def killed(pgen, scores, out, tmp_path):
     """A run that a SIGKILL ended after matching; its arguments."""
     path, folder = pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]])
-    done = subprocess.run([sys.executable, "-c", KILLED, path, folder, out], capture_output=True)
-    assert done.returncode == -9
+    assert fresh_process.python(KILLED, tmp_path / "said.txt", [str(path), str(folder), str(out)]) == -9
     return path, folder, out
 
 

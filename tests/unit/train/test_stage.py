@@ -5,8 +5,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import fresh_process
 from manifests import forget_digests
 from proband.core.errors import CheckpointError, ConfigError
 from proband.core.files.provenance import read_manifest
@@ -52,14 +52,13 @@ train(Path(tokens), Path(out), genome=Path(genome) if genome else None,
 def stopped_by(
     number: signal.Signals, world: Path, out: Path, config: TrainConfig, step: int, method: str = "_step",
     genome: Path | None = None,
-) -> subprocess.CompletedProcess[str]:  # fmt: skip
+) -> tuple[int, str]:  # fmt: skip
+    """Exit code of a training that a signal stops, and what it said."""
     arguments = [str(world / "tokens"), str(out), config.model_dump_json(), str(step), str(int(number))]
-    return subprocess.run(
-        [sys.executable, "-c", KILLED.replace("{method}", method), *arguments, str(genome or "")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    code = KILLED.replace("{method}", method)
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder, "said.txt")
+        return fresh_process.python(code, said, [*arguments, str(genome or "")]), said.read_text()
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -167,8 +166,8 @@ def test_a_killed_training_resumes_to_the_same_bits(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     out = tmp_path / "model"
-    ended = stopped_by(signal.SIGKILL, world, out, small, step, method)
-    assert ended.returncode == -signal.SIGKILL
+    code, _ = stopped_by(signal.SIGKILL, world, out, small, step, method)
+    assert code == -signal.SIGKILL
     assert sorted(os.listdir(tmp_path)) == [".model.lock", "model.partial"]  # the next run takes the lock
     train(world / "tokens", out, config=small)
     assert "train: going on with the interrupted run in" in capsys.readouterr().err
@@ -184,10 +183,10 @@ def test_a_signal_in_the_middle_of_a_step_saves_a_whole_state(
 ) -> None:
     out = tmp_path / "model"
     rarely = small.model_copy(update={"save_seconds": 1000.0})
-    ended = stopped_by(number, world, out, rarely, 11)
-    assert ended.returncode == -signal.SIGINT if number == signal.SIGINT else ended.returncode == 0
-    assert "state saved" in ended.stderr
-    assert "the same command goes on from there" in ended.stderr
+    code, said = stopped_by(number, world, out, rarely, 11)
+    assert (code != 0) == (number == signal.SIGINT)
+    assert "state saved" in said
+    assert "the same command goes on from there" in said
     train(world / "tokens", out, config=rarely)
     assert same(weights(out), weights(whole))
 

@@ -22,10 +22,13 @@ from proband.ehr.config import EhrConfig
 from proband.ehr.omop import export as exporting
 
 Tables = dict[str, Any]
-pytestmark = pytest.mark.skipif(
-    not importlib.util.find_spec("pyspark") or not shutil.which("java"),
-    reason="Spark: pip install 'proband[spark]', and a Java runtime (apt-get install default-jre-headless)",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not importlib.util.find_spec("pyspark") or not shutil.which("java"),
+        reason="Spark: pip install 'proband[spark]', and Java (apt-get install default-jre-headless)",
+    ),
+    pytest.mark.slow,  # test_bigquery.py compiles the same expressions to Spark's SQL
+]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ LIKE_OTHERS = ("drug_exposure", "observation")
 ADDRESS = "spark:local[2]?schema=cdm"
 
 
-@pytest.mark.parametrize("change", [pytest.param(in_types, marks=pytest.mark.slow), odd_texts])
+@pytest.mark.parametrize("change", [in_types, odd_texts])
 def test_the_bytes_are_those_of_files(
     tables: Tables,
     omop: Callable,
@@ -99,7 +102,6 @@ def test_the_bytes_are_those_of_files(
     assert session.sql("select 1").count() == 1
 
 
-@pytest.mark.slow
 def test_an_export_cut_off_goes_on_and_another_is_kept_out(
     tables: Tables, omop: Callable, tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

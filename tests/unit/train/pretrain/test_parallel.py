@@ -107,6 +107,7 @@ def test_several_processes_learn_what_one_learns(
     assert os.listdir(tmp_path) == ["m"]
 
 
+@pytest.mark.slow
 def test_a_mistake_in_one_process_ends_all_with_one_line(world: Path, tmp_path: Path) -> None:
     ended = faulty(tmp_path, world, 'if rank == "1": raise ConfigError("only here")')
     assert ended.returncode != 0

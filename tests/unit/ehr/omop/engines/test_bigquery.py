@@ -45,10 +45,13 @@ def in_types(tables: dict[str, ibis.Table]) -> dict[str, ibis.Table]:
 
 
 @pytest.mark.parametrize("of_text", [False, True])
-@pytest.mark.parametrize("dialect", ["bigquery", "postgres"])
+@pytest.mark.parametrize("dialect", ["bigquery", "pyspark"])
 def test_every_expression_is_sql_of_the_engine(
     unbound: dict[str, ibis.Table], monkeypatch: pytest.MonkeyPatch, dialect: str, of_text: bool
 ) -> None:
+    if dialect == "pyspark":
+        spark = pytest.importorskip("ibis.backends.pyspark", reason="Spark: pip install 'proband[spark]'")
+        spark.Backend.register_options()
     if of_text:
         texts = {name: dict.fromkeys(unbound[name].columns, "string") for name in ONE_OF_EACH_KIND}
         unbound = {name: ibis.table(columns, name=name) for name, columns in texts.items()}
