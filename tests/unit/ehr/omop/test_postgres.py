@@ -36,7 +36,7 @@ def password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
 
 
-@pytest.mark.parametrize("change", [dict, in_types, as_text])
+@pytest.mark.parametrize("change", [dict, in_types, pytest.param(as_text, marks=pytest.mark.slow)])
 def test_the_bytes_are_those_of_files(
     tables: Tables,
     omop: Callable,
