@@ -1,0 +1,127 @@
+"""AUROC in expectation over onsets drawn from the true risks: without the chance of a few cases.
+
+    python experiments/expected_auroc.py OUT --size small --seeds 0 1 2
+
+An outcome with 300 cases gives AUROC with a standard error of 0.015, which hides what models differ by. On a
+synthetic biobank the true risk p of everybody is known: a person counts as p cases and 1 - p controls. Given
+are, at the longest horizon and for the models and baselines of the onset panel, which is run before if it was
+not, expected AUROC beside the observed one, by outcome and as a mean over outcomes with cases enough; and the
+differences of interest. Intervals are over resamples of people. OUT/SIZE gets expected_auroc.csv and
+expected_auroc.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from biobank import EHR, EHR_PCS, ORACLE, SIZES, Biobank, arguments
+from onset_panel import HORIZONS, WITH_PGS, judged, panel, read_paired
+from replicates import Areas, by_seed, labelled, write
+
+AGE_SEX, LOGISTIC, BOOSTING, BOOSTING_PGS = "age_sex", "logistic", "lightgbm", "lightgbm_pgs"
+PGS = WITH_PGS[0].name
+SHOWN = (AGE_SEX, LOGISTIC, BOOSTING, EHR.name, BOOSTING_PGS, PGS, ORACLE)
+PAIRS = ((EHR.name, AGE_SEX), (EHR.name, BOOSTING), (PGS, BOOSTING_PGS), (PGS, EHR_PCS.name))
+
+
+class ExpectedAreas(Areas):
+    """Expected AUROC of every resample, in the place of that of the cases seen."""
+
+    def of(self, outcome: str, model: str, metric: str = "auroc") -> np.ndarray:
+        """One value per resample, the sample itself first; of ``auroc`` alone."""
+        assert metric == "auroc"
+        if (outcome, model) not in self._found:
+            rows = self.paired.rows[outcome]
+            drawn = np.searchsorted(self.paired.subjects, rows["subject_id"].to_numpy())
+            weights = np.take(self.paired.replicates, drawn, axis=1)
+            risk, truth = rows[model].to_numpy(), rows[ORACLE].to_numpy()
+            values = expected_auroc(risk, truth, weights)
+            self._found[outcome, model] = (values, values)
+        return self._found[outcome, model][0]
+
+
+def expected_auroc(risk: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Probability that of a case and a control the case has the higher risk, ties counting half.
+
+    Pairs of a person with itself do not count. Estimates of the true risk will do if their errors are
+    independent between people and of ``risk``: the sums are linear in each person's.
+
+    Args:
+        risk: Of each person, (n,).
+        truth: True risk of each person, (n,).
+        weights: How often each person is there in each resample, (resamples, n).
+
+    Returns:
+        (resamples,); NaN where there is no pair.
+
+    >>> expected_auroc(np.array([0.1, 0.9]), np.array([0.0, 1.0]), np.ones((1, 2)))
+    array([1.])
+    """
+    tie, order = np.unique(risk, return_inverse=True)[1], np.argsort(risk, kind="stable")
+    first = np.flatnonzero(np.diff(tie[order], prepend=-1))
+    case, control = (weights * truth)[:, order], (weights * (1 - truth))[:, order]
+    itself = (case * control).sum(axis=1)
+    case, control = (np.add.reduceat(part, first, axis=1) for part in (case, control))
+    below = np.cumsum(control, axis=1) - control / 2
+    pairs = case.sum(axis=1) * control.sum(axis=1) - itself
+    with np.errstate(invalid="ignore"):
+        return np.where(pairs > 0, ((case * below).sum(axis=1) - itself / 2) / pairs, np.nan)
+
+
+def main() -> None:
+    """Run, or go on."""
+    given = arguments(__doc__).parse_args()
+    size = SIZES[given.size]
+    paired = {}
+    for seed in given.seeds:
+        bank = Biobank.made(given.out, size, seed)
+        paired[seed] = read_paired(bank, *judged(bank), HORIZONS[-1])
+    chosen = panel(list(paired.values()), size.least_cases)
+    expected = {seed: ExpectedAreas(one) for seed, one in paired.items()}
+    observed = {seed: Areas(one) for seed, one in paired.items()}
+    tables = {
+        "Differences": pl.DataFrame(differences(expected, observed, chosen)),
+        "Expected AUROC": table(expected, chosen),
+        "Observed AUROC": table(observed, chosen),
+    }
+    write(
+        given.out / size.name,
+        "expected_auroc",
+        tables,
+        f"{size.name}, seeds {' '.join(map(str, given.seeds))}",
+    )
+
+
+def differences(
+    expected: Mapping[int, Areas], observed: Mapping[int, Areas], chosen: Sequence[str]
+) -> list[dict[str, object]]:
+    """Rows of each pair of models, mean over the outcomes: expected, then observed AUROC."""
+    return [
+        row
+        for model, other in PAIRS
+        for kind, areas in (("expected", expected), ("observed", observed))
+        for row in labelled(
+            {seed: one.gain(chosen, model, other) for seed, one in areas.items()},
+            difference=f"{model} less {other}",
+            auroc=kind,
+        )
+    ]
+
+
+def table(areas: Mapping[int, Areas], chosen: Sequence[str]) -> pl.DataFrame:
+    """A row per outcome and one of their mean, a column per model; means over seeds."""
+
+    def row(title: str, outcomes: Sequence[str]) -> dict[str, object]:
+        found = {
+            model: by_seed({seed: one.mean(outcomes, model)[:1] for seed, one in areas.items()})[-1]["value"]
+            for model in SHOWN
+        }
+        return {"outcome": title} | found
+
+    return pl.DataFrame([row(name, [name]) for name in chosen] + [row("mean", chosen)])
+
+
+if __name__ == "__main__":
+    main()

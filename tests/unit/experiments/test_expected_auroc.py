@@ -1,0 +1,72 @@
+"""Expected AUROC: by every pair, and by onsets drawn again and again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from biobank import EHR, EHR_PCS, ORACLE
+from expected_auroc import PGS, SHOWN, ExpectedAreas, differences, expected_auroc, table
+from hypothesis import given
+from hypothesis import strategies as st
+from replicates import Areas
+from sklearn.metrics import roc_auc_score
+
+from paired_people import drawn_people
+
+
+def by_pairs(risk: np.ndarray, truth: np.ndarray, people: list[int]) -> float:
+    above = pairs = 0.0
+    for i in people:
+        for j in people:
+            if i != j:
+                weight = truth[i] * (1 - truth[j])
+                above += weight * (float(risk[i] > risk[j]) + float(risk[i] == risk[j]) / 2)
+                pairs += weight
+    return above / pairs if pairs > 0 else np.nan
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.1, 0.2, 0.5]), st.sampled_from([0.0, 0.125, 0.5, 1.0])),
+        min_size=1,
+        max_size=12,
+    ),
+    st.data(),
+)
+def test_it_counts_every_pair_of_two_people(people: list[tuple[float, float]], data: st.DataObject) -> None:
+    risk, truth = np.array(people).T
+    kept = data.draw(st.lists(st.booleans(), min_size=len(risk), max_size=len(risk)))
+    weights = np.array([np.ones(len(risk)), np.array(kept, dtype=float)])
+    found = expected_auroc(risk, truth, weights)
+    for value, mine in zip(found, (range(len(risk)), np.flatnonzero(kept)), strict=True):
+        assert value == pytest.approx(by_pairs(risk, truth, list(mine)), abs=1e-9, nan_ok=True)
+
+
+def test_it_is_the_mean_over_drawn_onsets() -> None:
+    random = np.random.default_rng(3)
+    log_odds = -1 + 1.2 * random.standard_normal(400)
+    truth = 1 / (1 + np.exp(-log_odds))
+    risk = np.round(1 / (1 + np.exp(-log_odds - random.standard_normal(400))), 2)
+    drawn = [roc_auc_score(random.random(400) < truth, risk) for _ in range(400)]
+    (found,) = expected_auroc(risk, truth, np.ones((1, 400)))
+    assert found == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 20)
+    (noise,) = expected_auroc(random.random(400), truth, np.ones((1, 400)))
+    assert noise == pytest.approx(0.5, abs=0.06)
+
+
+def test_differences_are_better_known_than_from_the_cases_seen() -> None:
+    noise = dict.fromkeys((*SHOWN, EHR_PCS.name), 1.0) | {ORACLE: 0.0, EHR.name: 2.0, PGS: 0.5}
+    outcomes = {"common": 0.2, "rare": 0.05}
+    paired = {seed: drawn_people(outcomes, noise, number=1500, seed=seed) for seed in (0, 1)}
+    expected = {seed: ExpectedAreas(one) for seed, one in paired.items()}
+    rows = differences(expected, {seed: Areas(one) for seed, one in paired.items()}, list(outcomes))
+    gain = {
+        row["auroc"]: row for row in rows if row["seed"] == "mean" and str(row["difference"]).startswith(PGS)
+    }
+    assert gain["expected"]["low"] > 0
+    widths = {kind: row["high"] - row["low"] for kind, row in gain.items()}
+    assert widths["expected"] < 0.8 * widths["observed"]
+    found = table(expected, list(outcomes))
+    assert found["outcome"].to_list() == [*outcomes, "mean"]
+    assert (found[ORACLE] > found[PGS]).all()
+    assert (found[PGS] > found[EHR.name]).all()
