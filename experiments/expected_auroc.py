@@ -6,13 +6,15 @@ An outcome with 300 cases gives AUROC with a standard error of 0.015, which hide
 synthetic biobank the true risk p of everybody is known: a person counts as p cases and 1 - p controls. Given
 are, at the longest horizon and for the models and baselines of the onset panel, which is run before if it was
 not, expected AUROC beside the observed one, by outcome and as a mean over outcomes with cases enough; and the
-differences of interest. Intervals are over resamples of people. OUT/SIZE gets expected_auroc.csv and
-expected_auroc.md.
+differences of interest. True risks are means over simulated futures, whose noise lowers the oracle's own
+AUROC: that is given for more and more futures, with the share of the distance to it that the genome closes.
+Intervals are over resamples of people. OUT/SIZE gets expected_auroc.csv and expected_auroc.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -20,9 +22,14 @@ from biobank import EHR, EHR_PCS, ORACLE, SIZES, Biobank, arguments
 from onset_panel import HORIZONS, WITH_PGS, judged, panel, read_paired
 from replicates import Areas, by_seed, labelled, write
 
+from proband.evaluate.panel.gain import PairedRisks
+from proband.synth.oracle import oracle
+
 AGE_SEX, LOGISTIC, BOOSTING, BOOSTING_PGS = "age_sex", "logistic", "lightgbm", "lightgbm_pgs"
 PGS = WITH_PGS[0].name
-SHOWN = (AGE_SEX, LOGISTIC, BOOSTING, EHR.name, BOOSTING_PGS, PGS, ORACLE)
+SHOWN = (AGE_SEX, LOGISTIC, BOOSTING, EHR.name, BOOSTING_PGS, PGS)
+FUTURES = {"tiny": (5, 20), "small": (25, 100, 400), "full": (100, 400)}
+"""Of each person, behind the true risks."""
 PAIRS = ((EHR.name, AGE_SEX), (EHR.name, BOOSTING), (PGS, BOOSTING_PGS), (PGS, EHR_PCS.name))
 
 
@@ -77,7 +84,8 @@ def main() -> None:
     paired = {}
     for seed in given.seeds:
         bank = Biobank.made(given.out, size, seed)
-        paired[seed] = read_paired(bank, *judged(bank), HORIZONS[-1])
+        risks = read_paired(bank, *judged(bank), HORIZONS[-1])
+        paired[seed] = with_oracles(bank, risks, FUTURES[size.name])
     chosen = panel(list(paired.values()), size.least_cases)
     expected = {seed: ExpectedAreas(one) for seed, one in paired.items()}
     observed = {seed: Areas(one) for seed, one in paired.items()}
@@ -85,6 +93,7 @@ def main() -> None:
         "Differences": pl.DataFrame(differences(expected, observed, chosen)),
         "Expected AUROC": table(expected, chosen),
         "Observed AUROC": table(observed, chosen),
+        "Oracle by futures": pl.DataFrame(ceilings(observed, chosen, FUTURES[size.name])),
     }
     write(
         given.out / size.name,
@@ -92,6 +101,49 @@ def main() -> None:
         tables,
         f"{size.name}, seeds {' '.join(map(str, given.seeds))}",
     )
+
+
+def with_oracles(bank: Biobank, paired: PairedRisks, futures: Sequence[int]) -> PairedRisks:
+    """The same people with a column of true risks for every number of futures, drawn anew."""
+    moments = pl.concat(
+        rows.select("subject_id", "prediction_time") for rows in paired.rows.values()
+    ).unique()
+    horizon = paired.horizon_years
+    columns = []
+    for number in futures:
+        found = oracle(bank.folder / "biobank", moments, (horizon,), replicates=number, seed=bank.seed + 1)
+        columns.append(found.with_columns(model=pl.lit(name_of(number))))
+    keys = ["subject_id", "prediction_time", "outcome"]
+    wide = pl.concat(columns).pivot(on="model", index=keys, values="risk")
+    rows = {
+        name: one.join(wide, on=keys, how="left", maintain_order="left") for name, one in paired.rows.items()
+    }
+    return replace(paired, rows=rows)
+
+
+def name_of(futures: int) -> str:
+    """Of an oracle in tables.
+
+    >>> name_of(25)
+    'oracle of 25 futures'
+    """
+    return f"{ORACLE} of {futures} futures"
+
+
+def ceilings(
+    observed: Mapping[int, Areas], chosen: Sequence[str], futures: Sequence[int]
+) -> list[dict[str, object]]:
+    """By number of futures, the oracle's AUROC, and the share of the distance to it that scores close."""
+    rows = []
+    for number in futures:
+        name = name_of(number)
+        auroc = {seed: one.mean(chosen, name) for seed, one in observed.items()}
+        share = {
+            seed: one.share_of_distance(chosen, PGS, EHR_PCS.name, name) for seed, one in observed.items()
+        }
+        rows += labelled(auroc, futures=number, metric="auroc")
+        rows += labelled(share, futures=number, metric="share of the distance")
+    return rows
 
 
 def differences(
