@@ -91,8 +91,8 @@ def _begun(rows: pl.DataFrame) -> str:
     horizon, share = rows["horizon_years"][0], tables.percent(rows["share_already_begun"][0])
     return (
         f"Of the biobank's cases by {in_years(horizon)}, {share} had begun before the prediction time "
-        "without being recorded. The oracle knows of them and no record does: its AUROC is a ceiling that no "
-        "model of records can reach."
+        "without being recorded. The oracle knows of them and no record does, so no model of records can "
+        "reach its AUROC, itself a little too low: its risks are means over simulated futures."
     )
 
 
