@@ -75,6 +75,7 @@ def test_a_small_folder_end_to_end(meds: Path, tmp_path: Path) -> None:
     tokens(meds, out, config=CONFIG, workers=1)  # nothing to do
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not importlib.util.find_spec("pyspark") or not shutil.which("java"),
     reason="Spark: pip install 'proband[spark]', and a Java runtime (apt-get install default-jre-headless)",
