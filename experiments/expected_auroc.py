@@ -20,8 +20,9 @@ import numpy as np
 import polars as pl
 from biobank import EHR, EHR_PCS, ORACLE, SIZES, Biobank, arguments
 from onset_panel import HORIZONS, WITH_PGS, judged, panel, read_paired
-from replicates import Areas, by_seed, labelled, write
+from replicates import Areas, labelled, write
 
+from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 from proband.evaluate.panel.gain import PairedRisks
 from proband.synth.oracle import oracle
 
@@ -34,19 +35,14 @@ PAIRS = ((EHR.name, AGE_SEX), (EHR.name, BOOSTING), (PGS, BOOSTING_PGS), (PGS, E
 
 
 class ExpectedAreas(Areas):
-    """Expected AUROC of every resample, in the place of that of the cases seen."""
+    """Expected AUROC in the place of that of the cases seen; no AUPRC (NaN)."""
 
-    def of(self, outcome: str, model: str, metric: str = "auroc") -> np.ndarray:
-        """One value per resample, the sample itself first; of ``auroc`` alone."""
-        assert metric == "auroc"
-        if (outcome, model) not in self._found:
-            rows = self.paired.rows[outcome]
-            drawn = np.searchsorted(self.paired.subjects, rows["subject_id"].to_numpy())
-            weights = np.take(self.paired.replicates, drawn, axis=1)
-            risk, truth = rows[model].to_numpy(), rows[ORACLE].to_numpy()
-            values = expected_auroc(risk, truth, weights)
-            self._found[outcome, model] = (values, values)
-        return self._found[outcome, model][0]
+    def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
+        """AUROC and AUPRC, one value per resample."""
+        rows = self.paired.rows[outcome]
+        risk, truth = rows[model].to_numpy(), rows[ORACLE].to_numpy()
+        auroc = expected_auroc(risk, truth, self.paired.weights(outcome))
+        return auroc, np.full_like(auroc, np.nan)
 
 
 def expected_auroc(risk: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -66,15 +62,12 @@ def expected_auroc(risk: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> 
     >>> expected_auroc(np.array([0.1, 0.9]), np.array([0.0, 1.0]), np.ones((1, 2)))
     array([1.])
     """
-    tie, order = np.unique(risk, return_inverse=True)[1], np.argsort(risk, kind="stable")
-    first = np.flatnonzero(np.diff(tie[order], prepend=-1))
-    case, control = (weights * truth)[:, order], (weights * (1 - truth))[:, order]
-    itself = (case * control).sum(axis=1)
-    case, control = (np.add.reduceat(part, first, axis=1) for part in (case, control))
-    below = np.cumsum(control, axis=1) - control / 2
-    pairs = case.sum(axis=1) * control.sum(axis=1) - itself
-    with np.errstate(invalid="ignore"):
-        return np.where(pairs > 0, ((case * below).sum(axis=1) - itself / 2) / pairs, np.nan)
+    case, control = weights * truth, weights * (1 - truth)
+    is_case = np.repeat([True, False], len(risk))
+    auroc, _ = auroc_and_auprc(rank(np.tile(risk, 2), is_case), np.hstack([case, control]))
+    every, itself = case.sum(axis=1) * control.sum(axis=1), (case * control).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(every > itself, (auroc * every - itself / 2) / (every - itself), np.nan)
 
 
 def main() -> None:
@@ -167,8 +160,7 @@ def table(areas: Mapping[int, Areas], chosen: Sequence[str]) -> pl.DataFrame:
 
     def row(title: str, outcomes: Sequence[str]) -> dict[str, object]:
         found = {
-            model: by_seed({seed: one.mean(outcomes, model)[:1] for seed, one in areas.items()})[-1]["value"]
-            for model in SHOWN
+            model: float(np.mean([one.mean(outcomes, model)[0] for one in areas.values()])) for model in SHOWN
         }
         return {"outcome": title} | found
 

@@ -33,8 +33,12 @@ class Areas:
     def of(self, outcome: str, model: str, metric: str = "auroc") -> np.ndarray:
         """One value per resample, the sample itself first."""
         if (outcome, model) not in self._found:
-            self._found[outcome, model] = self.paired.areas(outcome, model)
+            self._found[outcome, model] = self.areas(outcome, model)
         return self._found[outcome, model][METRICS.index(metric)]
+
+    def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
+        """AUROC and AUPRC, one value per resample."""
+        return self.paired.areas(outcome, model)
 
     def mean(self, outcomes: Sequence[str], model: str, metric: str = "auroc") -> np.ndarray:
         """Mean over outcomes, one value per resample."""

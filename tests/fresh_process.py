@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+# Not DuckDB, LightGBM or Ibis: what is forked after them waits for ever.
 PRELOADED = [
     "torch._dynamo",
     "matplotlib.pyplot",
@@ -61,6 +64,10 @@ def _redirected(said: Path, environment: dict[str, str], function: Callable, *gi
     os.dup2(file, 2)
     try:
         function(*given)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)  # ends as an interpreter does
     finally:
         threading._shutdown()  # as at any exit; else joblib's workers are waited for, for ever
 

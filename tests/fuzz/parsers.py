@@ -142,7 +142,6 @@ def all_parsers() -> list[Parser]:
             table,
             _in_omop(omop),
             share=0.05,
-            share_short=0.02,
         ),
         Parser(
             "OMOP person, Parquet",
@@ -152,7 +151,6 @@ def all_parsers() -> list[Parser]:
             parquet,
             _in_omop(omop),
             share=0.05,
-            share_short=0.02,
         ),
         Parser(
             "OMOP events",
@@ -162,7 +160,6 @@ def all_parsers() -> list[Parser]:
             table,
             _in_omop({"person.csv": seeds.PERSON, "concept.csv": seeds.CONCEPT}),
             share=0.05,
-            share_short=0.02,
         ),
         *(
             Parser(
@@ -183,7 +180,6 @@ def all_parsers() -> list[Parser]:
             (seeds.zip(person=seeds.PERSON, condition_occurrence=seeds.CONDITIONS),),
             zipped,
             share=0.1,
-            share_short=0.04,
         ),
         Parser("MEDS shard", "0.parquet", readers.shard, (made["events"],), parquet),
         Parser("splits", "metadata/subject_splits.parquet", readers.splits, (made["splits"],), parquet),

@@ -18,7 +18,7 @@ def is_refused() -> bool:
 
 
 @pytest.mark.parametrize("seconds", [1.2, 0])
-def test_shapes_are_checked_for_a_second_in_every_test(seconds: float) -> None:
+def test_shapes_are_checked_at_the_beginning_of_every_test(seconds: float) -> None:
     assert is_refused()
     time.sleep(seconds)
     assert config.jaxtyping_disable == bool(seconds)

@@ -93,14 +93,17 @@ class PairedRisks:
         }
         return [name for name in sorted(number, key=lambda one: (-number[one], one)) if number[name] >= least]
 
+    def weights(self, outcome: str) -> Float[np.ndarray, "replicates rows"]:
+        """How often the subject of each of an outcome's rows was drawn in each replicate."""
+        drawn = np.searchsorted(self.subjects, self.rows[outcome]["subject_id"].to_numpy())
+        return np.take(self.replicates, drawn, axis=1)
+
     def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
         """AUROC and AUPRC of every replicate, weighted for censoring."""
         return self._areas(outcome, [model])[model]
 
     def _areas(self, outcome: str, models: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        rows = self.rows[outcome]
-        drawn = np.searchsorted(self.subjects, rows["subject_id"].to_numpy())
-        weights = np.take(self.replicates, drawn, axis=1)
+        rows, weights = self.rows[outcome], self.weights(outcome)
         weights = weights * self.censoring(rows, weights)
         case = self.status(rows) == CASE
         return {model: auroc_and_auprc(rank(rows[model].to_numpy(), case), weights) for model in models}

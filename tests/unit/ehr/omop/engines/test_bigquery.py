@@ -45,7 +45,7 @@ def in_types(tables: dict[str, ibis.Table]) -> dict[str, ibis.Table]:
 
 
 @pytest.mark.parametrize("of_text", [False, True])
-@pytest.mark.parametrize("dialect", ["bigquery", "pyspark"])
+@pytest.mark.parametrize("dialect", ["bigquery", "postgres", "pyspark"])
 def test_every_expression_is_sql_of_the_engine(
     unbound: dict[str, ibis.Table], monkeypatch: pytest.MonkeyPatch, dialect: str, of_text: bool
 ) -> None:
