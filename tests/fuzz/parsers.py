@@ -56,6 +56,7 @@ def all_parsers() -> list[Parser]:
     manifest, array = seeds.made_by(seeds.write_manifest, "out/manifest.json", "out/x.npy")
     pair = {"a.pvar": seeds.PVAR.replace(b"X\t7\tv2\tAC\tA\n", b"").replace(b",G", b""), "a.psam": seeds.PSAM}
     omop = {"condition_occurrence.csv": seeds.CONDITIONS, "concept.csv": seeds.CONCEPT}
+    zip_of_omop = seeds.zip(person=seeds.PERSON, condition_occurrence=seeds.CONDITIONS)
     whole = omop | {"person.csv": seeds.PERSON}
     named = {"panel.csv": seeds.PANEL, "map.csv": seeds.PHECODES, "set.json": seeds.CONCEPT_SET[0]}
     bed, scoring = (
@@ -165,7 +166,7 @@ def all_parsers() -> list[Parser]:
             Parser(
                 f"OMOP {name} as text",
                 f"omop/{name}.csv",
-                readers.omop_text(name),
+                readers.omop_tables("omop", name),
                 (content,),
                 table,
                 _in_omop({key: value for key, value in whole.items() if key != f"{name}.csv"}),
@@ -174,12 +175,22 @@ def all_parsers() -> list[Parser]:
             for name, content in (("person", seeds.PERSON), ("condition_occurrence", seeds.CONDITIONS))
         ),
         Parser(
-            "OMOP zip",
+            "tables of OMOP person, Parquet",
+            "omop/person.parquet",
+            readers.omop_tables("omop", "person"),
+            (made["person"],),
+            parquet,
+            _in_omop(omop),
+            share_short=0.02,
+        ),
+        Parser("OMOP zip", "omop.zip", readers.ehr("omop.zip"), (zip_of_omop,), zipped, share=0.1),
+        Parser(
+            "tables of OMOP zip",
             "omop.zip",
-            readers.ehr("omop.zip"),
-            (seeds.zip(person=seeds.PERSON, condition_occurrence=seeds.CONDITIONS),),
+            readers.omop_tables("omop.zip"),
+            (zip_of_omop,),
             zipped,
-            share=0.1,
+            share_short=0.02,
         ),
         Parser("MEDS shard", "0.parquet", readers.shard, (made["events"],), parquet),
         Parser("splits", "metadata/subject_splits.parquet", readers.splits, (made["splits"],), parquet),

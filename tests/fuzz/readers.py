@@ -84,8 +84,13 @@ def ehr(name: str) -> Callable[[Path], Any]:
     return read
 
 
-def omop_text(name: str) -> Callable[[Path], Any]:
-    """A table of text read into types, and what cannot be read; the rest of a conversion reads those."""
+def omop_tables(where: str, *names: str) -> Callable[[Path], Any]:
+    """Tables of OMOP read in their types, with what cannot be read; the rest of a conversion reads those.
+
+    Args:
+        where: Their folder or zip file.
+        names: Of the tables; all if none is named.
+    """
 
     def read(folder: Path) -> None:
         from proband.ehr.omop.sources import open_source
@@ -93,9 +98,12 @@ def omop_text(name: str) -> Callable[[Path], Any]:
         from proband.ehr.omop.typed import typed
 
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            engine = open_source(folder / "omop", Path(scratch), 1)
+            engine = open_source(folder / where, Path(scratch), 1)
             with engine.at_work() as tables:
-                typed(tables, [one for one in sources(tables) if one.table == name], Path(scratch, "typed"))
+                declared = [one for one in sources(tables) if one.table in (names or tables)]
+                found = typed(tables, declared, Path(scratch, "typed"))
+                for source in declared:
+                    found[source.table].to_pyarrow()
 
     return read
 
