@@ -155,12 +155,12 @@ def differences(
     ]
 
 
-def table(areas: Mapping[int, Areas], chosen: Sequence[str]) -> pl.DataFrame:
+def table(areas: Mapping[int, Areas], chosen: Sequence[str], shown: Sequence[str] = SHOWN) -> pl.DataFrame:
     """A row per outcome and one of their mean, a column per model; means over seeds."""
 
     def row(title: str, outcomes: Sequence[str]) -> dict[str, object]:
         found = {
-            model: float(np.mean([one.mean(outcomes, model)[0] for one in areas.values()])) for model in SHOWN
+            model: float(np.mean([one.mean(outcomes, model)[0] for one in areas.values()])) for model in shown
         }
         return {"outcome": title} | found
 

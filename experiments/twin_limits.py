@@ -83,10 +83,15 @@ class Hazards:
         return linear.standardised(self.query.modalities[GENOME]).double().numpy()
 
     def effects(self) -> np.ndarray:
-        """Learnt log hazard ratios after calibration, (scores, outcomes)."""
+        """Learnt log hazard ratios after calibration, at factor 1, (scores, outcomes)."""
         tasks = list(self.world.plan.job.tasks)
         slope = self.head.slope[tasks].double().numpy()
         return slope * self.head.linear_of(GENOME).beta[:, tasks].double().numpy()
+
+    def factors(self) -> np.ndarray:
+        """By what effects are multiplied at the ages of all points, (points, outcomes)."""
+        tasks = list(self.world.plan.job.tasks)
+        return self.head.linear_of(GENOME).factor(self.query.age)[:, tasks].double().numpy()
 
     def difference(self, shift: np.ndarray) -> np.ndarray:
         """What the log hazard ratios change."""
@@ -103,7 +108,7 @@ def marginal_effects(world: World, train: World, biobank: Path) -> np.ndarray:
     """Log hazard ratios per SD of every score that true risks of train subjects teach, (scores, outcomes)."""
     hazards, job = Hazards(train), train.plan.job
     z, effects = hazards.scores(), hazards.effects()
-    without = np.clip(hazards.risk(-z @ effects), _LEAST_RISK, 1 - _LEAST_RISK)
+    without = np.clip(hazards.risk(-hazards.factors() * (z @ effects)), _LEAST_RISK, 1 - _LEAST_RISK)
     oracle = pl.read_parquet(biobank / "truth" / "risk.parquet").filter(horizon_years=train.horizon)
     wide = oracle.pivot(on="outcome", index=KEY, values="risk")
     true = train.points.frame.select(KEY).join(wide, on=KEY, how="left", maintain_order="left")
@@ -149,7 +154,7 @@ def answers(
     place = [DISEASE_NAMES.index(name) for name in world.plan.job.outcomes]
     donor = generator(world.seed, "donors").permutation(number)
     hazards = Hazards(world)
-    z, beta = hazards.scores(), hazards.effects()
+    z, beta, factors = hazards.scores(), hazards.effects(), hazards.factors()
     effect = true_effect(world, np.arange(number))[:, place]
     marginal = marginal_effects(world, train, biobank)
     at = world.lives.at
@@ -160,7 +165,7 @@ def answers(
     share = np.divide(recorded, onset, out=np.zeros_like(onset), where=~kept)
     direct, whole = moved_lives(world, biobank, donor)
     found = {
-        "learnt": hazards.difference((z[donor] - z) @ beta),
+        "learnt": hazards.difference(factors * ((z[donor] - z) @ beta)),
         "marginal": hazards.difference((z[donor] - z) @ marginal),
         "conditional": hazards.difference(genetic),
         "true_hazards": _multiplied(recorded, genetic),
@@ -168,7 +173,7 @@ def answers(
         "held": world.true_risk(direct) - recorded,
         "truth": world.true_risk(whole) - recorded,
     }
-    return found, shrinkage(world, z @ beta, z @ marginal, begun)
+    return found, shrinkage(world, factors * (z @ beta), z @ marginal, begun)
 
 
 def _multiplied(risk: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:

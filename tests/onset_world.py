@@ -49,7 +49,10 @@ def randomise(head: OnsetHead, scale: float = 0.3) -> OnsetHead:
         for parameter in head.networks.parameters():
             parameter.normal_(std=scale)
         for name in head.modalities:
-            head.linear_of(name).beta.normal_(std=scale)
+            linear = head.linear_of(name)
+            linear.beta.normal_(std=scale)
+            linear.by_age.uniform_(0.8, 1.2)
+            linear.level.normal_(std=scale)
     return head
 
 

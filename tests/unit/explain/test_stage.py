@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import known_law
@@ -18,6 +19,8 @@ from proband.core.files.provenance import read_manifest
 from proband.core.schema import RISK
 from proband.explain import tables
 from proband.forecast import forecast
+from proband.model.checkpoint import load_model
+from proband.model.onset.terms import age_weights
 from proband.tokens.dataset import TokenStore
 
 KEY = ["subject_id", "prediction_time", "outcome"]
@@ -40,7 +43,7 @@ def test_parts_sum_to_the_risks_of_forecast(run: Run, world: Path, tmp_path: Pat
     assert (spread["risk_points"] > 1e-4).all()
 
 
-def test_codes_and_scores_sum_to_their_parts(run: Run) -> None:
+def test_codes_sum_to_their_part_and_scores_to_theirs_less_its_level(run: Run, world: Path) -> None:
     out = run(config={"top": 1})
     parts = tables.PARTS.read(out / "parts.parquet").filter(horizon_years=5.0)
     for name, part, by in (("codes", "record", tables.CODES), ("scores", "genome", tables.SCORES)):
@@ -48,9 +51,25 @@ def test_codes_and_scores_sum_to_their_parts(run: Run) -> None:
         rows = by.read(whole / f"{name}.parquet").group_by(KEY).agg(pl.col("log_hazard", "risk_points").sum())
         joined = rows.join(parts.filter(part=part), on=KEY)
         assert joined.height == rows.height > 5
-        for column in ("log_hazard", "risk_points"):
-            assert joined[column].to_list() == pytest.approx(joined[f"{column}_right"].to_list(), abs=1e-5)
+        level = levels(world, "model_genome", part, joined) if name == "scores" else np.zeros(rows.height)
+        whole_part = joined["log_hazard_right"].to_numpy()
+        assert joined["log_hazard"].to_numpy() + level == pytest.approx(whole_part, abs=1e-5)
+        own = joined["risk_points_right"].to_numpy() * joined["log_hazard"].to_numpy()
+        assert joined["risk_points"].to_numpy() * whole_part == pytest.approx(own, abs=1e-5)
         assert joined["log_hazard"].abs().max() > 0.05  # type: ignore[operator]
+
+
+def levels(world: Path, model: str, modality: str, rows: pl.DataFrame) -> np.ndarray:
+    """What a modality's level by age adds to the log hazards of rows."""
+    head, store = load_model(world / model).onset, TokenStore(world / "tokens")
+    assert head is not None
+    births = store.subjects.select("birth_time", subject_id=pl.Series(store.subject_ids))
+    born = rows.join(births, on="subject_id", how="left", maintain_order="left")
+    days = (born["prediction_time"] - born["birth_time"]).dt.total_days().to_numpy()
+    of_task = age_weights(torch.from_numpy(days / 365.25).float()) @ head.linear_of(modality).level
+    number = {task.name: at for at, task in enumerate(head.config.tasks)}
+    task = [number[name] for name in rows["outcome"]]
+    return of_task.numpy()[np.arange(len(task)), task]
 
 
 def test_names_percentiles_and_order(run: Run, world: Path) -> None:
@@ -94,8 +113,11 @@ def test_every_modality_is_a_part(run: Run, world: Path) -> None:
     here = scores.filter(modality="panel").join(
         parts.filter(part="panel", horizon_years=5.0), on=KEY, suffix="_of_part"
     )
-    assert here["risk_points"].to_list() == pytest.approx(here["risk_points_of_part"].to_list(), abs=1e-9)
+    level = levels(world, "model_both", "panel", here)
+    of_part = here["log_hazard_of_part"].to_numpy()
+    assert here["log_hazard"].to_numpy() + level == pytest.approx(of_part, abs=1e-5)
     # Measured after the prediction time it is not known, and gives nothing.
+    assert parts.filter(part="panel", log_hazard=0.0).height > 0
     assert parts.filter(part="panel", log_hazard=0.0)["risk_points"].abs().max() == 0
     assert 0 < scores.filter(modality="panel").height < scores.filter(modality="genome", rank=1).height
 

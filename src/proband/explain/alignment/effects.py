@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+import torch
 from jaxtyping import Bool, Float64, Int
 from scipy.special import erfc
 
+from proband.core.units import MINUTES_PER_YEAR
 from proband.evaluate.groups.deciles import matches
 from proband.explain.alignment.phewas import (
     LEAST_CASES,
@@ -87,9 +89,8 @@ def _effects(
     if not len(rows):
         return None
     task = asked.tasks[outcome]
-    linear, slope = asked.head.linear_of(GENOME), float(asked.head.slope[task])
-    beta = slope * linear.beta[:, task].double().numpy()
     at_risk = incident(asked, rows, outcome)
+    beta = _learnt(asked, at_risk.rows, task)
     kept = np.isin(rows, at_risk.rows)
     num_cases = int(at_risk.event.sum())
     cox = _no_cox(len(beta))
@@ -109,6 +110,14 @@ def _effects(
         | {name: pl.Series(value).fill_nan(None) for name, value in columns.items()}
         | {"num_cases": pl.Series([num_cases] * len(beta), dtype=pl.Int64)}
     )
+
+
+def _learnt(asked: Asked, rows: Int[np.ndarray, " n"], task: int) -> Float64[np.ndarray, " scores"]:
+    """Effects after calibration, the mean over the ages at which subjects enter."""
+    linear, slope = asked.head.linear_of(GENOME), float(asked.head.slope[task])
+    age = torch.from_numpy(asked.store.entry[rows] / MINUTES_PER_YEAR).float()
+    factor = float(linear.factor(age)[:, task].double().mean()) if len(rows) else 1.0
+    return slope * factor * linear.beta[:, task].double().numpy()
 
 
 def _no_cox(width: int) -> CoxEffects:

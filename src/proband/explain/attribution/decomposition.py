@@ -165,17 +165,20 @@ def named(frame: pl.DataFrame, column: str, names: Mapping[str, str]) -> pl.Data
 
 
 def scores_frame(asked: Asked, standard: Standard, one: Decomposed, top: int) -> pl.DataFrame:
-    """Rows of :data:`~proband.explain.tables.SCORES`, of one modality's values."""
+    """Rows of :data:`~proband.explain.tables.SCORES`, of a modality's values, its level left out."""
     linear = asked.head.linear_of(standard.modality)
     values = one.query.modalities[standard.modality]
     given = ~torch.isnan(values).all(dim=1).numpy()
     z = linear.standardised(values).double().numpy()
-    beta = linear.beta[:, list(asked.tasks)].double().numpy()
+    tasks = list(asked.tasks)
+    beta = linear.beta[:, tasks].double().numpy()
+    factor = linear.factor(one.query.age)[:, tasks].double().numpy()
     part = part_names(asked.head).index(standard.modality)
     slope = _slope(one.points.points[part, :, :, -1], one.parts[part, :, :, 0])
     asks = given[:, None] & ~asked.prevalent[one.index]
     point, outcome = np.nonzero(asks)
-    term = z[point] * beta.T[outcome]
+    effect = beta.T[outcome] * factor[point, outcome][:, None]
+    term = z[point] * effect
     kept = np.argsort(-np.abs(term), axis=1, kind="stable")[:, : min(top, term.shape[1])]
     rank = np.broadcast_to(np.arange(1, kept.shape[1] + 1), kept.shape).reshape(-1)
     row, score = np.repeat(np.arange(len(point)), kept.shape[1]), kept.reshape(-1)
@@ -185,7 +188,7 @@ def scores_frame(asked: Asked, standard: Standard, one: Decomposed, top: int) ->
         pl.Series("score", np.array(standard.names)[score], pl.String),
         pl.Series("value_sd", z[point[row], score]),
         pl.Series("percentile", standard.percentiles(z[point])[row, score]),
-        pl.Series("log_hazard_ratio_per_sd", beta[score, outcome[row]]),
+        pl.Series("log_hazard_ratio_per_sd", effect[row, score]),
         pl.Series("log_hazard", term[row, score]),
         pl.Series("risk_points", term[row, score] * slope[point, outcome][row]),
     )

@@ -5,7 +5,7 @@
 with parts ``record`` (linear terms and interactions of the record summary), ``networks``, ``state`` (of the
 trunk), one for each modality such as ``genome``, and ``calibration`` (levels by time ahead, and the
 calibration found on the tuning split). Those of the record fade with the time ahead by the head's decay,
-which is in them.
+which is in them; in those of modalities are their factors and levels by age.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ def log_ratio_parts(head: OnsetHead, query: Query) -> dict[str, Float[Tensor, "n
         STATE: head.fading * _padded(head, inputs.state @ head.state_linear),
     }
     for name in head.modalities:
-        given = query.modalities.get(name)
-        term = torch.zeros_like(parts[NETWORKS][..., 0]) if given is None else head.linear_of(name)(given)
+        term = torch.zeros_like(networks[..., 0])
+        if name in query.modalities:
+            term = head.linear_of(name)(query.modalities[name], query.age)
         parts[name] = term[:, :, None].expand_as(networks)
     parts[CALIBRATION] = head.calibrated(query) - sum(parts.values())
     return parts

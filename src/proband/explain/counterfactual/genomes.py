@@ -1,7 +1,7 @@
 """Risks with another genome: none, those of train subjects, a score at another percentile.
 
-Scores enter a log hazard by a linear term, in the hazards of the outcome and of death alike, and nowhere
-else: another genome is a shift of the log ratios before calibration.
+Scores enter a log hazard by a linear term times a factor by age, in the hazards of the outcome and of death
+alike, and nowhere else: another genome is a shift of the log ratios before calibration.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def genomes_frame(
         donors: Standardised scores put in place of the subjects' own.
     """
     shifted = Shifted.of(asked, query)
-    beta = _beta(asked, shifted)
+    beta, factor = _beta(asked, shifted), _factor(asked, shifted, query)
     own = _standardised(asked, query) @ beta
-    risk, without = shifted.risk(), shifted.risk(-own)
-    others = np.stack([shifted.risk(donor @ beta - own) for donor in donors])
+    risk, without = shifted.risk(), shifted.risk(-_part(asked, shifted, query))
+    others = np.stack([shifted.risk(factor * (donor @ beta - own)) for donor in donors])
     given = ~np.isnan(query.modalities[GENOME].numpy()).all(axis=1)
     asks = np.broadcast_to((given[:, None] & ~asked.prevalent[index])[:, :, None], risk.shape)
     point, outcome, horizon = np.nonzero(asks)
@@ -74,6 +74,7 @@ def percentiles_frame(
     """Rows of :data:`~proband.explain.tables.PERCENTILES`, at the last horizon."""
     shifted, levels = Shifted.of(asked, query), standard.at(np.array(PERCENTS))
     beta, z, correlation = _beta(asked, shifted), _standardised(asked, query), standard.correlations()
+    factor = _factor(asked, shifted, query)
     strongest = np.argsort(-np.abs(beta[:, list(asked.tasks)]), axis=0, kind="stable")[:_SCORES]
     given = ~np.isnan(query.modalities[GENOME].numpy()).all(axis=1)
     parts = [PERCENTILES.empty()]
@@ -89,7 +90,7 @@ def percentiles_frame(
                     pl.lit(standard.names[score]).alias("score"),
                     pl.lit(percent).alias("percentile"),
                     pl.lit(others).alias("others"),
-                    pl.Series("risk", shifted.risk(shift)[..., -1][asks], pl.Float64),
+                    pl.Series("risk", shifted.risk(factor * shift)[..., -1][asks], pl.Float64),
                 )
                 parts.append(named(frame, "score", asked.names.scores).select(*PERCENTILES.columns))
     return pl.concat(parts)
@@ -97,6 +98,15 @@ def percentiles_frame(
 
 def _beta(asked: Asked, shifted: Shifted) -> Float64[np.ndarray, "scores tasks"]:
     return asked.head.linear_of(GENOME).beta[:, : shifted.num_tasks].double().numpy()
+
+
+def _part(asked: Asked, shifted: Shifted, query: Query) -> Float64[np.ndarray, "n tasks"]:
+    part = asked.head.linear_of(GENOME)(query.modalities[GENOME], query.age)
+    return part[:, : shifted.num_tasks].double().numpy()
+
+
+def _factor(asked: Asked, shifted: Shifted, query: Query) -> Float64[np.ndarray, "n tasks"]:
+    return asked.head.linear_of(GENOME).factor(query.age)[:, : shifted.num_tasks].double().numpy()
 
 
 def _standardised(asked: Asked, query: Query) -> Float64[np.ndarray, "n scores"]:

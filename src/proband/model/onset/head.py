@@ -6,14 +6,16 @@ of a set of tokens, in bins b of the time ahead:
     log hazard_d(t + u) = log rate_d(age at t + u, sex) + g_{d,b(u)}
     g_{d,b} = bias_{d,b}
               + decay_b (w_d x + v_d q + mean over networks of (<task_d, time_b(z)> + its bias_{d,b}))
-              + sum over modalities of beta_d (standardised values)
+              + sum over modalities of c_d(age at t) beta_d (standardised values) + l_d(age at t)
 
 ``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's
 state, standardised; q hinge functions and squares of its values, and values times age and sex; z a small
 network of the summary, age and sex; decay says how the record's effects fade with the time ahead, where those
-of scores stay; a label, over one window, has none. All but the rate starts at 0, so that the untrained head
-is the age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores. After
-MOTOR (Steinberg et al. 2024, arXiv 2301.03150); offset, interactions and linear modalities are ours.
+of scores stay; a label, over one window, has none. c says how effects of scores change with age, and l makes
+the mean hazard ratio of those who have scores 1 at every age. All but the rate starts at 0 (decay and c at
+1), so that the untrained head is the age-sex table; with w alone it is a regression on counts, with beta
+alone a Cox model on scores. After MOTOR (Steinberg et al. 2024, arXiv 2301.03150); offset, interactions and
+linear modalities are ours.
 """
 
 from __future__ import annotations
@@ -127,7 +129,7 @@ class OnsetHead(nn.Module):
         total = query.age.new_zeros(len(query.age), len(self.bias))
         for name in self.modalities:
             if name in query.modalities:
-                total = total + self.linear_of(name)(query.modalities[name])
+                total = total + self.linear_of(name)(query.modalities[name], query.age)
         return total
 
     def linear_of(self, name: str) -> LinearModality:

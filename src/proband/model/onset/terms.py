@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,6 +23,8 @@ _MIDDLE_AGE, _AGE_SCALE = 55.0, 15.0
 _KNOT = 0.5
 """Knots of the hinge functions: so many standard deviations on either side of the mean."""
 _LEAST_SD = 0.02
+AGE_KNOTS = (30.0, 45.0, 60.0, 75.0)
+"""Ages, years, between which effects of modalities change linearly; equally far apart."""
 _PER_VALUE = 6
 _OF_AGE_AND_SEX = 4
 
@@ -134,30 +136,67 @@ class OnsetNetwork(nn.Module):
 
 
 class LinearModality(nn.Module):
-    """Log hazard ratios per standard deviation of a modality's values, such as scores.
+    """Log hazard ratios per standard deviation of a modality's values, such as scores, by age.
 
     Args:
         width: Values.
         tasks: Tasks.
+
+    Attributes:
+        mean, sd: Of the values; one that does not vary has an infinite sd and counts nothing.
+        beta: Log hazard ratios; 0 until they are fitted.
+        by_age: Factors of them at :data:`AGE_KNOTS`, 1 until they are fitted.
+        level: Added for subjects who have the modality, at the same ages: their mean hazard ratio is 1.
     """
 
     mean: Tensor
     sd: Tensor
     beta: Tensor
+    by_age: Tensor
+    level: Tensor
 
     def __init__(self, width: int, tasks: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("sd", torch.ones(width))
         self.register_buffer("beta", torch.zeros(width, tasks))
+        self.register_buffer("by_age", torch.ones(len(AGE_KNOTS), tasks))
+        self.register_buffer("level", torch.zeros(len(AGE_KNOTS), tasks))
 
     def standardised(self, values: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
         """Values in standard deviations from the train split's mean; 0 where missing."""
         return ((values - self.mean) / self.sd).clamp(-CLIP, CLIP).nan_to_num(nan=0.0)
 
-    def forward(self, values: Float[Tensor, "n width"]) -> Float[Tensor, "n tasks"]:
+    def factor(self, age: Float[Tensor, " n"]) -> Float[Tensor, "n tasks"]:
+        """By what all effects are multiplied at an age."""
+        return age_weights(age) @ self.by_age
+
+    def effects(self, values: Float[Tensor, "n width"], age: Float[Tensor, " n"]) -> Float[Tensor, "n tasks"]:
+        """Effects of the values at an age, the level left out."""
+        return (self.standardised(values) @ self.beta) * self.factor(age)
+
+    def forward(self, values: Float[Tensor, "n width"], age: Float[Tensor, " n"]) -> Float[Tensor, "n tasks"]:
         """Its part of the log hazards; subjects without the modality (all NaN) get 0."""
-        return self.standardised(values) @ self.beta
+        level = age_weights(age) @ self.level
+        return self.effects(values, age) + torch.where(is_given(values)[:, None], level, 0.0)
+
+
+def is_given(values: Float[Tensor, "n width"]) -> Bool[Tensor, " n"]:
+    """Who has a modality: any of its values."""
+    return ~values.isnan().all(dim=1)
+
+
+def age_weights(age: Float[Tensor, " n"]) -> Float[Tensor, "n knots"]:
+    """Weights of :data:`AGE_KNOTS` in linear interpolation; before the first and after the last it holds.
+
+    >>> age_weights(torch.tensor([20.0, 52.5]))
+    tensor([[1.0000, 0.0000, 0.0000, 0.0000],
+            [0.0000, 0.5000, 0.5000, 0.0000]])
+    """
+    first, second, *_ = AGE_KNOTS
+    place = (age.clamp(first, AGE_KNOTS[-1]) - first) / (second - first)
+    knots = torch.arange(len(AGE_KNOTS), device=age.device)
+    return (1 - (place[:, None] - knots).abs()).clamp(min=0)
 
 
 def _time_inputs(query: Query) -> Float[Tensor, "n inputs"]:

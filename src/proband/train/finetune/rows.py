@@ -146,7 +146,7 @@ def _axis(name: str) -> int | None:
     group, *rest = name.split(".")
     if group == "networks" and rest[1:] in (["task"], ["bias"]):
         return 0
-    return 1 if group == "modalities" and rest[-1] == "beta" else None
+    return 1 if group == "modalities" and rest[-1] in ("beta", "by_age", "level") else None
 
 
 def _new_rows(like: Tensor, fitted: Tensor | None, axis: int, number: int) -> Tensor:

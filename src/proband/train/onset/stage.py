@@ -22,6 +22,7 @@ from proband.train.onset.fit import Part, fit_networks, mean_loss, standardise
 from proband.train.onset.incidence import log_rates
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
 from proband.train.onset.tasks import Tasks
+from proband.train.onset.terms.by_age import fit_by_age
 from proband.train.onset.terms.linear import fit_linear, standardise_modalities
 from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
 from proband.train.onset.terms.ridge import Fit, fit_adaptive_ridge
@@ -107,11 +108,14 @@ def fit_record_terms(
     result: OnsetResult,
     fit: Fit = fit_adaptive_ridge,
 ) -> None:
-    """Fit linear terms and interactions of the record in a standardised head; adds to ``result``."""
-    result.notes.update(fit_record(head, train, tuning, device, fit))
-    result.losses["linear"] = mean_loss(head, tuning, device)
-    result.notes.update(fit_interactions(head, train, tuning, device, fit))
-    result.losses["interactions"] = mean_loss(head, tuning, device)
+    """Fit linear terms and interactions of the record in a standardised head, with the levels beside them.
+
+    Adds to ``result`` how it went.
+    """
+    for name, terms in (("linear", fit_record), ("interactions", fit_interactions)):
+        result.notes.update(terms(head, train, tuning, device, fit))
+        fit_levels(head, train, device)
+        result.losses[name] = mean_loss(head, tuning, device)
 
 
 def fit_modality_terms(
@@ -122,12 +126,14 @@ def fit_modality_terms(
     result: OnsetResult,
     fit: Fit = fit_adaptive_ridge,
 ) -> None:
-    """Fit modalities' linear terms and the levels anew, then calibrate; adds to ``result`` how it went.
+    """Fit modalities' linear terms, how they change with age, and the levels anew; then calibrate.
 
-    Without new levels too many onsets are expected: the mean of exp(beta x) is above 1 where that of x is 0.
+    Adds to ``result`` how it went. Levels by age and levels by time ahead: without them too many onsets are
+    expected, since the mean of exp(beta x) is above 1 where that of x is 0.
     """
     if len(head.modalities):
         result.notes.update(fit_linear(head, train, tuning, device, fit))
+        fit_by_age(head, train, tuning, device)
         fit_levels(head, train, device)
         result.losses["modalities"] = mean_loss(head, tuning, device)
     calibrate(head, train, tuning, device)

@@ -58,7 +58,7 @@ def test_a_model_folder_with_onset_hazards(model: Path) -> None:
     assert manifest["counts"]["num_tasks"] == len(loaded.config.onset.tasks) > 3
     losses = manifest["notes"]["tuning_onset_nats_per_date"]
     assert list(losses) == ["age_sex", "linear", "interactions", "networks", "decay", "calibrated"]
-    assert losses["linear"] <= losses["age_sex"] + 1e-6  # nothing is among the choices
+    assert losses["linear"] <= losses["age_sex"] + 0.02  # nothing is among the choices, levels are of train
     lines = [json.loads(line) for line in (model / "onset.jsonl").read_text().splitlines()]
     assert {line["network"] for line in lines} == {0.0, 1.0}
     assert all("tuning" in line for line in lines)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,7 @@ def test_a_ridge_solves_its_equation() -> None:
     penalty = torch.tensor([[3.0], [200.0]])
     found = fit_ridge(counts, penalty, torch.zeros(2, 1))
     mean = counts.exposure * (counts.x @ found).exp()
+    mean = mean * (counts.onsets.sum() + 1) / (mean.sum() + 1)
     gradient = counts.x.T @ (mean - counts.onsets) + penalty * found
     assert gradient.abs().max() < 1.0  # of about a thousand onsets
     stronger = fit_ridge(counts, 100 * penalty, torch.zeros(2, 1))
@@ -72,7 +75,15 @@ def test_cross_validation_takes_what_helps_and_leaves_out_noise() -> None:
     assert float(beta[0, 0]) == pytest.approx(0.8, abs=0.2)
     assert float(beta[:, 1].abs().max()) < 0.15
     assert notes["gain"] > 10
-    assert 0.1 < notes["width"] <= 0.3
+    assert notes["width"] in (pytest.approx(0.05), pytest.approx(0.15))  # of the first task alone, halved
+
+
+def test_effects_are_not_shrunk_for_want_of_a_level() -> None:
+    """Exposures as of a table that fits the onsets of all: too large by the mean of exp(x beta)."""
+    counts = simulated(9, 20_000, np.array([[0.9]]), exposure=0.1)
+    marginal = counts.exposure * counts.onsets.sum() / counts.exposure.sum()
+    found = fit_ridge(replace(counts, exposure=marginal), torch.ones(1, 1), torch.zeros(1, 1))
+    assert float(found) == pytest.approx(0.9, abs=0.06)  # 4 standard errors; 0.6 without a level
 
 
 def test_cross_validation_of_noise_alone_gives_nothing() -> None:

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from onset_world import head_of, part_of
+from proband.core.units import MINUTES_PER_YEAR
+from proband.model.onset.head import OnsetHead
+from proband.model.onset.terms import AGE_KNOTS, age_weights
+from proband.tokens.history.summary import SummaryLayout
+from proband.tokens.modalities.modality import ModalityTable
+from proband.train.onset.fit import Part
+from proband.train.onset.piecewise_exponential import expected_and_happened
+from proband.train.onset.stage import OnsetResult, fit_modality_terms
+from proband.train.onset.terms.linear import standardise_modalities
+from small_world import HandStore, Record
+
+ONSET, RATE, YEARS, EFFECT = 2, 0.02, 8.0, 0.5
+CPU = torch.device("cpu")
+
+
+def fitted(
+    n: int, effect: Callable[[np.ndarray], np.ndarray], seed: int
+) -> tuple[OnsetHead, Part, np.ndarray]:
+    """A head fitted to n subjects who enter at 30 to 75; log hazards go up by ``effect(age)`` per SD.
+
+    The rate that the head is given is that of everybody of an age, and one in five has no score.
+    """
+    rng = np.random.default_rng(seed)
+    age = rng.uniform(30, 75, n)
+    z = np.where(rng.random(n) < 0.2, 0.0, rng.normal(size=n)).astype(np.float32)
+    slope = effect(age)
+    given = z != 0
+    level = np.where(given, -(slope**2) / 2, 0.0)
+    wait = rng.exponential(size=n) / (RATE * np.exp(slope * z + level))
+    records = []
+    for born, years in zip(age.tolist(), wait.tolist(), strict=True):
+        entry, exit_ = round(born * MINUTES_PER_YEAR), round((born + YEARS) * MINUTES_PER_YEAR)
+        onset = [round((born + years) * MINUTES_PER_YEAR)] if years <= YEARS else []
+        records.append(Record([ONSET] * len(onset), onset, entry=entry, exit=exit_))
+    store = HandStore(records)
+    layout = SummaryLayout.of(store.vocabulary)
+    head = head_of([ONSET], num_features=layout.num_features, linear={"genome": 1})
+    head.log_rate.fill_(math.log(RATE))
+    offsets = np.concatenate([[0], given.cumsum()])
+    table = ModalityTable(z[given, None], np.zeros(given.sum(), np.int64), offsets, ("score",))
+
+    def part(rows: np.ndarray) -> Part:
+        read = part_of(store, rows, store.entry[rows], head)
+        return replace(read, queries=replace(read.queries, tables={"genome": table}))
+
+    train, tuning = part(np.arange(n * 4 // 5)), part(np.arange(n * 4 // 5, n))
+    standardise_modalities(head, train)
+    fit_modality_terms(head, train, tuning, CPU, OnsetResult({}, {}))
+    return head, train, given
+
+
+def test_an_effect_that_falls_with_age_comes_back_and_levels_fit_every_age() -> None:
+    head, train, given = fitted(30_000, lambda age: EFFECT * (1.6 - (age - 30) / 37.5), 0)
+    linear = head.linear_of("genome")
+    found = head.slope[0] * linear.beta[0, 0] * linear.by_age[:, 0] / linear.sd[0]
+    assert found.numpy() == pytest.approx(EFFECT * np.array([1.6, 1.2, 0.8, 0.4]), abs=0.12)  # 3 errors
+    query, followed = train.batch(np.arange(len(train)), CPU)
+    with torch.no_grad():
+        expected, happened = expected_and_happened(head, query, head(query), followed)
+    young = query.age < 52
+    for has in (given[: len(train)], ~given[: len(train)]):
+        for group in (young & torch.from_numpy(has), ~young & torch.from_numpy(has)):
+            ratio = float(happened[group].sum() / expected[group].sum())
+            assert ratio == pytest.approx(1, abs=3 / float(happened[group].sum()) ** 0.5)
+
+
+def test_a_constant_effect_and_none_keep_their_size() -> None:
+    head, _, _ = fitted(20_000, lambda age: np.full_like(age, EFFECT), 1)
+    factor = head.linear_of("genome").by_age[:, 0]
+    assert float(factor.mean()) == pytest.approx(1, abs=0.2)
+    assert float(factor[:2].mean() - factor[2:].mean()) == pytest.approx(0, abs=0.3)  # 0.8 where it falls
+    head, _, _ = fitted(8_000, np.zeros_like, 2)
+    linear = head.linear_of("genome")
+    assert (linear.beta * linear.by_age).abs().max() < 0.05
+
+
+def test_weights_interpolate_and_hold_beyond_the_knots() -> None:
+    age = np.array([10.0, 30.0, 41.0, 60.0, 74.0, 99.0])
+    values = torch.tensor([2.0, 1.5, 1.0, 0.5])
+    found = age_weights(torch.from_numpy(age).float()) @ values
+    assert found.numpy() == pytest.approx(np.interp(age, AGE_KNOTS, values.numpy()), abs=1e-6)
