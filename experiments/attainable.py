@@ -8,9 +8,9 @@ of every train subject in the place of what happened, so that chance onsets cost
 and sex, the record, the record and scores (what EHR+PCs+PGS reads), the record and true genetic values
 (scores of endless studies), or these with all true liabilities. Its AUROC in expectation over true risks
 (expected_auroc.py) is a lower bound of what can be attained from the same inputs: trees may miss
-something, and a model may be above. They stand beside the models and baselines of the onset panel, which
-is run before if it was not, with the share of the way from age and sex to them that models go. Intervals
-are over resamples of people. OUT/SIZE gets attainable.csv and attainable.md.
+something, and a model may be above. They stand beside the models and baselines of expected_auroc.py, with
+the share of the way from age and sex to them that models go. Intervals are over resamples of people.
+OUT/SIZE gets attainable.csv and attainable.md.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 from biobank import EHR, EHR_PCS, SIZES, Biobank, arguments
-from expected_auroc import AGE_SEX, BOOSTING, BOOSTING_PGS, PGS, ExpectedAreas, table
-from onset_panel import HORIZONS, judged, panel, read_paired
+from expected_auroc import AGE_SEX, BOOSTING, BOOSTING_PGS, MODELS, PGS, ExpectedAreas, compared, table
+from onset_panel import panel
 from replicates import Areas, labelled, write
 from scipy.sparse import csr_matrix, hstack
 
@@ -72,8 +72,8 @@ def main() -> None:
     paired = {}
     for seed in given.seeds:
         bank = Biobank.made(given.out, size, seed)
-        paired[seed] = with_taught(bank, read_paired(bank, *judged(bank), HORIZONS[-1]), size.least_cases)
-    chosen = panel(list(paired.values()), size.least_cases)
+        paired[seed] = with_taught(bank, compared(bank), size.least_cases)
+    chosen = panel(list(paired.values()), size.least_cases, MODELS)
     areas = {seed: ExpectedAreas(one) for seed, one in paired.items()}
     tables = {
         "Differences": pl.DataFrame(differences(areas, chosen)),
@@ -91,7 +91,7 @@ def with_taught(bank: Biobank, paired: PairedRisks, least_cases: int) -> PairedR
     moments = truth.select(KEY).unique().sort(KEY)
     inputs = inputs_of(bank, with_age_and_sex(moments, subjects))
     rows = dict(paired.rows)
-    for name in track(panel([paired], least_cases), "Teaching the truth"):
+    for name in track(panel([paired], least_cases, MODELS), "Teaching the truth"):
         own = moments.with_row_index("row").join(truth.filter(outcome=name), on=KEY)
         own = own.join(subjects.select("subject_id", "split"), on="subject_id").sort("row")
         place, risk = own["row"].to_numpy(), own["risk"].to_numpy()

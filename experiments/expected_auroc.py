@@ -2,13 +2,13 @@
 
     python experiments/expected_auroc.py OUT --size small --seeds 0 1 2
 
-An outcome with 300 cases gives AUROC with a standard error of 0.015, which hides what models differ by. On a
-synthetic biobank the true risk p of everybody is known: a person counts as p cases and 1 - p controls. Given
-are, at the longest horizon and for the models and baselines of the onset panel, which is run before if it was
-not, expected AUROC beside the observed one, by outcome and as a mean over outcomes with cases enough; and the
-differences of interest. True risks are means over simulated futures, whose noise lowers the oracle's own
-AUROC: that is given for more and more futures, with the share of the distance to it that the genome closes.
-Intervals are over resamples of people. OUT/SIZE gets expected_auroc.csv and expected_auroc.md.
+An outcome with 300 cases gives AUROC with a standard error of 0.015, which hides what models differ by. On
+a synthetic biobank the true risk p of everybody is known: a person counts as p cases and 1 - p controls.
+Given are, at the longest horizon and for EHR, EHR+PCs, EHR+PCs+PGS (prefix) and four baselines, expected
+AUROC beside the observed one, by outcome and as a mean over outcomes with cases enough; and the differences
+of interest. True risks are means over simulated futures, whose noise lowers the oracle's own AUROC: that is
+given for more and more futures, with the share of the distance to it that the genome closes. Intervals are
+over resamples of people. OUT/SIZE gets expected_auroc.csv and expected_auroc.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 from biobank import EHR, EHR_PCS, ORACLE, SIZES, Biobank, arguments
-from onset_panel import HORIZONS, WITH_PGS, judged, panel, read_paired
+from onset_panel import HORIZONS, WITH_PGS, panel, read_paired
 from replicates import Areas, labelled, write
 
 from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
@@ -27,6 +27,8 @@ from proband.evaluate.panel.gain import PairedRisks
 from proband.synth.oracle import oracle
 
 AGE_SEX, LOGISTIC, BOOSTING, BOOSTING_PGS = "age_sex", "logistic", "lightgbm", "lightgbm_pgs"
+MODELS = (EHR, EHR_PCS, WITH_PGS[0])
+BASELINES = (AGE_SEX, LOGISTIC, BOOSTING, BOOSTING_PGS)
 PGS = WITH_PGS[0].name
 SHOWN = (AGE_SEX, LOGISTIC, BOOSTING, EHR.name, BOOSTING_PGS, PGS)
 FUTURES = {"tiny": (5, 20), "small": (25, 100, 400), "full": (100, 400)}
@@ -77,9 +79,8 @@ def main() -> None:
     paired = {}
     for seed in given.seeds:
         bank = Biobank.made(given.out, size, seed)
-        risks = read_paired(bank, *judged(bank), HORIZONS[-1])
-        paired[seed] = with_oracles(bank, risks, FUTURES[size.name])
-    chosen = panel(list(paired.values()), size.least_cases)
+        paired[seed] = with_oracles(bank, compared(bank), FUTURES[size.name])
+    chosen = panel(list(paired.values()), size.least_cases, MODELS)
     expected = {seed: ExpectedAreas(one) for seed, one in paired.items()}
     observed = {seed: Areas(one) for seed, one in paired.items()}
     tables = {
@@ -94,6 +95,13 @@ def main() -> None:
         tables,
         f"{size.name}, seeds {' '.join(map(str, given.seeds))}",
     )
+
+
+def compared(bank: Biobank) -> PairedRisks:
+    """Risks of :data:`MODELS`, :data:`BASELINES` and the oracle at the longest horizon."""
+    risks = [bank.risks(model) for model in MODELS]
+    results = bank.evaluated("expected_auroc", risks, BASELINES)
+    return read_paired(bank, results, risks, HORIZONS[-1])
 
 
 def with_oracles(bank: Biobank, paired: PairedRisks, futures: Sequence[int]) -> PairedRisks:

@@ -84,14 +84,14 @@ def values_of(results: Path) -> pl.DataFrame:
     )
 
 
-def panel(paired: Sequence[PairedRisks], least: int) -> list[str]:
+def panel(paired: Sequence[PairedRisks], least: int, models: Sequence[Model] = MODELS) -> list[str]:
     """Outcomes with so many cases in every seed, type 2 diabetes first, then most cases first.
 
     With fewer than LEAST_OUTCOMES of them, the commonest that every seed has.
     """
-    models = [model.name for model in MODELS]
-    common = [one.with_cases(1, models) for one in paired]
-    enough = [set(one.with_cases(least, models)) for one in paired]
+    names = [model.name for model in models]
+    common = [one.with_cases(1, names) for one in paired]
+    enough = [set(one.with_cases(least, names)) for one in paired]
     ordered = [name for name in common[0] if all(name in other for other in common)]
     many = [name for name in ordered if all(name in other for other in enough)]
     chosen = many if len(many) >= LEAST_OUTCOMES else ordered[:LEAST_OUTCOMES]
