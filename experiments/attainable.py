@@ -4,9 +4,9 @@
 
 The oracle knows everybody's genes, unobserved liabilities and biomarkers; a model reads a record, and
 scores of finite studies. How far below the oracle must it stay? Gradient boosting is given the true risk
-of every train subject in the place of what happened, so that chance onsets cost nothing, and reads age
-and sex, the record, the record and scores (what EHR+PCs+PGS reads), the record and true genetic values
-(scores of endless studies), or these with all true liabilities. Its AUROC in expectation over true risks
+of every train subject in the place of what happened, so that chance onsets cost nothing, and reads the
+record, the record and scores (what EHR+PCs+PGS reads), the record and true genetic values (scores of
+endless studies), or these with all true liabilities. Its AUROC in expectation over true risks
 (expected_auroc.py) is a lower bound of what can be attained from the same inputs: trees may miss
 something, and a model may be above. They stand beside the models and baselines of expected_auroc.py, with
 the share of the way from age and sex to them that models go. Intervals are over resamples of people.
@@ -32,8 +32,7 @@ from proband.evaluate.cohort import with_age_and_sex
 from proband.evaluate.inputs import read_subjects
 from proband.evaluate.panel.gain import PairedRisks
 
-OF_AGE_SEX, OF_RECORD, OF_SCORES, OF_GENES, OF_LIABILITIES = (
-    "truth from age and sex",
+OF_RECORD, OF_SCORES, OF_GENES, OF_LIABILITIES = (
     "truth from the record",
     "truth from record and scores",
     "truth from record and genetic values",
@@ -69,12 +68,10 @@ def main() -> None:
     """Run, or go on."""
     given = arguments(__doc__).parse_args()
     size = SIZES[given.size]
-    paired = {}
-    for seed in given.seeds:
-        bank = Biobank.made(given.out, size, seed)
-        paired[seed] = with_taught(bank, compared(bank), size.least_cases)
+    banks = {seed: Biobank.made(given.out, size, seed) for seed in given.seeds}
+    paired = {seed: compared(bank) for seed, bank in banks.items()}
     chosen = panel(list(paired.values()), size.least_cases, MODELS)
-    areas = {seed: ExpectedAreas(one) for seed, one in paired.items()}
+    areas = {seed: ExpectedAreas(with_taught(banks[seed], one, chosen)) for seed, one in paired.items()}
     tables = {
         "Differences": pl.DataFrame(differences(areas, chosen)),
         "Expected AUROC": table(areas, chosen, SHOWN),
@@ -84,14 +81,14 @@ def main() -> None:
     )
 
 
-def with_taught(bank: Biobank, paired: PairedRisks, least_cases: int) -> PairedRisks:
-    """The same people with a column of risks taught by the truth for every kind of input."""
+def with_taught(bank: Biobank, paired: PairedRisks, outcomes: Sequence[str]) -> PairedRisks:
+    """The same people with a column of risks taught by the truth for every input, of some outcomes."""
     truth = pl.read_parquet(bank.truth).filter(pl.col("horizon_years") == paired.horizon_years)
     subjects = read_subjects(bank.meds)
     moments = truth.select(KEY).unique().sort(KEY)
     inputs = inputs_of(bank, with_age_and_sex(moments, subjects))
     rows = dict(paired.rows)
-    for name in track(panel([paired], least_cases, MODELS), "Teaching the truth"):
+    for name in track(outcomes, "Teaching the truth"):
         own = moments.with_row_index("row").join(truth.filter(outcome=name), on=KEY)
         own = own.join(subjects.select("subject_id", "split"), on="subject_id").sort("row")
         place, risk = own["row"].to_numpy(), own["risk"].to_numpy()
@@ -115,7 +112,6 @@ def inputs_of(bank: Biobank, moments: pl.DataFrame) -> dict[str, csr_matrix]:
     true = pl.read_parquet(bank.folder / "biobank" / "truth" / "liabilities.parquet")
     genetic, whole = (_wide(true, moments, column) for column in ("genetic", "liability"))
     return {
-        OF_AGE_SEX: record[:, -2:],
         OF_RECORD: record,
         OF_SCORES: scored,
         OF_GENES: hstack([record, genetic], format="csr"),

@@ -93,6 +93,12 @@ class Hazards:
         tasks = list(self.world.plan.job.tasks)
         return self.head.linear_of(GENOME).factor(self.query.age)[:, tasks].double().numpy()
 
+    def of_genome(self) -> np.ndarray:
+        """What scores and their level by age add to log hazards after calibration, (points, outcomes)."""
+        tasks = list(self.world.plan.job.tasks)
+        part = self.head.linear_of(GENOME)(self.query.modalities[GENOME], self.query.age)[:, tasks]
+        return (self.head.slope[tasks] * part).double().numpy()
+
     def difference(self, shift: np.ndarray) -> np.ndarray:
         """What the log hazard ratios change."""
         return self.risk(shift) - self.as_they_are
@@ -105,10 +111,13 @@ def true_effect(world: World, rows: np.ndarray) -> np.ndarray:
 
 
 def marginal_effects(world: World, train: World, biobank: Path) -> np.ndarray:
-    """Log hazard ratios per SD of every score that true risks of train subjects teach, (scores, outcomes)."""
+    """Log hazard ratios per SD of every score that true risks of train subjects teach, (scores, outcomes).
+
+    At the learnt factors by age: they alone differ from the learnt ones.
+    """
     hazards, job = Hazards(train), train.plan.job
-    z, effects = hazards.scores(), hazards.effects()
-    without = np.clip(hazards.risk(-hazards.factors() * (z @ effects)), _LEAST_RISK, 1 - _LEAST_RISK)
+    z, factors = hazards.scores(), hazards.factors()
+    without = np.clip(hazards.risk(-hazards.of_genome()), _LEAST_RISK, 1 - _LEAST_RISK)
     oracle = pl.read_parquet(biobank / "truth" / "risk.parquet").filter(horizon_years=train.horizon)
     wide = oracle.pivot(on="outcome", index=KEY, values="risk")
     true = train.points.frame.select(KEY).join(wide, on=KEY, how="left", maintain_order="left")
@@ -116,7 +125,7 @@ def marginal_effects(world: World, train: World, biobank: Path) -> np.ndarray:
     for at, outcome in enumerate(job.outcomes):
         free = ~train.points.prevalent[:, at] & true[outcome].is_not_null().to_numpy()
         offset = np.log(-np.log1p(-without[free, at]))
-        found.append(regressed(true[outcome].to_numpy()[free], z[free], offset))
+        found.append(regressed(true[outcome].to_numpy()[free], factors[free, at, None] * z[free], offset))
     return np.stack(found, axis=1)
 
 
@@ -166,14 +175,14 @@ def answers(
     direct, whole = moved_lives(world, biobank, donor)
     found = {
         "learnt": hazards.difference(factors * ((z[donor] - z) @ beta)),
-        "marginal": hazards.difference((z[donor] - z) @ marginal),
+        "marginal": hazards.difference(factors * ((z[donor] - z) @ marginal)),
         "conditional": hazards.difference(genetic),
         "true_hazards": _multiplied(recorded, genetic),
         "true_onset": share * _multiplied(onset, genetic),
         "held": world.true_risk(direct) - recorded,
         "truth": world.true_risk(whole) - recorded,
     }
-    return found, shrinkage(world, factors * (z @ beta), z @ marginal, begun)
+    return found, shrinkage(world, factors * (z @ beta), factors * (z @ marginal), begun)
 
 
 def _multiplied(risk: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:

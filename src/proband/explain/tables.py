@@ -60,7 +60,8 @@ SCORES = Table(
     unique=(*_KEY, "modality", "rank"),
 )
 """Values of modalities by the size of what they give; ``value_sd`` and ``percentile`` are against the train
-split, the log hazard ratio is before calibration."""
+split, the log hazard ratio is that at the age of the prediction, before calibration. All of a modality sum to
+its part less its level by age."""
 
 GENOMES = Table(
     "risks with other genomes",

@@ -22,6 +22,7 @@ from proband.model.config import BIN_EDGES
 from proband.model.onset.head import sex_rows
 from proband.model.onset.inputs import Query
 from proband.model.onset.queries import Queries
+from proband.model.onset.terms import is_given
 from proband.tokens.history.summary import SummaryLayout
 
 _AT_ONCE = 512
@@ -168,7 +169,7 @@ def scores_frame(asked: Asked, standard: Standard, one: Decomposed, top: int) ->
     """Rows of :data:`~proband.explain.tables.SCORES`, of a modality's values, its level left out."""
     linear = asked.head.linear_of(standard.modality)
     values = one.query.modalities[standard.modality]
-    given = ~torch.isnan(values).all(dim=1).numpy()
+    given = is_given(values).numpy()
     z = linear.standardised(values).double().numpy()
     tasks = list(asked.tasks)
     beta = linear.beta[:, tasks].double().numpy()

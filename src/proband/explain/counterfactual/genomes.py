@@ -17,6 +17,7 @@ from proband.explain.counterfactual.shifted import Shifted
 from proband.explain.inputs import Asked
 from proband.explain.tables import GENOMES, PERCENTILES
 from proband.model.onset.inputs import Query
+from proband.model.onset.terms import is_given
 from proband.tokens.modalities.modality import GENOME
 
 PERCENTS = (1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0)
@@ -48,7 +49,7 @@ def genomes_frame(
     own = _standardised(asked, query) @ beta
     risk, without = shifted.risk(), shifted.risk(-_part(asked, shifted, query))
     others = np.stack([shifted.risk(factor * (donor @ beta - own)) for donor in donors])
-    given = ~np.isnan(query.modalities[GENOME].numpy()).all(axis=1)
+    given = is_given(query.modalities[GENOME]).numpy()
     asks = np.broadcast_to((given[:, None] & ~asked.prevalent[index])[:, :, None], risk.shape)
     point, outcome, horizon = np.nonzero(asks)
     below = (others < risk).mean(axis=0) + (others == risk).mean(axis=0) / 2
@@ -76,7 +77,7 @@ def percentiles_frame(
     beta, z, correlation = _beta(asked, shifted), _standardised(asked, query), standard.correlations()
     factor = _factor(asked, shifted, query)
     strongest = np.argsort(-np.abs(beta[:, list(asked.tasks)]), axis=0, kind="stable")[:_SCORES]
-    given = ~np.isnan(query.modalities[GENOME].numpy()).all(axis=1)
+    given = is_given(query.modalities[GENOME]).numpy()
     parts = [PERCENTILES.empty()]
     for score in np.unique(strongest):
         asks = given[:, None] & ~asked.prevalent[index] & (strongest == score).any(axis=0)

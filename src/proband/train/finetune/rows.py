@@ -23,6 +23,7 @@ from proband.train.onset.terms.ridge import fit_cross_validated
 _OF_TASKS = {"log_rate": 0, "bias": 0, "intercept": 0, "slope": 0}
 _OF_NAMED = {"linear": 1, "state_linear": 1, "interactions.weights": 1}
 """Axes of tensors along which tasks lie, of all tasks and of named ones."""
+_BY_AGE = "by_age"
 _WIDTHS = (0.03, 0.1, 0.3)
 """Standard deviations of the weights of known tasks that are tried: 1 is the known task itself."""
 _LABEL_WIDTHS = (0.01, 0.02, 0.04, 0.1, 0.3)
@@ -128,7 +129,7 @@ def add_rows(model: Proband, rows: OnsetHead) -> None:
             joined[name] = value
             continue
         before = value.index_select(axis, torch.tensor(first, device=value.device))
-        parts = [before, _new_rows(value, fitted.get(name), axis, len(new))]
+        parts = [before, _new_rows(name, value, fitted.get(name), axis, len(new))]
         if name not in _OF_NAMED:
             parts.append(value.index_select(axis, torch.tensor(rest, dtype=torch.int64, device=value.device)))
         joined[name] = torch.cat(parts, dim=axis)
@@ -146,11 +147,12 @@ def _axis(name: str) -> int | None:
     group, *rest = name.split(".")
     if group == "networks" and rest[1:] in (["task"], ["bias"]):
         return 0
-    return 1 if group == "modalities" and rest[-1] in ("beta", "by_age", "level") else None
+    return 1 if group == "modalities" and rest[-1] in ("beta", _BY_AGE, "level") else None
 
 
-def _new_rows(like: Tensor, fitted: Tensor | None, axis: int, number: int) -> Tensor:
-    """Rows as fitted; zeros of modalities that were not given."""
+def _new_rows(name: str, like: Tensor, fitted: Tensor | None, axis: int, number: int) -> Tensor:
+    """Rows as fitted; of modalities that were not given as before any fit: factors of 1, else 0."""
     shape = list(like.shape)
     shape[axis] = number
-    return like.new_zeros(shape) if fitted is None else fitted
+    blank = 1.0 if name.endswith(_BY_AGE) else 0.0
+    return like.new_full(shape, blank) if fitted is None else fitted

@@ -85,4 +85,6 @@ def test_old_rows_say_the_same_and_the_row_of_the_code_goes() -> None:
     assert torch.allclose(after[:, [0, 1, 3]], before[:, [0, 1, 3]], atol=1e-5)
     assert torch.equal(model.onset.linear[:, 2:], rows.linear)
     assert torch.equal(model.onset.log_rate[2], rows.log_rate[0])
-    assert torch.equal(model.onset.linear_of("genome").beta[:, 2:3], rows.linear_of("genome").beta)
+    for name in ("beta", "by_age", "level"):
+        joined, own = (getattr(head.linear_of("genome"), name) for head in (model.onset, rows))
+        assert torch.equal(joined[:, 2:3], own)

@@ -177,13 +177,14 @@ def test_scores_of_a_genome_get_terms_and_without_it_none(
     finetune(tmp_path / "m", adapted / "tokens", tmp_path / "with", genome=genome, **given)
     finetune(tmp_path / "m", adapted / "tokens", tmp_path / "without", **given)
     assert "the model reads genome and none is given" in capsys.readouterr().err
-    name = "onset.modalities.genome.beta"
-    old, scored, blank = (
-        load_file(tmp_path / folder / "model.safetensors")[name] for folder in ("m", "with", "without")
-    )
+    genomes = "onset.modalities.genome."
+    weights = [load_file(tmp_path / folder / "model.safetensors") for folder in ("m", "with", "without")]
+    old, scored, blank = (one[f"{genomes}beta"] for one in weights)
     assert torch.equal(scored[:, :2], old)
     assert float(scored[0, 2]) > 0.04 > abs(float(scored[1, 2]))
     assert (blank[:, 2] == 0).all()
+    assert (weights[2][f"{genomes}by_age"][:, 2] == 1).all()
+    assert (weights[2][f"{genomes}level"][:, 2] == 0).all()
     lora = SMALL.model_copy(update={"mode": "lora"})
     message = r"in --mode lora; found no genome; remedy: give --genome"
     with pytest.raises(ConfigError, match=message):

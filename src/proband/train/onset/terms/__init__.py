@@ -1,1 +1,1 @@
-"""terms: linear terms of onset hazards, of the record and of scores, with a ridge penalty."""
+"""terms: linear terms of onset hazards, of record and scores, by penalised regression; effects by age."""

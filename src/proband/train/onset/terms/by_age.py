@@ -21,15 +21,15 @@ from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
 
 _DATES = 40_000
-"""Train dates that are read, at most."""
+"""Dates of a split that are read, at most."""
 _MOST_NUMBERS = 1 << 26
 """Dates times tasks held at once, at most: a quarter of a GiB for each kind of number."""
 _READ_AT_ONCE = 2048
 _SHAPE_SD, _TASK_SD, _SIZE_SD = 0.5, 0.3, 0.25
 """Standard deviations of the priors: of the common factors around 1, of a task's around these, and of the
 factor of tuning around 1. Rounded choices of ours."""
-_LARGEST = 3.0
-"""Factors are between 0 and this."""
+_LEAST_SIZE, _LARGEST = 0.2, 3.0
+"""Factors are between 0 and the latter; those of all tasks and ages together between both."""
 _BAND_YEARS, _NUM_BANDS = 5.0, 24
 _PRIOR_ONSETS = 1.0
 _STEPS = 20
@@ -81,9 +81,9 @@ def fit_by_age(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
     here, there = (_read(head, part, device) for part in (train, tuning))
     factors = here.terms.new_ones(len(here.terms), here.weights.shape[1], here.terms.shape[2])
     shape = fit_factors(here, here.weights, factors, _SHAPE_SD, shared=True)
-    factors = fit_factors(here, here.weights, shape, _TASK_SD, shared=False).clamp(0, _LARGEST)
+    factors = fit_factors(here, here.weights, shape, _TASK_SD, shared=False).clamp(min=0)
     factors = factors / _size(here.times(factors), _SHAPE_SD)
-    factors = factors * _size(there.times(factors), _SIZE_SD)
+    factors = (factors * _size(there.times(factors), _SIZE_SD)).clamp(0, _LARGEST)
     for name, factor, level in zip(head.modalities, factors, _levels(here.times(factors)), strict=True):
         linear = head.linear_of(name)
         linear.by_age.copy_(factor)
@@ -93,7 +93,8 @@ def fit_by_age(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
 def _size(dates: Dates, sd: float) -> Float[Tensor, "modalities one tasks"]:
     """Factor of each modality's effects, the same for all tasks and ages."""
     one = torch.ones_like(dates.weights[:, :1])
-    return fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), sd, shared=True)
+    found = fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), sd, shared=True)
+    return found.clamp(_LEAST_SIZE, _LARGEST)
 
 
 def fit_factors(
