@@ -133,7 +133,7 @@ def fit_modality_terms(
     """
     if len(head.modalities):
         result.notes.update(fit_linear(head, train, tuning, device, fit))
-        fit_by_age(head, train, tuning, device)
+        fit_by_age(head, train, device)
         fit_levels(head, train, device)
         result.losses["modalities"] = mean_loss(head, tuning, device)
     calibrate(head, train, tuning, device)

@@ -21,15 +21,15 @@ from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
 
 _DATES = 40_000
-"""Dates of a split that are read, at most."""
+"""Train dates that are read, at most."""
 _MOST_NUMBERS = 1 << 26
 """Dates times tasks held at once, at most: a quarter of a GiB for each kind of number."""
 _READ_AT_ONCE = 2048
-_SHAPE_SD, _TASK_SD, _SIZE_SD = 0.5, 0.3, 0.25
-"""Standard deviations of the priors: of the common factors around 1, of a task's around these, and of the
-factor of tuning around 1. Rounded choices of ours."""
+_SHAPE_SD, _TASK_SD = 0.5, 0.3
+"""Standard deviations of the priors: of the common factors around 1, and of a task's around these. Rounded
+choices of ours."""
 _LEAST_SIZE, _LARGEST = 0.2, 3.0
-"""Factors are between 0 and the latter; those of all tasks and ages together between both."""
+"""Factors are between 0 and the latter; the slope of all tasks and ages together is between both."""
 _BAND_YEARS, _NUM_BANDS = 5.0, 24
 _PRIOR_ONSETS = 1.0
 _STEPS = 20
@@ -38,7 +38,7 @@ _TINY = 1e-9
 
 
 class Dates(NamedTuple):
-    """Dates of a split, for all tasks.
+    """Train dates, for all tasks.
 
     Attributes:
         stratum: Band of the age at the date, among those who have the same modalities.
@@ -72,28 +72,27 @@ class Dates(NamedTuple):
 
 
 @torch.no_grad()
-def fit_by_age(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> None:
+def fit_by_age(head: OnsetHead, train: Part, device: torch.device) -> None:
     """Set ``by_age`` and ``level`` of all modalities, whose effects are fitted.
 
-    Their shape is that of the train split; their size is one factor fitted on tuning, since effects look
-    larger on the dates to which they were fitted, and are shrunk elsewhere.
+    Effects keep the size that their shrinkage gave them: on the dates to which they were fitted they look too
+    small, by one slope for all tasks and ages, by which factors are divided.
     """
-    here, there = (_read(head, part, device) for part in (train, tuning))
-    factors = here.terms.new_ones(len(here.terms), here.weights.shape[1], here.terms.shape[2])
-    shape = fit_factors(here, here.weights, factors, _SHAPE_SD, shared=True)
-    factors = fit_factors(here, here.weights, shape, _TASK_SD, shared=False).clamp(min=0)
-    factors = factors / _size(here.times(factors), _SHAPE_SD)
-    factors = (factors * _size(there.times(factors), _SIZE_SD)).clamp(0, _LARGEST)
-    for name, factor, level in zip(head.modalities, factors, _levels(here.times(factors)), strict=True):
+    dates = _read(head, train, device)
+    one = dates.terms.new_ones(len(dates.terms), dates.weights.shape[1], dates.terms.shape[2])
+    shape = fit_factors(dates, dates.weights, one, _SHAPE_SD, shared=True)
+    factors = fit_factors(dates, dates.weights, shape, _TASK_SD, shared=False) / _size(dates)
+    factors = factors.clamp(0, _LARGEST)
+    for name, factor, level in zip(head.modalities, factors, _levels(dates.times(factors)), strict=True):
         linear = head.linear_of(name)
         linear.by_age.copy_(factor)
         linear.level.copy_(level)
 
 
-def _size(dates: Dates, sd: float) -> Float[Tensor, "modalities one tasks"]:
-    """Factor of each modality's effects, the same for all tasks and ages."""
+def _size(dates: Dates) -> Float[Tensor, "modalities one tasks"]:
+    """Slope of each modality's effects, the same for all tasks and ages."""
     one = torch.ones_like(dates.weights[:, :1])
-    found = fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), sd, shared=True)
+    found = fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), _SHAPE_SD, shared=True)
     return found.clamp(_LEAST_SIZE, _LARGEST)
 
 
@@ -161,7 +160,7 @@ def _levels(dates: Dates) -> Float[Tensor, "modalities knots tasks"]:
 
 
 def _read(head: OnsetHead, part: Part, device: torch.device) -> Dates:
-    """Every so many-th date of a split."""
+    """Every so many-th date of the train split."""
     most = max(1, min(_DATES, _MOST_NUMBERS // len(head.bias)))
     chosen = np.arange(0, len(part), max(1, -(-len(part) // most)))
     share = len(part.followed.first) / len(chosen)
