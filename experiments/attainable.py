@@ -107,21 +107,27 @@ def inputs_of(bank: Biobank, moments: pl.DataFrame) -> dict[str, csr_matrix]:
         bank: Has its truth.
         moments: subject_id, prediction_time, age_years and female.
     """
-    scored = RecordFeatures(bank.tokens, bank.scores())(moments)
     record = RecordFeatures(bank.tokens)(moments)
     true = pl.read_parquet(bank.folder / "biobank" / "truth" / "liabilities.parquet")
-    genetic, whole = (_wide(true, moments, column) for column in ("genetic", "liability"))
+    scores, genetic, whole = (
+        _columns(wide, moments)
+        for wide in (bank.scores(), _by_trait(true, "genetic"), _by_trait(true, "liability"))
+    )
     return {
         OF_RECORD: record,
-        OF_SCORES: scored,
+        OF_SCORES: hstack([record, scores], format="csr"),
         OF_GENES: hstack([record, genetic], format="csr"),
         OF_LIABILITIES: hstack([record, genetic, whole], format="csr"),
     }
 
 
-def _wide(true: pl.DataFrame, moments: pl.DataFrame, column: str) -> csr_matrix:
-    """A column of the truth for every trait, a row for each moment."""
-    wide = true.pivot(on="trait", index="subject_id", values=column)
+def _by_trait(true: pl.DataFrame, column: str) -> pl.DataFrame:
+    """A column of the truth for every trait, a row for each subject."""
+    return true.pivot(on="trait", index="subject_id", values=column)
+
+
+def _columns(wide: pl.DataFrame, moments: pl.DataFrame) -> csr_matrix:
+    """Values of subjects, a row for each moment; NaN for who has none."""
     joined = moments.select("subject_id").join(wide, on="subject_id", how="left", maintain_order="left")
     return csr_matrix(joined.drop("subject_id").to_numpy().astype(np.float32))
 

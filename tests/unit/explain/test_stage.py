@@ -54,8 +54,8 @@ def test_codes_sum_to_their_part_and_scores_to_theirs_less_its_level(run: Run, w
         level = levels(world, "model_genome", part, joined) if name == "scores" else np.zeros(rows.height)
         whole_part = joined["log_hazard_right"].to_numpy()
         assert joined["log_hazard"].to_numpy() + level == pytest.approx(whole_part, abs=1e-5)
-        own = joined["risk_points_right"].to_numpy() * joined["log_hazard"].to_numpy()
-        assert joined["risk_points"].to_numpy() * whole_part == pytest.approx(own, abs=1e-5)
+        of_part = joined["risk_points_right"].to_numpy() * (1 - level / whole_part)
+        assert joined["risk_points"].to_numpy() == pytest.approx(of_part, abs=1e-5)
         assert joined["log_hazard"].abs().max() > 0.05  # type: ignore[operator]
 
 
@@ -116,6 +116,8 @@ def test_every_modality_is_a_part(run: Run, world: Path) -> None:
     level = levels(world, "model_both", "panel", here)
     of_part = here["log_hazard_of_part"].to_numpy()
     assert here["log_hazard"].to_numpy() + level == pytest.approx(of_part, abs=1e-5)
+    points = here["risk_points_of_part"].to_numpy() * (1 - level / of_part)
+    assert here["risk_points"].to_numpy() == pytest.approx(points, abs=1e-5)
     # Measured after the prediction time it is not known, and gives nothing.
     assert parts.filter(part="panel", log_hazard=0.0).height > 0
     assert parts.filter(part="panel", log_hazard=0.0)["risk_points"].abs().max() == 0

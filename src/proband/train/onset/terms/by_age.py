@@ -159,12 +159,12 @@ def _levels(dates: Dates) -> Float[Tensor, "modalities knots tasks"]:
     return torch.stack(found)
 
 
-def _read(head: OnsetHead, part: Part, device: torch.device) -> Dates:
+def _read(head: OnsetHead, train: Part, device: torch.device) -> Dates:
     """Every so many-th date of the train split."""
     most = max(1, min(_DATES, _MOST_NUMBERS // len(head.bias)))
-    chosen = np.arange(0, len(part), max(1, -(-len(part) // most)))
-    share = len(part.followed.first) / len(chosen)
-    age, terms, given, expected, happened = zip(*_read_parts(head, part, chosen, device), strict=True)
+    chosen = np.arange(0, len(train), max(1, -(-len(train) // most)))
+    share = len(train.followed.first) / len(chosen)
+    age, terms, given, expected, happened = zip(*_read_parts(head, train, chosen, device), strict=True)
     has = torch.cat(given, dim=1)
     band = (torch.cat(age) / _BAND_YEARS).long().clamp(0, _NUM_BANDS - 1)
     kinds, kind = has.unique(dim=1, return_inverse=True)
@@ -179,11 +179,11 @@ def _read(head: OnsetHead, part: Part, device: torch.device) -> Dates:
 
 
 def _read_parts(
-    head: OnsetHead, part: Part, chosen: Int[np.ndarray, " dates"], device: torch.device
+    head: OnsetHead, train: Part, chosen: Int[np.ndarray, " dates"], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]:
     """Age, effects, who has each modality, exposure and onsets of some dates at a time."""
     for begin in range(0, len(chosen), _READ_AT_ONCE):
-        query, followed = part.batch(chosen[begin : begin + _READ_AT_ONCE], device)
+        query, followed = train.batch(chosen[begin : begin + _READ_AT_ONCE], device)
         log_ratio = head.bias + head.fading * head.of_record(query)
         expected, happened = expected_and_happened(head, query, log_ratio, followed)
         values = [query.modalities[name] for name in head.modalities]

@@ -75,7 +75,7 @@ def test_cross_validation_takes_what_helps_and_leaves_out_noise() -> None:
     assert float(beta[0, 0]) == pytest.approx(0.8, abs=0.2)
     assert float(beta[:, 1].abs().max()) < 0.15
     assert notes["gain"] > 10
-    assert notes["width"] in (pytest.approx(0.05), pytest.approx(0.15))  # of the first task alone, halved
+    assert notes["width"] == pytest.approx(0.05)  # 0.1 for the first task, none for the second
 
 
 def test_effects_are_not_shrunk_for_want_of_a_level() -> None:
