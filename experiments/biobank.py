@@ -239,7 +239,7 @@ class Biobank:
 
     def risks(
         self, model: Model, split: str = "held_out", task: Path | None = None, records_alone: bool = False,
-        workers: int | None = None, **settings: Any,
+        subjects: Path | None = None, workers: int | None = None, **settings: Any,
     ) -> Path:  # fmt: skip
         """Risks of a model, trained first if it is not there; returns their folder.
 
@@ -248,6 +248,7 @@ class Biobank:
             split: Whose risks.
             task: Default the biobank's.
             records_alone: Withhold genomes and components, as of people who have none; give a ``name`` then.
+            subjects: A list of those who are asked for, in the place of a split; give a ``name`` then.
             workers: Processes; default one per core.
             **settings: Of :class:`~proband.forecast.config.ForecastConfig`; a ``name`` other than the model's
                 names the folder too.
@@ -259,7 +260,7 @@ class Biobank:
         given = {} if records_alone else self.modalities(model)
         proband.forecast.forecast(
             self.model(model), self.tokens, out,
-            task=task or self.task, config=config, workers=workers, **given,
+            task=task or self.task, subjects=subjects, config=config, workers=workers, **given,
         )  # fmt: skip
         return out
 

@@ -2,11 +2,12 @@
 
     python experiments/estimators.py OUT --size small --seeds 0
 
-One model (EHR) answers for the same held-out people by closed_form, and by mc, scope and reach with more and
-more sampled paths, for a few common outcomes at all horizons. Given are, at the longest horizon and as a mean
-over these outcomes, AUROC and its paired difference to closed form, observed over expected, the slope, the
-share of the variance of risks that is sampling noise, and CPU seconds per 1,000 predictions of one process
-(of a forecast that was not interrupted). OUT/SIZE gets estimators.csv and estimators.md.
+One model (EHR) answers for the same held-out people, some of them drawn at random, by closed_form, and by mc,
+scope and reach with more and more sampled paths, for a few common outcomes at all horizons. Given are, at the
+longest horizon and as a mean over these outcomes, AUROC in expectation over the true risks and its paired
+difference to closed form, AUROC of the cases seen, observed over expected, the slope, the share of the
+variance of risks that is sampling noise, and CPU seconds per 1,000 predictions of one process (of a forecast
+that was not interrupted). OUT/SIZE gets estimators.csv and estimators.md.
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ from pathlib import Path
 
 import polars as pl
 from biobank import EHR, SIZES, Biobank, arguments
+from expected_auroc import ExpectedAreas
+from onset_panel import read_paired
 from replicates import Areas, labelled, write
 
 from proband.core.files.provenance import read_json, write_json
+from proband.core.seeds import generator
 from proband.evaluate.config import NONE
-from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table
 from proband.forecast.choices import CLOSED_FORM, ESTIMATORS
+from proband.tokens.dataset import TokenStore
 
 HORIZON = 10.0
 OUTCOMES = ("type_2_diabetes", "hypertension", "coronary_artery_disease")
 PATHS = {"tiny": (2, 8), "small": (8, 32), "full": (8, 32, 128, 512)}
+PEOPLE = {"tiny": 450, "small": 1500, "full": 6000}
+"""Held-out subjects who are asked for, at most."""
 MEANS = ("observed_expected", "calibration_slope", "slope_noise_corrected", "monte_carlo_share")
 CPU_SECONDS = "forecast_cpu_seconds"
 
@@ -40,11 +46,11 @@ def main() -> None:
     for seed in given.seeds:
         bank = Biobank.made(given.out, SIZES[given.size], seed)
         task = bank.task_of("estimators", OUTCOMES.__contains__)
-        risks = {name: timed(bank, name, task, settings) for name, settings in runs.items()}
+        people = some_people(bank, PEOPLE[given.size])
+        risks = {name: timed(bank, name, task, people, settings) for name, settings in runs.items()}
         results = bank.evaluated("estimators", list(risks.values()), [NONE], task=task)
-        files = [folder / "risk.parquet" for folder in risks.values()]
-        paired = PairedRisks.read(results, files, HORIZON, bank.size.bootstrap, seed)
-        areas[seed], metrics[seed] = Areas(paired), read_table(results, "metrics")
+        areas[seed] = ExpectedAreas(read_paired(bank, results, list(risks.values()), HORIZON))
+        metrics[seed] = read_table(results, "metrics")
         seconds[seed] = {name: per_thousand(folder) for name, folder in risks.items()}
     rows = [row for name in runs for row in rows_of(name, areas, metrics, seconds)]
     seeds = " ".join(map(str, given.seeds))
@@ -69,11 +75,22 @@ def runs_of(paths: tuple[int, ...]) -> dict[str, dict[str, object]]:
     return found
 
 
-def timed(bank: Biobank, name: str, task: Path, settings: dict[str, object]) -> Path:
+def some_people(bank: Biobank, most: int) -> Path:
+    """A list of held-out subjects drawn at random, at most so many, for ``proband forecast --subjects``."""
+    path = bank.folder / f"some_{most}.tsv"
+    if not path.is_file():
+        store = TokenStore(bank.tokens)
+        held_out = store.subject_ids[store.rows_of("held_out")]
+        drawn = generator(bank.seed, "some people").permutation(held_out)[:most]
+        path.write_text("".join(f"{one}\n" for one in sorted(drawn)), encoding="utf-8")
+    return path
+
+
+def timed(bank: Biobank, name: str, task: Path, people: Path, settings: dict[str, object]) -> Path:
     """Forecast once, in one process, with the CPU seconds that it took; returns the folder."""
     bank.model(EHR)  # its training is not part of the forecast
     began = time.process_time()
-    out = bank.risks(EHR, task=task, workers=1, name=f"EHR {name}", **settings)
+    out = bank.risks(EHR, task=task, subjects=people, workers=1, name=f"EHR {name}", **settings)
     kept = out.with_name(f"{out.name}_seconds.json")
     if not kept.is_file():
         write_json(kept, {CPU_SECONDS: time.process_time() - began})
@@ -93,21 +110,22 @@ def rows_of(
     metrics: Mapping[int, pl.DataFrame],
     seconds: Mapping[int, Mapping[str, float]],
 ) -> list[dict[str, object]]:
-    """A row per seed of one estimator: AUROC less that of closed form, and the means."""
+    """A row per seed of one estimator: expected AUROC less that of closed form, and the means."""
     rows = []
     model, reference = f"EHR {name}", f"EHR {CLOSED_FORM}"
     known = {
         seed: [outcome for outcome in OUTCOMES if outcome in one.paired.rows] for seed, one in areas.items()
     }
     found = {seed: one.gain(known[seed], model, reference) for seed, one in areas.items()}
-    for row in labelled(found, estimator=name, metric="AUROC less closed form"):
+    for row in labelled(found, estimator=name, metric="expected AUROC less closed form"):
         seeds = list(areas) if row["seed"] == "mean" else [int(str(row["seed"]))]
+        expected = sum(float(areas[seed].mean(known[seed], model)[0]) for seed in seeds) / len(seeds)
         own = pl.concat([metrics[seed] for seed in seeds]).filter(
             (pl.col("model") == model) & (pl.col("horizon_years") == HORIZON)
         )
         means = {metric: own.filter(metric=metric)["value"].mean() for metric in ("auroc", *MEANS)}
         took = sum(seconds[seed][name] for seed in seeds) / len(seeds)
-        rows.append(row | means | {"cpu_seconds_per_1000": took})
+        rows.append(row | {"expected_auroc": expected} | means | {"cpu_seconds_per_1000": took})
     return rows
 
 

@@ -6,6 +6,8 @@ of it.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float
 
@@ -18,6 +20,9 @@ LOWEST_RATE = 1e-12
 """Smoothed rates per year are at least this where there is any event."""
 
 _RIDGE = 0.1
+_UNSEEN = 2.0
+"""Known curves are few: they count beside so many more, whose coefficients have a standard deviation of 1.
+Rounded choice of ours."""
 _NEWTON_STEPS = 100
 _SPARED = 10.0
 """Events expected of a sex that had none from which on it counts as spared, as women of prostate cancer."""
@@ -30,6 +35,7 @@ def rates_by_age_and_sex(
     female: Float[np.ndarray, " rows"],
     happened: np.ndarray,
     least: int = 1,
+    known: Float[np.ndarray, "curves sexes ages"] | None = None,
 ) -> Float[np.ndarray, "sexes ages"]:
     """Smoothed events per person-year by sex (0 male, 1 female) and year of age.
 
@@ -40,6 +46,7 @@ def rates_by_age_and_sex(
         female: 1 female, 0 male; rows of unknown sex (NaN) are left out.
         happened: Whether the event happened at ``leave_years``.
         least: Fewest events of a sex that rates may be made of; see :func:`hide_small_counts`.
+        known: Log rates of other events, whose shapes these are shrunk to; see :func:`smooth_rates`.
 
     Returns:
         Rates; 0 everywhere when there is no event. Beyond the ages seen, the nearest rate is carried on. A
@@ -53,7 +60,7 @@ def rates_by_age_and_sex(
     count = np.zeros_like(exposure)
     np.add.at(count, (sex[event], leave[event].astype(int)), 1)
     count = hide_small_counts(count, exposure, least)
-    return _without_spared_sex(smooth_rates(count, exposure), count, exposure)
+    return _without_spared_sex(smooth_rates(count, exposure, known), count, exposure)
 
 
 def _without_spared_sex(
@@ -120,10 +127,32 @@ def person_years(
     return np.maximum(np.diff(lived_before(leave) - lived_before(age)), 0.0)
 
 
+class Prior(NamedTuple):
+    """Normal prior of the coefficients of log rates, the overall level first, which has none.
+
+    Attributes:
+        mean: Of each coefficient.
+        precision: Inverse of their covariance; 0 for the level.
+    """
+
+    mean: Float[np.ndarray, " features"]
+    precision: Float[np.ndarray, "features features"]
+
+
 def smooth_rates(
-    count: Float[np.ndarray, "sexes ages"], exposure: Float[np.ndarray, "sexes ages"]
+    count: Float[np.ndarray, "sexes ages"],
+    exposure: Float[np.ndarray, "sexes ages"],
+    known: Float[np.ndarray, "curves sexes ages"] | None = None,
 ) -> Float[np.ndarray, "sexes ages"]:
-    """Rates of a penalised Poisson regression; zero everywhere when there is no event."""
+    """Rates of a penalised Poisson regression; zero everywhere when there is no event.
+
+    Args:
+        count: Events.
+        exposure: Person-years.
+        known: Log rates of other events. Coefficients are then shrunk to the mean of theirs, by as much as
+            these agree (empirical Bayes), and not lightly to 0; the level stays free. Where a sex is spared
+            by one of them, it does not count.
+    """
     lived = exposure.sum(axis=0)
     if count.sum() == 0 or lived.sum() == 0:
         return np.zeros_like(exposure)
@@ -135,30 +164,52 @@ def smooth_rates(
     centre = (lived @ basis[:, 1:]) / lived.sum()
     basis[:, 1:] -= centre
     design = np.concatenate([np.hstack([basis, side * basis]) for side in (-0.5, 0.5)])
-    beta = _fit_poisson(design, count.ravel(), exposure.ravel())
+    prior = _prior(design, exposure, known)
+    beta = _fit_poisson(design, count.ravel(), exposure.ravel(), prior)
     return np.maximum(np.exp(design @ beta), LOWEST_RATE).reshape(exposure.shape)
+
+
+def _prior(
+    design: Float[np.ndarray, "cells features"],
+    exposure: Float[np.ndarray, "sexes ages"],
+    known: Float[np.ndarray, "curves sexes ages"] | None,
+) -> Prior:
+    """Of known curves, fitted by least squares where there are person-years; a light one around 0 without."""
+    width = design.shape[1]
+    spared = np.log(LOWEST_RATE) + 1
+    curves = [] if known is None else [one for one in known if one.max(axis=1).min() > spared]
+    mean, covariance = np.zeros(width), np.eye(width) / _RIDGE
+    if curves:
+        weighted = design.T * exposure.ravel()
+        gram = weighted @ design + 1e-6 * np.eye(width)
+        found = np.linalg.solve(gram, weighted @ np.stack([one.ravel() for one in curves]).T).T
+        mean, away = found.mean(axis=0), found - found.mean(axis=0)
+        covariance = (away.T @ away + _UNSEEN * np.eye(width)) / (len(curves) + _UNSEEN)
+    mean[0], precision = 0.0, np.zeros((width, width))
+    precision[1:, 1:] = np.linalg.inv(covariance[1:, 1:])
+    return Prior(mean, precision)
 
 
 def _fit_poisson(
     design: Float[np.ndarray, "cells features"],
     count: Float[np.ndarray, " cells"],
     exposure: Float[np.ndarray, " cells"],
+    prior: Prior,
 ) -> Float[np.ndarray, " features"]:
-    """Newton's method with step halving; the overall level (first column) is not penalised."""
-    penalty = np.full(design.shape[1], _RIDGE)
-    penalty[0] = 0.0
-    beta = np.zeros(design.shape[1])
-    beta[0] = np.log(count.sum() / exposure.sum())
+    """Newton's method with step halving."""
+    beta = prior.mean.copy()
+    beta[0] = np.log(count.sum() / (exposure @ np.exp(np.minimum(design @ beta, 50.0))))
 
     def loss(at: np.ndarray) -> float:
-        log_rate = np.minimum(design @ at, 50.0)
-        return float(exposure @ np.exp(log_rate) - count @ log_rate + 0.5 * penalty @ at**2)
+        log_rate, away = np.minimum(design @ at, 50.0), at - prior.mean
+        return float(exposure @ np.exp(log_rate) - count @ log_rate + 0.5 * away @ prior.precision @ away)
 
+    ridge = prior.precision + 1e-9 * np.eye(len(beta))
     now = loss(beta)
     for _ in range(_NEWTON_STEPS):
         expected = exposure * np.exp(np.minimum(design @ beta, 50.0))
-        gradient = design.T @ (count - expected) - penalty * beta
-        step = np.linalg.solve((design.T * expected) @ design + np.diag(penalty + 1e-9), gradient)
+        gradient = design.T @ (count - expected) - prior.precision @ (beta - prior.mean)
+        step = np.linalg.solve((design.T * expected) @ design + ridge, gradient)
         while loss(beta + step) > now + 1e-12 and np.abs(step).max() > 1e-10:
             step = step / 2
         beta, now = beta + step, loss(beta + step)

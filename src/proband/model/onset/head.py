@@ -99,6 +99,11 @@ class OnsetHead(nn.Module):
         """``decay`` of every task; 1 for labels, whose effects are fitted over the one window they have."""
         return torch.where(self.is_label[:, None], 1.0, self.decay)
 
+    @property
+    def named_onsets(self) -> Int[Tensor, " onsets"]:
+        """Places of the named tasks that are first occurrences, not labels."""
+        return torch.nonzero(~self.is_label[: self.config.num_named])[:, 0]
+
     def of_record(self, query: Query) -> Float[Tensor, "n tasks bins"]:
         """Log ratio of record and state, before decay: linear terms and the mean of the networks."""
         inputs = self.inputs(query)

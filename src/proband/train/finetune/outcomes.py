@@ -19,6 +19,7 @@ from proband.ehr.cohort import prediction_times
 from proband.ehr.outcomes import Task, load_task
 from proband.ehr.task.labelled import VALUE
 from proband.model.config import OnsetConfig, OnsetTask
+from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.onsets import NEVER
@@ -43,8 +44,13 @@ class NewOutcomes(ABC):
     tasks: tuple[OnsetTask, ...]
 
     @abstractmethod
-    def log_rates(self, store: TokenStore) -> Float[Tensor, "tasks sexes ages"]:
-        """Log incidence per year by sex and age of the labelled train subjects."""
+    def log_rates(self, store: TokenStore, own: OnsetHead) -> Float[Tensor, "tasks sexes ages"]:
+        """Log incidence per year by sex and age of the labelled train subjects.
+
+        Args:
+            store: The records.
+            own: The model's head, of known tasks.
+        """
 
     @abstractmethod
     def part(
@@ -74,9 +80,10 @@ class Onsets(NewOutcomes):
     tasks: tuple[OnsetTask, ...]
     labelled: Labelled
 
-    def log_rates(self, store: TokenStore) -> Float[Tensor, "tasks sexes ages"]:
-        """Of all their person-time."""
-        return log_rates(store, self.tasks, self.labelled["train"])
+    def log_rates(self, store: TokenStore, own: OnsetHead) -> Float[Tensor, "tasks sexes ages"]:
+        """Of all their person-time, shrunk to the shapes of those of the known tasks."""
+        known = own.log_rate[own.named_onsets, :2].double().cpu().numpy()
+        return log_rates(store, self.tasks, self.labelled["train"], known)
 
     def part(
         self,
@@ -138,11 +145,11 @@ class BinaryLabels(NewOutcomes):
         assert horizon is not None
         return years_to_minutes(horizon)
 
-    def log_rates(self, store: TokenStore) -> Float[Tensor, "tasks sexes ages"]:
-        """By age at the dates."""
-        own = self.dates["train"]
-        until = own.minutes + self.window
-        return log_rates_of_onsets(store, own.rows, own.minutes, own.onsets(self.window), until)
+    def log_rates(self, store: TokenStore, own: OnsetHead) -> Float[Tensor, "tasks sexes ages"]:
+        """By age at the dates; a label need not be like onsets."""
+        dates = self.dates["train"]
+        until = dates.minutes + self.window
+        return log_rates_of_onsets(store, dates.rows, dates.minutes, dates.onsets(self.window), until)
 
     def part(
         self,

@@ -18,14 +18,16 @@ from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss
 from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_record_terms
 from proband.train.onset.terms.record import fit_inputs
-from proband.train.onset.terms.ridge import fit_cross_validated
+from proband.train.onset.terms.ridge import fit_cross_validated, fit_of_width
 
 _OF_TASKS = {"log_rate": 0, "bias": 0, "intercept": 0, "slope": 0}
 _OF_NAMED = {"linear": 1, "state_linear": 1, "interactions.weights": 1}
 """Axes of tensors along which tasks lie, of all tasks and of named ones."""
 _BY_AGE = "by_age"
-_WIDTHS = (0.03, 0.1, 0.3)
-"""Standard deviations of the weights of known tasks that are tried: 1 is the known task itself."""
+_FIT_SIZE = functools.partial(fit_of_width, width=0.5)
+"""How much of the mean of known tasks a new one has: its prior is 1 ± 0.5. Rounded choice of ours."""
+_FIT_KNOWN = functools.partial(fit_cross_validated, widths=(0.03, 0.1, 0.3))
+"""Standard deviations of the weights of known tasks beyond their mean: 1 is the known task itself."""
 _LABEL_WIDTHS = (0.01, 0.02, 0.04, 0.1, 0.3)
 """Of the record's terms for labels, as many of which may be true as false: wider than for rare onsets."""
 _DATES = 8192
@@ -82,15 +84,20 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
 def fit_known_tasks(
     head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device: torch.device
 ) -> dict[str, float]:
-    """Start each new row at a sum of the record's terms of the model's named tasks, with weights fitted here.
+    """Start each new row at a sum of the record's terms of the model's named tasks.
 
-    A row is linear in all that tells it from others, so that the sum is a row as well: what raises the hazard
-    of heart failure may raise that of stroke, and few labels are enough to tell by how much.
+    A new outcome is taken for one more of the kind that the model knows: without labels, what the record says
+    of it is the mean of what it says of known onsets. Labels tell first how much of the mean, then by how
+    much each known task counts more or less. A row is linear in all that tells it from others, so that the
+    sum is a row as well. Outcomes that are labels themselves need not be like onsets, and begin at none.
 
     Returns:
-        What was chosen (:func:`~proband.train.onset.terms.ridge.fit_cross_validated`).
+        What was chosen (:func:`~proband.train.onset.terms.ridge.fit_cross_validated`), and ``size``: of the
+        mean, averaged over the new tasks.
     """
-    named = own.config.num_named
+    named, onsets = own.config.num_named, own.named_onsets
+    mean = own.bias.new_zeros(named, 1)
+    mean[onsets] = 1 / max(1, len(onsets))
     some = np.unique(np.linspace(0, len(train) - 1, min(_DATES, len(train))).astype(np.int64))
 
     def told(query: Query) -> Tensor:
@@ -98,16 +105,40 @@ def fit_known_tasks(
 
     with torch.no_grad():
         centre = told(train.batch(some, device)[0]).mean(dim=0)
-    fit = functools.partial(fit_cross_validated, widths=_WIDTHS)
-    weights, notes = fit_inputs(head, train, tuning, device, lambda query: told(query) - centre, named, fit)
-    with torch.no_grad():
-        for name in _OF_NAMED:
-            head.get_buffer(name).copy_(own.get_buffer(name) @ weights)
-        for mine, theirs in zip(head.networks, own.networks, strict=True):
-            for name in ("task", "bias"):
-                mine.get_parameter(name).copy_(weights.T @ theirs.get_parameter(name)[:named])
-    fit_levels(head, train, device)
+    size = torch.where(head.is_label, 0.0, 1.0)
+    set_known_tasks(head, own, mean * size, train, device)
+
+    found, _ = fit_inputs(
+        head, train, tuning, device, lambda query: (told(query) - centre) @ mean, 1, _FIT_SIZE
+    )
+    size = size + found[0]
+    set_known_tasks(head, own, mean * size, train, device)
+
+    def beyond_mean(query: Query) -> Tensor:
+        each = told(query) - centre
+        return each - each @ mean
+
+    found, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
+    set_known_tasks(head, own, mean * (size - found.sum(dim=0)) + found, train, device)
+    notes["size"] = float(size.mean())
     return {f"known_tasks_{name}": value for name, value in notes.items()}
+
+
+@torch.no_grad()
+def set_known_tasks(
+    head: OnsetHead,
+    own: OnsetHead,
+    weights: Float[Tensor, "known new"],
+    train: Part,
+    device: torch.device,
+) -> None:
+    """Make the record's terms of new rows a weighted sum of those of known tasks, and set the levels."""
+    for name in _OF_NAMED:
+        head.get_buffer(name).copy_(own.get_buffer(name) @ weights)
+    for mine, theirs in zip(head.networks, own.networks, strict=True):
+        for name in ("task", "bias"):
+            mine.get_parameter(name).copy_(weights.T @ theirs.get_parameter(name)[: len(weights)])
+    fit_levels(head, train, device)
 
 
 def add_rows(model: Proband, rows: OnsetHead) -> None:

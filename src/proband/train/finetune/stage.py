@@ -192,10 +192,11 @@ class Adaptation:
 
     def _rows(self, train: Part, tuning: Part) -> tuple[OnsetHead, OnsetResult]:
         """The rows of the new tasks on the model as it is."""
-        assert self.model.onset is not None
-        rates = self.wanted.log_rates(self.store)
+        own = self.model.onset
+        assert own is not None
+        rates = self.wanted.log_rates(self.store, own)
         head = rows_head(self.model, self.wanted.tasks, rates, set(self.tables))
-        return head, fit_rows(head, self.model.onset, train, tuning, self.device)
+        return head, fit_rows(head, own, train, tuning, self.device)
 
     def _train_trunk(self, run: StageRun, rows: OnsetHead) -> bool:
         """Train the trunk, then fit the old tasks anew on it, with the labels of everybody.

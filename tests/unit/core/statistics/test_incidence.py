@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from proband.core.sex import female_of
-from proband.core.statistics.incidence import OLDEST, hide_small_counts, rates_by_age_and_sex, years_of_age
+from proband.core.statistics.incidence import (
+    LOWEST_RATE,
+    OLDEST,
+    hide_small_counts,
+    rates_by_age_and_sex,
+    smooth_rates,
+    years_of_age,
+)
 
 
 def test_rates_are_events_over_person_years_of_each_sex():
@@ -90,3 +97,45 @@ def test_counts_that_may_leave_are_numbers_and_none_is_small(count, exposure):
     assert hidden[~few].tolist() == count[~few].tolist()
     if few.any() and not few.all():
         assert hidden[few].sum(axis=1).tolist() == pytest.approx([10.0] * few.sum())
+
+
+AGES = np.arange(OLDEST) + 0.5
+LIVED = np.where((AGES > 20) & (AGES < 90), 100.0, 0.0) * np.ones((2, 1))
+
+
+def curves(number: int, seed: int) -> np.ndarray:
+    """Log rates that rise by some 6% a year of age, and are some 40% higher in men."""
+    rng = np.random.default_rng(seed)
+    slope, of_men = rng.normal(0.06, 0.02, (number, 1)), rng.normal(0.4, 0.2, (number, 1))
+    return np.stack([slope * (AGES - 55) + of_men / 2, slope * (AGES - 55) - of_men / 2], axis=1) - 6.0
+
+
+def error(curve: np.ndarray, events: float, seed: int, known: np.ndarray | None) -> float:
+    """Root of the mean square by which log rates differ from the truth, of so many events in the mean."""
+    level = events / (np.exp(curve) * LIVED).sum()
+    count = np.random.default_rng(seed).poisson(np.exp(curve) * LIVED * level).astype(float)
+    off = np.log(smooth_rates(count, LIVED, known)) - curve - np.log(level)
+    return float(np.sqrt(np.average(off**2, weights=np.exp(curve) * LIVED)))
+
+
+def test_rates_of_few_events_have_the_shape_of_known_ones() -> None:
+    known, new = curves(20, 0), curves(40, 1)
+    few = np.array([[error(one, 30, at, given) for at, one in enumerate(new)] for given in (None, known)])
+    many = np.array([[error(one, 6000, at, given) for at, one in enumerate(new)] for given in (None, known)])
+    assert few[1].mean() < 0.7 * few[0].mean()
+    assert many[1].mean() < 1.1 * many[0].mean() < 0.06
+
+
+def test_known_rates_of_another_shape_give_way_to_events() -> None:
+    falling = 2 * curves(1, 2).mean() - curves(40, 1)
+    off = [error(one, 6000, at, curves(20, 0)) for at, one in enumerate(falling)]
+    assert np.mean(off) < 0.08
+
+
+def test_events_that_spare_a_sex_tell_no_shape() -> None:
+    known = curves(5, 0)
+    spared = np.stack([known[0, 0], np.full(OLDEST, np.log(LOWEST_RATE))])[None]
+    count = np.where(AGES > 50, 1.0, 0.0) * LIVED / 100
+    both = [smooth_rates(count, LIVED, one) for one in (known, np.concatenate([known, spared]))]
+    assert np.array_equal(*both)
+    assert np.array_equal(smooth_rates(count, LIVED, spared), smooth_rates(count, LIVED))

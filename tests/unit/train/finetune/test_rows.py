@@ -36,16 +36,16 @@ def model_of(num_features: int) -> Proband:
     return model.eval()
 
 
-def part_of_law(effect: float, seed: int) -> Part:
+def part_of_law(effect: float, seed: int, subjects: int = SUBJECTS) -> Part:
     """One date a subject; its log ratio is ``effect`` times the first of two features."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(SUBJECTS, 2)).astype(np.float32)
-    minutes = (rng.uniform(30, 80, SUBJECTS) * MINUTES_PER_YEAR).astype(np.int64)
-    wait = rng.exponential(size=SUBJECTS) / (RATE * np.exp(effect * x[:, 0]))
+    x = rng.normal(size=(subjects, 2)).astype(np.float32)
+    minutes = (rng.uniform(30, 80, subjects) * MINUTES_PER_YEAR).astype(np.int64)
+    wait = rng.exponential(size=subjects) / (RATE * np.exp(effect * x[:, 0]))
     first = (minutes + np.minimum(wait, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
-    rows, indptr = np.arange(SUBJECTS), 2 * np.arange(SUBJECTS + 1)
-    features = SparseFeatures(indptr, np.tile([0, 1], SUBJECTS).astype(np.int32), x.ravel(), 2)
-    state, female = np.ones((SUBJECTS, DIM), dtype=np.float32), rng.integers(0, 2, SUBJECTS).astype(float)
+    rows, indptr = np.arange(subjects), 2 * np.arange(subjects + 1)
+    features = SparseFeatures(indptr, np.tile([0, 1], subjects).astype(np.int32), x.ravel(), 2)
+    state, female = np.ones((subjects, DIM), dtype=np.float32), rng.integers(0, 2, subjects).astype(float)
     queries = Queries(rows, minutes, features, state, minutes, female, {})
     return Part(queries, FollowUp(first, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))
 
@@ -62,6 +62,33 @@ def test_a_row_that_is_a_share_of_a_known_one() -> None:
     nothing = rows_head(model, NEW, torch.full((1, 3, OLDEST), math.log(RATE)), ())
     fit_known_tasks(nothing, model.onset, part_of_law(0.0, 1), part_of_law(0.0, 2), HERE)
     assert float(nothing.linear.abs().max()) < 0.05
+
+
+def fitted_to_few(effect: float, task: OnsetTask, subjects: int, seed: int) -> float:
+    """What the record says of a new task by few labels: the coefficient that known tasks all have as 0.8."""
+    model = model_of(2)
+    assert model.onset is not None
+    model.onset.linear[0, :2] = 0.8
+    head = rows_head(model, (task,), torch.full((1, 3, OLDEST), math.log(RATE)), ())
+    fit_known_tasks(
+        head, model.onset, part_of_law(effect, seed, subjects), part_of_law(effect, 99, 500), HERE
+    )
+    return float(head.linear[0, 0])
+
+
+def test_a_new_row_begins_at_the_mean_of_known_onsets() -> None:
+    few = [fitted_to_few(0.8, NEW[0], 200, seed) for seed in range(8)]  # some 30 onsets
+    assert np.mean(few) == pytest.approx(0.8, abs=0.1)
+    assert np.std(few) < 0.25
+    assert abs(fitted_to_few(0.0, NEW[0], SUBJECTS, 0)) < 0.08
+    none = [fitted_to_few(0.0, NEW[0], 200, seed) for seed in range(8)]
+    assert 0.0 < np.mean(none) < 0.4  # the price: labels have to undo what known tasks say
+
+
+def test_labels_begin_at_nothing() -> None:
+    label = OnsetTask(name="label", tokens=(), horizon_years=YEARS)
+    none = [fitted_to_few(0.0, label, 200, seed) for seed in range(8)]
+    assert np.mean(none) == pytest.approx(0, abs=0.15)
 
 
 def test_old_rows_say_the_same_and_the_row_of_the_code_goes() -> None:

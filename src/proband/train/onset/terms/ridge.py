@@ -99,6 +99,25 @@ Fit = Callable[[Counts, Counts, int], tuple[Float[Tensor, "width tasks"], dict[s
 """Fits coefficients as :func:`fit_adaptive_ridge` does: of train, tuning and how many tasks are judged."""
 
 
+def fit_of_width(
+    train: Counts, tuning: Counts, num_judged: int, width: float
+) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
+    """A ridge of one given width.
+
+    Args:
+        train: To fit on.
+        tuning: Gives the gain that is told.
+        num_judged: How many of the tasks, the first, ``gain`` counts.
+        width: Standard deviation of the coefficients' prior.
+
+    Returns:
+        Coefficients, and ``gain`` (nats of tuning loss against 0).
+    """
+    zero = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
+    beta = fit_ridge(train, torch.full_like(zero, width**-2), zero)
+    return beta, {"gain": -float(tuning.loss(beta)[:num_judged].sum())}
+
+
 def fit_cross_validated(
     train: Counts, tuning: Counts, num_judged: int, widths: Sequence[float] = _WIDTHS
 ) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
