@@ -6,9 +6,10 @@ A model of records, and one of records, components and scores, are trained with 
 outcomes and none of single codes. Then, with the labels of 1, 5, 10, 25 and 100% of the train and tuning
 subjects (nested): new rows on the frozen model (row), lora, full, scratch (full fine-tuning of a trunk that
 was not pretrained), and LightGBM on the record summary, each with and without scores; and a table by age and
-sex. Given is AUROC of 10-year risk of held-out people, mean over both outcomes, and the paired difference to
-LightGBM with the same labels and scores. Arms with too few onsets to fit are left out. OUT/SIZE gets
-transfer.csv, transfer.md and the learning curves, transfer.png.
+sex. Given is AUROC of 10-year risk of held-out people, mean over both outcomes, of the cases seen and in
+expectation over the true risks, and the paired difference to LightGBM with the same labels and scores. Arms
+with too few onsets to fit are left out. OUT/SIZE gets transfer.csv, transfer.md and the learning curves in
+expectation, transfer.png.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 import polars as pl
 from biobank import ONE_STEP, SIZES, Biobank, Model, arguments
+from expected_auroc import ExpectedAreas
 from onset_panel import HORIZONS
 from replicates import Areas, labelled, write
 from shares import BASELINES, BOOSTING, baseline_risks
@@ -35,6 +37,7 @@ SHARES = {"tiny": (0.8, 1.0), "small": (0.01, 0.05, 0.1, 0.25, 1.0), "full": (0.
 SCRATCH = "scratch"
 MODES = {"row": "row", "lora": "lora", "full": "full", SCRATCH: "full"}
 """Name in tables -> mode of fine-tuning."""
+AUROC, EXPECTED = "AUROC", "expected AUROC"
 
 
 class Arm(NamedTuple):
@@ -64,17 +67,25 @@ def main() -> None:
     """Run, or go on."""
     given = arguments(__doc__, seeds=(0,)).parse_args()
     arms = list(all_arms(SHARES[given.size]))
-    areas = {}
+    paired = {}
     for seed in given.seeds:
         bank = Biobank.made(given.out, SIZES[given.size], seed)
         task = bank.task_of("transfer", OUTCOMES.__contains__)
         found = {arm: risk_file(bank, arm, task) for arm in arms}
         files = [file for file in found.values() if file is not None]
         results = bank.evaluated("transfer", files, [NONE], task=task)
-        areas[seed] = Areas(PairedRisks.read(results, files, HORIZONS[-1], bank.size.bootstrap, seed))
+        paired[seed] = PairedRisks.read(
+            results, [*files, bank.truth], HORIZONS[-1], bank.size.bootstrap, seed
+        )
         print(f"transfer: seed {seed} done", flush=True)
     seeds = " ".join(map(str, given.seeds))
-    table = pl.DataFrame(rows_of(arms, areas), infer_schema_length=None)
+    kinds = {AUROC: Areas, EXPECTED: ExpectedAreas}
+    rows = [
+        row
+        for metric, kind in kinds.items()
+        for row in rows_of(arms, {seed: kind(one) for seed, one in paired.items()}, metric)
+    ]
+    table = pl.DataFrame(rows, infer_schema_length=None)
     tables = {"AUROC by share of labels": table}
     write(given.out / given.size, "transfer", tables, f"{given.size}, seeds {seeds}")
     draw(learning_curves(table), given.out / given.size / "transfer.png")
@@ -138,7 +149,7 @@ def queries(bank: Biobank) -> int:
     return bank.size.train.get("onset", OnsetOptions()).queries
 
 
-def rows_of(arms: Sequence[Arm], areas: Mapping[int, Areas]) -> list[dict[str, object]]:
+def rows_of(arms: Sequence[Arm], areas: Mapping[int, Areas], metric: str = AUROC) -> list[dict[str, object]]:
     """AUROC of every arm, and its paired difference to LightGBM with the same labels and scores."""
     rows = []
     for arm in arms:
@@ -151,18 +162,18 @@ def rows_of(arms: Sequence[Arm], areas: Mapping[int, Areas]) -> list[dict[str, o
             for seed, one in areas.items()
             if arm.method in MODES and has(one, arm) and has(one, other)
         }
-        rows += labelled(auroc, **labels, metric="AUROC") if auroc else []
-        rows += labelled(gain, **labels, metric="AUROC less LightGBM") if gain else []
+        rows += labelled(auroc, **labels, metric=metric) if auroc else []
+        rows += labelled(gain, **labels, metric=f"{metric} less LightGBM") if gain else []
     return rows
 
 
 def learning_curves(table: pl.DataFrame) -> pl.DataFrame:
-    """AUROC by share of labels, mean over seeds: method, scores, share (of 1), value, low and high.
+    """Expected AUROC by share of labels, mean over seeds: method, scores, share (of 1), value, low and high.
 
     Args:
         table: Of :func:`rows_of`, one row for each seed and, of several, their mean.
     """
-    auroc = table.filter(metric="AUROC")
+    auroc = table.filter(metric=EXPECTED)
     wanted = "mean" if "mean" in auroc["seed"] else auroc["seed"][0]
     share = pl.col("labels").str.strip_suffix("%").cast(pl.Float64) / 100
     columns = ("method", "scores", share.alias("share"), "value", "low", "high")
@@ -189,7 +200,7 @@ def draw(curves: pl.DataFrame, path: Path) -> None:
         axis.set(xscale="log", title=title, xlabel="share of labels")
         axis.set_xticks(shares, [f"{one:.0%}" for one in shares])
         axis.minorticks_off()
-    axes[0].set(ylabel="AUROC, 10 years, stroke and COPD")
+    axes[0].set(ylabel="expected AUROC, 10 years, stroke and COPD")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

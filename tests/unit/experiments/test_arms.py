@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 from biobank import EHR, ONE_STEP, SIZES, Biobank
 from estimators import HORIZON, MEANS, OUTCOMES, per_thousand, rows_of
+from few_labels import METHODS, Explained, explained
+from few_labels import rows_of as few_rows
 from fusion import KINDS, NARROWEST, WIDEST, model_of, nearest_width, reshaped
 from number_of_scores import models_of
 from objectives import BOTH, GENERATIVE, ONSET
@@ -17,7 +19,7 @@ from objectives import name_of as name_at
 from objectives import rows_of as objective_rows
 from replicates import Areas
 from shares import BASELINES, BOOSTING
-from transfer import MODES, Arm, all_arms, base, draw, learning_curves
+from transfer import EXPECTED, MODES, Arm, all_arms, base, draw, learning_curves
 from transfer import OUTCOMES as NEW
 from transfer import rows_of as transfer_rows
 from ungenotyped import WITHHELD, differences
@@ -101,14 +103,38 @@ def test_transfer_is_compared_with_boosting_of_the_same_labels(tmp_path: Path) -
     less = table.filter(metric="AUROC less LightGBM", seed="mean")
     assert less["labels"].to_list() == ["100%"]
     assert less["low"][0] > 0
-    curves = learning_curves(table)
+    expected = pl.DataFrame(transfer_rows(arms, areas, EXPECTED))
+    curves = learning_curves(expected)
     assert curves.select("method", "share").rows() == [(BOOSTING, 1.0), ("row", 0.1), ("row", 1.0)]
     assert (
         curves["value"].to_list()
-        == table.filter(metric="AUROC", seed="mean").sort("method")["value"].to_list()
+        == expected.filter(metric=EXPECTED, seed="mean").sort("method")["value"].to_list()
     )
     draw(curves, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_risks_explain_most_where_they_are_the_true_ones() -> None:
+    rng = np.random.default_rng(0)
+    truth, one = rng.beta(0.5, 2, 4000), np.ones((1, 4000))
+    order = rng.permutation(truth)
+    assert explained(np.full(4000, truth.mean()), truth, one) == pytest.approx(0)
+    assert explained(truth, truth, one)[0] > explained(truth**1.5, truth, one)[0] > 0
+    assert explained(order, truth, one)[0] < 0
+
+
+def test_few_labels_are_averaged_over_both_halves() -> None:
+    names = {"a": 0.3, "b": 0.2, "rare": 0.001}
+    noise = {"age and sex": 3.0, BOOSTING: 1.0, "row": 0.2, "oracle": 0.0}
+    halves = [Explained(drawn_people({one: names[one]}, noise, seed=at)) for at, one in enumerate(names)]
+    found = pl.DataFrame(few_rows({0.05: {0: halves}}, 50)).filter(metric="expected AUROC")
+    assert found["outcomes"].to_list() == ["2"] * 5
+    value = dict(found.select("method", "value").iter_rows())
+    assert value["row less LightGBM"] == pytest.approx(value["row"] - value[BOOSTING])
+    each = [half.of(name, "row")[0] for half, name in zip(halves[:2], "ab", strict=True)]
+    assert value["row"] == pytest.approx(np.mean(each))
+    assert (found.filter(pl.col("method").str.starts_with("row less"))["low"] > 0).all()
+    assert set(METHODS) <= set(value)
 
 
 @pytest.mark.parametrize(("noise", "equal"), [(0.0, True), (5.0, False)])
