@@ -65,8 +65,10 @@ class Arm(NamedTuple):
 
 def main() -> None:
     """Run, or go on."""
-    given = arguments(__doc__, seeds=(0,)).parse_args()
-    arms = list(all_arms(SHARES[given.size]))
+    parser = arguments(__doc__, seeds=(0,))
+    parser.add_argument("--methods", nargs="+", choices=MODES, default=list(MODES), help="beside baselines")
+    given = parser.parse_args()
+    arms = list(all_arms(SHARES[given.size], given.methods))
     paired = {}
     for seed in given.seeds:
         bank = Biobank.made(given.out, SIZES[given.size], seed)
@@ -91,9 +93,9 @@ def main() -> None:
     draw(learning_curves(table), given.out / given.size / "transfer.png")
 
 
-def all_arms(shares: Sequence[float]) -> Iterator[Arm]:
-    """Every method, with and without scores, at every share."""
-    both = [(method, reads_scores) for method in MODES for reads_scores in (False, True)]
+def all_arms(shares: Sequence[float], methods: Sequence[str] = tuple(MODES)) -> Iterator[Arm]:
+    """Every method and baseline, with and without scores, at every share."""
+    both = [(method, reads_scores) for method in methods for reads_scores in (False, True)]
     for method, reads_scores in (*both, *BASELINES):
         yield from (Arm(method, reads_scores, share) for share in shares)
 
