@@ -107,3 +107,12 @@ def test_cross_validation_of_noise_alone_gives_nothing() -> None:
     beta, notes = fit_cross_validated(Counts(x, onsets, exposure), Counts(x, onsets, exposure), 1, (0.3,))
     assert (beta == 0).all()
     assert notes == {"width": 0.0, "adaptive": 0.0, "gain": 0.0}
+
+
+def test_rows_that_are_thinned_stand_for_all() -> None:
+    counts = simulated(4, 10_000, np.array([[0.5]]))
+    assert torch.equal(counts.thinned(10_000).x, counts.x)
+    some = counts.thinned(3_000)
+    assert len(some.x) == 2_500
+    assert float(some.exposure.sum()) == pytest.approx(float(counts.exposure.sum()))
+    assert float(some.onsets.sum()) == pytest.approx(float(counts.onsets.sum()), rel=0.1)
