@@ -30,12 +30,8 @@ from proband.core.errors import DataError
 from proband.ehr.outcomes import load_task
 from proband.evaluate.config import NONE
 from proband.evaluate.panel.gain import PairedRisks
-from proband.model.checkpoint import load_model
 from proband.tokens.dataset import TokenStore
 from proband.train.config import OnsetOptions
-from proband.train.finetune import finetune
-from proband.train.finetune.config import FinetuneConfig
-from proband.train.finetune.labels import labelled_subjects, new_tasks
 
 SHARES = {"tiny": (0.8, 1.0), "small": (0.05, 0.1, 0.25), "full": (0.01, 0.05, 0.25)}
 ROW = "row"
@@ -111,6 +107,9 @@ def judged(bank: Biobank, new: Sequence[str], share: float) -> Explained:
 
 def with_labels(bank: Biobank, model: Model, new: Sequence[str], share: float) -> Iterator[str]:
     """Those of the new outcomes of which the labelled subjects have onsets enough for a row."""
+    from proband.model.checkpoint import load_model
+    from proband.train.finetune.labels import labelled_subjects, new_tasks
+
     store = TokenStore(bank.tokens)
     shape = load_model(bank.model(model), store.vocabulary.hash).config.onset
     assert shape is not None
@@ -128,6 +127,8 @@ def adapted(bank: Biobank, model: Model, task: Path, share: float) -> Path:
     """Risks by new rows on the model."""
     from proband.forecast import forecast
     from proband.forecast.config import ForecastConfig
+    from proband.train.finetune import finetune
+    from proband.train.finetune.config import FinetuneConfig
 
     folder = bank.folder / f"model_{task.stem}"
     options = bank.size.train.get("onset", OnsetOptions())
