@@ -15,7 +15,6 @@ with cases enough, and labels enough at that share. OUT/SIZE gets few_labels.csv
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -23,9 +22,8 @@ from biobank import ORACLE, SIZES, Biobank, Model, arguments
 from expected_auroc import ExpectedAreas
 from onset_panel import HORIZONS
 from replicates import labelled, write
-from shares import AGE_SEX, BASELINES, BOOSTING, baseline_risks
+from shares import AGE_SEX, BASELINES, BOOSTING, adapted_risks, baseline_risks
 
-from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.ehr.outcomes import load_task
 from proband.evaluate.config import NONE
@@ -76,7 +74,7 @@ def main() -> None:
     for seed in given.seeds:
         bank = Biobank.made(given.out, size, seed)
         for share in shares:
-            areas[share][seed] = [judged(bank, half, share) for half in halves(bank)]
+            areas[share][seed] = [judged(bank, *half, share) for half in halves(bank).items()]
             print(f"few_labels: seed {seed}, {share:.0%} done", flush=True)
     tables = {"Means over outcomes": pl.DataFrame(rows_of(areas, size.least_cases))}
     tables["Expected AUROC by outcome"] = by_outcome(areas, size.least_cases)
@@ -84,21 +82,23 @@ def main() -> None:
     write(given.out / size.name, "few_labels", tables, f"{size.name}, seeds {seeds}")
 
 
-def halves(bank: Biobank) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Outcomes of the biobank, every other one by name."""
+def halves(bank: Biobank) -> dict[str, tuple[str, ...]]:
+    """Outcomes of the biobank, every other one by name, by the letter of their half."""
     names = sorted(load_task(bank.task).outcomes)
-    return tuple(names[::2]), tuple(names[1::2])
+    return {"a": tuple(names[::2]), "b": tuple(names[1::2])}
 
 
-def judged(bank: Biobank, new: Sequence[str], share: float) -> Explained:
+def judged(bank: Biobank, letter: str, new: Sequence[str], share: float) -> Explained:
     """Risks of all methods for those of the new outcomes that have labels enough, beside the truth."""
-    letter = "a" if tuple(new) == halves(bank)[0] else "b"
     model = Model(f"half {letter}", settings={"onset": OnsetOptions(codes=False)}, left_out=tuple(new))
     enough = set(with_labels(bank, model, new, share))
     name = f"few_{letter}_{share:.0%}".replace("%", "")
     task = bank.task_of(name, enough.__contains__)
     known = [baseline_risks(bank, BASELINES[one, False], one, task, share) for one in METHODS[:-1]]
-    files = [adapted(bank, model, task, share), *(file for file in known if file is not None)]
+    files = [
+        adapted_risks(bank, model, task, task.stem, ROW, share),
+        *(file for file in known if file is not None),
+    ]
     results = bank.evaluated(name, files, [NONE], task=task)
     return Explained(
         PairedRisks.read(results, [*files, bank.truth], HORIZONS[-1], bank.size.bootstrap, bank.seed)
@@ -121,22 +121,6 @@ def with_labels(bank: Biobank, model: Model, new: Sequence[str], share: float) -
             print(f"few_labels: {share:.0%}: {error}", flush=True)
         else:
             yield name
-
-
-def adapted(bank: Biobank, model: Model, task: Path, share: float) -> Path:
-    """Risks by new rows on the model."""
-    from proband.forecast import forecast
-    from proband.forecast.config import ForecastConfig
-    from proband.train.finetune import finetune
-    from proband.train.finetune.config import FinetuneConfig
-
-    folder = bank.folder / f"model_{task.stem}"
-    options = bank.size.train.get("onset", OnsetOptions())
-    config = validated(FinetuneConfig, label_fraction=share, seed=bank.seed, queries=options.queries)
-    finetune(bank.model(model), bank.tokens, folder, tasks=[task], config=config)
-    out = bank.folder / f"risk_{task.stem}"
-    forecast(folder, bank.tokens, out, task=task, config=ForecastConfig(name=ROW))
-    return out / "risk.parquet"
 
 
 def rows_of(areas: Mapping[float, Mapping[int, Sequence[Explained]]], least: int) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Baselines fitted on the labels of a share of the subjects, as fine-tuning and training take shares."""
+"""Baselines, and models fine-tuned, on the labels of a share of the subjects."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 from biobank import Biobank, Model
 
+from proband.core.config import validated
 from proband.core.schema import RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import load_task
@@ -15,6 +16,7 @@ from proband.evaluate.baselines.registry import fit_baselines
 from proband.evaluate.cohort import with_age_and_sex
 from proband.evaluate.inputs import read_scores, read_subjects
 from proband.tokens.dataset import LEARNT, TokenStore
+from proband.train.config import OnsetOptions
 
 AGE_SEX, BOOSTING = "age and sex", "LightGBM"
 BASELINES = {
@@ -60,3 +62,31 @@ def baseline_risks(bank: Biobank, baseline: str, name: str, task: Path, share: f
     RISK.write(risks.with_columns(model=pl.lit(name)), partial)
     partial.rename(out)
     return out
+
+
+def adapted_risks(
+    bank: Biobank, model: Model, task: Path, slug: str, name: str, share: float, mode: str = "row"
+) -> Path:
+    """Risks of a model fine-tuned on new outcomes by the labels of a share of train and tuning subjects.
+
+    Args:
+        bank: The data.
+        model: What is adapted; trained first if it is not there.
+        task: The new outcomes.
+        slug: Of the folders of the adapted model and its risks.
+        name: Of the model in tables.
+        share: Of the subjects of each split.
+        mode: Of fine-tuning.
+    """
+    from proband.forecast import forecast
+    from proband.forecast.config import ForecastConfig
+    from proband.train.finetune import finetune
+    from proband.train.finetune.config import FinetuneConfig
+
+    queries = bank.size.train.get("onset", OnsetOptions()).queries  # dates per subject, as in training
+    config = validated(FinetuneConfig, mode=mode, label_fraction=share, seed=bank.seed, queries=queries)
+    folder, given = bank.folder / f"model_{slug}", bank.modalities(model)
+    finetune(bank.model(model), bank.tokens, folder, tasks=[task], config=config, **given)
+    out = bank.folder / f"risk_{slug}"
+    forecast(folder, bank.tokens, out, task=task, config=ForecastConfig(name=name), **given)
+    return out / "risk.parquet"

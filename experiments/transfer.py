@@ -23,14 +23,12 @@ from biobank import ONE_STEP, SIZES, Biobank, Model, arguments
 from expected_auroc import ExpectedAreas
 from onset_panel import HORIZONS
 from replicates import Areas, labelled, write
-from shares import BASELINES, BOOSTING, baseline_risks
+from shares import BASELINES, BOOSTING, adapted_risks, baseline_risks
 
-from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.evaluate.config import NONE
 from proband.evaluate.panel.gain import PairedRisks
 from proband.train.config import OnsetOptions
-from proband.train.finetune.config import FinetuneConfig
 
 OUTCOMES = ("ischaemic_stroke", "copd")
 SHARES = {"tiny": (0.8, 1.0), "small": (0.01, 0.05, 0.1, 0.25, 1.0), "full": (0.01, 0.05, 0.1, 0.25, 1.0)}
@@ -105,7 +103,8 @@ def risk_file(bank: Biobank, arm: Arm, task: Path) -> Path | None:
     try:
         if arm.method not in MODES:
             return baseline_risks(bank, BASELINES[arm.method, arm.reads_scores], arm.name, task, arm.share)
-        return adapted(bank, arm, task)
+        slug, mode = Model(f"transfer {arm.name}").slug, MODES[arm.method]
+        return adapted_risks(bank, base(arm), task, slug, arm.name, arm.share, mode)
     except DataError as error:
         if not str(error).startswith(("too few labels", "labels of one class")):
             raise
@@ -122,33 +121,6 @@ def base(arm: Arm) -> Model:
     if not arm.reads_scores:
         return Model(name, settings=settings, left_out=OUTCOMES)
     return Model(f"{name}+PCs+PGS", "genome", True, "prefix", settings, OUTCOMES)
-
-
-def adapted(bank: Biobank, arm: Arm, task: Path) -> Path:
-    """Risks of a model fine-tuned on the new outcomes."""
-    from proband.forecast import forecast
-    from proband.forecast.config import ForecastConfig
-    from proband.train.finetune import finetune
-
-    model = base(arm)
-    slug = Model(f"transfer {arm.name}").slug
-    config = validated(
-        FinetuneConfig,
-        mode=MODES[arm.method],
-        label_fraction=arm.share,
-        seed=bank.seed,
-        queries=queries(bank),
-    )
-    folder, given = bank.folder / f"model_{slug}", bank.modalities(model)
-    finetune(bank.model(model), bank.tokens, folder, tasks=[task], config=config, **given)
-    out = bank.folder / f"risk_{slug}"
-    forecast(folder, bank.tokens, out, task=task, config=ForecastConfig(name=arm.name), **given)
-    return out / "risk.parquet"
-
-
-def queries(bank: Biobank) -> int:
-    """Dates per subject, as in training."""
-    return bank.size.train.get("onset", OnsetOptions()).queries
 
 
 def rows_of(arms: Sequence[Arm], areas: Mapping[int, Areas], metric: str = AUROC) -> list[dict[str, object]]:

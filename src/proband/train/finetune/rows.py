@@ -106,26 +106,26 @@ def fit_known_tasks(
     with torch.no_grad():
         centre = told(train.batch(some, device)[0]).mean(dim=0)
     size = torch.where(head.is_label, 0.0, 1.0)
-    set_known_tasks(head, own, mean * size, train, device)
+    _set_known_tasks(head, own, mean * size, train, device)
 
     found, _ = fit_inputs(
         head, train, tuning, device, lambda query: (told(query) - centre) @ mean, 1, _FIT_SIZE
     )
     size = size + found[0]
-    set_known_tasks(head, own, mean * size, train, device)
+    _set_known_tasks(head, own, mean * size, train, device)
 
     def beyond_mean(query: Query) -> Tensor:
         each = told(query) - centre
         return each - each @ mean
 
     found, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
-    set_known_tasks(head, own, mean * (size - found.sum(dim=0)) + found, train, device)
+    _set_known_tasks(head, own, mean * (size - found.sum(dim=0)) + found, train, device)
     notes["size"] = float(size.mean())
     return {f"known_tasks_{name}": value for name, value in notes.items()}
 
 
 @torch.no_grad()
-def set_known_tasks(
+def _set_known_tasks(
     head: OnsetHead,
     own: OnsetHead,
     weights: Float[Tensor, "known new"],

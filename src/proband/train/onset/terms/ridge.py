@@ -29,6 +29,7 @@ _MOST_JUDGED = 20_000
 """Rows that cross-validation reads, at most: what is chosen is fitted on all."""
 _PENALTIES = (0.3, 0.6, 1.2)
 _FEW_PENALTY = 0.3
+"""Of the adaptive ridge: those tried by tuning, and the one among the choices of cross-validation."""
 _ROUNDS = 3
 _PRIOR_ONSETS = 1.0
 _LEAST_EFFECT = 0.005
@@ -132,7 +133,7 @@ def fit_cross_validated(
 
     Choices are none at all, ridges from narrow to wide, and an adaptive one that begins at the widest. Ridges
     alone are not enough: narrow enough for hundreds of inputs, they make nothing of the one that tells most,
-    such as a blood sugar. A tuning split with 30 onsets cannot choose: by it, terms that helped on new
+    such as blood glucose. A tuning split with 30 onsets cannot choose: by it, terms that helped on new
     subjects were left out. Folds are blocks of rows, so that a subject's dates, which lie together, are in
     one but for those at an edge.
 
