@@ -43,7 +43,7 @@ def randomise(head: OnsetHead, scale: float = 0.3) -> OnsetHead:
     """Give the head random weights."""
     torch.manual_seed(1)
     with torch.no_grad():
-        for weights in (head.linear, head.state_linear, head.bias):
+        for weights in (head.linear, head.state_linear, head.by_time, head.bias):
             weights.normal_(std=scale)
         head.interactions.weights.normal_(std=scale / 10)  # their columns are not standardised here
         for parameter in head.networks.parameters():

@@ -18,7 +18,7 @@ from pydantic import (
 from proband.core.errors import ConfigError
 from proband.model.choices import ENCODERS, FUSIONS, NO_FUSION
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 Encoder = Annotated[str, AfterValidator(ENCODERS.check)]
 """A name in :data:`proband.model.choices.ENCODERS`."""
 Fusion = Annotated[str, AfterValidator(FUSIONS.check)]

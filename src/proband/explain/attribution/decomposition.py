@@ -118,8 +118,8 @@ def keys_of(asked: Asked, point: np.ndarray, outcome: np.ndarray) -> pl.DataFram
 
 def codes_frame(asked: Asked, layout: SummaryLayout, one: Decomposed, top: int) -> pl.DataFrame:
     """Rows of :data:`~proband.explain.tables.CODES`."""
-    terms = record_terms(asked.head, layout, one.query, list(asked.tasks))
     last = int(bins_before(asked.horizons_years)[-1])
+    terms = record_terms(asked.head, layout, one.query, list(asked.tasks), last)
     rows = [
         _listed(terms, at, int(outcome), top, len(layout.codes))
         for at in range(len(one.index))
@@ -128,21 +128,20 @@ def codes_frame(asked: Asked, layout: SummaryLayout, one: Decomposed, top: int) 
     if not rows:
         return CODES.empty()
     point, outcome, rank, code, value = (np.concatenate(column) for column in zip(*rows, strict=True))
-    decay = asked.head.fading[list(asked.tasks), last].numpy()[outcome]
     part = part_names(asked.head).index(RECORD)
     slope = _slope(one.points.points[part, :, :, -1], one.parts[part, :, :, last])
     names = np.array([*layout.codes, OTHER_CODES, NOT_HAD, AGE_SEX_TERMS])
     frame = keys_of(asked, one.index[point], outcome).with_columns(
         pl.Series("rank", rank, pl.Int64),
         pl.Series("code", names[code], pl.String),
-        pl.Series("log_hazard", decay * value),
-        pl.Series("risk_points", decay * value * slope[point, outcome]),
+        pl.Series("log_hazard", value),
+        pl.Series("risk_points", value * slope[point, outcome]),
     )
     return named(frame, "code", asked.names.codes).select(*CODES.columns)
 
 
 def _listed(terms: RecordTerms, at: int, outcome: int, top: int, num_codes: int) -> tuple[np.ndarray, ...]:
-    """Point, outcome, rank, code and value of what is listed of one risk, before decay."""
+    """Point, outcome, rank, code and value of what is listed of one risk."""
     here = slice(terms.bounds[at], terms.bounds[at + 1])
     own, codes = terms.values[here, outcome], terms.codes[here]
     order = np.argsort(-np.abs(own), kind="stable")

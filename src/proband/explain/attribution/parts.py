@@ -4,8 +4,8 @@
 
 with parts ``record`` (linear terms and interactions of the record summary), ``networks``, ``state`` (of the
 trunk), one for each modality such as ``genome``, and ``calibration`` (levels by time ahead, and the
-calibration found on the tuning split). Those of the record fade with the time ahead by the head's decay,
-which is in them; in those of modalities are their factors and levels by age.
+calibration found on the tuning split). Those of the record fade with the time ahead by the head's decay and
+trends, which are in them; in those of modalities are their factors and levels by age.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def log_ratio_parts(head: OnsetHead, query: Query) -> dict[str, Float[Tensor, "n
     inputs = head.inputs(query)
     networks = torch.stack([network(inputs, query) for network in head.networks]).mean(dim=0)
     parts = {
-        RECORD: head.fading * _padded(head, named_record(head, inputs, query)),
+        RECORD: head.fading * _padded(head, named_record(head, inputs, query)) + head.values_by_time(inputs),
         NETWORKS: head.fading * networks,
         STATE: head.fading * _padded(head, inputs.state @ head.state_linear),
     }

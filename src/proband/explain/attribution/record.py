@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from proband.model.onset.head import OnsetHead
@@ -40,19 +40,25 @@ class RecordTerms:
 
 
 @torch.no_grad()
-def record_terms(head: OnsetHead, layout: SummaryLayout, query: Query, tasks: list[int]) -> RecordTerms:
-    """Take the record's part apart, before decay.
+def record_terms(
+    head: OnsetHead, layout: SummaryLayout, query: Query, tasks: list[int], ahead: int
+) -> RecordTerms:
+    """Take the record's part apart, as it is in one bin of the time ahead.
 
     Args:
         head: Onset hazards.
         layout: Which feature is of which code.
         query: What is known of n subjects.
         tasks: Numbers of tasks; those without linear terms get 0.
+        ahead: Number of the bin.
     """
-    inputs = head.inputs(query)
+    inputs, first = head.inputs(query), head.config.first_value
+    decay, tau = head.fading[tasks, ahead], head.taus[tasks, ahead]
     named = torch.tensor([task < head.config.num_named for task in tasks])
     columns = torch.tensor([min(task, head.config.num_named - 1) for task in tasks])
-    linear = (head.linear[:, columns] * named).double().numpy()
+    effects = decay * head.linear[:, columns]
+    effects[first : first + len(head.by_time)] += tau * head.by_time[:, columns]
+    linear = (effects * named).double().numpy()
     code_of = layout.code_of_feature
     keys, own = _entries(query, code_of, len(layout.codes))
     row, code = np.divmod(keys, len(layout.codes))
@@ -61,7 +67,8 @@ def record_terms(head: OnsetHead, layout: SummaryLayout, query: Query, tasks: li
     np.add.at(if_never, own, terms)
     never = np.zeros((len(layout.codes), len(tasks)))
     np.add.at(never, code_of, inputs.at_zero.double().numpy()[:, None] * linear)
-    curved, of_never, age_sex = _interactions(head, inputs, query, columns, named)
+    weights = head.interactions.weights[:, columns] * named * decay
+    curved, of_never, age_sex = _interactions(head, inputs, query, weights)
     own_curved, place = np.zeros_like(if_never), layout.valued[code]
     has = place >= 0
     own_curved[has] = curved[row[has], place[has]]
@@ -83,13 +90,12 @@ def _entries(query: Query, code_of: np.ndarray, num_codes: int) -> tuple[np.ndar
 
 
 def _interactions(
-    head: OnsetHead, inputs: Inputs, query: Query, columns: Tensor, named: Tensor
+    head: OnsetHead, inputs: Inputs, query: Query, weights: Float[Tensor, "width tasks"]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What interactions give by code with values; what they would without any value; by age and sex alone."""
-    weights = head.interactions.weights[:, columns] * named
     per_code, valued = head.interactions.per_code, head.config.num_valued
     own = per_code * valued
-    shaped = weights[:own].view(per_code, valued, len(columns))
+    shaped = weights[:own].view(per_code, valued, weights.shape[1])
 
     def by_code(values: Tensor) -> np.ndarray:
         found = head.interactions.standardised(values, query)[:, :own]

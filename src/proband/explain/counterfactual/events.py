@@ -48,7 +48,8 @@ def without_frame(
         index: Points.
         query: What is known of them.
     """
-    terms = record_terms(asked.head, layout, query, list(asked.tasks))
+    last, tasks = int(bins_before(asked.horizons_years)[-1]), list(asked.tasks)
+    terms = record_terms(asked.head, layout, query, tasks, last)
     entry = np.flatnonzero(terms.codes < len(layout.codes) - 1)  # the last is any event
     if not len(entry):
         return WITHOUT.empty()
@@ -57,8 +58,7 @@ def without_frame(
     tokens = [np.flatnonzero(layout.code_of == code) for code in terms.codes[entry]]
     changed = Shifted.of(asked, query_without(asked, rows, minutes, tokens))
     before = Shifted.of(asked, query)
-    last, tasks = int(bins_before(asked.horizons_years)[-1]), list(asked.tasks)
-    factor = (asked.head.fading[tasks, last] * asked.head.slope[tasks]).double().numpy()
+    slope = asked.head.slope[tasks].double().numpy()
     numbers = [
         _num_events(asked, int(row), int(until), left)
         for row, until, left in zip(rows, minutes, tokens, strict=True)
@@ -68,7 +68,7 @@ def without_frame(
         "risk": before.risk()[point, :, -1],
         "risk_without": changed.risk()[..., -1],
         "log_ratio": (before.log_ratio()[point] - changed.log_ratio())[:, tasks, last],
-        "log_ratio_linear": factor * terms.if_never[entry],
+        "log_ratio_linear": slope * terms.if_never[entry],
     }
     frame = keys_of(asked, index[point[which]], outcome).with_columns(
         pl.lit(asked.horizons_years[-1]).alias("horizon_years"),

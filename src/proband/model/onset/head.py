@@ -6,16 +6,18 @@ of a set of tokens, in bins b of the time ahead:
     log hazard_d(t + u) = log rate_d(age at t + u, sex) + g_{d,b(u)}
     g_{d,b} = bias_{d,b}
               + decay_b (w_d x + v_d q + mean over networks of (<task_d, time_b(z)> + its bias_{d,b}))
+              + tau_b r_d m
               + sum over modalities of c_d(age at t) beta_d (standardised values) + l_d(age at t)
 
 ``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's
-state, standardised; q hinge functions and squares of its values, and values times age and sex; z a small
+state, standardised; q hinge functions and squares of its values m, and values times age and sex; z a small
 network of the summary, age and sex; decay says how the record's effects fade with the time ahead, where those
-of scores stay; a label, over one window, has none. c says how effects of scores change with age, and l makes
-the mean hazard ratio of those who have scores 1 at every age. All but the rate starts at 0 (decay and c at
-1), so that the untrained head is the age-sex table; with w alone it is a regression on counts, with beta
-alone a Cox model on scores. After MOTOR (Steinberg et al. 2024, arXiv 2301.03150); offset, interactions and
-linear modalities are ours.
+of scores stay, and r which values fade more or less than that (tau: how late the bin is, 0 in the mean over
+onsets); a label, over one
+window, has neither. c says how effects of scores change with age, and l makes the mean hazard ratio of those
+who have scores 1 at every age. All but the rate starts at 0 (decay and c at 1), so that the untrained head is
+the age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores. After
+MOTOR (Steinberg et al. 2024, arXiv 2301.03150); offset, interactions and linear modalities are ours.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from proband.model.config import BIN_EDGES, ModelConfig
 from proband.model.onset.inputs import CLIP, Inputs, Query
 from proband.model.onset.terms import NUM_BINS, Interactions, LinearModality, OnsetNetwork
 
+TAU = tuple(math.log1p(years) for years in (0.25, 0.75, 1.5, 2.5, 4.0, 6.0, 8.5, 15.0))
+"""How late each bin of the time ahead is; the mean over onsets is taken from it."""
 CALIBRATION_YEARS = 10.0
 """Cumulative hazards of so many years are calibrated."""
 NUM_SEXES = 3
@@ -53,6 +57,8 @@ class OnsetHead(nn.Module):
     state_sd: Tensor
     linear: Tensor
     state_linear: Tensor
+    by_time: Tensor
+    tau: Tensor
     bias: Tensor
     decay: Tensor
     intercept: Tensor
@@ -74,6 +80,8 @@ class OnsetHead(nn.Module):
             "state_sd": ones(config.dim),
             "linear": zeros(features, shape.num_named),
             "state_linear": zeros(config.dim, shape.num_named),
+            "by_time": zeros(2 * shape.num_valued, shape.num_named),
+            "tau": torch.tensor(TAU),
             "bias": zeros(tasks, NUM_BINS),
             "decay": ones(NUM_BINS),
             "intercept": zeros(tasks),
@@ -92,7 +100,7 @@ class OnsetHead(nn.Module):
         Args:
             query: What is known of each subject at its date.
         """
-        return self.bias + self.fading * self.of_record(query) + self.of_modalities(query)[:, :, None]
+        return self.bias + self.of_record(query) + self.of_modalities(query)[:, :, None]
 
     @property
     def fading(self) -> Float[Tensor, "tasks bins"]:
@@ -105,10 +113,24 @@ class OnsetHead(nn.Module):
         return torch.nonzero(~self.is_label[: self.config.num_named])[:, 0]
 
     def of_record(self, query: Query) -> Float[Tensor, "n tasks bins"]:
-        """Log ratio of record and state, before decay: linear terms and the mean of the networks."""
+        """Log ratio of record and state: linear terms and the mean of the networks, as they fade."""
         inputs = self.inputs(query)
+        return self.fading * self.before_decay(query, inputs) + self.values_by_time(inputs)
+
+    def before_decay(self, query: Query, inputs: Inputs) -> Float[Tensor, "n tasks bins"]:
+        """Log ratio of record and state if it stayed: linear terms and the mean of the networks."""
         of_networks = torch.stack([network(inputs, query) for network in self.networks])
         return self.terms(inputs, query)[:, :, None] + of_networks.mean(dim=0)
+
+    def values_by_time(self, inputs: Inputs) -> Float[Tensor, "n tasks bins"]:
+        """What values that fade more or less than the record as a whole change with the time ahead."""
+        named = (self.values_of(inputs) @ self.by_time)[:, :, None] * self.taus[: self.config.num_named]
+        return F.pad(named, (0, 0, 0, len(self.bias) - self.config.num_named))
+
+    @property
+    def taus(self) -> Float[Tensor, "tasks bins"]:
+        """tau of every task; 0 for labels."""
+        return torch.where(self.is_label[:, None], 0.0, self.tau)
 
     def inputs(self, query: Query) -> Inputs:
         """The record summary and the state, standardised."""

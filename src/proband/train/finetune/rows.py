@@ -16,12 +16,12 @@ from proband.model.onset.inputs import Query
 from proband.model.transformer import Proband
 from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss
-from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_record_terms
+from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_record_terms, fit_values_by_time
 from proband.train.onset.terms.record import fit_inputs
 from proband.train.onset.terms.ridge import fit_cross_validated, fit_of_width
 
 _OF_TASKS = {"log_rate": 0, "bias": 0, "intercept": 0, "slope": 0}
-_OF_NAMED = {"linear": 1, "state_linear": 1, "interactions.weights": 1}
+_OF_NAMED = {"linear": 1, "state_linear": 1, "by_time": 1, "interactions.weights": 1}
 """Axes of tensors along which tasks lie, of all tasks and of named ones."""
 _BY_AGE = "by_age"
 _FIT_SIZE = functools.partial(fit_of_width, width=0.5)
@@ -77,6 +77,8 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     head.decay.copy_(own.decay)
     fit_levels(head, train, device)
     result.losses["decay"] = mean_loss(head, tuning, device)
+    if not head.is_label.any():
+        fit_values_by_time(head, train, tuning, device, result, fit_cross_validated)
     fit_modality_terms(head, train, tuning, device, result, fit_cross_validated)
     return result
 
@@ -101,7 +103,7 @@ def fit_known_tasks(
     some = np.unique(np.linspace(0, len(train) - 1, min(_DATES, len(train))).astype(np.int64))
 
     def told(query: Query) -> Tensor:
-        return own.of_record(query)[:, :named].mean(dim=-1)
+        return own.before_decay(query, own.inputs(query))[:, :named].mean(dim=-1)
 
     with torch.no_grad():
         centre = told(train.batch(some, device)[0]).mean(dim=0)

@@ -17,7 +17,7 @@ from torch import Tensor
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.terms import NUM_BINS
 from proband.train.onset.fit import Part
-from proband.train.onset.piecewise_exponential import bins_of
+from proband.train.onset.piecewise_exponential import happened_by_bin
 
 _DATES = 40_000
 """Train dates that are read, at most: a factor of all tasks needs no more."""
@@ -33,7 +33,8 @@ class ByBin(NamedTuple):
 
     Attributes:
         record: Log ratios of the record, before decay.
-        expected: Cumulative incidence of age and sex over the follow-up, times modalities' hazard ratios.
+        expected: Cumulative incidence of age and sex over the follow-up, times the hazard ratios of
+            modalities and of values by time.
         happened: Onsets.
     """
 
@@ -87,11 +88,10 @@ def by_bin(head: OnsetHead, part: Part, dates: np.ndarray, device: torch.device)
     for begin in range(0, len(dates), _JUDGED_AT_ONCE):
         query, followed = part.batch(dates[begin : begin + _JUDGED_AT_ONCE], device)
         followed = followed.first(named)
-        ratio = head.of_modalities(query)[:, :named, None].exp()
-        expected = head.expected(query.age, query.female, followed.until) * ratio
-        happened = torch.zeros_like(expected)
-        happened.scatter_(2, bins_of(followed)[..., None], followed.happened.float()[..., None])
-        found.append([head.of_record(query)[:, :named], expected, happened])
+        inputs = head.inputs(query)
+        beside = head.of_modalities(query)[:, :, None] + head.values_by_time(inputs)
+        expected = head.expected(query.age, query.female, followed.until) * beside[:, :named].exp()
+        found.append([head.before_decay(query, inputs)[:, :named], expected, happened_by_bin(followed)])
     return ByBin(*(torch.cat(parts).cpu().double() for parts in zip(*found, strict=True)))
 
 

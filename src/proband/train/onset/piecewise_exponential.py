@@ -65,12 +65,13 @@ def expected_and_happened(
     head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n some bins"], followed: Outcomes
 ) -> tuple[Float[Tensor, "n some"], Bool[Tensor, "n some"]]:
     """Cumulative hazard over the follow-up of each date, and whether the onset came, for the first tasks."""
-    return _expected(head, query, log_ratio, followed).sum(dim=-1), followed.happened
+    return expected_by_bin(head, query, log_ratio, followed).sum(dim=-1), followed.happened
 
 
-def _expected(
+def expected_by_bin(
     head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n some bins"], followed: Outcomes
 ) -> Float[Tensor, "n some bins"]:
+    """Cumulative hazard over the follow-up of each date, bin by bin of the time ahead, of the first tasks."""
     ratio = log_ratio.clamp(max=_MOST_LOG_RATIO).exp()
     return head.expected(query.age, query.female, followed.until) * ratio
 
@@ -82,6 +83,12 @@ def bins_of(followed: Outcomes) -> Int[Tensor, "n some"]:
     )
 
 
+def happened_by_bin(followed: Outcomes) -> Float[Tensor, "n some bins"]:
+    """1 in the bin of each onset that came, else 0."""
+    found = torch.zeros(*followed.until.shape, len(BIN_EDGES), device=followed.until.device)
+    return found.scatter_(2, bins_of(followed)[..., None], followed.happened.float()[..., None])
+
+
 def negative_log_likelihood(
     head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n some bins"], followed: Outcomes
 ) -> Float[Tensor, " tasks"]:
@@ -90,7 +97,7 @@ def negative_log_likelihood(
     sum over bins of (cumulative rate exp(g)) − (log rate + g) at the onset; exposure ends at onset, death
     and the end of follow-up.
     """
-    total = _expected(head, query, log_ratio, followed).sum(dim=(0, 2))
+    total = expected_by_bin(head, query, log_ratio, followed).sum(dim=(0, 2))
     at_onset = log_ratio.clamp(max=_MOST_LOG_RATIO).gather(2, bins_of(followed)[..., None])[..., 0]
     rate = head.log_rate_at(query.age[:, None] + followed.until, query.female)
     return total - ((at_onset + rate) * followed.happened).sum(dim=0)

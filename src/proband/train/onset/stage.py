@@ -23,6 +23,7 @@ from proband.train.onset.incidence import log_rates
 from proband.train.onset.queries import draw_dates, follow_up, read_queries
 from proband.train.onset.tasks import Tasks
 from proband.train.onset.terms.by_age import fit_by_age
+from proband.train.onset.terms.by_time import centre_time, fit_by_time
 from proband.train.onset.terms.linear import fit_linear, standardise_modalities
 from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
 from proband.train.onset.terms.ridge import Fit, fit_adaptive_ridge
@@ -35,7 +36,8 @@ class OnsetResult:
     Attributes:
         losses: Tuning loss of the named tasks, nats per date, after each step: ``age_sex`` the table alone,
             ``linear`` the record's linear terms, ``interactions``, ``networks``, ``decay`` of all these with
-            the time ahead, ``modalities`` their linear terms, and ``calibrated``.
+            the time ahead, ``by_time`` values that fade otherwise, ``modalities`` their linear terms, and
+            ``calibrated``.
         notes: What was chosen for the terms of record and modalities.
     """
 
@@ -90,12 +92,14 @@ def fit_head(
     standardise(head, train.queries)
     standardise_interactions(head, train, device)
     standardise_modalities(head, train)
+    centre_time(head, train)
     result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
     fit_record_terms(head, train, tuning, device, result)
     losses = result.losses
     losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
     fit_decay(head, train, tuning, device)
     losses["decay"] = mean_loss(head, tuning, device)
+    fit_values_by_time(head, train, tuning, device, result)
     fit_modality_terms(head, train, tuning, device, result)
     return result
 
@@ -116,6 +120,23 @@ def fit_record_terms(
         result.notes.update(terms(head, train, tuning, device, fit))
         fit_levels(head, train, device)
         result.losses[name] = mean_loss(head, tuning, device)
+
+
+def fit_values_by_time(
+    head: OnsetHead,
+    train: Part,
+    tuning: Part,
+    device: torch.device,
+    result: OnsetResult,
+    fit: Fit = fit_adaptive_ridge,
+) -> None:
+    """Fit which values fade more or less than the rest of the record, with the levels beside them.
+
+    Adds to ``result`` how it went.
+    """
+    result.notes.update(fit_by_time(head, train, tuning, device, fit))
+    fit_levels(head, train, device)
+    result.losses["by_time"] = mean_loss(head, tuning, device)
 
 
 def fit_modality_terms(

@@ -60,13 +60,13 @@ def test_linear_terms_against_never_are_what_the_head_says(asked: Asked) -> None
     layout, head = SummaryLayout.of(asked.store.vocabulary), asked.head
     rows, minutes = asked.points.rows[:20], asked.points.start[:20]
     query = asked.queries(asked.store, rows, minutes).batch(np.arange(20))
-    terms = record_terms(head, layout, query, [0, 1, 2])
+    terms = record_terms(head, layout, query, [0, 1, 2], 6)
     assert not terms.values[:, 2].any()  # a task without linear terms
     for code in ("X//A", "X//B"):
         entry = layout.codes.index(code)
         tokens = np.flatnonzero(layout.code_of == entry)
         without = query_without(asked, rows, minutes, [tokens] * 20)
-        before, after = (record_terms(head, layout, one, [0]) for one in (query, without))
+        before, after = (record_terms(head, layout, one, [0], 6) for one in (query, without))
         totals = []
         for one in (before, after):
             total = one.not_had + one.age_sex

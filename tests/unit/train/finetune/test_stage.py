@@ -47,7 +47,7 @@ def test_a_row_is_added_and_all_else_is_the_same_to_the_bit(adapted: Path, rows:
     same = [at for at, task in enumerate(before.tasks) if task.tokens != tasks.tasks[2].tokens]
     chosen = torch.tensor([kept[at] for at in same])
     by_row = {"log_rate", "bias", "intercept", "slope", "networks.0.task", "networks.0.bias"}
-    by_column = {"linear", "state_linear", "interactions.weights"}
+    by_column = {"linear", "state_linear", "by_time", "interactions.weights"}
     for name, value in old.items():
         own = name.removeprefix("onset.")
         if own in by_row:
@@ -61,7 +61,8 @@ def test_a_row_is_added_and_all_else_is_the_same_to_the_bit(adapted: Path, rows:
 def test_the_output_tells_how_it_was_made(rows: Path) -> None:
     manifest = read_manifest(rows, "finetune")
     losses = manifest["notes"]["tuning_onset_nats_per_date"]
-    assert list(losses) == ["age_sex", "known_tasks", "linear", "interactions", "decay", "calibrated"]
+    of_record = ["known_tasks", "linear", "interactions", "decay", "by_time"]
+    assert list(losses) == ["age_sex", *of_record, "calibrated"]
     assert manifest["counts"]["num_new"] == 1
     card = (rows / "README.md").read_text()
     assert card.index("First occurrences of d were added") < card.index("## Limits")

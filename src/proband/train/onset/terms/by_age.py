@@ -184,7 +184,7 @@ def _read_parts(
     """Age, effects, who has each modality, exposure and onsets of some dates at a time."""
     for begin in range(0, len(chosen), _READ_AT_ONCE):
         query, followed = train.batch(chosen[begin : begin + _READ_AT_ONCE], device)
-        log_ratio = head.bias + head.fading * head.of_record(query)
+        log_ratio = head.bias + head.of_record(query)
         expected, happened = expected_and_happened(head, query, log_ratio, followed)
         values = [query.modalities[name] for name in head.modalities]
         linear = [head.linear_of(name) for name in head.modalities]

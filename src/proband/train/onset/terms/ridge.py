@@ -31,7 +31,8 @@ _PENALTIES = (0.3, 0.6, 1.2)
 _FEW_PENALTY = 0.3
 """Of the adaptive ridge: those tried by tuning, and the one among the choices of cross-validation."""
 _ROUNDS = 3
-_PRIOR_ONSETS = 1.0
+PRIOR_ONSETS = 1.0
+"""One more onset expected and seen, so that a level without any stays finite."""
 _LEAST_EFFECT = 0.005
 """Effects well below this count as none: the penalty stops rising."""
 
@@ -60,15 +61,12 @@ class Counts:
         return Counts(self.x[::step], self.onsets[::step] * step, self.exposure[::step] * step)
 
     def loss(self, beta: Float[Tensor, "width tasks"]) -> Float[Tensor, " tasks"]:
-        """−log likelihood of each task less that of beta = 0, both at their best level, in nats.
-
-        The level has one more onset expected and seen, so that it stays finite without any.
-        """
+        """−log likelihood of each task less that of beta = 0, both at their best level, in nats."""
         predictor = (self.x @ beta).clamp(max=_MOST)
         expected = (predictor.exp() * self.exposure).sum(dim=0)
-        ratio = (expected + _PRIOR_ONSETS) / (self.exposure.sum(dim=0) + _PRIOR_ONSETS)
+        ratio = (expected + PRIOR_ONSETS) / (self.exposure.sum(dim=0) + PRIOR_ONSETS)
         onsets = self.onsets.sum(dim=0)
-        return (onsets + _PRIOR_ONSETS) * ratio.log() - (predictor * self.onsets).sum(dim=0)
+        return (onsets + PRIOR_ONSETS) * ratio.log() - (predictor * self.onsets).sum(dim=0)
 
 
 def fit_ridge(

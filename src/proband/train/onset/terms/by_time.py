@@ -1,0 +1,130 @@
+"""Values whose effects fade with the time ahead more than the rest of the record, or less.
+
+One decay for all (:mod:`proband.train.onset.decay`) is not enough: high blood glucose means diabetes within
+a year or two, a high body-mass index at any time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from proband.model.onset.head import TAU, OnsetHead
+from proband.train.onset.fit import Part
+from proband.train.onset.piecewise_exponential import expected_by_bin, happened_by_bin
+from proband.train.onset.terms.ridge import PRIOR_ONSETS, Counts, Fit, fit_adaptive_ridge
+
+_DATES = 40_000
+"""Train dates that are read, at most."""
+_MOST_NUMBERS = 1 << 26
+"""Dates times tasks times bins held at once, at most: a quarter of a GiB for each kind of number."""
+_READ_AT_ONCE = 4096
+_MOST = 20.0
+
+
+@dataclass(frozen=True)
+class CountsByBin(Counts):
+    """Counts of mean exposure exp(level of the bin + tau x beta) in each bin of the time ahead.
+
+    Attributes:
+        onsets_by_bin: Onsets; ``onsets`` are their sums over bins.
+        exposure_by_bin: Cumulative hazard without what is fitted; ``exposure`` is its sum over bins.
+        tau: How late the bins are, of each task.
+    """
+
+    onsets_by_bin: Float[Tensor, "n tasks bins"]
+    exposure_by_bin: Float[Tensor, "n tasks bins"]
+    tau: Float[Tensor, "tasks bins"]
+
+    @classmethod
+    def of(
+        cls,
+        x: Float[Tensor, "n width"],
+        onsets: Float[Tensor, "n tasks bins"],
+        exposure: Float[Tensor, "n tasks bins"],
+        tau: Float[Tensor, "tasks bins"],
+    ) -> CountsByBin:
+        """With the sums over bins."""
+        return cls(x, onsets.sum(dim=2), exposure.sum(dim=2), onsets, exposure, tau)
+
+    def take(self, rows: Bool[Tensor, " n"]) -> CountsByBin:
+        """Some of the rows."""
+        return self.of(self.x[rows], self.onsets_by_bin[rows], self.exposure_by_bin[rows], self.tau)
+
+    def thinned(self, most: int) -> CountsByBin:
+        """Every so many-th row, at most so many, each for all that it stands for."""
+        step = max(1, -(-len(self.x) // most))
+        onsets, exposure = self.onsets_by_bin[::step] * step, self.exposure_by_bin[::step] * step
+        return self.of(self.x[::step], onsets, exposure, self.tau)
+
+    def loss(self, beta: Float[Tensor, "width tasks"]) -> Float[Tensor, " tasks"]:
+        """−log likelihood of each task less that of beta = 0, all levels at their best, in nats."""
+        predictor = ((self.x @ beta)[:, :, None] * self.tau).clamp(-_MOST, _MOST)
+        expected = (predictor.exp() * self.exposure_by_bin).sum(dim=0)
+        ratio = (expected + PRIOR_ONSETS) / (self.exposure_by_bin.sum(dim=0) + PRIOR_ONSETS)
+        onsets = self.onsets_by_bin.sum(dim=0)
+        levels = ((onsets + PRIOR_ONSETS) * ratio.log()).sum(dim=1)
+        return levels - (predictor * self.onsets_by_bin).sum(dim=(0, 2))
+
+
+@torch.no_grad()
+def centre_time(head: OnsetHead, train: Part) -> None:
+    """Take the mean over onsets of the named tasks from ``tau``: other terms are effects at that time."""
+    number, named = torch.zeros(len(TAU), dtype=torch.float64), head.config.num_named
+    for begin in range(0, len(train), _READ_AT_ONCE):
+        index = np.arange(begin, min(begin + _READ_AT_ONCE, len(train)))
+        number += happened_by_bin(train.followed.batch(index).first(named)).sum(dim=(0, 1)).double()
+    tau = torch.tensor(TAU, dtype=torch.float64)
+    head.tau.copy_(tau - (number * tau).sum() / number.sum().clamp(min=1))
+
+
+def fit_by_time(
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+) -> dict[str, float]:
+    """Fit by how much the effects of single values on the named tasks change with the time ahead.
+
+    Args:
+        head: Its record terms and their decay are fitted, its time is centred (:func:`centre_time`);
+            ``by_time`` is added to. Levels are to be set anew.
+        train, tuning: Queries.
+        device: Where the head is.
+        fit: How coefficients are shrunk.
+
+    Returns:
+        What was chosen by ``fit``; empty where no value varies.
+    """
+    first, shape = head.config.first_value, (len(head.by_time), head.config.num_named, head.bias.shape[1])
+    columns = torch.nonzero(torch.isfinite(head.feature_sd[first : first + shape[0]]))[:, 0]
+    if not len(columns):
+        return {}
+    step = max(1, -(-len(train) // min(_DATES, _MOST_NUMBERS // (shape[1] * shape[2]))))
+    known = _counts(head, train, np.arange(0, len(train), step), columns, device)
+    judged = _counts(head, tuning, np.arange(len(tuning)), columns, device)
+    beta, notes = fit(known, judged, shape[1])
+    head.by_time[columns] += beta.to(head.by_time)
+    return {f"by_time_{name}": value for name, value in notes.items()}
+
+
+@torch.no_grad()
+def _counts(
+    head: OnsetHead,
+    part: Part,
+    dates: Int[np.ndarray, " dates"],
+    columns: Int[Tensor, " columns"],
+    device: torch.device,
+) -> CountsByBin:
+    """Values, onsets and exposures of dates; in the mean a subject's dates count together as one."""
+    weight, named = len(part.followed.first) / len(dates), head.config.num_named
+    x, onsets, exposure = [], [], []
+    for begin in range(0, len(dates), _READ_AT_ONCE):
+        query, followed = part.batch(dates[begin : begin + _READ_AT_ONCE], device)
+        followed = followed.first(named)
+        x.append(head.values_of(head.inputs(query))[:, columns])
+        onsets.append(happened_by_bin(followed))
+        exposure.append(expected_by_bin(head, query, head(query)[:, :named], followed))
+    read, happened, expected = (torch.cat(parts) for parts in (x, onsets, exposure))
+    return CountsByBin.of(read, happened * weight, expected * weight, head.taus[:named])

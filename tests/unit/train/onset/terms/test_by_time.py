@@ -1,0 +1,128 @@
+"""Values that fade with the time ahead come back from a known law of hazards, and those that stay do not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from onset_world import DIM, head_of
+from proband.core.units import MINUTES_PER_YEAR
+from proband.model.config import BIN_EDGES
+from proband.model.onset.head import TAU, OnsetHead
+from proband.model.onset.queries import Queries
+from proband.tokens.history.summary import SparseFeatures
+from proband.train.onset.decay import fit_levels
+from proband.train.onset.fit import Part, mean_loss, standardise
+from proband.train.onset.piecewise_exponential import FollowUp
+from proband.train.onset.terms.by_time import CountsByBin, centre_time, fit_by_time
+from proband.train.onset.terms.record import fit_record
+from proband.train.onset.terms.ridge import fit_cross_validated
+
+RATE, YEARS, SUBJECTS, STAYS, FADES, MIDDLE = 0.03, 12.0, 12_000, 0.4, -0.5, math.log(4)
+HERE = torch.device("cpu")
+
+
+def part_of_law(fades: float, seed: int) -> Part:
+    """One date a subject, two values; the effect of the first in bin b is STAYS + fades (tau_b - MIDDLE),
+    of the second STAYS."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(SUBJECTS, 2)).astype(np.float32)
+    wait, first = rng.exponential(size=SUBJECTS), np.full(SUBJECTS, 50.0)
+    for tau, begin, end in zip(TAU, BIN_EDGES, [*BIN_EDGES[1:], math.inf], strict=True):
+        hazard = RATE * np.exp(x[:, 0] * (STAYS + fades * (tau - MIDDLE)) + x[:, 1] * STAYS)
+        comes = (first == 50.0) & (wait < hazard * (end - begin))
+        first[comes] = begin + (wait / hazard)[comes]
+        wait = wait - hazard * (end - begin)
+    minutes = np.full(SUBJECTS, round(50 * MINUTES_PER_YEAR))
+    onset = (minutes + np.minimum(first, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
+    rows, indptr = np.arange(SUBJECTS), 4 * np.arange(SUBJECTS + 1)
+    indices = np.tile([0, 1, 2, 3], SUBJECTS).astype(np.int32)
+    features = SparseFeatures(indptr, indices, np.tile(x, 2).reshape(-1), 4)
+    state, female = np.ones((SUBJECTS, DIM), dtype=np.float32), rng.integers(0, 2, SUBJECTS).astype(float)
+    queries = Queries(rows, minutes, features, state, minutes, female, {})
+    return Part(queries, FollowUp(onset, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))
+
+
+def head_of_values() -> OnsetHead:
+    head = head_of([2], num_features=4, first_value=0, num_valued=2)
+    head.log_rate.fill_(math.log(RATE))
+    return head
+
+
+def effects(head: OnsetHead, value: int) -> np.ndarray:
+    """Of one standard deviation of a value, mean and last together, by bin."""
+    part = part_of_law(0.0, 3)
+    part.queries.features.values[:8] = 0
+    part.queries.features.values[[value, 2 + value]] = 1
+    query, _ = part.batch(np.arange(2), HERE)
+    with torch.no_grad():
+        one, none = head(query)[:, 0]
+    return (one - none).numpy()
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Part, Part]:
+    return part_of_law(FADES, 1), part_of_law(FADES, 2)
+
+
+def test_a_value_that_fades_comes_back_beside_one_that_stays(parts: tuple[Part, Part]) -> None:
+    head = head_of_values()
+    standardise(head, parts[0].queries)
+    centre_time(head, parts[0])
+    fit_record(head, *parts, HERE)
+    fit_levels(head, parts[0], HERE)
+    before = mean_loss(head, parts[1], HERE)
+    assert np.ptp(effects(head, 0)) == pytest.approx(0, abs=1e-6)
+    notes = fit_by_time(head, *parts, HERE)
+    fit_levels(head, parts[0], HERE)
+    assert notes["by_time_gain"] > 50
+    assert mean_loss(head, parts[1], HERE) < before - 0.005
+    assert effects(head, 0)[:7] == pytest.approx(STAYS + FADES * (np.array(TAU)[:7] - MIDDLE), abs=0.12)
+    assert effects(head, 1)[:7] == pytest.approx(STAYS, abs=0.1)
+
+
+def test_values_that_stay_get_nothing() -> None:
+    head = head_of_values()
+    train, tuning = part_of_law(0.0, 4), part_of_law(0.0, 5)
+    standardise(head, train.queries)
+    centre_time(head, train)
+    fit_record(head, train, tuning, HERE)
+    fit_levels(head, train, HERE)
+    for fit in (None, fit_cross_validated):
+        fit_by_time(head, train, tuning, HERE, **({"fit": fit} if fit else {}))
+        assert float(head.by_time.abs().max()) < 0.06  # 2 standard errors
+
+
+def test_a_value_that_does_not_vary_gets_nothing(parts: tuple[Part, Part]) -> None:
+    head = head_of_values()
+    standardise(head, parts[0].queries)
+    head.feature_sd.fill_(torch.inf)
+    assert fit_by_time(head, *parts, HERE) == {}
+    assert not head.by_time.any()
+
+
+def test_time_is_centred_on_onsets() -> None:
+    head, part = head_of_values(), part_of_law(FADES, 6)
+    centre_time(head, part)
+    years = (part.followed.first[:, 0] - part.followed.minutes) / MINUTES_PER_YEAR
+    bins = np.searchsorted(BIN_EDGES, years[years <= YEARS]) - 1
+    assert float(head.tau.numpy()[bins].mean()) == pytest.approx(0, abs=1e-3)
+    assert head.tau.diff().numpy() == pytest.approx(np.diff(TAU), abs=1e-6)
+
+
+def test_one_bin_is_a_regression_without_time(parts: tuple[Part, Part]) -> None:
+    """With one bin of tau 1 the loss is that of plain counts."""
+    rng = np.random.default_rng(0)
+    x, onsets, exposure = (torch.from_numpy(rng.uniform(size=(40, 2)).astype(np.float32)) for _ in range(3))
+    found = CountsByBin.of(x, onsets[:, :, None], exposure[:, :, None], torch.ones(2, 1))
+    beta = torch.tensor([[0.3, -1.0], [0.1, 0.7]])
+    plain = super(CountsByBin, found).loss(beta)
+    assert found.loss(beta).numpy() == pytest.approx(plain.numpy(), rel=1e-5)
+    assert found.thinned(20).loss(beta).numpy() == pytest.approx(
+        super(CountsByBin, found.thinned(20)).loss(beta).numpy(), rel=1e-5
+    )
+    rows = torch.arange(40) < 25
+    assert found.take(rows).onsets.sum() == pytest.approx(float(onsets[:25].sum()), rel=1e-5)
