@@ -8,7 +8,7 @@ WHEELHOUSE ?= wheelhouse
 EXTRAS ?=
 # Those on a synthetic biobank, which share its data and models; first the one whose models the others need.
 SCRIPTS := onset_panel controls when_genome_matters ungenotyped estimators number_of_scores fusion objectives transfer headline \
-  few_labels expected_auroc attainable alignment twin_against_truth another_law stability
+  few_labels expected_auroc attainable calibration_by_value alignment twin_against_truth another_law stability
 
 .PHONY: demo experiments test coverage test-slow test-faults test-fuzz lint bench docs tables wheelhouse clean
 

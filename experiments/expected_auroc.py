@@ -5,10 +5,11 @@
 An outcome with 300 cases gives AUROC with a standard error of 0.015, which hides what models differ by. On
 a synthetic biobank the true risk p of everybody is known: a person counts as p cases and 1 - p controls.
 Given are, at the longest horizon and for EHR, EHR+PCs, EHR+PCs+PGS (prefix) and four baselines, expected
-AUROC beside the observed one, by outcome and as a mean over outcomes with cases enough; and the differences
-of interest. True risks are means over simulated futures, whose noise lowers the oracle's own AUROC: that is
-given for more and more futures, with the share of the distance to it that the genome closes. Intervals are
-over resamples of people. OUT/SIZE gets expected_auroc.csv and expected_auroc.md.
+AUROC beside the observed one, by outcome and as a mean over outcomes with cases enough, and the differences
+of interest; and the expected ones at shorter horizons, over the same outcomes. True risks are means over
+simulated futures, whose noise lowers the oracle's own AUROC: that is given for more and more futures, with
+the share of the distance to it that the genome closes. Intervals are over resamples of people. OUT/SIZE gets
+expected_auroc.csv and expected_auroc.md.
 """
 
 from __future__ import annotations
@@ -76,17 +77,26 @@ def main() -> None:
     """Run, or go on."""
     given = arguments(__doc__).parse_args()
     size = SIZES[given.size]
-    paired = {}
-    for seed in given.seeds:
-        bank = Biobank.made(given.out, size, seed)
-        paired[seed] = with_oracles(bank, compared(bank), FUTURES[size.name])
+    banks = {seed: Biobank.made(given.out, size, seed) for seed in given.seeds}
+    paired = {seed: with_oracles(bank, compared(bank), FUTURES[size.name]) for seed, bank in banks.items()}
     chosen = panel(list(paired.values()), size.least_cases, MODELS)
     expected = {seed: ExpectedAreas(one) for seed, one in paired.items()}
     observed = {seed: Areas(one) for seed, one in paired.items()}
+    shorter = {
+        years: {seed: ExpectedAreas(compared(bank, years)) for seed, bank in banks.items()}
+        for years in HORIZONS[:-1]
+    }
     tables = {
         "Differences": pl.DataFrame(differences(expected, observed, chosen)),
         "Expected AUROC": table(expected, chosen),
         "Observed AUROC": table(observed, chosen),
+        "Differences at shorter horizons": pl.DataFrame(
+            [row for years, areas in shorter.items() for row in gains(areas, chosen, horizon_years=years)]
+        ),
+        "Expected AUROC at shorter horizons": pl.concat(
+            table(areas, chosen).insert_column(0, pl.lit(years).alias("horizon_years"))
+            for years, areas in shorter.items()
+        ),
         "Oracle by futures": pl.DataFrame(ceilings(observed, chosen, FUTURES[size.name])),
     }
     write(
@@ -97,11 +107,11 @@ def main() -> None:
     )
 
 
-def compared(bank: Biobank) -> PairedRisks:
-    """Risks of :data:`MODELS`, :data:`BASELINES` and the oracle at the longest horizon."""
+def compared(bank: Biobank, horizon: float = HORIZONS[-1]) -> PairedRisks:
+    """Risks of :data:`MODELS`, :data:`BASELINES` and the oracle at a horizon."""
     risks = [bank.risks(model) for model in MODELS]
     results = bank.evaluated("expected_auroc", risks, BASELINES)
-    return read_paired(bank, results, risks, HORIZONS[-1])
+    return read_paired(bank, results, risks, horizon)
 
 
 def with_oracles(bank: Biobank, paired: PairedRisks, futures: Sequence[int]) -> PairedRisks:
@@ -151,14 +161,18 @@ def differences(
     expected: Mapping[int, Areas], observed: Mapping[int, Areas], chosen: Sequence[str]
 ) -> list[dict[str, object]]:
     """Rows of each pair of models, mean over the outcomes: expected, then observed AUROC."""
+    return gains(expected, chosen, auroc="expected") + gains(observed, chosen, auroc="observed")
+
+
+def gains(areas: Mapping[int, Areas], chosen: Sequence[str], **labels: object) -> list[dict[str, object]]:
+    """Rows of each pair of models, mean over the outcomes."""
     return [
         row
         for model, other in PAIRS
-        for kind, areas in (("expected", expected), ("observed", observed))
         for row in labelled(
             {seed: one.gain(chosen, model, other) for seed, one in areas.items()},
+            **labels,
             difference=f"{model} less {other}",
-            auroc=kind,
         )
     ]
 

@@ -6,13 +6,13 @@ of a set of tokens, in bins b of the time ahead:
     log hazard_d(t + u) = log rate_d(age at t + u, sex) + g_{d,b(u)}
     g_{d,b} = bias_{d,b}
               + decay_b (w_d x + v_d q + mean over networks of (<task_d, time_b(z)> + its bias_{d,b}))
-              + tau_b r_d m
+              + tau_b rho_d m
               + sum over modalities of c_d(age at t) beta_d (standardised values) + l_d(age at t)
 
 ``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's
 state, standardised; q hinge functions and squares of its values m, and values times age and sex; z a small
 network of the summary, age and sex; decay says how the record's effects fade with the time ahead, where those
-of scores stay, and r which values fade more or less than that (tau: how late the bin is, 0 in the mean over
+of scores stay, and rho which values fade more or less than that (tau: how late the bin is, 0 in the mean over
 onsets); a label, over one
 window, has neither. c says how effects of scores change with age, and l makes the mean hazard ratio of those
 who have scores 1 at every age. All but the rate starts at 0 (decay and c at 1), so that the untrained head is
