@@ -13,11 +13,11 @@ of a set of tokens, in bins b of the time ahead:
 state, standardised; q hinge functions and squares of its values m, and values times age and sex; z a small
 network of the summary, age and sex; decay says how the record's effects fade with the time ahead, where those
 of scores stay, and rho which values fade more or less than that (tau: how late the bin is, 0 in the mean over
-onsets); a label, over one
-window, has neither. c says how effects of scores change with age, and l makes the mean hazard ratio of those
-who have scores 1 at every age. All but the rate starts at 0 (decay and c at 1), so that the untrained head is
-the age-sex table; with w alone it is a regression on counts, with beta alone a Cox model on scores. After
-MOTOR (Steinberg et al. 2024, arXiv 2301.03150); offset, interactions and linear modalities are ours.
+onsets); a label, over one window, has neither. c says how effects of scores change with age, and l makes the
+mean hazard ratio of those who have scores 1 at every age. All but the rate starts at 0 (decay and c at 1), so
+that the untrained head is the age-sex table; with w alone it is a regression on counts, with beta alone a Cox
+model on scores. After MOTOR (Steinberg et al. 2024, arXiv 2301.03150); offset, interactions, values by time
+and linear modalities are ours.
 """
 
 from __future__ import annotations
