@@ -4,8 +4,8 @@
 
 with parts ``record`` (linear terms and interactions of the record summary), ``networks``, ``state`` (of the
 trunk), one for each modality such as ``genome``, and ``calibration`` (levels by time ahead, and the
-calibration found on the tuning split). Those of the record fade with the time ahead by the head's decay and
-trends, which are in them; in those of modalities are their factors and levels by age.
+calibration found on the tuning split). Those of the record fade with the time ahead, by the head's decay and
+single values at a pace of their own; in those of modalities are their factors and levels by age.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def record_terms(
         ahead: Number of the bin.
     """
     inputs, first = head.inputs(query), head.config.first_value
-    decay, tau = head.fading[tasks, ahead], head.taus[tasks, ahead]
+    decay, tau = head.fading[tasks, ahead], head.lateness[tasks, ahead]
     named = torch.tensor([task < head.config.num_named for task in tasks])
     columns = torch.tensor([min(task, head.config.num_named - 1) for task in tasks])
     effects = decay * head.linear[:, columns]

@@ -22,6 +22,7 @@ and linear modalities are ours.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -34,8 +35,11 @@ from proband.model.config import BIN_EDGES, ModelConfig
 from proband.model.onset.inputs import CLIP, Inputs, Query
 from proband.model.onset.terms import NUM_BINS, Interactions, LinearModality, OnsetNetwork
 
-TAU = tuple(math.log1p(years) for years in (0.25, 0.75, 1.5, 2.5, 4.0, 6.0, 8.5, 15.0))
-"""How late each bin of the time ahead is; the mean over onsets is taken from it."""
+_LAST_MIDDLE = 15.0
+"""Years, for the middle of the last bin of the time ahead, which has no end. Rounded choice of ours."""
+_MIDDLES = (*((begin + end) / 2 for begin, end in itertools.pairwise(BIN_EDGES)), _LAST_MIDDLE)
+TAU = tuple(math.log1p(years) for years in _MIDDLES)
+"""How late each bin is: log(1 + its middle in years); the mean over onsets is taken from it."""
 CALIBRATION_YEARS = 10.0
 """Cumulative hazards of so many years are calibrated."""
 NUM_SEXES = 3
@@ -124,11 +128,11 @@ class OnsetHead(nn.Module):
 
     def values_by_time(self, inputs: Inputs) -> Float[Tensor, "n tasks bins"]:
         """What values that fade more or less than the record as a whole change with the time ahead."""
-        named = (self.values_of(inputs) @ self.by_time)[:, :, None] * self.taus[: self.config.num_named]
+        named = (self.values_of(inputs) @ self.by_time)[:, :, None] * self.lateness[: self.config.num_named]
         return F.pad(named, (0, 0, 0, len(self.bias) - self.config.num_named))
 
     @property
-    def taus(self) -> Float[Tensor, "tasks bins"]:
+    def lateness(self) -> Float[Tensor, "tasks bins"]:
         """tau of every task; 0 for labels."""
         return torch.where(self.is_label[:, None], 0.0, self.tau)
 

@@ -137,6 +137,7 @@ def _set_known_tasks(
     """Make the record's terms of new rows a weighted sum of those of known tasks, and set the levels."""
     for name in _OF_NAMED:
         head.get_buffer(name).copy_(own.get_buffer(name) @ weights)
+    head.by_time[:, head.is_label] = 0.0
     for mine, theirs in zip(head.networks, own.networks, strict=True):
         for name in ("task", "bias"):
             mine.get_parameter(name).copy_(weights.T @ theirs.get_parameter(name)[: len(weights)])

@@ -134,8 +134,9 @@ def fit_values_by_time(
 
     Adds to ``result`` how it went.
     """
-    result.notes.update(fit_by_time(head, train, tuning, device, fit))
-    fit_levels(head, train, device)
+    if notes := fit_by_time(head, train, tuning, device, fit):
+        result.notes.update(notes)
+        fit_levels(head, train, device)
     result.losses["by_time"] = mean_loss(head, tuning, device)
 
 

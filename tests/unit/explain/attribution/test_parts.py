@@ -26,7 +26,8 @@ DEATH = 2
 
 @pytest.fixture(scope="module")
 def head() -> OnsetHead:
-    found = head_of([2], [3, 4], [7], linear={"genome": 2, "panel": 1}, num_networks=2)
+    valued = {"first_value": 2, "num_valued": 2}
+    found = head_of([2], [3, 4], [7], linear={"genome": 2, "panel": 1}, num_networks=2, **valued)
     random_rates(found)
     found.intercept.copy_(torch.tensor([0.1, -0.2, 0.0]))
     found.slope.copy_(torch.tensor([0.9, 1.2, 1.0]))
@@ -60,6 +61,9 @@ def test_the_parts_sum_to_the_calibrated_log_ratio(head: OnsetHead, query: Query
         parts = log_ratio_parts(head, query)
         assert tuple(parts) == part_names(head)
         assert sum(parts.values()).numpy() == pytest.approx(head.calibrated(query).numpy(), abs=1e-5)
+        levels = head.bias + head.calibrated(query) - head(query)
+        assert parts[CALIBRATION].numpy() == pytest.approx(levels.numpy(), abs=1e-5)
+        assert float(head.values_by_time(head.inputs(query)).abs().max()) > 0.05
     assert not parts["panel"].any()
     assert all(parts[name].abs().max() > 0.05 for name in (RECORD, NETWORKS, STATE, "genome", CALIBRATION))
 

@@ -11,9 +11,9 @@ from proband.core.statistics.incidence import OLDEST
 from proband.evaluate.baselines import age_sex
 from proband.evaluate.baselines.age_sex import AgeSexRates
 from proband.forecast.estimators.closed_form import cumulative_incidence
-from proband.model.config import BIN_EDGES
+from proband.model.config import BIN_EDGES, OnsetTask
 from proband.model.onset import inputs as onset_inputs
-from proband.model.onset.head import CALIBRATION_YEARS, OnsetHead
+from proband.model.onset.head import CALIBRATION_YEARS, TAU, OnsetHead
 from proband.model.onset.inputs import Query
 from proband.model.onset.terms import Interactions
 
@@ -88,6 +88,28 @@ def test_columns_of_interactions() -> None:
     second = [-1, 0, 0, 0, 0, 0, 1, 0, 0.5, 0, 0, 0, -1, 1, 0, 0]
     assert terms.columns(values, query).tolist() == [pytest.approx(first), pytest.approx(second)]
     assert terms.columns_of(torch.tensor([1])).tolist() == [1, 3, 5, 7, 9, 11, 12, 13, 14, 15]
+
+
+def test_values_change_with_time_for_named_onsets_alone() -> None:
+    """Of a named onset, a label and a code: effects by time are those of the first."""
+    tasks = (
+        OnsetTask(name="onset", tokens=(2,)),
+        OnsetTask(name="label", tokens=(), horizon_years=5.0),
+        OnsetTask(name="code", tokens=(7,)),
+    )
+    head = head_of(num_features=4, tasks=tasks, num_named=2, first_value=0, num_valued=2)
+    head.by_time.copy_(torch.tensor([[0.5, 1.0], [0.0, 1.0], [0.25, 1.0], [0.0, 1.0]]))
+    head.tau -= 1.5
+    query = query_of([50.0, 60.0], [1.0, 0.0], num_features=4)
+    inputs = head.inputs(query)
+    mean, last = head.values_of(inputs)[:, 0], head.values_of(inputs)[:, 2]
+    found = head.values_by_time(inputs)
+    expected = (0.5 * mean + 0.25 * last)[:, None] * (torch.tensor(TAU) - 1.5)
+    assert found[:, 0].numpy() == pytest.approx(expected.numpy(), abs=1e-6)
+    assert found[:, 0].abs().max() > 0.05
+    assert not found[:, 1:].any()
+    with torch.no_grad():
+        assert head(query).numpy() == pytest.approx(found.numpy(), abs=1e-6)
 
 
 def test_a_feature_that_does_not_vary_counts_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,12 +27,14 @@ HERE = torch.device("cpu")
 NEW = (OnsetTask(name="new", tokens=(4,)),)
 
 
-def model_of(num_features: int) -> Proband:
+def model_of(num_features: int, **shape: Any) -> Proband:
     """Named tasks of tokens 2 and 3, and rows of the codes 4 and 5."""
     model = random_model()
     tasks = tuple(OnsetTask(name=f"X//{token}", tokens=(token,)) for token in (2, 3, 4, 5))
     model.attach_onset(
-        OnsetConfig(tasks=tasks, num_named=2, num_features=num_features, rank=4, linear={"genome": 2})
+        OnsetConfig(
+            tasks=tasks, num_named=2, num_features=num_features, rank=4, linear={"genome": 2}, **shape
+        )
     )
     return model.eval()
 
@@ -83,6 +86,25 @@ def test_a_new_row_begins_at_the_mean_of_known_onsets() -> None:
     assert abs(fitted_to_few(0.0, NEW[0], SUBJECTS, 0)) < 0.08
     none = [fitted_to_few(0.0, NEW[0], 200, seed) for seed in range(8)]
     assert 0.0 < np.mean(none) < 0.4  # the price: labels have to undo what known tasks say
+
+
+def test_new_onsets_begin_with_values_by_time_and_labels_without() -> None:
+    model = model_of(2, first_value=0, num_valued=1)
+    assert model.onset is not None
+    model.onset.linear[0, :2] = 0.8
+    model.onset.by_time[0] = torch.tensor([0.4, 0.2])
+    label = OnsetTask(name="label", tokens=(), horizon_years=YEARS)
+    for task, least, most in ((NEW[0], 0.1, 0.5), (label, 0.0, 0.0)):
+        head = rows_head(model, (task,), torch.full((1, 3, OLDEST), math.log(RATE)), ())
+        assert torch.equal(head.tau, model.onset.tau)
+        fit_known_tasks(head, model.onset, part_of_law(0.8, 1), part_of_law(0.8, 2), HERE)
+        assert least <= float(head.by_time[0, 0]) <= most
+        assert float(head.linear[0, 0]) > 0.2
+    rows = rows_head(model, NEW, torch.full((1, 3, OLDEST), math.log(RATE)), ())
+    rows.by_time.fill_(0.7)
+    add_rows(model, rows)
+    assert model.onset.by_time[:, 2].tolist() == pytest.approx([0.7, 0.7])
+    assert model.onset.by_time[0].tolist() == pytest.approx([0.4, 0.2, 0.7])
 
 
 def test_labels_begin_at_nothing() -> None:

@@ -15,15 +15,18 @@ from torch import Tensor
 
 from proband.model.onset.head import TAU, OnsetHead
 from proband.train.onset.fit import Part
-from proband.train.onset.piecewise_exponential import expected_by_bin, happened_by_bin
+from proband.train.onset.piecewise_exponential import bins_of, expected_by_bin, happened_by_bin
+from proband.train.onset.terms.record import LEAST_DATES
 from proband.train.onset.terms.ridge import PRIOR_ONSETS, Counts, Fit, fit_adaptive_ridge
 
 _DATES = 40_000
-"""Train dates that are read, at most."""
+"""Dates of a split that are read, at most."""
 _MOST_NUMBERS = 1 << 26
-"""Dates times tasks times bins held at once, at most: a quarter of a GiB for each kind of number."""
+"""Dates times inputs, or times tasks and bins, held at once, at most: a quarter of a GiB for each kind of
+number; of more, fewer dates are read."""
 _READ_AT_ONCE = 4096
 _MOST = 20.0
+"""Linear predictors are cut here, so that a bad trial step stays finite."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,11 @@ class CountsByBin(Counts):
 @torch.no_grad()
 def centre_time(head: OnsetHead, train: Part) -> None:
     """Take the mean over onsets of the named tasks from ``tau``: other terms are effects at that time."""
-    number, named = torch.zeros(len(TAU), dtype=torch.float64), head.config.num_named
+    number = torch.zeros(len(TAU), dtype=torch.float64)
     for begin in range(0, len(train), _READ_AT_ONCE):
         index = np.arange(begin, min(begin + _READ_AT_ONCE, len(train)))
-        number += happened_by_bin(train.followed.batch(index).first(named)).sum(dim=(0, 1)).double()
+        followed = train.followed.batch(index).first(head.config.num_named)
+        number += torch.bincount(bins_of(followed)[followed.happened], minlength=len(TAU))
     tau = torch.tensor(TAU, dtype=torch.float64)
     head.tau.copy_(tau - (number * tau).sum() / number.sum().clamp(min=1))
 
@@ -97,16 +101,28 @@ def fit_by_time(
     Returns:
         What was chosen by ``fit``; empty where no value varies.
     """
-    first, shape = head.config.first_value, (len(head.by_time), head.config.num_named, head.bias.shape[1])
-    columns = torch.nonzero(torch.isfinite(head.feature_sd[first : first + shape[0]]))[:, 0]
+    columns = _chosen_columns(head, train).to(device)
     if not len(columns):
         return {}
-    step = max(1, -(-len(train) // min(_DATES, _MOST_NUMBERS // (shape[1] * shape[2]))))
-    known = _counts(head, train, np.arange(0, len(train), step), columns, device)
-    judged = _counts(head, tuning, np.arange(len(tuning)), columns, device)
-    beta, notes = fit(known, judged, shape[1])
+    of_date = max(len(columns), head.config.num_named * head.bias.shape[1])
+    most = min(_DATES, _MOST_NUMBERS // of_date)
+    known, judged = (_counts(head, part, _some(part, most), columns, device) for part in (train, tuning))
+    beta, notes = fit(known, judged, head.config.num_named)
     head.by_time[columns] += beta.to(head.by_time)
     return {f"by_time_{name}": value for name, value in notes.items()}
+
+
+def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " columns"]:
+    """Mean and last values that vary, of codes whose values so many dates have as linear terms need."""
+    begin, end = head.config.first_value, head.config.first_value + len(head.by_time)
+    number = np.bincount(train.queries.features.indices, minlength=end)[begin:end]
+    varies = torch.isfinite(head.feature_sd[begin:end]).cpu().numpy()
+    return torch.from_numpy(np.flatnonzero(varies & (number >= LEAST_DATES)))
+
+
+def _some(part: Part, most: int) -> Int[np.ndarray, " dates"]:
+    """Every so many-th date, at most so many."""
+    return np.arange(0, len(part), max(1, -(-len(part) // most)))
 
 
 @torch.no_grad()
@@ -127,4 +143,4 @@ def _counts(
         onsets.append(happened_by_bin(followed))
         exposure.append(expected_by_bin(head, query, head(query)[:, :named], followed))
     read, happened, expected = (torch.cat(parts) for parts in (x, onsets, exposure))
-    return CountsByBin.of(read, happened * weight, expected * weight, head.taus[:named])
+    return CountsByBin.of(read, happened * weight, expected * weight, head.lateness[:named])

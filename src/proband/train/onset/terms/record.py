@@ -22,7 +22,7 @@ MOST_FEATURES = 4096
 """Features that the regression reads, at most: those that most dates have."""
 _MOST_NUMBERS = 1 << 27
 """Inputs held at once, at most: half a GiB; of more dates, fewer per subject are read."""
-_LEAST_DATES = 20
+LEAST_DATES = 20
 """Dates that have a feature, from which on it is read."""
 _READ_AT_ONCE = 4096
 
@@ -112,8 +112,8 @@ def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
     number = number[shape.first_value :][: shape.num_valued]
     most = MOST_FEATURES // terms.per_code
     codes = np.sort(np.argsort(-number, kind="stable")[:most])
-    codes = codes[number[codes] >= _LEAST_DATES]
-    if len(codes) < (number >= _LEAST_DATES).sum():
+    codes = codes[number[codes] >= LEAST_DATES]
+    if len(codes) < (number >= LEAST_DATES).sum():
         say(f"train: values of the {len(codes)} codes measured most get interactions")
     columns = terms.columns_of(torch.from_numpy(codes))
     return columns[torch.isfinite(terms.sd.cpu()[columns])]
@@ -123,7 +123,7 @@ def _chosen_features(head: OnsetHead, train: Part) -> Int[np.ndarray, " chosen"]
     """Features that vary and that dates enough have, the most frequent of them."""
     number = np.bincount(train.queries.features.indices, minlength=head.config.num_features)
     varies = torch.isfinite(head.feature_sd).cpu().numpy()
-    usable = np.flatnonzero((number >= _LEAST_DATES) & varies)
+    usable = np.flatnonzero((number >= LEAST_DATES) & varies)
     if len(usable) > MOST_FEATURES:
         say(f"train: the {MOST_FEATURES} most frequent of {len(usable)} features get linear terms")
         usable = np.sort(usable[np.argsort(-number[usable], kind="stable")[:MOST_FEATURES]])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,29 +21,29 @@ from proband.train.onset.fit import Part, mean_loss, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
 from proband.train.onset.terms.by_time import CountsByBin, centre_time, fit_by_time
 from proband.train.onset.terms.record import fit_record
-from proband.train.onset.terms.ridge import fit_cross_validated
+from proband.train.onset.terms.ridge import fit_adaptive_ridge, fit_cross_validated, fit_of_width
 
 RATE, YEARS, SUBJECTS, STAYS, FADES, MIDDLE = 0.03, 12.0, 12_000, 0.4, -0.5, math.log(4)
 HERE = torch.device("cpu")
 
 
-def part_of_law(fades: float, seed: int) -> Part:
+def part_of_law(fades: float, seed: int, subjects: int = SUBJECTS) -> Part:
     """One date a subject, two values; the effect of the first in bin b is STAYS + fades (tau_b - MIDDLE),
     of the second STAYS."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(SUBJECTS, 2)).astype(np.float32)
-    wait, first = rng.exponential(size=SUBJECTS), np.full(SUBJECTS, 50.0)
+    x = rng.normal(size=(subjects, 2)).astype(np.float32)
+    wait, first = rng.exponential(size=subjects), np.full(subjects, 50.0)
     for tau, begin, end in zip(TAU, BIN_EDGES, [*BIN_EDGES[1:], math.inf], strict=True):
         hazard = RATE * np.exp(x[:, 0] * (STAYS + fades * (tau - MIDDLE)) + x[:, 1] * STAYS)
         comes = (first == 50.0) & (wait < hazard * (end - begin))
         first[comes] = begin + (wait / hazard)[comes]
         wait = wait - hazard * (end - begin)
-    minutes = np.full(SUBJECTS, round(50 * MINUTES_PER_YEAR))
+    minutes = np.full(subjects, round(50 * MINUTES_PER_YEAR))
     onset = (minutes + np.minimum(first, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
-    rows, indptr = np.arange(SUBJECTS), 4 * np.arange(SUBJECTS + 1)
-    indices = np.tile([0, 1, 2, 3], SUBJECTS).astype(np.int32)
+    rows, indptr = np.arange(subjects), 4 * np.arange(subjects + 1)
+    indices = np.tile([0, 1, 2, 3], subjects).astype(np.int32)
     features = SparseFeatures(indptr, indices, np.tile(x, 2).reshape(-1), 4)
-    state, female = np.ones((SUBJECTS, DIM), dtype=np.float32), rng.integers(0, 2, SUBJECTS).astype(float)
+    state, female = np.ones((subjects, DIM), dtype=np.float32), rng.integers(0, 2, subjects).astype(float)
     queries = Queries(rows, minutes, features, state, minutes, female, {})
     return Part(queries, FollowUp(onset, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))
 
@@ -84,24 +86,37 @@ def test_a_value_that_fades_comes_back_beside_one_that_stays(parts: tuple[Part, 
     assert effects(head, 1)[:7] == pytest.approx(STAYS, abs=0.1)
 
 
-def test_values_that_stay_get_nothing() -> None:
-    head = head_of_values()
-    train, tuning = part_of_law(0.0, 4), part_of_law(0.0, 5)
-    standardise(head, train.queries)
-    centre_time(head, train)
-    fit_record(head, train, tuning, HERE)
-    fit_levels(head, train, HERE)
-    for fit in (None, fit_cross_validated):
-        fit_by_time(head, train, tuning, HERE, **({"fit": fit} if fit else {}))
-        assert float(head.by_time.abs().max()) < 0.06  # 2 standard errors
+def test_values_that_stay_get_less_than_chance_gives() -> None:
+    """With some 350 onsets an effect by time has a standard error of 0.1 where nothing shrinks it."""
+    sizes: dict[str, list[float]] = {"adaptive": [], "cross-validated": [], "not shrunk": []}
+    plain = functools.partial(fit_of_width, width=100.0)
+    fits = zip(sizes, (fit_adaptive_ridge, fit_cross_validated, plain), strict=True)
+    for name, fit in fits:
+        for seed in range(10, 18, 2):
+            head = head_of_values()
+            train, tuning = part_of_law(0.0, seed, 1200), part_of_law(0.0, seed + 1, 1200)
+            standardise(head, train.queries)
+            centre_time(head, train)
+            fit_record(head, train, tuning, HERE)
+            fit_by_time(head, train, tuning, HERE, fit)
+            sizes[name] += (head.by_time[:2] + head.by_time[2:]).abs().flatten().tolist()
+    mean = {name: float(np.mean(found)) for name, found in sizes.items()}
+    assert mean["not shrunk"] > 0.04
+    assert mean["adaptive"] < 0.5 * mean["not shrunk"]
+    assert mean["cross-validated"] < 0.5 * mean["not shrunk"]
 
 
-def test_a_value_that_does_not_vary_gets_nothing(parts: tuple[Part, Part]) -> None:
+def test_a_value_that_does_not_vary_or_that_few_have_gets_nothing(parts: tuple[Part, Part]) -> None:
     head = head_of_values()
     standardise(head, parts[0].queries)
-    head.feature_sd.fill_(torch.inf)
-    assert fit_by_time(head, *parts, HERE) == {}
-    assert not head.by_time.any()
+    head.feature_sd[[0, 2]] = torch.inf
+    fit_by_time(head, *parts, HERE)
+    assert not head.by_time[[0, 2]].any()
+    read, last = parts[0].queries.features, 4 * 19  # of the first 19 dates alone
+    few_have = SparseFeatures(np.minimum(read.indptr, last), read.indices[:last], read.values[:last], 4)
+    few = replace(parts[0], queries=replace(parts[0].queries, features=few_have))
+    standardise(head, few.queries)
+    assert fit_by_time(head, few, parts[1], HERE) == {}
 
 
 def test_time_is_centred_on_onsets() -> None:
