@@ -43,7 +43,7 @@ def randomise(head: OnsetHead, scale: float = 0.3) -> OnsetHead:
     """Give the head random weights."""
     torch.manual_seed(1)
     with torch.no_grad():
-        for weights in (head.linear, head.state_linear, head.by_time, head.bias):
+        for weights in (head.linear, head.state_linear, head.bias):
             weights.normal_(std=scale)
         head.interactions.weights.normal_(std=scale / 10)  # their columns are not standardised here
         for parameter in head.networks.parameters():
@@ -53,6 +53,7 @@ def randomise(head: OnsetHead, scale: float = 0.3) -> OnsetHead:
             linear.beta.normal_(std=scale)
             linear.by_age.uniform_(0.8, 1.2)
             linear.level.normal_(std=scale)
+        head.by_time.normal_(std=scale)
     return head
 
 
