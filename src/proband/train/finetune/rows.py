@@ -16,7 +16,7 @@ from proband.model.onset.inputs import Query
 from proband.model.transformer import Proband
 from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss
-from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_record_terms, fit_values_by_time
+from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_terms
 from proband.train.onset.terms.record import fit_inputs
 from proband.train.onset.terms.ridge import fit_cross_validated, fit_of_width
 
@@ -73,12 +73,12 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     result.losses["known_tasks"] = mean_loss(head, tuning, device)
     wider = functools.partial(fit_cross_validated, widths=_LABEL_WIDTHS)
     of_record = wider if head.config.tasks[0].is_label else fit_cross_validated
-    fit_record_terms(head, train, tuning, device, result, of_record)
+    fit_terms(("linear", "interactions"), head, train, tuning, device, result, of_record)
     head.decay.copy_(own.decay)
     fit_levels(head, train, device)
     result.losses["decay"] = mean_loss(head, tuning, device)
     if not head.is_label.any():
-        fit_values_by_time(head, train, tuning, device, result, fit_cross_validated)
+        fit_terms(("by_time",), head, train, tuning, device, result, fit_cross_validated)
     fit_modality_terms(head, train, tuning, device, result, fit_cross_validated)
     return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,9 @@ from proband.train.onset.terms.by_time import centre_time, fit_by_time
 from proband.train.onset.terms.linear import fit_linear, standardise_modalities
 from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
 from proband.train.onset.terms.ridge import Fit, fit_adaptive_ridge
+
+TERMS = {"linear": fit_record, "interactions": fit_interactions, "by_time": fit_by_time}
+"""Regressions of the record, by the name of the tuning loss after each."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +97,18 @@ def fit_head(
     standardise_modalities(head, train)
     centre_time(head, train)
     result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
-    fit_record_terms(head, train, tuning, device, result)
+    fit_terms(("linear", "interactions"), head, train, tuning, device, result)
     losses = result.losses
     losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
     fit_decay(head, train, tuning, device)
     losses["decay"] = mean_loss(head, tuning, device)
-    fit_values_by_time(head, train, tuning, device, result)
+    fit_terms(("by_time",), head, train, tuning, device, result)
     fit_modality_terms(head, train, tuning, device, result)
     return result
 
 
-def fit_record_terms(
+def fit_terms(
+    names: Sequence[str],
     head: OnsetHead,
     train: Part,
     tuning: Part,
@@ -112,32 +116,15 @@ def fit_record_terms(
     result: OnsetResult,
     fit: Fit = fit_adaptive_ridge,
 ) -> None:
-    """Fit linear terms and interactions of the record in a standardised head, with the levels beside them.
+    """Fit some of :data:`TERMS` of the record in a standardised head, with the levels beside them.
 
     Adds to ``result`` how it went.
     """
-    for name, terms in (("linear", fit_record), ("interactions", fit_interactions)):
-        result.notes.update(terms(head, train, tuning, device, fit))
-        fit_levels(head, train, device)
+    for name in names:
+        if notes := TERMS[name](head, train, tuning, device, fit):
+            result.notes.update(notes)
+            fit_levels(head, train, device)
         result.losses[name] = mean_loss(head, tuning, device)
-
-
-def fit_values_by_time(
-    head: OnsetHead,
-    train: Part,
-    tuning: Part,
-    device: torch.device,
-    result: OnsetResult,
-    fit: Fit = fit_adaptive_ridge,
-) -> None:
-    """Fit which values fade more or less than the rest of the record, with the levels beside them.
-
-    Adds to ``result`` how it went.
-    """
-    if notes := fit_by_time(head, train, tuning, device, fit):
-        result.notes.update(notes)
-        fit_levels(head, train, device)
-    result.losses["by_time"] = mean_loss(head, tuning, device)
 
 
 def fit_modality_terms(

@@ -14,9 +14,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.model.onset.head import TAU, OnsetHead
+from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
-from proband.train.onset.piecewise_exponential import bins_of, expected_by_bin, happened_by_bin
-from proband.train.onset.terms.record import LEAST_DATES
+from proband.train.onset.piecewise_exponential import Outcomes, bins_of, expected_by_bin, happened_by_bin
+from proband.train.onset.terms.record import read_counts, usable_features
 from proband.train.onset.terms.ridge import PRIOR_ONSETS, Counts, Fit, fit_adaptive_ridge
 
 _DATES = 40_000
@@ -106,41 +107,33 @@ def fit_by_time(
         return {}
     of_date = max(len(columns), head.config.num_named * head.bias.shape[1])
     most = min(_DATES, _MOST_NUMBERS // of_date)
-    known, judged = (_counts(head, part, _some(part, most), columns, device) for part in (train, tuning))
+    known, judged = (_counts(head, part, most, columns, device) for part in (train, tuning))
     beta, notes = fit(known, judged, head.config.num_named)
     head.by_time[columns] += beta.to(head.by_time)
     return {f"by_time_{name}": value for name, value in notes.items()}
 
 
 def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " columns"]:
-    """Mean and last values that vary, of codes whose values so many dates have as linear terms need."""
-    begin, end = head.config.first_value, head.config.first_value + len(head.by_time)
-    number = np.bincount(train.queries.features.indices, minlength=end)[begin:end]
-    varies = torch.isfinite(head.feature_sd[begin:end]).cpu().numpy()
-    return torch.from_numpy(np.flatnonzero(varies & (number >= LEAST_DATES)))
+    """Mean and last values that can be used."""
+    _, usable = usable_features(head, train)
+    columns = usable - head.config.first_value
+    return torch.from_numpy(columns[(columns >= 0) & (columns < len(head.by_time))])
 
 
-def _some(part: Part, most: int) -> Int[np.ndarray, " dates"]:
-    """Every so many-th date, at most so many."""
-    return np.arange(0, len(part), max(1, -(-len(part) // most)))
-
-
-@torch.no_grad()
 def _counts(
-    head: OnsetHead,
-    part: Part,
-    dates: Int[np.ndarray, " dates"],
-    columns: Int[Tensor, " columns"],
-    device: torch.device,
+    head: OnsetHead, part: Part, most: int, columns: Int[Tensor, " columns"], device: torch.device
 ) -> CountsByBin:
-    """Values, onsets and exposures of dates; in the mean a subject's dates count together as one."""
-    weight, named = len(part.followed.first) / len(dates), head.config.num_named
-    x, onsets, exposure = [], [], []
-    for begin in range(0, len(dates), _READ_AT_ONCE):
-        query, followed = part.batch(dates[begin : begin + _READ_AT_ONCE], device)
-        followed = followed.first(named)
-        x.append(head.values_of(head.inputs(query))[:, columns])
-        onsets.append(happened_by_bin(followed))
-        exposure.append(expected_by_bin(head, query, head(query)[:, :named], followed))
-    read, happened, expected = (torch.cat(parts) for parts in (x, onsets, exposure))
-    return CountsByBin.of(read, happened * weight, expected * weight, head.lateness[:named])
+    """Values, onsets and exposures of every so many-th date, at most so many."""
+
+    def values(query: Query) -> Tensor:
+        return head.values_of(head.inputs(query))[:, columns]
+
+    dates = np.arange(0, len(part), max(1, -(-len(part) // most)))
+    counts = read_counts(head, part, dates, values, device, _expected_and_happened)
+    return CountsByBin.of(*counts, head.lateness[: head.config.num_named])
+
+
+def _expected_and_happened(
+    head: OnsetHead, query: Query, log_ratio: Float[Tensor, "n some bins"], followed: Outcomes
+) -> tuple[Float[Tensor, "n some bins"], Float[Tensor, "n some bins"]]:
+    return expected_by_bin(head, query, log_ratio, followed), happened_by_bin(followed)

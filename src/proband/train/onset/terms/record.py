@@ -13,7 +13,7 @@ from proband.core.running.progress import say
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
-from proband.train.onset.piecewise_exponential import expected_and_happened
+from proband.train.onset.piecewise_exponential import Outcomes, expected_and_happened
 from proband.train.onset.terms.ridge import Counts, Fit, fit_adaptive_ridge
 
 DATES_PER_SUBJECT = 6
@@ -22,7 +22,7 @@ MOST_FEATURES = 4096
 """Features that the regression reads, at most: those that most dates have."""
 _MOST_NUMBERS = 1 << 27
 """Inputs held at once, at most: half a GiB; of more dates, fewer per subject are read."""
-LEAST_DATES = 20
+_LEAST_DATES = 20
 """Dates that have a feature, from which on it is read."""
 _READ_AT_ONCE = 4096
 
@@ -112,8 +112,8 @@ def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
     number = number[shape.first_value :][: shape.num_valued]
     most = MOST_FEATURES // terms.per_code
     codes = np.sort(np.argsort(-number, kind="stable")[:most])
-    codes = codes[number[codes] >= LEAST_DATES]
-    if len(codes) < (number >= LEAST_DATES).sum():
+    codes = codes[number[codes] >= _LEAST_DATES]
+    if len(codes) < (number >= _LEAST_DATES).sum():
         say(f"train: values of the {len(codes)} codes measured most get interactions")
     columns = terms.columns_of(torch.from_numpy(codes))
     return columns[torch.isfinite(terms.sd.cpu()[columns])]
@@ -121,13 +121,20 @@ def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
 
 def _chosen_features(head: OnsetHead, train: Part) -> Int[np.ndarray, " chosen"]:
     """Features that vary and that dates enough have, the most frequent of them."""
-    number = np.bincount(train.queries.features.indices, minlength=head.config.num_features)
-    varies = torch.isfinite(head.feature_sd).cpu().numpy()
-    usable = np.flatnonzero((number >= LEAST_DATES) & varies)
+    number, usable = usable_features(head, train)
     if len(usable) > MOST_FEATURES:
         say(f"train: the {MOST_FEATURES} most frequent of {len(usable)} features get linear terms")
         usable = np.sort(usable[np.argsort(-number[usable], kind="stable")[:MOST_FEATURES]])
     return usable
+
+
+def usable_features(
+    head: OnsetHead, train: Part
+) -> tuple[Int[np.ndarray, " features"], Int[np.ndarray, " usable"]]:
+    """How many dates have each feature, and the features that vary and that dates enough have."""
+    number = np.bincount(train.queries.features.indices, minlength=head.config.num_features)
+    varies = torch.isfinite(head.feature_sd).cpu().numpy()
+    return number, np.flatnonzero((number >= _LEAST_DATES) & varies)
 
 
 def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:
@@ -137,7 +144,6 @@ def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:
     return np.arange(0, len(train), step)[:most]
 
 
-@torch.no_grad()
 def _counts(
     head: OnsetHead,
     part: Part,
@@ -145,16 +151,37 @@ def _counts(
     inputs: Callable[[Query], Tensor],
     device: torch.device,
 ) -> Counts:
-    """Inputs, onsets and exposures of dates; in the mean a subject's dates count together as one."""
+    return Counts(*read_counts(head, part, dates, inputs, device, expected_and_happened))
+
+
+@torch.no_grad()
+def read_counts(
+    head: OnsetHead,
+    part: Part,
+    dates: Int[np.ndarray, " dates"],
+    inputs: Callable[[Query], Tensor],
+    device: torch.device,
+    follow: Callable[[OnsetHead, Query, Tensor, Outcomes], tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs, onsets and exposures of dates; in the mean a subject's dates count together as one.
+
+    Args:
+        head: Gives the log ratios.
+        part: Queries.
+        dates: Which of them.
+        inputs: Of the regression.
+        device: Where the head is.
+        follow: Gives exposures and onsets of the named tasks, as
+            :func:`~proband.train.onset.piecewise_exponential.expected_and_happened` does.
+    """
     weight = len(part.followed.first) / len(dates)
     named = head.config.num_named
     read, onsets, exposure = [], [], []
     for begin in range(0, len(dates), _READ_AT_ONCE):
         query, followed = part.batch(dates[begin : begin + _READ_AT_ONCE], device)
         log_ratio = head(query)[:, :named]
-        expected, happened = expected_and_happened(head, query, log_ratio, followed.first(named))
+        expected, happened = follow(head, query, log_ratio, followed.first(named))
         read.append(inputs(query))
         onsets.append(happened.float())
         exposure.append(expected)
-    parts: list[Tensor] = [torch.cat(found) for found in (read, onsets, exposure)]
-    return Counts(parts[0], parts[1] * weight, parts[2] * weight)
+    return torch.cat(read), torch.cat(onsets) * weight, torch.cat(exposure) * weight
