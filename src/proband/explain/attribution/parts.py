@@ -43,7 +43,7 @@ def log_ratio_parts(head: OnsetHead, query: Query) -> dict[str, Float[Tensor, "n
         query: What is known of each subject; a modality that is not given has a part of 0.
     """
     inputs = head.inputs(query)
-    networks = torch.stack([network(inputs, query) for network in head.networks]).mean(dim=0)
+    networks = head.of_networks(inputs, query)
     parts = {
         RECORD: head.fading * _padded(head, named_record(head, inputs, query)) + head.values_by_time(inputs),
         NETWORKS: head.fading * networks,

@@ -123,8 +123,13 @@ class OnsetHead(nn.Module):
 
     def before_decay(self, query: Query, inputs: Inputs) -> Float[Tensor, "n tasks bins"]:
         """Log ratio of record and state if it stayed: linear terms and the mean of the networks."""
-        of_networks = torch.stack([network(inputs, query) for network in self.networks])
-        return self.terms(inputs, query)[:, :, None] + of_networks.mean(dim=0)
+        return self.terms(inputs, query)[:, :, None] + self.of_networks(inputs, query)
+
+    def of_networks(self, inputs: Inputs, query: Query) -> Float[Tensor, "n tasks bins"]:
+        """The mean of the networks; those that tuning did not keep are 0 and cost nothing."""
+        some = [one for one in self.networks if self.training or not one.is_zero]
+        total = query.age.new_zeros(len(query.age), *self.bias.shape)
+        return sum((network(inputs, query) for network in some), total) / len(self.networks)
 
     def values_by_time(self, inputs: Inputs) -> Float[Tensor, "n tasks bins"]:
         """What values that fade more or less than the record as a whole change with the time ahead."""
@@ -201,16 +206,27 @@ class OnsetHead(nn.Module):
         self, age: Float[Tensor, " n"], female: Float[Tensor, " n"], until: Float[Tensor, "n some"]
     ) -> Float[Tensor, "n some bins"]:
         """Incidence of age and sex added up over each bin, up to ``until`` years, for the first tasks."""
-        edges = torch.tensor([*BIN_EDGES, math.inf], dtype=torch.float64, device=age.device)
-        at = age.double()[:, None, None] + torch.minimum(edges, until.double()[..., None].clamp(min=0))
-        at = at.clamp(0, OLDEST - 1e-9)
-        year = at.floor().long()
-        rate = self.log_rate.double().exp()
-        before = F.pad(rate.cumsum(-1), (1, 0))[..., :-1]
-        task = torch.arange(until.shape[1], device=age.device)[:, None]
-        sex = sex_rows(female)[:, None, None]
-        lived = before[task, sex, year] + (at - year) * rate[task, sex, year]
-        return lived.diff(dim=-1).float()
+        until = until.double().clamp(min=0)
+        edges = torch.tensor(BIN_EDGES, dtype=torch.float64, device=age.device)
+        at_edges = self._lived(age.double()[:, None] + edges, female, until.shape[1]).mT
+        at_end = self._lived(age.double()[:, None] + until, female)[..., None]
+        return torch.cat([torch.minimum(at_edges, at_end), at_end], dim=-1).diff(dim=-1).float()
+
+    def _lived(
+        self, age: Float[Tensor, "n columns"], female: Float[Tensor, " n"], some: int | None = None
+    ) -> Float[Tensor, "n columns _some"] | Float[Tensor, "n columns"]:
+        """Incidence added up from birth to ages: of the first ``some`` tasks, or each column of its task."""
+        rate = self.log_rate.double().exp().permute(1, 2, 0)
+        before = F.pad(rate.cumsum(1), (0, 0, 1, 0))[:, :-1]
+        age = age.clamp(0, OLDEST - 1e-9)
+        year = age.floor()
+        row = sex_rows(female)[:, None] * OLDEST + year.long()
+        part = age - year
+        if some is None:
+            row = row * len(self.log_rate) + torch.arange(age.shape[1], device=age.device)
+            return before.take(row) + part * rate.take(row)
+        before, rate = (table[..., :some].flatten(0, 1) for table in (before, rate))
+        return before[row] + part[..., None] * rate[row]
 
     def log_rate_at(
         self, age: Float[Tensor, "n some"], female: Float[Tensor, " n"]

@@ -124,6 +124,11 @@ class OnsetNetwork(nn.Module):
         self.task = nn.Parameter(torch.zeros(len(shape.tasks), shape.rank))
         self.bias = nn.Parameter(torch.zeros(len(shape.tasks), NUM_BINS))
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether it adds nothing to any task, as before it is trained."""
+        return not (self.task.any() or self.bias.any())
+
     def forward(self, inputs: Inputs, query: Query) -> Float[Tensor, "n tasks bins"]:
         """Its part of the log ratios."""
         drop = _DROP_INPUT if self.training else 0.0

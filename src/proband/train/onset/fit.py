@@ -86,6 +86,8 @@ def fit_networks(
 ) -> float:
     """Fit the networks one after another, each beside the linear terms alone, with draws of its own.
 
+    A network that tuning does not keep stays 0 and is the last one: the next would hardly be kept.
+
     Args:
         head: Standardised, its linear terms fitted. Left with each network's weights of the best tuning loss.
         train, tuning: Queries.
@@ -103,6 +105,8 @@ def fit_networks(
         head.networks = nn.ModuleList([network])
         say = functools.partial(_report, report, number)
         _fit_network(head, train, tuning, options, name_key("onset network", seed, number), device, say)
+        if network.is_zero:
+            break
     head.networks = networks
     return mean_loss(head, tuning, device)
 

@@ -61,7 +61,10 @@ def test_a_model_folder_with_onset_hazards(model: Path) -> None:
     assert losses["linear"] <= losses["age_sex"] + 0.02  # nothing is among the choices, levels are of train
     assert min(manifest["notes"][f"{terms}_gain"] for terms in ("record", "interactions")) >= 0
     lines = [json.loads(line) for line in (model / "onset.jsonl").read_text().splitlines()]
-    assert {line["network"] for line in lines} == {0.0, 1.0}
+    # Tuning keeps no network here, and so the second is not trained.
+    assert {line["network"] for line in lines} == {0.0}
+    assert loaded.config.onset.num_networks == 2
+    assert all(network.is_zero for network in loaded.onset.networks)
     assert all("tuning" in line for line in lines)
 
 

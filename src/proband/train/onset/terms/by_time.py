@@ -6,6 +6,7 @@ a year or two, a high body-mass index at any time.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,14 +66,25 @@ class CountsByBin(Counts):
         onsets, exposure = self.onsets_by_bin[::step] * step, self.exposure_by_bin[::step] * step
         return self.of(self.x[::step], onsets, exposure, self.tau)
 
+    @functools.cached_property
+    def onsets_times_tau(self) -> Float[Tensor, "n tasks"]:
+        """Onsets, each times how late its bin is."""
+        return (self.onsets_by_bin * self.tau).sum(dim=2)
+
+    @property
+    def information(self) -> Float[Tensor, " tasks"]:
+        """Curvature of each task's loss along an input of variance 1, near beta = 0."""
+        return (self.onsets_by_bin.sum(dim=0) * self.tau.square()).sum(dim=1)
+
     def loss(self, beta: Float[Tensor, "width tasks"]) -> Float[Tensor, " tasks"]:
         """−log likelihood of each task less that of beta = 0, all levels at their best, in nats."""
-        predictor = ((self.x @ beta)[:, :, None] * self.tau).clamp(-_MOST, _MOST)
+        linear = self.x @ beta
+        predictor = (linear[:, :, None] * self.tau).clamp(-_MOST, _MOST)
         expected = (predictor.exp() * self.exposure_by_bin).sum(dim=0)
         ratio = (expected + PRIOR_ONSETS) / (self.exposure_by_bin.sum(dim=0) + PRIOR_ONSETS)
         onsets = self.onsets_by_bin.sum(dim=0)
         levels = ((onsets + PRIOR_ONSETS) * ratio.log()).sum(dim=1)
-        return levels - (predictor * self.onsets_by_bin).sum(dim=(0, 2))
+        return levels - (linear * self.onsets_times_tau).sum(dim=0)
 
 
 @torch.no_grad()

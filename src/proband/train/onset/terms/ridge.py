@@ -8,6 +8,7 @@ the onsets of all at beta = 0, and the mean of exp(x beta) is above 1.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,12 @@ from proband.core.running.progress import track
 _STEPS = 40
 _MEMORY = 10
 _GRADIENT = 1e-3
+_CHANGE = 1e-2
+"""Nats that a step gains, of all tasks together, below which it is the last."""
+_MOST_NUMBERS = 1 << 26
+"""Of Cholesky factors held at once, at most: a quarter of a GiB."""
+_JITTER = 1e-5
+"""Of the largest curvature, added to the diagonal: single precision finds the factor then."""
 _MOST = 20.0
 """Linear predictors are cut here, so that a bad trial step stays finite."""
 _WIDTHS = (0.01, 0.02, 0.04)
@@ -60,6 +67,20 @@ class Counts:
         step = max(1, -(-len(self.x) // most))
         return Counts(self.x[::step], self.onsets[::step] * step, self.exposure[::step] * step)
 
+    @functools.cached_property
+    def covariance(self) -> Float[Tensor, "width width"]:
+        """Of the inputs, rows weighted by exposures, in the mean over tasks."""
+        some = self.thinned(_MOST_JUDGED)
+        weight = (some.exposure / some.exposure.sum(dim=0).clamp(min=1e-12)).sum(dim=1)
+        weight = weight / weight.sum().clamp(min=1e-12)
+        x = (some.x - weight @ some.x) * weight.sqrt()[:, None]
+        return x.T @ x
+
+    @property
+    def information(self) -> Float[Tensor, " tasks"]:
+        """Curvature of each task's loss along an input of variance 1, near beta = 0."""
+        return self.onsets.sum(dim=0)
+
     def loss(self, beta: Float[Tensor, "width tasks"]) -> Float[Tensor, " tasks"]:
         """−log likelihood of each task less that of beta = 0, both at their best level, in nats."""
         predictor = (self.x @ beta).clamp(max=_MOST)
@@ -79,26 +100,79 @@ def fit_ridge(
         penalty: Of each coefficient, above 0.
         start: Where to begin.
     """
-    # The curvature of a coefficient is about the number of onsets; in its roots as units all are alike.
-    scale = (counts.onsets.sum(dim=0) + penalty).clamp(min=1.0).rsqrt()
-    scaled = (start / scale).requires_grad_(True)
+    units = _units(counts, penalty)
+    scaled = units.of(start).requires_grad_(True)
     optimizer = torch.optim.LBFGS(
         [scaled],
         max_iter=_STEPS,
         history_size=_MEMORY,
         line_search_fn="strong_wolfe",
         tolerance_grad=_GRADIENT,
+        tolerance_change=_CHANGE,
     )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        beta = scaled * scale
+        beta = units.beta(scaled)
         total = counts.loss(beta).sum() + (penalty / 2 * beta.square()).sum()
         total.backward()
         return total
 
     optimizer.step(closure)
-    return (scaled * scale).detach()
+    return units.beta(scaled).detach()
+
+
+@dataclass(frozen=True)
+class _Whitened:
+    """Coordinates L^T beta of each task, for the Cholesky factor L of its curvature.
+
+    Attributes:
+        factor: L.
+    """
+
+    factor: Float[Tensor, "tasks width width"]
+
+    def of(self, beta: Float[Tensor, "width tasks"]) -> Float[Tensor, "tasks width one"]:
+        """Coefficients in these coordinates."""
+        return self.factor.mT @ beta.T[:, :, None]
+
+    def beta(self, scaled: Float[Tensor, "tasks width one"]) -> Float[Tensor, "width tasks"]:
+        """Coefficients of these coordinates."""
+        return torch.linalg.solve_triangular(self.factor.mT, scaled, upper=True)[:, :, 0].T
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """The roots of each coefficient's own curvature as units.
+
+    Attributes:
+        scale: Their inverse.
+    """
+
+    scale: Float[Tensor, "width tasks"]
+
+    def of(self, beta: Float[Tensor, "width tasks"]) -> Float[Tensor, "width tasks"]:
+        """Coefficients in these coordinates."""
+        return beta / self.scale
+
+    def beta(self, scaled: Float[Tensor, "width tasks"]) -> Float[Tensor, "width tasks"]:
+        """Coefficients of these coordinates."""
+        return scaled * self.scale
+
+
+def _units(counts: Counts, penalty: Float[Tensor, "width tasks"]) -> _Whitened | _Scaled:
+    """Coordinates in which the penalised loss curves about alike in all directions, so that steps are few:
+    whitened, where the factors are not too large for memory.
+
+    The curvature of a task is about its information times the covariance of the inputs, plus the penalty.
+    """
+    width, tasks = penalty.shape
+    if width**2 * tasks > _MOST_NUMBERS:
+        return _Scaled((counts.information + penalty).clamp(min=1.0).rsqrt())
+    curvature = counts.information[:, None, None] * counts.covariance
+    diagonal = curvature.diagonal(dim1=1, dim2=2)
+    diagonal += penalty.T + _JITTER * diagonal.amax(dim=1, keepdim=True) + torch.finfo(penalty.dtype).tiny
+    return _Whitened(torch.linalg.cholesky(curvature))
 
 
 Fit = Callable[[Counts, Counts, int], tuple[Float[Tensor, "width tasks"], dict[str, float]]]

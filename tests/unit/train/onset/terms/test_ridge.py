@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from proband.train.onset.terms import ridge
 from proband.train.onset.terms.ridge import Counts, fit_adaptive_ridge, fit_cross_validated, fit_ridge
 
 
@@ -116,3 +117,21 @@ def test_rows_that_are_thinned_stand_for_all() -> None:
     assert len(some.x) == 2_500
     assert float(some.exposure.sum()) == pytest.approx(float(counts.exposure.sum()))
     assert float(some.onsets.sum()) == pytest.approx(float(counts.onsets.sum()), rel=0.1)
+
+
+def test_coordinates_do_not_change_the_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of inputs that nearly repeat each other, whitened and scaled coordinates lead to the same loss."""
+    beta = np.array([[0.4, 0.0], [0.0, -0.3], [0.2, 0.1]])
+    plain = simulated(7, 3_000, beta)
+    x = torch.cat([plain.x, plain.x + 0.2 * simulated(8, 3_000, beta).x], dim=1)
+    counts = replace(plain, x=x)
+    penalty = torch.full((6, 2), 30.0)
+
+    def lowest() -> float:
+        found = fit_ridge(counts, penalty, torch.zeros(6, 2))
+        return float(counts.loss(found).sum() + (penalty / 2 * found.square()).sum())
+
+    whitened = lowest()
+    monkeypatch.setattr(ridge, "_MOST_NUMBERS", 0)
+    assert lowest() == pytest.approx(whitened, abs=0.05)
+    assert whitened < -300
