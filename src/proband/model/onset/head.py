@@ -206,27 +206,16 @@ class OnsetHead(nn.Module):
         self, age: Float[Tensor, " n"], female: Float[Tensor, " n"], until: Float[Tensor, "n some"]
     ) -> Float[Tensor, "n some bins"]:
         """Incidence of age and sex added up over each bin, up to ``until`` years, for the first tasks."""
-        until = until.double().clamp(min=0)
+        # Rows are years of age of each sex, columns tasks; before each year, incidence added up from birth.
+        rate = self.log_rate[: until.shape[1]].double().exp().permute(1, 2, 0)
+        before = F.pad(rate.cumsum(1), (0, 0, 1, 0))[:, :-1].flatten(0, 1)
+        rate = rate.flatten(0, 1)
         edges = torch.tensor(BIN_EDGES, dtype=torch.float64, device=age.device)
-        at_edges = self._lived(age.double()[:, None] + edges, female, until.shape[1]).mT
-        at_end = self._lived(age.double()[:, None] + until, female)[..., None]
+        row, part = _year_rows(age.double()[:, None] + edges, female)
+        at_edges = (before[row] + part[..., None] * rate[row]).mT
+        row, part = _year_rows(age.double()[:, None] + until.double().clamp(min=0), female)
+        at_end = (before.gather(0, row) + part * rate.gather(0, row))[..., None]
         return torch.cat([torch.minimum(at_edges, at_end), at_end], dim=-1).diff(dim=-1).float()
-
-    def _lived(
-        self, age: Float[Tensor, "n columns"], female: Float[Tensor, " n"], some: int | None = None
-    ) -> Float[Tensor, "n columns _some"] | Float[Tensor, "n columns"]:
-        """Incidence added up from birth to ages: of the first ``some`` tasks, or each column of its task."""
-        rate = self.log_rate.double().exp().permute(1, 2, 0)
-        before = F.pad(rate.cumsum(1), (0, 0, 1, 0))[:, :-1]
-        age = age.clamp(0, OLDEST - 1e-9)
-        year = age.floor()
-        row = sex_rows(female)[:, None] * OLDEST + year.long()
-        part = age - year
-        if some is None:
-            row = row * len(self.log_rate) + torch.arange(age.shape[1], device=age.device)
-            return before.take(row) + part * rate.take(row)
-        before, rate = (table[..., :some].flatten(0, 1) for table in (before, rate))
-        return before[row] + part[..., None] * rate[row]
 
     def log_rate_at(
         self, age: Float[Tensor, "n some"], female: Float[Tensor, " n"]
@@ -246,3 +235,12 @@ class OnsetHead(nn.Module):
 def sex_rows(female: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
     """Row of the rates for each sex: 0 male, 1 female, 2 unknown (NaN)."""
     return torch.nan_to_num(female, nan=float(NUM_SEXES - 1)).long()
+
+
+def _year_rows(
+    age: Float[Tensor, "n columns"], female: Float[Tensor, " n"]
+) -> tuple[Int[Tensor, "n columns"], Float[Tensor, "n columns"]]:
+    """Row of each age in a table of sexes by years of age, and the part of that year that is over."""
+    age = age.clamp(0, OLDEST - 1e-9)
+    year = age.floor()
+    return sex_rows(female)[:, None] * OLDEST + year.long(), age - year

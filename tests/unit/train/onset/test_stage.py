@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import known_law
+from onset_world import head_of
 from proband.core.errors import ConfigError
 from proband.core.files.provenance import read_manifest
 from proband.model.checkpoint import load_model
@@ -17,6 +18,8 @@ from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.train import train
 from proband.train.config import OnsetOptions, TrainConfig
+from proband.train.onset import fit
+from proband.train.onset.fit import Part, fit_networks
 
 TASK = """
 outcomes:
@@ -89,3 +92,21 @@ def test_tasks_and_no_onset_hazards_do_not_fit(files: Path, config: TrainConfig,
     with pytest.raises(ConfigError, match="--task and --no-onset"):
         train(files / "tokens", tmp_path / "m", tasks=[files / "task.yaml"], config=without)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kept", "trained"), [(True, 3), (False, 1)])
+def test_networks_are_trained_until_one_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, kept: bool, trained: int
+) -> None:
+    head, seen = head_of((2,), num_networks=3), []
+
+    def fit_one(head: OnsetHead, *_: object) -> None:
+        seen.append(head.networks[0])
+        torch.nn.init.constant_(head.networks[0].task, float(kept))
+
+    monkeypatch.setattr(fit, "_fit_network", fit_one)
+    monkeypatch.setattr(fit, "mean_loss", lambda *_: 1.0)
+    part = object.__new__(Part)  # not read
+    fit_networks(head, part, part, OnsetOptions(), 0, torch.device("cpu"), lambda values: None)
+    assert len(head.networks) == 3
+    assert seen == list(head.networks)[:trained]

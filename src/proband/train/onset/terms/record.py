@@ -85,8 +85,10 @@ def fit_inputs(
 ) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
     """Coefficients of ``inputs``, so many columns, given the head's log ratios; and what was chosen."""
     dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
-    known = _counts(head, train, dates, inputs, device)
-    judged = _counts(head, tuning, np.arange(len(tuning)), inputs, device)
+    known, judged = (
+        Counts(*read_counts(head, part, some, inputs, device, expected_and_happened))
+        for part, some in ((train, dates), (tuning, np.arange(len(tuning))))
+    )
     return fit(known, judged, head.config.num_named)
 
 
@@ -142,16 +144,6 @@ def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:
     wanted = min(DATES_PER_SUBJECT * len(train.followed.first), most)
     step = max(1, round(len(train) / wanted))
     return np.arange(0, len(train), step)[:most]
-
-
-def _counts(
-    head: OnsetHead,
-    part: Part,
-    dates: Int[np.ndarray, " dates"],
-    inputs: Callable[[Query], Tensor],
-    device: torch.device,
-) -> Counts:
-    return Counts(*read_counts(head, part, dates, inputs, device, expected_and_happened))
 
 
 @torch.no_grad()
