@@ -6,9 +6,6 @@ EXPERIMENTS ?= experiments_out
 SIZE ?= small
 WHEELHOUSE ?= wheelhouse
 EXTRAS ?=
-# Those on a synthetic biobank, which share its data and models; first the one whose models the others need.
-SCRIPTS := onset_panel controls when_genome_matters ungenotyped estimators number_of_scores fusion objectives transfer headline \
-  few_labels expected_auroc attainable calibration_by_value alignment twin_against_truth another_law stability
 
 .PHONY: demo experiments test coverage test-slow test-faults test-fuzz lint bench docs tables wheelhouse clean
 
@@ -47,9 +44,7 @@ bench: .venv/ready
 
 # SIZE=small is meant for a night on two cores, SIZE=tiny for some minutes; a second call goes on.
 experiments: .venv/ready
-	for script in $(SCRIPTS); do \
-	  $(BIN)/python experiments/$$script.py $(EXPERIMENTS) --size $(SIZE) || exit 1; \
-	done
+	$(BIN)/python experiments/run_all.py $(EXPERIMENTS) --size $(SIZE)
 
 docs: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

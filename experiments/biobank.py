@@ -40,6 +40,8 @@ from proband.tokens.dataset import TokenStore
 from proband.train.config import OnsetOptions, TrainConfig
 
 SPLITS = (0.65, 0.05, 0.3)
+SEEDS = (0, 1, 2)
+"""Of a script that names no SEEDS of its own."""
 T2D, ORACLE = "type_2_diabetes", "oracle"
 GENOME, PERMUTED, NOISE, NULL = "genome", "permuted", "noise", "null"
 ONE_STEP = 1e-4
@@ -332,7 +334,7 @@ def places(store: TokenStore, moments: pl.DataFrame) -> tuple[np.ndarray, np.nda
     return asked["row"].to_numpy().astype(np.int64), age.to_numpy()
 
 
-def arguments(description: str | None, seeds: Sequence[int] = (0, 1, 2)) -> argparse.ArgumentParser:
+def arguments(description: str | None, seeds: Sequence[int] = SEEDS) -> argparse.ArgumentParser:
     """A parser of what every experiment on a biobank takes."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter

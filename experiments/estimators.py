@@ -29,6 +29,7 @@ from proband.evaluate.tables import read_table
 from proband.forecast.choices import CLOSED_FORM, ESTIMATORS
 from proband.tokens.dataset import TokenStore
 
+SEEDS = (0,)
 HORIZON = 10.0
 OUTCOMES = ("type_2_diabetes", "hypertension", "coronary_artery_disease")
 PATHS = {"tiny": (2, 8), "small": (8, 32), "full": (8, 32, 128, 512)}
@@ -40,7 +41,7 @@ CPU_SECONDS = "forecast_cpu_seconds"
 
 def main() -> None:
     """Run, or go on."""
-    given = arguments(__doc__, seeds=(0,)).parse_args()
+    given = arguments(__doc__, SEEDS).parse_args()
     runs = runs_of(PATHS[given.size])
     areas, metrics, seconds = {}, {}, {}
     for seed in given.seeds:

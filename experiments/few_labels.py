@@ -31,6 +31,7 @@ from proband.evaluate.panel.gain import PairedRisks
 from proband.tokens.dataset import TokenStore
 from proband.train.config import OnsetOptions
 
+SEEDS = (0,)
 SHARES = {"tiny": (0.8, 1.0), "small": (0.05, 0.1, 0.25), "full": (0.01, 0.05, 0.25)}
 ROW = "row"
 METHODS = (AGE_SEX, BOOSTING, ROW)
@@ -68,7 +69,7 @@ def explained(risk: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.nd
 
 def main() -> None:
     """Run, or go on."""
-    given = arguments(__doc__, seeds=(0,)).parse_args()
+    given = arguments(__doc__, SEEDS).parse_args()
     size, shares = SIZES[given.size], SHARES[given.size]
     areas: dict[float, dict[int, list[Explained]]] = {share: {} for share in shares}
     for seed in given.seeds:

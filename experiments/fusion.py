@@ -25,6 +25,7 @@ from proband.evaluate.config import NONE
 from proband.model.config import ModelConfig
 from proband.train.config import EncoderOptions
 
+SEEDS = (0,)
 ENCODERS = ("mlp", "set")
 KINDS = [(fusion, encoder) for fusion in FUSIONS for encoder in ENCODERS]
 NARROWEST, WIDEST = 8, 1024
@@ -32,7 +33,7 @@ NARROWEST, WIDEST = 8, 1024
 
 def main() -> None:
     """Run, or go on."""
-    given = arguments(__doc__, seeds=(0,)).parse_args()
+    given = arguments(__doc__, SEEDS).parse_args()
     size = SIZES[given.size]
     areas, chosen, measured = {}, {}, {}
     for seed in given.seeds:

@@ -27,6 +27,7 @@ from proband.core.schema import RISK
 from proband.evaluate.config import NONE
 from proband.evaluate.stability import FILE, STABILITY
 
+SEEDS = (0,)
 MODELS = (EHR_PCS, WITH_PGS[0])
 HORIZON = 10.0
 FLAGGED_AT = 2.0
@@ -36,7 +37,7 @@ FIRST_SEED = 1000
 
 def main() -> None:
     """Run, or go on."""
-    parser = arguments(__doc__, seeds=(0,))
+    parser = arguments(__doc__, SEEDS)
     parser.add_argument("--refits", type=int, default=10, help="further trainings of each model, at least 2")
     parser.add_argument("--same-subjects", action="store_true", help="let the refits differ by seed alone")
     given = parser.parse_args()

@@ -30,6 +30,7 @@ from proband.evaluate.config import NONE
 from proband.evaluate.panel.gain import PairedRisks
 from proband.train.config import OnsetOptions
 
+SEEDS = (0,)
 OUTCOMES = ("ischaemic_stroke", "copd")
 SHARES = {"tiny": (0.8, 1.0), "small": (0.01, 0.05, 0.1, 0.25, 1.0), "full": (0.01, 0.05, 0.1, 0.25, 1.0)}
 SCRATCH = "scratch"
@@ -63,7 +64,7 @@ class Arm(NamedTuple):
 
 def main() -> None:
     """Run, or go on."""
-    parser = arguments(__doc__, seeds=(0,))
+    parser = arguments(__doc__, SEEDS)
     parser.add_argument("--methods", nargs="+", choices=MODES, default=list(MODES), help="beside baselines")
     given = parser.parse_args()
     arms = list(all_arms(SHARES[given.size], given.methods))
