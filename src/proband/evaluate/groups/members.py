@@ -1,4 +1,4 @@
-"""Which subgroups people belong to: sex, age, ancestry, length and density of the record, columns given."""
+"""Which subgroups people belong to: sex, age, ancestry, what the record tells, columns given."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from proband.core.running.progress import say
 from proband.core.schema import ANCESTRY, PCS, read_parquet, scores_file
 from proband.core.text.texttable import open_table
 from proband.core.text.textvalues import whole_numbers
-from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.ehr.cohort import read_shards
+from proband.evaluate.groups.record import DEPRIVATION, MOMENT, record_of
 from proband.evaluate.inputs import COMPONENTS_FILE
 
-MOMENT = ["subject_id", "prediction_time"]
 AGES = (40, 55, 70)
 """Edges of the age bands, in years."""
 MOST_LEVELS = 20
@@ -39,15 +37,17 @@ def members_of(
         own: Table of subgroups of one's own, see :func:`read_own`.
 
     Returns:
-        subject_id, prediction_time, sex, age, record_years, visits (thirds of the days with events in the
-        year before) and the above; one row per subject and prediction time.
+        subject_id, prediction_time, sex, age, thirds of what the record tells (see
+        :func:`~proband.evaluate.groups.record.record_of`), and the above; one row per subject and prediction
+        time. Race is no dimension: recorded race is neither ancestry nor a cause, and ancestry is told by
+        the genome.
     """
     moments = rows.select(*MOMENT, "age_years", "female").unique(MOMENT, keep="first", maintain_order=True)
     sex = pl.col("female").replace_strict({1.0: "female", 0.0: "male"}, default=None)
     found = moments.select(*MOMENT, sex=sex, age=age_band("age_years"))
-    record = _record(moments, meds)
+    record = record_of(moments.select(MOMENT), meds)
     found = found.join(record, on=MOMENT, how="left", maintain_order="left")
-    found = found.with_columns(thirds("record_years"), thirds("visits"))
+    found = found.with_columns(thirds(name) for name in record.columns if name not in MOMENT)
     if genome is not None:
         found = found.join(_genetic(genome), on="subject_id", how="left", maintain_order="left")
         found = found.with_columns(pl.col("genotyped").fill_null("no"))
@@ -55,7 +55,9 @@ def members_of(
             found = found.with_columns(thirds("genetic_distance"))
     if own is None:
         return found
-    table = read_own(own, found.columns)
+    table = read_own(own, [name for name in found.columns if name != DEPRIVATION])
+    if DEPRIVATION in table.columns:  # bands of one's own, of what the record tells too
+        found = found.drop(DEPRIVATION, strict=False)
     if found.join(table, on="subject_id", how="semi").is_empty():
         raise DataError(
             "nobody who is judged is in the table of subgroups", where=own,
@@ -83,27 +85,6 @@ def thirds(name: str) -> pl.Expr:
     low, high = value.quantile(1 / 3), value.quantile(2 / 3)
     third = pl.when(value <= low).then(pl.lit(_THIRDS[0])).when(value <= high).then(pl.lit(_THIRDS[1]))
     return pl.when(value.is_not_null()).then(third.otherwise(pl.lit(_THIRDS[2]))).alias(name)
-
-
-def _record(moments: pl.DataFrame, meds: Path) -> pl.DataFrame:
-    """Years of record and days with events in the year before, at each moment."""
-    time, asked = pl.col("time"), pl.col("prediction_time")
-    a_year = pl.duration(microseconds=MICROSECONDS_PER_YEAR, time_unit="us")
-    parts = []
-    for events, spans in read_shards(meds):
-        mine = moments.select(MOMENT).join(spans.select("subject_id", "entry_time"), on="subject_id")
-        days = events.lazy().filter(time.is_not_null()).select("subject_id", "time")
-        visits = (
-            days.join(mine.lazy(), on="subject_id")
-            .filter((time <= asked) & (time > asked - a_year))
-            .group_by(MOMENT)
-            .agg(time.dt.date().n_unique().alias("visits"))
-            .collect()
-        )
-        years = (asked - pl.col("entry_time")).dt.total_microseconds() / MICROSECONDS_PER_YEAR
-        joined = mine.join(visits, on=MOMENT, how="left")
-        parts.append(joined.select(*MOMENT, years.alias("record_years"), pl.col("visits").fill_null(0)))
-    return pl.concat(parts).unique(MOMENT)
 
 
 def _genetic(genome: Path) -> pl.DataFrame:

@@ -37,18 +37,92 @@ def test_visits_are_days_with_events_in_the_year_before(tmp_path, world, rows, m
     one = rows.head(1)
     subject, asked = one["subject_id"][0], one["prediction_time"][0]
     ago = [-1, 0, 0, 10, 364, 366, 900]
-    events = pl.DataFrame(
-        {"subject_id": [subject] * len(ago), "time": [asked - timedelta(days=days, hours=1) for days in ago]}
-    ).with_columns(pl.col("time").cast(pl.Datetime("us")))
+    times = [asked - timedelta(days=days, hours=1) for days in ago]
+    events = pl.DataFrame({"subject_id": [subject] * len(ago), "time": times}).with_columns(
+        pl.col("time").cast(pl.Datetime("us")), code=pl.lit("A"), numeric_value=pl.lit(None, pl.Float32)
+    )
     entry = asked - timedelta(days=1000)
     spans = pl.DataFrame({"subject_id": [subject], "entry_time": [entry]}).with_columns(
         pl.col("entry_time").cast(pl.Datetime("us"))
     )
-    monkeypatch.setattr("proband.evaluate.groups.members.read_shards", lambda meds: iter([(events, spans)]))
+    monkeypatch.setattr("proband.evaluate.groups.record.read_shards", lambda meds: iter([(events, spans)]))
     monkeypatch.setattr("proband.evaluate.groups.members.thirds", pl.col)
     found = members_of(one, world.meds).row(0, named=True)
     assert found["visits"] == 3
     assert found["record_years"] == pytest.approx(1000 / 365.25)
+
+
+INDEX = "OBSERVATION//deprivation_index"
+
+
+def recorded(rows, value, code, days_before, number=None):
+    """A value of each subject, so many days before the prediction."""
+    asked = rows.unique("subject_id", maintain_order=True).head(number or rows.height)
+    return asked.select(
+        "subject_id",
+        time=(pl.col("prediction_time") - pl.duration(days=days_before)).cast(pl.Datetime("us")),
+        code=pl.lit(code),
+        numeric_value=pl.Series(value(np.arange(asked.height)), dtype=pl.Float32),
+    )
+
+
+def record_with(monkeypatch, rows, *parts):
+    entry = rows.unique("subject_id").select(
+        "subject_id", entry_time=pl.col("prediction_time").dt.offset_by("-9y")
+    )
+    shard = (pl.concat(parts), entry)
+    monkeypatch.setattr("proband.evaluate.groups.record.read_shards", lambda meds: iter([shard]))
+
+
+def test_deprivation_is_the_newest_number_by_the_prediction_time(world, rows, monkeypatch, capsys):
+    rows = rows.unique("subject_id", maintain_order=True)
+    record_with(
+        monkeypatch, rows,
+        recorded(rows, lambda at: -at, INDEX, 30),
+        recorded(rows, lambda at: at, INDEX, 0),
+        recorded(rows, lambda at: -at, INDEX, -1),
+        recorded(rows, lambda at: np.full(len(at), np.nan), INDEX, 0),
+        recorded(rows, lambda at: -at, "MEASUREMENT//1", 0),
+    )  # fmt: skip
+    found = members_of(rows, world.meds)["deprivation"].to_list()
+    assert (found[0], found[len(found) // 2], found[-1]) == ("lowest third", "middle third", "highest third")
+    assert capsys.readouterr().err == ""
+
+
+def test_of_two_codes_of_deprivation_that_of_most_people_is_used(world, rows, tmp_path, monkeypatch, capsys):
+    rows = rows.unique("subject_id", maintain_order=True)
+    described = pl.DataFrame({"code": ["OBSERVATION//715996"], "description": ["Townsend Deprivation score"]})
+    (tmp_path / "metadata").mkdir()
+    described.write_parquet(tmp_path / "metadata" / "codes.parquet")
+    record_with(
+        monkeypatch, rows,
+        recorded(rows, lambda at: at, "OBSERVATION//715996", 5),
+        recorded(rows, lambda at: -at, INDEX, 5, 3),
+    )  # fmt: skip
+    found = members_of(rows, tmp_path)["deprivation"]
+    assert found[0] == "lowest third"
+    assert f"by OBSERVATION//715996, which most people have, not by {INDEX}" in capsys.readouterr().err
+
+
+def test_without_a_number_of_deprivation_there_is_no_such_dimension(world, rows, monkeypatch):
+    record_with(monkeypatch, rows, recorded(rows, lambda at: at, "CONDITION//sleep", 5))
+    assert "deprivation" not in members_of(rows, world.meds).columns
+
+
+def test_a_column_of_ones_own_stands_in_the_place_of_recorded_deprivation(world, rows, tmp_path, monkeypatch):
+    rows = rows.unique("subject_id", maintain_order=True)
+    record_with(monkeypatch, rows, recorded(rows, lambda at: at, INDEX, 5))
+    table = tmp_path / "own.tsv"
+    table.write_text("subject_id\tdeprivation\n" + "".join(f"{one}\tband 1\n" for one in rows["subject_id"]))
+    assert set(members_of(rows, world.meds, own=table)["deprivation"]) == {"band 1"}
+
+
+def test_race_is_no_dimension(world, rows, monkeypatch):
+    record_with(monkeypatch, rows, recorded(rows, lambda at: at, "Race//White", 5))
+    found = set(members_of(rows, world.meds, world.genome).columns)
+    assert found - {"ancestry", "genetic_distance"} == {
+        "subject_id", "prediction_time", "sex", "age", "record_years", "visits", "genotyped"
+    }  # fmt: skip
 
 
 def test_ancestry_and_distance_come_from_the_genome_folder(world, rows, tmp_path):
