@@ -123,6 +123,19 @@ def test_a_trunk_that_gains_nothing_stays(
     assert all(torch.equal(old[name], new[name]) for name in old if not name.startswith("onset."))
 
 
+@pytest.mark.parametrize("patience", [1, 2])
+def test_training_of_the_trunk_stops_after_so_many_evaluations_without_a_gain(
+    adapted: Path, tmp_path: Path, patience: int
+) -> None:
+    """At this rate each step makes it worse; an epoch is three steps or more, each of them evaluated."""
+    learning = {"learning_rate": 10.0, "batch_subjects": 20, "evaluations": 100, "epochs": 2.0}
+    config = SMALL.model_copy(update={"mode": "full", "patience": patience, **learning})
+    finetune(
+        adapted / "model", adapted / "tokens", tmp_path / "m", tasks=[adapted / "new.yaml"], config=config
+    )
+    assert read_manifest(tmp_path / "m")["notes"]["trunk_steps"] == {"best": 0, "last": patience}
+
+
 def test_an_interrupted_training_ends_in_the_same_bits(
     adapted: Path, tmp_path: Path, judged_on_train: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
