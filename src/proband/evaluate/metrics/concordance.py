@@ -12,10 +12,12 @@ def c_index(
     risk: Float[np.ndarray, " known"],
     case: Bool[np.ndarray, " known"],
     time_years: Float[np.ndarray, " known"],
-    died: Bool[np.ndarray, " known"],
     weights: Float[np.ndarray, " known"],
 ) -> float:
     """P(risk of a case > risk of a subject who is still without the outcome at the case's time, or died).
+
+    Who is no case by the horizon is without the outcome at the time of every case, also who was followed to
+    that very day: at equal times events come before censorings. Cases at equal times make no pair.
 
     A pair weighs w_i w_j, w the weights for censoring at the horizon. Those censored before it pair with
     nobody, and are stood for by those alike in time who are not; ties of risk count half. Wolbers et al.
@@ -25,7 +27,6 @@ def c_index(
         risk: Predicted risk of those whose status at the horizon is known.
         case: Who had the outcome by the horizon.
         time_years: Years to the event or the end of follow-up.
-        died: Who died without the outcome.
         weights: Weight of each, 0 or more.
 
     Returns:
@@ -33,8 +34,8 @@ def c_index(
     """
     wins = pairs = 0.0
     for rows in np.array_split(np.flatnonzero(case), max(1, case.sum() // _CASES_AT_ONCE)):
-        later = (time_years > time_years[rows, None]) | (died & ~case)
-        weight = later * weights * weights[rows, None]
+        without = (time_years > time_years[rows, None]) | ~case
+        weight = without * weights * weights[rows, None]
         wins += (weight * ((risk < risk[rows, None]) + 0.5 * (risk == risk[rows, None]))).sum()
         pairs += weight.sum()
     return float(wins / pairs) if pairs > 0 else float("nan")

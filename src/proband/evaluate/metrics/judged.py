@@ -177,9 +177,7 @@ class Judged:
     def concordance(self) -> np.ndarray:
         """C-index up to the horizon, in the sample."""
         on, known = self.block.risk_set, self.known
-        died = on.event[known] == 2
-        sample = self.censoring[0]
-        return np.array([c_index(self.risk[known], self.case, on.time_years[known], died, sample)])
+        return np.array([c_index(self.risk[known], self.case, on.time_years[known], self.censoring[0])])
 
     @cached_property
     def brier(self) -> np.ndarray:

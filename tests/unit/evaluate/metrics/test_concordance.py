@@ -10,7 +10,7 @@ def of(risk, time, event, horizon):
     status = horizon_status(time, event, horizon)
     known = status != CENSORED
     weights = censoring_weights(time, event, horizon, np.ones((1, len(time))))[0, known]
-    return c_index(risk[known], status[known] == CASE, time[known], event[known] == 2, weights)
+    return c_index(risk[known], status[known] == CASE, time[known], weights)
 
 
 def world(size, leave, seed=0):
@@ -35,6 +35,20 @@ def test_uncensored_it_is_that_of_lifelines():
 def test_censoring_moves_it_by_noise_alone():
     whole = of(*world(20_000, None, seed=1), 8.0)
     assert of(*world(20_000, 8.0, seed=1), 8.0) == pytest.approx(whole, abs=0.01)
+
+
+def test_who_is_followed_to_the_day_of_a_case_is_without_the_outcome_then():
+    """Five people to year 3. The case at 1 wins all four pairs; the case at 3 loses one and wins two, of whom
+    one died; follow-up that ends a day early is followed through as well."""
+    risk, event = np.array([0.5, 0.2, 0.3, 0.1, 0.1]), np.array([1, 1, 0, 0, 2])
+    for end in (3.0, 3.0 - 1 / 365.25):
+        time = np.array([1.0, 3.0, end, end, 2.0])
+        assert of(risk, time, event, 3.0) == pytest.approx(6 / 7)
+
+
+def test_cases_at_one_time_make_no_pair():
+    risk, time, event = np.array([0.5, 0.2, 0.3]), np.array([2.0, 2.0, 9.0]), np.array([1, 1, 0])
+    assert of(risk, time, event, 3.0) == pytest.approx(1 / 2)
 
 
 def test_ties_count_half_and_no_case_gives_none():
