@@ -44,6 +44,7 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
+from proband.evaluate.leaks.scan import leaks, say_leaks
 from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.registry import compared
 from proband.evaluate.metrics.replicates import bootstrap
@@ -156,6 +157,8 @@ def _judge(
             frames["decile_risks"].append(predicted)
     frames["models"].append(described_models(config.risks, models, begun))
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
+    frames["leaks"].append(leaks(labels, Path(config.meds), given["horizon_years"].unique().to_list()))
+    say_leaks(frames["leaks"][0])
     LABELS.write(labels, run.folder / "labels.parquet")
     frames["gains"].append(mean_gains(run.folder, config, frames["models"][0]))
     _write_tables(run.folder, frames, task)

@@ -207,6 +207,20 @@ GAINS = Table(
 )
 """A model that reads a genome less the one that does not, mean over outcomes of ``least_cases`` or more."""
 
+LEAKS = Table(
+    "codes that nearly determine an outcome",
+    _KEY
+    | {"window": pl.String, "code": pl.String, "who": pl.String, "label": pl.String, "rule": pl.String}
+    | {"value": pl.Float64, "low": pl.Float64, "share_of_cases": pl.Float64, "share_of_others": pl.Float64}
+    | _COUNTS,
+    nullable=frozenset({"horizon_years"}),
+    bounds=dict.fromkeys(("value", "low", "share_of_cases", "share_of_others"), (0.0, 1.0)),
+    unique=("outcome", "horizon_years", "window", "code"),
+)
+"""People ``who`` are having or lacking a code at the prediction time, and nearly all have one ``label``.
+Counts and shares are of them, in all splits together; see :mod:`proband.evaluate.leaks.rule`.
+A null horizon is the end of follow-up."""
+
 TABLES = {
     "metrics": METRICS,
     "differences": DIFFERENCES,
@@ -224,6 +238,7 @@ TABLES = {
     "already_begun": ALREADY_BEGUN,
     "models": MODELS,
     "gains": GAINS,
+    "leaks": LEAKS,
 }
 """File stem in a results folder -> table."""
 

@@ -1,4 +1,5 @@
 import shutil
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.panel.multiplicity import INTEGRATED_BRIER
 from proband.evaluate.tables import TABLES, read_table
 
+ENTRY, DAYS_PER_YEAR = datetime(2000, 1, 1), 365.25
 FIFTY, POINTS = EvaluateConfig(bootstrap=50), EvaluateConfig(bootstrap=0)
 UNCOMPARED = EvaluateConfig(bootstrap=0, baselines=("none",))
 
@@ -123,6 +125,32 @@ def test_deciles_take_the_score_of_the_trait(results):
     assert deciles["chosen_by"][0] == "trait"
     assert deciles.height == 10
     assert deciles["observed"][-1] > 2 * deciles["observed"][0]
+
+
+def test_a_code_at_the_prediction_time_that_determines_an_outcome_is_named(results, world, tmp_path, capsys):
+    assert read_table(results, "leaks").is_empty()
+    meds = tmp_path / "meds"
+    for shard in sorted(world.meds.rglob("*.parquet")):
+        events = pl.read_parquet(shard)
+        soon = pl.col("time") <= ENTRY + timedelta(days=7 * DAYS_PER_YEAR)
+        visit = events.filter(soon, pl.col("code") == "SNOMED//1").with_columns(
+            pl.lit(ENTRY + timedelta(days=2 * DAYS_PER_YEAR)).cast(pl.Datetime("us")).alias("time"),
+            pl.lit("VISIT").alias("code"),
+        )
+        path = meds / shard.relative_to(world.meds)
+        path.parent.mkdir(parents=True)
+        both = pl.concat([events, visit]).sort("subject_id", "time", nulls_last=False, maintain_order=True)
+        both.write_parquet(path)
+    evaluate([world.risk_folder("leaking")], meds, tmp_path / "out", config=UNCOMPARED)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "nearly determines" in line]
+    assert line.startswith("evaluate: outcome type_2_diabetes: VISIT at the prediction time")
+    found = read_table(tmp_path / "out", "leaks").filter(window="last day", horizon_years=5.0)
+    assert found.select("outcome", "code", "who", "label").rows() == [
+        ("type_2_diabetes", "VISIT", "having", "case")
+    ]
+    labelled = labels(meds, world.task, report=False).filter(outcome="type_2_diabetes")
+    by_then = labelled.filter(pl.col("event") == 1, pl.col("time_years") <= 5)
+    assert found["num_cases"].to_list() == [by_then.height]
 
 
 def test_cohort_counts(results, world):

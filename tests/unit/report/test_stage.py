@@ -11,7 +11,7 @@ import pytest
 from manifests import forget_digests
 from proband.core.errors import ConfigError, DataError
 from proband.core.statistics.suppress import HIDDEN
-from proband.evaluate.tables import ALREADY_BEGUN, GAINS, METRICS, MODELS, read_table
+from proband.evaluate.tables import ALREADY_BEGUN, GAINS, LEAKS, METRICS, MODELS, read_table
 from proband.report import check, report
 from proband.report.tables import plain
 
@@ -104,6 +104,33 @@ def test_synthetic_data_say_so_and_hide_nothing(results, page, tmp_path):
     assert f"{row['num_subjects'][0]:,}" in cells_of(text)
     assert check(out, synthetic=True) == []
     assert any(line.startswith(("small count", "count that is not rounded")) for line in check(out))
+
+
+@pytest.mark.parametrize("number_of", [47, 20])
+def test_codes_that_nearly_determine_an_outcome_are_shown_where_there_are_any(
+    results, page, tmp_path, number_of
+):
+    assert "nearly determine an outcome</caption>" not in page
+    row = {"outcome": "type_2_diabetes", "code": "LAB//<i>1", "who": "having", "label": "case"}
+    row |= {"window": "last day", "rule": "predictive value", "value": 46 / 47, "low": 0.9125}
+    row |= {"share_of_cases": 0.2, "share_of_others": 0.01, "num_subjects": number_of, "num_cases": 19}
+    rows = [row | {"horizon_years": horizon} for horizon in (1.0, 5.0)]
+    rows.append(rows[0] | {"outcome": "stroke"})  # too rare to be shown
+    shutil.copytree(results, tmp_path / "results")
+    LEAKS.write(
+        LEAKS.check(pl.DataFrame(rows, LEAKS.columns), "rows"), tmp_path / "results" / "leaks.parquet"
+    )
+    forget_digests(tmp_path / "results")
+    report(tmp_path / "results", out := tmp_path / "page.html")
+    cells = cells_of(out.read_text(encoding="utf-8"))
+    at = cells.index("LAB//&lt;i&gt;1")
+    assert cells.count("LAB//&lt;i&gt;1") == 1
+    assert cells[at - 1 : at + 5] == [
+        "Type 2 diabetes", "LAB//&lt;i&gt;1", "on the last day", "having it", "share case", "5 years",
+    ]  # fmt: skip
+    shown = ["1.000 (0.900)", "50"] if number_of == 47 else ["–", HIDDEN]
+    assert cells[at + 5 : at + 7] == shown
+    assert check(out) == []
 
 
 def test_results_with_a_truth_are_known_to_be_synthetic(results, tmp_path):

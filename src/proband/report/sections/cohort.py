@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from proband.evaluate.leaks.held import LAST_DAY
+from proband.evaluate.leaks.rule import AUROC
 from proband.report.disclosure import Disclosure
 from proband.report.sections.found import Found
 from proband.report.tables import SPLIT_NAMES, TextTable, number, plain
@@ -56,6 +58,39 @@ def flow_table(found: Found) -> TextTable | None:
         rows.append([plain(name), f"{horizon:g} years", *left, *ends])
     header = ["Outcome", "Horizon", *(f"Subjects {step}" for step in steps)]
     return TextTable([*header, "Case", "Control", "Censored"], rows) if rows else None
+
+
+def leaks_table(found: Found) -> TextTable | None:
+    """Codes at the prediction time that nearly determine an outcome, at the longest horizon that shows it.
+
+    Returns:
+        None where there is none, or none of an outcome and horizon that may be shown.
+    """
+    horizons = [(name, horizon) for name, some in found.shown.items() if some for horizon in (*some, None)]
+    wanted = pl.DataFrame(horizons, schema={"outcome": pl.String, "horizon_years": pl.Float64}, orient="row")
+    key = ["outcome", "horizon_years"]
+    rows = found.tables["leaks"].join(wanted, on=key, how="semi", nulls_equal=True)
+    longest = rows.sort("outcome", "code", "window", "horizon_years", nulls_last=False).unique(
+        ["outcome", "window", "code"], keep="last", maintain_order=True
+    )
+    header = ["Outcome", "Code", "Recorded", "Who", "What", "Horizon", "Value (at least)", "Subjects"]
+    cells = [_leak_cells(row, found.rules) for row in longest.iter_rows(named=True)]
+    return TextTable(header, cells, num_labels=5) if cells else None
+
+
+def _leak_cells(row: Mapping, rules: Disclosure) -> list[str]:
+    number_of = row["num_subjects"]
+    value, low = (number(rules.share(row[name], number_of)) for name in ("value", "low"))
+    return [
+        plain(row["outcome"]),
+        row["code"],
+        "on the last day" if row["window"] == LAST_DAY else "by then",
+        f"{row['who']} it",
+        "AUROC of this alone" if row["rule"] == AUROC else f"share {row['label']}",
+        "end of follow-up" if row["horizon_years"] is None else f"{row['horizon_years']:g} years",
+        f"{value} ({low})" if rules.enough(number_of) else "–",
+        rules.count(number_of),
+    ]
 
 
 def costs_table(found: Found) -> TextTable | None:

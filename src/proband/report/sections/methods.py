@@ -115,7 +115,8 @@ _ALWAYS = {
     "deciles": "Incidence by decile of one score per outcome, observed and predicted.",
     "limits": "See the limits at the end of the page.",
     "competing": "Aalen-Johansen incidence; inverse probability of censoring weights.",
-    "leakage": "The record up to and including the prediction time; prevalent cases leave the risk set.",
+    "leakage": "The record up to and including the prediction time; prevalent cases leave the risk set; "
+    "codes that nearly determine an outcome are named, if any, under Cohort.",
 }
 
 

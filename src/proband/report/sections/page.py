@@ -93,6 +93,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "strata": cohort.strata_table(found),
         "subgroups": subgroups(found),
         "stability": stability(found),
+        "leaks": cohort.leaks_table(found),
         "flow": cohort.flow_table(found),
         "cohort": cohort.cohort_table(found),
         "outcomes": outcomes,
