@@ -98,8 +98,8 @@ def _questions(
 
 
 def _by_horizon(outcome: str, horizon_years: float, rows: pl.DataFrame) -> _Question | None:
-    columns = (rows[name].to_numpy() for name in ("subject_id", "time_years", "event"))
-    risk_set = RiskSet(outcome, horizon_years, *columns, risks={}, landmark=landmarks(rows))
+    subject, time, event = (rows[name].to_numpy() for name in ("subject_id", "time_years", "event"))
+    risk_set = RiskSet(outcome, horizon_years, subject, time, event, {}, landmark=landmarks(rows))
     if risk_set.obstacle():
         return None
     at = risk_set.known
