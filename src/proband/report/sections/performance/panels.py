@@ -10,6 +10,7 @@ import polars as pl
 
 from proband.core.statistics.suppress import boundaries
 from proband.report.figures import curves as figures
+from proband.report.figures.calibration import Calibration, calibration_panel
 from proband.report.figures.distribution import distribution_panel
 from proband.report.sections.found import Found
 from proband.report.sections.performance.distribution import risk_bins
@@ -42,7 +43,7 @@ def outcome_figures(name: str, found: Found) -> tuple[list[Figure], str]:
     panels = [
         Figure("ROC", figures.roc_panel(title, roc)),
         Figure("Precision and recall", figures.precision_panel(title, pr, incidence)),
-        Figure("Calibration", figures.calibration_panel(title, groups)),
+        Figure("Calibration", calibration_panel(title, calibrations(here, found, groups))),
         Figure("Predicted risk", distribution_figure(title, roc, here, found)),
         Figure("Decision curve", decision_figure(title, here, found, models)),
         Figure("Risk by PGS decile", figures.decile_panel(title, deciles, score, predicted)),
@@ -65,6 +66,34 @@ def calibration_groups(
         model: (found.rules.groups(rows.filter(model=model), ["predicted"]), found.css(model))
         for model in models
     }
+
+
+def calibrations(
+    here: Mapping[str, pl.DataFrame], found: Found, groups: Mapping[str, tuple[pl.DataFrame, str]]
+) -> dict[str, Calibration]:
+    """Model -> what is drawn of its calibration: of models not given the curve alone, if there is one.
+
+    Args:
+        here: Tables of one outcome and horizon.
+        found: Results and rules.
+        groups: Of :func:`calibration_groups`.
+    """
+    curves, bins, whole = here["calibration_curve"], here["risk_histogram"], found.own or found.models
+    drawn = {}
+    for model, (mine, css) in groups.items():
+        curve = found.rules.smoothed(curves.filter(model=model))
+        bars = found.rules.bars(bins.filter(model=model))
+        if model not in whole:
+            mine, bars = mine.clear() if curve.height else mine, bars.clear()
+            curve = curve.with_columns(pl.lit(None, pl.Float64).alias(end) for end in ("low", "high"))
+        drawn[model] = Calibration(css, _with_columns(mine), curve, bars)
+    return drawn
+
+
+def _with_columns(groups: pl.DataFrame) -> pl.DataFrame:
+    """Groups with their columns, even where none may be shown."""
+    names = ("predicted", "observed", "low", "high")
+    return groups if groups.columns else pl.DataFrame(schema=dict.fromkeys(names, pl.Float64))
 
 
 def distribution_figure(
