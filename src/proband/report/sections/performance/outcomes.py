@@ -10,7 +10,7 @@ from proband.report import tables
 from proband.report.sections.found import Found
 from proband.report.sections.performance.panels import Figure, outcome_figures
 from proband.report.sections.performance.utility import utility_table
-from proband.report.tables import TextTable, plain
+from proband.report.tables import TextTable, num_adjusted, plain
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,14 @@ def _horizon(name: str, horizon: float, found: Found) -> HorizonSection:
         tables.metric_table(metrics),
         tables.metric_table(metrics, tables.CALIBRATION_COLUMNS),
         utility_table(here, rules),
-        *_difference_tables(here["differences"], first["model"]),
+        *_difference_tables(
+            here["differences"], first["model"], num_adjusted(found.tables["differences"]) > 1
+        ),
     )
 
 
-def _difference_tables(differences: pl.DataFrame, first: str) -> list[TextTable | None]:
+def _difference_tables(differences: pl.DataFrame, first: str, adjusted: bool) -> list[TextTable | None]:
     """Against the first model, and all other pairs; None for what is empty."""
     against = pl.col("model_a") == first
     split = (differences.filter(against), differences.filter(~against))
-    return [tables.difference_table(part) if part.height else None for part in split]
+    return [tables.difference_table(part, adjusted) if part.height else None for part in split]
