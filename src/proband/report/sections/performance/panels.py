@@ -14,8 +14,9 @@ from proband.report.figures.calibration import Calibration, calibration_panel
 from proband.report.figures.distribution import distribution_panel
 from proband.report.sections.found import Found
 from proband.report.sections.performance.distribution import risk_bins
-from proband.report.sections.performance.utility import decision_points, everybody, known
-from proband.report.tables import plain
+from proband.report.sections.performance.thresholds import threshold_table
+from proband.report.sections.performance.utility import decision_points, decision_rows, everybody, known
+from proband.report.tables import TextTable, plain
 
 LEAST_BENEFIT = -0.1
 """Lowest standardised net benefit drawn: acting on all falls without end as the threshold rises."""
@@ -115,13 +116,31 @@ def decision_figure(title: str, here: Mapping[str, pl.DataFrame], found: Found, 
     Their points lie as far from the points of the ROC curve and from the boundaries of the calibration groups
     as these from each other.
     """
-    groups = calibration_groups(here, found, models)
-    points = {}
-    for model in models:
-        taken = boundaries(groups[model][0])
-        roc = _safe_points("roc", model, here, found, taken)["num_flagged"].to_list()
-        points[model] = (decision_points(model, here, found.rules, [*taken, *roc]), found.css(model))
+    bounds = _bounds(here, found, models)
+    points = {
+        model: (decision_points(model, here, found.rules, taken), found.css(model))
+        for model, taken in bounds.items()
+    }
     return figures.decision_panel(title, points, everybody(here, found.rules), LEAST_BENEFIT)
+
+
+def thresholds(name: str, found: Found) -> TextTable | None:
+    """What acting on risks does at the thresholds of the decision curve, at an outcome's main horizon."""
+    here = found.at(name, found.main[name])
+    incidence = here["metrics"].filter(metric="cumulative_incidence")["value"][0]
+    bounds = _bounds(here, found, judged(here, found.models))
+    rows = {model: decision_rows(model, here, found.rules, taken) for model, taken in bounds.items()}
+    return threshold_table(rows, here, incidence, found.rules)
+
+
+def _bounds(here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> dict[str, list[int]]:
+    """Model -> subjects above each point of its ROC curve and each boundary of its groups that are shown."""
+    bounds = {}
+    for model, (groups, _) in calibration_groups(here, found, models).items():
+        taken = boundaries(groups)
+        roc = _safe_points("roc", model, here, found, taken)["num_flagged"].to_list()
+        bounds[model] = [*taken, *roc]
+    return bounds
 
 
 def _safe_curves(
