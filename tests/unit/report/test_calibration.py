@@ -55,6 +55,17 @@ def test_without_a_curve_groups_are_not_joined_and_without_either_there_is_no_pa
     assert calibration_panel("gout", {}) == ""
 
 
+def test_axes_fit_models_with_groups_and_other_curves_end_there():
+    low = points((0.0, 0.1, None, None), (0.1, 0.1, None, None), (0.2, 0.2, None, None))
+    near = points((0.1, 0.1, 0.05, 0.2))
+    own, other = Calibration("m0", near, low, BARS), Calibration("m1", near.clear(), LINE, BARS.clear())
+    svg = calibration_panel("gout", {"a": own, "b": other})
+    assert 'class="line m0"' in svg
+    assert 'class="line m1"' not in svg  # of its points one alone lies below 0.21
+    assert "60%" not in svg
+    assert 'class="line m1"' in calibration_panel("gout", {"b": other})
+
+
 def test_a_curve_without_interval_has_no_band():
     bare = LINE.with_columns(pl.lit(None, pl.Float64).alias("low"), pl.lit(None, pl.Float64).alias("high"))
     svg = calibration_panel("gout", {"a": Calibration("m0", GROUPS, bare, BARS)})

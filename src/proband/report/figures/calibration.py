@@ -30,13 +30,15 @@ class Calibration(NamedTuple):
 def calibration_panel(name: str, calibration: Mapping[str, Calibration]) -> str:
     """Observed against predicted risk: curves with bands, groups as points, a histogram per model below.
 
-    A band that leaves the panel is cut at its edge. Empty where no curve and no group may be shown.
+    The axes fit the models that have groups: a band that leaves the panel is cut at its edge, and so is the
+    curve of a model without groups beside them. Empty where no curve and no group may be shown.
     """
     shown = {model: one for model, one in calibration.items() if one.groups.height or _has_curve(one)}
     if not shown:
         return ""
     strips = {model: one for model, one in shown.items() if one.bars.height}
-    most = 1.05 * max(0.01, *(value for one in shown.values() for value in _ends(one)))
+    fitted = [one for one in shown.values() if one.groups.height] or list(shown.values())
+    most = 1.05 * max(0.01, *(value for one in fitted for value in _ends(one)))
     label = f"Calibration of {name}: observed against predicted risk"
     if strips:
         label += f", and histograms of the risks predicted by {', '.join(strips)}"
@@ -49,7 +51,8 @@ def calibration_panel(name: str, calibration: Mapping[str, Calibration]) -> str:
             panel.band(*(one.curve[column].to_list() for column in ("predicted", "low", "high")), one.css)
     for model, one in shown.items():
         if _has_curve(one):
-            panel.line(one.curve["predicted"].to_list(), one.curve["observed"].to_list(), one.css)
+            inside = one.curve.filter(pl.max_horizontal("predicted", "observed") <= most)
+            panel.line(inside["predicted"].to_list(), inside["observed"].to_list(), one.css)
         _draw_groups(panel, model, one)
     for place, (model, one) in enumerate(strips.items()):
         _draw_bars(panel, place, model, one)

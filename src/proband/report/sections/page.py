@@ -55,7 +55,7 @@ _CALIBRATION_NOTE = (
     "Calibration: curves are observed risk smoothed over predicted risk (logistic regression on a restricted "
     "cubic spline, weighted for censoring), from the 1st to the 99th percentile of the risks; of the models "
     "given also the pointwise 95% band, groups of rising risk as points with intervals, and below the axis a "
-    "histogram of predicted risks, whose last bar holds all higher ones."
+    "histogram of predicted risks, whose last bar holds all higher ones; other curves end with the axes."
 )
 _RISKS_NOTE = (
     "Predicted risk: models given only, cases filled and others open, weighted for censoring, on a "
