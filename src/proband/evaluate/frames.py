@@ -17,6 +17,7 @@ from proband.evaluate.metrics.discrimination import curve
 from proband.evaluate.metrics.registry import METRICS, compared
 from proband.evaluate.metrics.replicates import ACT_ON_ALL, ACT_ON_NONE, Replicates
 from proband.evaluate.metrics.risk_set import RiskSet
+from proband.evaluate.metrics.smooth import histogram_edges, subjects_beside, subjects_in_bins
 from proband.evaluate.metrics.utility import decision_curve
 
 CURVE_POINTS = 200
@@ -31,7 +32,7 @@ DECISION_COLUMNS = tuple(name for name in tables.DECISION.columns if name not in
 def risk_set_frames(
     risk_set: RiskSet, found: Replicates | None, references: Sequence[str] = (), margin: float = 0.01
 ) -> dict[str, pl.DataFrame]:
-    """Rows of metrics, differences, calibration, roc, pr, decision and utility for one outcome and horizon.
+    """Rows of the tables of one outcome and horizon, those of subgroups and deciles aside.
 
     Args:
         risk_set: Rows and risks.
@@ -49,6 +50,8 @@ def risk_set_frames(
         "metrics": _frame(tables.METRICS, [_metric_row(risk_set, found, *key) for key in _keys(risk_set)]),
         "differences": _frame(tables.DIFFERENCES, _difference_rows(risk_set, found, margin)),
         "calibration": _frame(tables.CALIBRATION, _calibration_rows(risk_set, found)),
+        "calibration_curve": _frame(tables.CALIBRATION_CURVE, _smoothed_rows(risk_set, found)),
+        "risk_histogram": _frame(tables.RISK_HISTOGRAM, _histogram_rows(risk_set)),
         "roc": _frame(tables.ROC, roc),
         "pr": _frame(tables.PR, pr),
         "decision": _frame(tables.DECISION, decision).with_columns(pl.col(pl.Float64).fill_nan(None)),
@@ -166,6 +169,39 @@ def _calibration_rows(risk_set: RiskSet, found: Replicates) -> list[dict[str, An
                 | {"num_subjects": risk_set.num_subjects(members)}
                 | {"num_cases": risk_set.num_cases(members)}
             )
+    return rows
+
+
+def _smoothed_rows(risk_set: RiskSet, found: Replicates) -> list[dict[str, Any]]:
+    """Calibration curves; none where cases or controls are too few for an interval or the fit failed."""
+    if risk_set.too_few_for_intervals():
+        return []
+    rows = []
+    for model, points in found.points.items():
+        beside = subjects_beside(risk_set.risks[model], risk_set.subject_id, points)
+        each = zip(
+            points.tolist(), found.smoothed[model].T, *(counts.tolist() for counts in beside), strict=True
+        )
+        rows += [
+            _place(risk_set)
+            | {"model": model, "predicted": point, "observed": float(value)}
+            | _ends(np.array(replicates))
+            | {"num_subjects_below": below, "num_subjects_above": above}
+            for point, (value, *replicates), below, above in each
+            if np.isfinite(value)
+        ]
+    return rows
+
+
+def _histogram_rows(risk_set: RiskSet) -> list[dict[str, Any]]:
+    rows = []
+    for model, risk in risk_set.risks.items():
+        edges = histogram_edges(risk)
+        counts = subjects_in_bins(risk, risk_set.subject_id, edges).tolist()
+        rows += [
+            _place(risk_set) | {"model": model, "low": low, "high": high, "num_subjects": count}
+            for (low, high), count in zip(itertools.pairwise(edges.tolist()), counts, strict=True)
+        ]
     return rows
 
 

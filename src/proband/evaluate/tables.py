@@ -66,6 +66,25 @@ CALIBRATION = Table(
 )
 """Groups of rising risk: mean prediction and Aalen-Johansen cumulative incidence."""
 
+CALIBRATION_CURVE = Table(
+    "calibration curve",
+    _KEY
+    | {"model": pl.String, "predicted": pl.Float64, "observed": pl.Float64}
+    | _INTERVAL
+    | {"num_subjects_below": pl.Int64, "num_subjects_above": pl.Int64},
+    nullable=frozenset({"low", "high"}),
+    unique=("outcome", "horizon_years", "model", "predicted"),
+)
+"""Smoothed observed risk, weighted for censoring, with a pointwise interval, at predicted risks evenly spaced
+on the logit scale; ``num_subjects_below`` counts those at or below the point."""
+
+RISK_HISTOGRAM = Table(
+    "histogram of predicted risk",
+    _KEY | {"model": pl.String, "low": pl.Float64, "high": pl.Float64, "num_subjects": pl.Int64},
+    unique=("outcome", "horizon_years", "model", "low"),
+)
+"""Subjects by predicted risk in bins of one width; the last has all of higher risk as well."""
+
 ROC = Table(
     "ROC curve",
     _KEY
@@ -225,6 +244,8 @@ TABLES = {
     "metrics": METRICS,
     "differences": DIFFERENCES,
     "calibration": CALIBRATION,
+    "calibration_curve": CALIBRATION_CURVE,
+    "risk_histogram": RISK_HISTOGRAM,
     "roc": ROC,
     "pr": PR,
     "decision": DECISION,

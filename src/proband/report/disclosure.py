@@ -80,6 +80,15 @@ class Disclosure:
             return curve
         return suppress.safe_points(curve, num_subjects, num_cases, boundaries)
 
+    def smoothed(self, curve: pl.DataFrame) -> pl.DataFrame:
+        """Points of a smoothed curve that may be drawn, in ten-thousandths; it is a regression, no share."""
+        kept = curve if self.synthetic else suppress.inner_points(curve)
+        return kept.select(pl.col("predicted", "observed", "low", "high").round(4))
+
+    def bars(self, bins: pl.DataFrame) -> pl.DataFrame:
+        """Bars of a histogram: low, high, and num_subjects as it may be drawn."""
+        return bins.select("low", "high", "num_subjects") if self.synthetic else suppress.bars(bins)
+
     def groups(self, groups: pl.DataFrame, averaged: Sequence[str]) -> pl.DataFrame:
         """Groups in order, merged with neighbours as far as needed; see :func:`suppress.merge_groups`."""
         if not self.synthetic:

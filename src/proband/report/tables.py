@@ -111,17 +111,45 @@ def metric_table(
     return TextTable(["Model", *(title for _, title, _ in columns)], rows)
 
 
-def difference_table(differences: pl.DataFrame) -> TextTable:
-    """Each pair of models of one outcome and horizon: the later named minus the earlier, with p values."""
+_P_VALUES = {"p_value": "p", "q_value": "q", "p_value_max_t": "p max-T"}
+_FAMILY = ("metric", "horizon_years", "model_a", "model_b")
+
+
+def num_adjusted(differences: pl.DataFrame) -> int:
+    """Most outcomes over which p values were adjusted together; 0 without any.
+
+    Args:
+        differences: Of all outcomes; those of one metric, horizon and pair are adjusted together.
+    """
+    tested = differences.drop_nulls("q_value")
+    return 0 if tested.is_empty() else int(tested.group_by(_FAMILY).len()["len"].max())  # type: ignore[arg-type]
+
+
+def difference_table(differences: pl.DataFrame, adjusted: bool = False) -> TextTable:
+    """Each pair of models of one outcome and horizon: the later named minus the earlier, with p values.
+
+    Args:
+        differences: Of one outcome and horizon.
+        adjusted: Give p values adjusted over the outcomes beside, where there are any.
+    """
+    kinds = {
+        name: title
+        for name, title in _P_VALUES.items()
+        if name == "p_value" or (adjusted and differences[name].null_count() < differences.height)
+    }
     rows = []
     for a, b in differences.select("model_a", "model_b").unique(maintain_order=True).iter_rows():
         mine = {row["metric"]: row for row in differences.filter(model_a=a, model_b=b).iter_rows(named=True)}
         cells = []
         for metric, digits in (("auroc", 3), ("auprc", 3), ("brier", 4)):
             row = mine.get(metric, {})
-            cells += [with_interval(_turned(row), digits, sign=True), p_value(row.get("p_value"))]
+            cells += [
+                with_interval(_turned(row), digits, sign=True),
+                *(p_value(row.get(name)) for name in kinds),
+            ]
         rows.append([f"{b} − {a}", *cells])
-    return TextTable(["Difference", "AUROC", "p", "AUPRC", "p", "Brier", "p"], rows)
+    titles = [title for metric in ("AUROC", "AUPRC", "Brier") for title in (metric, *kinds.values())]
+    return TextTable(["Difference", *titles], rows)
 
 
 def _turned(row: Mapping) -> dict:

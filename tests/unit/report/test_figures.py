@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proband.report.figures.calibration import Calibration, calibration_panel
 from proband.report.figures.colours import model_colours
-from proband.report.figures.curves import Curve, binormal, calibration_panel, decile_panel, roc_panel
+from proband.report.figures.curves import Curve, binormal, decile_panel, roc_panel
 from proband.report.figures.forest import Axis, Estimate, axis_of, row_svg
 from proband.report.figures.panel import Panel, ticks
 from proband.report.sections.found import read_results
@@ -54,7 +55,9 @@ def test_a_panel_scales_and_its_coordinates_tell_tenths_of_a_pixel():
 
 
 def test_a_label_cannot_break_out(groups):
-    svg = calibration_panel('a"><script', {"<b>": (groups, "m0")})
+    none = groups.clear()
+    bars = pl.DataFrame({"low": [0.0], "high": [0.1], "num_subjects": [30]})
+    svg = calibration_panel('a"><script', {"<b>": Calibration("m0", groups, none, bars)})
     assert "<script" not in svg
     assert "<b>" not in svg
 

@@ -183,6 +183,30 @@ def _merge(pool: Sequence[Mapping], averaged: Sequence[str]) -> dict:
     return numbers | {name: None if value is None else share(value, total) for name, value in found.items()}
 
 
+def inner_points(curve: pl.DataFrame) -> pl.DataFrame:
+    """Points of a smoothed curve with more than 20 subjects on either side: its ends tell nobody's risk.
+
+    Args:
+        curve: One model's points with num_subjects_below and num_subjects_above.
+    """
+    return curve.filter(pl.min_horizontal("num_subjects_below", "num_subjects_above") >= LEAST)
+
+
+def bars(bins: pl.DataFrame) -> pl.DataFrame:
+    """Bars of a histogram: bins merged until each holds more than 20 subjects, counts as multiples of 21.
+
+    So coarse, two figures of the same risks do not tell how many subjects lie between their bounds.
+
+    Args:
+        bins: One row per bin in order, with low, high and num_subjects.
+
+    >>> bars(pl.DataFrame({"low": [0, 1, 2], "high": [1, 2, 3], "num_subjects": [50, 9, 30]})).rows()
+    [(0, 1, 42), (1, 3, 42)]
+    """
+    merged = merge_bins(bins, ["num_subjects"])
+    return merged.with_columns((pl.col("num_subjects") / LEAST).round().cast(pl.Int64) * LEAST)
+
+
 def merge_bins(bins: pl.DataFrame, counts: Sequence[str]) -> pl.DataFrame:
     """Neighbouring bins merged until each of them holds more than 20 of every kind.
 

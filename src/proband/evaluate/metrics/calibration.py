@@ -1,4 +1,4 @@
-"""Do predicted risks mean what they say: Brier score, slope and intercept, observed over expected, ICI.
+"""Do predicted risks mean what they say: logistic fits for slope and intercept, and groups of rising risk.
 
 Weighted estimators return one value per row of ``weights`` (replicates); the first row must be the sample
 itself. Logistic fits of the other replicates are one Newton step from the sample's fit, which is equal to
@@ -12,13 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from proband.core.statistics.splines import KNOT_QUANTILES, spline_basis
-
 RISK_FLOOR = 1e-6
 """Risks are moved into [RISK_FLOOR, 1 − RISK_FLOOR] before the logit, so that a sampled risk of 0 counts
 as "less than one in a million" and not as minus infinity. A higher floor bends slopes of rare outcomes."""
 
-MOST_SHOWN = 500
 _NEWTON_STEPS = 50
 LEAST_LOSS = 1e-6
 """Loss per row, nats, below which a regression is taken to separate cases from others."""
@@ -90,7 +87,7 @@ def minimised(
     beta, now = start, loss(start)
     for _ in range(_NEWTON_STEPS):
         gradient, curvature = derivatives(beta)
-        step = _solve(curvature[None], gradient[None])[0]
+        step = newton_steps(curvature[None], gradient[None])[0]
         while (new := loss(beta + step)) > now + 1e-12:
             step = step / 2
             if np.abs(step).max() < 1e-10:
@@ -107,7 +104,7 @@ def _loss(
     return float(weights @ (np.logaddexp(0.0, log_odds) - case * log_odds))
 
 
-def _solve(
+def newton_steps(
     curvature: Float[np.ndarray, "replicates features features"],
     gradient: Float[np.ndarray, "replicates features"],
 ) -> Float[np.ndarray, "replicates features"]:
@@ -159,7 +156,7 @@ class Refit:
         if not np.isfinite(self.beta).all():
             return np.full((len(weights), size), np.nan)
         sums = weights @ self._shares
-        return self.beta + _solve(sums[:, size:].reshape(-1, size, size), sums[:, :size])
+        return self.beta + newton_steps(sums[:, size:].reshape(-1, size, size), sums[:, :size])
 
 
 def slope_fit(
@@ -210,76 +207,6 @@ def intercept(
 ) -> Float[np.ndarray, " replicates"]:
     """Calibration in the large: of logit P(case) = a + logit(risk), a. Above 0 the risks are too low."""
     return intercept_fit(risk, case, weights[0]).coefficients(weights)[:, 0]
-
-
-class Smoother:
-    """Observed risk as a smooth function of predicted risk.
-
-    A weighted logistic regression on a restricted cubic spline of logit(risk). Austin and Steyerberg 2019,
-    doi:10.1002/sim.8281.
-
-    Attributes:
-        order: Rows by rising risk.
-
-    Args:
-        risk: Predicted risk of all rows.
-        known: Row numbers of those whose status at the horizon is known.
-    """
-
-    def __init__(self, risk: Float[np.ndarray, " rows"], known: Int[np.ndarray, " known"]) -> None:
-        self.risk, self.known = risk, known
-        self.order = np.argsort(risk, kind="stable")
-        self._refit: Refit | None = None
-        x = logit(risk)
-        self._knots = np.unique(np.quantile(x, KNOT_QUANTILES))
-        self._design = self._basis(x) if np.ptp(x) > 0 else np.ones((len(x), 1))
-
-    def _basis(self, log_odds: Float[np.ndarray, " rows"]) -> Float[np.ndarray, "rows basis"]:
-        return spline_basis(log_odds, self._knots)
-
-    def errors(
-        self, case: Bool[np.ndarray, " known"], censoring: Float[np.ndarray, "replicates known"]
-    ) -> Float[np.ndarray, "replicates rows"]:
-        """|smoothed observed risk − predicted risk|, rows by rising risk; NaN where the fit fails.
-
-        Args:
-            case: Which of the known rows are cases; the same in every call.
-            censoring: Row weights of the known rows with censoring weights, the sample first.
-        """
-        if self._refit is None:
-            design = self._design[self.known]
-            self._refit = Refit.logistic(design, case, fit_logistic(design, case, censoring[0]))
-        smoothed = expit(self._refit.coefficients(censoring) @ self._design[self.order].T)
-        return np.abs(smoothed - self.risk[self.order])
-
-    def errors_of_a_perfect_model(
-        self, censoring: Float[np.ndarray, " known"], draws: int, rng: np.random.Generator
-    ) -> Float[np.ndarray, "draws some"]:
-        """The same if every case had been drawn with its predicted risk: what smoothing makes of chance.
-
-        Given at up to :data:`MOST_SHOWN` rows, evenly spaced in the order of risk.
-
-        Args:
-            censoring: Censoring weights of the known rows.
-            draws: Samples of cases.
-            rng: Source of them.
-        """
-        risk, design = self.risk[self.known], self._design[self.known]
-        case = rng.random((draws, len(risk))) < risk
-        # Risks themselves are the curve (0, 1, 0, 0) of the spline; each draw is one Newton step from there.
-        beta = np.zeros(design.shape[1])
-        beta[:2] = (0.0, 1.0) if design.shape[1] > 1 else logit(risk[:1])
-        curvature = (design.T * (censoring * risk * (1 - risk))) @ design
-        shown = self.order[_evenly(len(self.risk), MOST_SHOWN)]
-        steps = _solve(
-            np.broadcast_to(curvature, (draws, *curvature.shape)), ((case - risk) * censoring) @ design
-        )
-        return np.abs(expit((beta + steps) @ self._design[shown].T) - self.risk[shown])
-
-
-def _evenly(number: int, most: int) -> Int[np.ndarray, " some"]:
-    """Up to ``most`` of the places 0 to ``number`` - 1, evenly spaced."""
-    return np.unique(np.linspace(0, number - 1, min(number, most)).round().astype(int))
 
 
 def risk_groups(risk: Float[np.ndarray, " rows"], most: int) -> list[np.ndarray]:

@@ -20,6 +20,7 @@ from proband.evaluate.metrics.censoring import (
 from proband.evaluate.metrics.concordance import c_index
 from proband.evaluate.metrics.discrimination import Ranking, auroc_and_auprc, rank, weighted_quantiles
 from proband.evaluate.metrics.risk_set import RiskSet
+from proband.evaluate.metrics.smooth import Smoother
 
 CALIBRATION_GROUPS = 10
 DRAWS_IF_PERFECT = 60
@@ -120,9 +121,9 @@ class Model:
         return Incidence(on.time_years, on.event, on.horizon_years, self.group, on.landmark)
 
     @cached_property
-    def smoother(self) -> calibration.Smoother:
+    def smoother(self) -> Smoother:
         """Observed risk by predicted risk."""
-        return calibration.Smoother(self.risk, self.known)
+        return Smoother(self.risk, self.known)
 
     @cached_property
     def slope_fit(self) -> calibration.Refit:
@@ -203,10 +204,19 @@ class Judged:
         return _ratio(self.incidence, self.mean(self.risk))
 
     @cached_property
+    def _smooth_fit(self) -> Float[np.ndarray, "replicates basis"]:
+        """Coefficients of observed by predicted risk."""
+        return self.model.smoother.coefficients(self.case, self.censoring)
+
+    def calibration_curve(self) -> Float[np.ndarray, "replicates points"]:
+        """Smoothed observed risk at the smoother's points."""
+        return self.model.smoother.curve(self._smooth_fit)
+
+    @cached_property
     def errors(self) -> tuple[Float[np.ndarray, "replicates rows"], Float[np.ndarray, "replicates rows"]]:
         """|smoothed observed risk − risk| and how often each row was drawn, rows by rising risk."""
         smoother = self.model.smoother
-        return smoother.errors(self.case, self.censoring), np.take(self.weights, smoother.order, axis=1)
+        return smoother.errors(self._smooth_fit), np.take(self.weights, smoother.order, axis=1)
 
     def mean_error(self) -> np.ndarray:
         """Integrated calibration index."""

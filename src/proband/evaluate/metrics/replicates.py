@@ -22,6 +22,8 @@ class Replicates:
         values: (model, metric) -> one value per replicate.
         groups: model -> row numbers of its groups of rising risk.
         observed: (model, group number) -> cumulative incidence per replicate.
+        points: model -> predicted risks at which its calibration curve is given.
+        smoothed: model -> smoothed observed risk there, per replicate and point.
         thresholds: At which net benefit is compared: :data:`COMPARED_AT` times the incidence.
         benefit: Model, ``all`` or ``none`` -> standardised net benefit per replicate and threshold.
     """
@@ -29,6 +31,8 @@ class Replicates:
     values: dict[tuple[str, str], np.ndarray]
     groups: dict[str, list[np.ndarray]]
     observed: dict[tuple[str, int], np.ndarray]
+    points: dict[str, np.ndarray]
+    smoothed: dict[str, np.ndarray]
     thresholds: np.ndarray
     benefit: dict[str, np.ndarray]
 
@@ -40,7 +44,7 @@ HIGHEST_COMPARED = 0.9
 
 
 def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
-    """Every metric and calibration group of every model, on the same resamples of subjects or families.
+    """Metrics, calibration groups and curves of every model, on the same resamples of subjects or families.
 
     With too few cases or controls for an interval, the sample alone is computed.
 
@@ -51,6 +55,7 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
     models = [Model(risk_set, name) for name in risk_set.risks]
     values: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
     observed: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
+    smoothed: dict[str, list[np.ndarray]] = defaultdict(list)
     benefit: dict[str, list[np.ndarray]] = defaultdict(list)
     thresholds = np.zeros(0)
     drawn = resamples.weights(risk_set.clusters, sample_alone=bool(risk_set.too_few_for_intervals()))
@@ -66,12 +71,15 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
             for name, metric in METRICS.items():
                 if number == 0 or not metric.once:
                     values[model.name, name].append(metric.compute(judged))
+            smoothed[model.name].append(judged.calibration_curve())
             for group, incidence in enumerate(model.incidence.of(block.weights).T):
                 observed[model.name, group].append(incidence)
     return Replicates(
         {key: stack(blocks) for key, blocks in values.items()},
         {model.name: model.groups for model in models},
         {key: stack(blocks) for key, blocks in observed.items()},
+        {model.name: model.smoother.points for model in models},
+        {key: stack(blocks) for key, blocks in smoothed.items()},
         thresholds,
         {key: stack(blocks) for key, blocks in benefit.items()},
     )

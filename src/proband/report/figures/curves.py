@@ -1,4 +1,4 @@
-"""Panels of one outcome: ROC, precision-recall, calibration, decision curve, incidence by PGS decile."""
+"""Panels of one outcome: ROC, precision-recall, decision curve, incidence by PGS decile."""
 
 from __future__ import annotations
 
@@ -80,30 +80,6 @@ def _binormal_precision(auroc: float, incidence: Number) -> tuple[list[float], l
         if recall > 0.02
     ]
     return [recall for recall, _ in pairs], [precision for _, precision in pairs]
-
-
-def calibration_panel(name: str, calibration: Mapping[str, tuple[pl.DataFrame, str]]) -> str:
-    """Observed incidence against predicted risk, in groups; empty where no group may be shown."""
-    if not any(groups.height for groups, _ in calibration.values()):
-        return ""
-    ends = [0.01]
-    for groups, _ in calibration.values():
-        if groups.height:
-            ends += [*groups["predicted"], *groups["observed"], *groups["high"].drop_nulls()]
-    most = 1.05 * max(ends)
-    label = f"Calibration of {name}: observed incidence against predicted risk"
-    panel = Panel(label, (0, most), (0, most), "Predicted risk", "Observed incidence", percent, percent)
-    panel.guide([0, most], [0, most])
-    for model, (groups, css) in calibration.items():
-        if groups.is_empty():
-            continue
-        x, y = groups["predicted"].to_list(), groups["observed"].to_list()
-        if groups["low"].null_count() == 0:
-            panel.intervals(x, groups["low"].to_list(), groups["high"].to_list(), css)
-        panel.line(x, y, css)
-        names = [f"{model}: predicted {percent(a)}, observed {percent(b)}" for a, b in zip(x, y, strict=True)]
-        panel.marks(x, y, css, names)
-    return panel.svg()
 
 
 def decision_panel(

@@ -12,6 +12,7 @@ from proband.core.errors import printable
 Number: TypeAlias = int | float
 WIDTH, HEIGHT = 300.0, 230.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 10.0, 10.0, 38.0
+_STRIP, _STRIP_GAP = 24.0, 4.0
 _NICE = (1, 2, 2.5, 5, 10)
 _MOST_TICKS = 6
 _EPSILON = 1e-9
@@ -60,6 +61,7 @@ class Panel:
         x_ticks: Text of a tick of the horizontal axis.
         y_ticks: Of the vertical one; one without text has no line.
         warp: What is done to x before it is placed, such as a logarithm.
+        strips: Histograms between the horizontal axis and its ticks; see :meth:`strip`.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class Panel:
         x_ticks: Callable[[Number], str] = plain,
         y_ticks: Callable[[Number], str] = plain,
         warp: Callable[[Number], float] = float,
+        strips: int = 0,
     ) -> None:
         self._label, self._x, self._y, self._warp = label, x, y, warp
+        self._height = HEIGHT + strips * _STRIP
         self._parts: list[str] = []
         self._axes(x_label, y_label, x_ticks, y_ticks)
 
@@ -122,6 +126,30 @@ class Panel:
         points = "L".join(f"{self._at_x(a)} {self._at_y(b)}" for a, b in zip(x, y, strict=True))
         self._parts.append(f'<path class="area {css}" d="M{points}Z"><title>{_text(name)}</title></path>')
 
+    def band(self, x: Sequence[Number], low: Sequence[Number], high: Sequence[Number], css: str = "") -> None:
+        """The area between two lines."""
+        ends = [*zip(x, low, strict=True), *reversed([*zip(x, high, strict=True)])]
+        points = "L".join(f"{self._at_x(a)} {self._at_y(b)}" for a, b in ends)
+        self._parts.append(f'<path class="band {css}" d="M{points}Z"/>')
+
+    def strip(
+        self, place: int, edges: Sequence[Number], heights: Sequence[Number], css: str, name: str
+    ) -> None:
+        """A histogram below the axis, on its scale.
+
+        Args:
+            place: From 0 for the uppermost strip.
+            edges: Of the bars, one more than bars.
+            heights: 0 to 1, the whole height of the strip.
+            css: Of its colour.
+            name: Shown when pointed at.
+        """
+        base = HEIGHT - _BOTTOM + (place + 1) * _STRIP
+        tops = (_pixel(base - height * (_STRIP - _STRIP_GAP)) for height in heights)
+        steps = "".join(f"V{top}H{self._at_x(edge)}" for top, edge in zip(tops, edges[1:], strict=True))
+        d = f"M{self._at_x(edges[0])} {_pixel(base)}{steps}V{_pixel(base)}Z"
+        self._parts.append(f'<path class="area {css}" d="{d}"><title>{_text(name)}</title></path>')
+
     def name(self, y: Number, text: str) -> None:
         """A text at the right end."""
         at = f'x="{WIDTH - _RIGHT:g}" y="{self._at_y(y)}"'
@@ -133,7 +161,7 @@ class Panel:
 
     def svg(self) -> str:
         """The element."""
-        head = f'<svg role="img" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" aria-label="{_text(self._label)}">'
+        head = f'<svg role="img" viewBox="0 0 {WIDTH:g} {self._height:g}" aria-label="{_text(self._label)}">'
         return f"{head}{''.join(self._parts)}</svg>"
 
     def _axes(
@@ -154,7 +182,7 @@ class Panel:
         self._parts.append(f'<path class="axis" d="M{_LEFT:g} {_TOP:g}V{bottom:g}H{right:g}"/>')
         middle = (_LEFT + right) / 2
         self._parts.append(
-            f'<text x="{middle:g}" y="{HEIGHT - 6:g}" text-anchor="middle">{_text(x_label)}</text>'
+            f'<text x="{middle:g}" y="{self._height - 6:g}" text-anchor="middle">{_text(x_label)}</text>'
         )
         across = (_TOP + bottom) / 2
         at = f'x="10" y="{across:g}" transform="rotate(-90 10 {across:g})"'
@@ -162,7 +190,7 @@ class Panel:
 
     def x_tick(self, value: Number, text: str) -> None:
         """A text below the horizontal axis."""
-        at = f'x="{self._at_x(value)}" y="{HEIGHT - _BOTTOM + 14:g}"'
+        at = f'x="{self._at_x(value)}" y="{self._height - _BOTTOM + 14:g}"'
         self._parts.append(f'<text {at} text-anchor="middle">{_text(text)}</text>')
 
     def _at_x(self, value: Number) -> str:

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 from proband.core.files.provenance import read_manifest, without_path
 from proband.report.sections.checklists import CHECKLISTS, Checklist
 from proband.report.sections.found import Found
-from proband.report.tables import SPLIT_NAMES, TextTable, plain
+from proband.report.tables import SPLIT_NAMES, TextTable, num_adjusted, plain
 
 _SHOWN_VERSIONS = ("proband", "python", "numpy", "polars")
+_BY_SUBJECT = {"deciles": "PGS deciles", "gains": "mean gains over outcomes"}
+"""Tables whose intervals are over subjects even where families are known."""
 TO_FILL = "To be filled in by the author."
 
 
@@ -33,7 +35,7 @@ def how_made(found: Found) -> list[Fact]:
         Fact("Finished", str(manifest.get("finished", "")), "made-on"),
         Fact("Seed", str(manifest.get("seed", ""))),
         Fact("Split judged", SPLIT_NAMES.get(config.get("split", ""), str(config.get("split", "")))),
-        Fact("Bootstrap replicates", f"{config.get('bootstrap', 0):,}, over subjects"),
+        Fact("Bootstrap replicates", f"{config.get('bootstrap', 0):,}, over {_resampled(found)}"),
         Fact("Versions", _versions(manifest)),
     ]
     inputs = manifest.get("inputs", {})
@@ -44,6 +46,30 @@ def how_made(found: Found) -> list[Fact]:
         number = found.rules.count(counts["num_subjects_without_genome"])
         facts.append(Fact("Subjects without genome", number))
     return facts
+
+
+def _resampled(found: Found) -> str:
+    """What the bootstrap drew."""
+    if not found.manifest.get("config", {}).get("kinship"):
+        return "subjects"
+    by_subject = [title for name, title in _BY_SUBJECT.items() if found.tables[name].height]
+    but = f"; over subjects for {' and '.join(by_subject)}" if by_subject else ""
+    return f"families (relatives to the third degree together{but})"
+
+
+def uncertainty(found: Found) -> str:
+    """Where intervals and p values come from, and for what the latter are adjusted."""
+    if not found.manifest.get("config", {}).get("bootstrap"):
+        return "There are no intervals and no p values: the results were evaluated without resamples."
+    said = f"Intervals are 2.5 and 97.5 percentiles of a bootstrap over {_resampled(found)}; p is two-sided"
+    number = num_adjusted(found.tables["differences"])
+    if number < 2:
+        return f"{said} and not adjusted for the number of comparisons."
+    return (
+        f"{said} and not adjusted. Over up to {number} outcomes of one metric, horizon and pair of models, "
+        "q is the false discovery rate (Benjamini and Hochberg), and p max-T holds for all of them together "
+        "(Romano and Wolf); neither is adjusted for the number of metrics, horizons and pairs."
+    )
 
 
 def how_stage(folder: Path, what: str) -> list[Fact]:
@@ -137,12 +163,11 @@ def _of_design(found: Found) -> dict[str, str]:
 
 def _of_analysis(found: Found) -> dict[str, str]:
     manifest, config = found.manifest, found.manifest.get("config", {})
-    families = "subjects and families" if config.get("kinship") else "subjects"
     number = found.rules.count(manifest.get("counts", {}).get("num_subjects"))
     replicates = f"{config.get('bootstrap', 0):,} replicates, seed {manifest.get('seed')}"
     return {
         "size": f"{number} subjects judged; onsets are in the section of each outcome.",
-        "uncertainty": f"Bootstrap over {families}, {replicates}.",
+        "uncertainty": f"Bootstrap over {_resampled(found)}, {replicates}.",
         "software": f"{_versions(manifest)}.",
     }
 

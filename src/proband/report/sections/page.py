@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proband.report.figures import curves as figures
+from proband.report.figures.calibration import calibration_panel
 from proband.report.figures.colours import model_colours
 from proband.report.sections import cohort
 from proband.report.sections.answers import answers, auroc_forest, gain_forest
 from proband.report.sections.explained import explained_section
 from proband.report.sections.found import Found, is_control
-from proband.report.sections.methods import filled_checklists, how_made, how_stage
+from proband.report.sections.methods import filled_checklists, how_made, how_stage, uncertainty
 from proband.report.sections.performance.outcomes import outcome_sections
 from proband.report.sections.performance.panels import (
     Figure,
     calibration_groups,
+    calibrations,
     chosen_deciles,
     decile_risks,
     decision_figure,
@@ -43,10 +45,17 @@ _CONTENTS = (
 _HIDING_NOTE = (
     "Between two points of a curve lie at least 21 onsets and 21 others; groups and deciles with fewer are "
     "merged. Where too few points are left to draw a ROC curve, the dashed line is that of two normal "
-    "distributions of one width with the same AUROC."
+    "distributions of one width with the same AUROC. Calibration curves end where fewer than 21 subjects lie "
+    "beyond; bars stand for at least 21."
 )
 _GUIDES_NOTE = (
     "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on all."
+)
+_CALIBRATION_NOTE = (
+    "Calibration: curves are observed risk smoothed over predicted risk (logistic regression on a restricted "
+    "cubic spline, weighted for censoring), from the 1st to the 99th percentile of the risks; of the models "
+    "given also the pointwise 95% band, groups of rising risk as points with intervals, and below the axis a "
+    "histogram of predicted risks, whose last bar holds all higher ones; other curves end with the axes."
 )
 _RISKS_NOTE = (
     "Predicted risk: models given only, cases filled and others open, weighted for censoring, on a "
@@ -76,8 +85,9 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
     """
     simulated = None if realism is None else simulated_section(realism)
     outcomes = outcome_sections(found)
-    calibrations, decisions, deciles = _multiples(found)
+    calibration, decisions, deciles = _multiples(found)
     why = None if explain is None else explained_section(explain, found.rules, not deciles)
+    hiding = "" if found.rules.synthetic else f" {_HIDING_NOTE}"
     filled = {
         "title": "Risk model evaluation",
         "synthetic": found.rules.synthetic,
@@ -86,7 +96,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "aurocs": auroc_forest(found),
         "gains": gain_forest(found),
         "controls": _controls(found),
-        "calibrations": calibrations,
+        "calibrations": calibration,
         "decisions": decisions,
         "deciles": deciles,
         "multiples_left_out": len(found.firm) < len(found.main),
@@ -98,12 +108,13 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "cohort": cohort.cohort_table(found),
         "outcomes": outcomes,
         "risks_note": _RISKS_NOTE,
-        "figures_note": _GUIDES_NOTE if found.rules.synthetic else f"{_GUIDES_NOTE} {_HIDING_NOTE}",
+        "figures_note": f"{_GUIDES_NOTE} {_CALIBRATION_NOTE}{hiding}",
         "why": why,
         "simulated": simulated,
         "how_made": how_made(found)
         + ([] if realism is None else how_stage(realism, "simulated futures"))
         + ([] if explain is None else how_stage(explain, "explanations")),
+        "uncertainty": uncertainty(found),
         "costs": cohort.costs_table(found),
         "checklists": filled_checklists(found),
     }
@@ -135,7 +146,7 @@ def _multiples(found: Found) -> tuple[list[Figure], list[Figure], list[Figure]]:
         groups = calibration_groups(here, found, models)
         deciles, score, _ = chosen_deciles(here, found)
         risks = decile_risks(here, deciles, found, models)
-        drawn[0].append(Figure(title, figures.calibration_panel(title, groups)))
+        drawn[0].append(Figure(title, calibration_panel(title, calibrations(here, found, groups))))
         drawn[1].append(Figure(title, decision_figure(title, here, found, models)))
         drawn[2].append(Figure(title, figures.decile_panel(title, deciles, score, risks)))
     calibration, decision, by_decile = ([one for one in each if one.svg] for each in drawn)

@@ -6,7 +6,6 @@ import pytest
 from proband.core.statistics.splines import spline_basis
 from proband.evaluate.metrics.calibration import (
     Refit,
-    Smoother,
     expit,
     fit_logistic,
     intercept,
@@ -14,6 +13,7 @@ from proband.evaluate.metrics.calibration import (
     risk_groups,
     slope,
 )
+from proband.evaluate.metrics.smooth import Smoother
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,8 @@ def test_overconfident_and_shifted_models_are_found(sample):
 
 
 def index_of(risk, case):
-    return Smoother(risk, np.arange(len(case))).errors(case, ones(case)).mean()
+    smoother = Smoother(risk, np.arange(len(case)))
+    return smoother.errors(smoother.coefficients(case, ones(case))).mean()
 
 
 def test_calibration_index_grows_with_miscalibration(sample):

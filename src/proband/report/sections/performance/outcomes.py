@@ -8,9 +8,9 @@ import polars as pl
 
 from proband.report import tables
 from proband.report.sections.found import Found
-from proband.report.sections.performance.panels import Figure, outcome_figures
+from proband.report.sections.performance.panels import Figure, outcome_figures, thresholds
 from proband.report.sections.performance.utility import utility_table
-from proband.report.tables import TextTable, plain
+from proband.report.tables import TextTable, num_adjusted, plain
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class OutcomeSection:
         main: The longest horizon; None when none may be shown.
         figures: ROC, precision-recall, calibration, decision and deciles, those that may be shown.
         caption: What the figures show.
+        thresholds: What acting on risks does at some thresholds; None where none may be shown.
         others: Shorter horizons.
         hidden: Why horizons are missing; empty when none is.
         begun: Of a synthetic biobank, how many cases had already begun; empty without truth.
@@ -56,6 +57,7 @@ class OutcomeSection:
     main: HorizonSection | None
     figures: list[Figure]
     caption: str
+    thresholds: TextTable | None
     others: list[HorizonSection]
     hidden: str
     begun: str
@@ -77,6 +79,7 @@ def _outcome(name: str, place: int, found: Found) -> OutcomeSection:
         sections[horizons[-1]] if horizons else None,
         drawn,
         caption,
+        thresholds(name, found) if horizons else None,
         [sections[horizon] for horizon in horizons[:-1]],
         _why_hidden([horizon for horizon in all_horizons if horizon not in horizons], found),
         _begun(found.at(name, horizons[-1])["already_begun"]) if horizons else "",
@@ -135,12 +138,14 @@ def _horizon(name: str, horizon: float, found: Found) -> HorizonSection:
         tables.metric_table(metrics),
         tables.metric_table(metrics, tables.CALIBRATION_COLUMNS),
         utility_table(here, rules),
-        *_difference_tables(here["differences"], first["model"]),
+        *_difference_tables(
+            here["differences"], first["model"], num_adjusted(found.tables["differences"]) > 1
+        ),
     )
 
 
-def _difference_tables(differences: pl.DataFrame, first: str) -> list[TextTable | None]:
+def _difference_tables(differences: pl.DataFrame, first: str, adjusted: bool) -> list[TextTable | None]:
     """Against the first model, and all other pairs; None for what is empty."""
     against = pl.col("model_a") == first
     split = (differences.filter(against), differences.filter(~against))
-    return [tables.difference_table(part) if part.height else None for part in split]
+    return [tables.difference_table(part, adjusted) if part.height else None for part in split]

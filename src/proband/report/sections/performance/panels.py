@@ -10,11 +10,13 @@ import polars as pl
 
 from proband.core.statistics.suppress import boundaries
 from proband.report.figures import curves as figures
+from proband.report.figures.calibration import Calibration, calibration_panel
 from proband.report.figures.distribution import distribution_panel
 from proband.report.sections.found import Found
 from proband.report.sections.performance.distribution import risk_bins
-from proband.report.sections.performance.utility import decision_points, everybody, known
-from proband.report.tables import plain
+from proband.report.sections.performance.thresholds import threshold_table
+from proband.report.sections.performance.utility import decision_points, decision_rows, everybody, known
+from proband.report.tables import TextTable, plain
 
 LEAST_BENEFIT = -0.1
 """Lowest standardised net benefit drawn: acting on all falls without end as the threshold rises."""
@@ -42,7 +44,7 @@ def outcome_figures(name: str, found: Found) -> tuple[list[Figure], str]:
     panels = [
         Figure("ROC", figures.roc_panel(title, roc)),
         Figure("Precision and recall", figures.precision_panel(title, pr, incidence)),
-        Figure("Calibration", figures.calibration_panel(title, groups)),
+        Figure("Calibration", calibration_panel(title, calibrations(here, found, groups))),
         Figure("Predicted risk", distribution_figure(title, roc, here, found)),
         Figure("Decision curve", decision_figure(title, here, found, models)),
         Figure("Risk by PGS decile", figures.decile_panel(title, deciles, score, predicted)),
@@ -67,6 +69,34 @@ def calibration_groups(
     }
 
 
+def calibrations(
+    here: Mapping[str, pl.DataFrame], found: Found, groups: Mapping[str, tuple[pl.DataFrame, str]]
+) -> dict[str, Calibration]:
+    """Model -> what is drawn of its calibration: of models not given the curve alone, if there is one.
+
+    Args:
+        here: Tables of one outcome and horizon.
+        found: Results and rules.
+        groups: Of :func:`calibration_groups`.
+    """
+    curves, bins, whole = here["calibration_curve"], here["risk_histogram"], found.own or found.models
+    drawn = {}
+    for model, (mine, css) in groups.items():
+        curve = found.rules.smoothed(curves.filter(model=model))
+        bars = found.rules.bars(bins.filter(model=model))
+        if model not in whole:
+            mine, bars = mine.clear() if curve.height else mine, bars.clear()
+            curve = curve.with_columns(pl.lit(None, pl.Float64).alias(end) for end in ("low", "high"))
+        drawn[model] = Calibration(css, _with_columns(mine), curve, bars)
+    return drawn
+
+
+def _with_columns(groups: pl.DataFrame) -> pl.DataFrame:
+    """Groups with their columns, even where none may be shown."""
+    names = ("predicted", "observed", "low", "high")
+    return groups if groups.columns else pl.DataFrame(schema=dict.fromkeys(names, pl.Float64))
+
+
 def distribution_figure(
     title: str, roc: Mapping[str, figures.Curve], here: Mapping[str, pl.DataFrame], found: Found
 ) -> str:
@@ -86,13 +116,31 @@ def decision_figure(title: str, here: Mapping[str, pl.DataFrame], found: Found, 
     Their points lie as far from the points of the ROC curve and from the boundaries of the calibration groups
     as these from each other.
     """
-    groups = calibration_groups(here, found, models)
-    points = {}
-    for model in models:
-        taken = boundaries(groups[model][0])
-        roc = _safe_points("roc", model, here, found, taken)["num_flagged"].to_list()
-        points[model] = (decision_points(model, here, found.rules, [*taken, *roc]), found.css(model))
+    bounds = _bounds(here, found, models)
+    points = {
+        model: (decision_points(model, here, found.rules, taken), found.css(model))
+        for model, taken in bounds.items()
+    }
     return figures.decision_panel(title, points, everybody(here, found.rules), LEAST_BENEFIT)
+
+
+def thresholds(name: str, found: Found) -> TextTable | None:
+    """What acting on risks does at the thresholds of the decision curve, at an outcome's main horizon."""
+    here = found.at(name, found.main[name])
+    incidence = here["metrics"].filter(metric="cumulative_incidence")["value"][0]
+    bounds = _bounds(here, found, judged(here, found.models))
+    rows = {model: decision_rows(model, here, found.rules, taken) for model, taken in bounds.items()}
+    return threshold_table(rows, here, incidence, found.rules)
+
+
+def _bounds(here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> dict[str, list[int]]:
+    """Model -> subjects above each point of its ROC curve and each boundary of its groups that are shown."""
+    bounds = {}
+    for model, (groups, _) in calibration_groups(here, found, models).items():
+        taken = boundaries(groups)
+        roc = _safe_points("roc", model, here, found, taken)["num_flagged"].to_list()
+        bounds[model] = [*taken, *roc]
+    return bounds
 
 
 def _safe_curves(

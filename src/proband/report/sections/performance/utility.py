@@ -30,11 +30,10 @@ def decision_points(
         threshold and standardised_net_benefit, thresholds falling. With data of people a point is kept only
         where more than 20 cases and others lie between it and the next, and before and after all.
     """
-    rows = here["decision"].filter(model=model).sort("threshold", descending=True)
-    if rows.is_empty():
+    kept = decision_rows(model, here, rules, boundaries)
+    if kept.is_empty():
         return pl.DataFrame(schema=_CURVE)
-    num_subjects, num_cases = known(here, model)
-    kept = rules.points(rows, num_subjects, num_cases, boundaries)
+    num_cases = known(here, model)[1]
     cases = pl.Series([num_cases] * kept.height, dtype=pl.Int64)
     return pl.DataFrame(
         {
@@ -42,6 +41,14 @@ def decision_points(
             "standardised_net_benefit": rules.shares(kept["standardised_net_benefit"], cases),
         }
     )
+
+
+def decision_rows(
+    model: str, here: Mapping[str, pl.DataFrame], rules: Disclosure, boundaries: Sequence[int] = ()
+) -> pl.DataFrame:
+    """Rows of the decision table that may be shown, unrounded; arguments of :func:`decision_points`."""
+    rows = here["decision"].filter(model=model).sort("threshold", descending=True)
+    return rows if rows.is_empty() else rules.points(rows, *known(here, model), boundaries)
 
 
 def known(here: Mapping[str, pl.DataFrame], model: str) -> tuple[int, int]:

@@ -1,0 +1,68 @@
+"""Sensitivity, specificity, predictive value and share flagged at stated thresholds, as they may be shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import polars as pl
+
+from proband.evaluate.metrics.replicates import COMPARED_AT
+from proband.report.disclosure import Disclosure
+from proband.report.sections.performance.utility import known
+from proband.report.tables import TextTable, percent
+
+_COLUMNS = {
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "positive_predictive_value": "PPV",
+    "share_flagged": "Flagged",
+}
+
+
+def threshold_table(
+    rows: Mapping[str, pl.DataFrame], here: Mapping[str, pl.DataFrame], incidence: float, rules: Disclosure
+) -> TextTable | None:
+    """A row per model and threshold: those nearest, as ratios, to 0.5, 1, 2 and 4 times the incidence.
+
+    Args:
+        rows: Model -> rows of the decision table that may be shown.
+        here: Tables of one outcome and horizon.
+        incidence: Cumulative incidence by the horizon.
+        rules: By which shares are rounded.
+
+    Returns:
+        None where no threshold may be shown.
+    """
+    cells = []
+    for model, mine in rows.items():
+        for row in _nearest(mine, incidence):
+            num_subjects, num_cases = known(here, model)
+            numbers = {
+                "sensitivity": num_cases,
+                "specificity": num_subjects - num_cases,
+                "positive_predictive_value": row["num_flagged"],
+                "share_flagged": num_subjects,
+            }
+            shown = [_share(row[name], numbers[name], rules) for name in _COLUMNS]
+            cells.append([model, percent(rules.risks(pl.Series([row["threshold"]]))[0]), *shown])
+    return TextTable(["Model", "Risk of at least", *_COLUMNS.values()], cells) if cells else None
+
+
+def _nearest(rows: pl.DataFrame, incidence: float) -> list[dict]:
+    """Different rows nearest to the multiples, by rising threshold."""
+    if rows.is_empty() or not incidence > 0:
+        return []
+    places = {
+        int((rows["threshold"] / (times * incidence)).map_elements(_log_distance, pl.Float64).arg_min() or 0)
+        for times in COMPARED_AT
+    }
+    return sorted((rows.row(place, named=True) for place in places), key=lambda row: row["threshold"])
+
+
+def _log_distance(ratio: float) -> float:
+    return abs(math.log(ratio))
+
+
+def _share(value: float | None, number: int, rules: Disclosure) -> str:
+    return percent(None if value is None else rules.share(value, number))
