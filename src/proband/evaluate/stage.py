@@ -27,7 +27,7 @@ from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
+from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
 from proband.evaluate.groups.members import MOMENT, members_of
 from proband.evaluate.groups.subgroups import subgroup_frame
@@ -47,13 +47,21 @@ from proband.evaluate.inputs import (
 from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.registry import compared
 from proband.evaluate.metrics.replicates import bootstrap
+from proband.evaluate.notices import (
+    check_labelled,
+    report_obstacles,
+    say_cautions,
+    say_rows,
+    say_sexes,
+    say_subgroups,
+)
 from proband.evaluate.panel.models import described_models, mean_gains
 from proband.evaluate.panel.multiplicity import Panel
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
 from proband.evaluate.stability import FILE as STABILITY_FILE
 from proband.evaluate.stability import STABILITY, read_refits, stability
-from proband.evaluate.tables import COSTS, DIFFERENCES, FLOW, METRICS, TABLES
+from proband.evaluate.tables import COSTS, DIFFERENCES, SUBGROUPS, TABLES
 
 
 def evaluate(
@@ -132,14 +140,17 @@ def _judge(
     begun: Path | None,
 ) -> None:
     """Write every file of the results folder."""
+    subjects = read_subjects(Path(config.meds))
+    check_labelled(task, subjects, config.meds)
     labels = label_all(Path(config.meds), task)
     judged = _judged(labels, config)
-    subjects = read_subjects(Path(config.meds))
-    _say_sexes(subjects)
+    say_sexes(subjects)
     if scores is not None and config.genome is not None:
         check_scores(scores, Path(config.genome), subjects, bool(chosen(config.baselines)))
     rows = with_age_and_sex(labels, subjects)
     matched = _matched(given, judged, config)
+    say_rows(given, matched, config.split)
+    _check_judgeable(matched, rows.filter(split=config.split), end_of_data(labels), config)
     models = given["model"].unique(maintain_order=True).to_list()
     _write_stability(run.folder, config, matched, models)
     data = _inputs(config, task, rows, subjects, scores, given)
@@ -166,12 +177,6 @@ def _judge(
         "num_subjects": matched["subject_id"].n_unique(),
     }
     run.notes |= {"models": models, "synthetic": begun is not None}
-
-
-def _say_sexes(subjects: pl.DataFrame) -> None:
-    """Say of how many subjects the sex is recorded."""
-    num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
-    say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
 
 
 def _write_stability(folder: Path, config: EvaluateConfig, matched: pl.DataFrame, models: list[str]) -> None:
@@ -210,6 +215,15 @@ def _matched(given: pl.DataFrame, judged: pl.DataFrame, config: EvaluateConfig) 
             remedy="forecast this split of these data with the same task",
         )
     return matched
+
+
+def _check_judgeable(
+    matched: pl.DataFrame, rows: pl.DataFrame, end: datetime | None, config: EvaluateConfig
+) -> None:
+    """Say what cannot be judged, before the baselines take their time; refuse where nothing can be."""
+    found = (judgement.risk_set for judgement in risk_sets(matched, RISK.empty(), rows, end, None))
+    obstacles = {(one.outcome, one.horizon_years): one.obstacle() for one in found}
+    report_obstacles(obstacles, ", ".join(config.risks))
 
 
 def _inputs(
@@ -297,7 +311,8 @@ def _frames(
         frames["flow"].append(judgement.flow)
     frames["differences"] = [panel.adjusted(pl.concat([DIFFERENCES.empty(), *frames["differences"]]))]
     frames["metrics"].append(panel.integrated_brier())
-    _say_cautions(frames)
+    say_cautions(frames)
+    say_subgroups(members, pl.concat([SUBGROUPS.empty(), *frames["subgroups"]])["dimension"])
     return frames
 
 
@@ -321,29 +336,6 @@ def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateC
     subjects = risks["subject_id"].unique().sort().to_numpy()
     clusters = subjects if families is None else families.representatives(subjects)
     return Resamples(clusters, config.bootstrap, generator(config.seed, "bootstrap"))
-
-
-def _say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
-    """Say which predictions came too late to be followed, and whose risks are mostly noise."""
-    flow = pl.concat([FLOW.empty(), *frames["flow"]])
-    steps = flow.pivot(on="step", index=["outcome", "horizon_years"], values="num_predictions")
-    if not steps.is_empty() and (steps["early enough"] < steps["predicted"]).any():
-        late = (
-            steps.group_by("horizon_years")
-            .agg((pl.col("predicted") - pl.col("early enough")).max(), pl.col("predicted").max().alias("all"))
-            .sort("horizon_years")
-        )
-        listed = ", ".join(
-            f"{number:,} of {whole:,} at {horizon:g} years" for horizon, number, whole in late.rows()
-        )
-        say(f"evaluate: predictions left out because the data end before their horizon: {listed}")
-    metrics = pl.concat([METRICS.empty(), *frames["metrics"]]).filter(metric="monte_carlo_share")
-    noisy = metrics.group_by("model", maintain_order=True).agg(pl.col("value").max())
-    for model, share in noisy.filter(pl.col("value") > LARGEST_NOISE_SHARE).rows():
-        say(
-            f"evaluate: up to {share:.0%} of the variance of the risks of {model} is sampling noise, which "
-            "lowers AUROC and flattens slopes: forecast with more paths, or read the noise-corrected values"
-        )
 
 
 def _deciles(

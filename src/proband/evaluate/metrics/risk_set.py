@@ -124,15 +124,15 @@ class RiskSet:
 
     def obstacle(self) -> str:
         """Why no metric can be given; empty when they can."""
+        if (self.status == CENSORED).any() and not followed_through(
+            self.time_years, self.horizon_years
+        ).any():
+            return "nobody is followed to the horizon"
         _, num_cases, num_controls = self.counts
         found = (("cases", num_cases, LEAST_CASES), ("controls", num_controls, LEAST_CONTROLS))
         for name, count, least in found:
             if count < least:
                 return f"{count} {name} by the horizon, at least {least} needed"
-        if (self.status == CENSORED).any() and not followed_through(
-            self.time_years, self.horizon_years
-        ).any():
-            return "nobody is followed to the horizon"
         if uncensored_share(self.time_years, self.event, self.horizon_years) < LEAST_UNCENSORED_SHARE:
             return f"follow-up of less than {LEAST_UNCENSORED_SHARE:.0%} reaches the horizon"
         return ""
