@@ -34,6 +34,7 @@ from proband.evaluate.groups.subgroups import subgroup_frame
 from proband.evaluate.inputs import (
     TASK_FILE,
     Scores,
+    check_no_baseline,
     check_scores,
     read_already_begun,
     read_components,
@@ -114,6 +115,7 @@ def evaluate(
     settings = (config or EvaluateConfig()).model_dump()
     named_lists = {"risks": tuple(map(str, risks)), "refits": tuple(map(str, refits))}
     config = validated(EvaluateConfig, **settings | named | named_lists | {"meds": str(meds)})
+    check_no_baseline(risks)
     begun = truth_file(risks, truth)
     inputs = [
         *risks,

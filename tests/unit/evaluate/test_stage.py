@@ -409,6 +409,51 @@ def test_unusable_options(words, message, tmp_path):
     assert str(CliRunner().invoke(app, words).exception) == message
 
 
+@pytest.mark.parametrize(
+    "given",
+    [("age_sex,lightgbm",), ("age_sex", "lightgbm"), ("age_sex, lightgbm,",), ("age_sex", ",lightgbm")],
+)
+def test_baselines_are_named_with_commas_or_one_by_one(given):
+    assert EvaluateConfig(baselines=given).baselines == ("age_sex", "lightgbm")
+
+
+def test_an_unknown_name_between_commas_is_named_alone(world, tmp_path):
+    risk = world.risk_folder("plain7")
+    words = ["evaluate", str(risk), "--meds", str(world.meds), "--out", str(tmp_path / "out")]
+    refused = CliRunner().invoke(app, [*words, "--baselines", "age_sex,lightgmb"]).exception
+    assert "unusable --baselines; found lightgmb; expected all, none" in str(refused)
+    assert str(refused).endswith("remedy: did you mean lightgbm, lightgbm_pgs?")
+    empty = CliRunner().invoke(app, [*words, "--baselines", ","]).exception
+    assert str(empty) == (
+        "unusable --baselines; found [',']; expected all, none or names with commas between"
+    )
+    CliRunner().invoke(app, [*words, "--baselines", "age_sex,pgs_cox", "--genome", str(world.genome)])
+    fitted = {path.stem for path in (tmp_path / "out" / "baselines").iterdir()}
+    assert fitted == {"age_sex", "pgs_cox"}
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("pgs_cox", "if the baseline is meant, write names with commas: --baselines age_sex,pgs_cox"),
+        ("none", "if the baselines are meant, write --baselines none"),
+    ],
+)
+def test_a_baseline_named_after_a_blank_is_no_missing_file_alone(world, tmp_path, name, remedy):
+    words = [
+        "evaluate",
+        str(world.risk_folder("plain8")),
+        "--meds",
+        str(world.meds),
+        "--baselines",
+        "age_sex",
+    ]
+    refused = CliRunner().invoke(app, [*words, name, "--out", str(tmp_path / "out")]).exception
+    expected = "expected a forecast folder or a RiskTable file"
+    assert str(refused) == f"missing file; in {name}; {expected}; remedy: {remedy}"
+    assert not (tmp_path / "out").exists()
+
+
 def test_risks_are_needed(world, tmp_path):
     with pytest.raises(ConfigError, match="unusable --risks"):
         evaluate([], world.meds, tmp_path / "out")
