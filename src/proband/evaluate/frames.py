@@ -14,9 +14,10 @@ from proband.evaluate import tables
 from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.metrics.compare import interval, two_sided_p, verdict
 from proband.evaluate.metrics.discrimination import curve
-from proband.evaluate.metrics.registry import METRICS, compared
+from proband.evaluate.metrics.registry import METRICS, compared, metrics_of
 from proband.evaluate.metrics.replicates import ACT_ON_ALL, ACT_ON_NONE, Replicates
 from proband.evaluate.metrics.risk_set import RiskSet
+from proband.evaluate.metrics.strong import has_log_odds
 from proband.evaluate.metrics.utility import decision_curve
 
 CURVE_POINTS = 200
@@ -61,7 +62,7 @@ def _frame(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _keys(risk_set: RiskSet) -> list[tuple[str, str]]:
-    return list(itertools.product(risk_set.risks, METRICS))
+    return [(model, metric) for model in risk_set.risks for metric in metrics_of(risk_set, model)]
 
 
 def decision_thresholds(incidence: float) -> np.ndarray:
@@ -96,6 +97,7 @@ def _metric_row(risk_set: RiskSet, found: Replicates, model: str, metric: str) -
     few = "" if once else risk_set.too_few_for_intervals()
     cautions = [few, METRICS[metric].caution(risk_set.counts[1])]
     cautions += [_noise(found, model)] if metric in ("brier", "calibration_slope") else []
+    cautions += [_without_log_odds(risk_set)] if METRICS[metric].needs_truth else []
     resampled = len(found.values[model, "cumulative_incidence"]) > 1
     ends = _ends(np.array(replicates)) if resampled else {}
     return row | {"value": float(value), "note": "; ".join(filter(None, cautions))} | ends
@@ -104,7 +106,18 @@ def _metric_row(risk_set: RiskSet, found: Replicates, model: str, metric: str) -
 def _why_not_estimable(risk_set: RiskSet, model: str, metric: str) -> str:
     if metric == "auroc_within_age_sex":
         return "not estimable: no case and control of one sex and age band"
+    if METRICS[metric].needs_truth and not has_log_odds(risk_set.risks[risk_set.truth]).any():
+        return "not estimable: no true risk is above 0 and below 1"
     return "not estimable: the risks are all equal or the fit did not converge"
+
+
+def _without_log_odds(risk_set: RiskSet) -> str:
+    """How many predictions have no true log odds; empty where all have."""
+    kept = has_log_odds(risk_set.risks[risk_set.truth])
+    left_out = len(kept) - int(kept.sum())
+    return (
+        f"{left_out:,} of {len(kept):,} predictions left out: their true risk is 0 or 1" if left_out else ""
+    )
 
 
 def _noise(found: Replicates, model: str) -> str:

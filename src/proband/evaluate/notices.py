@@ -94,9 +94,13 @@ def _say_absent_outcomes(matched: pl.DataFrame) -> None:
     """Say which models have no risks of an outcome and horizon that others have."""
     models = matched["model"].unique(maintain_order=True).to_list()
     absent = []
-    for (outcome, horizon), part in matched.group_by("outcome", "horizon_years", maintain_order=True):
-        lacking = [model for model in models if model not in set(part["model"])]
-        absent += [f"{model} of {outcome} at {horizon:g} years" for model in lacking]
+    for (outcome,), part in matched.group_by("outcome", maintain_order=True):
+        horizons = set(part["horizon_years"])
+        for model in models:
+            lacking = sorted(horizons - set(part.filter(model=model)["horizon_years"]))
+            if lacking:
+                years = ", ".join(f"{horizon:g}" for horizon in lacking)
+                absent.append(f"{model} of {outcome} at {years} years")
     if absent:
         say(
             f"evaluate: no risks, so judged without: {first_names(absent)}; "

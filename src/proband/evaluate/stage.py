@@ -56,7 +56,7 @@ from proband.evaluate.notices import (
     say_sexes,
     say_subgroups,
 )
-from proband.evaluate.panel.models import described_models, mean_gains
+from proband.evaluate.panel.models import described_models, mean_gains, truth_among
 from proband.evaluate.panel.multiplicity import Panel
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
@@ -160,17 +160,19 @@ def _judge(
     if chosen(config.baselines):
         extra, costs = _baselines(run, config, data)
     models += extra["model"].unique(maintain_order=True).to_list()
-    frames = _frames(matched, extra, rows.filter(split=config.split), end_of_data(labels), config)
+    kinds = described_models(config.risks, models, begun)
+    end, truth = end_of_data(labels), truth_among(kinds)
+    frames = _frames(matched, extra, rows.filter(split=config.split), end, truth, config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     if scores is not None:
         for observed, predicted in _deciles(labels, judged, scores, pl.concat([matched, extra]), config):
             frames["deciles"].append(observed)
             frames["decile_risks"].append(predicted)
-    frames["models"].append(described_models(config.risks, models, begun))
+    frames["models"].append(kinds)
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
     LABELS.write(labels, run.folder / "labels.parquet")
-    frames["gains"].append(mean_gains(run.folder, config, frames["models"][0]))
+    frames["gains"].append(mean_gains(run.folder, config, kinds))
     _write_tables(run.folder, frames, task)
     run.counts |= {
         "num_models": len(models),
@@ -293,6 +295,7 @@ def _frames(
     extra: pl.DataFrame,
     rows: pl.DataFrame,
     end: datetime | None,
+    truth: str,
     config: EvaluateConfig,
 ) -> defaultdict[str, list[pl.DataFrame]]:
     """The rows of all tables, by outcome and horizon."""
@@ -301,7 +304,7 @@ def _frames(
     genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
     members = members_of(rows, Path(config.meds), genome, own)
     work = partial(_one_outcome, members, _resamples(risks, families, config), config.margin)
-    judgements = list(risk_sets(risks, extra, rows, end, families))
+    judgements = list(risk_sets(risks, extra, rows, end, families, truth))
     panel = Panel()
     # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
     done = map_shards(work, judgements, description="Evaluating", threads=True)

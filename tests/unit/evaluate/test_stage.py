@@ -54,7 +54,8 @@ def test_models_and_metrics_are_complete(results):
         "pgs_logistic",
         "pgs_cox",
     ]
-    assert set(metrics["metric"]) == {*METRICS, INTEGRATED_BRIER}
+    without_truth = {name for name, metric in METRICS.items() if not metric.needs_truth}
+    assert set(metrics["metric"]) == {*without_truth, INTEGRATED_BRIER}
     assert metrics["num_subjects"].n_unique() == 1
 
 
@@ -266,6 +267,20 @@ def test_share_already_begun_comes_from_the_truth_folder_or_beside_the_oracle(wo
         ("type_2_diabetes", 5.0, 100, 0.34),
         ("stroke", 5.0, 0, None),
     ]
+
+
+def test_models_beside_the_oracle_have_their_distance_from_it(world, tmp_path):
+    """Hazards times e^x are, at small risks, log odds plus x."""
+    truth = begun_table(tmp_path / "truth")
+    RISK.write(world.risk_table("known"), truth / "risk.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    risks = [world.risk_folder("noisy", noise=0.5), truth / "risk.parquet"]
+    evaluate(risks, world.meds, tmp_path / "out", task=tmp_path / "task.yaml", config=FIFTY)
+    found = value(tmp_path / "out", "log_odds_rmse", "noisy", horizon=1.0)
+    assert found["low"] < 0.5 < found["high"]
+    assert value(tmp_path / "out", "log_odds_correlation", "age_sex")["value"] > 0.3
+    rows = read_table(tmp_path / "out", "metrics").filter(metric="log_odds_rmse")
+    assert set(rows["model"]) == {"noisy", "age_sex"}
 
 
 def test_no_truth_no_share_and_a_wrong_folder_is_refused(results, world, tmp_path):
