@@ -23,6 +23,8 @@ from proband.evaluate.metrics.utility import decision_curve
 CURVE_POINTS = 200
 LARGEST_NOISE_SHARE = 0.05
 """Share of sampling noise in the variance of risks above which slope and Brier score are cautioned."""
+LARGEST_NOISE_OF_TRUTH = 0.25
+"""Of true log odds: above it, two runs of the oracle lie further apart than their standard errors say."""
 THRESHOLDS_PER_INCIDENCE = np.geomspace(0.2, 8.0, 41)
 HIGHEST_THRESHOLD = 0.9
 _OTHER = ("outcome", "horizon_years", "model", *tables.FLAGGED)
@@ -97,7 +99,7 @@ def _metric_row(risk_set: RiskSet, found: Replicates, model: str, metric: str) -
     few = "" if once else risk_set.too_few_for_intervals()
     cautions = [few, METRICS[metric].caution(risk_set.counts[1])]
     cautions += [_noise(found, model)] if metric in ("brier", "calibration_slope") else []
-    cautions += [_without_log_odds(risk_set)] if METRICS[metric].needs_truth else []
+    cautions += _of_true_log_odds(risk_set, found, model) if METRICS[metric].needs_truth else []
     resampled = len(found.values[model, "cumulative_incidence"]) > 1
     ends = _ends(np.array(replicates)) if resampled else {}
     return row | {"value": float(value), "note": "; ".join(filter(None, cautions))} | ends
@@ -111,13 +113,14 @@ def _why_not_estimable(risk_set: RiskSet, model: str, metric: str) -> str:
     return "not estimable: the risks are all equal or the fit did not converge"
 
 
-def _without_log_odds(risk_set: RiskSet) -> str:
-    """How many predictions have no true log odds; empty where all have."""
+def _of_true_log_odds(risk_set: RiskSet, found: Replicates, model: str) -> list[str]:
+    """How many predictions have no true log odds, and whether those of the others are noisy."""
     kept = has_log_odds(risk_set.risks[risk_set.truth])
     left_out = len(kept) - int(kept.sum())
-    return (
-        f"{left_out:,} of {len(kept):,} predictions left out: their true risk is 0 or 1" if left_out else ""
-    )
+    noise = found.values[model, "log_odds_noise"][0]
+    few = f"{left_out:,} of {len(kept):,} predictions left out: their true risk is 0 or 1"
+    noisy = f"the true log odds have sampling noise of {noise:.2f} or more: take more futures"
+    return [few] * bool(left_out) + [noisy] * bool(noise > LARGEST_NOISE_OF_TRUTH)
 
 
 def _noise(found: Replicates, model: str) -> str:

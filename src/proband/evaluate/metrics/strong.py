@@ -71,7 +71,11 @@ class StrongCalibration:
         return np.sqrt(self._mean((self.log_odds - self.true_log_odds) ** 2, weights))
 
     def noise(self, weights: Float[np.ndarray, "replicates rows"]) -> Float[np.ndarray, " replicates"]:
-        """Root mean squared Monte-Carlo error of the true log odds: the RMSE of a model that is right."""
+        """Root mean squared Monte-Carlo error of the true log odds, to first order.
+
+        It is the RMSE of a model that is right where it is small. A standard error from few futures that
+        bring nearly all of a risk is itself too low, and so is this, where it is large.
+        """
         return np.sqrt(self._mean(self.variance, weights))
 
     def correlation(self, weights: Float[np.ndarray, "replicates rows"]) -> Float[np.ndarray, " replicates"]:

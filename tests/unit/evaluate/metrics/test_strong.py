@@ -123,6 +123,8 @@ def test_predictions_without_true_log_odds_are_counted_in_the_note():
     risk_set.risks["oracle"][:7] = 0
     note = rows_of(risk_set)["log_odds_rmse"]["note"]
     assert note == "7 of 4,000 predictions left out: their true risk is 0 or 1"
+    noisy = rows_of(world(error=0.4), 0)["log_odds_rmse"]["note"]
+    assert noisy == "the true log odds have sampling noise of 0.40 or more: take more futures"
     risk_set.risks["oracle"][:] = 0
     row = rows_of(risk_set)["log_odds_correlation"]
     assert row["value"] is None
