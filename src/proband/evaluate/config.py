@@ -53,6 +53,11 @@ class EvaluateConfig(BaseModel):
         "held_out", description="Split that is judged: train, tuning or held_out."
     )
     seed: Annotated[int, Option()] = Field(0, ge=0, description="Seed of resamples and folds.")
+    meds_evaluation: Annotated[bool, Option()] = Field(
+        False,
+        exclude_if=lambda wanted: not wanted,  # so that results of before it was named stay finished
+        description="Write the predictions judged also as meds-evaluation reads them.",
+    )
 
     @field_validator("baselines")
     @classmethod

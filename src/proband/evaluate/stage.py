@@ -58,6 +58,7 @@ from proband.evaluate.notices import (
 )
 from proband.evaluate.panel.models import described_models, mean_gains, truth_among
 from proband.evaluate.panel.multiplicity import Panel
+from proband.evaluate.predictions import write_predictions
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
 from proband.evaluate.stability import FILE as STABILITY_FILE
@@ -162,7 +163,7 @@ def _judge(
     models += extra["model"].unique(maintain_order=True).to_list()
     kinds = described_models(config.risks, models, begun)
     end, truth = end_of_data(labels), truth_among(kinds)
-    frames = _frames(matched, extra, rows.filter(split=config.split), end, truth, config)
+    frames = _frames(run.folder, matched, extra, rows.filter(split=config.split), end, truth, config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     if scores is not None:
@@ -291,6 +292,7 @@ def _say_extrapolation(run: StageRun, data: Inputs) -> None:
 
 
 def _frames(
+    folder: Path,
     risks: pl.DataFrame,
     extra: pl.DataFrame,
     rows: pl.DataFrame,
@@ -298,13 +300,15 @@ def _frames(
     truth: str,
     config: EvaluateConfig,
 ) -> defaultdict[str, list[pl.DataFrame]]:
-    """The rows of all tables, by outcome and horizon."""
+    """The rows of all tables, by outcome and horizon; predictions for others are written to ``folder``."""
     frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
     genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
     members = members_of(rows, Path(config.meds), genome, own)
     work = partial(_one_outcome, members, _resamples(risks, families, config), config.margin)
     judgements = list(risk_sets(risks, extra, rows, end, families, truth))
+    for judgement in judgements if config.meds_evaluation else ():
+        write_predictions(judgement, folder)
     panel = Panel()
     # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
     done = map_shards(work, judgements, description="Evaluating", threads=True)
