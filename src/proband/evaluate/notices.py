@@ -15,6 +15,8 @@ from proband.evaluate.groups.members import MOMENT
 from proband.evaluate.selection.risk_sets import ROW
 from proband.evaluate.tables import FLOW, METRICS
 
+_TOO_FEW = ("too few", "follow-up of less than")
+"""Beginnings of the obstacles that more subjects would remove."""
 _SHORTER = "judge a shorter horizon"
 _LONGER = "judge a longer horizon or more subjects, or look into the codes of the outcome"
 
@@ -116,14 +118,15 @@ def report_obstacles(obstacles: Mapping[tuple[str, float], str], where: str) -> 
         where: The RiskTables, for the message.
 
     Raises:
-        DataError: None can be judged.
+        DataError: Of none there are cases and controls, or anybody followed. With too few of them there is
+            nothing to estimate, but counts.
     """
     kinds: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for (outcome, horizon), note in obstacles.items():
         if note:
             kinds[_kind(note)][outcome].append(horizon)
     found = {kind: _listed(places) for kind, places in kinds.items()}
-    if obstacles and all(obstacles.values()):
+    if obstacles and all(obstacles.values()) and not any(kind.startswith(_TOO_FEW) for kind in found):
         raise DataError(
             "no outcome can be judged",
             where=where,

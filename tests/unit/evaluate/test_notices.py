@@ -124,6 +124,14 @@ def test_too_few_labels_are_said(world, tmp_path, capsys):
     )
 
 
+def test_too_few_labels_alone_are_said_and_counted(world, tmp_path, capsys):
+    judged(world, tmp_path / "out", world.risk_table("a", outcomes=["stroke"]).filter(horizon_years=1.0))
+    assert "too few cases by the horizon, at least 5 needed: stroke" in one_with(said(capsys), "not judged")
+    metrics = read_table(tmp_path / "out", "metrics")
+    assert metrics["value"].null_count() == metrics.height
+    assert 0 < metrics["num_cases"][0] < 5
+
+
 def test_horizons_that_nobody_reaches_are_said(world, tmp_path, capsys):
     tables = [table_of(world, "type_2_diabetes", horizon=years) for years in (5.0, 40.0)]
     task = with_outcomes(world, (5, 40), type_2_diabetes={"codes": "SNOMED//1"})
