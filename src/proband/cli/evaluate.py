@@ -91,6 +91,9 @@ def command(
     """Judge risks against what happened: discrimination, calibration, utility, paired differences.
 
     Example: proband evaluate risk/ --meds meds/ --tokens tokens/ --genome genome/ --out results/
+
+    With two baselines alone: proband evaluate risk/ --meds meds/ --tokens tokens/ --out results/ --baselines
+    age_sex,lightgbm
     """
     from proband.evaluate import evaluate
 

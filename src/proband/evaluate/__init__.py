@@ -2,7 +2,8 @@
 
 Reads: RiskTables (risk.parquet + task.yaml), the MEDS folder for labels, sex and age; tokens/, genome/ and
 truth/ if given.
-Writes: the tables of :data:`proband.evaluate.tables.TABLES` and labels (.parquet), baselines/.
+Writes: the tables of :data:`proband.evaluate.tables.TABLES` and labels (.parquet), baselines/,
+meds_evaluation/.
 Config: :class:`proband.evaluate.config.EvaluateConfig`.
 Next: report.
 Not done here: any model; forecasting; suppression of small counts (report does it).

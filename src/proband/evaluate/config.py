@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from proband.core.config import Split
 from proband.core.options import Option
@@ -44,7 +44,7 @@ class EvaluateConfig(BaseModel):
         (ALL,),
         min_length=1,
         description=f"Baselines fitted on train and judged beside: {ALL}, {NONE}, or among "
-        f"{', '.join(BASELINES)}; repeatable.",
+        f"{', '.join(BASELINES)}; several with commas between (--baselines age_sex,lightgbm), or repeated.",
     )
     bootstrap: Annotated[int, Option()] = Field(
         500, ge=0, le=100_000, description="Bootstrap replicates; 0 for no intervals."
@@ -53,3 +53,17 @@ class EvaluateConfig(BaseModel):
         "held_out", description="Split that is judged: train, tuning or held_out."
     )
     seed: Annotated[int, Option()] = Field(0, ge=0, description="Seed of resamples and folds.")
+    meds_evaluation: Annotated[bool, Option()] = Field(
+        False,
+        exclude_if=lambda wanted: not wanted,  # so that results of before it was named stay finished
+        description="Write the predictions judged also as meds-evaluation reads them.",
+    )
+
+    @field_validator("baselines")
+    @classmethod
+    def _by_commas(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        """Each name by itself, also where several stand in one text with commas between."""
+        names = [name.strip() for text in given for name in text.split(",")]
+        if not any(names):
+            raise ValueError(f"{ALL}, {NONE} or names with commas between")
+        return tuple(filter(None, names))

@@ -14,15 +14,18 @@ from proband.evaluate import tables
 from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.metrics.compare import interval, two_sided_p, verdict
 from proband.evaluate.metrics.discrimination import curve
-from proband.evaluate.metrics.registry import METRICS, compared
+from proband.evaluate.metrics.registry import METRICS, compared, metrics_of
 from proband.evaluate.metrics.replicates import ACT_ON_ALL, ACT_ON_NONE, Replicates
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.smooth import histogram_edges, subjects_beside, subjects_in_bins
+from proband.evaluate.metrics.strong import has_log_odds
 from proband.evaluate.metrics.utility import decision_curve
 
 CURVE_POINTS = 200
 LARGEST_NOISE_SHARE = 0.05
 """Share of sampling noise in the variance of risks above which slope and Brier score are cautioned."""
+LARGEST_NOISE_OF_TRUTH = 0.25
+"""Of true log odds: above it, two runs of the oracle lie further apart than their standard errors say."""
 THRESHOLDS_PER_INCIDENCE = np.geomspace(0.2, 8.0, 41)
 HIGHEST_THRESHOLD = 0.9
 _OTHER = ("outcome", "horizon_years", "model", *tables.FLAGGED)
@@ -64,7 +67,7 @@ def _frame(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _keys(risk_set: RiskSet) -> list[tuple[str, str]]:
-    return list(itertools.product(risk_set.risks, METRICS))
+    return [(model, metric) for model in risk_set.risks for metric in metrics_of(risk_set, model)]
 
 
 def decision_thresholds(incidence: float) -> np.ndarray:
@@ -99,6 +102,7 @@ def _metric_row(risk_set: RiskSet, found: Replicates, model: str, metric: str) -
     few = "" if once else risk_set.too_few_for_intervals()
     cautions = [few, METRICS[metric].caution(risk_set.counts[1])]
     cautions += [_noise(found, model)] if metric in ("brier", "calibration_slope") else []
+    cautions += _of_true_log_odds(risk_set, found, model) if METRICS[metric].needs_truth else []
     resampled = len(found.values[model, "cumulative_incidence"]) > 1
     ends = _ends(np.array(replicates)) if resampled else {}
     return row | {"value": float(value), "note": "; ".join(filter(None, cautions))} | ends
@@ -107,7 +111,19 @@ def _metric_row(risk_set: RiskSet, found: Replicates, model: str, metric: str) -
 def _why_not_estimable(risk_set: RiskSet, model: str, metric: str) -> str:
     if metric == "auroc_within_age_sex":
         return "not estimable: no case and control of one sex and age band"
+    if METRICS[metric].needs_truth and not has_log_odds(risk_set.risks[risk_set.truth]).any():
+        return "not estimable: no true risk is above 0 and below 1"
     return "not estimable: the risks are all equal or the fit did not converge"
+
+
+def _of_true_log_odds(risk_set: RiskSet, found: Replicates, model: str) -> list[str]:
+    """How many predictions have no true log odds, and whether those of the others are noisy."""
+    kept = has_log_odds(risk_set.risks[risk_set.truth])
+    left_out = len(kept) - int(kept.sum())
+    noise = found.values[model, "log_odds_noise"][0]
+    few = f"{left_out:,} of {len(kept):,} predictions left out: their true risk is 0 or 1"
+    noisy = f"the true log odds have sampling noise of {noise:.2f} or more: take more futures"
+    return [few] * bool(left_out) + [noisy] * bool(noise > LARGEST_NOISE_OF_TRUTH)
 
 
 def _noise(found: Replicates, model: str) -> str:

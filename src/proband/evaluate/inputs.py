@@ -17,11 +17,28 @@ from proband.ehr.cohort import read_shards
 from proband.ehr.outcomes import Task, load_task
 from proband.evaluate.baselines.registry import model_names
 from proband.evaluate.baselines.scores.pgs_logistic import fit_standardiser
+from proband.evaluate.choices import BASELINES
+from proband.evaluate.config import ALL, NONE
 from proband.evaluate.tables import ALREADY_BEGUN
 
 RISK_FILE, TASK_FILE = "risk.parquet", "task.yaml"
 COMPONENTS_FILE = "pcs.parquet"
 ALREADY_BEGUN_FILE = "already_begun.parquet"
+
+
+def check_no_baseline(risks: Sequence[Path]) -> None:
+    """Refuse the name of a baseline among the RiskTables, where it stands when names follow an option.
+
+    Raises:
+        DataError: There is no such file or folder.
+    """
+    for path in risks:
+        if str(path) in (ALL, NONE, *BASELINES) and not path.exists():
+            raise DataError(
+                "missing file", where=path, expected="a forecast folder or a RiskTable file",
+                remedy=f"if the baseline is meant, write names with commas: --baselines age_sex,{path}"
+                if str(path) in BASELINES else f"if the baselines are meant, write --baselines {path}",
+            )  # fmt: skip
 
 
 def read_task(risks: Sequence[Path], task: Path | None) -> Task:

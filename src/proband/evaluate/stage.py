@@ -27,13 +27,14 @@ from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.baselines.registry import chosen, fit_baselines, references
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.frames import LARGEST_NOISE_SHARE, risk_set_frames
+from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
 from proband.evaluate.groups.members import MOMENT, members_of
 from proband.evaluate.groups.subgroups import subgroup_frame
 from proband.evaluate.inputs import (
     TASK_FILE,
     Scores,
+    check_no_baseline,
     check_scores,
     read_already_begun,
     read_components,
@@ -48,13 +49,22 @@ from proband.evaluate.leaks.scan import leaks, say_leaks
 from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.registry import compared
 from proband.evaluate.metrics.replicates import bootstrap
-from proband.evaluate.panel.models import described_models, mean_gains
+from proband.evaluate.notices import (
+    check_labelled,
+    report_obstacles,
+    say_cautions,
+    say_rows,
+    say_sexes,
+    say_subgroups,
+)
+from proband.evaluate.panel.models import described_models, mean_gains, truth_among
 from proband.evaluate.panel.multiplicity import Panel
+from proband.evaluate.predictions import write_predictions
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
 from proband.evaluate.stability import FILE as STABILITY_FILE
 from proband.evaluate.stability import STABILITY, read_refits, stability
-from proband.evaluate.tables import COSTS, DIFFERENCES, FLOW, METRICS, TABLES
+from proband.evaluate.tables import COSTS, DIFFERENCES, SUBGROUPS, TABLES
 
 
 def evaluate(
@@ -107,6 +117,7 @@ def evaluate(
     settings = (config or EvaluateConfig()).model_dump()
     named_lists = {"risks": tuple(map(str, risks)), "refits": tuple(map(str, refits))}
     config = validated(EvaluateConfig, **settings | named | named_lists | {"meds": str(meds)})
+    check_no_baseline(risks)
     begun = truth_file(risks, truth)
     inputs = [
         *risks,
@@ -133,14 +144,17 @@ def _judge(
     begun: Path | None,
 ) -> None:
     """Write every file of the results folder."""
+    subjects = read_subjects(Path(config.meds))
+    check_labelled(task, subjects, config.meds)
     labels = label_all(Path(config.meds), task)
     judged = _judged(labels, config)
-    subjects = read_subjects(Path(config.meds))
-    _say_sexes(subjects)
+    say_sexes(subjects)
     if scores is not None and config.genome is not None:
         check_scores(scores, Path(config.genome), subjects, bool(chosen(config.baselines)))
     rows = with_age_and_sex(labels, subjects)
     matched = _matched(given, judged, config)
+    say_rows(given, matched, config.split)
+    _check_judgeable(matched, rows.filter(split=config.split), end_of_data(labels), config)
     models = given["model"].unique(maintain_order=True).to_list()
     _write_stability(run.folder, config, matched, models)
     data = _inputs(config, task, rows, subjects, scores, given)
@@ -148,19 +162,21 @@ def _judge(
     if chosen(config.baselines):
         extra, costs = _baselines(run, config, data)
     models += extra["model"].unique(maintain_order=True).to_list()
-    frames = _frames(matched, extra, rows.filter(split=config.split), end_of_data(labels), config)
+    kinds = described_models(config.risks, models, begun)
+    end, truth = end_of_data(labels), truth_among(kinds)
+    frames = _frames(run.folder, matched, extra, rows.filter(split=config.split), end, truth, config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     if scores is not None:
         for observed, predicted in _deciles(labels, judged, scores, pl.concat([matched, extra]), config):
             frames["deciles"].append(observed)
             frames["decile_risks"].append(predicted)
-    frames["models"].append(described_models(config.risks, models, begun))
+    frames["models"].append(kinds)
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
     frames["leaks"].append(leaks(labels, Path(config.meds), given["horizon_years"].unique().to_list()))
     say_leaks(frames["leaks"][0])
     LABELS.write(labels, run.folder / "labels.parquet")
-    frames["gains"].append(mean_gains(run.folder, config, frames["models"][0]))
+    frames["gains"].append(mean_gains(run.folder, config, kinds))
     _write_tables(run.folder, frames, task)
     run.counts |= {
         "num_models": len(models),
@@ -169,12 +185,6 @@ def _judge(
         "num_subjects": matched["subject_id"].n_unique(),
     }
     run.notes |= {"models": models, "synthetic": begun is not None}
-
-
-def _say_sexes(subjects: pl.DataFrame) -> None:
-    """Say of how many subjects the sex is recorded."""
-    num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
-    say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
 
 
 def _write_stability(folder: Path, config: EvaluateConfig, matched: pl.DataFrame, models: list[str]) -> None:
@@ -213,6 +223,15 @@ def _matched(given: pl.DataFrame, judged: pl.DataFrame, config: EvaluateConfig) 
             remedy="forecast this split of these data with the same task",
         )
     return matched
+
+
+def _check_judgeable(
+    matched: pl.DataFrame, rows: pl.DataFrame, end: datetime | None, config: EvaluateConfig
+) -> None:
+    """Say what cannot be judged, before the baselines take their time; refuse where nothing can be."""
+    found = (judgement.risk_set for judgement in risk_sets(matched, RISK.empty(), rows, end, None))
+    obstacles = {(one.outcome, one.horizon_years): one.obstacle() for one in found}
+    report_obstacles(obstacles, ", ".join(config.risks))
 
 
 def _inputs(
@@ -276,19 +295,23 @@ def _say_extrapolation(run: StageRun, data: Inputs) -> None:
 
 
 def _frames(
+    folder: Path,
     risks: pl.DataFrame,
     extra: pl.DataFrame,
     rows: pl.DataFrame,
     end: datetime | None,
+    truth: str,
     config: EvaluateConfig,
 ) -> defaultdict[str, list[pl.DataFrame]]:
-    """The rows of all tables, by outcome and horizon."""
+    """The rows of all tables, by outcome and horizon; predictions for others are written to ``folder``."""
     frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
     genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
     members = members_of(rows, Path(config.meds), genome, own)
     work = partial(_one_outcome, members, _resamples(risks, families, config), config.margin)
-    judgements = list(risk_sets(risks, extra, rows, end, families))
+    judgements = list(risk_sets(risks, extra, rows, end, families, truth))
+    for judgement in judgements if config.meds_evaluation else ():
+        write_predictions(judgement, folder)
     panel = Panel()
     # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
     done = map_shards(work, judgements, description="Evaluating", threads=True)
@@ -300,7 +323,8 @@ def _frames(
         frames["flow"].append(judgement.flow)
     frames["differences"] = [panel.adjusted(pl.concat([DIFFERENCES.empty(), *frames["differences"]]))]
     frames["metrics"].append(panel.integrated_brier())
-    _say_cautions(frames)
+    say_cautions(frames)
+    say_subgroups(members, pl.concat([SUBGROUPS.empty(), *frames["subgroups"]])["dimension"])
     return frames
 
 
@@ -324,29 +348,6 @@ def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateC
     subjects = risks["subject_id"].unique().sort().to_numpy()
     clusters = subjects if families is None else families.representatives(subjects)
     return Resamples(clusters, config.bootstrap, generator(config.seed, "bootstrap"))
-
-
-def _say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
-    """Say which predictions came too late to be followed, and whose risks are mostly noise."""
-    flow = pl.concat([FLOW.empty(), *frames["flow"]])
-    steps = flow.pivot(on="step", index=["outcome", "horizon_years"], values="num_predictions")
-    if not steps.is_empty() and (steps["early enough"] < steps["predicted"]).any():
-        late = (
-            steps.group_by("horizon_years")
-            .agg((pl.col("predicted") - pl.col("early enough")).max(), pl.col("predicted").max().alias("all"))
-            .sort("horizon_years")
-        )
-        listed = ", ".join(
-            f"{number:,} of {whole:,} at {horizon:g} years" for horizon, number, whole in late.rows()
-        )
-        say(f"evaluate: predictions left out because the data end before their horizon: {listed}")
-    metrics = pl.concat([METRICS.empty(), *frames["metrics"]]).filter(metric="monte_carlo_share")
-    noisy = metrics.group_by("model", maintain_order=True).agg(pl.col("value").max())
-    for model, share in noisy.filter(pl.col("value") > LARGEST_NOISE_SHARE).rows():
-        say(
-            f"evaluate: up to {share:.0%} of the variance of the risks of {model} is sampling noise, which "
-            "lowers AUROC and flattens slopes: forecast with more paths, or read the noise-corrected values"
-        )
 
 
 def _deciles(

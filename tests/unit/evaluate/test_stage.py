@@ -56,7 +56,8 @@ def test_models_and_metrics_are_complete(results):
         "pgs_logistic",
         "pgs_cox",
     ]
-    assert set(metrics["metric"]) == {*METRICS, INTEGRATED_BRIER}
+    without_truth = {name for name, metric in METRICS.items() if not metric.needs_truth}
+    assert set(metrics["metric"]) == {*without_truth, INTEGRATED_BRIER}
     assert metrics["num_subjects"].n_unique() == 1
 
 
@@ -296,6 +297,20 @@ def test_share_already_begun_comes_from_the_truth_folder_or_beside_the_oracle(wo
     ]
 
 
+def test_models_beside_the_oracle_have_their_distance_from_it(world, tmp_path):
+    """Hazards times e^x are, at small risks, log odds plus x."""
+    truth = begun_table(tmp_path / "truth")
+    RISK.write(world.risk_table("known"), truth / "risk.parquet")
+    save_task(world.task, tmp_path / "task.yaml")
+    risks = [world.risk_folder("noisy", noise=0.5), truth / "risk.parquet"]
+    evaluate(risks, world.meds, tmp_path / "out", task=tmp_path / "task.yaml", config=FIFTY)
+    found = value(tmp_path / "out", "log_odds_rmse", "noisy", horizon=1.0)
+    assert found["low"] < 0.5 < found["high"]
+    assert value(tmp_path / "out", "log_odds_correlation", "age_sex")["value"] > 0.3
+    rows = read_table(tmp_path / "out", "metrics").filter(metric="log_odds_rmse")
+    assert set(rows["model"]) == {"noisy", "age_sex"}
+
+
 def test_no_truth_no_share_and_a_wrong_folder_is_refused(results, world, tmp_path):
     assert read_table(results, "already_begun").is_empty()
     risk = world.risk_folder("sharp")
@@ -435,6 +450,51 @@ def test_no_train_split_for_the_baselines(world, tmp_path):
 def test_unusable_options(words, message, tmp_path):
     words = ["evaluate", str(tmp_path), "--meds", str(tmp_path), "--out", str(tmp_path / "out"), *words]
     assert str(CliRunner().invoke(app, words).exception) == message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [("age_sex,lightgbm",), ("age_sex", "lightgbm"), ("age_sex, lightgbm,",), ("age_sex", ",lightgbm")],
+)
+def test_baselines_are_named_with_commas_or_one_by_one(given):
+    assert EvaluateConfig(baselines=given).baselines == ("age_sex", "lightgbm")
+
+
+def test_an_unknown_name_between_commas_is_named_alone(world, tmp_path):
+    risk = world.risk_folder("plain7")
+    words = ["evaluate", str(risk), "--meds", str(world.meds), "--out", str(tmp_path / "out")]
+    refused = CliRunner().invoke(app, [*words, "--baselines", "age_sex,lightgmb"]).exception
+    assert "unusable --baselines; found lightgmb; expected all, none" in str(refused)
+    assert str(refused).endswith("remedy: did you mean lightgbm, lightgbm_pgs?")
+    empty = CliRunner().invoke(app, [*words, "--baselines", ","]).exception
+    assert str(empty) == (
+        "unusable --baselines; found [',']; expected all, none or names with commas between"
+    )
+    CliRunner().invoke(app, [*words, "--baselines", "age_sex,pgs_cox", "--genome", str(world.genome)])
+    fitted = {path.stem for path in (tmp_path / "out" / "baselines").iterdir()}
+    assert fitted == {"age_sex", "pgs_cox"}
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("pgs_cox", "if the baseline is meant, write names with commas: --baselines age_sex,pgs_cox"),
+        ("none", "if the baselines are meant, write --baselines none"),
+    ],
+)
+def test_a_baseline_named_after_a_blank_is_no_missing_file_alone(world, tmp_path, name, remedy):
+    words = [
+        "evaluate",
+        str(world.risk_folder("plain8")),
+        "--meds",
+        str(world.meds),
+        "--baselines",
+        "age_sex",
+    ]
+    refused = CliRunner().invoke(app, [*words, name, "--out", str(tmp_path / "out")]).exception
+    expected = "expected a forecast folder or a RiskTable file"
+    assert str(refused) == f"missing file; in {name}; {expected}; remedy: {remedy}"
+    assert not (tmp_path / "out").exists()
 
 
 def test_risks_are_needed(world, tmp_path):

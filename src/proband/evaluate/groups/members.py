@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_names
 from proband.core.running.progress import say
 from proband.core.schema import ANCESTRY, PCS, read_parquet, scores_file
 from proband.core.text.texttable import open_table
@@ -65,7 +65,19 @@ def members_of(
             f"judged {found['subject_id'].head(3).to_list()}",
             remedy="its column subject_id must hold the subjects of the events",
         )  # fmt: skip
-    return found.join(table, on="subject_id", how="left", maintain_order="left")
+    found = found.join(table, on="subject_id", how="left", maintain_order="left")
+    _say_empty(table, found, own)
+    return found
+
+
+def _say_empty(table: pl.DataFrame, found: pl.DataFrame, path: Path) -> None:
+    """Say which subgroups of one's own have nobody who is judged."""
+    empty = []
+    for name in table.columns[1:]:
+        absent = set(table[name].drop_nulls()) - set(found[name].drop_nulls())
+        empty += [f"{name} {level}" for level in sorted(absent)]
+    if empty:
+        say(f"evaluate: nobody who is judged is in these subgroups of {path}: {first_names(empty)}")
 
 
 def _age_names() -> list[str]:

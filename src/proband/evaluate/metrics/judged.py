@@ -21,6 +21,7 @@ from proband.evaluate.metrics.concordance import c_index
 from proband.evaluate.metrics.discrimination import Ranking, auroc_and_auprc, rank, weighted_quantiles
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.smooth import Smoother
+from proband.evaluate.metrics.strong import StrongCalibration
 
 CALIBRATION_GROUPS = 10
 DRAWS_IF_PERFECT = 60
@@ -134,6 +135,13 @@ class Model:
     def intercept_fit(self) -> calibration.Refit:
         """Of calibration in the large."""
         return calibration.intercept_fit(self.risk[self.known], self.case, self.sample)
+
+    @cached_property
+    def beside_truth(self) -> StrongCalibration:
+        """Its log odds beside the true ones; the risk set has some."""
+        on = self._risk_set
+        error = on.standard_errors.get(on.truth, np.zeros(len(self.risk)))
+        return StrongCalibration.of(self.risk, on.risks[on.truth], error)
 
     @cached_property
     def slope_fit_without_noise(self) -> calibration.Refit:
@@ -251,6 +259,18 @@ class Judged:
             "slope": calibration.slope(self.risk[self.known], self.case, weights),
             "observed_expected": _ratio(observed, self.risk.mean(keepdims=True)),
         }
+
+    def log_odds_rmse(self) -> np.ndarray:
+        """Root mean squared difference of log odds and true log odds."""
+        return self.model.beside_truth.rmse(self.weights)
+
+    def log_odds_correlation(self) -> np.ndarray:
+        """Correlation of log odds and true log odds."""
+        return self.model.beside_truth.correlation(self.weights)
+
+    def log_odds_noise(self) -> np.ndarray:
+        """Monte-Carlo error of the true log odds."""
+        return self.model.beside_truth.noise(self.weights)
 
     def noise_share(self) -> np.ndarray:
         """Share of the variance of risks that is Monte-Carlo error: Σ w se² / Σ w (r − mean)²."""

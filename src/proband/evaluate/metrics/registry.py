@@ -13,6 +13,7 @@ import numpy as np
 
 from proband.core.registry import Registry
 from proband.evaluate.metrics.judged import Judged
+from proband.evaluate.metrics.risk_set import RiskSet
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Metric:
         by_subgroup: Whether it is given for subgroups.
         once: Computed on the sample alone, not in every bootstrap replicate.
         caution: From the number of cases to a warning; empty for none.
+        needs_truth: Whether it is of a model beside true risks alone.
     """
 
     title: str
@@ -35,6 +37,7 @@ class Metric:
     by_subgroup: bool = False
     once: bool = False
     caution: Callable[[int], str] = lambda num_cases: ""
+    needs_truth: bool = False
 
 
 LEAST_CASES_AUPRC = 100
@@ -94,10 +97,25 @@ METRICS: Registry[Metric] = Registry(
         "monte_carlo_share": Metric("sampling noise in the variance of risks", Judged.noise_share),
         "brier_noise_corrected": Metric("Brier score of risks without noise", Judged.brier_without_noise),
         "slope_noise_corrected": Metric("slope of risks without noise", Judged.slope_without_noise),
+        "log_odds_rmse": Metric(
+            "root mean squared difference from the true log odds", Judged.log_odds_rmse, needs_truth=True
+        ),
+        "log_odds_correlation": Metric(
+            "correlation with the true log odds", Judged.log_odds_correlation, needs_truth=True
+        ),
+        "log_odds_noise": Metric(
+            "sampling noise of the true log odds", Judged.log_odds_noise, needs_truth=True
+        ),
         "unresolved": Metric("mean share of unresolved paths", lambda on: on.mean(on.unresolved)),
     },
 )
 """Name -> metric, in the order of metrics.parquet."""
+
+
+def metrics_of(risk_set: RiskSet, model: str) -> dict[str, Metric]:
+    """The metrics that there are of a model: those that need true risks only beside these."""
+    beside = risk_set.is_beside_truth(model)
+    return {name: metric for name, metric in METRICS.items() if beside or not metric.needs_truth}
 
 
 def compared() -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from proband.evaluate.metrics.compare import Resamples, stack
 from proband.evaluate.metrics.judged import Block, Judged, Model
-from proband.evaluate.metrics.registry import METRICS
+from proband.evaluate.metrics.registry import metrics_of
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.utility import standardised_net_benefit
 
@@ -68,7 +68,7 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
             benefit[name].append(found)
         for model in models:
             judged = Judged(block, model)
-            for name, metric in METRICS.items():
+            for name, metric in metrics_of(risk_set, model.name).items():
                 if number == 0 or not metric.once:
                     values[model.name, name].append(metric.compute(judged))
             smoothed[model.name].append(judged.calibration_curve())

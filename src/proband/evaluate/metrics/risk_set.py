@@ -43,6 +43,7 @@ class RiskSet:
         cluster: What is resampled together; None for the subject. A family, where kinship is known.
         landmark: Stratum of the censoring distribution; None for one of all rows.
         age_sex: Stratum of age and sex, -1 where either is unknown; None where there are none.
+        truth: Name of the model whose risks are the true ones of a synthetic biobank; empty for none.
     """
 
     outcome: str
@@ -56,6 +57,7 @@ class RiskSet:
     cluster: Int[np.ndarray, " rows"] | None = None
     landmark: Int[np.ndarray, " rows"] | None = None
     age_sex: Int[np.ndarray, " rows"] | None = None
+    truth: str = ""
 
     @cached_property
     def status(self) -> Int[np.ndarray, " rows"]:
@@ -113,7 +115,12 @@ class RiskSet:
             of(self.cluster),
             of(self.landmark),
             of(self.age_sex),
+            self.truth,
         )
+
+    def is_beside_truth(self, model: str) -> bool:
+        """Whether true risks are there with which this model's can be compared."""
+        return self.truth in self.risks and model != self.truth
 
     def too_few_for_intervals(self) -> str:
         """Why there is no interval; empty where there is one."""
@@ -124,15 +131,15 @@ class RiskSet:
 
     def obstacle(self) -> str:
         """Why no metric can be given; empty when they can."""
+        if (self.status == CENSORED).any() and not followed_through(
+            self.time_years, self.horizon_years
+        ).any():
+            return "nobody is followed to the horizon"
         _, num_cases, num_controls = self.counts
         found = (("cases", num_cases, LEAST_CASES), ("controls", num_controls, LEAST_CONTROLS))
         for name, count, least in found:
             if count < least:
                 return f"{count} {name} by the horizon, at least {least} needed"
-        if (self.status == CENSORED).any() and not followed_through(
-            self.time_years, self.horizon_years
-        ).any():
-            return "nobody is followed to the horizon"
         if uncensored_share(self.time_years, self.event, self.horizon_years) < LEAST_UNCENSORED_SHARE:
             return f"follow-up of less than {LEAST_UNCENSORED_SHARE:.0%} reaches the horizon"
         return ""

@@ -39,6 +39,16 @@ def described_models(risks: Sequence[str], models: Sequence[str], begun: Path | 
     return pl.DataFrame(rows, schema=dict(MODELS.columns), orient="row")
 
 
+def truth_among(models: pl.DataFrame) -> str:
+    """The model whose risks are the true ones, the first if several; empty for none.
+
+    >>> rows = [("a", "given", False), ("true", "oracle", None)]
+    >>> truth_among(pl.DataFrame(rows, schema=dict(MODELS.columns), orient="row"))
+    'true'
+    """
+    return next(iter(models.filter(kind=ORACLE)["model"]), "")
+
+
 def _given(risk: Path, begun: Path | None) -> dict[str, tuple[str, bool | None]]:
     """Models of one input -> what they are."""
     file = risk / RISK_FILE if risk.is_dir() else risk

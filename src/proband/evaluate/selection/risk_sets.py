@@ -43,6 +43,7 @@ def risk_sets(
     rows: pl.DataFrame,
     end: datetime | None,
     families: Families | None,
+    truth: str = "",
 ) -> Iterator[Judgement]:
     """One per outcome and horizon of ``risks``.
 
@@ -53,6 +54,7 @@ def risk_sets(
         end: End of the data: of predictions made again and again, those with less than the horizon before it
             are left out.
         families: Relatives, who are resampled together.
+        truth: Name of the model whose risks are the true ones; empty for none.
     """
     both = pl.concat([risks.select(*ROW, "horizon_years", "model", *_ESTIMATES), extra.select(
         *ROW, "horizon_years", "model", *_ESTIMATES)])  # fmt: skip
@@ -70,7 +72,7 @@ def risk_sets(
                 remedy="forecast the same subjects with each model",
             )
         kept = common.filter(early_enough(common, horizon, end))
-        risk_set = _risk_set(outcome, horizon, kept, present, families)
+        risk_set = _risk_set(outcome, horizon, kept, present, families, truth)
         moments = kept.select("subject_id", "prediction_time")
         yield Judgement(risk_set, moments, _flow(risk_set, {"labelled": labelled, "predicted": common}, kept))
 
@@ -85,7 +87,12 @@ def _common(labelled: pl.DataFrame, here: pl.DataFrame, models: Sequence[str]) -
 
 
 def _risk_set(
-    outcome: str, horizon: float, rows: pl.DataFrame, models: Sequence[str], families: Families | None
+    outcome: str,
+    horizon: float,
+    rows: pl.DataFrame,
+    models: Sequence[str],
+    families: Families | None,
+    truth: str,
 ) -> RiskSet:
     subject = rows["subject_id"].to_numpy()
     estimates: dict[str, Any] = {
@@ -103,6 +110,7 @@ def _risk_set(
         None if families is None else families.representatives(subject),
         landmarks(rows),
         age_sex_strata(rows),
+        truth if truth in models else "",
     )
 
 

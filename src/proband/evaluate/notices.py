@@ -1,0 +1,213 @@
+"""What is said of an evaluation's inputs, a line per kind; where nothing can be judged, an error instead."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import polars as pl
+
+from proband.core.errors import DataError, first_names
+from proband.core.running.progress import say
+from proband.ehr.outcomes import Task
+from proband.evaluate.frames import LARGEST_NOISE_SHARE
+from proband.evaluate.groups.members import MOMENT
+from proband.evaluate.selection.risk_sets import ROW
+from proband.evaluate.tables import FLOW, METRICS
+
+_TOO_FEW = ("too few", "follow-up of less than")
+"""Beginnings of the obstacles that more subjects would remove."""
+_SHORTER = "judge a shorter horizon"
+_LONGER = "judge a longer horizon or more subjects, or look into the codes of the outcome"
+
+
+def check_labelled(task: Task, subjects: pl.DataFrame, meds: str) -> None:
+    """Say which subjects of a task's labels, or of its own dates, the events do not have.
+
+    Args:
+        task: The task.
+        subjects: subject_id of all subjects of the events.
+        meds: Their folder, for the message.
+
+    Raises:
+        DataError: The task can be judged of none of the subjects that it names.
+    """
+    tables = {name: outcome.frame for name, outcome in task.labelled.items()}
+    if not tables and task.prediction.file is not None:
+        tables = {"dates of the task": task.prediction.dates}
+    known, lines, num_known = subjects["subject_id"].to_list(), [], 0
+    unknown = pl.Series("subject_id", [], pl.Int64)
+    for name, frame in tables.items():
+        mine = frame["subject_id"].unique().sort()
+        absent = mine.filter(~mine.is_in(known))
+        num_known += len(mine) - len(absent)
+        unknown = unknown if len(unknown) else absent
+        if len(absent):
+            lines.append(f"{name} {len(absent):,} of {len(mine):,}")
+    remedy = "name subjects by the subject_id of the events"
+    if lines and not num_known and (len(tables) == len(task.outcomes) or not task.labelled):
+        raise DataError(
+            "no labelled subject is in the events", where=meds, remedy=remedy,
+            found=f"labelled {unknown.head(3).to_list()}, recorded {known[:3]}",
+        )  # fmt: skip
+    if lines:
+        say(
+            f"evaluate: labels of subjects whom {meds} does not have are passed over, "
+            f"such as subject {unknown[0]}: {first_names(lines)} subjects; {remedy}"
+        )
+
+
+def say_rows(given: pl.DataFrame, matched: pl.DataFrame, split: str) -> None:
+    """Say which outcomes have no labels, and how many predictions are left where RiskTables have other rows.
+
+    Args:
+        given: RiskTables of the models.
+        matched: Those of their rows that have a label.
+        split: The split judged.
+    """
+    has = set(matched["outcome"])
+    if without := [name for name in given["outcome"].unique(maintain_order=True) if name not in has]:
+        say(
+            f"evaluate: not judged, no risk goes with a label of split {split}: {first_names(without)}; "
+            "forecast the subjects labelled, at their prediction times"
+        )
+    place = ["outcome", "horizon_years"]
+    models = matched.group_by(*place).agg(pl.col("model").n_unique().alias("num_models"))
+    rows = matched.group_by(*ROW, "horizon_years").len("num_predicted").join(models, on=place)
+    is_common = pl.col("num_predicted") == pl.col("num_models")
+    counts = rows.group_by(place).agg(pl.len().alias("all"), is_common.sum().alias("common"))
+    worst = counts.sort(pl.col("common") / pl.col("all"), *place)
+    if not worst.is_empty() and worst["common"][0] < worst["all"][0]:
+        outcome, horizon, every, common = worst.row(0)
+        here = matched.filter(outcome=outcome, horizon_years=horizon)
+        each = [
+            f"{model} {number:,}"
+            for model, number in here.group_by("model", maintain_order=True).len().rows()
+        ]
+        say(
+            "evaluate: RiskTables of different rows: judged are predictions that every model makes, at the "
+            f"least {common:,} of {every:,} for {outcome} at {horizon:g} years ({first_names(each)}); "
+            "forecast the same subjects with each model"
+        )
+    _say_absent_outcomes(matched)
+
+
+def _say_absent_outcomes(matched: pl.DataFrame) -> None:
+    """Say which models have no risks of an outcome and horizon that others have."""
+    models = matched["model"].unique(maintain_order=True).to_list()
+    absent = []
+    for (outcome,), part in matched.group_by("outcome", maintain_order=True):
+        horizons = set(part["horizon_years"])
+        for model in models:
+            lacking = sorted(horizons - set(part.filter(model=model)["horizon_years"]))
+            if lacking:
+                years = ", ".join(f"{horizon:g}" for horizon in lacking)
+                absent.append(f"{model} of {outcome} at {years} years")
+    if absent:
+        say(
+            f"evaluate: no risks, so judged without: {first_names(absent)}; "
+            "forecast the same task with each model"
+        )
+
+
+def report_obstacles(obstacles: Mapping[tuple[str, float], str], where: str) -> None:
+    """Say which outcomes cannot be judged by which horizons and why, a line per reason.
+
+    Args:
+        obstacles: (outcome, horizon) -> :meth:`~proband.evaluate.metrics.risk_set.RiskSet.obstacle`.
+        where: The RiskTables, for the message.
+
+    Raises:
+        DataError: Of none there are cases and controls, or anybody followed. With too few of them there is
+            nothing to estimate, but counts.
+    """
+    kinds: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (outcome, horizon), note in obstacles.items():
+        if note:
+            kinds[_kind(note)][outcome].append(horizon)
+    found = {kind: _listed(places) for kind, places in kinds.items()}
+    if obstacles and all(obstacles.values()) and not any(kind.startswith(_TOO_FEW) for kind in found):
+        raise DataError(
+            "no outcome can be judged",
+            where=where,
+            found="; ".join(f"{kind}: {places}" for kind, places in found.items()),
+            remedy=" or ".join(dict.fromkeys(map(_remedy, found))),
+        )
+    for kind, places in found.items():
+        say(f"evaluate: not judged, {kind}: {places}; {_remedy(kind)}")
+
+
+def _kind(note: str) -> str:
+    """An obstacle without its number.
+
+    >>> _kind("0 cases by the horizon, at least 5 needed")
+    'no cases by the horizon'
+    >>> _kind("3 controls by the horizon, at least 5 needed")
+    'too few controls by the horizon, at least 5 needed'
+    """
+    number, _, rest = note.partition(" ")
+    if not number.isdigit():
+        return note
+    return f"no {rest.partition(',')[0]}" if number == "0" else f"too few {rest}"
+
+
+def _remedy(kind: str) -> str:
+    return _LONGER if " cases " in kind else _SHORTER
+
+
+def _listed(places: Mapping[str, list[float]]) -> str:
+    names = [
+        f"{outcome} at {', '.join(f'{one:g}' for one in horizons)} years"
+        for outcome, horizons in places.items()
+    ]
+    return first_names(names)
+
+
+def say_subgroups(members: pl.DataFrame, compared: pl.Series) -> None:
+    """Say which dimensions are not compared, and why.
+
+    Args:
+        members: As :func:`proband.evaluate.groups.members.members_of` returns.
+        compared: Dimensions that the table of subgroups shows.
+    """
+    left_out = []
+    for name in (name for name in members.columns if name not in MOMENT and name not in set(compared)):
+        levels = members[name].drop_nulls().unique().sort().to_list()
+        why = "too few cases or controls in all or all but one"
+        if len(levels) < 2:
+            why = f"only {levels[0]}" if levels else "known of nobody"
+        left_out.append(f"{name} ({why})")
+    if left_out:
+        say(
+            "evaluate: subgroups not compared, since two must have cases and controls enough: "
+            f"{first_names(left_out)}"
+        )
+
+
+def say_sexes(subjects: pl.DataFrame) -> None:
+    """Say of how many subjects the sex is recorded."""
+    num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
+    say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
+
+
+def say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
+    """Say which predictions came too late to be followed, and whose risks are mostly noise."""
+    flow = pl.concat([FLOW.empty(), *frames["flow"]])
+    steps = flow.pivot(on="step", index=["outcome", "horizon_years"], values="num_predictions")
+    if not steps.is_empty() and (steps["early enough"] < steps["predicted"]).any():
+        late = (
+            steps.group_by("horizon_years")
+            .agg((pl.col("predicted") - pl.col("early enough")).max(), pl.col("predicted").max().alias("all"))
+            .sort("horizon_years")
+        )
+        listed = ", ".join(
+            f"{number:,} of {whole:,} at {horizon:g} years" for horizon, number, whole in late.rows()
+        )
+        say(f"evaluate: predictions left out because the data end before their horizon: {listed}")
+    metrics = pl.concat([METRICS.empty(), *frames["metrics"]]).filter(metric="monte_carlo_share")
+    noisy = metrics.group_by("model", maintain_order=True).agg(pl.col("value").max())
+    for model, share in noisy.filter(pl.col("value") > LARGEST_NOISE_SHARE).rows():
+        say(
+            f"evaluate: up to {share:.0%} of the variance of the risks of {model} is sampling noise, which "
+            "lowers AUROC and flattens slopes: forecast with more paths, or read the noise-corrected values"
+        )
