@@ -51,6 +51,7 @@ from proband.evaluate.panel.models import described_models, mean_gains
 from proband.evaluate.panel.multiplicity import Panel
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
+from proband.evaluate.sources import sources
 from proband.evaluate.stability import FILE as STABILITY_FILE
 from proband.evaluate.stability import STABILITY, read_refits, stability
 from proband.evaluate.tables import COSTS, DIFFERENCES, FLOW, METRICS, TABLES
@@ -166,6 +167,7 @@ def _judge(
         "num_subjects": matched["subject_id"].n_unique(),
     }
     run.notes |= {"models": models, "synthetic": begun is not None}
+    run.notes["sources"] = sources(genome=config.genome, tokens=config.tokens)
 
 
 def _say_sexes(subjects: pl.DataFrame) -> None:
