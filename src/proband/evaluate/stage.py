@@ -62,6 +62,7 @@ from proband.evaluate.panel.multiplicity import Panel
 from proband.evaluate.predictions import write_predictions
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
+from proband.evaluate.sources import sources
 from proband.evaluate.stability import FILE as STABILITY_FILE
 from proband.evaluate.stability import STABILITY, read_refits, stability
 from proband.evaluate.tables import COSTS, DIFFERENCES, SUBGROUPS, TABLES
@@ -185,6 +186,7 @@ def _judge(
         "num_subjects": matched["subject_id"].n_unique(),
     }
     run.notes |= {"models": models, "synthetic": begun is not None}
+    run.notes["sources"] = sources(genome=config.genome, tokens=config.tokens)
 
 
 def _write_stability(folder: Path, config: EvaluateConfig, matched: pl.DataFrame, models: list[str]) -> None:

@@ -5,8 +5,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from proband.core.files.provenance import stage_output
+from proband.evaluate.sources import sources
 from proband.report.sections.found import read_results
-from proband.report.sections.methods import filled_checklists, how_made, uncertainty
+from proband.report.sections.methods import TO_FILL, filled_checklists, how_made, uncertainty
 from proband.report.sections.performance.outcomes import outcome_sections
 from proband.report.tables import difference_table, num_adjusted
 
@@ -71,3 +73,53 @@ def test_adjusted_values_stand_beside_p_where_there_are_some(found, several):
     bare = here.with_columns(pl.lit(None, pl.Float64).alias(key) for key in ("q_value", "p_value_max_t"))
     assert "q" not in difference_table(bare, adjusted=True).header
     assert "q" not in difference_table(here).header
+
+
+def filled(found, checklist, number):
+    return next(row[2] for row in filled_checklists(found)[checklist][1].rows if row[0] == number)
+
+
+def with_sources(found, **noted):
+    notes = dict(found.manifest["notes"]) | {"sources": noted}
+    return replace(found, manifest=dict(found.manifest) | {"notes": notes})
+
+
+ANCESTRY = {"num_pcs": 10, "similarity_pcs": 5, "similarity": "forest", "adjust": ["Z_norm2"]}
+GENOME = {
+    "config": {"min_match_rate": 0.75, "keep_ambiguous": False, "match_by": "position", "ancestry": ANCESTRY},
+    "counts": {
+        "num_subjects": 6787, "num_variants": 20000, "num_variants_used": 19033, "num_scores": 78,
+        "num_scores_left_out": 2, "num_scores_adjusted": 78, "num_ancestry_variants": 4970,
+        "num_ancestry_fitted": 17,
+    },
+}  # fmt: skip
+TOKENS = {"config": {"num_bins": 10, "min_values": 100}, "counts": {"num_vocabulary": 340}}
+
+
+def test_what_earlier_stages_know_is_filled_in_without_counts_of_people(found):
+    known = with_sources(found, genome=GENOME, tokens=TOKENS)
+    assert filled(known, 0, "12b").startswith("Codes as tokens of a vocabulary of 340;")
+    assert filled(known, 1, "5").endswith("from 4,970 variants; fitted on ≤20 samples.")
+    assert filled(known, 1, "6").startswith("6,790 subjects; of 20,000 variants given, scores use 19,033.")
+    score = filled(known, 1, "9")
+    assert score.startswith("78 scores of scoring files")
+    assert "2 scores with less than 75% matched were left out; 78 were adjusted" in score
+
+
+def test_what_no_manifest_knows_is_left_to_the_author(found):
+    for known in (with_sources(found), with_sources(found, genome={"config": {}, "counts": {}})):
+        for checklist, number in ((0, "12b"), (1, "5"), (1, "6"), (1, "9")):
+            assert filled(known, checklist, number) == TO_FILL
+    without = GENOME | {"config": GENOME["config"] | {"ancestry": None}}
+    known = with_sources(found, genome=without)
+    assert filled(known, 1, "5") == TO_FILL
+    assert "adjusted" not in filled(known, 1, "9")
+
+
+def test_evaluate_notes_what_the_manifests_of_its_inputs_tell(tmp_path):
+    for stage in ("genome", "tokens"):
+        with stage_output(tmp_path / stage, stage=stage, config={"size": 3}) as run:
+            run.counts["num_rows"] = 5
+    noted = sources(genome=str(tmp_path / "genome"), tokens=None)
+    assert noted == {"genome": {"config": {"size": 3}, "counts": {"num_rows": 5}}}
+    assert sources(tokens=str(tmp_path / "genome"), genome=str(tmp_path)) == {}

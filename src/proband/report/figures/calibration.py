@@ -48,8 +48,8 @@ def calibration_panel(name: str, calibration: Mapping[str, Calibration]) -> str:
     panel.guide([0, most], [0, most])
     for one in shown.values():
         if _has_curve(one) and one.curve["low"].null_count() == 0:
-            predicted, low, high = (one.curve[name].to_list() for name in ("predicted", "low", "high"))
-            panel.band(predicted, low, high, one.css)
+            x, low, high = (one.curve[column].to_list() for column in ("predicted", "low", "high"))
+            panel.band(x, low, high, one.css)
     for model, one in shown.items():
         if _has_curve(one):
             inside = one.curve.filter(pl.max_horizontal("predicted", "observed") <= most)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from proband.core.files.provenance import read_manifest, without_path
 from proband.report.sections.checklists import CHECKLISTS, Checklist
 from proband.report.sections.found import Found
+from proband.report.sections.sources import of_sources
 from proband.report.tables import SPLIT_NAMES, TextTable, num_adjusted, plain
 
 _SHOWN_VERSIONS = ("proband", "python", "numpy", "polars")
@@ -129,7 +130,7 @@ def filled_checklists(found: Found) -> list[tuple[Checklist, TextTable]]:
 def _known(found: Found) -> dict[str, str]:
     """Key of a fact in :data:`CHECKLISTS` -> what the results tell."""
     synthetic = {"synthetic": "A synthetic biobank: no data of people."} if found.rules.synthetic else {}
-    return _ALWAYS | _of_design(found) | _of_analysis(found) | synthetic
+    return _ALWAYS | _of_design(found) | _of_analysis(found) | of_sources(found) | synthetic
 
 
 _ALWAYS = {
