@@ -11,7 +11,7 @@ from proband.core.errors import DataError, first_names
 from proband.core.running.progress import say
 from proband.ehr.outcomes import Task
 from proband.evaluate.frames import LARGEST_NOISE_SHARE
-from proband.evaluate.groups.members import MOMENT
+from proband.evaluate.groups.record import MOMENT, RECORD_YEARS
 from proband.evaluate.selection.risk_sets import ROW
 from proband.evaluate.tables import FLOW, METRICS
 
@@ -166,6 +166,8 @@ def _listed(places: Mapping[str, list[float]]) -> str:
 def say_subgroups(members: pl.DataFrame, compared: pl.Series) -> None:
     """Say which dimensions are not compared, and why.
 
+    Not of the length of the record where it is one for all: predictions a fixed time after entry have that.
+
     Args:
         members: As :func:`proband.evaluate.groups.members.members_of` returns.
         compared: Dimensions that the table of subgroups shows.
@@ -176,7 +178,8 @@ def say_subgroups(members: pl.DataFrame, compared: pl.Series) -> None:
         why = "too few cases or controls in all or all but one"
         if len(levels) < 2:
             why = f"only {levels[0]}" if levels else "known of nobody"
-        left_out.append(f"{name} ({why})")
+        if len(levels) != 1 or name != RECORD_YEARS:
+            left_out.append(f"{name} ({why})")
     if left_out:
         say(
             "evaluate: subgroups not compared, since two must have cases and controls enough: "

@@ -20,7 +20,7 @@ from proband.core.running.progress import say
 from proband.core.schema import LABELS, RISK
 from proband.core.seeds import generator
 from proband.ehr.labels import labels as label_all
-from proband.ehr.meds.kinship import THIRD_DEGREE, Families, read_families
+from proband.ehr.meds.kinship import THIRD_DEGREE, Families, clusters_of, read_families
 from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
@@ -165,11 +165,14 @@ def _judge(
     models += extra["model"].unique(maintain_order=True).to_list()
     kinds = described_models(config.risks, models, begun)
     end, truth = end_of_data(labels), truth_among(kinds)
-    frames = _frames(run.folder, matched, extra, rows.filter(split=config.split), end, truth, config)
+    families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
+    mine = rows.filter(split=config.split)
+    frames = _frames(run.folder, matched, extra, mine, end, truth, families, config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     if scores is not None:
-        for observed, predicted in _deciles(labels, judged, scores, pl.concat([matched, extra]), config):
+        every = pl.concat([matched, extra])
+        for observed, predicted in _deciles(labels, judged, scores, every, families, config):
             frames["deciles"].append(observed)
             frames["decile_risks"].append(predicted)
     frames["models"].append(kinds)
@@ -177,7 +180,7 @@ def _judge(
     frames["leaks"].append(leaks(labels, Path(config.meds), given["horizon_years"].unique().to_list()))
     say_leaks(frames["leaks"][0])
     LABELS.write(labels, run.folder / "labels.parquet")
-    frames["gains"].append(mean_gains(run.folder, config, kinds))
+    frames["gains"].append(mean_gains(run.folder, config, kinds, families))
     _write_tables(run.folder, frames, task)
     run.counts |= {
         "num_models": len(models),
@@ -303,11 +306,11 @@ def _frames(
     rows: pl.DataFrame,
     end: datetime | None,
     truth: str,
+    families: Families | None,
     config: EvaluateConfig,
 ) -> defaultdict[str, list[pl.DataFrame]]:
     """The rows of all tables, by outcome and horizon; predictions for others are written to ``folder``."""
     frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
-    families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
     genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
     members = members_of(rows, Path(config.meds), genome, own)
     work = partial(_one_outcome, members, _resamples(risks, families, config), config.margin)
@@ -347,17 +350,21 @@ def _one_outcome(
 
 def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateConfig) -> Resamples:
     """Draws of all judged subjects, or their families, once for everything."""
-    subjects = risks["subject_id"].unique().sort().to_numpy()
-    clusters = subjects if families is None else families.representatives(subjects)
+    clusters = clusters_of(risks["subject_id"].unique().sort().to_numpy(), families)
     return Resamples(clusters, config.bootstrap, generator(config.seed, "bootstrap"))
 
 
 def _deciles(
-    labels: pl.DataFrame, judged: pl.DataFrame, scores: Scores, risks: pl.DataFrame, config: EvaluateConfig
+    labels: pl.DataFrame,
+    judged: pl.DataFrame,
+    scores: Scores,
+    risks: pl.DataFrame,
+    families: Families | None,
+    config: EvaluateConfig,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Observed and predicted risk by decile of each outcome's score."""
-    subjects = judged["subject_id"].unique().sort().to_numpy()
-    resamples = Resamples(subjects, config.bootstrap, generator(config.seed, "deciles"))
+    clusters = clusters_of(judged["subject_id"].unique().sort().to_numpy(), families)
+    resamples = Resamples(clusters, config.bootstrap, generator(config.seed, "deciles"))
     for outcome in risks["outcome"].unique().sort():
         train = labels.filter(outcome=outcome, split="train")
         chosen = choose_score(outcome, train, scores.frame, scores.described)
@@ -365,5 +372,5 @@ def _deciles(
             continue
         rows = judged.filter(outcome=outcome)
         for horizon in risks.filter(outcome=outcome)["horizon_years"].unique().sort():
-            observed = decile_frame(rows, chosen, scores.frame, horizon, resamples)
+            observed = decile_frame(rows, chosen, scores.frame, horizon, resamples, families)
             yield observed, decile_risks(rows, chosen, scores.frame, horizon, risks)

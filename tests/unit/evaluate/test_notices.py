@@ -50,7 +50,7 @@ def test_of_a_usable_evaluation_nothing_is_said_but_what_it_is(world, tmp_path, 
     sexes, subgroups = said(capsys)
     assert "sex recorded" in sexes
     few = "visits (too few cases or controls in all or all but one)"
-    assert subgroups.endswith(f"cases and controls enough: record_years (only lowest third), {few}")
+    assert subgroups.endswith(f"cases and controls enough: {few}")
 
 
 def labelled_task(world, folder, *, known, unknown):

@@ -40,15 +40,9 @@ def test_families_are_named_where_they_were_resampled(found):
     assert "bootstrap over subjects;" in uncertainty(found)
     related = with_config(found, kinship="kinship.tsv")
     for text in (replicates(related), uncertainty(related)):
-        assert "over families (relatives to the third degree together; over subjects for PGS deciles" in text
-    gains = pl.DataFrame({"difference": [0.1]})
-    with_gains = replace(related, tables=dict(related.tables) | {"gains": gains})
-    assert "for PGS deciles and mean gains over outcomes)" in replicates(with_gains)
+        assert "over families (relatives to the third degree together)" in text
     [said] = [row[2] for row in filled_checklists(related)[0][1].rows if row[0] == "23a"]
     assert said.startswith("Bootstrap over families")
-    empty = {name: related.tables[name].clear() for name in ("deciles", "gains")}
-    none = replace(related, tables=dict(related.tables) | empty)
-    assert replicates(none) == "50, over families (relatives to the third degree together)"
 
 
 def test_p_values_are_said_to_be_adjusted_only_where_they_are(found, several, page):

@@ -45,6 +45,11 @@ class Families:
         return found.select(pl.coalesce("cluster", "subject_id")).to_series().to_numpy()
 
 
+def clusters_of(subject_ids: Int[np.ndarray, " rows"], families: Families | None) -> Int[np.ndarray, " rows"]:
+    """The cluster of each row: the family of its subject, or where none are given the subject itself."""
+    return subject_ids if families is None else families.representatives(subject_ids)
+
+
 def read_families(path: Path, least_kinship: float) -> Families:
     """Read a kinship table and join relatives into clusters.
 

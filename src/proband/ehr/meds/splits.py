@@ -38,7 +38,7 @@ def assign_splits(
     >>> assign_splits(np.array([7, 8]), (1.0, 0.0, 0.0), 0).to_list()
     ['train', 'train']
     """
-    drawn_for = subject_ids if families is None else families.representatives(subject_ids)
+    drawn_for = clusters_of(subject_ids, families)
     draws = uniforms(seed, "ehr/split", drawn_for)
     edges = np.cumsum(proportions)[:-1]
     drawn = np.searchsorted(edges, draws, side="right")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from proband.ehr.meds.kinship import Families, clusters_of
 from proband.evaluate.metrics.calibration import risk_groups
 from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
 from proband.evaluate.metrics.compare import Resamples, interval, stack
@@ -97,6 +98,7 @@ def decile_frame(
     scores: pl.DataFrame,
     horizon_years: float,
     resamples: Resamples,
+    families: Families | None = None,
 ) -> pl.DataFrame:
     """Cumulative incidence by decile of the chosen score, with bootstrap intervals.
 
@@ -105,7 +107,8 @@ def decile_frame(
         chosen: The score.
         scores: All scores; subjects without this one are left out.
         horizon_years: The horizon.
-        resamples: Drawn from the judged subjects.
+        resamples: Drawn from the judged subjects, or their families.
+        families: Resampled as one; default each subject by itself.
 
     Returns:
         A frame of :data:`proband.evaluate.tables.DECILES`; empty below 100 scored subjects.
@@ -117,7 +120,7 @@ def decile_frame(
     subject = joined["subject_id"].to_numpy()
     groups = risk_groups(joined["score"].to_numpy(), NUM_GROUPS)
     blocks: list[list[np.ndarray]] = [[] for _ in groups]
-    for weights in resamples.weights(subject):
+    for weights in resamples.weights(clusters_of(subject, families)):
         for found, members in zip(blocks, groups, strict=True):
             found.append(aalen_johansen(time[members], event[members], horizon_years, weights[:, members]))
     status = horizon_status(time, event, horizon_years)

@@ -13,6 +13,7 @@ from proband.ehr.cohort import read_shards
 from proband.ehr.meds.dataset import CODES
 
 MOMENT = ["subject_id", "prediction_time"]
+RECORD_YEARS = "record_years"
 DEPRIVATION = "deprivation"
 """Name of the dimension, and the word in the name or description of a code that records it."""
 
@@ -67,7 +68,7 @@ def _length_and_visits(moments: pl.DataFrame, events: pl.DataFrame, spans: pl.Da
     )
     years = (asked - pl.col("entry_time")).dt.total_microseconds() / MICROSECONDS_PER_YEAR
     joined = mine.join(visits, on=MOMENT, how="left")
-    return joined.select(*MOMENT, years.alias("record_years"), pl.col("visits").fill_null(0))
+    return joined.select(*MOMENT, years.alias(RECORD_YEARS), pl.col("visits").fill_null(0))
 
 
 def _newest_numbers(moments: pl.DataFrame, events: pl.DataFrame, described: list[str]) -> pl.DataFrame:

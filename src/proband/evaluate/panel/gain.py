@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 
 from proband.core.errors import DataError
 from proband.core.seeds import generator
+from proband.ehr.meds.kinship import Families, clusters_of
 from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
 from proband.evaluate.metrics.compare import interval
 from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
@@ -53,7 +54,13 @@ class PairedRisks:
 
     @classmethod
     def read(
-        cls, results: Path, risks: Sequence[Path], horizon_years: float, replicates: int, seed: int
+        cls,
+        results: Path,
+        risks: Sequence[Path],
+        horizon_years: float,
+        replicates: int,
+        seed: int,
+        families: Families | None = None,
     ) -> PairedRisks:
         """Join RiskTables with the labels of a results folder.
 
@@ -63,6 +70,7 @@ class PairedRisks:
             horizon_years: Horizon.
             replicates: Bootstrap replicates.
             seed: Seed of the draws.
+            families: Drawn as one; default each subject by itself.
         """
         files = [*risks, *sorted((results / "baselines").glob("*.parquet"))]
         columns = [*_KEY, "horizon_years", "model", "risk"]
@@ -80,8 +88,9 @@ class PairedRisks:
             for name, part in joined.partition_by("outcome", as_dict=True).items()
         }
         subjects = joined["subject_id"].unique().sort().to_numpy()
-        chances = np.full(len(subjects), 1 / len(subjects))
-        drawn = generator(seed, "gain").multinomial(len(subjects), chances, replicates)
+        clusters, own = np.unique(clusters_of(subjects, families), return_inverse=True)
+        chances = np.full(len(clusters), 1 / len(clusters))
+        drawn = generator(seed, "gain").multinomial(len(clusters), chances, replicates)[:, own]
         return cls(rows, horizon_years, np.vstack([np.ones(len(subjects)), drawn]), subjects)
 
     def with_cases(self, least: int, models: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.files.provenance import MANIFEST, read_manifest
+from proband.ehr.meds.kinship import Families
 from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.inputs import RISK_FILE
@@ -81,13 +82,16 @@ def pairs(models: pl.DataFrame) -> list[tuple[str, str]]:
     return found
 
 
-def mean_gains(results: Path, config: EvaluateConfig, models: pl.DataFrame) -> pl.DataFrame:
+def mean_gains(
+    results: Path, config: EvaluateConfig, models: pl.DataFrame, families: Families | None = None
+) -> pl.DataFrame:
     """Mean over outcomes of what each model with a genome gains, at the longest horizon.
 
     Args:
         results: The results folder so far, with labels and baselines' RiskTables.
         config: Of the evaluation.
         models: Frame of :data:`proband.evaluate.tables.MODELS`.
+        families: Resampled as one; default each subject by itself.
 
     Returns:
         A frame of :data:`proband.evaluate.tables.GAINS`; empty without a pair of models or an outcome of
@@ -98,7 +102,7 @@ def mean_gains(results: Path, config: EvaluateConfig, models: pl.DataFrame) -> p
         return GAINS.empty()
     files = [path / RISK_FILE if path.is_dir() else path for path in map(Path, config.risks)]
     horizon = float(pl.read_parquet(files[0], columns=["horizon_years"])["horizon_years"].unique().sort()[-1])
-    paired = PairedRisks.read(results, files, horizon, config.bootstrap, config.seed)
+    paired = PairedRisks.read(results, files, horizon, config.bootstrap, config.seed, families)
     gains = paired.gains({pair: paired.with_cases(LEAST_FOR_INTERVALS, pair) for pair in compared})
     rows = [
         (horizon, *pair, metric, *gain, LEAST_FOR_INTERVALS)

@@ -13,8 +13,6 @@ from proband.report.sections.sources import of_sources
 from proband.report.tables import SPLIT_NAMES, TextTable, num_adjusted, plain
 
 _SHOWN_VERSIONS = ("proband", "python", "numpy", "polars")
-_BY_SUBJECT = {"deciles": "PGS deciles", "gains": "mean gains over outcomes"}
-"""Tables whose intervals are over subjects even where families are known."""
 TO_FILL = "To be filled in by the author."
 
 
@@ -53,9 +51,7 @@ def _resampled(found: Found) -> str:
     """What the bootstrap drew."""
     if not found.manifest.get("config", {}).get("kinship"):
         return "subjects"
-    by_subject = [title for name, title in _BY_SUBJECT.items() if found.tables[name].height]
-    but = f"; over subjects for {' and '.join(by_subject)}" if by_subject else ""
-    return f"families (relatives to the third degree together{but})"
+    return "families (relatives to the third degree together)"
 
 
 def uncertainty(found: Found) -> str:

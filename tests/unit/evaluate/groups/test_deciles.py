@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from proband.ehr.meds.kinship import Families
 from proband.evaluate.groups.deciles import BY_ASSOCIATION, BY_TRAIT, choose_score, decile_frame
 from proband.evaluate.metrics.compare import Resamples
 
@@ -54,3 +55,22 @@ def test_deciles_leave_out_the_unscored(scored):
     assert (frame["observed"] <= frame["high"]).all()
     few = scores.head(50)
     assert decile_frame(rows, chosen, few, 5.0, resamples).is_empty()
+
+
+def test_deciles_are_resampled_by_family(scored):
+    """Everybody has a twin with the same score and fate: drawn one by one, intervals are too narrow by a root
+    of 2."""
+    one, scores = scored
+    twin = pl.col("subject_id") + 500
+    rows = pl.concat([one, one.with_columns(twin)])
+    both = pl.concat([scores, scores.with_columns(twin)])
+    chosen = choose_score("gout", rows, both, {"A": {}, "B": {"trait": "gout"}, "C": {}})
+    subjects = np.arange(1000)
+    families = Families(pl.DataFrame({"subject_id": subjects, "cluster": subjects % 500}), 500, 0)
+    alone, together = (
+        decile_frame(rows, chosen, both, 5.0, Resamples(drawn, 400, np.random.default_rng(0)), known)
+        for drawn, known in ((subjects, None), (families.representatives(subjects), families))
+    )
+    assert together["observed"].to_list() == alone["observed"].to_list()
+    width = [(found["high"] - found["low"]).mean() for found in (alone, together)]
+    assert width[1] / width[0] == pytest.approx(2**0.5, rel=0.1)
