@@ -12,7 +12,7 @@ from proband.core.errors import DataError, first_line
 from proband.core.schema import SPLITS, read_parquet
 from proband.core.seeds import uniforms
 from proband.ehr.meds.dataset import SUBJECT_SPLITS
-from proband.ehr.meds.kinship import Families
+from proband.ehr.meds.kinship import Families, clusters_of
 
 
 def assign_splits(
