@@ -8,6 +8,7 @@ from pathlib import Path
 
 from proband.core.errors import DataError, first_line
 from proband.core.text.texttable import (
+    READ_ERRORS,
     TextTable,
     check_names,
     open_table,

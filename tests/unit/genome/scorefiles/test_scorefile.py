@@ -10,7 +10,7 @@ from proband.core.errors import DataError
 from proband.genome.genotypes.alleles import NO_ALLELE, NO_SITE, allele_codes, split_sites
 from proband.genome.genotypes.builds import CHROMOSOMES
 from proband.genome.scorefiles.scorefile import list_scorefiles, name_of, read_scorefile
-from proband.genome.scorefiles.text import header_fields
+from proband.genome.scorefiles.text import header_fields, open_score_text
 
 AUTHOR = ["rsID", "chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
 HARMONISED = [*AUTHOR, "hm_chr", "hm_pos", "hm_inferOtherAllele"]
@@ -559,3 +559,10 @@ def test_a_folder_without_scoring_files_names_what_it_holds(tmp_path):
         (tmp_path / f"P{number}.zip").touch()
     with pytest.raises(DataError, match=r"no scoring files.*found P0.zip, .*P4.zip and 2 more only;"):
         list_scorefiles(tmp_path)
+
+
+def test_a_line_of_names_that_begins_with_a_hash_and_cannot_be_split_is_unreadable(tmp_path):
+    path = tmp_path / "score.txt"
+    path.write_text(f"#pgs_id=P\n#effect_allele,chr_name,chr_position,{'x' * 200_000}\n1,2,3,4\n")
+    with pytest.raises(DataError, match="unreadable scoring file.*field larger than field limit"):
+        open_score_text(path)

@@ -14,6 +14,7 @@ from onset_world import head_of
 from proband.core.errors import ConfigError
 from proband.core.files.provenance import read_manifest
 from proband.model.checkpoint import load_model
+from proband.model.onset.head import OnsetHead
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.train import train
