@@ -564,5 +564,5 @@ def test_a_folder_without_scoring_files_names_what_it_holds(tmp_path):
 def test_a_line_of_names_that_begins_with_a_hash_and_cannot_be_split_is_unreadable(tmp_path):
     path = tmp_path / "score.txt"
     path.write_text(f"#pgs_id=P\n#effect_allele,chr_name,chr_position,{'x' * 200_000}\n1,2,3,4\n")
-    with pytest.raises(DataError, match="unreadable scoring file.*field larger than field limit"):
+    with pytest.raises(DataError, match=r"unreadable scoring file.*field larger than field limit"):
         open_score_text(path)
