@@ -1,4 +1,4 @@
-"""The page as a browser renders it: no overflow, contrast AA, no error, at desktop and phone width.
+"""The page as a browser renders it, at desktop and phone width and in print: no overflow, contrast AA, no error.
 
 Needs a headless Chromium, found by the names below or by the variable PROBAND_BROWSER, else it is skipped.
 """
@@ -81,3 +81,20 @@ def test_a_page_with_faults_is_noticed(page, tmp_path):
     assert seen["wide"] > 0
     assert [text[:5] for text in seen["faint"]] == ["faint"]
     assert len(seen["faults"]) == 1
+
+
+def printed(page, folder):
+    """Number of pages of paper."""
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={folder / 'page.pdf'}"]
+    file = (folder / "page.html").as_uri()
+    subprocess.run([BROWSER, *options, file], capture_output=True, timeout=60, check=True)
+    return len(re.findall(rb"/Type\s*/Page\b", (folder / "page.pdf").read_bytes()))
+
+
+def test_it_prints_on_a_few_pages_without_outcomes_that_are_folded(page, tmp_path):
+    folded = printed(page, tmp_path)
+    assert 1 < folded < 30
+    opened = page.replace('<details class="outcome"', '<details open class="outcome"')
+    assert opened != page
+    assert printed(opened, tmp_path) > folded
