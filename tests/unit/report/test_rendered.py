@@ -1,4 +1,4 @@
-"""The page as a browser renders it, at desktop and phone width and in print: no overflow, contrast AA, no error.
+"""The page as a browser renders it, on screens and in print: no overflow, contrast AA, no error.
 
 Needs a headless Chromium, found by the names below or by the variable PROBAND_BROWSER, else it is skipped.
 """
