@@ -29,7 +29,8 @@ from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
-from proband.evaluate.groups.members import MOMENT, members_of
+from proband.evaluate.groups.members import members_of
+from proband.evaluate.groups.record import MOMENT
 from proband.evaluate.groups.subgroups import subgroup_frame
 from proband.evaluate.inputs import (
     TASK_FILE,

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from proband.ehr.cohort import read_shards
 from proband.ehr.meds.dataset import ENTRY, EXIT
-from proband.evaluate.groups.members import MOMENT
+from proband.evaluate.groups.record import MOMENT
 
 RECORD, LAST_DAY = "record", "last day"
 WINDOWS = (RECORD, LAST_DAY)

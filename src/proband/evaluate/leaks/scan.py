@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from proband.core.running.progress import say
 from proband.ehr.labels import OUTCOME
-from proband.evaluate.groups.members import MOMENT
+from proband.evaluate.groups.record import MOMENT
 from proband.evaluate.leaks.held import LAST_DAY, WINDOWS, Held, codes_held
 from proband.evaluate.leaks.rule import (
     AUROC,

@@ -15,7 +15,8 @@ from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.tables import DIFFERENCES, METRICS
 
 INTEGRATED_BRIER = "brier_integrated"
-_FAMILY = ["metric", "horizon_years", "model_a", "model_b"]
+FAMILY = ["metric", "horizon_years", "model_a", "model_b"]
+"""Columns of differences; rows alike in them are adjusted together."""
 
 
 class Panel:
@@ -48,10 +49,10 @@ class Panel:
         """
         if differences.is_empty():
             return differences
-        parts = differences.partition_by(_FAMILY, as_dict=True, maintain_order=True)
+        parts = differences.partition_by(FAMILY, as_dict=True, maintain_order=True)
         done = [self._with_adjusted(family, part) for family, part in parts.items()]
-        place = differences.with_row_index("place").select("place", "outcome", *_FAMILY)
-        joined = pl.concat(done).join(place, on=["outcome", *_FAMILY], how="left")
+        place = differences.with_row_index("place").select("place", "outcome", *FAMILY)
+        joined = pl.concat(done).join(place, on=["outcome", *FAMILY], how="left")
         return joined.sort("place").select(*DIFFERENCES.columns)
 
     def _with_adjusted(self, family: tuple, part: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.ehr.meds.kinship import Families
+from proband.ehr.meds.kinship import Families, clusters_of
 from proband.evaluate.metrics.censoring import CASE, CENSORED, CONTROL
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.selection.landmarks import early_enough, landmarks
@@ -107,7 +107,7 @@ def _risk_set(
         estimates["risk"],
         estimates["standard_error"],
         estimates["unresolved"],
-        None if families is None else families.representatives(subject),
+        clusters_of(subject, families),
         landmarks(rows),
         age_sex_strata(rows),
         truth if truth in models else "",

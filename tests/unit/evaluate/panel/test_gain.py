@@ -23,6 +23,17 @@ def table(path: Path, model: str, risk: np.ndarray, subjects: np.ndarray) -> Pat
     return path
 
 
+def write_labels(risks: Path, case: np.ndarray) -> None:
+    """Labels of the rows of a RiskTable, beside it: cases after five years, the others followed for eleven."""
+    labels = pl.read_parquet(risks, columns=["subject_id", "prediction_time", "outcome"])
+    labels = labels.with_columns(
+        pl.Series("event", case.astype(np.int8)),
+        split=pl.lit("held_out"),
+        time_years=pl.Series(np.where(case, 5.0, 11.0)),
+    )
+    labels.write_parquet(risks.with_name("labels.parquet"))
+
+
 @pytest.fixture
 def paired(tmp_path: Path) -> PairedRisks:
     rng = np.random.default_rng(0)
@@ -34,13 +45,7 @@ def paired(tmp_path: Path) -> PairedRisks:
         table(tmp_path / "noise.parquet", "noise", rng.random(NUM), subjects[:NUM]),
         table(tmp_path / "oracle.parquet", "oracle", case.astype(float), subjects),
     ]
-    labels = pl.read_parquet(files[2], columns=["subject_id", "prediction_time", "outcome"])
-    labels = labels.with_columns(
-        pl.Series("event", case.astype(np.int8)),
-        split=pl.lit("held_out"),
-        time_years=pl.Series(np.where(case, 5.0, 11.0)),
-    )
-    labels.write_parquet(tmp_path / "labels.parquet")
+    write_labels(files[2], case)
     return PairedRisks.read(tmp_path, files, 10.0, 200, 0)
 
 
@@ -72,13 +77,7 @@ def test_families_are_drawn_as_one(tmp_path: Path) -> None:
         table(tmp_path / "good.parquet", "good", risk, subjects),
         table(tmp_path / "noise.parquet", "noise", np.repeat(rng.random(NUM), 2), subjects),
     ]
-    labels = pl.read_parquet(files[0], columns=["subject_id", "prediction_time", "outcome"])
-    labels = labels.with_columns(
-        pl.Series("event", case.astype(np.int8)),
-        split=pl.lit("held_out"),
-        time_years=pl.Series(np.where(case, 5.0, 11.0)),
-    )
-    labels.write_parquet(tmp_path / "labels.parquet")
+    write_labels(files[0], case)
     twins = Families(pl.DataFrame({"subject_id": subjects, "cluster": subjects // 2 * 2}), NUM, 0)
     alone, together = (
         PairedRisks.read(tmp_path, files, 10.0, 1000, 0, families).gain(["gout"], "good", "noise")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import polars as pl
@@ -54,14 +53,9 @@ def _nearest(rows: pl.DataFrame, incidence: float) -> list[dict]:
     if rows.is_empty() or not incidence > 0:
         return []
     places = {
-        int((rows["threshold"] / (times * incidence)).map_elements(_log_distance, pl.Float64).arg_min() or 0)
-        for times in COMPARED_AT
+        int((rows["threshold"] / (times * incidence)).log().abs().arg_min() or 0) for times in COMPARED_AT
     }
     return sorted((rows.row(place, named=True) for place in places), key=lambda row: row["threshold"])
-
-
-def _log_distance(ratio: float) -> float:
-    return abs(math.log(ratio))
 
 
 def _share(value: float | None, number: int, rules: Disclosure) -> str:
