@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from proband.evaluate.panel.multiplicity import FAMILY
+
 SPLIT_NAMES = {"train": "train", "tuning": "tuning", "held_out": "held out"}
 
 
@@ -112,7 +114,6 @@ def metric_table(
 
 
 _P_VALUES = {"p_value": "p", "q_value": "q", "p_value_max_t": "p max-T"}
-_FAMILY = ("metric", "horizon_years", "model_a", "model_b")
 
 
 def num_adjusted(differences: pl.DataFrame) -> int:
@@ -122,7 +123,7 @@ def num_adjusted(differences: pl.DataFrame) -> int:
         differences: Of all outcomes; those of one metric, horizon and pair are adjusted together.
     """
     tested = differences.drop_nulls("q_value")
-    return 0 if tested.is_empty() else int(tested.group_by(_FAMILY).len()["len"].max())  # type: ignore[arg-type]
+    return 0 if tested.is_empty() else int(tested.group_by(FAMILY).len()["len"].max())  # type: ignore[arg-type]
 
 
 def difference_table(differences: pl.DataFrame, adjusted: bool = False) -> TextTable:

@@ -24,7 +24,7 @@ def table(path: Path, model: str, risk: np.ndarray, subjects: np.ndarray) -> Pat
 
 
 def write_labels(risks: Path, case: np.ndarray) -> None:
-    """Labels of the rows of a RiskTable, beside it: cases after five years, the others followed for eleven."""
+    """Labels beside a RiskTable, of its rows: cases after five years, others followed for eleven."""
     labels = pl.read_parquet(risks, columns=["subject_id", "prediction_time", "outcome"])
     labels = labels.with_columns(
         pl.Series("event", case.astype(np.int8)),
