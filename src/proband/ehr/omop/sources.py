@@ -98,7 +98,7 @@ def open_source(source: Path | Address, work: Path, threads: int | None = None) 
     def complaint(error: Exception) -> ProbandError | None:
         return unreadable(error, source) if isinstance(error, duckdb.Error) else None
 
-    return Engine(open_omop(source, work, threads), complaint)
+    return Engine(open_omop(source, work, threads), complaint, fuse_selects=False)
 
 
 def open_omop(source: Path, work: Path, threads: int | None = None) -> dict[str, ibis.Table]:

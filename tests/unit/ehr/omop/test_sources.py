@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import ibis
 import polars as pl
 import pytest
 
 from proband.core.errors import DataError
 from proband.ehr.omop import sources
-from proband.ehr.omop.sources import is_meds, open_omop
+from proband.ehr.omop.sources import is_meds, open_omop, open_source
 
 
 def opened(source: Path, tmp_path: Path) -> dict[str, int]:
@@ -256,3 +257,10 @@ def test_a_name_too_long_for_the_disk_is_one_line(tmp_path: Path) -> None:
         archive.writestr(f"person/{'x' * 300}.csv", b"person_id\n1\n")
     with pytest.raises(DataError, match=r"unreadable zip.*File name too long"):
         opened(source, tmp_path)
+
+
+def test_an_option_of_ibis_is_as_it_was_after_the_work(parquet: Path, tmp_path: Path) -> None:
+    engine = open_source(parquet, tmp_path / "work")
+    with engine.at_work():
+        assert not ibis.options.sql.fuse_selects
+    assert ibis.options.sql.fuse_selects
