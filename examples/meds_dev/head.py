@@ -15,7 +15,6 @@ ridge is chosen on tuning. Whoever left no record in the tokens gets the share o
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +22,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from labels import KEY, MODEL, TOKENS, exit_with_one_line, labels_of_split, read_labels, write_predictions
 from scipy import sparse
 
-from proband.core.errors import DataError, ProbandError
-from proband.core.schema import read_parquet
+from proband.core.errors import DataError
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Of the ridge, as scikit-learn's C: smaller is stronger."""
-KEY = ["subject_id", "prediction_time"]
-TOKENS, MODEL, HEAD, PREDICTIONS = "tokens", "model", "head.npz", "predictions.parquet"
+HEAD = "head.npz"
 
 
 @dataclass(frozen=True)
@@ -85,22 +83,6 @@ def fit_head(
         return heads[0]
     losses = [log_loss(tuning_labels, one.probabilities(tuning), labels=[False, True]) for one in heads]
     return heads[int(np.argmin(losses))]
-
-
-def read_labels(folder: Path) -> pl.DataFrame:
-    """All labels of a folder, whatever its files are called.
-
-    Raises:
-        DataError: There are none, or they are not as MEDS has them.
-    """
-    files = sorted(folder.rglob("*.parquet"))
-    if not files:
-        raise DataError("no labels", where=folder, expected="Parquet files", remedy="extract the task first")
-    for path in files:
-        missing = {*KEY, "boolean_value"} - set(read_parquet(path).columns)
-        if missing:
-            raise DataError(f"labels without {', '.join(sorted(missing))}", where=path)
-    return pl.concat([read_parquet(path).select(*KEY, "boolean_value") for path in files])
 
 
 def read_inputs(pretrained: Path, labels: pl.DataFrame) -> tuple[pl.DataFrame, sparse.csr_matrix]:
@@ -165,26 +147,16 @@ def predict(fitted: Path, labels: Path, out: Path, dataset: Path, split: str) ->
         pretrained = Path(str(stored["pretrained"]))
         numbers = {name: float(stored[name]) for name in ("intercept", "base_rate", "strength")}
         head = Head(stored["scale"], stored["weights"], **numbers)
-    splits = read_parquet(dataset / "metadata" / "subject_splits.parquet")
-    mine = splits.filter(split=split).select("subject_id")
-    asked = read_labels(labels).join(mine, on="subject_id", how="semi").with_row_index("order")
-    if asked.is_empty():
-        raise DataError(f"no subject of split {split} has a label", where=labels)
+    asked = labels_of_split(labels, dataset, split).with_row_index("order")
     known, inputs = read_inputs(pretrained, asked)
     found = head.probabilities(inputs) if head.strength else np.full(known.height, head.base_rate)
-    risk = known.select("order", predicted_boolean_probability=pl.Series(found, dtype=pl.Float64))
-    predictions = (
-        asked.join(risk, on="order", how="left")
-        .sort("order")
-        .with_columns(pl.col("predicted_boolean_probability").fill_null(head.base_rate))
-        .with_columns(predicted_boolean_value=pl.col("predicted_boolean_probability") > 0.5)
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    predictions.drop("order").write_parquet(out / PREDICTIONS)
+    risk = known.select("order", probability=pl.Series(found, dtype=pl.Float64))
+    ordered = asked.join(risk, on="order", how="left").sort("order").drop("order")
+    write_predictions(ordered.drop("probability"), ordered["probability"], head.base_rate, out)
 
 
 def main() -> None:
-    """Fit or predict; a mistake of the user is one line and exit code 2."""
+    """Fit or predict."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -200,8 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ProbandError as error:
-        print(f"head: {error}", file=sys.stderr)
-        sys.exit(2)
+    exit_with_one_line("head", main)

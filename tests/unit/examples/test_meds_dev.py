@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -23,20 +23,16 @@ from proband.cli.main import app
 from proband.core.errors import DataError
 
 FOLDER = Path(__file__).parents[3] / "examples" / "meds_dev"
-COMMANDS = yaml.safe_load((FOLDER / "model.yaml").read_text())["commands"]
+MODELS = {name: yaml.safe_load((FOLDER / name / "model.yaml").read_text()) for name in (".", "zero_shot")}
+COMMANDS = MODELS["."]["commands"]
 GIVEN = {"dataset_dir", "output_dir", "labels_dir", "model_dir", "model_initialization_dir", "split", "demo"}
-"""What MEDS-DEV fills into commands; labels_dir and split only where there are labels."""
+"""What MEDS-DEV fills into commands; labels_dir and split only where there are labels, predicates_path where
+its user gives one."""
 
 
 @pytest.fixture(scope="module")
-def head() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("meds_dev_head", FOLDER / "head.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def head(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("head")
 
 
 def fields(command: str) -> set[str]:
@@ -53,8 +49,25 @@ def test_commands_name_what_the_benchmark_gives() -> None:
     assert {"split", "labels_dir"} <= fields(COMMANDS["supervised"]["predict"]) <= GIVEN
 
 
+def test_the_zero_shot_model_has_no_supervised_training() -> None:
+    commands = MODELS["zero_shot"]["commands"]
+    assert {kind: set(one) for kind, one in commands.items()} == {
+        "unsupervised": {"train"},
+        "supervised": {"predict"},
+    }
+    assert fields(commands["unsupervised"]["train"]) <= GIVEN - {"labels_dir", "split"}
+    assert fields(commands["supervised"]["predict"]) == GIVEN | {"predicates_path"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_has_what_the_benchmark_demands_of_it(name: str) -> None:
+    assert MODELS[name]["metadata"]["description"]
+    assert [set(one) for one in MODELS[name]["metadata"]["contacts"]] == [{"name"}]  # at least one
+    assert (FOLDER / name / "requirements.txt").is_file()
+
+
 def test_commands_use_options_that_there_are() -> None:
-    lines = COMMANDS["unsupervised"]["train"]
+    lines = (FOLDER / "pretrain.sh").read_text()
     for command in ("ehr", "tokens", "train"):
         assert f"proband {command} " in lines
     known = "".join(CliRunner().invoke(_click(app), [name, "--help"]).output for name in ("tokens", "train"))
@@ -121,30 +134,82 @@ def dataset(folder: Path, subjects: int = 94) -> None:
     labels.write_parquet(folder / "labels" / "0.parquet")
 
 
+def run_commands(
+    folder: Path, commands: dict[str, dict[str, str]], environment: dict[str, str], **more: Path
+) -> pl.DataFrame:
+    """The predictions of a model's commands, each given the output of the one before, as MEDS-DEV does."""
+    (folder / "bin").mkdir(exist_ok=True)
+    for name, words in (("python", ""), ("proband", " -m proband")):
+        script = folder / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{words} "$@"\n')
+        script.chmod(0o755)
+    given = {"dataset_dir": folder / "dataset", "labels_dir": folder / "labels", "split": "held_out"}
+    path = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    before = folder
+    for kind, mode in (("unsupervised", "train"), ("supervised", "train"), ("supervised", "predict")):
+        if mode not in commands[kind]:
+            continue
+        out = folder / "out" / kind / mode
+        text = commands[kind][mode].format(
+            **given, demo=True, output_dir=out, model_initialization_dir=before, **more
+        )
+        out.mkdir(parents=True)
+        subprocess.run(["bash", "-c", text], env=os.environ | path | environment, check=True)
+        before = out
+    return pl.read_parquet(before / "predictions.parquet")
+
+
+def labels_held_out(folder: Path) -> pl.DataFrame:
+    labels = pl.read_parquet(folder / "labels" / "0.parquet")
+    splits = pl.read_parquet(folder / "dataset" / "metadata" / "subject_splits.parquet")
+    return labels.join(splits.filter(split="held_out").select("subject_id"), on="subject_id", how="semi")
+
+
 @pytest.mark.slow
 def test_all_commands_run_one_after_the_other(tmp_path: Path) -> None:
     dataset(tmp_path)
-    (tmp_path / "bin").mkdir()
-    for name, words in (("python", ""), ("proband", " -m proband")):
-        script = tmp_path / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{words} "$@"\n')
-        script.chmod(0o755)
-    given = {"dataset_dir": tmp_path / "dataset", "labels_dir": tmp_path / "labels", "model_dir": FOLDER}
-    given |= {"split": "held_out", "demo": True}
-    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-    before: Path = tmp_path
-    for kind, mode in (("unsupervised", "train"), ("supervised", "train"), ("supervised", "predict")):
-        out = tmp_path / kind / mode
-        text = COMMANDS[kind][mode].format(**given, output_dir=out, model_initialization_dir=before)
-        out.mkdir(parents=True)
-        subprocess.run(["sh", "-c", text], env=environment, check=True)
-        before = out
-    found = pl.read_parquet(before / "predictions.parquet")
-    labels = pl.read_parquet(tmp_path / "labels" / "0.parquet")
-    splits = pl.read_parquet(tmp_path / "dataset" / "metadata" / "subject_splits.parquet")
-    assert found.drop("^predicted.*$").equals(
-        labels.join(splits.filter(split="held_out").select("subject_id"), on="subject_id", how="semi")
-    )
+    found = run_commands(tmp_path, COMMANDS, {}, model_dir=FOLDER)
+    assert found.drop("^predicted.*$").equals(labels_held_out(tmp_path))
     recorded = found.head(found.height - 1)
     assert recorded["predicted_boolean_value"].to_list() == recorded["boolean_value"].to_list()
     assert found["predicted_boolean_probability"][-1] == pytest.approx(1 / 3, abs=0.02)
+
+
+@pytest.mark.slow
+def test_zero_shot_commands_run_one_after_the_other_and_tell_the_subjects_apart(tmp_path: Path) -> None:
+    """Those with X//A have had it every 60 days, and have it again within 60; the others never."""
+    dataset(tmp_path)
+    (tmp_path / "task.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "predicates": {"birth": {"code": "MEDS_BIRTH"}, "again": "???"},
+                "trigger": "birth",
+                "windows": {
+                    "input": WHOLE | {"start": None, "end": "trigger + 9100d", "index_timestamp": "end"},
+                    "target": WHOLE
+                    | {
+                        "start": "input.end",
+                        "end": "start + 60d",
+                        "start_inclusive": False,
+                        "label": "again",
+                    },
+                },
+            }
+        )
+    )
+    (tmp_path / "predicates.yaml").write_text("predicates: {again: {code: X//A}}")
+    found = run_commands(
+        tmp_path,
+        MODELS["zero_shot"]["commands"],
+        {"PROBAND_TASK": str(tmp_path / "task.yaml")},
+        model_dir=FOLDER / "zero_shot",
+        predicates_path=tmp_path / "predicates.yaml",
+    )
+    assert found.drop("^predicted.*$").equals(labels_held_out(tmp_path))
+    recorded = found.head(found.height - 1)
+    risk, has = recorded["predicted_boolean_probability"], recorded["boolean_value"]
+    assert risk.filter(has).min() > risk.filter(~has).max()
+    assert found["predicted_boolean_probability"][-1] == pytest.approx(risk.mean())  # who has no record
+
+
+WHOLE = {"start_inclusive": True, "end_inclusive": True}

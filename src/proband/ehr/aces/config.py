@@ -164,7 +164,29 @@ def load_aces(path: Path, predicates: Path | None = None) -> Aces:
         ConfigError: A file is missing or unreadable, or the configuration is none, or of a form that a task
             file does not have; names the first problem and its place.
     """
-    content = read_mapping(path, "ACES", _File.model_fields)
+    return aces_of(read_aces(path), path, predicates)
+
+
+def read_aces(path: Path) -> dict[str, Any]:
+    """What a configuration says, unchecked.
+
+    Raises:
+        ConfigError: The file is missing or unreadable, or holds no mapping.
+    """
+    return read_mapping(path, "ACES", _File.model_fields)
+
+
+def aces_of(content: dict[str, Any], path: Path, predicates: Path | None = None) -> Aces:
+    """Check what a configuration says.
+
+    Args:
+        content: Keys and values of the file.
+        path: The file, for messages.
+        predicates: As in :func:`load_aces`.
+
+    Raises:
+        ConfigError: As in :func:`load_aces`.
+    """
     if content.get("patient_demographics"):
         raise _unsupported(path, "patient_demographics", "rows without a time", "predicates of dated events")
     own, ours = (_predicates(file, found) for file, found in _files(path, content, predicates))
