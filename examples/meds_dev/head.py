@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 from labels import KEY, MODEL, TOKENS, exit_with_one_line, labels_of_split, read_labels, write_predictions
 from scipy import sparse
+from scipy.special import expit
 
 from proband.core.errors import DataError
 
@@ -53,7 +54,7 @@ class Head:
     def probabilities(self, inputs: sparse.csr_matrix) -> np.ndarray:
         """Probability of a positive label for each row."""
         log_odds = inputs @ (self.weights / self.scale) + self.intercept
-        return 1 / (1 + np.exp(-log_odds))
+        return expit(log_odds)
 
 
 def fit_head(

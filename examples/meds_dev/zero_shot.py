@@ -141,9 +141,13 @@ def predict(
     write_predictions(asked, matched["share"], float(mean), out)
     print(
         f"zero_shot: {asked.height:,} predictions, mean {mean:.1%}, from {paths} futures each, of which "
-        f"{found['held'].mean():.1%} hold what the task asks; {found['is_open'].mean() or 0:.1%} of these "
-        f"were cut before the answer; {matched['share'].null_count():,} predictions are the mean"
+        f"{found['held'].mean():.1%} hold what the task asks; {matched['share'].null_count():,} predictions "
+        "are the mean"
     )
+    is_open = float(found["is_open"].mean() or 0)
+    if is_open > 0:
+        remedy = "raise --max-events" + (" or --longest-days" if question.target.closing else "")
+        print(f"zero_shot: {is_open:.1%} of these futures end before the answer and count half: {remedy}")
 
 
 def main() -> None:
@@ -159,7 +163,7 @@ def main() -> None:
     parser.add_argument("--split", default="held_out")
     parser.add_argument("--paths", type=int, default=128, help="futures per prediction")
     parser.add_argument("--max-events", type=int, default=512, help="events after which a future is cut")
-    parser.add_argument("--longest-days", type=float, default=30.0, help="of a window that an event ends")
+    parser.add_argument("--longest-days", type=float, default=365.0, help="of a window that an event ends")
     parser.add_argument("--seed", type=int, default=0)
     predict(**vars(parser.parse_args()))
 

@@ -291,6 +291,22 @@ def test_what_futures_cannot_answer_is_refused(
         script("task").read_question(tmp_path / "aces.yaml", None, 30)
 
 
+def test_a_bound_without_a_code_is_refused_and_one_of_the_dataset_s_predicates_taken(
+    script: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    content = task(target={"label": "low"})
+    content["predicates"] |= {
+        "range": {"code": None, "value_max": 3, "value_max_inclusive": False},
+        "low": {"expr": "and(c, range)"},
+    }
+    (tmp_path / "aces.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="unusable predicate range"):
+        script("task").read_question(tmp_path / "aces.yaml", None, 30)
+    (tmp_path / "own.yaml").write_text("predicates: {low: {code: X//C, value_max: 3}}")
+    question = script("task").read_question(tmp_path / "aces.yaml", tmp_path / "own.yaml", 30)
+    assert question.aces.predicates["low"].is_bounded
+
+
 def test_windows_of_the_past_are_not_asked_again(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
     past = {
         "before": CLOSED | {"start": "end <- a", "end": "trigger"},
