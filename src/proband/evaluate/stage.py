@@ -58,6 +58,7 @@ from proband.evaluate.notices import (
     say_sexes,
     say_subgroups,
 )
+from proband.evaluate.panel.learning import learning_curves
 from proband.evaluate.panel.models import described_models, mean_gains, truth_among
 from proband.evaluate.panel.multiplicity import Panel
 from proband.evaluate.predictions import write_predictions
@@ -159,6 +160,7 @@ def _judge(
     _check_judgeable(matched, rows.filter(split=config.split), end_of_data(labels), config)
     models = given["model"].unique(maintain_order=True).to_list()
     _write_stability(run.folder, config, matched, models)
+    learning = learning_curves(config.risks)
     data = _inputs(config, task, rows, subjects, scores, given)
     extra, costs = RISK.empty(), COSTS.empty()
     if chosen(config.baselines):
@@ -177,6 +179,7 @@ def _judge(
             frames["deciles"].append(observed)
             frames["decile_risks"].append(predicted)
     frames["models"].append(kinds)
+    frames["learning"].append(learning.curves)
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
     frames["leaks"].append(leaks(labels, Path(config.meds), given["horizon_years"].unique().to_list()))
     say_leaks(frames["leaks"][0])
@@ -190,6 +193,7 @@ def _judge(
         "num_subjects": matched["subject_id"].n_unique(),
     }
     run.notes |= {"models": models, "synthetic": begun is not None}
+    run.notes |= {"training_ended_by": learning.ended_by, "without_learning_curve": learning.missing}
     run.notes["sources"] = sources(genome=config.genome, tokens=config.tokens)
 
 

@@ -240,6 +240,16 @@ LEAKS = Table(
 Counts and shares are of them, in all splits together; see :mod:`proband.evaluate.leaks.rule`.
 A null horizon is the end of follow-up."""
 
+LEARNING = Table(
+    "learning curves",
+    {"model": pl.String, "fit": pl.String, "part": pl.String, "split": pl.String, "at": pl.Float64}
+    | {"seconds": pl.Float64, "loss": pl.Float64, "kept": pl.Boolean},
+    nullable=frozenset({"seconds"}),
+    unique=("model", "fit", "part", "split", "at"),
+)
+"""Losses of the fits of a model, as its folder logged them; see :mod:`proband.evaluate.panel.learning`.
+``kept`` marks the state that the model has."""
+
 TABLES = {
     "metrics": METRICS,
     "differences": DIFFERENCES,
@@ -260,6 +270,7 @@ TABLES = {
     "models": MODELS,
     "gains": GAINS,
     "leaks": LEAKS,
+    "learning": LEARNING,
 }
 """File stem in a results folder -> table."""
 

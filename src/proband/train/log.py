@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from proband.core.files.jsonlines import read_lines
+
 METRICS = "metrics.jsonl"
 BOARD = "tensorboard"
 ONSET = "onset.jsonl"
@@ -95,7 +97,7 @@ class OnsetLog:
 
     def __init__(self, folder: Path, until: int = -1) -> None:
         self.path = folder / ONSET
-        lines = _read_lines(self.path)
+        lines = read_lines(self.path)
         kept = [line for line in lines if isinstance(line.get("step"), float) and line["step"] <= until]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
@@ -116,22 +118,7 @@ def _board(folder: Path, step: int) -> Any:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """All whole lines of metrics.jsonl; what follows a line that a crash damaged is left out."""
-    return _read_lines(folder / METRICS)
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    lines: list[dict[str, Any]] = []
-    for line in path.read_bytes().splitlines():
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(values, dict):
-            break
-        lines.append(values)
-    return lines
+    return read_lines(folder / METRICS)
 
 
 def plot_losses(folder: Path) -> None:
@@ -141,7 +128,7 @@ def plot_losses(folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    onset = _read_lines(folder / ONSET)
+    onset = read_lines(folder / ONSET)
     columns = 2 if onset else 1
     figure, axes = plt.subplots(1, columns, figsize=(6 * columns, 4), layout="constrained", squeeze=False)
     _draw_likelihood(axes[0, 0], read_metrics(folder))

@@ -13,6 +13,7 @@ from proband.report.sections.answers import answers, auroc_forest, gain_forest
 from proband.report.sections.explained import explained_section
 from proband.report.sections.found import Found, is_control
 from proband.report.sections.methods import filled_checklists, how_made, how_stage, uncertainty
+from proband.report.sections.performance.learning import learning
 from proband.report.sections.performance.outcomes import outcome_sections
 from proband.report.sections.performance.panels import (
     Figure,
@@ -34,6 +35,7 @@ _CONTENTS = (
     ("deciles", "PGS deciles"),
     ("subgroups", "Subgroups"),
     ("stability", "Stability"),
+    ("learning", "Learning curves"),
     ("cohort", "Cohort"),
     ("outcomes", "Outcomes"),
     ("why", "Why these risks"),
@@ -103,6 +105,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "strata": cohort.strata_table(found),
         "subgroups": subgroups(found),
         "stability": stability(found),
+        "learning": learning(found),
         "leaks": cohort.leaks_table(found),
         "flow": cohort.flow_table(found),
         "cohort": cohort.cohort_table(found),
@@ -118,7 +121,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "costs": cohort.costs_table(found),
         "checklists": filled_checklists(found),
     }
-    absent = {name for name in ("deciles", "stability", "why", "simulated") if not filled[name]}
+    absent = {name for name in ("deciles", "stability", "learning", "why", "simulated") if not filled[name]}
     absent |= {"subgroups"} if filled["strata"] is None else set()
     return filled | {"contents": [one for one in _CONTENTS if one[0] not in absent]}
 
