@@ -17,11 +17,18 @@ for (const choice of document.querySelectorAll("[data-sorts]")) {
 }
 const folded = () => [...document.querySelectorAll("details")];
 document.getElementById("unfold")?.addEventListener("click", event => {
-  const open = event.target.getAttribute("aria-pressed") !== "true";
+  const open = !event.target.classList.contains("unfolded");
   folded().forEach(one => { one.open = open; });
-  event.target.setAttribute("aria-pressed", open);
+  event.target.classList.toggle("unfolded", open);
   event.target.textContent = open ? "Fold all" : "Unfold all";
 });
+// A table is reached by Tab only where it must be scrolled.
+const widths = new ResizeObserver(seen => {
+  for (const { target } of seen) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0; else target.removeAttribute("tabindex");
+  }
+});
+document.querySelectorAll(".scroll").forEach(one => widths.observe(one));
 const reveal = () => {
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (target) { const fold = target.closest("details"); if (fold) fold.open = true; target.scrollIntoView(); }
