@@ -26,9 +26,7 @@ LARGEST_NOISE_SHARE = 0.05
 """Share of sampling noise in the variance of risks above which slope and Brier score are cautioned."""
 LARGEST_NOISE_OF_TRUTH = 0.25
 """Of true log odds: above it, two runs of the oracle lie further apart than their standard errors say."""
-THRESHOLDS_PER_INCIDENCE = np.geomspace(0.2, 8.0, 41)
-HIGHEST_THRESHOLD = 0.9
-_OTHER = ("outcome", "horizon_years", "model", *tables.FLAGGED)
+_OTHER = ("outcome", "horizon_years", "model", *tables.FLAGGED, "low", "high")
 DECISION_COLUMNS = tuple(name for name in tables.DECISION.columns if name not in _OTHER)
 
 
@@ -48,7 +46,7 @@ def risk_set_frames(
         obstacle = risk_set.obstacle()
         rows = [_null_row(risk_set, *key, obstacle) for key in _keys(risk_set)]
         return {"metrics": _frame(tables.METRICS, rows)}
-    roc, pr, decision = _curves(risk_set, decision_thresholds(_incidence(found)))
+    roc, pr, decision = _curves(risk_set, found)
     return {
         "metrics": _frame(tables.METRICS, [_metric_row(risk_set, found, *key) for key in _keys(risk_set)]),
         "differences": _frame(tables.DIFFERENCES, _difference_rows(risk_set, found, margin)),
@@ -68,12 +66,6 @@ def _frame(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 def _keys(risk_set: RiskSet) -> list[tuple[str, str]]:
     return [(model, metric) for model in risk_set.risks for metric in metrics_of(risk_set, model)]
-
-
-def decision_thresholds(incidence: float) -> np.ndarray:
-    """From a fifth to eight times the incidence, evenly on the log scale, and no more than 0.9."""
-    thresholds = incidence * THRESHOLDS_PER_INCIDENCE
-    return thresholds[thresholds <= HIGHEST_THRESHOLD]
 
 
 def _place(risk_set: RiskSet) -> dict[str, Any]:
@@ -221,14 +213,8 @@ def _histogram_rows(risk_set: RiskSet) -> list[dict[str, Any]]:
     return rows
 
 
-def _incidence(found: Replicates) -> float:
-    """The sample's cumulative incidence."""
-    (model, *_) = found.groups
-    return float(found.values[model, "cumulative_incidence"][0])
-
-
 def _curves(
-    risk_set: RiskSet, thresholds: np.ndarray
+    risk_set: RiskSet, found: Replicates
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     known, weights = risk_set.known, risk_set.censoring
     case, subject = risk_set.status[known] == CASE, risk_set.subject_id[known]
@@ -240,8 +226,10 @@ def _curves(
         points = curve(risk[known], case, weights, subject, CURVE_POINTS)
         roc += _rows(place, points, ("threshold", "false_positive_rate", "sensitivity"))
         pr += _rows(place, points, ("threshold", "sensitivity", "precision"))
-        benefit = decision_curve(risk[known], case, weights, subject, thresholds)
-        decision += _rows(place, benefit, DECISION_COLUMNS)
+        benefit = decision_curve(risk[known], case, weights, subject, found.decision_thresholds)
+        ends = [_ends(column[1:]) for column in found.decision[model].T]
+        rows = _rows(place, benefit, DECISION_COLUMNS)
+        decision += [row | each for row, each in zip(rows, ends, strict=True)]
     return roc, pr, decision
 
 

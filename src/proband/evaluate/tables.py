@@ -110,13 +110,16 @@ DECISION = Table(
     "decision curve",
     _KEY
     | {"model": pl.String, "threshold": pl.Float64, "net_benefit": pl.Float64, "net_benefit_all": pl.Float64}
-    | {"standardised_net_benefit": pl.Float64, "sensitivity": pl.Float64, "specificity": pl.Float64}
+    | {"standardised_net_benefit": pl.Float64}
+    | _INTERVAL
+    | {"sensitivity": pl.Float64, "specificity": pl.Float64}
     | {"positive_predictive_value": pl.Float64, "share_flagged": pl.Float64}
     | FLAGGED,
-    nullable=frozenset({"positive_predictive_value"}),
+    nullable=frozenset({"low", "high", "positive_predictive_value"}),
 )
 """What acting at or above a threshold does, weighted for censoring. Net benefit is per subject, and acting on
-nobody is 0; standardised, it is over the incidence, and 1 is the most. The predictive value is null where
+nobody is 0; standardised, it is over the incidence, and 1 is the
+most; the interval, pointwise, is of that. The predictive value is null where
 nobody is flagged."""
 
 UTILITY = Table(

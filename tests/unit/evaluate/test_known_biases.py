@@ -12,12 +12,12 @@ from proband.ehr.labels import label_events
 from proband.ehr.meds.kinship import Families
 from proband.ehr.outcomes import Task
 from proband.evaluate.baselines.age_sex import cumulative_incidence, fit_rates
-from proband.evaluate.frames import decision_thresholds
 from proband.evaluate.metrics.calibration import expit, fit_logistic, logit, slope
 from proband.evaluate.metrics.censoring import aalen_johansen, censoring_weights, horizon_status
 from proband.evaluate.metrics.discrimination import auroc
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.smooth import Smoother
+from proband.evaluate.metrics.utility import decision_thresholds
 from proband.evaluate.selection.landmarks import early_enough, end_of_data, landmarks
 from proband.evaluate.selection.risk_sets import risk_sets
 from resampled import bootstrapped, frames_of

@@ -20,7 +20,9 @@ def tables(flagged):
     """A model's decision curve that flags so many cases and nine times as many others at each threshold."""
     rows = [(t, 0.5 - t, 10 * cases, cases) for t, cases in zip(THRESHOLDS, flagged, strict=True)]
     names = ["threshold", "standardised_net_benefit", "num_flagged", "num_flagged_cases"]
-    decision = pl.DataFrame(rows, schema=names, orient="row").with_columns(model=pl.lit("m"))
+    decision = pl.DataFrame(rows, schema=names, orient="row").with_columns(
+        low=pl.lit(0.1234), high=pl.lit(None, pl.Float64), model=pl.lit("m")
+    )
     roc = pl.DataFrame({"model": ["m"], "num_flagged": [NUM_SUBJECTS], "num_flagged_cases": [NUM_CASES]})
     utility = pl.DataFrame(
         {"model": "m", "reference": "none", "threshold": THRESHOLDS, "difference": [0.4321] * 4}
@@ -33,6 +35,8 @@ def test_points_of_a_decision_curve_lie_more_than_twenty_apart():
     kept = decision_points("m", here, PEOPLE)
     assert kept["threshold"].to_list() == [0.4, 0.2, 0.1]  # 10 cases are left above the lowest
     assert decision_points("m", here, OPEN).height == 4
+    assert kept["low"].unique().to_list() == [0.12]  # a share of 100 cases, in hundredths
+    assert kept["high"].null_count() == 3
     assert decision_points("m", here, PEOPLE, [455])["threshold"].to_list() == [0.4, 0.1]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proband.report.figures.calibration import Calibration, calibration_panel
 from proband.report.figures.colours import model_colours
-from proband.report.figures.curves import Curve, binormal, decile_panel, roc_panel
+from proband.report.figures.curves import Curve, binormal, decile_panel, decision_panel, roc_panel
 from proband.report.figures.forest import Axis, Estimate, axis_of, row_svg
 from proband.report.figures.panel import Panel, ticks
 from proband.report.sections.found import read_results
@@ -105,3 +105,14 @@ def test_sections_of_results(results):
     assert [section.title for section in sections] == ["Stroke", "Type 2 diabetes"]
     assert sections[0].main is None
     assert sections[1].main.title == "5 years"
+
+
+def test_a_decision_curve_has_a_band_where_its_interval_is_known():
+    curve = pl.DataFrame({"threshold": [0.3, 0.2, 0.1], "standardised_net_benefit": [0.1, 0.2, 0.4]})
+    known = curve.with_columns(low=pl.lit(0.05), high=pl.lit(0.5))
+    without = curve.with_columns(pl.lit(None, pl.Float64).alias(end) for end in ("low", "high"))
+    everybody = pl.DataFrame({"threshold": [0.0, 0.3], "benefit": [1.0, -0.5]})
+    svg = decision_panel("Gout", {"a": (known, "m0"), "b": (without, "m1")}, everybody, -0.1)
+    assert svg.count('class="band m0"') == 1
+    assert 'class="band m1"' not in svg
+    assert svg.count('class="line m1"') == 1

@@ -11,7 +11,11 @@ from proband.evaluate.metrics.compare import Resamples, stack
 from proband.evaluate.metrics.judged import Block, Judged, Model
 from proband.evaluate.metrics.registry import metrics_of
 from proband.evaluate.metrics.risk_set import RiskSet
-from proband.evaluate.metrics.utility import standardised_net_benefit
+from proband.evaluate.metrics.utility import (
+    HIGHEST_THRESHOLD,
+    decision_thresholds,
+    standardised_net_benefit,
+)
 
 
 @dataclass
@@ -26,6 +30,8 @@ class Replicates:
         smoothed: model -> smoothed observed risk there, per replicate and point.
         thresholds: At which net benefit is compared: :data:`COMPARED_AT` times the incidence.
         benefit: Model, ``all`` or ``none`` -> standardised net benefit per replicate and threshold.
+        decision_thresholds: Those of the decision curve.
+        decision: Model -> standardised net benefit per replicate and threshold of the decision curve.
     """
 
     values: dict[tuple[str, str], np.ndarray]
@@ -35,12 +41,13 @@ class Replicates:
     smoothed: dict[str, np.ndarray]
     thresholds: np.ndarray
     benefit: dict[str, np.ndarray]
+    decision_thresholds: np.ndarray
+    decision: dict[str, np.ndarray]
 
 
 ACT_ON_ALL, ACT_ON_NONE = "all", "none"
 COMPARED_AT = (0.5, 1.0, 2.0, 4.0)
 """Thresholds of the tested differences in net benefit, in multiples of the incidence."""
-HIGHEST_COMPARED = 0.9
 
 
 def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
@@ -57,13 +64,14 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
     observed: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
     smoothed: dict[str, list[np.ndarray]] = defaultdict(list)
     benefit: dict[str, list[np.ndarray]] = defaultdict(list)
-    thresholds = np.zeros(0)
+    compared = thresholds = np.zeros(0)
     drawn = resamples.weights(risk_set.clusters, sample_alone=bool(risk_set.too_few_for_intervals()))
     for number, weights in enumerate(drawn):
         block = Block.of(risk_set, weights)
         if number == 0:
-            thresholds = block.incidence[0] * np.array(COMPARED_AT)
-            thresholds = thresholds[thresholds <= HIGHEST_COMPARED]
+            compared = block.incidence[0] * np.array(COMPARED_AT)
+            compared = compared[compared <= HIGHEST_THRESHOLD]
+            thresholds = np.append(compared, decision_thresholds(float(block.incidence[0])))
         for name, found in _benefits(block, thresholds).items():
             benefit[name].append(found)
         for model in models:
@@ -74,14 +82,17 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
             smoothed[model.name].append(judged.calibration_curve())
             for group, incidence in enumerate(model.incidence.of(block.weights).T):
                 observed[model.name, group].append(incidence)
+    benefits, number_compared = {key: stack(blocks) for key, blocks in benefit.items()}, len(compared)
     return Replicates(
         {key: stack(blocks) for key, blocks in values.items()},
         {model.name: model.groups for model in models},
         {key: stack(blocks) for key, blocks in observed.items()},
         {model.name: model.smoother.points for model in models},
         {key: stack(blocks) for key, blocks in smoothed.items()},
-        thresholds,
-        {key: stack(blocks) for key, blocks in benefit.items()},
+        compared,
+        {key: found[:, :number_compared] for key, found in benefits.items()},
+        thresholds[number_compared:],
+        {model.name: benefits[model.name][:, number_compared:] for model in models},
     )
 
 

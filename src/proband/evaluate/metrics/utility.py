@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from proband.core.running.compiled import compiled
 
 
 @dataclass(frozen=True)
@@ -79,18 +84,58 @@ def decision_curve(
     )
 
 
+THRESHOLDS_PER_INCIDENCE = np.geomspace(0.2, 8.0, 41)
+HIGHEST_THRESHOLD = 0.9
+
+
+def decision_thresholds(incidence: float) -> Float[np.ndarray, " thresholds"]:
+    """From a fifth to eight times the incidence, evenly on the log scale, and no more than 0.9."""
+    thresholds = incidence * THRESHOLDS_PER_INCIDENCE
+    return thresholds[thresholds <= HIGHEST_THRESHOLD]
+
+
 def standardised_net_benefit(
     risk: Float[np.ndarray, " rows"],
     case: Bool[np.ndarray, " rows"],
     weights: Float[np.ndarray, "replicates rows"],
     thresholds: Float[np.ndarray, " thresholds"],
 ) -> Float[np.ndarray, "replicates thresholds"]:
-    """The same standardised net benefit in every replicate; NaN in those without a case."""
-    flagged = (risk[:, None] >= thresholds[None, :]).astype(float)
-    each = np.where(case[:, None], flagged, -flagged * (thresholds / (1 - thresholds)))
-    benefit = weights @ each
-    cases = (weights @ case.astype(float))[:, None]
-    return np.divide(benefit, cases, out=np.full(benefit.shape, np.nan), where=cases > 0)
+    """The same standardised net benefit in every replicate; NaN in those without a case.
+
+    One pass over the weights for any number of thresholds: those of cases and of others are summed between
+    neighbouring thresholds, and these sums from the highest threshold down.
+
+    Args:
+        risk: Predicted risk of the rows whose status is known.
+        case: Which of them are cases.
+        weights: Row weights of each replicate, censoring weights included.
+        thresholds: Risks in (0, 1), in any order.
+    """
+    rising = np.argsort(thresholds, kind="stable")
+    level = np.searchsorted(thresholds[rising], risk, side="right")
+    between = np.zeros((len(weights), 2, len(thresholds) + 1))
+    slot = level + (len(thresholds) + 1) * case.astype(np.int64)
+    _kernel()(slot, np.ascontiguousarray(weights), between.reshape(len(weights), -1))
+    upwards = np.cumsum(between[:, :, ::-1], axis=2)[:, :, ::-1]  # at or above each threshold; first is all
+    false, true = upwards[:, 0, 1:], upwards[:, 1, 1:]
+    cases = upwards[:, 1, :1]
+    odds = thresholds[rising] / (1 - thresholds[rising])
+    found = np.full((len(weights), len(thresholds)), np.nan)
+    benefit = true - false * odds
+    found[:, rising] = np.divide(benefit, cases, out=np.full(benefit.shape, np.nan), where=cases > 0)
+    return found
+
+
+@functools.cache
+def _kernel() -> Callable[..., None]:
+    return compiled(_sums)
+
+
+def _sums(slot: Any, weights: Any, found: Any) -> None:  # compiled by numba
+    """Sum of the weights of each slot, in every replicate."""
+    for replicate in range(weights.shape[0]):
+        for row in range(slot.size):
+            found[replicate, slot[row]] += weights[replicate, row]
 
 
 def _subjects_at(

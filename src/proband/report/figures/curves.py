@@ -91,7 +91,8 @@ def decision_panel(
 
     Args:
         name: Outcome.
-        decision: Model -> threshold and standardised_net_benefit, and its CSS class.
+        decision: Model -> threshold, standardised_net_benefit, low and high (null for no band), and its CSS
+            class.
         everybody: threshold and benefit of acting on all.
         least: Lowest value of the axis.
     """
@@ -110,6 +111,9 @@ def decision_panel(
     panel.guide([0, far], [0, 0])
     shown = everybody.filter((pl.col("benefit") >= least) & (pl.col("threshold") <= far))
     panel.line(shown["threshold"].to_list(), shown["benefit"].to_list(), "guide", dashed=True)
+    for frame, css in decision.values():
+        if frame.height >= LEAST_POINTS and frame["low"].null_count() == 0:
+            panel.band(*(frame[name].to_list() for name in ("threshold", "low", "high")), css)
     for frame, css in decision.values():
         if frame.height >= LEAST_POINTS:
             panel.line(frame["threshold"].to_list(), frame["standardised_net_benefit"].to_list(), css)

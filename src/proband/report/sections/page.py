@@ -51,7 +51,8 @@ _HIDING_NOTE = (
     "beyond; bars stand for at least 21."
 )
 _GUIDES_NOTE = (
-    "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on all."
+    "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on "
+    "all. Decision curves of the models given have a pointwise 95% band."
 )
 _CALIBRATION_NOTE = (
     "Calibration: curves are observed risk smoothed over predicted risk (logistic regression on a restricted "

@@ -4,6 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from proband.evaluate.metrics.censoring import CASE, censoring_weights
+from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.judged import brier_score
 from proband.evaluate.metrics.registry import METRICS, Metric, metrics_of
 from proband.evaluate.metrics.risk_set import RiskSet
@@ -141,3 +143,38 @@ def test_net_benefit_is_compared_with_the_references():
     assert by["age_sex"] == pytest.approx(by["all"])  # a risk of 0.95 flags everybody
     assert by["none"] > 0
     assert (beside["low"] <= beside["difference"]).all()
+
+
+def test_the_band_of_a_decision_curve_equals_a_slow_bootstrap_on_the_same_draws():
+    risk_set = make(300, models=("a",))
+    rng = np.random.default_rng(5)
+    risk_set = replace(risk_set, risks={"a": rng.permutation(risk_set.risks["a"]) * 0.7 + 0.02})
+    frame = frames_of(risk_set, 80)["decision"]
+    known, risk = risk_set.known, risk_set.risks["a"][risk_set.known]
+    case = risk_set.status[known] == CASE
+    found = []
+    draws = Resamples(risk_set.clusters, 80, np.random.default_rng(0))
+    for block in draws.weights(risk_set.clusters):
+        for own in block[1:]:
+            # every row as often as it was drawn, censoring weights estimated on these rows alone
+            drawn = np.repeat(np.arange(len(own)), own.astype(int))
+            followed = risk_set.time_years[drawn], risk_set.event[drawn], 5.0
+            weight = censoring_weights(*followed, np.ones((1, len(drawn))))[0]
+            by_row = np.bincount(drawn, weight, minlength=len(own))[known]
+            row = []
+            for threshold in frame["threshold"]:
+                flagged = risk >= threshold
+                true, false = by_row[flagged & case].sum(), by_row[flagged & ~case].sum()
+                row.append((true - false * threshold / (1 - threshold)) / by_row[case].sum())
+            found.append(row)
+    assert len(found) == 80
+    low, high = np.quantile(np.array(found), [0.025, 0.975], axis=0)
+    assert frame["low"].to_numpy() == pytest.approx(low)
+    assert frame["high"].to_numpy() == pytest.approx(high)
+    assert (frame["high"] - frame["low"]).max() > 0.05
+
+
+def test_a_decision_curve_has_no_band_without_replicates():
+    frame = frames_of(make(), 0)["decision"]
+    assert frame.height > 60
+    assert frame["low"].null_count() == frame["high"].null_count() == frame.height

@@ -114,13 +114,15 @@ def decision_figure(title: str, here: Mapping[str, pl.DataFrame], found: Found, 
     """Decision curves of one outcome and horizon; empty where none may be shown.
 
     Their points lie as far from the points of the ROC curve and from the boundaries of the calibration groups
-    as these from each other.
+    as these from each other. Models given have a pointwise 95% band.
     """
     bounds = _bounds(here, found, models)
-    points = {
-        model: (decision_points(model, here, found.rules, taken), found.css(model))
-        for model, taken in bounds.items()
-    }
+    points, whole = {}, found.own or found.models
+    for model, taken in bounds.items():
+        curve = decision_points(model, here, found.rules, taken)
+        if model not in whole:
+            curve = curve.with_columns(pl.lit(None, pl.Float64).alias(end) for end in ("low", "high"))
+        points[model] = (curve, found.css(model))
     return figures.decision_panel(title, points, everybody(here, found.rules), LEAST_BENEFIT)
 
 

@@ -12,7 +12,8 @@ from proband.report.figures.panel import percent
 from proband.report.tables import TextTable, number
 
 _REFERENCES = {"all": "acting on all", "none": "acting on nobody"}
-_CURVE = {"threshold": pl.Float64, "standardised_net_benefit": pl.Float64}
+_VALUES = ("standardised_net_benefit", "low", "high")
+_CURVE = dict.fromkeys(("threshold", *_VALUES), pl.Float64)
 
 
 def decision_points(
@@ -27,20 +28,17 @@ def decision_points(
         boundaries: Subjects of higher risk than each point and boundary shown elsewhere on the page.
 
     Returns:
-        threshold and standardised_net_benefit, thresholds falling. With data of people a point is kept only
-        where more than 20 cases and others lie between it and the next, and before and after all.
+        threshold, standardised_net_benefit and the ends of its interval (null without), thresholds falling.
+        With data of people a point is kept only where more than 20 cases and others lie between it and the
+        next, and before and after all.
     """
     kept = decision_rows(model, here, rules, boundaries)
     if kept.is_empty():
         return pl.DataFrame(schema=_CURVE)
     num_cases = known(here, model)[1]
     cases = pl.Series([num_cases] * kept.height, dtype=pl.Int64)
-    return pl.DataFrame(
-        {
-            "threshold": kept["threshold"].round(4),
-            "standardised_net_benefit": rules.shares(kept["standardised_net_benefit"], cases),
-        }
-    )
+    values = {name: rules.shares(kept[name], cases) for name in _VALUES}
+    return pl.DataFrame({"threshold": kept["threshold"].round(4)} | values)
 
 
 def decision_rows(
