@@ -65,9 +65,10 @@ def members(subjects: int) -> pl.DataFrame:
 
 def judge(risk_set: RiskSet, resamples: Resamples, subgroups: pl.DataFrame | None = None) -> None:
     """What the stage does with one outcome and horizon."""
-    risk_set_frames(risk_set, bootstrap(risk_set, resamples))
+    found = bootstrap(risk_set, resamples)
+    risk_set_frames(risk_set, found)
     if subgroups is not None:
-        subgroup_frame(risk_set, subgroups, resamples)
+        subgroup_frame(risk_set, subgroups, resamples, found.thresholds)
 
 
 def scikit_learn(risk_set: RiskSet, resamples: Resamples) -> None:

@@ -348,7 +348,7 @@ def _one_outcome(
     if found is None:
         return frames, None
     mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)
-    frames["subgroups"] = subgroup_frame(risk_set, mine, resamples)
+    frames["subgroups"] = subgroup_frame(risk_set, mine, resamples, found.thresholds)
     wanted = compared()
     return frames, {key: values for key, values in found.values.items() if key[1] in wanted}
 

@@ -44,16 +44,17 @@ SUBGROUPS = Table(
     "subgroups",
     _KEY
     | {"model": pl.String, "dimension": pl.String, "subgroup": pl.String, "reference": pl.String}
-    | {"metric": pl.String, "value": pl.Float64}
+    | {"metric": pl.String, "threshold": pl.Float64, "value": pl.Float64}
     | _INTERVAL
     | {"gap": pl.Float64, "gap_low": pl.Float64, "gap_high": pl.Float64}
     | _COUNTS
     | {"note": pl.String},
-    nullable=frozenset({"value", "low", "high", "gap", "gap_low", "gap_high"}),
-    unique=("outcome", "horizon_years", "model", "dimension", "subgroup", "metric"),
+    nullable=frozenset({"threshold", "value", "low", "high", "gap", "gap_low", "gap_high"}),
+    unique=("outcome", "horizon_years", "model", "dimension", "subgroup", "metric", "threshold"),
 )
 """A metric within a subgroup, and how far it lies from the dimension's reference, its subgroup with most
-cases, on the same resamples."""
+cases, on the same resamples. ``threshold`` is the risk from which one acts, the same in all subgroups; null
+for a metric without one."""
 
 CALIBRATION = Table(
     "calibration",

@@ -39,6 +39,7 @@ def fit_logistic(
     weights: Float[np.ndarray, " rows"],
     offset: Float[np.ndarray, " rows"] | float = 0.0,
     precision: Float[np.ndarray, " features"] | float = 0.0,
+    start: Float[np.ndarray, " features"] | None = None,
 ) -> Float[np.ndarray, " features"]:
     """Weighted maximum likelihood of a logistic regression by Newton's method with step halving.
 
@@ -48,6 +49,7 @@ def fit_logistic(
         weights: Of the rows.
         offset: Log odds to begin with.
         precision: Of normal priors about 0 of the coefficients; 0 is none.
+        start: Coefficients to begin with; None for 0. Near the result, they save steps.
 
     Returns:
         The coefficients; NaN where it does not converge (separated classes).
@@ -62,7 +64,8 @@ def fit_logistic(
         information = (design.T * (weights * chance * (1 - chance))) @ design
         return gradient, information + np.diag(np.broadcast_to(precision, len(beta)))
 
-    beta, least, _ = minimised(loss, derivatives, np.zeros(design.shape[1]))
+    begin = np.zeros(design.shape[1]) if start is None else start
+    beta, least, _ = minimised(loss, derivatives, begin)
     separated = least < LEAST_LOSS * weights.sum()
     if separated or not np.isfinite(beta).all():
         return np.full(design.shape[1], np.nan)
@@ -170,7 +173,8 @@ def slope_fit(
         weights: Of the sample, censoring weights included.
     """
     design = np.column_stack([np.ones(len(risk)), logit(risk)])
-    beta = np.full(2, np.nan) if np.ptp(risk) == 0 else fit_logistic(design, case, weights)
+    calibrated = np.array([0.0, 1.0])
+    beta = np.full(2, np.nan) if np.ptp(risk) == 0 else fit_logistic(design, case, weights, start=calibrated)
     return Refit.logistic(design, case, beta)
 
 

@@ -76,6 +76,31 @@ def interval(replicates: Float[np.ndarray, " replicates"]) -> tuple[float, float
     return float(low), float(high)
 
 
+def intervals(
+    replicates: Float[np.ndarray, "estimates replicates"],
+) -> tuple[Float[np.ndarray, " estimates"], Float[np.ndarray, " estimates"]]:
+    """Lower and upper ends of :func:`interval` of many estimates at once.
+
+    >>> low, high = intervals(np.array([[0.0, 1.0, 2.0], [np.nan, np.nan, 3.0]]))
+    >>> low.round(3).tolist(), high.round(3).tolist()
+    ([0.05, nan], [1.95, nan])
+    """
+    number, size = replicates.shape
+    if not size:
+        return np.full(number, np.nan), np.full(number, np.nan)
+    ordered = np.sort(np.where(np.isfinite(replicates), replicates, np.nan), axis=1)  # NaN come last
+    usable = np.isfinite(ordered).sum(axis=1)
+    few = (usable == 0) | (usable < _LEAST_SHARE_USABLE * size)
+    row, ends = np.arange(number), []
+    for share in (LOW, HIGH):
+        place = share * np.maximum(usable - 1, 0)
+        below = place.astype(np.int64)
+        above = np.minimum(below + 1, np.maximum(usable - 1, 0))
+        first, second = ordered[row, below], ordered[row, above]
+        ends.append(np.where(few, np.nan, first + (place - below) * (second - first)))
+    return ends[0], ends[1]
+
+
 def two_sided_p(differences: Float[np.ndarray, " replicates"]) -> float:
     """Bootstrap p value of "no difference": twice the smaller share of replicates on one side of 0.
 

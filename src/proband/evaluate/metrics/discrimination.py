@@ -121,9 +121,11 @@ def weighted_quantiles(
     order = np.argsort(values, axis=1, kind="stable")  # which uses runs that are sorted already
     upto = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
     found = np.empty((len(shares), len(values)))
-    for row, sums in enumerate(upto):
-        place = np.searchsorted(sums, np.array(shares) * sums[-1] * (1 - 1e-12), side="left")
-        found[:, row] = values[row, order[row, np.minimum(place, len(sums) - 1)]]
+    row, last = np.arange(len(values)), values.shape[1] - 1
+    for number, share in enumerate(shares):
+        wanted = share * upto[:, -1:] * (1 - 1e-12)
+        place = np.minimum((upto < wanted).sum(axis=1), last)
+        found[number] = values[row, order[row, place]]
     return found
 
 

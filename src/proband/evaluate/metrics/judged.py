@@ -22,6 +22,7 @@ from proband.evaluate.metrics.discrimination import Ranking, auroc_and_auprc, ra
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.smooth import Smoother
 from proband.evaluate.metrics.strong import StrongCalibration
+from proband.evaluate.metrics.utility import acting
 
 CALIBRATION_GROUPS = 10
 DRAWS_IF_PERFECT = 60
@@ -188,6 +189,12 @@ class Judged:
         on, known = self.block.risk_set, self.known
         return np.array([c_index(self.risk[known], self.case, on.time_years[known], self.censoring[0])])
 
+    def acting(
+        self, thresholds: Float[np.ndarray, " thresholds"]
+    ) -> dict[str, Float[np.ndarray, "replicates thresholds"]]:
+        """Net benefit, sensitivity and the like of acting at these risks."""
+        return acting(self.risk[self.known], self.case, self.censoring, thresholds)
+
     @cached_property
     def brier(self) -> np.ndarray:
         """Weighted mean squared distance of risk and outcome. Graf et al. 1999."""
@@ -221,19 +228,26 @@ class Judged:
         return self.model.smoother.curve(self._smooth_fit)
 
     @cached_property
-    def errors(self) -> tuple[Float[np.ndarray, "replicates rows"], Float[np.ndarray, "replicates rows"]]:
-        """|smoothed observed risk − risk| and how often each row was drawn, rows by rising risk."""
-        smoother = self.model.smoother
-        return smoother.errors(self._smooth_fit), np.take(self.weights, smoother.order, axis=1)
+    def errors(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        """|smoothed observed risk − risk| and how often it was drawn, by rising risk.
+
+        Of the sample row by row, shape (1, rows); of the replicates by groups of rows, shape
+        (replicates - 1, groups).
+        """
+        smoother, fit, weights = self.model.smoother, self._smooth_fit, self.weights
+        sample = smoother.errors(fit[:1]), np.take(weights[:1], smoother.order, axis=1)
+        return sample, smoother.errors_by_group(fit[1:], weights[1:])
 
     def mean_error(self) -> np.ndarray:
         """Integrated calibration index."""
-        return np.einsum("rn,rn->r", *self.errors) / self.block.drawn
+        sums = [np.einsum("rn,rn->r", *part) for part in self.errors]
+        return np.concatenate(sums) / self.block.drawn
 
     @cached_property
     def error_quantiles(self) -> Float[np.ndarray, "2 replicates"]:
         """E50 and E90: quantiles of the same differences."""
-        return weighted_quantiles(*self.errors, (0.5, 0.9))
+        parts = [weighted_quantiles(*part, (0.5, 0.9)) for part in self.errors]
+        return np.concatenate(parts, axis=1)
 
     def mean_error_if_perfect(self) -> np.ndarray:
         """Mean ICI of a perfect model with these risks and this censoring, then its sampling distribution."""

@@ -24,6 +24,8 @@ CURVE_QUANTILES = (0.01, 0.99)
 """Of the predicted risks, between which a calibration curve is given."""
 HISTOGRAM_BINS = 25
 """Most bins of a histogram of predicted risks."""
+ERROR_GROUPS = 256
+"""Most groups of rising risk in which the errors of a replicate are taken to be those of the middle row."""
 _EPSILON = 1e-9
 LEAST_LEVELS = 14
 """Different risks that a curve needs, ten more than it has coefficients: through fewer it would give back the
@@ -75,15 +77,55 @@ class Smoother:
         """
         if self._refit is None:
             design = self._design[self.known]
-            self._refit = Refit.logistic(design, case, fit_logistic(design, case, censoring[0]))
+            beta = fit_logistic(design, case, censoring[0], start=self._identity)
+            self._refit = Refit.logistic(design, case, beta)
         return self._refit.coefficients(censoring)
 
     def errors(
         self, coefficients: Float[np.ndarray, "replicates basis"]
     ) -> Float[np.ndarray, "replicates rows"]:
         """|smoothed observed risk − predicted risk|, rows by rising risk, by :meth:`coefficients`."""
-        smoothed = expit(coefficients @ self._design[self.order].T)
-        return np.abs(smoothed - self.risk[self.order])
+        return self._errors(coefficients, self.order)
+
+    def errors_by_group(
+        self,
+        coefficients: Float[np.ndarray, "replicates basis"],
+        weights: Float[np.ndarray, "replicates rows"],
+    ) -> tuple[Float[np.ndarray, "replicates groups"], Float[np.ndarray, "replicates groups"]]:
+        """The same in the middle row of each of up to :data:`ERROR_GROUPS` groups of rising risk.
+
+        Both curves are smooth, so that the errors within a group differ little, and a replicate costs as
+        many evaluations of the curve as there are groups.
+
+        Args:
+            coefficients: Of :meth:`coefficients`.
+            weights: How often each row was drawn.
+
+        Returns:
+            The errors, and how many rows of each group were drawn.
+        """
+        starts, middle = self._error_groups
+        drawn = np.add.reduceat(np.take(weights, self.order, axis=1), starts, axis=1)
+        return self._errors(coefficients, middle), drawn
+
+    @cached_property
+    def _error_groups(self) -> tuple[Int[np.ndarray, " groups"], Int[np.ndarray, " groups"]]:
+        """Place in :attr:`order` where each group begins, and its middle row."""
+        size = len(self.order)
+        edges = np.linspace(0, size, min(size, ERROR_GROUPS) + 1).astype(np.int64)
+        return edges[:-1], self.order[(edges[:-1] + edges[1:]) // 2]
+
+    @cached_property
+    def _identity(self) -> Float[np.ndarray, " basis"]:
+        """Coefficients of the curve that gives back the risk: (0, 1, 0, 0) of the spline."""
+        beta = np.zeros(self._design.shape[1])
+        beta[:2] = (0.0, 1.0) if len(beta) > 1 else logit(self.risk[:1])
+        return beta
+
+    def _errors(
+        self, coefficients: Float[np.ndarray, "replicates basis"], rows: Int[np.ndarray, " some"]
+    ) -> Float[np.ndarray, "replicates some"]:
+        return np.abs(expit(coefficients @ self._design[rows].T) - self.risk[rows])
 
     def curve(
         self, coefficients: Float[np.ndarray, "replicates basis"]
@@ -107,9 +149,7 @@ class Smoother:
         """
         risk, design = self.risk[self.known], self._design[self.known]
         case = rng.random((draws, len(risk))) < risk
-        # Risks themselves are the curve (0, 1, 0, 0) of the spline; each draw is one Newton step from there.
-        beta = np.zeros(design.shape[1])
-        beta[:2] = (0.0, 1.0) if design.shape[1] > 1 else logit(risk[:1])
+        beta = self._identity  # each draw is one Newton step from there
         curvature = (design.T * (censoring * risk * (1 - risk))) @ design
         shown = self.order[_evenly(len(self.risk), MOST_SHOWN)]
         steps = newton_steps(

@@ -96,6 +96,7 @@ class StrongCalibration:
     def _mean(
         self, values: Float[np.ndarray, " kept"], weights: Float[np.ndarray, "replicates rows"]
     ) -> Float[np.ndarray, " replicates"]:
-        mine = weights[:, self.kept]
-        drawn = mine.sum(axis=1)
-        return np.divide(mine @ values, drawn, out=np.full(len(mine), np.nan), where=drawn > 0)
+        of_all = np.zeros((len(self.kept), 2))
+        of_all[self.kept] = np.column_stack([values, np.ones(len(values))])
+        total, drawn = (weights @ of_all).T
+        return np.divide(total, drawn, out=np.full(len(weights), np.nan), where=drawn > 0)

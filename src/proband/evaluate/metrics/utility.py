@@ -12,6 +12,16 @@ from jaxtyping import Bool, Float, Int
 
 from proband.core.running.compiled import compiled
 
+ACTING = (
+    "net_benefit",
+    "standardised_net_benefit",
+    "sensitivity",
+    "specificity",
+    "positive_predictive_value",
+    "share_flagged",
+)
+"""What is given of acting at a threshold."""
+
 
 @dataclass(frozen=True)
 class DecisionCurve:
@@ -94,22 +104,63 @@ def decision_thresholds(incidence: float) -> Float[np.ndarray, " thresholds"]:
     return thresholds[thresholds <= HIGHEST_THRESHOLD]
 
 
-def standardised_net_benefit(
+def acting(
     risk: Float[np.ndarray, " rows"],
     case: Bool[np.ndarray, " rows"],
     weights: Float[np.ndarray, "replicates rows"],
     thresholds: Float[np.ndarray, " thresholds"],
-) -> Float[np.ndarray, "replicates thresholds"]:
-    """The same standardised net benefit in every replicate; NaN in those without a case.
-
-    One pass over the weights for any number of thresholds: those of cases and of others are summed between
-    neighbouring thresholds, and these sums from the highest threshold down.
+) -> dict[str, Float[np.ndarray, "replicates thresholds"]]:
+    """What acting at each threshold does in every replicate, by the names in :data:`ACTING`.
 
     Args:
         risk: Predicted risk of the rows whose status is known.
         case: Which of them are cases.
         weights: Row weights of each replicate, censoring weights included.
         thresholds: Risks in (0, 1), in any order.
+
+    Returns:
+        As in :class:`DecisionCurve`; NaN in replicates without what a share is taken of.
+    """
+    false, true, controls, cases = _flagged(risk, case, weights, thresholds)
+    odds = thresholds / (1 - thresholds)
+    benefit, acted, total = true - false * odds, true + false, cases + controls
+    found = {
+        "net_benefit": (benefit, total),
+        "standardised_net_benefit": (benefit, cases),
+        "sensitivity": (true, cases),
+        "specificity": (controls - false, controls),
+        "positive_predictive_value": (true, acted),
+        "share_flagged": (acted, total),
+    }
+    return {name: _quotient(*found[name]) for name in ACTING}
+
+
+def standardised_net_benefit(
+    risk: Float[np.ndarray, " rows"],
+    case: Bool[np.ndarray, " rows"],
+    weights: Float[np.ndarray, "replicates rows"],
+    thresholds: Float[np.ndarray, " thresholds"],
+) -> Float[np.ndarray, "replicates thresholds"]:
+    """The same standardised net benefit in every replicate; NaN in those without a case."""
+    return acting(risk, case, weights, thresholds)["standardised_net_benefit"]
+
+
+def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    below = np.broadcast_to(below, above.shape)
+    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+
+
+def _flagged(
+    risk: Float[np.ndarray, " rows"],
+    case: Bool[np.ndarray, " rows"],
+    weights: Float[np.ndarray, "replicates rows"],
+    thresholds: Float[np.ndarray, " thresholds"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Weights at or above each threshold of controls and of cases, shape (replicates, thresholds), and of all
+    controls and all cases, shape (replicates, 1).
+
+    One pass over the weights for any number of thresholds: those of cases and of controls are summed between
+    neighbouring thresholds, and these sums from the highest threshold down.
     """
     rising = np.argsort(thresholds, kind="stable")
     level = np.searchsorted(thresholds[rising], risk, side="right")
@@ -117,13 +168,8 @@ def standardised_net_benefit(
     slot = level + (len(thresholds) + 1) * case.astype(np.int64)
     _kernel()(slot, np.ascontiguousarray(weights), between.reshape(len(weights), -1))
     upwards = np.cumsum(between[:, :, ::-1], axis=2)[:, :, ::-1]  # at or above each threshold; first is all
-    false, true = upwards[:, 0, 1:], upwards[:, 1, 1:]
-    cases = upwards[:, 1, :1]
-    odds = thresholds[rising] / (1 - thresholds[rising])
-    found = np.full((len(weights), len(thresholds)), np.nan)
-    benefit = true - false * odds
-    found[:, rising] = np.divide(benefit, cases, out=np.full(benefit.shape, np.nan), where=cases > 0)
-    return found
+    flagged = upwards[:, :, 1:][:, :, np.argsort(rising)]
+    return flagged[:, 0], flagged[:, 1], upwards[:, 0, :1], upwards[:, 1, :1]
 
 
 @functools.cache

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from proband.evaluate.metrics.compare import Resamples, false_discovery_rate, interval, max_t, two_sided_p
+from proband.evaluate.metrics.compare import (
+    Resamples,
+    false_discovery_rate,
+    interval,
+    intervals,
+    max_t,
+    two_sided_p,
+)
 
 
 def test_every_block_begins_with_the_sample_and_rows_of_a_subject_stay_together():
@@ -74,3 +84,15 @@ def test_max_t_rejects_nothing_true_too_often():
     noise = 0.7 * rng.normal(size=(1, 1000)) + rng.normal(size=(12, 1000))
     rejected = [(max_t(values, values[:, None] + noise) < 0.1).any() for values in shared]
     assert 0.06 < np.mean(rejected) < 0.15
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(0, 40)), elements=st.floats(-5, 5)),
+    st.floats(0, 0.5),
+    st.integers(0, 2**16),
+)
+def test_many_intervals_at_once_are_those_of_each(replicates, missing, seed):
+    replicates = replicates.copy()
+    replicates[np.random.default_rng(seed).random(replicates.shape) < missing] = np.nan
+    expected = np.array([interval(row) for row in replicates]).T
+    assert np.array(intervals(replicates)) == pytest.approx(expected, nan_ok=True)

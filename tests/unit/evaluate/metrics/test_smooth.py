@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from proband.evaluate.metrics.calibration import expit, logit
 from proband.evaluate.metrics.compare import HIGH, LOW
 from proband.evaluate.metrics.risk_set import RiskSet
-from proband.evaluate.metrics.smooth import HISTOGRAM_BINS, Smoother, histogram_edges
+from proband.evaluate.metrics.smooth import ERROR_GROUPS, HISTOGRAM_BINS, Smoother, histogram_edges
 from resampled import frames_of
 
 HORIZON = 5.0
@@ -153,3 +153,17 @@ def test_edges_rise_from_nothing_to_the_highest_percentile(risk):
     assert 2 <= len(edges) <= HISTOGRAM_BINS + 1
     assert edges[-1] <= 1
     assert edges[-1] >= min(1.0, np.quantile(risk, 0.99)) - 1e-8
+
+
+def test_errors_by_group_give_nearly_the_index_of_all_rows_and_all_of_it_below_the_number_of_groups():
+    rng = np.random.default_rng(5)
+    for size, tolerance in ((ERROR_GROUPS, 1e-12), (4000, 0.01)):
+        risk = expit(rng.normal(-1.5, 1, size))
+        case = rng.random(size) < expit(0.7 * logit(risk) - 0.2)
+        drawn = rng.multinomial(size, np.full(size, 1 / size), 20).astype(float)
+        smoother = Smoother(risk, np.arange(size))
+        fit = smoother.coefficients(case, np.vstack([np.ones(size), drawn]))[1:]
+        exact = (smoother.errors(fit) * drawn[:, smoother.order]).sum(axis=1) / size
+        errors, number = smoother.errors_by_group(fit, drawn)
+        assert number.sum(axis=1) == pytest.approx(np.full(20, size))
+        assert (errors * number).sum(axis=1) / size == pytest.approx(exact, rel=tolerance)
