@@ -11,7 +11,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import polars as pl
 
@@ -57,7 +57,8 @@ def learning_curves(risks: Sequence[str]) -> Learning:
     Args:
         risks: Forecast folders or RiskTable files; one without a forecast's manifest has no curve.
     """
-    frames, ended_by, missing = [LEARNING.empty()], {}, []
+    frames, missing = [LEARNING.empty()], []
+    ended_by: dict[str, str] = {}
     for risk in map(Path, risks):
         file = risk / RISK_FILE if risk.is_dir() else risk
         manifest = _manifest(file.parent)
@@ -146,19 +147,12 @@ def _points(
         for key, split in splits.items():
             if _is_number(line.get(key)) and _is_number(line.get(place)):
                 at, seconds = float(line[place]), line.get("seconds")
+                clock = float(seconds) if _is_number(seconds) else None
                 is_kept = split == TUNING and at == kept
-                yield (
-                    fit,
-                    part,
-                    split,
-                    at,
-                    float(seconds) if _is_number(seconds) else None,
-                    float(line[key]),
-                    is_kept,
-                )
+                yield fit, part, split, at, clock, float(line[key]), is_kept
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 

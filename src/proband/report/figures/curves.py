@@ -113,7 +113,7 @@ def decision_panel(
     panel.line(shown["threshold"].to_list(), shown["benefit"].to_list(), "guide", dashed=True)
     for frame, css in decision.values():
         if frame.height >= LEAST_POINTS and frame["low"].null_count() == 0:
-            panel.band(*(frame[name].to_list() for name in ("threshold", "low", "high")), css)
+            panel.band(frame["threshold"].to_list(), frame["low"].to_list(), frame["high"].to_list(), css)
     for frame, css in decision.values():
         if frame.height >= LEAST_POINTS:
             panel.line(frame["threshold"].to_list(), frame["standardised_net_benefit"].to_list(), css)

@@ -97,7 +97,7 @@ def of_train(train: pl.DataFrame) -> str:
     Args:
         train: at and loss of the lines of the log, in order.
     """
-    end = train["at"].max() if train.height else None
+    end = max(train["at"].to_list(), default=0.0)
     thirds, lasts = (
         train.filter(pl.col("at") > low * end, pl.col("at") <= high * end)["loss"].to_list() if end else []
         for low, high in ((0.5, 0.75), (0.75, 1.0))
