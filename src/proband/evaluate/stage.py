@@ -29,6 +29,7 @@ from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
+from proband.evaluate.groups.distance import DISTANCE_COLUMN, distance_frame, genetic_distance
 from proband.evaluate.groups.members import members_of
 from proband.evaluate.groups.record import MOMENT
 from proband.evaluate.groups.subgroups import subgroup_frame
@@ -169,8 +170,7 @@ def _judge(
     kinds = described_models(config.risks, models, begun)
     end, truth = end_of_data(labels), truth_among(kinds)
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
-    mine = rows.filter(split=config.split)
-    frames = _frames(run.folder, matched, extra, mine, end, truth, families, config)
+    frames = _frames(run.folder, matched, extra, rows, end, truth, families, config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     if scores is not None:
@@ -317,16 +317,19 @@ def _frames(
     """The rows of all tables, by outcome and horizon; predictions for others are written to ``folder``."""
     frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
     genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
-    members = members_of(rows, Path(config.meds), genome, own)
-    work = partial(_one_outcome, members, _resamples(risks, families, config), config.margin)
-    judgements = list(risk_sets(risks, extra, rows, end, families, truth))
+    trained, mine = rows.filter(split="train")["subject_id"].unique(), rows.filter(split=config.split)
+    members = members_of(mine, Path(config.meds), genome, own, trained)
+    distance = None if genome is None else genetic_distance(genome, trained)
+    resamples = _resamples(risks, families, config)
+    work = partial(_one_outcome, members, distance, resamples, config.margin)
+    judgements = list(risk_sets(risks, extra, mine, end, families, truth))
     for judgement in judgements if config.meds_evaluation else ():
         write_predictions(judgement, folder)
     panel = Panel()
     # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
     done = map_shards(work, judgements, description="Evaluating", threads=True)
-    for judgement, (mine, values) in zip(judgements, done, strict=True):
-        for name, frame in mine.items():
+    for judgement, (found, values) in zip(judgements, done, strict=True):
+        for name, frame in found.items():
             frames[name].append(frame)
         if values is not None:
             panel.add(judgement.risk_set, values)
@@ -339,7 +342,11 @@ def _frames(
 
 
 def _one_outcome(
-    members: pl.DataFrame, resamples: Resamples, margin: float, judgement: Judgement
+    members: pl.DataFrame,
+    distance: pl.DataFrame | None,
+    resamples: Resamples,
+    margin: float,
+    judgement: Judgement,
 ) -> tuple[dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None]:
     """Tables of one outcome and horizon, and the replicates that the panel needs; None with an obstacle."""
     risk_set = judgement.risk_set
@@ -349,6 +356,10 @@ def _one_outcome(
         return frames, None
     mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)
     frames["subgroups"] = subgroup_frame(risk_set, mine, resamples, found.thresholds)
+    if distance is not None:
+        far = judgement.moments.join(distance, on="subject_id", how="left", maintain_order="left")
+        number = far[DISTANCE_COLUMN].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        frames["distance"] = distance_frame(risk_set, number, resamples)
     wanted = compared()
     return frames, {key: values for key, values in found.values.items() if key[1] in wanted}
 

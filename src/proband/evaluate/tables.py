@@ -56,6 +56,19 @@ SUBGROUPS = Table(
 cases, on the same resamples. ``threshold`` is the risk from which one acts, the same in all subgroups; null
 for a metric without one."""
 
+DISTANCE = Table(
+    "performance by genetic distance",
+    _KEY
+    | {"model": pl.String, "metric": pl.String, "at_centre": pl.Float64, "change": pl.Float64}
+    | _INTERVAL
+    | _COUNTS
+    | {"note": pl.String},
+    nullable=frozenset({"at_centre", "change", "low", "high"}),
+    unique=("outcome", "horizon_years", "model", "metric"),
+)
+"""A straight line through a metric over genetic distance from the people trained on: its value at distance 0,
+and its change per unit of distance, with interval; see :mod:`proband.evaluate.groups.distance`."""
+
 CALIBRATION = Table(
     "calibration",
     _KEY
@@ -265,6 +278,7 @@ TABLES = {
     "decision": DECISION,
     "utility": UTILITY,
     "subgroups": SUBGROUPS,
+    "distance": DISTANCE,
     "flow": FLOW,
     "costs": COSTS,
     "deciles": DECILES,

@@ -10,11 +10,11 @@ import polars as pl
 
 from proband.core.errors import DataError, first_names
 from proband.core.running.progress import say
-from proband.core.schema import ANCESTRY, PCS, read_parquet, scores_file
+from proband.core.schema import ANCESTRY, read_parquet, scores_file
 from proband.core.text.texttable import open_table
 from proband.core.text.textvalues import whole_numbers
+from proband.evaluate.groups.distance import DISTANCE_COLUMN, genetic_distance
 from proband.evaluate.groups.record import DEPRIVATION, MOMENT, record_of
-from proband.evaluate.inputs import COMPONENTS_FILE
 
 AGES = (40, 55, 70)
 """Edges of the age bands, in years."""
@@ -24,7 +24,11 @@ _THIRDS = ("lowest third", "middle third", "highest third")
 
 
 def members_of(
-    rows: pl.DataFrame, meds: Path, genome: Path | None = None, own: Path | None = None
+    rows: pl.DataFrame,
+    meds: Path,
+    genome: Path | None = None,
+    own: Path | None = None,
+    trained: pl.Series | None = None,
 ) -> pl.DataFrame:
     """The subgroup of every prediction in every dimension, as text; null where it is not known.
 
@@ -32,9 +36,10 @@ def members_of(
         rows: Labels of the judged split with age_years and female.
         meds: MEDS folder.
         genome: Genome folder: adds ``genotyped``, ``ancestry`` (the most similar population, ``uncertain`` at
-            low confidence) and ``genetic_distance`` (thirds of the distance of the components from the mean
-            of those they were fitted on; Ding et al. 2023, doi 10.1038/s41586-023-06079-4).
+            low confidence) and ``genetic_distance`` (thirds of
+            :func:`~proband.evaluate.groups.distance.genetic_distance`).
         own: Table of subgroups of one's own, see :func:`read_own`.
+        trained: subject_id of those trained on, from whose centre distance is.
 
     Returns:
         subject_id, prediction_time, sex, age, thirds of what the record tells (see
@@ -49,7 +54,7 @@ def members_of(
     found = found.join(record, on=MOMENT, how="left", maintain_order="left")
     found = found.with_columns(thirds(name) for name in record.columns if name not in MOMENT)
     if genome is not None:
-        found = found.join(_genetic(genome), on="subject_id", how="left", maintain_order="left")
+        found = found.join(_genetic(genome, trained), on="subject_id", how="left", maintain_order="left")
         found = found.with_columns(pl.col("genotyped").fill_null("no"))
         if "genetic_distance" in found.columns:
             found = found.with_columns(thirds("genetic_distance"))
@@ -99,7 +104,7 @@ def thirds(name: str) -> pl.Expr:
     return pl.when(value.is_not_null()).then(third.otherwise(pl.lit(_THIRDS[2]))).alias(name)
 
 
-def _genetic(genome: Path) -> pl.DataFrame:
+def _genetic(genome: Path, trained: pl.Series | None) -> pl.DataFrame:
     """subject_id, genotyped, and ancestry and genetic_distance where the folder has them."""
     # The subjects alone: all scores of a large cohort are gigabytes, which evaluate has read already.
     found = read_parquet(scores_file(genome), ["subject_id"]).with_columns(genotyped=pl.lit("yes"))
@@ -108,16 +113,9 @@ def _genetic(genome: Path) -> pl.DataFrame:
         found = found.join(
             ANCESTRY.read(path).select("subject_id", ancestry=named), on="subject_id", how="left"
         )
-    if (path := genome / COMPONENTS_FILE).is_file():
-        components = PCS.read(path)
-        # Fitted on a reference panel, nobody here is among those, whose mean is the origin of the components.
-        squared = [
-            (pl.col(name) - pl.col(name).filter("is_fitted").mean().fill_null(0)).cast(pl.Float64) ** 2
-            for name in components.columns
-            if name not in ("subject_id", "is_fitted")
-        ]
-        distance = pl.sum_horizontal(squared).sqrt().alias("genetic_distance")
-        found = found.join(components.select("subject_id", distance), on="subject_id", how="left")
+    if (distance := genetic_distance(genome, trained)) is not None:
+        named = distance.rename({DISTANCE_COLUMN: "genetic_distance"})
+        found = found.join(named, on="subject_id", how="left")
     return found
 
 

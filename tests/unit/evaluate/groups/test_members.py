@@ -150,16 +150,16 @@ def test_ancestry_and_distance_come_from_the_genome_folder(world, rows, tmp_path
     assert (middle, found["genetic_distance"][0]) == ("lowest third", "highest third")
 
 
-def test_distance_is_from_the_origin_where_a_reference_panel_made_the_components(world, rows, tmp_path):
-    """Nobody of the panel is in the folder; its mean is the origin."""
+def test_distance_is_from_the_people_trained_on(world, rows, tmp_path):
     subjects = rows["subject_id"].unique().sort()
     size = len(subjects)
     first = np.arange(size, dtype=np.float32)
     components = {"subject_id": subjects, "is_fitted": [False] * size, "PC1": first, "PC2": -first}
     PCS.write(pl.DataFrame(components), tmp_path / "pcs.parquet")
     genotype(tmp_path, subjects)
-    found = members_of(rows, world.meds, tmp_path).sort("subject_id")["genetic_distance"].to_list()
-    assert (found[0], found[size // 2], found[-1]) == ("lowest third", "middle third", "highest third")
+    found = members_of(rows, world.meds, tmp_path, trained=subjects[:9]).sort("subject_id")
+    thirds = found["genetic_distance"].to_list()
+    assert (thirds[0], thirds[size // 2], thirds[-1]) == ("lowest third", "middle third", "highest third")
 
 
 def genotype(folder, subjects):
