@@ -114,8 +114,8 @@ def _genetic(genome: Path, trained: pl.Series | None) -> pl.DataFrame:
             ANCESTRY.read(path).select("subject_id", ancestry=named), on="subject_id", how="left"
         )
     if (distance := genetic_distance(genome, trained)) is not None:
-        named = distance.rename({DISTANCE_COLUMN: "genetic_distance"})
-        found = found.join(named, on="subject_id", how="left")
+        column = distance.rename({DISTANCE_COLUMN: "genetic_distance"})
+        found = found.join(column, on="subject_id", how="left")
     return found
 
 

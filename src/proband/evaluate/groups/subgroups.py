@@ -85,7 +85,7 @@ def _dimension(
         beside = None if name == reference else found[reference]
         known = found.get(name)
         own = _without(keys, part) if known is None else _values_and_notes(part, keys, known, beside)
-        own |= dict(zip(Key._fields, zip(*keys, strict=True), strict=True))
+        own |= {field: [getattr(key, field) for key in keys] for field in Key._fields}
         for column, so_far in columns.items():
             so_far.extend([place[column]] * len(keys) if column in place else own[column])
     return pl.DataFrame(columns, schema=dict(SUBGROUPS.columns)).with_columns(pl.col(_ENDS).fill_nan(None))

@@ -13,6 +13,7 @@ from proband.report.sections.answers import answers, auroc_forest, gain_forest
 from proband.report.sections.explained import explained_section
 from proband.report.sections.found import Found, is_control
 from proband.report.sections.methods import filled_checklists, how_made, how_stage, uncertainty
+from proband.report.sections.performance.distance import by_distance
 from proband.report.sections.performance.learning import learning
 from proband.report.sections.performance.outcomes import outcome_sections
 from proband.report.sections.performance.panels import (
@@ -105,6 +106,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "multiples_left_out": len(found.firm) < len(found.main),
         "strata": cohort.strata_table(found),
         "subgroups": subgroups(found),
+        "distance": by_distance(found),
         "stability": stability(found),
         "learning": learning(found),
         "leaks": cohort.leaks_table(found),

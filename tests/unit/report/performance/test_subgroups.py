@@ -49,3 +49,25 @@ def test_gaps_apart_from_nothing_are_counted_beside_those_that_chance_would_show
 def test_without_subgroups_there_is_no_panel(found):
     tables = dict(found.tables) | {"subgroups": SUBGROUPS.empty()}
     assert subgroups(type(found)(tables, found.manifest, found.rules)) is None
+
+
+def test_each_dimension_is_drawn_and_further_metrics_stand_in_one_row_a_subgroup(found):
+    said = subgroups(found)
+    rows = found.at_main("subgroups").filter(pl.col("model").is_in(found.own)).drop_nulls("low")
+    for one in said.dimensions:
+        mine = rows.filter(metric="auroc", dimension=one.name.replace(" ", "_"))
+        assert len(one.pictures[0].rows) == mine.select("outcome", "subgroup").n_unique()
+        assert sum(row.svg.count("whisker") for row in one.pictures[0].rows) == mine.height
+    header = said.others.header
+    assert "ICI" in header
+    first = said.others.rows[0]
+    outcome, model = first[0], first[2]
+    dimension, subgroup = first[1].split(": ")
+    here = rows.filter(
+        pl.col("outcome").str.replace_all("_", " ").str.to_lowercase() == outcome.lower(), model=model,
+        dimension=dimension.lower().replace(" ", "_"), subgroup=subgroup,
+    )  # fmt: skip
+    row = here.filter(metric="ici").row(0, named=True)
+    assert first[header.index("ICI")] == f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    at_incidence = here.filter(metric="standardised_net_benefit").sort("threshold")["value"][1]
+    assert first[-1].replace("−", "-").startswith(f"{at_incidence:.3f} (")

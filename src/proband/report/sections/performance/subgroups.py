@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import polars as pl
 
+from proband.report.figures.forest import Estimate, axis_of, row_svg, scale_svg
+from proband.report.sections.answers import ForestRow
 from proband.report.sections.found import Found
 from proband.report.tables import TextTable, interval, plain
 
 _METRICS = {"auroc": "AUROC", "observed_expected": "Observed / expected"}
+_NO_EFFECT = {"auroc": 0.5, "observed_expected": 1.0}
+_BENEFIT = "standardised_net_benefit"
+_OTHERS = {
+    "auroc_within_age_sex": "AUROC within age and sex",
+    "brier_scaled": "Scaled Brier",
+    "calibration_slope": "Slope",
+    "calibration_intercept": "Intercept",
+    "ici": "ICI",
+    _BENEFIT: "Standardised net benefit at the incidence",
+}
+_AT_INCIDENCE = 2
+"""Place of the incidence among the thresholds, which are 0.5, 1, 2 and 4 times it."""
 _BY_CHANCE = 0.05
+_ROW = ("outcome", "dimension", "subgroup", "model")
+
+
+class Picture(NamedTuple):
+    """A metric within the subgroups of one dimension: title, rows of a forest plot, and its scale."""
+
+    title: str
+    rows: Sequence[ForestRow]
+    scale: str
+
+
+class Dimension(NamedTuple):
+    """One dimension: its name, and a picture of each of the two metrics."""
+
+    name: str
+    pictures: Sequence[Picture]
 
 
 class Subgroups(NamedTuple):
@@ -20,16 +50,20 @@ class Subgroups(NamedTuple):
     Attributes:
         sentence: How many gaps there are, how many lie apart from 0, and how many chance would show.
         apart: Gaps whose interval excludes 0; None without any.
-        whole: Every subgroup with an interval.
+        dimensions: AUROC and observed over expected within the subgroups, drawn.
+        whole: The same of every subgroup with an interval, with gaps.
+        others: Further metrics of these subgroups.
     """
 
     sentence: str
     apart: TextTable | None
+    dimensions: Sequence[Dimension]
     whole: TextTable
+    others: TextTable
 
 
 def subgroups(found: Found) -> Subgroups | None:
-    """AUROC and observed over expected of the models given within subgroups, at each main horizon.
+    """Metrics of the models given within subgroups, at each main horizon.
 
     Only subgroups with cases and controls enough for an interval are shown, without counts: those of two
     subgroups could be subtracted from the whole's.
@@ -37,10 +71,9 @@ def subgroups(found: Found) -> Subgroups | None:
     Returns:
         None where there is none.
     """
-    rows = found.at_main("subgroups").filter(
-        pl.col("model").is_in(found.own or found.models), pl.col("metric").is_in(list(_METRICS))
-    )
-    rows = rows.drop_nulls(["low", "high"])
+    every = found.at_main("subgroups").filter(pl.col("model").is_in(found.own or found.models))
+    every = every.drop_nulls(["low", "high"])
+    rows = every.filter(pl.col("metric").is_in(list(_METRICS)))
     if rows.is_empty():
         return None
     gaps = rows.drop_nulls(["gap_low", "gap_high"])
@@ -52,7 +85,53 @@ def subgroups(found: Found) -> Subgroups | None:
     )
     header = ["Outcome", "Subgroup", "Model", "Metric", "Value (95% interval)", "Gap (95% interval)"]
     whole = TextTable(header, list(_cells(rows)), num_labels=4)
-    return Subgroups(sentence, TextTable(header, list(_cells(apart)), 4) if apart.height else None, whole)
+    names = rows["dimension"].unique().sort()
+    drawn = [
+        Dimension(name.replace("_", " "), _pictures(found, rows.filter(dimension=name))) for name in names
+    ]
+    some = TextTable(header, list(_cells(apart)), 4) if apart.height else None
+    return Subgroups(sentence, some, drawn, whole, _others(every))
+
+
+def _pictures(found: Found, rows: pl.DataFrame) -> list[Picture]:
+    """Forest plots of one dimension, a row per outcome and subgroup."""
+    pictures = []
+    for metric, title in _METRICS.items():
+        each: dict[tuple[str, str], list[Estimate]] = {}
+        for row in rows.filter(metric=metric).sort(_ROW).iter_rows(named=True):
+            each.setdefault((row["outcome"], row["subgroup"]), []).append(_estimate(found, row))
+        axis = axis_of(list(each.values()), _NO_EFFECT[metric])
+        lines = [
+            ForestRow(
+                plain(outcome), subgroup, row_svg(estimates, axis, f"{plain(outcome)}, {subgroup}"),
+                f"{estimates[-1].value:.2f}", estimates[-1].value,
+            )
+            for (outcome, subgroup), estimates in each.items()
+        ]  # fmt: skip
+        pictures.append(Picture(title, lines, scale_svg(axis)))
+    return pictures
+
+
+def _estimate(found: Found, row: Mapping[str, Any]) -> Estimate:
+    text = f"{row['model']} {interval(row['value'], row['low'], row['high'])}"
+    filled = row["model"] in found.with_genome
+    return Estimate(row["value"], row["low"], row["high"], found.css(row["model"]), text, filled)
+
+
+def _others(every: pl.DataFrame) -> TextTable:
+    """One row per outcome, subgroup and model, one column per metric."""
+    place = pl.col("threshold").rank("dense").over("outcome", "metric")
+    here = every.filter(pl.col("metric").is_in(list(_OTHERS)))
+    here = here.filter(pl.col("threshold").is_null() | (place == _AT_INCIDENCE))
+    cells: dict[tuple, dict[str, str]] = {}
+    for row in here.sort(_ROW).iter_rows(named=True):
+        mine = cells.setdefault(tuple(row[name] for name in _ROW), {})
+        mine[row["metric"]] = interval(row["value"], row["low"], row["high"])
+    rows = [
+        [plain(outcome), f"{plain(dimension)}: {subgroup}", model, *(mine.get(name, "–") for name in _OTHERS)]
+        for (outcome, dimension, subgroup, model), mine in cells.items()
+    ]
+    return TextTable(["Outcome", "Subgroup", "Model", *_OTHERS.values()], rows, num_labels=3)
 
 
 def _cells(rows: pl.DataFrame) -> Iterator[list[str]]:
