@@ -58,7 +58,7 @@ class Resamples:
             yield block
 
 
-def stack(blocks: list[Float[np.ndarray, "..."]]) -> Float[np.ndarray, "replicates ..."]:
+def stack(blocks: list[np.ndarray]) -> Float[np.ndarray, "replicates ..."]:
     """One estimator's values over blocks, the sample's first and only once.
 
     >>> stack([np.array([1.0, 2.0]), np.array([1.0, 3.0])]).tolist()
