@@ -20,7 +20,7 @@ from replicates import labelled, write
 from proband.evaluate.config import NONE
 from proband.evaluate.panel.gain import PairedRisks
 
-PGS = with_scores()
+PGS = with_scores("PGS prefix")
 BOUNDS = (0.5, 0.8, 0.95)
 """Quantiles of the record's risk between the groups."""
 GROUPS = ("lower half", "50 to 80%", "80 to 95%", "highest 5%")
