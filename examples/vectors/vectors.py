@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ import polars as pl
 
 from proband.core.seeds import generator
 from proband.ehr.outcomes import load_task, save_task
-from proband.evaluate.panel.gain import PairedRisks
+from proband.evaluate.panel.gain import Gain, PairedRisks
 
 DISEASES = ("glaucoma", "type_2_diabetes", "coronary_artery_disease", "hypertension")
 """What a photograph of the retina is known to tell of."""
@@ -58,7 +58,7 @@ def main() -> None:
     write_vectors(given.out, given.seed)
     for command in predictions(given.out, given.seed):
         run(command)
-    print(gains(given.out, given.seed))
+    print(table(gains(given.out, given.seed)))
 
 
 def records(out: Path, subjects: int, seed: int) -> Iterator[list[str]]:
@@ -143,18 +143,24 @@ def visits_of(people: pl.DataFrame, seed: int) -> pl.DataFrame:
     return visits.filter(came & (visits["time"] < visits["exit"])).drop("exit")
 
 
-def gains(out: Path, seed: int) -> str:
+def gains(out: Path, seed: int) -> dict[str, dict[str, Gain]]:
     """AUROC of each model less that of records alone: of each disease, and in the mean over diseases."""
     files = [out / f"risk_{vector}" / "risk.parquet" for vector in ("ehr", *WITH.values())]
     paired = PairedRisks.read(out / "results", files, HORIZON_YEARS, RESAMPLES, seed)
-    rows = []
-    for outcomes in (*([name] for name in DISEASES), list(DISEASES)):
-        pairs = {(name, ALONE): outcomes for name in WITH}
-        found = {pair: areas for pair, (areas, _) in paired.gains(pairs).items()}
-        shown = [f"{one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f})" for one in found.values()]
-        rows.append([outcomes[0] if len(outcomes) == 1 else "mean", *shown])
-    head = ["AUROC, 10 years, beyond EHR", *WITH]
-    return "\n".join(f"{' | '.join(row)}" for row in [head, *rows])
+    found = {}
+    for name, outcomes in {**{one: [one] for one in DISEASES}, "mean": list(DISEASES)}.items():
+        both = paired.gains({(model, ALONE): outcomes for model in WITH})
+        found[name] = {model: auroc for (model, _), (auroc, _) in both.items()}
+    return found
+
+
+def table(found: Mapping[str, Mapping[str, Gain]]) -> str:
+    """A line for each disease, in the form of Markdown."""
+    lines = [f"| AUROC at {HORIZON_YEARS:.0f} years, beyond {ALONE} | {' | '.join(WITH)} |", "|---|---|---|"]
+    for name, by_model in found.items():
+        cells = [f"{one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f})" for one in by_model.values()]
+        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
