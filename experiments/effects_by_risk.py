@@ -14,10 +14,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from biobank import EHR_PCS, ORACLE, SIZES, Biobank, arguments, with_scores
-from onset_panel import HORIZONS, read_paired
+from onset_panel import HORIZONS, judged, read_paired
 from replicates import labelled, write
 
-from proband.evaluate.config import NONE
 from proband.evaluate.panel.gain import PairedRisks
 
 PGS = with_scores("PGS prefix")
@@ -34,12 +33,10 @@ def main() -> None:
     given = arguments(__doc__).parse_args()
     size = SIZES[given.size]
     rows = []
+    banks = {seed: Biobank.made(given.out, size, seed) for seed in given.seeds}
+    panels = {seed: judged(bank) for seed, bank in banks.items()}
     for horizon in HORIZONS[1:]:
-        paired = {}
-        for seed in given.seeds:
-            bank = Biobank.made(given.out, size, seed)
-            risks = [bank.risks(model) for model in (EHR_PCS, PGS)]
-            paired[seed] = read_paired(bank, bank.evaluated("effects_by_risk", risks, [NONE]), risks, horizon)
+        paired = {seed: read_paired(bank, *panels[seed], horizon) for seed, bank in banks.items()}
         models = [EHR_PCS.name, PGS.name]
         outcomes = [one.with_cases(2 * size.least_cases, models) for one in paired.values()]
         for outcome in sorted(set.intersection(*map(set, outcomes))):

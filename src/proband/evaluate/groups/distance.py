@@ -32,10 +32,10 @@ _Line = Float[np.ndarray, "replicates 2"]
 def genetic_distance(genome: Path, trained: pl.Series | None = None) -> pl.DataFrame | None:
     """Distance of each subject's principal components from the centre of the people trained on.
 
-    d_i = ||x_i - c||, as Ding et al. 2023 (doi 10.1038/s41586-023-06079-4) have it, but for the centre: here
-    the median of each component, which lies among the largest population where several were trained on, and
-    is their mean where there was one. The unit is the root mean square distance of those trained on, so that
-    numbers do not depend on how components are scaled.
+    d_i = ||x_i - c||, after Ding et al. 2023 (doi 10.1038/s41586-023-06079-4), who measure it from the data
+    that trained the score. The centre c is the median of each component, which lies among the largest
+    population where several were trained on, and is their mean where there was one. The unit is the root mean
+    square distance of those trained on, so that numbers do not depend on how components are scaled.
 
     Args:
         genome: Genome folder.
