@@ -52,7 +52,8 @@ def main() -> None:
 
 def slopes(paired: PairedRisks, outcome: str) -> list[np.ndarray]:
     """Of each group by the record's risk the slope, one value per resample; NaN where scores add little."""
-    rows, weights = paired.rows[outcome], paired.weights(outcome)
+    known = paired.rows[outcome][ORACLE].is_finite().fill_null(False)  # a few people have no true risk
+    rows, weights = paired.rows[outcome].filter(known), paired.weights(outcome)[:, known.to_numpy()]
     record, both = (log_odds(rows[model].to_numpy()) for model in (EHR_PCS.name, PGS.name))
     group = np.searchsorted(np.quantile(record, BOUNDS), record)
     truth, added = rows[ORACLE].to_numpy(), both - record

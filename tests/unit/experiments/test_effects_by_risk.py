@@ -37,6 +37,7 @@ def test_scores_that_tell_nothing_of_those_at_high_risk_have_a_slope_of_0_there(
     record, added = random.normal(-2, 1, 8000), random.normal(0, 0.4, 8000)
     high = record > np.quantile(record, 0.95)
     truth = probability(record + np.where(high, 0, 1.5) * added)
+    truth[7] = np.nan  # one person without a true risk is left out
     risks = {EHR_PCS.name: probability(record), PGS.name: probability(record + added), ORACLE: truth}
     people = paired({"one": rows_of("one", np.full(8000, 10.0), np.zeros(8000), risks)}, 50, 0)
     found = [values[0] for values in slopes(people, "one")]
