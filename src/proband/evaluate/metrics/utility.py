@@ -74,21 +74,12 @@ def decision_curve(
     >>> decision_curve(risk, case, np.ones(3), np.arange(3), np.array([0.25])).net_benefit.round(4).tolist()
     [0.2222]
     """
-    flagged = risk[None, :] >= thresholds[:, None]
-    odds = thresholds / (1 - thresholds)
+    found = acting(risk, case, weights[None], thresholds)
     total, cases = weights.sum(), (weights * case).sum()
-    true = flagged @ (weights * case)
-    false = flagged @ (weights * ~case)
-    acted = true + false
     return DecisionCurve(
         threshold=thresholds,
-        net_benefit=(true - false * odds) / total,
-        net_benefit_all=(cases - (total - cases) * odds) / total,
-        standardised_net_benefit=(true - false * odds) / cases,
-        sensitivity=true / cases,
-        specificity=1 - false / (total - cases),
-        positive_predictive_value=np.divide(true, acted, out=np.full(len(odds), np.nan), where=acted > 0),
-        share_flagged=acted / total,
+        net_benefit_all=(cases - (total - cases) * thresholds / (1 - thresholds)) / total,
+        **{name: values[0] for name, values in found.items()},
         num_flagged=_subjects_at(risk, subject_id, thresholds),
         num_flagged_cases=_subjects_at(risk[case], subject_id[case], thresholds),
     )
