@@ -13,7 +13,7 @@ from proband.core.running.progress import say
 from proband.core.schema import ANCESTRY, read_parquet, scores_file
 from proband.core.text.texttable import open_table
 from proband.core.text.textvalues import whole_numbers
-from proband.evaluate.groups.distance import DISTANCE_COLUMN, genetic_distance
+from proband.evaluate.groups.distance import DISTANCE_COLUMN
 from proband.evaluate.groups.record import DEPRIVATION, MOMENT, record_of
 
 AGES = (40, 55, 70)
@@ -28,18 +28,18 @@ def members_of(
     meds: Path,
     genome: Path | None = None,
     own: Path | None = None,
-    trained: pl.Series | None = None,
+    distance: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The subgroup of every prediction in every dimension, as text; null where it is not known.
 
     Args:
         rows: Labels of the judged split with age_years and female.
         meds: MEDS folder.
-        genome: Genome folder: adds ``genotyped``, ``ancestry`` (the most similar population, ``uncertain`` at
-            low confidence) and ``genetic_distance`` (thirds of
-            :func:`~proband.evaluate.groups.distance.genetic_distance`).
+        genome: Genome folder: adds ``genotyped`` and ``ancestry`` (the most similar population, ``uncertain``
+            at low confidence).
         own: Table of subgroups of one's own, see :func:`read_own`.
-        trained: subject_id of those trained on, from whose centre distance is.
+        distance: As :func:`~proband.evaluate.groups.distance.genetic_distance` gives it: adds
+            ``genetic_distance``, its thirds.
 
     Returns:
         subject_id, prediction_time, sex, age, thirds of what the record tells (see
@@ -54,10 +54,12 @@ def members_of(
     found = found.join(record, on=MOMENT, how="left", maintain_order="left")
     found = found.with_columns(thirds(name) for name in record.columns if name not in MOMENT)
     if genome is not None:
-        found = found.join(_genetic(genome, trained), on="subject_id", how="left", maintain_order="left")
+        found = found.join(_genetic(genome), on="subject_id", how="left", maintain_order="left")
         found = found.with_columns(pl.col("genotyped").fill_null("no"))
-        if "genetic_distance" in found.columns:
-            found = found.with_columns(thirds("genetic_distance"))
+    if distance is not None:
+        column = distance.rename({DISTANCE_COLUMN: "genetic_distance"})
+        found = found.join(column, on="subject_id", how="left", maintain_order="left")
+        found = found.with_columns(thirds("genetic_distance"))
     if own is None:
         return found
     table = read_own(own, [name for name in found.columns if name != DEPRIVATION])
@@ -104,8 +106,8 @@ def thirds(name: str) -> pl.Expr:
     return pl.when(value.is_not_null()).then(third.otherwise(pl.lit(_THIRDS[2]))).alias(name)
 
 
-def _genetic(genome: Path, trained: pl.Series | None) -> pl.DataFrame:
-    """subject_id, genotyped, and ancestry and genetic_distance where the folder has them."""
+def _genetic(genome: Path) -> pl.DataFrame:
+    """subject_id, genotyped, and ancestry where the folder has it."""
     # The subjects alone: all scores of a large cohort are gigabytes, which evaluate has read already.
     found = read_parquet(scores_file(genome), ["subject_id"]).with_columns(genotyped=pl.lit("yes"))
     if (path := genome / "ancestry.parquet").is_file():
@@ -113,9 +115,6 @@ def _genetic(genome: Path, trained: pl.Series | None) -> pl.DataFrame:
         found = found.join(
             ANCESTRY.read(path).select("subject_id", ancestry=named), on="subject_id", how="left"
         )
-    if (distance := genetic_distance(genome, trained)) is not None:
-        column = distance.rename({DISTANCE_COLUMN: "genetic_distance"})
-        found = found.join(column, on="subject_id", how="left")
     return found
 
 

@@ -8,6 +8,7 @@ from proband.core.errors import DataError
 from proband.core.schema import ANCESTRY, PCS, SCORES
 from proband.ehr.labels import labels
 from proband.evaluate.cohort import with_age_and_sex
+from proband.evaluate.groups.distance import genetic_distance
 from proband.evaluate.groups.members import members_of, read_own
 from proband.evaluate.inputs import read_subjects
 
@@ -143,7 +144,8 @@ def test_ancestry_and_distance_come_from_the_genome_folder(world, rows, tmp_path
     }
     PCS.write(pl.DataFrame(components), tmp_path / "pcs.parquet")
     genotype(tmp_path, subjects[:-1])
-    found = members_of(rows, world.meds, tmp_path).sort("subject_id")
+    distance = genetic_distance(tmp_path)
+    found = members_of(rows, world.meds, tmp_path, distance=distance).sort("subject_id")
     assert found["ancestry"].to_list()[:5] == ["uncertain"] * 3 + ["AFR", "EUR"]
     assert found["genotyped"].to_list()[-2:] == ["yes", "no"]
     middle = found["genetic_distance"].to_list()[size // 2]
@@ -157,7 +159,8 @@ def test_distance_is_from_the_people_trained_on(world, rows, tmp_path):
     components = {"subject_id": subjects, "is_fitted": [False] * size, "PC1": first, "PC2": -first}
     PCS.write(pl.DataFrame(components), tmp_path / "pcs.parquet")
     genotype(tmp_path, subjects)
-    found = members_of(rows, world.meds, tmp_path, trained=subjects[:9]).sort("subject_id")
+    distance = genetic_distance(tmp_path, subjects[:9])
+    found = members_of(rows, world.meds, tmp_path, distance=distance).sort("subject_id")
     thirds = found["genetic_distance"].to_list()
     assert (thirds[0], thirds[size // 2], thirds[-1]) == ("lowest third", "middle third", "highest third")
 
