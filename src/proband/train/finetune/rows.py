@@ -18,7 +18,7 @@ from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss
 from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_terms
 from proband.train.onset.terms.record import fit_inputs
-from proband.train.onset.terms.ridge import fit_cross_validated, fit_of_width
+from proband.train.onset.terms.shrinkage import Choice, fit_cross_validated, fit_of_width
 
 _OF_TASKS = {"log_rate": 0, "bias": 0, "intercept": 0, "slope": 0}
 _OF_NAMED = {"linear": 1, "state_linear": 1, "by_time": 1, "interactions.weights": 1}
@@ -26,9 +26,13 @@ _OF_NAMED = {"linear": 1, "state_linear": 1, "by_time": 1, "interactions.weights
 _BY_AGE = "by_age"
 _FIT_SIZE = functools.partial(fit_of_width, width=0.5)
 """How much of the mean of known tasks a new one has: its prior is 1 ± 0.5. Rounded choice of ours."""
-_FIT_KNOWN = functools.partial(fit_cross_validated, widths=(0.03, 0.1, 0.3))
+_FIT_KNOWN = functools.partial(
+    fit_cross_validated, choices=(Choice(0.03), Choice(0.1), Choice(0.3), Choice(0.3, 0.3))
+)
 """Standard deviations of the weights of known tasks beyond their mean: 1 is the known task itself."""
-_LABEL_WIDTHS = (0.01, 0.02, 0.04, 0.1, 0.3)
+_FIT_LABELS = functools.partial(
+    fit_cross_validated, choices=(*map(Choice, (0.01, 0.02, 0.04, 0.1, 0.3)), Choice(0.3, 0.3))
+)
 """Of the record's terms for labels, as many of which may be true as false: wider than for rare onsets."""
 _DATES = 8192
 """Dates whose mean centres what known tasks say, at most."""
@@ -71,15 +75,14 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
     result.notes.update(fit_known_tasks(head, own, train, tuning, device))
     result.losses["known_tasks"] = mean_loss(head, tuning, device)
-    wider = functools.partial(fit_cross_validated, widths=_LABEL_WIDTHS)
-    of_record = wider if head.config.tasks[0].is_label else fit_cross_validated
+    of_record = _FIT_LABELS if head.config.tasks[0].is_label else fit_cross_validated
     fit_terms(("linear", "interactions"), head, train, tuning, device, result, of_record)
     head.decay.copy_(own.decay)
     fit_levels(head, train, device)
     result.losses["decay"] = mean_loss(head, tuning, device)
     if not head.is_label.any():
-        fit_terms(("by_time",), head, train, tuning, device, result, fit_cross_validated)
-    fit_modality_terms(head, train, tuning, device, result, fit_cross_validated)
+        fit_terms(("by_time",), head, train, tuning, device, result)
+    fit_modality_terms(head, train, tuning, device, result)
     return result
 
 
@@ -94,8 +97,8 @@ def fit_known_tasks(
     sum is a row as well. Outcomes that are labels themselves need not be like onsets, and begin at none.
 
     Returns:
-        What was chosen (:func:`~proband.train.onset.terms.ridge.fit_cross_validated`), and ``size``: of the
-        mean, averaged over the new tasks.
+        How coefficients were shrunk (:func:`~proband.train.onset.terms.shrinkage.fit_cross_validated`), and
+        ``size``: of the mean, averaged over the new tasks.
     """
     named, onsets = own.config.num_named, own.named_onsets
     mean = own.bias.new_zeros(named, 1)

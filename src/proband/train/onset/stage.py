@@ -26,7 +26,7 @@ from proband.train.onset.terms.by_age import fit_by_age
 from proband.train.onset.terms.by_time import centre_time, fit_by_time
 from proband.train.onset.terms.linear import fit_linear, standardise_modalities
 from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
-from proband.train.onset.terms.ridge import Fit, fit_adaptive_ridge
+from proband.train.onset.terms.shrinkage import Fit, fit_cross_validated
 
 TERMS = {"linear": fit_record, "interactions": fit_interactions, "by_time": fit_by_time}
 """Regressions of the record, by the name of the tuning loss after each."""
@@ -114,7 +114,7 @@ def fit_terms(
     tuning: Part,
     device: torch.device,
     result: OnsetResult,
-    fit: Fit = fit_adaptive_ridge,
+    fit: Fit = fit_cross_validated,
 ) -> None:
     """Fit some of :data:`TERMS` of the record in a standardised head, with the levels beside them.
 
@@ -133,7 +133,6 @@ def fit_modality_terms(
     tuning: Part,
     device: torch.device,
     result: OnsetResult,
-    fit: Fit = fit_adaptive_ridge,
 ) -> None:
     """Fit modalities' linear terms, how they change with age, and the levels anew; then calibrate.
 
@@ -141,7 +140,7 @@ def fit_modality_terms(
     expected, since the mean of exp(beta x) is above 1 where that of x is 0.
     """
     if len(head.modalities):
-        result.notes.update(fit_linear(head, train, tuning, device, fit))
+        result.notes.update(fit_linear(head, train, tuning, device))
         fit_by_age(head, train, device)
         fit_levels(head, train, device)
         result.losses["modalities"] = mean_loss(head, tuning, device)

@@ -19,7 +19,8 @@ from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import Outcomes, bins_of, expected_by_bin, happened_by_bin
 from proband.train.onset.terms.record import read_counts, usable_features
-from proband.train.onset.terms.ridge import PRIOR_ONSETS, Counts, Fit, fit_adaptive_ridge
+from proband.train.onset.terms.ridge import PRIOR_ONSETS, Counts, spread_rows
+from proband.train.onset.terms.shrinkage import Fit, fit_cross_validated
 
 _DATES = 40_000
 """Dates of a split that are read, at most."""
@@ -60,11 +61,16 @@ class CountsByBin(Counts):
         """Some of the rows."""
         return self.of(self.x[rows], self.onsets_by_bin[rows], self.exposure_by_bin[rows], self.tau)
 
+    def first(self, number: int) -> CountsByBin:
+        """Of the first tasks alone."""
+        onsets, exposure = self.onsets_by_bin[:, :number], self.exposure_by_bin[:, :number]
+        return self.of(self.x, onsets, exposure, self.tau[:number])
+
     def thinned(self, most: int) -> CountsByBin:
-        """Every so many-th row, at most so many, each for all that it stands for."""
-        step = max(1, -(-len(self.x) // most))
-        onsets, exposure = self.onsets_by_bin[::step] * step, self.exposure_by_bin[::step] * step
-        return self.of(self.x[::step], onsets, exposure, self.tau)
+        """So many rows at most, equally far apart, each for all that it stands for."""
+        rows, share = spread_rows(len(self.x), most)
+        onsets, exposure = self.onsets_by_bin[rows] * share, self.exposure_by_bin[rows] * share
+        return self.of(self.x[rows], onsets, exposure, self.tau)
 
     @functools.cached_property
     def onsets_times_tau(self) -> Float[Tensor, "n tasks"]:
@@ -100,7 +106,7 @@ def centre_time(head: OnsetHead, train: Part) -> None:
 
 
 def fit_by_time(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_cross_validated
 ) -> dict[str, float]:
     """Fit by how much the effects of single values on the named tasks change with the time ahead.
 
@@ -112,7 +118,7 @@ def fit_by_time(
         fit: How coefficients are shrunk.
 
     Returns:
-        What was chosen by ``fit``; empty where no value varies.
+        What ``fit`` tells; empty where no value varies.
     """
     columns = _chosen_columns(head, train).to(device)
     if not len(columns):

@@ -10,14 +10,13 @@ from torch import Tensor
 from proband.model.onset.head import OnsetHead
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
-from proband.train.onset.terms.ridge import Counts, Fit, fit_adaptive_ridge
+from proband.train.onset.terms.ridge import Counts
+from proband.train.onset.terms.shrinkage import fit_cross_validated
 
 _JUDGED_AT_ONCE = 2048
 
 
-def fit_linear(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
-) -> dict[str, float]:
+def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> dict[str, float]:
     """Fit the linear terms of all modalities together, the rest of the head held fixed.
 
     Args:
@@ -25,20 +24,20 @@ def fit_linear(
             terms are set.
         train, tuning: Queries.
         device: Where the head is.
-        fit: How coefficients are shrunk.
 
     Returns:
-        What was chosen by ``fit``; empty without modalities.
+        How coefficients were shrunk (:func:`~proband.train.onset.terms.shrinkage.fit_cross_validated`); empty
+        without modalities.
     """
     names = list(head.modalities)
     if not names:
         return {}
     known, judged = (_counts(head, part, device) for part in (train, tuning))
-    beta, chosen = fit(known, judged, head.config.num_named)
+    beta, notes = fit_cross_validated(known, judged, head.config.num_named)
     widths = [head.config.linear[name] for name in names]
     for name, part in zip(names, beta.split(widths), strict=True):
         head.linear_of(name).beta.copy_(part)
-    return {f"linear_{name}": value for name, value in chosen.items()}
+    return {f"linear_{name}": value for name, value in notes.items()}
 
 
 def standardise_modalities(head: OnsetHead, train: Part) -> None:

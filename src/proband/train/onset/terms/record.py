@@ -14,7 +14,8 @@ from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import Outcomes, expected_and_happened
-from proband.train.onset.terms.ridge import Counts, Fit, fit_adaptive_ridge
+from proband.train.onset.terms.ridge import Counts
+from proband.train.onset.terms.shrinkage import Fit, fit_cross_validated
 
 DATES_PER_SUBJECT = 6
 """Dates of a subject that the regression reads: more tell little new, and cost as much each."""
@@ -28,12 +29,12 @@ _READ_AT_ONCE = 4096
 
 
 def fit_record(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_cross_validated
 ) -> dict[str, float]:
     """Fit linear terms of the named tasks, added to those that the head has; the rest of it stays.
 
     Returns:
-        What was chosen by ``fit``.
+        What ``fit`` tells.
     """
     chosen = _chosen_features(head, train)
     columns = torch.from_numpy(chosen).to(device)
@@ -50,7 +51,7 @@ def fit_record(
 
 
 def fit_interactions(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_adaptive_ridge
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_cross_validated
 ) -> dict[str, float]:
     """Fit interactions of the named tasks, added to those that the head has, beside the linear terms.
 
@@ -61,7 +62,7 @@ def fit_interactions(
         fit: How coefficients are shrunk.
 
     Returns:
-        What was chosen.
+        What ``fit`` tells.
     """
     terms = head.interactions
     chosen = _chosen_columns(head, train).to(device)
@@ -83,7 +84,7 @@ def fit_inputs(
     width: int,
     fit: Fit,
 ) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
-    """Coefficients of ``inputs``, so many columns, given the head's log ratios; and what was chosen."""
+    """Coefficients of ``inputs``, so many columns, given the head's log ratios; and what ``fit`` tells."""
     dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
     known, judged = (
         Counts(*read_counts(head, part, some, inputs, device, expected_and_happened))

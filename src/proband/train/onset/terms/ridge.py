@@ -9,14 +9,11 @@ the onsets of all at beta = 0, and the mean of exp(x beta) is above 1.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from proband.core.running.progress import track
 
 _STEPS = 40
 _MEMORY = 10
@@ -29,19 +26,10 @@ _JITTER = 1e-5
 """Of the largest curvature, added to the diagonal: single precision finds the factor then."""
 _MOST = 20.0
 """Linear predictors are cut here, so that a bad trial step stays finite."""
-_WIDTHS = (0.01, 0.02, 0.04)
-"""Standard deviations of the ridge's coefficients that are tried, log hazard ratios."""
-_FOLDS = 5
-_MOST_JUDGED = 20_000
-"""Rows that cross-validation reads, at most: what is chosen is fitted on all."""
-_PENALTIES = (0.3, 0.6, 1.2)
-_FEW_PENALTY = 0.3
-"""Of the adaptive ridge: those tried by tuning, and the one among the choices of cross-validation."""
-_ROUNDS = 3
+_MOST_OF_COVARIANCE = 20_000
+"""Rows that the inputs' covariance is read from, at most."""
 PRIOR_ONSETS = 1.0
 """One more onset expected and seen, so that a level without any stays finite."""
-_LEAST_EFFECT = 0.005
-"""Effects well below this count as none: the penalty stops rising."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +50,19 @@ class Counts:
         """Some of the rows."""
         return Counts(self.x[rows], self.onsets[rows], self.exposure[rows])
 
+    def first(self, number: int) -> Counts:
+        """Of the first tasks alone."""
+        return Counts(self.x, self.onsets[:, :number], self.exposure[:, :number])
+
     def thinned(self, most: int) -> Counts:
-        """Every so many-th row, at most so many, each for all that it stands for."""
-        step = max(1, -(-len(self.x) // most))
-        return Counts(self.x[::step], self.onsets[::step] * step, self.exposure[::step] * step)
+        """So many rows at most, equally far apart, each for all that it stands for."""
+        rows, share = spread_rows(len(self.x), most)
+        return Counts(self.x[rows], self.onsets[rows] * share, self.exposure[rows] * share)
 
     @functools.cached_property
     def covariance(self) -> Float[Tensor, "width width"]:
         """Of the inputs, rows weighted by exposures, in the mean over tasks."""
-        some = self.thinned(_MOST_JUDGED)
+        some = self.thinned(_MOST_OF_COVARIANCE)
         weight = (some.exposure / some.exposure.sum(dim=0).clamp(min=1e-12)).sum(dim=1)
         weight = weight / weight.sum().clamp(min=1e-12)
         x = (some.x - weight @ some.x) * weight.sqrt()[:, None]
@@ -88,6 +80,16 @@ class Counts:
         ratio = (expected + PRIOR_ONSETS) / (self.exposure.sum(dim=0) + PRIOR_ONSETS)
         onsets = self.onsets.sum(dim=0)
         return (onsets + PRIOR_ONSETS) * ratio.log() - (predictor * self.onsets).sum(dim=0)
+
+
+def spread_rows(number: int, most: int) -> tuple[Int[Tensor, " some"], float]:
+    """Rows equally far apart, so many at most, and how many rows each stands for.
+
+    >>> spread_rows(5, 3)
+    (tensor([0, 1, 3]), 1.6666666666666667)
+    """
+    some = min(number, most)
+    return torch.arange(some) * number // max(1, some), number / max(1, some)
 
 
 def fit_ridge(
@@ -173,110 +175,3 @@ def _units(counts: Counts, penalty: Float[Tensor, "width tasks"]) -> _Whitened |
     diagonal = curvature.diagonal(dim1=1, dim2=2)
     diagonal += penalty.T + _JITTER * diagonal.amax(dim=1, keepdim=True) + torch.finfo(penalty.dtype).tiny
     return _Whitened(torch.linalg.cholesky(curvature))
-
-
-Fit = Callable[[Counts, Counts, int], tuple[Float[Tensor, "width tasks"], dict[str, float]]]
-"""Fits coefficients as :func:`fit_adaptive_ridge` does: of train, tuning and how many tasks are judged."""
-
-
-def fit_of_width(
-    train: Counts, tuning: Counts, num_judged: int, width: float
-) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
-    """A ridge of one given width.
-
-    Args:
-        train: To fit on.
-        tuning: Gives the gain that is told.
-        num_judged: How many of the tasks, the first, ``gain`` counts.
-        width: Standard deviation of the coefficients' prior.
-
-    Returns:
-        Coefficients, and ``gain`` (nats of tuning loss against 0).
-    """
-    zero = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
-    beta = fit_ridge(train, torch.full_like(zero, width**-2), zero)
-    return beta, {"gain": -float(tuning.loss(beta)[:num_judged].sum())}
-
-
-def fit_cross_validated(
-    train: Counts, tuning: Counts, num_judged: int, widths: Sequence[float] = _WIDTHS
-) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
-    """A ridge, plain or adaptive, chosen for each task by cross-validation within train, for few onsets.
-
-    Choices are none at all, ridges from narrow to wide, and an adaptive one that begins at the widest. Ridges
-    alone are not enough: narrow enough for hundreds of inputs, they make nothing of the one that tells most,
-    such as blood glucose. A tuning split with 30 onsets cannot choose: by it, terms that helped on new
-    subjects were left out. Folds are blocks of rows, so that a subject's dates, which lie together, are in
-    one but for those at an edge.
-
-    Args:
-        train: To fit on.
-        tuning: Gives the gain that is told.
-        num_judged: How many of the tasks, the first, ``gain`` counts.
-        widths: Standard deviations of coefficients that are tried.
-
-    Returns:
-        Coefficients, and in the mean over tasks ``width`` (that of the ridge chosen, or begun at) and
-        ``adaptive`` (whether it was that), and ``gain`` (nats of tuning loss against 0).
-    """
-    some = train.thinned(_MOST_JUDGED)
-    fold = torch.arange(len(some.x), device=some.x.device) * _FOLDS // max(1, len(some.x))
-    lost = []
-    for number in track(range(_FOLDS), "Cross-validating", _FOLDS):
-        rest = some.take(fold == number)
-        lost.append(torch.stack([rest.loss(beta) for beta in _choices(some.take(fold != number), widths)]))
-    best = torch.stack(lost).sum(dim=0).argmin(dim=0)
-    choices = _choices(train, widths)
-    beta = choices.gather(0, best.expand(1, *choices.shape[1:]))[0]
-    width = torch.tensor([0.0, *widths, widths[-1]], device=best.device)[best]
-    notes = {"width": float(width.mean()), "adaptive": float((best == len(choices) - 1).float().mean())}
-    return beta, notes | {"gain": -float(tuning.loss(beta)[:num_judged].sum())}
-
-
-def _choices(train: Counts, widths: Sequence[float]) -> Float[Tensor, "choices width tasks"]:
-    """No coefficients, those of ridges, and those of an adaptive one."""
-    found = [train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])]
-    for width in widths:
-        found.append(fit_ridge(train, torch.full_like(found[0], width**-2), found[-1]))
-    return torch.stack([*found, fit_adaptive(train, found[-1], _FEW_PENALTY)])
-
-
-def fit_adaptive(
-    train: Counts, beta: Float[Tensor, "width tasks"], penalty: float
-) -> Float[Tensor, "width tasks"]:
-    """Rounds of a ridge in which each coefficient is penalised by the inverse of its own square of the round
-    before, which leaves strong ones alone and takes weak ones to 0 (Frommlet and Nuel 2016,
-    doi:10.1371/journal.pone.0148620)."""
-    for _ in range(_ROUNDS):
-        beta = fit_ridge(train, penalty / (beta.square() + _LEAST_EFFECT**2), beta)
-    return beta
-
-
-def fit_adaptive_ridge(
-    train: Counts, tuning: Counts, num_judged: int
-) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
-    """Shrunk coefficients; how much is chosen by the tuning loss of the first tasks together.
-
-    First a ridge of one width for all coefficients, then adaptive rounds (:func:`fit_adaptive`). None at all
-    is among the choices.
-
-    Returns:
-        Coefficients, and what was chosen: ``width`` (standard deviation of the first ridge), ``penalty`` and
-        ``gain`` (nats of tuning loss against 0).
-    """
-    shape = train.x.shape[1], train.onsets.shape[1]
-    zero = torch.zeros(shape, dtype=train.x.dtype, device=train.x.device)
-    best, chosen, least = zero, {"width": 0.0, "penalty": 0.0}, 0.0
-    ridge = zero
-    for width in track(_WIDTHS, "Fitting linear terms", len(_WIDTHS)):
-        ridge = fit_ridge(train, torch.full_like(zero, width**-2), ridge)
-        loss = float(tuning.loss(ridge)[:num_judged].sum())
-        if loss < least:
-            best, chosen, least = ridge, {"width": width, "penalty": 0.0}, loss
-    ridge, width = best, chosen["width"]
-    for penalty in track(_PENALTIES, "Leaving out weak terms", len(_PENALTIES)) if width else ():
-        beta = fit_adaptive(train, ridge, penalty)
-        loss = float(tuning.loss(beta)[:num_judged].sum())
-        if loss < least:
-            best, chosen, least = beta, {"width": width, "penalty": penalty}, loss
-    return best, chosen | {"gain": -least}

@@ -21,7 +21,7 @@ from proband.train.onset.fit import Part, mean_loss, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
 from proband.train.onset.terms.by_time import CountsByBin, centre_time, fit_by_time
 from proband.train.onset.terms.record import fit_record
-from proband.train.onset.terms.ridge import fit_adaptive_ridge, fit_cross_validated, fit_of_width
+from proband.train.onset.terms.shrinkage import fit_cross_validated, fit_of_width
 
 RATE, YEARS, SUBJECTS, STAYS, FADES, MIDDLE = 0.03, 12.0, 12_000, 0.4, -0.5, math.log(4)
 HERE = torch.device("cpu")
@@ -88,9 +88,9 @@ def test_a_value_that_fades_comes_back_beside_one_that_stays(parts: tuple[Part, 
 
 def test_values_that_stay_get_less_than_chance_gives() -> None:
     """With some 350 onsets an effect by time has a standard error of 0.1 where nothing shrinks it."""
-    sizes: dict[str, list[float]] = {"adaptive": [], "cross-validated": [], "not shrunk": []}
+    sizes: dict[str, list[float]] = {"cross-validated": [], "not shrunk": []}
     plain = functools.partial(fit_of_width, width=100.0)
-    fits = zip(sizes, (fit_adaptive_ridge, fit_cross_validated, plain), strict=True)
+    fits = zip(sizes, (fit_cross_validated, plain), strict=True)
     for name, fit in fits:
         for seed in range(10, 18, 2):
             head = head_of_values()
@@ -102,7 +102,6 @@ def test_values_that_stay_get_less_than_chance_gives() -> None:
             sizes[name] += (head.by_time[:2] + head.by_time[2:]).abs().flatten().tolist()
     mean = {name: float(np.mean(found)) for name, found in sizes.items()}
     assert mean["not shrunk"] > 0.04
-    assert mean["adaptive"] < 0.5 * mean["not shrunk"]
     assert mean["cross-validated"] < 0.5 * mean["not shrunk"]
 
 
