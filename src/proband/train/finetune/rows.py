@@ -18,7 +18,7 @@ from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss
 from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_terms
 from proband.train.onset.terms.record import fit_inputs
-from proband.train.onset.terms.shrinkage import Choice, fit_cross_validated, fit_of_width
+from proband.train.onset.terms.shrinkage import CHOICES, Choice, fit_cross_validated, fit_of_width
 
 _OF_TASKS = {"log_rate": 0, "bias": 0, "intercept": 0, "slope": 0}
 _OF_NAMED = {"linear": 1, "state_linear": 1, "by_time": 1, "interactions.weights": 1}
@@ -30,6 +30,8 @@ _FIT_KNOWN = functools.partial(
     fit_cross_validated, choices=(Choice(0.03), Choice(0.1), Choice(0.3), Choice(0.3, 0.3))
 )
 """Standard deviations of the weights of known tasks beyond their mean: 1 is the known task itself."""
+_FIT_FEW = functools.partial(fit_cross_validated, choices=(*CHOICES, Choice(0.04, 0.3)))
+"""Of onsets, perhaps few: the last choice leaves what one strong input tells, such as blood glucose."""
 _FIT_LABELS = functools.partial(
     fit_cross_validated, choices=(*map(Choice, (0.01, 0.02, 0.04, 0.1, 0.3)), Choice(0.3, 0.3))
 )
@@ -75,7 +77,7 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
     result.notes.update(fit_known_tasks(head, own, train, tuning, device))
     result.losses["known_tasks"] = mean_loss(head, tuning, device)
-    of_record = _FIT_LABELS if head.config.tasks[0].is_label else fit_cross_validated
+    of_record = _FIT_LABELS if head.config.tasks[0].is_label else _FIT_FEW
     fit_terms(("linear", "interactions"), head, train, tuning, device, result, of_record)
     head.decay.copy_(own.decay)
     fit_levels(head, train, device)
