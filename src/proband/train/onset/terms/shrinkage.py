@@ -127,8 +127,9 @@ def mixture(
         lost: −log likelihood of each choice, of onsets that it was not fitted to.
 
     >>> weights, shares = mixture(torch.tensor([[0.0, 0.0], [50.0, 50.0]]))
-    >>> weights.round().tolist(), shares.round(decimals=2).tolist()
-    ([[1.0, 1.0], [0.0, 0.0]], [0.83, 0.17])
+    >>> weights.round(), shares
+    (tensor([[1., 1.],
+            [0., 0.]]), tensor([0.8333, 0.1667]))
     """
     likelihood = (lost.min(dim=0).values - lost).double()
     number = len(lost)
