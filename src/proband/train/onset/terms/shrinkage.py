@@ -36,8 +36,9 @@ class Choice(NamedTuple):
 CHOICES = (Choice(0.01), Choice(0.02), Choice(0.04), Choice(0.04, 1.2), Choice(0.08, 1.2))
 """Beside none at all. More of them cost time and gained nothing that can be told."""
 _FOLDS = 5
-_MOST_NUMBERS = 1 << 24
-"""Inputs that cross-validation reads, at most: of more, fewer rows; each choice is fitted on all."""
+_MOST_NUMBERS, _LEAST_ROWS = 1 << 24, 20_000
+"""Numbers that cross-validation reads, of more fewer rows, and rows that it reads however wide they are: with
+fewer rows than there are to fit on, narrow choices look too good. Each choice is fitted on all rows."""
 _ROUNDS = 3
 _LEAST_EFFECT = 0.005
 """Effects well below this count as none: the penalty stops rising."""
@@ -69,10 +70,10 @@ def fit_cross_validated(
         Coefficients, and in the mean over judged tasks the weights of ``none`` and of ``adaptive`` ridges and
         the ``width``, and ``gain`` (nats of tuning loss against none).
     """
-    most = max(1, _MOST_NUMBERS // max(1, train.x.shape[1]))
+    most = max(_LEAST_ROWS, _MOST_NUMBERS // max(1, train.x.shape[1]))
     lost = _lost_out_of_fold(train.first(num_judged).thinned(most), choices)
-    found = _coefficients(train, choices)
-    lost = lost + torch.stack([tuning.first(num_judged).loss(beta[:, :num_judged]) for beta in found])
+    found, judged = _coefficients(train, choices), tuning.first(num_judged)
+    lost = lost + torch.stack([judged.loss(beta[:, :num_judged]) for beta in found])
     weights, shares = mixture(_EVIDENCE * lost)
     others = shares[:, None].expand(-1, train.onsets.shape[1] - num_judged)
     beta = torch.einsum("ct,cwt->wt", torch.cat([weights, others], dim=1), found)
@@ -81,7 +82,7 @@ def fit_cross_validated(
         "none": of_choice[0],
         "adaptive": sum(weight for weight, one in zip(of_choice[1:], choices, strict=True) if one.penalty),
         "width": sum(weight * one.width for weight, one in zip(of_choice[1:], choices, strict=True)),
-        "gain": -float(tuning.loss(beta)[:num_judged].sum()),
+        "gain": -float(judged.loss(beta[:, :num_judged]).sum()),
     }
     return beta, notes
 
