@@ -7,6 +7,9 @@ SIZE ?= small
 WHEELHOUSE ?= wheelhouse
 EXTRAS ?=
 
+# Compiled modules are kept: else each of the many processes that tests start compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo experiments test coverage test-slow test-faults test-fuzz lint bench docs tables wheelhouse clean
 
 demo: .venv/ready
