@@ -28,8 +28,11 @@ _READ_AT_ONCE = 2048
 _SHAPE_SD, _TASK_SD = 0.5, 0.3
 """Standard deviations of the priors: of the common factors around 1, and of a task's around these. Rounded
 choices of ours."""
-_LEAST_SIZE, _LARGEST = 0.2, 3.0
-"""Factors are between 0 and the latter; the slope of all tasks and ages together is between both."""
+_LARGEST = 3.0
+"""Factors are between 0 and this."""
+_LEAST_SIZE, _LARGEST_SIZE, _SIZE_SD = 0.1, 1000.0, 100.0
+"""Bounds and standard deviation around 1 of the slope of effects on the dates to which they were fitted, which
+is 10 and more for noise that is shrunk as it should be."""
 _BAND_YEARS, _NUM_BANDS = 5.0, 24
 _PRIOR_ONSETS = 1.0
 _STEPS = 20
@@ -73,27 +76,33 @@ class Dates(NamedTuple):
 
 @torch.no_grad()
 def fit_by_age(head: OnsetHead, train: Part, device: torch.device) -> None:
-    """Set ``by_age`` and ``level`` of all modalities, whose effects are fitted.
-
-    Effects keep the size that their shrinkage gave them: on the dates to which they were fitted they look too
-    small, by one slope for all tasks and ages, by which factors are divided.
-    """
+    """Set ``by_age`` and ``level`` of all modalities, whose effects are fitted."""
     dates = _read(head, train, device)
-    one = dates.terms.new_ones(len(dates.terms), dates.weights.shape[1], dates.terms.shape[2])
-    shape = fit_factors(dates, dates.weights, one, _SHAPE_SD, shared=True)
-    factors = fit_factors(dates, dates.weights, shape, _TASK_SD, shared=False) / _size(dates)
-    factors = factors.clamp(0, _LARGEST)
+    factors = factors_by_age(dates)
     for name, factor, level in zip(head.modalities, factors, _levels(dates.times(factors)), strict=True):
         linear = head.linear_of(name)
         linear.by_age.copy_(factor)
         linear.level.copy_(level)
 
 
-def _size(dates: Dates) -> Float[Tensor, "modalities one tasks"]:
-    """Slope of each modality's effects, the same for all tasks and ages."""
+def factors_by_age(dates: Dates) -> Float[Tensor, "modalities knots tasks"]:
+    """How many times an effect counts at each age; it keeps the size that its shrinkage gave it.
+
+    On the dates to which they were fitted effects look too small, by one slope for all tasks and ages.
+    Factors are fitted to effects that have been multiplied by it, and so lie around 1.
+    """
+    slope = _slope_of_all(dates)
+    grown = dates._replace(terms=dates.terms * slope)
+    one = torch.ones_like(slope).expand(-1, dates.weights.shape[1], -1)
+    shape = fit_factors(grown, grown.weights, one, _SHAPE_SD, shared=True)
+    return fit_factors(grown, grown.weights, shape, _TASK_SD, shared=False).clamp(0, _LARGEST)
+
+
+def _slope_of_all(dates: Dates) -> Float[Tensor, "modalities one tasks"]:
+    """Slope of each modality's effects, the same for all tasks and ages; 1 where effects are none."""
     one = torch.ones_like(dates.weights[:, :1])
-    found = fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), _SHAPE_SD, shared=True)
-    return found.clamp(_LEAST_SIZE, _LARGEST)
+    found = fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), _SIZE_SD, shared=True)
+    return found.clamp(_LEAST_SIZE, _LARGEST_SIZE)
 
 
 def fit_factors(
@@ -121,9 +130,11 @@ def fit_factors(
         if shared:
             gradient, curvature = gradient.sum(dim=0, keepdim=True), curvature.sum(dim=0, keepdim=True)
         away = (factors - start).T[: len(gradient)]
-        step = torch.linalg.solve(curvature + prior, gradient - away / sd**2).clamp(-0.5, 0.5)
-        factors = factors + step.T
-        if step.abs().max() < _CLOSE:
+        step = torch.linalg.solve(curvature + prior, gradient - away / sd**2).T
+        most = 0.5 * factors.abs().clamp(min=1)
+        step = torch.minimum(torch.maximum(step, -most), most)
+        factors = factors + step
+        if (step.abs() / most).max() < _CLOSE:
             break
     return factors.reshape(mean.shape)
 

@@ -17,6 +17,7 @@ from proband.tokens.modalities.modality import ModalityTable
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.stage import OnsetResult, fit_modality_terms
+from proband.train.onset.terms.by_age import Dates, factors_by_age
 from proband.train.onset.terms.linear import standardise_modalities
 from small_world import HandStore, Record
 
@@ -83,6 +84,31 @@ def test_a_constant_effect_and_none_keep_their_size() -> None:
     head, _, _ = fitted(8_000, np.zeros_like, 2)
     linear = head.linear_of("genome")
     assert (linear.beta * linear.by_age).abs().max() < 0.05
+
+
+def dates_of(slope: Callable[[np.ndarray], np.ndarray], shrunk: float, n: int = 20_000) -> Dates:
+    """Onsets of three tasks: log hazards are ``slope(age)`` times a term, which is told ``shrunk`` times."""
+    rng = np.random.default_rng(3)
+    age, terms = rng.uniform(25, 80, n), rng.normal(size=(1, n, 3)) * [0.5, 0.4, 0.6]
+    expected = np.full((n, 3), 0.1)
+    onsets = rng.poisson(expected * np.exp(slope(age)[:, None] * terms[0]))
+    numbers = (torch.from_numpy(x).float() for x in (shrunk * terms, expected, onsets))
+    shrunken, exposure, happened = numbers
+    band = torch.from_numpy(age // 5).long()
+    return Dates(band, torch.arange(24), shrunken, torch.ones(1, n, dtype=torch.bool), exposure, happened)
+
+
+@pytest.mark.parametrize("slope", [np.ones_like, lambda age: 1.6 - (age - 30) / 37.5])
+def test_effects_shrunk_to_a_hundredth_have_the_same_factors(slope: Callable) -> None:
+    whole, shrunken = (factors_by_age(dates_of(slope, shrunk)) for shrunk in (1.0, 0.01))
+    assert shrunken.numpy() == pytest.approx(whole.numpy(), abs=0.02)
+    of_knots = slope(np.array(AGE_KNOTS)) / slope(np.linspace(25, 80)).mean()
+    assert whole.mean(dim=2)[0].numpy() == pytest.approx(of_knots, abs=0.2)
+
+
+def test_no_effects_have_factors_of_1() -> None:
+    dates = dates_of(np.ones_like, 0.0, n=500)
+    assert factors_by_age(dates).numpy() == pytest.approx(1)
 
 
 def test_weights_interpolate_and_hold_beyond_the_knots() -> None:
