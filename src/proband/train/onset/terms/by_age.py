@@ -31,8 +31,8 @@ choices of ours."""
 _LARGEST = 3.0
 """Factors are between 0 and this."""
 _LEAST_SIZE, _LARGEST_SIZE, _SIZE_SD = 0.1, 1000.0, 100.0
-"""Bounds and standard deviation around 1 of the slope of effects on the dates to which they were fitted, which
-is 10 and more for noise that is shrunk as it should be."""
+"""Bounds, and standard deviation around 1, of the slope of effects on the dates to which they were fitted. Of
+noise that is shrunk as it should be it is 10 and more."""
 _BAND_YEARS, _NUM_BANDS = 5.0, 24
 _PRIOR_ONSETS = 1.0
 _STEPS = 20
