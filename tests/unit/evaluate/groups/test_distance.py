@@ -39,7 +39,7 @@ def lines(risk_set, distance, replicates=0, seed=0):
 
 
 def test_a_slope_that_falls_with_distance_is_recovered():
-    found = lines(*decaying(np.random.default_rng(0), 60_000, change_of_slope=-0.3), 20)
+    found = lines(*decaying(np.random.default_rng(0), 60_000, change_of_slope=-0.3), 40)
     line = found["calibration_slope"]
     assert line["at_centre"] == pytest.approx(1.0, abs=0.06)
     assert line["change"] == pytest.approx(-0.3, abs=0.05)
@@ -48,7 +48,7 @@ def test_a_slope_that_falls_with_distance_is_recovered():
 
 
 def test_odds_above_those_predicted_that_grow_with_distance_are_recovered():
-    line = lines(*decaying(np.random.default_rng(1), 60_000, change_of_log_odds=0.4), 20)[
+    line = lines(*decaying(np.random.default_rng(1), 60_000, change_of_log_odds=0.4), 40)[
         "log_odds_observed_expected"
     ]
     assert line["at_centre"] == pytest.approx(0.0, abs=0.05)
@@ -63,7 +63,7 @@ def test_an_auroc_that_is_a_line_in_distance_is_recovered():
     distance, case = rng.uniform(0, 2, size), rng.random(size) < 0.3
     apart = np.sqrt(2) * norm.ppf(0.8 - 0.1 * distance)
     risk = expit(rng.normal(size=size) + case * apart - 1.5)
-    line = lines(followed(risk, case, rng), distance, 20)["auroc"]
+    line = lines(followed(risk, case, rng), distance, 40)["auroc"]
     assert line["at_centre"] == pytest.approx(0.8, abs=0.012)
     assert line["change"] == pytest.approx(-0.1, abs=0.01)
     assert line["low"] < line["change"] < line["high"] < 0

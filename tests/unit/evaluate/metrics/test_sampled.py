@@ -43,7 +43,7 @@ def test_the_slope_is_that_of_the_risks_behind(make, mean, spread, lives, slope)
 
 def test_groups_of_many_risks_do_not_move_the_slope(monkeypatch):
     rng = np.random.default_rng(0)
-    truth = rng.beta(1, 9, 7_000)
+    truth = rng.beta(1, 9, 12_000)
     error = np.sqrt(truth * (1 - truth) / 60)
     risk = np.clip(truth + error * rng.normal(size=len(truth)), 0, 1)
     given = risk, error, np.arange(len(truth)), rng.random(len(truth)) < truth, np.ones(len(truth))

@@ -30,7 +30,7 @@ _SHAPE_SD, _TASK_SD = 0.5, 0.3
 choices of ours."""
 _LARGEST = 3.0
 """Factors are between 0 and this."""
-_LEAST_SIZE, _LARGEST_SIZE, _SIZE_SD = 0.1, 1000.0, 100.0
+_LEAST_SLOPE, _LARGEST_SLOPE, _SLOPE_SD = 0.1, 1000.0, 100.0
 """Bounds, and standard deviation around 1, of the slope of effects on the dates to which they were fitted. Of
 noise that is shrunk as it should be it is 10 and more."""
 _BAND_YEARS, _NUM_BANDS = 5.0, 24
@@ -92,17 +92,17 @@ def factors_by_age(dates: Dates) -> Float[Tensor, "modalities knots tasks"]:
     Factors are fitted to effects that have been multiplied by it, and so lie around 1.
     """
     slope = _slope_of_all(dates)
-    grown = dates._replace(terms=dates.terms * slope)
+    rescaled = dates._replace(terms=dates.terms * slope)
     one = torch.ones_like(slope).expand(-1, dates.weights.shape[1], -1)
-    shape = fit_factors(grown, grown.weights, one, _SHAPE_SD, shared=True)
-    return fit_factors(grown, grown.weights, shape, _TASK_SD, shared=False).clamp(0, _LARGEST)
+    shape = fit_factors(rescaled, rescaled.weights, one, _SHAPE_SD, shared=True)
+    return fit_factors(rescaled, rescaled.weights, shape, _TASK_SD, shared=False).clamp(0, _LARGEST)
 
 
 def _slope_of_all(dates: Dates) -> Float[Tensor, "modalities one tasks"]:
     """Slope of each modality's effects, the same for all tasks and ages; 1 where effects are none."""
     one = torch.ones_like(dates.weights[:, :1])
-    found = fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), _SIZE_SD, shared=True)
-    return found.clamp(_LEAST_SIZE, _LARGEST_SIZE)
+    found = fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), _SLOPE_SD, shared=True)
+    return found.clamp(_LEAST_SLOPE, _LARGEST_SLOPE)
 
 
 def fit_factors(

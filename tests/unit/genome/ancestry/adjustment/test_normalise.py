@@ -85,11 +85,11 @@ def test_start_is_the_gamma_regression():
 
 
 def test_the_law_is_recovered():
-    scores, terms, mean, variance = simulated(num_people=30_000)
+    scores, terms, mean, variance = simulated(num_people=60_000)
     found_mean, found_variance = fit_mean_and_variance(scores, terms)
     spread = np.exp(variance[0] / 2)
-    assert np.abs(found_mean - mean).max() < 0.05 * spread.max()
-    assert np.abs(found_variance - variance).max() < 0.05
+    assert np.abs(found_mean - mean).max() < 0.04 * spread.max()
+    assert np.abs(found_variance - variance).max() < 0.04
 
 
 def test_scale_and_shift_of_a_score_change_nothing():

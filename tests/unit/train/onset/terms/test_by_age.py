@@ -92,10 +92,9 @@ def dates_of(slope: Callable[[np.ndarray], np.ndarray], shrunk: float, n: int = 
     age, terms = rng.uniform(25, 80, n), rng.normal(size=(1, n, 3)) * [0.5, 0.4, 0.6]
     expected = np.full((n, 3), 0.1)
     onsets = rng.poisson(expected * np.exp(slope(age)[:, None] * terms[0]))
-    numbers = (torch.from_numpy(x).float() for x in (shrunk * terms, expected, onsets))
-    shrunken, exposure, happened = numbers
+    told, exposure, happened = (torch.from_numpy(x).float() for x in (shrunk * terms, expected, onsets))
     band = torch.from_numpy(age // 5).long()
-    return Dates(band, torch.arange(24), shrunken, torch.ones(1, n, dtype=torch.bool), exposure, happened)
+    return Dates(band, torch.arange(24), told, torch.ones(1, n, dtype=torch.bool), exposure, happened)
 
 
 @pytest.mark.parametrize("slope", [np.ones_like, lambda age: 1.6 - (age - 30) / 37.5])
