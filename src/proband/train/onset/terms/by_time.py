@@ -92,6 +92,20 @@ class CountsByBin(Counts):
         levels = ((onsets + PRIOR_ONSETS) * ratio.log()).sum(dim=1)
         return levels - (linear * self.onsets_times_tau).sum(dim=0)
 
+    def loss_and_gradient(
+        self, beta: Float[Tensor, "width tasks"]
+    ) -> tuple[Float[Tensor, " tasks"], Float[Tensor, "width tasks"]]:
+        """The loss and its gradient; predictors that are cut count as if they were not."""
+        linear = self.x @ beta
+        predictor = (linear[:, :, None] * self.tau).clamp_(-_MOST, _MOST)
+        mean = predictor.exp_().mul_(self.exposure_by_bin)
+        expected = mean.sum(dim=0) + PRIOR_ONSETS
+        ratio = expected / (self.exposure_by_bin.sum(dim=0) + PRIOR_ONSETS)
+        onsets = self.onsets_by_bin.sum(dim=0) + PRIOR_ONSETS
+        missed = mean.mul_(onsets / expected * self.tau).sum(dim=2).sub_(self.onsets_times_tau)
+        loss = (onsets * ratio.log()).sum(dim=1) - (linear * self.onsets_times_tau).sum(dim=0)
+        return loss, (missed.T @ self.x).T
+
 
 @torch.no_grad()
 def centre_time(head: OnsetHead, train: Part) -> None:

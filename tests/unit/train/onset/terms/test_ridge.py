@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from proband.train.onset.terms import ridge
-from proband.train.onset.terms.ridge import fit_ridge
+from proband.train.onset.terms.by_time import CountsByBin
+from proband.train.onset.terms.ridge import Counts, fit_ridge
 from simulated_counts import simulated_counts
 
 
@@ -56,3 +57,17 @@ def test_coordinates_do_not_change_the_solution(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ridge, "_MOST_NUMBERS", 0)
     assert lowest() == pytest.approx(whitened, abs=0.05)
     assert whitened < -50  # of no coefficients: 0
+
+
+@pytest.mark.parametrize("kind", [Counts, CountsByBin])
+def test_the_gradient_is_that_of_autograd(kind: type[Counts]) -> None:
+    rng = np.random.default_rng(1)
+    x, onsets, exposure = (torch.from_numpy(rng.uniform(size=size)) for size in ((50, 3), *[(50, 2, 4)] * 2))
+    tau = torch.from_numpy(rng.normal(size=(2, 4)))
+    by_bin = CountsByBin.of(x, onsets, exposure, tau)
+    counts = by_bin if kind is CountsByBin else Counts(x, by_bin.onsets, by_bin.exposure)
+    beta = torch.from_numpy(rng.normal(size=(3, 2))).requires_grad_(True)
+    loss = counts.loss(beta)
+    (gradient,) = torch.autograd.grad(loss.sum(), beta)
+    found = counts.loss_and_gradient(beta.detach())
+    torch.testing.assert_close(found, (loss.detach(), gradient))
