@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from proband.core.files.provenance import read_manifest, stage_output
+from proband.core.files.manifest import read_manifest
+from proband.core.files.provenance import stage_output
 from proband.core.schema import SCORES, SUBJECTS
 from proband.tokens.dataset import TokenStore
 

@@ -25,7 +25,7 @@ import proband.synth
 import proband.tokens
 import proband.train
 from proband.core.config import validated
-from proband.core.files.provenance import read_json, write_json
+from proband.core.files.jsonfiles import read_json, write_json
 from proband.core.schema import scores_file
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_MINUTE

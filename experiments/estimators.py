@@ -22,7 +22,7 @@ from expected_auroc import ExpectedAreas
 from onset_panel import read_paired
 from replicates import Areas, labelled, write
 
-from proband.core.files.provenance import read_json, write_json
+from proband.core.files.jsonfiles import read_json, write_json
 from proband.core.seeds import generator
 from proband.evaluate.config import NONE
 from proband.evaluate.tables import read_table

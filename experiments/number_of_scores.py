@@ -17,7 +17,7 @@ from biobank import EHR_PCS, SIZES, Biobank, Model, Size, arguments, with_scores
 from onset_panel import HORIZONS, read_paired
 from replicates import Areas, labelled, write
 
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.seeds import generator
 from proband.evaluate.config import NONE
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import RISK
 from proband.ehr import ehr
 from proband.ehr.config import EhrConfig

@@ -14,7 +14,7 @@ import pytest
 from faults.conftest import Undisturbed
 from faults.stages import LONGEST_SECONDS, STAGES, Stage, assert_one_line, digests, finish, start
 from proband.core.errors import ProbandError
-from proband.core.files.provenance import open_output
+from proband.core.files.manifest import open_output
 
 pytestmark = pytest.mark.faults
 READERS = [stage for stage in STAGES if stage.inputs]

@@ -167,7 +167,8 @@ def vocabulary(folder: Path) -> Any:
 
 
 def manifest(folder: Path) -> Any:
-    from proband.core.files.provenance import check_input, is_finished, open_output
+    from proband.core.files.manifest import check_input, open_output
+    from proband.core.files.provenance import is_finished
 
     is_finished(folder, "tokens", {"a": 1}, False, [])
     check_input(folder / "x.npy")

@@ -14,7 +14,7 @@ import torch
 
 import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import RISK, SCORES
 from proband.core.units import years_to_minutes
 from proband.forecast import forecast

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from proband.core.files.atomic import whole_file
-from proband.core.files.provenance import check_stage
+from proband.core.files.manifest import check_stage
 from proband.core.schema import PCS, SAMPLES
 
 PHENOTYPES, COVARIATES = "phenotypes.txt", "covariates.txt"

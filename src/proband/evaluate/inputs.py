@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.files.provenance import check_stage, read_objects
+from proband.core.files.jsonfiles import read_objects
+from proband.core.files.manifest import check_stage
 from proband.core.running.progress import say
 from proband.core.schema import PCS, RISK, SCORES, scores_file
 from proband.core.sex import female_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from proband.core.files.provenance import MANIFEST, read_manifest
+from proband.core.files.manifest import MANIFEST, read_manifest
 
 
 def sources(**folders: str | None) -> dict[str, dict[str, Any]]:

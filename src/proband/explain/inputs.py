@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from proband.core.errors import ConfigError, DataError, near_matches
-from proband.core.files.provenance import read_objects
+from proband.core.files.jsonfiles import read_objects
 from proband.core.schema import as_text, read_parquet
 from proband.core.units import DAYS_PER_YEAR
 from proband.ehr.outcomes import Task, load_task

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from proband.core.errors import DataError
-from proband.core.files.provenance import is_finished, stage_output, write_json
+from proband.core.files.jsonfiles import write_json
+from proband.core.files.provenance import is_finished, stage_output
 from proband.core.running.progress import say
 from proband.core.schema import MATCH, SAMPLES
 from proband.genome.ancestry.config import AncestryConfig, AncestryInputs

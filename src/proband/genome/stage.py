@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import UInt32
 
 from proband.core.errors import ConfigError
-from proband.core.files.provenance import StageRun, is_finished, read_object, stage_output, write_json
+from proband.core.files.jsonfiles import read_object, write_json
+from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.files.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
 from proband.core.schema import MATCH, SAMPLES, write_tsv
 from proband.genome.ancestry.adjustment.scored import Scoring

@@ -18,7 +18,8 @@ from torch import Tensor
 from proband.core.errors import CheckpointError, DataError, first_line
 from proband.core.files.atomic import whole_file
 from proband.core.files.digests import check_digests, digests_of
-from proband.core.files.provenance import check_stage, read_object, write_json
+from proband.core.files.jsonfiles import read_object, write_json
+from proband.core.files.manifest import check_stage
 from proband.model.config import FORMAT_VERSION, ModelConfig
 
 WEIGHTS, CONFIG, VOCABULARY, CARD = "model.safetensors", "config.json", "vocabulary.json", "README.md"

@@ -16,7 +16,7 @@ import polars as pl
 from jaxtyping import Bool, Int
 
 from proband.core.errors import DataError
-from proband.core.files.provenance import open_output
+from proband.core.files.manifest import open_output
 from proband.core.schema import TRAJECTORIES, read_parquet
 from proband.core.seeds import uniforms
 from proband.core.units import MICROSECONDS_PER_MINUTE

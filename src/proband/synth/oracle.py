@@ -17,7 +17,8 @@ import polars as pl
 
 from proband.core import schema
 from proband.core.errors import ConfigError, DataError
-from proband.core.files.provenance import is_finished, read_object, stage_output
+from proband.core.files.jsonfiles import read_object
+from proband.core.files.provenance import is_finished, stage_output
 from proband.core.running.progress import track
 from proband.core.seeds import generator
 from proband.core.text.predictiontimes import prediction_times_of

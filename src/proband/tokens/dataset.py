@@ -14,7 +14,7 @@ import polars as pl
 from jaxtyping import Bool, Float, Int
 
 from proband.core.errors import NUMPY_ERRORS, DataError, first_line
-from proband.core.files.provenance import open_output
+from proband.core.files.manifest import open_output
 from proband.core.running.progress import is_worker
 from proband.core.schema import SPLITS, SUBJECTS
 from proband.core.seeds import generator

@@ -14,7 +14,8 @@ import polars as pl
 from jaxtyping import Int
 
 from proband.core.errors import DataError
-from proband.core.files.provenance import StageRun, check_input, check_stage, is_finished, stage_output
+from proband.core.files.manifest import check_input, check_stage
+from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.running.engine import map_shards
 from proband.core.running.progress import say
 from proband.core.schema import read_parquet

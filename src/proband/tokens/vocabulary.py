@@ -23,7 +23,7 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.core.errors import CheckpointError
-from proband.core.files.provenance import read_object, write_json
+from proband.core.files.jsonfiles import read_object, write_json
 from proband.ehr.units.spelling import NO_UNIT
 from proband.tokens.measurements.units import Groups, value_codes
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm
 
 from proband.core.errors import CheckpointError, ConfigError, DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import EMBEDDINGS, PCS, SAMPLES
 from proband.embed import embed
 from proband.embed.config import EmbedConfig

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import fresh_process
 from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import LABELS, RISK, scores_file
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task

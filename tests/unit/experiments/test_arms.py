@@ -25,7 +25,7 @@ from transfer import rows_of as transfer_rows
 from ungenotyped import WITHHELD, differences
 
 from paired_people import drawn_people
-from proband.core.files.provenance import write_json
+from proband.core.files.jsonfiles import write_json
 from proband.model.config import ModalityConfig
 from small_world import model_config
 

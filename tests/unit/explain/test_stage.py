@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import known_law
 from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import RISK
 from proband.explain import tables
 from proband.forecast import forecast

@@ -12,7 +12,7 @@ import pytest
 
 import known_law
 from proband.core.errors import CheckpointError, ConfigError, DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import RISK, SCORES, TRAJECTORIES
 from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.labels import labels

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from proband.cli.main import app
 from proband.core.errors import DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.forecast.risk import Points
 from proband.realism import realism
 from proband.realism.compare import REALISM, summarise

@@ -12,7 +12,7 @@ import pytest
 
 from proband.core import schema
 from proband.core.errors import ConfigError, DataError
-from proband.core.files.provenance import write_json
+from proband.core.files.jsonfiles import write_json
 from proband.core.seeds import generator
 from proband.synth.config import SynthConfig
 from proband.synth.lives.law import table_law

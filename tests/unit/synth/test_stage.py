@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from proband.core import schema
 from proband.core.errors import ConfigError
-from proband.core.files.provenance import hash_input, read_manifest
+from proband.core.files.manifest import hash_input, read_manifest
 from proband.core.units import DAYS_PER_YEAR
 from proband.ehr import ehr
 from proband.ehr.labels import labels as make_labels

@@ -11,7 +11,7 @@ import pytest
 
 from manifests import forget_digests
 from proband.core.errors import CheckpointError, ConfigError, DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
 from proband.tokens.dataset import FILES, TokenStore

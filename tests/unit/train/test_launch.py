@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 
 LAUNCH = Path(__file__).resolve().parents[3] / "examples" / "launch"
 OPTIONS = ["--no-onset", "--depth=1", "--context=16", "--batch-tokens=256", "--epochs=0.2"]

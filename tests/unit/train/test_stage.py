@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 import fresh_process
 from manifests import forget_digests
 from proband.core.errors import CheckpointError, ConfigError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.model.checkpoint import load_model
 from proband.model.folder import CARD
 from proband.model.transformer import Proband

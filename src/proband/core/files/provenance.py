@@ -1,15 +1,13 @@
 """Whole-or-nothing output folders, each with a manifest of how it came to be.
 
 A stage writes into a temporary folder beside its output; when the block ends well every file is flushed to
-disk, ``manifest.json`` is added and the folder is renamed into place. When it fails, nothing is left. The
-manifest holds a digest of every file, checked by whoever opens the output (:func:`open_output`).
+disk, ``manifest.json`` is added and the folder is renamed into place. When it fails, nothing is left.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import platform
@@ -26,20 +24,22 @@ from typing import Any
 from pydantic import BaseModel
 
 from proband.core.errors import ConfigError, DataError, ProbandError
-from proband.core.files.atomic import PRIVATE_FOLDER, make_private, publish, temporary_folder, whole_file
-from proband.core.files.digests import check_digests, digests_of, files_below, hash_file
+from proband.core.files.atomic import PRIVATE_FOLDER, make_private, publish, temporary_folder
+from proband.core.files.digests import check_digests, digests_of, files_below
+from proband.core.files.jsonfiles import read_object, write_json
 from proband.core.files.lock import only_writer
-from proband.core.running.progress import is_worker, say
+from proband.core.files.manifest import (
+    MANIFEST,
+    check_input,
+    check_kinds,
+    digest_of,
+    hash_input,
+    read_manifest,
+)
+from proband.core.running.progress import say
 
-MANIFEST = "manifest.json"
 STAYS_IN = "no: it holds rows of people, or counts of 1 to 20; keep it where the data are"
-_COMMANDS = {"trajectories": "forecast --trajectories"}
-"""Commands of the stages that are not called as their command is."""
 _VERSIONS_OF = ("proband", "numpy", "polars", "torch", "meds", "pgenlib", "msprime")
-_MOST_JSON_BYTES = 2**30
-_OBJECTS = ("config", "versions", "inputs", "counts", "notes", "files")
-_LISTS = ("command", "passed_over")
-"""Keys of a manifest that hold objects, and lists of text."""
 _FULL_BLOCKS = 4
 """Free blocks of a disk below which it counts as full."""
 
@@ -65,210 +65,6 @@ def config_dict(config: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as plain JSON values."""
     plain = config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)
     return json.loads(json.dumps(plain, default=str))
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as indented JSON, whole or not at all."""
-    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, default=str)
-        file.write("\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        DataError: The file is missing, truncated, too large, nested too deeply or no JSON.
-    """
-    try:
-        if path.stat().st_size > _MOST_JSON_BYTES:
-            expected = f"at most {_MOST_JSON_BYTES:,} bytes"
-            raise DataError("JSON too large", where=path, found=path.stat().st_size, expected=expected)
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("missing file", where=path, remedy="name the output folder of its stage") from None
-    except RecursionError:
-        found, remedy = "lists or objects nested too deeply", "run its stage again"
-        raise DataError("unreadable JSON", where=path, found=found, remedy=remedy) from None
-    except (ValueError, OSError) as error:
-        raise DataError("unreadable JSON", where=path, found=error, remedy="run its stage again") from None
-
-
-def read_object(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Args:
-        path: The file.
-        needed: Keys that it must have.
-
-    Raises:
-        DataError: As of :func:`read_json`, or it holds something else, or lacks a key.
-    """
-    content = read_json(path)
-    if not isinstance(content, dict):
-        found, remedy = type(content).__name__, "run its stage again"
-        raise DataError("no JSON object", where=path, found=found, expected="an object", remedy=remedy)
-    for key in needed:
-        if key not in content:
-            raise DataError(f"no {key}", where=path, expected=f"a key {key}", remedy="run its stage again")
-    return content
-
-
-def read_objects(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a JSON file of objects by name.
-
-    Raises:
-        DataError: As of :func:`read_object`, or what stands under a name is no object.
-    """
-    content = read_object(path)
-    for name, entry in content.items():
-        if not isinstance(entry, dict):
-            found, remedy = f"{type(entry).__name__} under {name}", "run its stage again"
-            raise DataError("no JSON object", where=path, found=found, expected="an object", remedy=remedy)
-    return content
-
-
-def read_manifest(folder: Path, stage: str | Collection[str] = ()) -> dict[str, Any]:
-    """The manifest of a finished stage's folder.
-
-    Args:
-        folder: The folder.
-        stage: Stage, or stages, of which it must be; default any.
-
-    Raises:
-        DataError: There is none, so the folder is no finished output; it was changed; or it is of another
-            stage.
-    """
-    stages = (stage,) if isinstance(stage, str) else tuple(stage)
-    if not (folder / MANIFEST).is_file():
-        raise DataError(
-            "no finished output of a proband stage",
-            where=folder,
-            expected=f"a folder with {MANIFEST}",
-            remedy="run the stage that writes it first",
-        )
-    manifest = read_object(folder / MANIFEST, ["stage"])
-    _check_kinds(manifest, folder / MANIFEST)
-    found = manifest["stage"]
-    if "digest" in manifest and manifest["digest"] != _digest(manifest):
-        raise DataError("a file is not as it was written", where=folder / MANIFEST, remedy=_again(found))
-    if stages and found not in stages:
-        remedy = " or ".join(f"the output of `proband {_COMMANDS.get(name, name)}`" for name in stages)
-        raise DataError(
-            "the output of another stage",
-            where=folder,
-            found=f"the output of stage {found}",
-            expected=f"stage {' or '.join(stages)}",
-            remedy=f"give {remedy}",
-        )
-    return manifest
-
-
-def _check_kinds(manifest: Mapping[str, Any], where: Path) -> None:
-    """Refuse a manifest that holds another kind of value than stages write."""
-    kinds: dict[str, tuple[type, str]] = {"stage": (str, "text")}
-    kinds |= dict.fromkeys(_OBJECTS, (dict, "an object"))
-    kinds |= dict.fromkeys(_LISTS, (list, "a list of text"))
-    texts = {name: manifest[name] for name in _LISTS if isinstance(manifest.get(name), list)}
-    if isinstance(manifest.get("inputs"), dict):
-        texts["inputs"] = manifest["inputs"].values()
-    uneven = {name for name, values in texts.items() if not all(isinstance(value, str) for value in values)}
-    for name, (kind, expected) in kinds.items():
-        if name in uneven or not isinstance(manifest.get(name, kind()), kind):
-            found = type(manifest[name]).__name__
-            remedy = "copy the folder again from where it was made, or run its stage again"
-            raise DataError(
-                f"unusable {name} of a manifest", where=where, found=found, expected=expected, remedy=remedy
-            )
-
-
-def check_stage(folder: Path, stage: str | Collection[str], names: Iterable[str] = ()) -> None:
-    """Refuse another stage's output, and files of this one's that are not as they were written.
-
-    A folder that no stage wrote passes.
-
-    Args:
-        folder: The folder.
-        stage: Stage, or stages, of which it must be.
-        names: As of :func:`open_output`.
-
-    Raises:
-        DataError: As of :func:`open_output`.
-    """
-    if (folder / MANIFEST).is_file() and "stage" in read_object(folder / MANIFEST):
-        open_output(folder, stage, names)
-
-
-def _digest(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest's content, its own digest aside."""
-    rest = {key: value for key, value in manifest.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def _again(stage: object) -> str:
-    command = _COMMANDS.get(str(stage), stage)
-    return f"copy the folder again from where it was made, or run `proband {command}` again"
-
-
-def open_output(
-    folder: Path, stage: str | Collection[str], names: Iterable[str] | None = None
-) -> dict[str, Any]:
-    """Check a finished output before it is read; in a worker process, whose caller has, only its stage.
-
-    Args:
-        folder: The folder.
-        stage: Stage, or stages, of which it must be.
-        names: Relative names of the files that will be read; None for all.
-
-    Returns:
-        The manifest.
-
-    Raises:
-        DataError: As of :func:`read_manifest`, or a file is missing or is not as it was written.
-    """
-    manifest = read_manifest(folder, stage)
-    if not is_worker():
-        listed = _listed(folder, manifest)
-        chosen = set(listed if names is None else names)
-        check_digests(
-            folder, {name: was for name, was in listed.items() if name in chosen}, _again(manifest["stage"])
-        )
-    return manifest
-
-
-def _listed(folder: Path, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    if "files" not in manifest:  # of a version that kept no digests
-        say(f"{folder}: its manifest has no digests of its files; they are not checked")
-    return manifest.get("files", {})
-
-
-def check_input(path: Path) -> None:
-    """Check a file or folder that is, or lies in, a finished output, as deep as three folders down.
-
-    What no stage wrote has no digests, and passes.
-
-    Raises:
-        DataError: A file of it is missing or is not as it was written.
-    """
-    for folder in (path, *list(path.absolute().parents)[:3]):
-        if (folder / MANIFEST).is_file():
-            if "stage" in read_object(folder / MANIFEST):
-                manifest = read_manifest(folder)
-                inside = path.absolute().relative_to(folder.absolute())
-                listed = manifest.get("files", {})
-                below = {name: was for name, was in listed.items() if Path(name).is_relative_to(inside)}
-                check_digests(folder, below, _again(manifest["stage"]))
-            return
-
-
-def hash_input(path: Path) -> str:
-    """A stable fingerprint of a file or of all files below a folder (names and contents, manifests aside)."""
-    if path.is_file():
-        return hash_file(path)
-    digest = hashlib.sha256()
-    for file in sorted(item for item in path.rglob("*") if item.is_file() and item.name != MANIFEST):
-        digest.update(str(file.relative_to(path)).encode() + hash_file(file).encode())
-    return digest.hexdigest()
 
 
 def real_folder(out: Path) -> Path:
@@ -344,7 +140,7 @@ def refuse_foreign(out: Path, stage: str) -> None:
     if manifest.get("stage") != stage:
         found = f"the output of stage {manifest.get('stage')}"
         raise ConfigError(what, where=out, found=found, expected=expected, remedy=remedy)
-    _check_kinds(manifest, out / MANIFEST)
+    check_kinds(manifest, out / MANIFEST)
     listed = manifest.get("files")
     if isinstance(listed, dict):
         here = files_below(out, [MANIFEST, *manifest.get("passed_over", ())])
@@ -410,7 +206,7 @@ def stage_output(
             _refuse_changed(begun)
             make_private(folder)
             manifest = _manifest(stage, config, inputs, seed, run, started, may_leave)
-            write_json(folder / MANIFEST, manifest | {"digest": _digest(manifest)})
+            write_json(folder / MANIFEST, manifest | {"digest": digest_of(manifest)})
             refuse_foreign(out, stage)
             publish(folder, out)
         except BaseException as error:

@@ -19,8 +19,10 @@ from pydantic import BaseModel
 import proband
 from proband.core.errors import CheckpointError, ConfigError, DataError, ProbandError
 from proband.core.files.atomic import PRIVATE_FOLDER
+from proband.core.files.jsonfiles import read_object, write_json
 from proband.core.files.lock import only_writer
-from proband.core.files.provenance import config_dict, hash_input, read_object, real_folder, write_json
+from proband.core.files.manifest import hash_input
+from proband.core.files.provenance import config_dict, real_folder
 from proband.core.running.engine import map_shards
 from proband.core.running.progress import say
 

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError, first_line
-from proband.core.files.provenance import check_stage
+from proband.core.files.manifest import check_stage
 from proband.core.schema import TIME, PolarsType, read_parquet
 from proband.ehr.config import LATEST_YEAR as LATEST_YEAR
 

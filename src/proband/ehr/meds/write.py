@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError, first_line
-from proband.core.files.provenance import StageRun, write_json
+from proband.core.files.jsonfiles import write_json
+from proband.core.files.provenance import StageRun
 from proband.core.running.engine import map_shards
 from proband.core.running.progress import say
 from proband.core.schema import SPLITS

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from proband.core.files.atomic import whole_file
-from proband.core.files.provenance import read_object, write_json
+from proband.core.files.jsonfiles import read_object, write_json
 from proband.core.running.progress import say
 from proband.ehr.meds.dataset import BIRTH, DEATH, DISCHARGE, Shard, conform, in_pieces
 from proband.ehr.omop.engines.stream import stream

@@ -17,7 +17,7 @@ import polars as pl
 
 from proband.core.errors import DataError, first_names
 from proband.core.files.jsonlines import read_lines
-from proband.core.files.provenance import hash_input, read_manifest
+from proband.core.files.manifest import hash_input, read_manifest
 from proband.core.running.progress import say
 from proband.evaluate.inputs import RISK_FILE
 from proband.evaluate.tables import LEARNING

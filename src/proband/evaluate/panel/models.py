@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.files.provenance import MANIFEST, read_manifest
+from proband.core.files.manifest import MANIFEST, read_manifest
 from proband.ehr.meds.kinship import Families
 from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import EvaluateConfig

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from proband.core.files.provenance import open_output
+from proband.core.files.manifest import open_output
 from proband.core.statistics.suppress import LEAST
 from proband.explain import tables
 from proband.report.disclosure import Disclosure

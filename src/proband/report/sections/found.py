@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from proband.core.files.provenance import open_output
+from proband.core.files.manifest import open_output
 from proband.evaluate.panel.models import pairs
 from proband.evaluate.stability import FILE as STABILITY_FILE
 from proband.evaluate.stability import STABILITY

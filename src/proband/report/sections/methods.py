@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from proband.core.files.provenance import read_manifest, without_path
+from proband.core.files.manifest import read_manifest
+from proband.core.files.provenance import without_path
 from proband.report.sections.checklists import CHECKLISTS, Checklist
 from proband.report.sections.found import Found
 from proband.report.sections.sources import of_sources

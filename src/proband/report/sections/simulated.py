@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from proband.core.files.provenance import open_output
+from proband.core.files.manifest import open_output
 from proband.core.statistics import suppress
 from proband.core.statistics.intervals import NORMAL_975
 from proband.realism.compare import REALISM, summarise

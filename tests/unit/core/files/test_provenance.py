@@ -13,17 +13,9 @@ from pydantic import BaseModel
 
 from proband.core.errors import ConfigError, DataError, ProbandError
 from proband.core.files import provenance
-from proband.core.files.provenance import (
-    check_input,
-    check_stage,
-    hash_input,
-    is_finished,
-    open_output,
-    read_json,
-    read_manifest,
-    stage_output,
-    write_json,
-)
+from proband.core.files.jsonfiles import read_json, write_json
+from proband.core.files.manifest import check_input, check_stage, hash_input, open_output, read_manifest
+from proband.core.files.provenance import is_finished, stage_output
 
 
 class Settings(BaseModel):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from proband.core.errors import ConfigError, DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.running import engine
 from proband.core.running.engine import available_cores, map_shards
 

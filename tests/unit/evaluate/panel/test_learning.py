@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from proband.core.files.provenance import read_manifest, stage_output
+from proband.core.files.manifest import read_manifest
+from proband.core.files.provenance import stage_output
 from proband.evaluate import evaluate
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.panel.learning import learning_curves

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.explain import tables
 from proband.explain.attribution import gradients, trunk
 from proband.explain.attribution.baselines import drawn_genomes, drawn_tokens

@@ -14,7 +14,7 @@ import pytest
 
 import known_law
 from proband.core.errors import ConfigError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import TRAJECTORIES
 from proband.ehr.labels import labels
 from proband.ehr.meds.dataset import read_shard

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.core.files.provenance import hash_input
+from proband.core.files.manifest import hash_input
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr import ehr
 from proband.ehr.labels import labels

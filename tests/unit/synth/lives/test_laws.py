@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.core.files.provenance import read_object, write_json
+from proband.core.files.jsonfiles import read_object, write_json
 from proband.synth.config import ADDITIVE, SynthConfig
 from proband.synth.lives.calibrate import recentred
 from proband.synth.lives.law import read_calibration, table_law

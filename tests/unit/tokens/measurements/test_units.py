@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import ConfigError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.ehr.labels import onset_times
 from proband.ehr.outcomes import Task
 from proband.tokens import tokens

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import ConfigError, DataError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.ehr.outcomes import load_task
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig

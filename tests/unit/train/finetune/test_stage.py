@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from proband.core.errors import CheckpointError, ConfigError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import SCORES
 from proband.forecast import forecast
 from proband.model.checkpoint import load_model

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import known_law
 from onset_world import head_of
 from proband.core.errors import ConfigError
-from proband.core.files.provenance import read_manifest
+from proband.core.files.manifest import read_manifest
 from proband.model.checkpoint import load_model
 from proband.model.onset.head import OnsetHead
 from proband.tokens import tokens

@@ -15,7 +15,7 @@ import polars as pl
 from jaxtyping import Float, Int64
 
 from proband.core import schema
-from proband.core.files.provenance import write_json
+from proband.core.files.jsonfiles import write_json
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import ADDITIVE, SynthConfig
