@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.core.files.provenance import StageRun, is_finished, stage_output
-from proband.core.running.engine import map_shards
 from proband.core.running.progress import say
 from proband.core.schema import LABELS, RISK
-from proband.core.seeds import generator
 from proband.ehr.labels import labels as label_all
-from proband.ehr.meds.kinship import THIRD_DEGREE, Families, clusters_of, read_families
+from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
 from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
-from proband.evaluate.baselines.registry import chosen, fit_baselines, references
+from proband.evaluate.baselines.registry import chosen, fit_baselines
 from proband.evaluate.cohort import cohort_frame, with_age_and_sex
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.frames import risk_set_frames
-from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
-from proband.evaluate.groups.distance import DISTANCE_COLUMN, distance_frame, genetic_distance
-from proband.evaluate.groups.members import members_of
-from proband.evaluate.groups.record import MOMENT
-from proband.evaluate.groups.subgroups import subgroup_frame
 from proband.evaluate.inputs import (
     TASK_FILE,
     Scores,
@@ -47,28 +36,22 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
+from proband.evaluate.judging import decile_tables, judged_tables
 from proband.evaluate.leaks.scan import leaks, say_leaks
-from proband.evaluate.metrics.compare import Resamples
-from proband.evaluate.metrics.registry import compared
-from proband.evaluate.metrics.replicates import bootstrap
 from proband.evaluate.notices import (
     check_labelled,
     report_obstacles,
-    say_cautions,
     say_rows,
     say_sexes,
-    say_subgroups,
 )
 from proband.evaluate.panel.learning import learning_curves
 from proband.evaluate.panel.models import described_models, mean_gains, truth_among
-from proband.evaluate.panel.multiplicity import Panel
-from proband.evaluate.predictions import write_predictions
 from proband.evaluate.selection.landmarks import end_of_data
-from proband.evaluate.selection.risk_sets import ROW, Judgement, risk_sets
+from proband.evaluate.selection.risk_sets import ROW, risk_sets
 from proband.evaluate.sources import sources
 from proband.evaluate.stability import FILE as STABILITY_FILE
 from proband.evaluate.stability import STABILITY, read_refits, stability
-from proband.evaluate.tables import COSTS, DIFFERENCES, SUBGROUPS, TABLES
+from proband.evaluate.tables import COSTS, TABLES
 
 
 def evaluate(
@@ -170,12 +153,12 @@ def _judge(
     kinds = described_models(config.risks, models, begun)
     end, truth = end_of_data(labels), truth_among(kinds)
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
-    frames = _frames(run.folder, matched, extra, rows, end, truth, families, config)
+    frames = judged_tables(run.folder, matched, extra, rows, end, truth, families, config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     if scores is not None:
         every = pl.concat([matched, extra])
-        for observed, predicted in _deciles(labels, judged, scores, every, families, config):
+        for observed, predicted in decile_tables(labels, judged, scores, every, families, config):
             frames["deciles"].append(observed)
             frames["decile_risks"].append(predicted)
     frames["models"].append(kinds)
@@ -302,91 +285,3 @@ def _say_extrapolation(run: StageRun, data: Inputs) -> None:
             f"evaluate: {outside:,} of {asked.height:,} predictions are at ages at which nobody in train was "
             f"followed ({youngest:.0f} to {oldest:.0f}); the baselines carry on the nearest rate there"
         )
-
-
-def _frames(
-    folder: Path,
-    risks: pl.DataFrame,
-    extra: pl.DataFrame,
-    rows: pl.DataFrame,
-    end: datetime | None,
-    truth: str,
-    families: Families | None,
-    config: EvaluateConfig,
-) -> defaultdict[str, list[pl.DataFrame]]:
-    """The rows of all tables, by outcome and horizon; predictions for others are written to ``folder``."""
-    frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
-    genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
-    trained, mine = rows.filter(split="train")["subject_id"].unique(), rows.filter(split=config.split)
-    distance = None if genome is None else genetic_distance(genome, trained)
-    members = members_of(mine, Path(config.meds), genome, own, distance)
-    resamples = _resamples(risks, families, config)
-    work = partial(_one_outcome, members, distance, resamples, config.margin)
-    judgements = list(risk_sets(risks, extra, mine, end, families, truth))
-    for judgement in judgements if config.meds_evaluation else ():
-        write_predictions(judgement, folder)
-    panel = Panel()
-    # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
-    done = map_shards(work, judgements, description="Evaluating", threads=True)
-    for judgement, (found, values) in zip(judgements, done, strict=True):
-        for name, frame in found.items():
-            frames[name].append(frame)
-        if values is not None:
-            panel.add(judgement.risk_set, values)
-        frames["flow"].append(judgement.flow)
-    frames["differences"] = [panel.adjusted(pl.concat([DIFFERENCES.empty(), *frames["differences"]]))]
-    frames["metrics"].append(panel.integrated_brier())
-    say_cautions(frames)
-    say_subgroups(members, pl.concat([SUBGROUPS.empty(), *frames["subgroups"]])["dimension"])
-    return frames
-
-
-def _one_outcome(
-    members: pl.DataFrame,
-    distance: pl.DataFrame | None,
-    resamples: Resamples,
-    margin: float,
-    judgement: Judgement,
-) -> tuple[dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None]:
-    """Tables of one outcome and horizon, and the replicates that the panel needs; None with an obstacle."""
-    risk_set = judgement.risk_set
-    found = None if risk_set.obstacle() else bootstrap(risk_set, resamples)
-    frames = risk_set_frames(risk_set, found, references(), margin)
-    if found is None:
-        return frames, None
-    mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)
-    frames["subgroups"] = subgroup_frame(risk_set, mine, resamples, found.thresholds)
-    if distance is not None:
-        far = judgement.moments.join(distance, on="subject_id", how="left", maintain_order="left")
-        number = far[DISTANCE_COLUMN].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        frames["distance"] = distance_frame(risk_set, number, resamples)
-    wanted = compared()
-    return frames, {key: values for key, values in found.values.items() if key[1] in wanted}
-
-
-def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateConfig) -> Resamples:
-    """Draws of all judged subjects, or their families, once for everything."""
-    clusters = clusters_of(risks["subject_id"].unique().sort().to_numpy(), families)
-    return Resamples(clusters, config.bootstrap, generator(config.seed, "bootstrap"))
-
-
-def _deciles(
-    labels: pl.DataFrame,
-    judged: pl.DataFrame,
-    scores: Scores,
-    risks: pl.DataFrame,
-    families: Families | None,
-    config: EvaluateConfig,
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Observed and predicted risk by decile of each outcome's score."""
-    clusters = clusters_of(judged["subject_id"].unique().sort().to_numpy(), families)
-    resamples = Resamples(clusters, config.bootstrap, generator(config.seed, "deciles"))
-    for outcome in risks["outcome"].unique().sort():
-        train = labels.filter(outcome=outcome, split="train")
-        chosen = choose_score(outcome, train, scores.frame, scores.described)
-        if chosen is None:
-            continue
-        rows = judged.filter(outcome=outcome)
-        for horizon in risks.filter(outcome=outcome)["horizon_years"].unique().sort():
-            observed = decile_frame(rows, chosen, scores.frame, horizon, resamples, families)
-            yield observed, decile_risks(rows, chosen, scores.frame, horizon, risks)
