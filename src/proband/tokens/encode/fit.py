@@ -24,14 +24,8 @@ from proband.tokens.config import TokensConfig
 from proband.tokens.encode.tokenize import dated_events, is_static, whole_days
 from proband.tokens.measurements.units import Groups, group_units, place_values, value_code, value_codes
 from proband.tokens.measurements.values import Counted, count_values, fit_edges, total_values
-from proband.tokens.vocabulary import (
-    UNKNOWN,
-    Vocabulary,
-    assemble_tokens,
-    common_unknowns,
-    is_unknown,
-    roll_up,
-)
+from proband.tokens.rollup import common_unknowns, roll_up
+from proband.tokens.vocabulary import UNKNOWN, Vocabulary, assemble_tokens, is_unknown
 
 _MOST_SUMS = 32
 """Sums that come back to be added up: more would take memory, fewer would leave cores idle."""

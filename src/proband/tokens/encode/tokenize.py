@@ -21,7 +21,8 @@ from proband.ehr.cohort import follow_up
 from proband.ehr.meds.dataset import BIRTH, ENTRY, EXIT
 from proband.tokens.measurements.units import count_units, place_values
 from proband.tokens.measurements.values import bin_codes
-from proband.tokens.vocabulary import BIRTH_TOKEN, UNKNOWN, Vocabulary, parent_of, unknown_of
+from proband.tokens.rollup import parent_of
+from proband.tokens.vocabulary import BIRTH_TOKEN, UNKNOWN, Vocabulary, unknown_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Int
 
-from proband.tokens.vocabulary import Token, Vocabulary, parent_of
+from proband.tokens.rollup import parent_of
+from proband.tokens.vocabulary import Token, Vocabulary
 
 _NOT_CODES = 2
 """Padding and birth."""
