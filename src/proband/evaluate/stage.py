@@ -189,7 +189,8 @@ def _write_stability(folder: Path, config: EvaluateConfig, matched: pl.DataFrame
 
 def _write_tables(folder: Path, frames: Mapping[str, list[pl.DataFrame]], task: Task) -> None:
     for name, table in TABLES.items():
-        table.write(pl.concat([table.empty(), *frames[name]]), folder / f"{name}.parquet")
+        rows = pl.concat([table.empty(), *frames[name]], how="diagonal")
+        table.write(rows, folder / f"{name}.parquet")
     save_task(task, folder / TASK_FILE)
 
 

@@ -226,11 +226,13 @@ without a case. The oracle knows of them and no record does. Empty where no trut
 MODELS = Table(
     "models",
     {"model": pl.String, "kind": pl.String, "reads_genome": pl.Boolean},
-    nullable=frozenset({"reads_genome"}),
+    nullable=frozenset({"reads_genome", "reads_besides"}),
+    optional={"reads_besides": pl.String},
     unique=("model",),
 )
 """The models compared, in their order: ``kind`` is given, baseline or oracle (the truth of a synthetic
-biobank). Whether a model reads a genome is null where nothing beside its risks tells."""
+biobank). Whether a model reads a genome is null where nothing beside its risks tells; ``reads_besides`` names
+its other modalities, with commas between them."""
 
 GAINS = Table(
     "mean gains",

@@ -93,7 +93,43 @@ def test_calibration_counts_the_checks_that_hold(found):
     assert third.verdict == "yes"
     assert third.answer.startswith("4 of 4 checks agree")
     wrong = right.with_columns(pl.when(exact).then(1.05).otherwise("low").alias("low"))
-    assert answers(with_tables(found, metrics=wrong))[2].answer.startswith("0 of 4 checks agree")
+    third = answers(with_tables(found, metrics=wrong))[2]
+    assert third.answer.startswith("0 of 4 checks agree")
+    assert "rarely more than 1." in third.answer  # of 4 checks, each missing in 5%
+    assert third.verdict == "no"
+    one = right.with_columns(
+        pl.when(metric="calibration_slope", model=found.own[0]).then(1.05).otherwise("low").alias("low")
+    )
+    assert answers(with_tables(found, metrics=one))[2].verdict == "open"
+
+
+def test_a_model_above_age_and_sex_by_chance_is_no_clear_yes(found):
+    """Point estimates above in all outcomes; whether they are beyond chance is said, and decides."""
+    own = pl.col("model").is_in(found.own) & (pl.col("metric") == "auroc")
+    metrics = found.tables["metrics"].with_columns(pl.when(own).then(0.9).otherwise("value").alias("value"))
+    rows = found.tables["differences"]
+    for low, verdict, said in ((0.1, "yes", "in 2 of the 2"), (-0.1, "open", "in 0 of the 2")):
+        is_first = pl.col("model_a").is_in(found.own) & (pl.col("model_b") == "age_sex")
+        is_second = pl.col("model_b").is_in(found.own) & (pl.col("model_a") == "age_sex")
+        differences = rows.with_columns(
+            low=pl.when(is_first).then(low).when(is_second).then(-0.3).otherwise("low"),
+            high=pl.when(is_first).then(0.3).when(is_second).then(-low).otherwise("high"),
+        )
+        second = answers(with_tables(found, metrics=metrics, differences=differences))[1]
+        assert second.answer.startswith("Yes, in AUROC")
+        assert (second.verdict, said in second.detail) == (verdict, True)
+
+
+def test_what_else_a_model_reads_is_not_credited_to_the_genome(found):
+    """Records beside records, components and scores: no pair, and the page says which model is missing."""
+    rows = [("<b>ehr", "given", False, ""), ("ehr & pgs", "given", True, "pcs")]
+    models = pl.DataFrame(rows, schema=dict(MODELS.columns) | dict(MODELS.optional), orient="row")
+    first = answers(with_tables(found, models=models, gains=gain(0.01, 0.03)))[0]
+    assert first.verdict == "open"
+    assert "cannot tell" in first.answer
+    assert first.detail == (
+        "ehr & pgs reads pcs, too: give a model that reads record and pcs without a genome."
+    )
 
 
 def test_outcomes_without_an_interval_stand_apart(found):

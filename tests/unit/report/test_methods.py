@@ -110,6 +110,25 @@ def test_what_no_manifest_knows_is_left_to_the_author(found):
     assert "adjusted" not in filled(known, 1, "9")
 
 
+def test_checklists_say_of_results_only_what_they_hold(found):
+    """Rows of subgroups, deciles and intervals are said where they are, and left to the author elsewhere."""
+    deciles = pl.DataFrame({"outcome": ["a"]})
+    for rows, said in (
+        (deciles.clear(), TO_FILL),
+        (deciles, "Incidence by decile of one score per outcome."),
+    ):
+        tables = dict(found.tables) | {"deciles": rows, "decile_risks": rows.clear()}
+        assert filled(replace(found, tables=tables), 1, "12") == said
+    assert "with 95% intervals" in filled(found, 0, "12e")
+    assert "interval" not in filled(with_config(found, bootstrap=0), 0, "12e")
+    no_groups = {"subgroups": found.tables["subgroups"].clear(), "metrics": found.tables["metrics"].clear()}
+    assert filled(replace(found, tables=dict(found.tables) | no_groups), 0, "14") == TO_FILL
+    groups = pl.DataFrame({"dimension": ["sex", "age", "sex"]})
+    some = replace(found, tables=dict(found.tables) | {"subgroups": groups})
+    assert filled(some, 0, "14").startswith("Subgroups by age, sex, with gaps")
+    assert "scikit-learn" in filled(found, 0, "18d-f")
+
+
 def test_evaluate_notes_what_the_manifests_of_its_inputs_tell(tmp_path):
     for stage in ("genome", "tokens"):
         with stage_output(tmp_path / stage, stage=stage, config={"size": 3}) as run:

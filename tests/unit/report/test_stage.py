@@ -248,8 +248,10 @@ def test_a_model_not_above_age_and_sex_is_said_first(results, page, tmp_path):
     forget_digests(tmp_path / "results")
     report(tmp_path / "results", tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    [said] = re.findall(r'<p class="warning">(.*?)</p>', text)
+    warnings = re.findall(r'<p class="warning">(.*?)</p>', text)
+    said = warnings[0]
     assert said.startswith("Not above age and sex in AUROC at the longest horizon shown: ")
+    assert all("perfect calibration" in other for other in warnings[1:])
     assert "ehr &amp; pgs in 1 of 1 outcomes" in said  # the other outcome is too rare to be shown
     assert text.index("<h1>") < text.index(said) < text.index('id="overview"')
     assert "ehr &amp; pgs in 1 of" not in page

@@ -39,7 +39,9 @@ from proband.core.files.manifest import (
 from proband.core.running.progress import say
 
 STAYS_IN = "no: it holds rows of people, or counts of 1 to 20; keep it where the data are"
-_VERSIONS_OF = ("proband", "numpy", "polars", "torch", "meds", "pgenlib", "msprime")
+_VERSIONS_OF = (
+    "proband", "numpy", "polars", "torch", "scikit-learn", "lightgbm", "meds", "pgenlib", "msprime",
+)  # fmt: skip
 _FULL_BLOCKS = 4
 """Free blocks of a disk below which it counts as full."""
 

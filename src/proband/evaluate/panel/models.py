@@ -35,9 +35,9 @@ def described_models(risks: Sequence[str], models: Sequence[str], begun: Path | 
     known = {name: row for risk in map(Path, risks) for name, row in _given(risk, begun).items()}
     for name, baseline in BASELINES.items():
         reads = "--genome" in baseline.needs
-        known |= dict.fromkeys((name, *baseline.also), (BASELINE, reads))
-    rows = [(model, *known.get(model, (GIVEN, None))) for model in models]
-    return pl.DataFrame(rows, schema=dict(MODELS.columns), orient="row")
+        known |= dict.fromkeys((name, *baseline.also), (BASELINE, reads, None))
+    rows = [(model, *known.get(model, (GIVEN, None, None))) for model in models]
+    return pl.DataFrame(rows, schema=dict(MODELS.columns) | dict(MODELS.optional), orient="row")
 
 
 def truth_among(models: pl.DataFrame) -> str:
@@ -50,36 +50,68 @@ def truth_among(models: pl.DataFrame) -> str:
     return next(iter(models.filter(kind=ORACLE)["model"]), "")
 
 
-def _given(risk: Path, begun: Path | None) -> dict[str, tuple[str, bool | None]]:
+def _given(risk: Path, begun: Path | None) -> dict[str, tuple[str, bool | None, str | None]]:
     """Models of one input -> what they are."""
     file = risk / RISK_FILE if risk.is_dir() else risk
     names = pl.read_parquet(file, columns=["model"])["model"].unique().to_list()
     manifest = read_manifest(file.parent) if (file.parent / MANIFEST).is_file() else {}
     if manifest.get("stage") == "oracle" or (begun is not None and file.parent == begun.parent):
-        return dict.fromkeys(names, (ORACLE, None))
+        return dict.fromkeys(names, (ORACLE, None, None))
     modalities = manifest.get("config", {}).get("modalities")
-    reads = None if modalities is None else _GENOME in modalities
-    return dict.fromkeys(names, (GIVEN, reads))
+    if modalities is None:
+        return dict.fromkeys(names, (GIVEN, None, None))
+    besides = ",".join(sorted(set(modalities) - {_GENOME}))
+    return dict.fromkeys(names, (GIVEN, _GENOME in modalities, besides))
 
 
 def pairs(models: pl.DataFrame) -> list[tuple[str, str]]:
     """Each model that reads a genome beside the one like it that does not.
 
-    Given models are set beside the first given one without a genome, baselines beside the one of the same
-    name without ``_pgs``.
+    Given models are set beside the first given one that reads the same else and no genome: what principal
+    components of ancestry add is not the genome's. Baselines are set beside the one of the same name without
+    ``_pgs``. A model without such a partner is in no pair (:func:`unpaired`).
 
-    >>> rows = [("a", "given", False), ("a+g", "given", True), ("b", "baseline", False)]
-    >>> pairs(pl.DataFrame([*rows, ("b_pgs", "baseline", True)], schema=dict(MODELS.columns), orient="row"))
-    [('a+g', 'a'), ('b_pgs', 'b')]
+    >>> rows = [("a", "given", False, ""), ("a+p", "given", False, "pcs"), ("a+p+g", "given", True, "pcs")]
+    >>> rows += [("b", "baseline", False, None), ("b_pgs", "baseline", True, None)]
+    >>> pairs(pl.DataFrame(rows, schema=dict(MODELS.columns) | dict(MODELS.optional), orient="row"))
+    [('a+p+g', 'a+p'), ('b_pgs', 'b')]
     """
-    without = models.filter(pl.col("reads_genome").not_())
-    own = without.filter(kind=GIVEN)["model"].to_list()
-    found = []
-    for model, kind in models.filter("reads_genome").select("model", "kind").iter_rows():
-        plain = model.removesuffix(_WITH_SCORES) if kind == BASELINE else next(iter(own), "")
-        if plain != model and plain in without["model"]:
-            found.append((model, plain))
-    return found
+    partners = {model: _partner(models, model) for model in _given_with_genome(models)}
+    baselines = models.filter(kind=BASELINE)
+    plain = set(baselines.filter(pl.col("reads_genome").not_())["model"])
+    for model in baselines.filter("reads_genome")["model"]:
+        name = model.removesuffix(_WITH_SCORES)
+        partners[model] = name if name in plain else None
+    return [(model, one) for model in models["model"] if (one := partners.get(model))]
+
+
+def unpaired(models: pl.DataFrame) -> dict[str, str]:
+    """Given models with a genome that have no partner, and what they read besides, with commas between.
+
+    >>> rows = [("a", "given", False, ""), ("a+p+g", "given", True, "pcs")]
+    >>> unpaired(pl.DataFrame(rows, schema=dict(MODELS.columns) | dict(MODELS.optional), orient="row"))
+    {'a+p+g': 'pcs'}
+    """
+    alone = [model for model in _given_with_genome(models) if _partner(models, model) is None]
+    return {model: _besides(models).filter(model=model)["reads_besides"][0] for model in alone}
+
+
+def _given_with_genome(models: pl.DataFrame) -> list[str]:
+    return models.filter(pl.col("kind") == GIVEN, "reads_genome")["model"].to_list()
+
+
+def _partner(models: pl.DataFrame, model: str) -> str | None:
+    """The first given model without a genome that reads the same besides."""
+    rows = _besides(models).filter(kind=GIVEN)
+    same = rows.filter(reads_besides=rows.filter(model=model)["reads_besides"][0])
+    return next(iter(same.filter(pl.col("reads_genome").not_())["model"]), None)
+
+
+def _besides(models: pl.DataFrame) -> pl.DataFrame:
+    """With ``reads_besides``, empty where it is not known."""
+    if "reads_besides" not in models.columns:
+        return models.with_columns(reads_besides=pl.lit(""))
+    return models.with_columns(pl.col("reads_besides").fill_null(""))
 
 
 def mean_gains(

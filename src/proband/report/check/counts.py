@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -13,11 +14,31 @@ _PEOPLE = (
     "subjects|people|persons|patients|participants|individuals|cases|controls|onsets|deaths|men|women|"
     "females?|males?|events|censored|flagged|genotyped"
 )
-_COUNT_TITLE = re.compile(rf"\b(?:{_PEOPLE}|counts?|n|with genome|futures compared|case|control)\b", re.I)
-_NO_COUNT_TITLE = re.compile(r"%|share|rate|mean|years|median|incidence|risk\b|auroc|per ", re.I)
+_COUNT_TITLE = re.compile(
+    rf"\b(?:{_PEOPLE}|counts?|number|n|at risk|with genome|futures compared|case|control)\b", re.I
+)
+_NO_COUNT_TITLE = re.compile(
+    r"%|share|rate|mean|years (?:of|with)|person.years|median|incidence|(?<!at )risk\b|auroc|per ", re.I
+)
+_PLAIN_TITLE = re.compile(r"(?:value|number|count|n)?", re.I)
+"""Of a column whose rows say what is counted."""
 _WHOLE = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
-_IN_PROSE = re.compile(rf"(?<![\d.,–-])([1-9]|1\d|20)\s+(?:{_PEOPLE})\b", re.I)
-_OF_SMALL = re.compile(rf"(?<![\d.,–-])\d+\s*/\s*([1-9]|1\d|20)\s+(?:{_PEOPLE})\b", re.I)
+_BEGINS_WHOLE = re.compile(rf"({_WHOLE.pattern})\s*(?:/\s*({_WHOLE.pattern})|\([\d.]+\s*%\))?")
+"""A count, alone, as a fraction, or with its percentage."""
+_SMALL = r"(?<![\d.,–-])([1-9]|1\d|20)"
+_HAPPENED = "died|developed|dropped out|withdrew|relapsed"
+_IN_PROSE = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        rf"{_SMALL}\s+(?:{_PEOPLE})\b",
+        rf"(?<![\d.,–-])\d+\s*/\s*([1-9]|1\d|20)\s+(?:{_PEOPLE})\b",
+        rf"{_SMALL}\s+(?:out )?of\s+(?:the\s+|all\s+)?[\d,]+\s+(?:\w+\s+)?(?:{_PEOPLE}|{_HAPPENED})\b",
+        rf"(?<!type )(?<!stage ){_SMALL}\s+(?:had|{_HAPPENED})\b",
+        rf"\b(?:{_PEOPLE})\s*[:=]\s*([1-9]|1\d|20)(?![\d%,]|\.\d)",
+        r"\bn\s*=\s*([1-9]|1\d|20)(?![\d%,]|\.\d)",
+    )
+)
+"""Counts of 1 to 20 people as sentences and labels tell them."""
 _TOTAL = re.compile(r"^(?:total|all|sum|overall)\b", re.I)
 _PARTS = (
     ("Female", "Male"),
@@ -28,19 +49,46 @@ _PARTS = (
 
 
 def small_or_exact(page: Page) -> Iterator[Violation]:
-    """Whole numbers in columns of counts that are 1 to 20, or larger and not rounded to tens."""
+    """Whole numbers that are titled as counts and are 1 to 20, or larger and not rounded to tens.
+
+    The title is that of the column, of the row in a table of titles and values, or the term of a list.
+    """
+    for title, text, line in [*_of_columns(page), *_of_rows(page), *_of_terms(page)]:
+        found = _BEGINS_WHOLE.fullmatch(text) if _is_count(title) else None
+        for digits in filter(None, found.groups() if found else ()):
+            number = int(digits.replace(",", ""))
+            if not may_show(number):
+                yield Violation("small count", line, f"{text} in column {title}")
+            elif number % 10:
+                yield Violation("count that is not rounded to tens", line, f"{text} in column {title}")
+
+
+def _of_columns(page: Page) -> Iterator[tuple[str, str, int]]:
+    """Title of the column, text and line of every cell below the first row."""
     for table in page.tables:
         titles = [title.strip() for title in (table.rows or [[]])[0]]
         for cells, line in zip(table.rows[1:], table.lines[1:], strict=True):
             for title, cell in zip(titles, cells, strict=False):
-                text = cell.strip()
-                if not _is_count(title) or not _WHOLE.fullmatch(text):
-                    continue
-                number = int(text.replace(",", ""))
-                if not may_show(number):
-                    yield Violation("small count", line, f"{text} in column {title}")
-                elif number % 10:
-                    yield Violation("count that is not rounded to tens", line, f"{text} in column {title}")
+                yield title, cell.strip(), line
+
+
+def _of_rows(page: Page) -> Iterator[tuple[str, str, int]]:
+    """The same of tables of two columns that have the titles in the first one, a row each."""
+    for table in page.tables:
+        rows = list(zip(table.rows, table.lines, strict=True))
+        if not all(len(cells) == 2 for cells in table.rows):
+            continue
+        if table.rows and not _WHOLE.match(table.rows[0][1].strip()):
+            rows = rows[1:] if _PLAIN_TITLE.fullmatch(table.rows[0][1].strip()) else []
+        for cells, line in rows:
+            yield cells[0].strip(), cells[1].strip(), line
+
+
+def _of_terms(page: Page) -> Iterator[tuple[str, str, int]]:
+    """Term, description and line of lists of terms."""
+    for term, text in itertools.pairwise(page.texts):
+        if "dt" in term.inside and "dd" in text.inside:
+            yield term.text.strip(), text.text.strip(), text.line
 
 
 def in_prose(page: Page) -> Iterator[Violation]:
@@ -52,7 +100,7 @@ def in_prose(page: Page) -> Iterator[Violation]:
         if name in element.attributes
     ]
     for text in [*page.texts, *labels]:
-        for pattern in (_IN_PROSE, _OF_SMALL):
+        for pattern in _IN_PROSE:
             for match in pattern.finditer(text.text):
                 yield Violation("small count in a sentence", text.line, match.group().strip())
 

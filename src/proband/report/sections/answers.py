@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+from scipy.stats import binom
 
 from proband.evaluate.baselines.age_sex import NAME as AGE_SEX
 from proband.evaluate.baselines.age_sex import NAME_WITHOUT_SEX as AGE
 from proband.evaluate.panel.gain import Gain, genome_sentence
+from proband.evaluate.panel.models import unpaired
 from proband.evaluate.results import below_age_sex
 from proband.report.figures.forest import Axis, Estimate, axis_of, row_svg, scale_svg
 from proband.report.sections.found import Found, is_control
@@ -17,7 +19,8 @@ from proband.report.tables import number, plain
 
 _CHANCE, _NOTHING = 0.5, 0.0
 _LEAST_HALF_WIDTH = 0.02
-_BY_CHANCE = 0.05
+_BY_CHANCE, _ALL_BUT_RARE = 0.05, 0.975
+"""Share of checks that miss by chance, and the quantile of their number up to which it may be chance."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def _genome(found: Found) -> Answer:
     pair = next((pair for pair in found.pairs if pair[0] in found.own and not is_control(pair[0])), None)
     if pair is None:
         why = "No two models are known to differ by the genome alone, so this page cannot tell."
-        return Answer(question, why, "open")
+        return Answer(question, why, "open", _what_is_missing(found))
     row = _gains(found).filter(model=pair[0], reference=pair[1])
     each = _counted(found, *pair)
     if row.is_empty() or row["low"].null_count():
@@ -73,6 +76,17 @@ def _genome(found: Found) -> Answer:
     sentence = genome_sentence(gain, first["horizon_years"])
     verdict = "yes" if gain.low > 0 else "no" if gain.high < 0 else "open"
     return Answer(question, sentence, verdict, f"{pair[0]} beside {pair[1]}: {each}.")
+
+
+def _what_is_missing(found: Found) -> str:
+    """The model that would tell what the genome adds to one that reads more than the record."""
+    missing = [
+        f"{model} reads {besides.replace(',', ', ')}, too: give a model that reads record and "
+        f"{besides.replace(',', ', ')} without a genome."
+        for model, besides in unpaired(found.tables["models"]).items()
+        if besides and not is_control(model)
+    ]
+    return " ".join(missing)
 
 
 def _counted(found: Found, model: str, reference: str) -> str:
@@ -105,9 +119,12 @@ def _above(found: Found) -> Answer:
     judged = judged.select("outcome", "model", pl.col("value").alias("auroc"))
     warning = below_age_sex(judged, "at the longest horizon shown")
     if not warning:
-        return Answer(
-            question, f"Yes, in AUROC, in all {judged['outcome'].n_unique()} outcomes shown.", "yes"
+        surely, compared = _beyond_chance(found, reference)
+        sentence = f"Yes, in AUROC, in all {judged['outcome'].n_unique()} outcomes shown."
+        detail = (
+            f"Above by more than its 95% interval in {surely} of the {compared} comparisons that have one."
         )
+        return Answer(question, sentence, "yes" if compared and surely == compared else "open", detail)
     base = judged.filter(model=reference).select("outcome", pl.col("auroc").alias("base"))
     low = judged.join(base, on="outcome").filter(pl.col("auroc") <= pl.col("base"))
     names = [
@@ -120,10 +137,15 @@ def _above(found: Found) -> Answer:
 
 def _surely_below(found: Found, reference: str) -> str:
     """How often a model is below the reference by more than chance."""
-    rows = [_paired(found, model, reference).drop_nulls("high") for model in found.own]
-    below = sum(int((one["high"] < 0).sum()) for one in rows)
-    judged = sum(one.height for one in rows)
-    return f"Below by more than its 95% interval in {below} of the {judged} comparisons that have one."
+    below, compared = _beyond_chance(found, reference, -1)
+    return f"Below by more than its 95% interval in {below} of the {compared} comparisons that have one."
+
+
+def _beyond_chance(found: Found, reference: str, sign: int = 1) -> tuple[int, int]:
+    """In how many comparisons with the reference the whole interval is above it, or below; and in all."""
+    rows = [_paired(found, model, reference).drop_nulls(["low", "high"]) for model in found.own]
+    beyond = [(one["low"] > 0).sum() if sign > 0 else (one["high"] < 0).sum() for one in rows]
+    return sum(map(int, beyond)), sum(one.height for one in rows)
 
 
 def _calibrated(found: Found) -> Answer:
@@ -145,11 +167,13 @@ def _calibrated(found: Found) -> Answer:
         )
     if not sentences:
         return Answer(question, "Not known: no outcome has cases enough for an interval.", "open")
+    missed, most = checks - held, int(binom.ppf(_ALL_BUT_RARE, checks, _BY_CHANCE))
     answer = (
         f"{held} of {checks} checks agree with perfect calibration within their 95% intervals; "
-        f"about {number(_BY_CHANCE * checks, 0)} would miss by chance."
+        f"about {number(_BY_CHANCE * checks, 0)} would miss by chance, rarely more than {most}."
     )
-    return Answer(question, answer, "yes" if held == checks else "open", "; ".join(sentences) + ".")
+    verdict = "yes" if missed <= _BY_CHANCE * checks else "no" if missed > most else "open"
+    return Answer(question, answer, verdict, "; ".join(sentences) + ".")
 
 
 def auroc_forest(found: Found) -> Forest:

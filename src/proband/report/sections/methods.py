@@ -13,7 +13,7 @@ from proband.report.sections.found import Found
 from proband.report.sections.sources import of_sources
 from proband.report.tables import SPLIT_NAMES, TextTable, num_adjusted, plain
 
-_SHOWN_VERSIONS = ("proband", "python", "numpy", "polars")
+_SHOWN_VERSIONS = ("proband", "python", "numpy", "polars", "scikit-learn", "lightgbm")
 TO_FILL = "To be filled in by the author."
 
 
@@ -127,21 +127,42 @@ def filled_checklists(found: Found) -> list[tuple[Checklist, TextTable]]:
 def _known(found: Found) -> dict[str, str]:
     """Key of a fact in :data:`CHECKLISTS` -> what the results tell."""
     synthetic = {"synthetic": "A synthetic biobank: no data of people."} if found.rules.synthetic else {}
-    return _ALWAYS | _of_design(found) | _of_analysis(found) | of_sources(found) | synthetic
+    return (
+        _ALWAYS | _of_results(found) | _of_design(found) | _of_analysis(found) | of_sources(found) | synthetic
+    )
 
 
 _ALWAYS = {
     "title": "The page says that risk models were evaluated, and on which outcomes.",
     "flow": "See the cohort section: subjects left after each step, per outcome.",
     "missing": "A subject without genome is predicted from the record; a value not recorded is no token.",
-    "performance": "Discrimination, calibration and net benefit with 95% intervals, per outcome and horizon.",
-    "strata": "Subgroups of age, sex, record and ancestry with gaps, and AUROC within strata of age and sex.",
-    "deciles": "Incidence by decile of one score per outcome, observed and predicted.",
     "limits": "See the limits at the end of the page.",
     "competing": "Aalen-Johansen incidence; inverse probability of censoring weights.",
     "leakage": "The record up to and including the prediction time; prevalent cases leave the risk set; "
     "codes that nearly determine an outcome are named, if any, under Cohort.",
 }
+
+
+def _of_results(found: Found) -> dict[str, str]:
+    """What is said only where the results hold it."""
+    wide = " with 95% intervals" if found.manifest.get("config", {}).get("bootstrap") else ""
+    known = {
+        "performance": f"Discrimination, calibration and net benefit{wide}, per outcome and horizon.",
+    }
+    metrics, groups = found.tables["metrics"], found.tables["subgroups"]["dimension"].unique().sort()
+    strata = metrics.filter(metric="auroc_within_age_sex").drop_nulls("value").height
+    parts = (
+        [f"Subgroups by {', '.join(plain(name).lower() for name in groups)}, with gaps"]
+        if len(groups)
+        else []
+    )
+    parts += ["AUROC within strata of age and sex"] if strata else []
+    if parts:
+        known["strata"] = "; ".join(parts) + "."
+    if found.tables["deciles"].height:
+        predicted = ", observed and predicted" if found.tables["decile_risks"].height else ""
+        known["deciles"] = f"Incidence by decile of one score per outcome{predicted}."
+    return known
 
 
 def _of_design(found: Found) -> dict[str, str]:
@@ -150,7 +171,7 @@ def _of_design(found: Found) -> dict[str, str]:
     names = ", ".join(map(plain, found.shown))
     split = found.manifest.get("config", {}).get("split", "")
     return {
-        "outcomes": f"{len(found.shown)} outcomes: {names}. An onset is the first code of the task file.",
+        "outcomes": f"{len(found.shown)} outcomes: {names}, as task.yaml of the results defines them.",
         "horizons": f"By {years} years, death competing.",
         "models": f"{', '.join(found.models)}.",
         "genome": f"Read polygenic scores: {_listed(found.with_genome, found)}.",

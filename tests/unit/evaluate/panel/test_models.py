@@ -9,7 +9,7 @@ from proband.core.schema import RISK
 from proband.ehr.outcomes import save_task
 from proband.evaluate import evaluate
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.panel.models import described_models, pairs
+from proband.evaluate.panel.models import described_models, pairs, unpaired
 from proband.evaluate.tables import MODELS, read_table
 
 
@@ -24,18 +24,18 @@ def folder_with(world, path, model, modalities, stage="forecast"):
 def test_manifests_beside_the_risks_tell_what_models_are(world, tmp_path):
     risks = [
         folder_with(world, tmp_path / "a", "record", []),
-        folder_with(world, tmp_path / "b", "both", ["genome"]),
+        folder_with(world, tmp_path / "b", "both", ["genome", "pcs"]),
         folder_with(world, tmp_path / "c", "truth", None, stage="oracle"),
         folder_with(world, tmp_path / "d", "elsewhere", None),
     ]
     names = ["record", "both", "truth", "elsewhere", "age_sex", "lightgbm_pgs"]
     assert described_models(risks, names, None).rows() == [
-        ("record", "given", False),
-        ("both", "given", True),
-        ("truth", "oracle", None),
-        ("elsewhere", "given", None),
-        ("age_sex", "baseline", False),
-        ("lightgbm_pgs", "baseline", True),
+        ("record", "given", False, ""),
+        ("both", "given", True, "pcs"),
+        ("truth", "oracle", None, None),
+        ("elsewhere", "given", None, None),
+        ("age_sex", "baseline", False, None),
+        ("lightgbm_pgs", "baseline", True, None),
     ]
 
 
@@ -43,12 +43,28 @@ def test_the_risks_beside_the_truth_are_the_oracles(world, tmp_path):
     RISK.write(world.risk_table("known"), tmp_path / "risk.parquet")
     begun = tmp_path / "already_begun.parquet"
     [row] = described_models([str(tmp_path / "risk.parquet")], ["known"], begun).rows()
-    assert row == ("known", "oracle", None)
+    assert row == ("known", "oracle", None, None)
 
 
 def test_models_of_which_nothing_is_known_are_no_pair():
     rows = [("a", "given", None), ("b", "given", True), ("c", "oracle", None)]
     assert pairs(pl.DataFrame(rows, schema=dict(MODELS.columns), orient="row")) == []
+
+
+def test_a_genome_is_set_beside_the_model_that_reads_the_same_else():
+    """EHR, EHR+PCs, EHR+PCs+PGS: what components add is not the genome's, in whichever order they come."""
+    rows = [
+        ("EHR", "given", False, ""),
+        ("EHR+PCs", "given", False, "pcs"),
+        ("EHR+PCs+PGS", "given", True, "pcs"),
+        ("EHR+PGS", "given", True, ""),
+        ("EHR+image+PGS", "given", True, "image"),
+    ]
+    expected = {("EHR+PCs+PGS", "EHR+PCs"), ("EHR+PGS", "EHR")}
+    for order in (rows, rows[::-1]):
+        models = pl.DataFrame(order, schema=dict(MODELS.columns) | dict(MODELS.optional), orient="row")
+        assert set(pairs(models)) == expected
+        assert unpaired(models) == {"EHR+image+PGS": "image"}
 
 
 @pytest.fixture(scope="module")

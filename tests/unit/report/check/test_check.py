@@ -33,6 +33,23 @@ PLANTED = {
     "small count in a table": (TABLE.format("Onsets", "7"), "small count"),
     "exact count": (TABLE.format("Subjects", "1,243"), "not rounded to tens"),
     "small count in a sentence": ("<p>Of these, 17 subjects died.</p>", "small count in a sentence"),
+    "share of many in a sentence": ("<p>17 of 400 subjects died.</p>", "small count in a sentence"),
+    "share of many without a noun": ("<p>17 of 400 died.</p>", "small count in a sentence"),
+    "count after a colon": ("<p>Deaths: 7</p>", "small count in a sentence"),
+    "n of a sentence": ("<p>Women (n = 12)</p>", "small count in a sentence"),
+    "count before a verb": ("<p>only 7 had an onset</p>", "small count in a sentence"),
+    "count with its percentage": (TABLE.format("Subjects (n)", "7 (2%)"), "small count"),
+    "exact count with its percentage": (TABLE.format("Subjects (n)", "347 (2%)"), "not rounded to tens"),
+    "count over a total": (TABLE.format("Cases", "7/340"), "small count"),
+    "exact total of a fraction": (TABLE.format("Cases", "40/343"), "not rounded to tens"),
+    "onsets by years": (TABLE.format("Onsets by 5 years", "7"), "small count"),
+    "number at risk": (TABLE.format("Number at risk", "7"), "small count"),
+    "table of rows": ("<table><tr><td>Cases</td><td>7</td></tr></table>", "small count"),
+    "table of rows with titles": (
+        "<table><tr><th>Item</th><th>Value</th></tr><tr><td>Deaths</td><td>7</td></tr></table>",
+        "small count",
+    ),
+    "list of terms": ("<dl><dt>Cases</dt><dd>7</dd></dl>", "small count"),
     "small count in a label": ('<svg aria-label="3 cases"></svg>', "small count in a sentence"),
     "hidden part of a row": (TWO.format("≤20", "480"), "follows from its total"),
     "hidden part of a column": (TOTAL.format(ROWS), "follows from its total"),
@@ -72,6 +89,18 @@ PLANTED = {
 }
 
 
+HARMLESS = [
+    "<p>People with type 2 had it by 5 years; 7 of 20 outcomes were missed, 3 of 12 diseases shown.</p>",
+    "<p>Deaths: 70. AUROC of 7 models; n = 1,240; women: 20%; cases: 0.7</p>",
+    TABLE.format("Years of follow-up per person", "7"),
+    TABLE.format("Median years to onset", "7"),
+    TABLE.format("Incidence by 5 years", "7"),
+    TABLE.format("Cases", "40/340"),
+    "<table><tr><th>Subgroup</th><th>Horizon</th></tr><tr><td>Women</td><td>5</td></tr></table>",
+    "<dl><dt>Horizon, years</dt><dd>5</dd></dl>",
+]
+
+
 def write(folder, body):
     file = folder / "page.html"
     file.write_text(f"{HEAD}{CLEAN}\n{body}\n</body></html>\n", encoding="utf-8")
@@ -88,6 +117,11 @@ def test_each_planted_kind_is_found_with_its_line(tmp_path, name):
     found = check(write(tmp_path, body))
     assert any(expected in line.partition(";")[0] for line in found), found
     assert all("\n" not in line and "in page.html, line " in line for line in found)
+
+
+@pytest.mark.parametrize("body", HARMLESS)
+def test_numbers_that_count_nobody_pass(tmp_path, body):
+    assert check(write(tmp_path, body)) == []
 
 
 def test_all_kinds_at_once(tmp_path):
