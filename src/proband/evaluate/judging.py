@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,10 @@ from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
 from proband.evaluate.groups.distance import DISTANCE_COLUMN, distance_frame, genetic_distance
+from proband.evaluate.groups.gains import Differences, SubgroupGains, gains_within
 from proband.evaluate.groups.members import members_of
 from proband.evaluate.groups.record import MOMENT
-from proband.evaluate.groups.subgroups import subgroup_frame
+from proband.evaluate.groups.subgroups import dimensions, frame_of
 from proband.evaluate.inputs import Scores
 from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.registry import compared
@@ -41,6 +42,7 @@ def judged_tables(
     end: datetime | None,
     truth: str,
     families: Families | None,
+    pairs: Sequence[tuple[str, str]],
     config: EvaluateConfig,
 ) -> defaultdict[str, list[pl.DataFrame]]:
     """The rows of all tables, by outcome and horizon; predictions for others are written to ``folder``."""
@@ -50,21 +52,23 @@ def judged_tables(
     distance = None if genome is None else genetic_distance(genome, trained)
     members = members_of(mine, Path(config.meds), genome, own, distance)
     resamples = _resamples(risks, families, config)
-    work = partial(_one_outcome, members, distance, resamples, config.margin)
+    work = partial(_one_outcome, members, distance, resamples, config.margin, pairs)
     judgements = list(risk_sets(risks, extra, mine, end, families, truth))
     for judgement in judgements if config.meds_evaluation else ():
         write_predictions(judgement, folder)
-    panel = Panel()
+    panel, gains = Panel(), SubgroupGains()
     # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
     done = map_shards(work, judgements, description="Evaluating", threads=True)
-    for judgement, (found, values) in zip(judgements, done, strict=True):
+    for judgement, (found, values, within) in zip(judgements, done, strict=True):
         for name, frame in found.items():
             frames[name].append(frame)
+        gains.add(judgement.risk_set.outcome, within)
         if values is not None:
             panel.add(judgement.risk_set, values)
         frames["flow"].append(judgement.flow)
     frames["differences"] = [panel.adjusted(pl.concat([DIFFERENCES.empty(), *frames["differences"]]))]
     frames["metrics"].append(panel.integrated_brier())
+    frames["subgroup_gains"].append(gains.frame())
     say_cautions(frames)
     say_subgroups(members, pl.concat([SUBGROUPS.empty(), *frames["subgroups"]])["dimension"])
     return frames
@@ -75,22 +79,26 @@ def _one_outcome(
     distance: pl.DataFrame | None,
     resamples: Resamples,
     margin: float,
+    pairs: Sequence[tuple[str, str]],
     judgement: Judgement,
-) -> tuple[dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None]:
-    """Tables of one outcome and horizon, and the replicates that the panel needs; None with an obstacle."""
+) -> tuple[dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None, Differences]:
+    """Tables of one outcome and horizon, replicates for the panel, None with an obstacle, and gains within
+    subgroups."""
     risk_set = judgement.risk_set
     found = None if risk_set.obstacle() else bootstrap(risk_set, resamples)
     frames = risk_set_frames(risk_set, found, references(), margin)
     if found is None:
-        return frames, None
+        return frames, None, {}
     mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)
-    frames["subgroups"] = subgroup_frame(risk_set, mine, resamples, found.thresholds)
+    estimated = dimensions(risk_set, mine, resamples, found.thresholds)
+    frames["subgroups"] = frame_of(risk_set, estimated)
+    within = gains_within(risk_set.horizon_years, estimated, pairs)
     if distance is not None:
         far = judgement.moments.join(distance, on="subject_id", how="left", maintain_order="left")
         number = far[DISTANCE_COLUMN].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         frames["distance"] = distance_frame(risk_set, number, resamples)
     wanted = compared()
-    return frames, {key: values for key, values in found.values.items() if key[1] in wanted}
+    return frames, {key: values for key, values in found.values.items() if key[1] in wanted}, within
 
 
 def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateConfig) -> Resamples:

@@ -45,7 +45,7 @@ from proband.evaluate.notices import (
     say_sexes,
 )
 from proband.evaluate.panel.learning import learning_curves
-from proband.evaluate.panel.models import described_models, mean_gains, truth_among
+from proband.evaluate.panel.models import described_models, mean_gains, pairs, truth_among
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, risk_sets
 from proband.evaluate.sources import sources
@@ -153,7 +153,7 @@ def _judge(
     kinds = described_models(config.risks, models, begun)
     end, truth = end_of_data(labels), truth_among(kinds)
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
-    frames = judged_tables(run.folder, matched, extra, rows, end, truth, families, config)
+    frames = judged_tables(run.folder, matched, extra, rows, end, truth, families, pairs(kinds), config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     if scores is not None:

@@ -259,6 +259,19 @@ LEAKS = Table(
 Counts and shares are of them, in all splits together; see :mod:`proband.evaluate.leaks.rule`.
 A null horizon is the end of follow-up."""
 
+SUBGROUP_GAINS = Table(
+    "gains within subgroups",
+    {"outcome": pl.String, "horizon_years": pl.Float64, "dimension": pl.String, "subgroup": pl.String}
+    | {"subgroup_reference": pl.String, "model": pl.String, "reference": pl.String, "metric": pl.String}
+    | {"difference": pl.Float64}
+    | _INTERVAL
+    | {"gap": pl.Float64, "gap_low": pl.Float64, "gap_high": pl.Float64, "num_outcomes": pl.Int64},
+    nullable=frozenset({"outcome", "difference", "low", "high", "gap", "gap_low", "gap_high"}),
+    unique=("outcome", "horizon_years", "dimension", "subgroup", "model", "reference", "metric"),
+)
+"""A model that reads a genome less the one that does not, within a subgroup, and how far this lies from that
+within the subgroup with most cases. ``outcome`` is null for the mean over outcomes with intervals there."""
+
 LEARNING = Table(
     "learning curves",
     {"model": pl.String, "fit": pl.String, "part": pl.String, "split": pl.String, "at": pl.Float64}
@@ -289,6 +302,7 @@ TABLES = {
     "already_begun": ALREADY_BEGUN,
     "models": MODELS,
     "gains": GAINS,
+    "subgroup_gains": SUBGROUP_GAINS,
     "leaks": LEAKS,
     "learning": LEARNING,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +37,23 @@ class Key(NamedTuple):
 _Values = Mapping[Key, np.ndarray]
 
 
+class Dimension(NamedTuple):
+    """What was estimated within the subgroups of one dimension.
+
+    Attributes:
+        name: Of the dimension.
+        parts: The rows of every subgroup.
+        found: One value per replicate, the sample's first, of the subgroups in which there are any: two at
+            least. Where cases or controls are too few for intervals, the sample's alone.
+        reference: The one of these with most cases.
+    """
+
+    name: str
+    parts: Mapping[str, RiskSet]
+    found: Mapping[str, _Values]
+    reference: str
+
+
 def subgroup_frame(
     risk_set: RiskSet,
     members: pl.DataFrame,
@@ -59,31 +76,51 @@ def subgroup_frame(
     Returns:
         A frame of :data:`proband.evaluate.tables.SUBGROUPS`.
     """
+    return frame_of(risk_set, dimensions(risk_set, members, resamples, thresholds))
+
+
+def dimensions(
+    risk_set: RiskSet,
+    members: pl.DataFrame,
+    resamples: Resamples,
+    thresholds: Float[np.ndarray, " thresholds"] | None = None,
+) -> list[Dimension]:
+    """Estimates within every subgroup, of dimensions with two in which there are any; arguments as of
+    :func:`subgroup_frame`."""
     at = np.zeros(0) if thresholds is None else thresholds
-    frames = [_dimension(risk_set, members[name], resamples, at) for name in members.columns]
-    return pl.concat([SUBGROUPS.empty(), *frames])
+    found = (_dimension(risk_set, members[name], resamples, at) for name in members.columns)
+    return [one for one in found if one is not None]
+
+
+def frame_of(risk_set: RiskSet, estimated: Sequence[Dimension]) -> pl.DataFrame:
+    """A frame of :data:`proband.evaluate.tables.SUBGROUPS`."""
+    return pl.concat([SUBGROUPS.empty(), *(_frame(risk_set, one) for one in estimated)])
 
 
 def _dimension(
     risk_set: RiskSet, member: pl.Series, resamples: Resamples, thresholds: np.ndarray
-) -> pl.DataFrame:
+) -> Dimension | None:
     names = member.drop_nulls().unique().sort().to_list()
     parts = {name: risk_set.part((member == name).fill_null(False).to_numpy()) for name in names}
     usable = {name: part for name, part in parts.items() if not part.obstacle()}
     if len(usable) < 2:
-        return SUBGROUPS.empty()
+        return None
     reference = max(usable, key=lambda name: usable[name].counts[1])
     found = {name: _estimates(part, resamples, thresholds) for name, part in usable.items()}
-    keys = list(found[reference])
+    return Dimension(member.name, parts, found, reference)
+
+
+def _frame(risk_set: RiskSet, of: Dimension) -> pl.DataFrame:
+    keys = list(of.found[of.reference])
     columns: dict[str, list[Any]] = {name: [] for name in SUBGROUPS.columns}
-    for name, part in parts.items():
+    for name, part in of.parts.items():
         place = {
-            "outcome": risk_set.outcome, "horizon_years": risk_set.horizon_years, "dimension": member.name,
-            "subgroup": name, "reference": reference,
+            "outcome": risk_set.outcome, "horizon_years": risk_set.horizon_years, "dimension": of.name,
+            "subgroup": name, "reference": of.reference,
             "num_subjects": part.counts[0], "num_cases": part.counts[1],
         }  # fmt: skip
-        beside = None if name == reference else found[reference]
-        known = found.get(name)
+        beside = None if name == of.reference else of.found[of.reference]
+        known = of.found.get(name)
         own = _without(keys, part) if known is None else _values_and_notes(part, keys, known, beside)
         own |= {field: [getattr(key, field) for key in keys] for field in Key._fields}
         for column, so_far in columns.items():

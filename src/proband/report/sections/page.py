@@ -26,6 +26,7 @@ from proband.report.sections.performance.panels import (
     judged,
 )
 from proband.report.sections.performance.stability import stability
+from proband.report.sections.performance.subgroup_gains import subgroup_gains
 from proband.report.sections.performance.subgroups import subgroups
 from proband.report.sections.simulated import simulated_section
 from proband.report.tables import plain
@@ -105,6 +106,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "deciles": deciles,
         "multiples_left_out": len(found.firm) < len(found.main),
         "strata": cohort.strata_table(found),
+        "subgroup_gains": subgroup_gains(found),
         "subgroups": subgroups(found),
         "distance": by_distance(found),
         "stability": stability(found),
