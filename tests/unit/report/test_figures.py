@@ -73,7 +73,7 @@ def test_too_few_points_give_a_smooth_curve_and_no_straight_line():
     points = pl.DataFrame({"false_positive_rate": [0.2, 0.5], "sensitivity": [0.5, 0.8]})
     few = roc_panel("gout", {"a": Curve(points, 0.8, "m0")})
     [curve] = re.findall(r'<path class="line m0" d="([^"]*)" stroke-dasharray', few)
-    assert curve.count("L") > 50
+    assert curve.count("L") > 25  # as many points as can be told from the curve itself
     three = pl.concat([points, pl.DataFrame({"false_positive_rate": [0.7], "sensitivity": [0.9]})])
     assert "stroke-dasharray" not in roc_panel("gout", {"a": Curve(three, 0.8, "m0")})
 

@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TypeAlias
 
+import numpy as np
+
 from proband.core.errors import printable
+from proband.report.figures.simplify import simplified
 
 Number: TypeAlias = int | float
 WIDTH, HEIGHT = 300.0, 230.0
@@ -82,11 +85,11 @@ class Panel:
         self._axes(x_label, y_label, x_ticks, y_ticks)
 
     def line(self, x: Sequence[Number], y: Sequence[Number], css: str = "", dashed: bool = False) -> None:
-        """A line through points."""
-        points = [f"{self._at_x(a)} {self._at_y(b)}" for a, b in zip(x, y, strict=True)]
-        if len(points) > 1:
+        """A line through points, of no more of them than can be seen."""
+        points = self._joined(x, y)
+        if len(x) > 1:
             dash = ' stroke-dasharray="4 3"' if dashed else ""
-            self._parts.append(f'<path class="line {css}" d="M{"L".join(points)}"{dash}/>')
+            self._parts.append(f'<path class="line {css}" d="M{points}"{dash}/>')
 
     def marks(
         self,
@@ -128,9 +131,8 @@ class Panel:
 
     def band(self, x: Sequence[Number], low: Sequence[Number], high: Sequence[Number], css: str = "") -> None:
         """The area between two lines."""
-        ends = [*zip(x, low, strict=True), *reversed([*zip(x, high, strict=True)])]
-        points = "L".join(f"{self._at_x(a)} {self._at_y(b)}" for a, b in ends)
-        self._parts.append(f'<path class="band {css}" d="M{points}Z"/>')
+        there, back = self._joined(x, low), self._joined(x[::-1], high[::-1])
+        self._parts.append(f'<path class="band {css}" d="M{there}L{back}Z"/>')
 
     def strip(
         self, place: int, edges: Sequence[Number], heights: Sequence[Number], css: str, name: str
@@ -193,15 +195,26 @@ class Panel:
         at = f'x="{self._at_x(value)}" y="{self._height - _BOTTOM + 14:g}"'
         self._parts.append(f'<text {at} text-anchor="middle">{_text(text)}</text>')
 
+    def _joined(self, x: Sequence[Number], y: Sequence[Number]) -> str:
+        """Coordinates of a line, in pixels."""
+        places = np.array([(self._pixels_x(a), self._pixels_y(b)) for a, b in zip(x, y, strict=True)])
+        return "L".join(f"{_pixel(a)} {_pixel(b)}" for a, b in simplified(places.reshape(-1, 2)))
+
     def _at_x(self, value: Number) -> str:
-        low, high = (self._warp(end) for end in self._x)
-        share = (self._warp(value) - low) / (high - low or 1)
-        return _pixel(_LEFT + min(1.0, max(0.0, share)) * (WIDTH - _LEFT - _RIGHT))
+        return _pixel(self._pixels_x(value))
 
     def _at_y(self, value: Number) -> str:
+        return _pixel(self._pixels_y(value))
+
+    def _pixels_x(self, value: Number) -> float:
+        low, high = (self._warp(end) for end in self._x)
+        share = (self._warp(value) - low) / (high - low or 1)
+        return _LEFT + min(1.0, max(0.0, share)) * (WIDTH - _LEFT - _RIGHT)
+
+    def _pixels_y(self, value: Number) -> float:
         low, high = self._y
         share = min(1.0, max(0.0, (value - low) / (high - low or 1)))
-        return _pixel(HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM))
+        return HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)
 
 
 def _pixel(value: Number) -> str:

@@ -46,6 +46,16 @@ def test_gaps_apart_from_nothing_are_counted_beside_those_that_chance_would_show
     assert "0.300 (0.300 to 0.300)" in said.apart.rows[0]
 
 
+def test_tables_too_long_for_a_page_are_named_instead(found, monkeypatch):
+    assert subgroups(found).missing == ""
+    monkeypatch.setattr("proband.report.sections.performance.subgroups.MOST_ROWS", 1)
+    said = subgroups(found)
+    assert said.whole is None
+    assert said.others is None
+    assert said.missing.endswith("too long for a page; it is subgroups.parquet.")
+    assert said.dimensions
+
+
 def test_without_subgroups_there_is_no_panel(found):
     tables = dict(found.tables) | {"subgroups": SUBGROUPS.empty()}
     assert subgroups(type(found)(tables, found.manifest, found.rules)) is None

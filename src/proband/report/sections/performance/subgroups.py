@@ -26,6 +26,8 @@ _OTHERS = {
 _AT_INCIDENCE = 2
 """Place of the incidence among the thresholds, which are 0.5, 1, 2 and 4 times it."""
 _BY_CHANCE = 0.05
+MOST_ROWS = 2000
+"""Of a table on the page: a longer one is not read there, and takes a megabyte."""
 _ROW = ("outcome", "dimension", "subgroup", "model")
 
 
@@ -53,13 +55,15 @@ class Subgroups(NamedTuple):
         dimensions: AUROC and observed over expected within the subgroups, drawn.
         whole: The same of every subgroup with an interval, with gaps.
         others: Further metrics of these subgroups.
+        missing: What is said where rows are too many for a page; ``whole`` and ``others`` are None then.
     """
 
     sentence: str
     apart: TextTable | None
     dimensions: Sequence[Dimension]
-    whole: TextTable
-    others: TextTable
+    whole: TextTable | None
+    others: TextTable | None
+    missing: str
 
 
 def subgroups(found: Found) -> Subgroups | None:
@@ -84,13 +88,19 @@ def subgroups(found: Found) -> Subgroups | None:
         f"95% interval that excludes 0; chance alone would show about {expected:,.0f}."
     )
     header = ["Outcome", "Subgroup", "Model", "Metric", "Value (95% interval)", "Gap (95% interval)"]
-    whole = TextTable(header, list(_cells(rows)), num_labels=4)
+    fits = rows.height <= MOST_ROWS
+    whole = TextTable(header, list(_cells(rows)), num_labels=4) if fits else None
+    missing = (
+        ""
+        if fits
+        else f"The table of these {rows.height:,} values is too long for a page; it is subgroups.parquet."
+    )
     names = rows["dimension"].unique().sort()
     drawn = [
         Dimension(name.replace("_", " "), _pictures(found, rows.filter(dimension=name))) for name in names
     ]
     some = TextTable(header, list(_cells(apart)), 4) if apart.height else None
-    return Subgroups(sentence, some, drawn, whole, _others(every))
+    return Subgroups(sentence, some, drawn, whole, _others(every) if fits else None, "" if fits else too_long)
 
 
 def _pictures(found: Found, rows: pl.DataFrame) -> list[Picture]:
