@@ -90,11 +90,7 @@ def subgroups(found: Found) -> Subgroups | None:
     header = ["Outcome", "Subgroup", "Model", "Metric", "Value (95% interval)", "Gap (95% interval)"]
     fits = rows.height <= MOST_ROWS
     whole = TextTable(header, list(_cells(rows)), num_labels=4) if fits else None
-    missing = (
-        ""
-        if fits
-        else f"The table of these {rows.height:,} values is too long for a page; it is subgroups.parquet."
-    )
+    too_long = f"The table of these {rows.height:,} values is too long for a page; it is subgroups.parquet."
     names = rows["dimension"].unique().sort()
     drawn = [
         Dimension(name.replace("_", " "), _pictures(found, rows.filter(dimension=name))) for name in names
