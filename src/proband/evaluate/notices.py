@@ -8,8 +8,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from proband.core.errors import DataError, first_names
+from proband.core.files.provenance import StageRun
 from proband.core.running.progress import say
 from proband.ehr.outcomes import Task
+from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.frames import LARGEST_NOISE_SHARE
 from proband.evaluate.groups.record import MOMENT, RECORD_YEARS
 from proband.evaluate.selection.risk_sets import ROW
@@ -213,4 +215,20 @@ def say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
         say(
             f"evaluate: up to {share:.0%} of the variance of the risks of {model} is sampling noise, which "
             "lowers AUROC and flattens slopes: forecast with more paths, or read the noise-corrected values"
+        )
+
+
+def say_extrapolation(run: StageRun, data: Inputs) -> None:
+    """Count predictions at ages at which no train subject was followed: rates by age are carried on there."""
+    age, until = pl.col("age_years"), pl.col("age_years") + pl.col("time_years")
+    youngest, oldest = data.train.select(age.min(), until.max().alias("until")).row(0)
+    if youngest is None:
+        return
+    asked = data.wanted.unique(["subject_id", "prediction_time"])
+    outside = asked.filter((age < youngest) | (age > oldest)).height
+    run.counts["num_predictions_outside_train_ages"] = outside
+    if outside:
+        say(
+            f"evaluate: {outside:,} of {asked.height:,} predictions are at ages at which nobody in train was "
+            f"followed ({youngest:.0f} to {oldest:.0f}); the baselines carry on the nearest rate there"
         )

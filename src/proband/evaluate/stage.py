@@ -12,7 +12,6 @@ import polars as pl
 from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.core.files.provenance import StageRun, is_finished, stage_output
-from proband.core.running.progress import say
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels as label_all
 from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
@@ -41,6 +40,7 @@ from proband.evaluate.leaks.scan import leaks, say_leaks
 from proband.evaluate.notices import (
     check_labelled,
     report_obstacles,
+    say_extrapolation,
     say_rows,
     say_sexes,
 )
@@ -260,7 +260,7 @@ def _baselines(run: StageRun, config: EvaluateConfig, data: Inputs) -> tuple[pl.
         run.counts["num_subjects_without_genome"] = int(
             (~asked.is_in(data.scores["subject_id"].to_list())).sum()
         )
-    _say_extrapolation(run, data)
+    say_extrapolation(run, data)
     (run.folder / "baselines").mkdir()
     found, costs, meter = [RISK.empty()], [], Meter()
     for name, frame in fit_baselines(data, config.baselines):
@@ -270,19 +270,3 @@ def _baselines(run: StageRun, config: EvaluateConfig, data: Inputs) -> tuple[pl.
         costs.append({"model": model} | asdict(meter.read()))
     run.notes["baseline_cpu_seconds"] = {cost["model"]: cost["cpu_seconds"] for cost in costs}
     return pl.concat(found), pl.DataFrame(costs, schema=dict(COSTS.columns))
-
-
-def _say_extrapolation(run: StageRun, data: Inputs) -> None:
-    """Count predictions at ages at which no train subject was followed: rates by age are carried on there."""
-    age, until = pl.col("age_years"), pl.col("age_years") + pl.col("time_years")
-    youngest, oldest = data.train.select(age.min(), until.max().alias("until")).row(0)
-    if youngest is None:
-        return
-    asked = data.wanted.unique(["subject_id", "prediction_time"])
-    outside = asked.filter((age < youngest) | (age > oldest)).height
-    run.counts["num_predictions_outside_train_ages"] = outside
-    if outside:
-        say(
-            f"evaluate: {outside:,} of {asked.height:,} predictions are at ages at which nobody in train was "
-            f"followed ({youngest:.0f} to {oldest:.0f}); the baselines carry on the nearest rate there"
-        )

@@ -1,16 +1,20 @@
 """What cannot be judged is said in one line per kind; where nothing can be, the command is refused."""
 
+from datetime import datetime
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 
 from proband.core.errors import DataError
+from proband.core.files.provenance import StageRun
 from proband.core.schema import RISK
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, save_task
 from proband.evaluate import evaluate
 from proband.evaluate.config import EvaluateConfig
-from proband.evaluate.notices import report_obstacles
-from proband.evaluate.tables import read_table
+from proband.evaluate.notices import report_obstacles, say_cautions, say_extrapolation
+from proband.evaluate.tables import METRICS, read_table
 
 UNCOMPARED = EvaluateConfig(bootstrap=0, baselines=("none",))
 DIABETES = ("type_2_diabetes",)
@@ -231,3 +235,32 @@ def test_reasons_are_grouped_and_what_can_be_judged_is_not_named(capsys):
         "evaluate: not judged, too few controls by the horizon, at least 5 needed: b at 1 years; judge a "
         "shorter horizon",
     ]
+
+
+def test_predictions_at_ages_of_nobody_in_train_are_counted(tmp_path, capsys):
+    """Followed from 40 to 60 years of age; of five predictions those at 39 and 61 are outside, once each."""
+    run = StageRun(tmp_path)
+    asked = {"subject_id": [1, 1, 2, 3, 4, 5], "age_years": [39.0, 39.0, 40.0, 50.0, 60.0, 61.0]}
+    data = SimpleNamespace(
+        train=pl.DataFrame({"age_years": [40.0, 55.0], "time_years": [3.0, 5.0]}),
+        wanted=pl.DataFrame(asked).with_columns(prediction_time=datetime(2010, 1, 1)),
+    )
+    say_extrapolation(run, data)
+    assert run.counts == {"num_predictions_outside_train_ages": 2}
+    assert (
+        "2 of 5 predictions are at ages at which nobody in train was followed (40 to 60)" in said(capsys)[0]
+    )
+    inside = SimpleNamespace(train=data.train, wanted=data.wanted.filter(pl.col("age_years") == 50))
+    say_extrapolation(run, inside)
+    assert run.counts == {"num_predictions_outside_train_ages": 0}
+    assert said(capsys) == []
+
+
+@pytest.mark.parametrize(("share", "spoken"), [(0.04, False), (0.06, True)])
+def test_risks_that_are_mostly_noise_are_named(share, spoken, capsys):
+    row = {"outcome": "a", "horizon_years": 5.0, "model": "few paths", "metric": "monte_carlo_share"}
+    missing = {name: None for name in METRICS.columns if name not in row}
+    frame = pl.DataFrame([row | missing | {"value": share}], schema=dict(METRICS.columns))
+    say_cautions({"flow": [], "metrics": [frame]})
+    lines = said(capsys)
+    assert [("up to 6%" in line, "few paths" in line) for line in lines] == [(True, True)] * spoken

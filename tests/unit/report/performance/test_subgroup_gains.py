@@ -47,7 +47,8 @@ def found(results):
 def test_subgroups_with_a_gain_and_gaps_beyond_chance_are_named(found):
     said = subgroup_gains(with_gains(found, ROWS))
     assert said.sentence == (
-        f"{MODEL} less {RECORD}: the interval lies above 0 in 2 of 3 subgroups; "
+        f"{MODEL} less {RECORD}: the interval lies above 0 in 2 of 3 subgroups. "
+        "Of 2 gaps, 1 exclude 0, about 0.1 would by chance: "
         "less in age 70+ than in 40-54 by 0.035 (0.025 to 0.045)."
     )
     assert [one.title for one in said.rows] == ["Age: 40-54", "Age: 70+", "Age: under 40"]

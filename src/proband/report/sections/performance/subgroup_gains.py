@@ -13,6 +13,7 @@ from proband.report.sections.found import Found, is_control
 from proband.report.tables import TextTable, interval, number, plain
 
 _LEAST_HALF_WIDTH = 0.02
+_BY_CHANCE = 0.05
 
 
 class SubgroupGains(NamedTuple):
@@ -66,7 +67,9 @@ def _sentence(rows: pl.DataFrame) -> str:
     apart = gaps.filter((pl.col("gap_low") > 0) | (pl.col("gap_high") < 0))
     named = "; ".join(map(_gap, apart.iter_rows(named=True)))
     said = f"{model} less {reference}: the interval lies above 0 in {above} of {rows.height} subgroups"
-    return f"{said}; {named}." if named else f"{said}; no gap between two of them is beyond chance."
+    by_chance = f"about {number(_BY_CHANCE * gaps.height, 1)} would by chance"
+    told = f"{said}. Of {gaps.height} gaps, {apart.height} exclude 0, {by_chance}"
+    return f"{told}: {named}." if named else f"{told}."
 
 
 def _gap(row: Mapping[str, Any]) -> str:
