@@ -1,0 +1,76 @@
+"""Means over seeds that were run apart: on several machines, or in several nights.
+
+    python experiments/pooled.py panel_seed0.csv panel_seed1.csv panel_seed2.csv --out pooled.csv
+
+Each file is a table that an experiment wrote, with columns seed, value, low and high, of one seed or more.
+Where seeds are run together their mean has an interval from resamples; here, with no resamples at hand, seeds
+are independent and estimates normal: the standard error of the mean of k seeds is the root of the sum of
+their squared errors over k. Rows that not all seeds have are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from replicates import markdown
+
+from proband.core.statistics.intervals import NORMAL_975
+
+_VALUES = ("value", "low", "high")
+
+
+def main() -> None:
+    """Read tables, write their means."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tables", type=Path, nargs="+", help="CSV files of one experiment")
+    parser.add_argument("--out", type=Path, help="CSV file to write; default none, the table is printed")
+    given = parser.parse_args()
+    try:
+        found = pooled([pl.read_csv(path, schema_overrides={"seed": pl.String}) for path in given.tables])
+    except ValueError as error:
+        parser.error(str(error))
+    if given.out:
+        found.write_csv(given.out, float_precision=5)
+    print("\n".join(markdown(found)))
+
+
+def pooled(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Rows of all seeds, each difference followed by its mean.
+
+    Args:
+        tables: Of different seeds; means that they hold are made anew.
+
+    Raises:
+        ValueError: A seed comes twice.
+    """
+    rows = pl.concat(tables).filter(pl.col("seed") != "mean")
+    keys = [name for name in rows.columns if name not in ("seed", "expected", "found", *_VALUES)]
+    if rows.select(*keys, "seed").is_duplicated().any():
+        raise ValueError("a seed comes twice; expected tables of different seeds")
+    seeds, parts = rows["seed"].n_unique(), []
+    for part in rows.select(*keys, "seed", *_VALUES).partition_by(keys, maintain_order=True):
+        if part.height == seeds:
+            parts += [part, part[:1].with_columns(seed=pl.lit("mean"), **_mean(part))]
+    return pl.concat(parts)
+
+
+def _mean(part: pl.DataFrame) -> dict[str, pl.Expr]:
+    """Value and ends of the mean of independent estimates."""
+    error = (part["high"] - part["low"]).to_numpy() / (2 * NORMAL_975)
+    mean, half = (
+        float(part["value"].to_numpy().mean()),
+        NORMAL_975 * float(np.linalg.norm(error)) / part.height,
+    )
+    return {
+        name: pl.lit(value) for name, value in zip(_VALUES, (mean, mean - half, mean + half), strict=True)
+    }
+
+
+if __name__ == "__main__":
+    main()
