@@ -33,14 +33,24 @@ def command(
         ),
     ] = None,
     genome: Genome = None,
+    fam: Annotated[
+        Path | None,
+        typer.Option(
+            help=".fam or .psam of the genotypes, for the family IDs of the tables of a GWAS.",
+            show_default="FID is the sample's name, as IID",
+            rich_help_panel=WHO,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """One vector per subject and date: what the model has read of the record by then.
 
     Example: proband embed model/ tokens/ vectors/ --task task.yaml
 
-    Example: proband embed model/ tokens/ gwas/ --gwas --genome genome/
+    Example: proband embed model/ tokens/ gwas/ --gwas --genome genome/ --fam cohort.fam
     """
     from proband.embed import embed
 
-    embed(model, tokens, out, task=task, dates=dates, genome=genome, config=config, overwrite=overwrite)
+    embed(
+        model, tokens, out, task=task, dates=dates, genome=genome, fam=fam, config=config, overwrite=overwrite
+    )

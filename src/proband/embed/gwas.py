@@ -1,6 +1,7 @@
 """Tables for a genome-wide association study of a model's state, as REGENIE and PLINK 2 read them.
 
-Both begin with FID and IID, the name of the sample twice, and are separated by tabs; NA is what is not known.
+Both begin with FID and IID and are separated by tabs; NA is what is not known. Both programs match samples by
+the two together, so that the family IDs must be those of the genotypes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from jaxtyping import Float
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from proband.core.errors import DataError
 from proband.core.files.atomic import whole_file
 from proband.core.files.manifest import check_stage
 from proband.core.schema import PCS, SAMPLES
+from proband.genome.genotypes.formats.plink import read_family_ids
 
 PHENOTYPES, COVARIATES = "phenotypes.txt", "covariates.txt"
 _BLOM = 3 / 8
@@ -45,6 +48,22 @@ def sample_names(subject_ids: pl.Series, genome: Path | None) -> pl.DataFrame:
     return SAMPLES.read(genome / "samples.parquet").filter(pl.col("subject_id").is_in(subject_ids.to_list()))
 
 
+def family_ids(samples: pl.Series, fam: Path | None) -> pl.Series:
+    """FID of each sample.
+
+    Raises:
+        DataError: A sample is not in ``fam``.
+    """
+    if fam is None:
+        return samples.alias("FID")
+    known = read_family_ids(fam)
+    if absent := [name for name in samples if name not in known]:
+        found = f"no row of {len(absent)} samples, first {absent[0]!r}"
+        remedy = "give the .fam or .psam of these genotypes"
+        raise DataError("samples without a family ID", where=fam, found=found, remedy=remedy)
+    return pl.Series("FID", [known[name] for name in samples], dtype=pl.String)
+
+
 def components_of(genome: Path | None) -> pl.DataFrame | None:
     """subject_id and principal components of a genome folder, None where there are none."""
     path = genome / "pcs.parquet" if genome else None
@@ -52,7 +71,7 @@ def components_of(genome: Path | None) -> pl.DataFrame | None:
 
 
 def write_gwas(
-    folder: Path, vectors: pl.DataFrame, known: pl.DataFrame, genome: Path | None
+    folder: Path, vectors: pl.DataFrame, known: pl.DataFrame, genome: Path | None, fam: Path | None = None
 ) -> dict[str, int]:
     """Write the tables; of several dates of a subject the last. A covariate that nobody has is left out.
 
@@ -61,16 +80,20 @@ def write_gwas(
         vectors: As schema.EMBEDDINGS.
         known: subject_id, prediction_time, age (years) and female (1, 0, NaN) of each row of ``vectors``.
         genome: Gives sample names and components.
+        fam: .fam or .psam of the genotypes, for their family IDs; without it FID is the sample's name, too.
 
     Returns:
         Samples written, phenotypes, and phenotypes left out since they do not vary.
+
+    Raises:
+        DataError: A sample is not in ``fam``.
     """
     keys = ["subject_id", "prediction_time"]
     last = vectors.join(known, on=keys).sort(keys).unique("subject_id", keep="last", maintain_order=True)
     last = sample_names(last["subject_id"], genome).join(last, on="subject_id").sort("subject_id")
     names = [name for name in vectors.columns if name not in keys]
     vary = [name for name in names if last[name].n_unique() > 1]
-    ids = last.select(pl.col("sample_id").alias("FID"), pl.col("sample_id").alias("IID"))
+    ids = last.select(family_ids(last["sample_id"], fam), pl.col("sample_id").alias("IID"))
     traits = [pl.Series(name, inverse_normal(last[name].to_numpy().astype(np.float64))) for name in vary]
     _write(ids.with_columns(traits), folder / PHENOTYPES)
     covariates = last.select("subject_id", "age", pl.col("female").fill_nan(None).alias("sex"))

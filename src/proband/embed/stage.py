@@ -37,6 +37,7 @@ def embed(
     task: Path | None = None,
     dates: Path | None = None,
     genome: Path | None = None,
+    fam: Path | None = None,
     config: EmbedConfig | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -53,6 +54,7 @@ def embed(
         dates: Parquet or text file of subject_id and prediction_time; without either, the end of follow-up.
         genome: Genome folder, for the sample names and components of the tables of a GWAS, and for ancestry
             on the map.
+        fam: .fam or .psam of the genotypes, for the family IDs of the tables of a GWAS.
         config: Settings.
         overwrite: Replace a finished output.
 
@@ -64,7 +66,7 @@ def embed(
     config = config or EmbedConfig()
     given = task or dates
     config = config.model_copy(update={"task": hash_file(given) if given and given.is_file() else ""})
-    more = [*(task_files(task) if task else []), *([dates] if dates else []), *([genome] if genome else [])]
+    more = [*(task_files(task) if task else []), *(path for path in (dates, genome, fam) if path)]
     inputs = [model, tokens, *more]
     if is_finished(out, STAGE, config, overwrite, inputs):
         return
@@ -78,10 +80,15 @@ def embed(
         run.counts.update(num_rows=len(asked), num_subjects=vectors["subject_id"].n_unique())
         run.counts["num_dimensions"] = loaded.config.dim
         if config.gwas:
-            run.counts |= write_gwas(run.folder, vectors, _known(store, asked), genome)
+            run.counts |= write_gwas(run.folder, vectors, _known(store, asked), genome, fam)
             if not run.counts["num_samples"]:
                 remedy = "give the genome folder of these subjects"
                 raise DataError("no subject is in the genotypes", where=genome, remedy=remedy)
+            if fam is None:
+                say(
+                    "embed: FID and IID are both the sample's name; no sample is matched where the genotypes "
+                    "have other family IDs, or a .psam has none: give it as --fam"
+                )
         if config.map:
             found = write_map(run.folder, states, known_factors(store, asked, genome, task))
             say(f"embed: {in_words(found)}")

@@ -15,7 +15,7 @@ from proband.core.files.manifest import read_manifest
 from proband.core.schema import EMBEDDINGS, PCS, SAMPLES
 from proband.embed import embed
 from proband.embed.config import EmbedConfig
-from proband.embed.gwas import inverse_normal, write_gwas
+from proband.embed.gwas import family_ids, inverse_normal, write_gwas
 from proband.model.checkpoint import load_model, save_model
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
@@ -91,6 +91,33 @@ def test_the_tables_of_a_gwas(world: Path, tmp_path: Path) -> None:
     own = store.follow_up().filter(subject_id=int(sorted(ids)[0]))
     assert covariates["age"][0] == pytest.approx(own["exit_minutes"][0] / 525960, abs=1e-3)
     assert (tmp_path / "out" / "phenotypes.txt").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "families"),
+    [
+        ("a.fam", "one 1 0 0 1 -9\ntwo 2 0 0 2 -9\n", ["one", "two"]),
+        ("a.psam", "#FID\tIID\tSEX\none\t1\t1\none\t2\t2\n", ["one", "one"]),
+        ("b.psam", "#IID\tSEX\n1\t1\n2\t2\n", ["0", "0"]),  # as plink2 --pheno asks, tried with 2.00a3.5
+    ],
+)
+def test_family_ids_are_those_of_the_genotypes(
+    tmp_path: Path, name: str, text: str, families: list[str]
+) -> None:
+    (tmp_path / name).write_text(text)
+    keys = pl.DataFrame({"subject_id": [1, 2], "prediction_time": [datetime(2000, 1, 1)] * 2})
+    vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0], dtype=pl.Float32))
+    known = keys.with_columns(age=pl.Series([1.0, 2.0]), female=pl.Series([1.0, 0.0]))
+    write_gwas(tmp_path, vectors, known, None, tmp_path / name)
+    for table in ("phenotypes.txt", "covariates.txt"):
+        rows = [line.split("\t") for line in (tmp_path / table).read_text().splitlines()]
+        assert [row[:2] for row in rows] == [["FID", "IID"], [families[0], "1"], [families[1], "2"]]
+
+
+def test_a_sample_without_a_family_id_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.fam").write_text("one 1 0 0 1 -9\n")
+    with pytest.raises(DataError, match=r"without a family ID.*a\.fam.*no row of 1 samples, first '2'"):
+        family_ids(pl.Series(["1", "2"]), tmp_path / "a.fam")
 
 
 def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from proband.genome.genotypes.formats.pgen import PlinkReader
 from proband.genome.genotypes.strands import per_allele
 
 _MALE = ("1", "M", "m")
+NO_FAMILY = "0"
+"""FID of samples without one."""
 _BED_MAGIC_BYTES = 3
 _GENOTYPES_PER_BYTE = 4
 
@@ -183,6 +185,25 @@ def read_samples(path: Path) -> tuple[list[str], Bool[np.ndarray, " samples"]]:
     Raises:
         DataError: There is no IID column, or a row lacks it.
     """
+    names, rows = _sample_rows(path)
+    name, sex = names.index("IID"), names.index("SEX") if "SEX" in names else None
+    is_male = [sex is not None and len(row) > sex and row[sex] in _MALE for row in rows]
+    return [row[name] for row in rows], np.array(is_male)
+
+
+def read_family_ids(path: Path) -> dict[str, str]:
+    """IID -> FID of a .psam or .fam; 0 in a .psam without that column, as PLINK 2 has it.
+
+    Raises:
+        DataError: As of :func:`read_samples`.
+    """
+    names, rows = _sample_rows(path)
+    name, family = names.index("IID"), names.index("FID") if "FID" in names else None
+    return {row[name]: NO_FAMILY if family is None else row[family] for row in rows}
+
+
+def _sample_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns, IID among them, and the rows of a .psam or .fam."""
     with _open_text(path) as file:
         rows = [split_line(line, " ") for line in file if line.strip() and not line.startswith("##")]
     names = ["FID", "IID", "PAT", "MAT", "SEX"]
@@ -190,10 +211,9 @@ def read_samples(path: Path) -> tuple[list[str], Bool[np.ndarray, " samples"]]:
         names = [name.lstrip("#") for name in rows.pop(0)]
     if "IID" not in names:
         raise DataError("missing column IID", where=path, found=" ".join(names), remedy="make the file again")
-    name, sex = names.index("IID"), names.index("SEX") if "SEX" in names else None
-    short = next((number for number, row in enumerate(rows) if len(row) <= name), None)
+    least = names.index("IID") + 1
+    short = next((number for number, row in enumerate(rows) if len(row) < least), None)
     if short is not None or not rows:
         found = "no samples" if short is None else f"too few columns in row {short + 1} of the samples"
         raise DataError("not a table of samples", where=path, found=found, remedy="make the file again")
-    is_male = [sex is not None and len(row) > sex and row[sex] in _MALE for row in rows]
-    return [row[name] for row in rows], np.array(is_male)
+    return names, rows
