@@ -5,7 +5,8 @@
 Each file is a table that an experiment wrote, with columns seed, value, low and high, of one seed or more.
 Where seeds are run together their mean has an interval from resamples; here, with no resamples at hand, seeds
 are independent and estimates normal: the standard error of the mean of k seeds is the root of the sum of
-their squared errors over k. Rows that not all seeds have are left out.
+their squared errors over k. Rows that not all seeds have are left out; a mean over outcomes counts as
+the same whatever the number of outcomes with cases enough.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from replicates import markdown
 from proband.core.statistics.intervals import NORMAL_975
 
 _VALUES = ("value", "low", "high")
+_NUMBER_OF_OUTCOMES = r"^mean of \d+ outcomes$"
 
 
 def main() -> None:
@@ -50,6 +52,8 @@ def pooled(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
         ValueError: A seed comes twice.
     """
     rows = pl.concat(tables).filter(pl.col("seed") != "mean")
+    if "outcomes" in rows.columns:
+        rows = rows.with_columns(pl.col("outcomes").str.replace(_NUMBER_OF_OUTCOMES, "mean of outcomes"))
     keys = [name for name in rows.columns if name not in ("seed", "expected", "found", *_VALUES)]
     if rows.select(*keys, "seed").is_duplicated().any():
         raise ValueError("a seed comes twice; expected tables of different seeds")

@@ -33,3 +33,12 @@ def test_rows_of_some_seeds_and_a_seed_given_twice():
     assert again.filter(seed="mean")["value"].to_list() == pytest.approx([0.2])
     with pytest.raises(ValueError, match="comes twice"):
         pooled([first, first])
+
+
+def test_means_over_outcomes_are_the_same_whatever_their_number():
+    tables = [
+        table(seed, np.array([0.1, 0.0, 0.2])).with_columns(outcomes=pl.lit(f"mean of {20 + seed} outcomes"))
+        for seed in (0, 1)
+    ]
+    assert pooled(tables)["outcomes"].unique().to_list() == ["mean of outcomes"]
+    assert pooled(tables).height == 3
