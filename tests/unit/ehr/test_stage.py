@@ -369,6 +369,7 @@ def test_what_is_missing_is_said(
     said = capsys.readouterr().err
     assert "no subject has a sex" in said
     assert "1 of 1 subjects have no observation period" in said
+    assert "1.25, 1.10 and 1.04 times at 0.5, 1 and 2 visits a year" in said
     assert "1 rows left out: a further death of a subject" in said
 
 
