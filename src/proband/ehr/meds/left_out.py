@@ -24,8 +24,8 @@ REASONS = {
 """What is counted and said where it occurs."""
 
 _REMEDY = (
-    "which overstates risks (those of five years 1.25, 1.10 and 1.04 times at 0.5, 1 and 2 visits a year); give "
-    "the date up to which records are complete as --follow-up-end DATE"
+    "which overstates risks (those of five years 1.25, 1.10 and 1.04 times at 0.5, 1 and 2 visits a year); "
+    "give the date up to which records are complete as --follow-up-end DATE"
 )
 """The sizes are of a simulation, docs/ehr.md."""
 
