@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from proband.core.config import validated
 from proband.core.errors import ConfigError
 from proband.forecast.config import ForecastConfig, precision_of
 
@@ -21,3 +22,10 @@ def test_other_precisions_are_refused(text: str) -> None:
         ConfigError, match=r"bad precision; in --precision; found .*expected a standard error"
     ):
         precision_of(text)
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_k", "top_p"])
+def test_nothing_that_changes_the_law_of_paths_can_be_set(name: str) -> None:
+    """With a top-k or a temperature rare codes would get a risk of 0, or another than the model's."""
+    with pytest.raises(ConfigError, match=name):
+        validated(ForecastConfig, **{name: 1.0})
