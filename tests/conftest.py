@@ -12,6 +12,7 @@ import threading
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from jaxtyping import config, install_import_hook
 
@@ -35,6 +36,10 @@ def shaped_modules() -> list[str]:
     files = [path for path in root.rglob("*.py") if "jaxtyping" in path.read_text(encoding="utf-8")]
     return [".".join(path.relative_to(root.parent).with_suffix("").parts) for path in files]
 
+
+# How long an example takes depends on what else runs on the machine, and the first one compiles.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 install_import_hook(shaped_modules(), "beartype.beartype")
 CHECKED_SECONDS = 0.03

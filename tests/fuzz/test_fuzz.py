@@ -139,7 +139,6 @@ def test_any_file_is_read_or_refused_in_one_line(parser: Parser, folder: Path) -
     share = parser.share if LONG or parser.share_short is None else parser.share_short
     told = settings(
         max_examples=max(3, round(EXAMPLES * share)),
-        deadline=None,
         database=None,
         derandomize=not LONG,
         suppress_health_check=list(HealthCheck),

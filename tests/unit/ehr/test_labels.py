@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proband.core.errors import ConfigError
@@ -136,7 +136,6 @@ def test_labels_of_a_folder(events: Callable, meds: Callable) -> None:
 MINUTES = st.integers(-3_000_000, 4_000_000)
 
 
-@settings(deadline=None)
 @given(onset=MINUTES | st.none(), death=MINUTES | st.none(), gap_days=st.integers(0, 900))
 def test_against_a_plain_reading_of_the_rules(onset: int | None, death: int | None, gap_days: int) -> None:
     """One subject, decided in plain Python from the rules of the docs."""
@@ -239,7 +238,6 @@ def test_a_value_equal_to_a_bound_is_not_beyond_it_whatever_its_rounding(events:
 STEP_EVENTS = st.lists(st.tuples(st.integers(-900, 900), st.sampled_from("AB")), max_size=8)
 
 
-@settings(deadline=None)
 @given(rows=STEP_EVENTS, least=st.integers(0, 60), most=st.integers(60, 200))
 def test_pattern_labels_against_every_choice_of_events(rows: list, least: int, most: int) -> None:
     """Two subjects with the same events a day apart are labelled each by its own events."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 from biobank import EHR, EHR_PCS, ORACLE
 from expected_auroc import PGS, SHOWN, ExpectedAreas, ceilings, differences, expected_auroc, name_of, table
@@ -69,6 +72,18 @@ def test_differences_are_better_known_than_from_the_cases_seen() -> None:
     found = table(expected, list(outcomes))
     assert found["outcome"].to_list() == [*outcomes, "mean"]
     assert (found[PGS] > found[EHR.name]).all()
+
+
+def test_who_has_no_true_risk_is_left_out() -> None:
+    noise = {PGS: 0.5, ORACLE: 0.0}
+    whole = drawn_people({"common": 0.3}, noise, number=300, seed=0)
+    rows = whole.rows["common"]
+    known = pl.int_range(pl.len()) >= 40
+    lacking = rows.with_columns(pl.when(known).then(ORACLE).alias(ORACLE))
+    found = ExpectedAreas(replace(whole, rows={"common": lacking})).of("common", PGS)
+    expected = ExpectedAreas(replace(whole, rows={"common": rows.filter(known)})).of("common", PGS)
+    assert np.isfinite(found).all()
+    assert found == pytest.approx(expected)
 
 
 def test_an_oracle_of_few_futures_is_no_ceiling() -> None:

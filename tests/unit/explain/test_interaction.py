@@ -65,7 +65,7 @@ def test_without_a_genome_there_is_none(run: Run) -> None:
     assert not (out / "interaction.parquet").exists()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(slope=st.floats(-1, 1), level=st.floats(-6, -0.5), seed=st.integers(0, 100))
 def test_the_effect_that_risks_imply(slope: float, level: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

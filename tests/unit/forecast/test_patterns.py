@@ -64,7 +64,6 @@ def test_nothing_happens_without_events_or_with_others_alone() -> None:
 EVENTS = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5 * DAY)), max_size=10)
 
 
-@settings(deadline=None)
 @given(EVENTS, st.none() | st.sampled_from([0.5, 1.0]), st.none() | st.sampled_from([1.0, 2.5]))
 def test_against_every_pair_of_events(events: list, least: float | None, most: float | None) -> None:
     events.sort(key=lambda event: event[1])
@@ -77,7 +76,7 @@ def test_against_every_pair_of_events(events: list, least: float | None, most: f
     assert onset(two_steps(least, most), *events) == (min(ends) if ends else None)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(EVENTS, st.none() | st.sampled_from([0.5, 1.0]), st.none() | st.sampled_from([1.0, 2.5]))
 def test_labels_and_forecasts_find_the_same_onset(
     events: list, least: float | None, most: float | None

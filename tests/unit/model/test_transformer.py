@@ -229,7 +229,7 @@ def test_impossible_repeats_are_counted_and_left_out() -> None:
 
 
 @given(st.integers(1, 5), st.integers(2, 7), st.integers(0, 30000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_nothing_after_a_position_changes_it(at: int, token: int, later: int) -> None:
     model = random_model()
     tokens, ages = [*TOKENS[0]], [*AGES[0]]

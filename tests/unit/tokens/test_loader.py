@@ -82,7 +82,7 @@ records = st.builds(
 
 
 @given(st.lists(records, min_size=1, max_size=5), st.integers(8, 25), st.integers(16, 200))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_scorable_event_is_scored_exactly_once(people: list[Record], context: int, budget: int) -> None:
     store = HandStore(people, size=64)
     scored: Counter[tuple[int, int, int, int]] = Counter()

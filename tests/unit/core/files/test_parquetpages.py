@@ -49,7 +49,7 @@ def damaged(path: Path, field: bytes, value: int) -> None:
     path.write_bytes(content[:at] + varint(value) + content[at + 1 :])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(compression=_COMPRESSIONS, size=st.sampled_from([1, 2, 100]), rows=st.integers(0, 50))
 def test_tables_of_polars_pass(tmp_path_factory, compression, size, rows):
     path = tmp_path_factory.mktemp("pages") / "a.parquet"

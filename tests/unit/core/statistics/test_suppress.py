@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proband.core.statistics.suppress import (
@@ -29,7 +29,6 @@ def test_count(number, text):
     assert count(number) == text
 
 
-@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(21, 5000))
 def test_hidden_count_does_not_follow_by_subtraction(small, large):
     """Many true counts agree with what is shown of a total and its larger part."""
@@ -43,7 +42,6 @@ def test_hidden_count_does_not_follow_by_subtraction(small, large):
     assert len({a for a, _ in fitting}) >= 5
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=2, max_size=4))
 def test_never_a_single_hidden_part_with_all_others_shown(numbers):
     shown = parts(numbers)
@@ -52,7 +50,6 @@ def test_never_a_single_hidden_part_with_all_others_shown(numbers):
     assert hidden != 1 or not others
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=5), st.integers(0, 300))
 def test_horizons_shown_together_differ_by_none_or_enough(increments, rest):
     cases = dict(enumerate(itertools.accumulate(increments), start=1))
@@ -69,7 +66,6 @@ def test_longest_horizon_goes_first():
     assert shown_horizons({1.0: 490}, 500) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=1, max_size=80))
 def test_between_points_lie_more_than_twenty(steps):
     cases = list(itertools.accumulate(step[0] for step in steps))
@@ -85,7 +81,6 @@ def test_between_points_lie_more_than_twenty(steps):
             assert (all_b - cases_b) - (all_a - cases_a) >= LEAST
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 90), st.integers(0, 60)), max_size=12))
 def test_merged_groups_are_large_enough(sizes):
     groups = pl.DataFrame(

@@ -117,7 +117,7 @@ LEFT_OUT = (
 ROWS = st.lists(st.tuples(st.integers(1, 3), TIMES, CODES), min_size=1, max_size=30)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ROWS, st.booleans())
 def test_every_row_in_is_a_row_out_or_counted(source: list[tuple], assume_birth: bool) -> None:
     frame = pl.DataFrame([(*row, None, None) for row in source], schema=EVENTS, orient="row")

@@ -120,7 +120,7 @@ def test_a_truncated_file(tmp_path: Path, events: Callable) -> None:
 SUBJECTS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(sizes=SUBJECTS, rows=st.integers(1, 20), batch=st.integers(1, 20))
 def test_pieces_hold_whole_subjects_and_all_rows(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], rows: int, batch: int

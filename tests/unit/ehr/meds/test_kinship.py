@@ -41,7 +41,7 @@ def reachable(pairs: list[tuple[int, int]], start: int) -> set[int]:
         found |= more
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PAIRS, st.integers(0, 1000))
 def test_relatives_share_a_split_and_others_keep_theirs(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[int, int]], seed: int
@@ -55,7 +55,7 @@ def test_relatives_share_a_split_and_others_keep_theirs(
         assert split[subject] == alone[min(reachable(pairs, int(subject)))]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(PAIRS, st.lists(st.tuples(st.integers(100, 120), st.integers(100, 120)), min_size=1, max_size=9))
 def test_people_elsewhere_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[int, int]], elsewhere: list[tuple[int, int]]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proband.core.errors import DataError
@@ -15,7 +15,6 @@ SHARES = (0.8, 0.1, 0.1)
 IDS = st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=50, unique=True)
 
 
-@settings(deadline=None)
 @given(IDS, st.randoms(), st.integers(0, 2**31))
 def test_a_subject_keeps_its_split_whoever_else_is_there(ids: list[int], random: object, seed: int) -> None:
     together = dict(zip(ids, assign_splits(np.array(ids), SHARES, seed), strict=True))
@@ -23,7 +22,6 @@ def test_a_subject_keeps_its_split_whoever_else_is_there(ids: list[int], random:
     assert assign_splits(np.array(some), SHARES, seed).to_list() == [together[one] for one in some]
 
 
-@settings(deadline=None)
 @given(
     IDS,
     st.sampled_from([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.9, 0.1, 0.0), (0.5, 0.0, 0.5)]),

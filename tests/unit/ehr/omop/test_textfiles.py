@@ -28,7 +28,7 @@ def rows_of(connection: ibis.BaseBackend, *paths: Path) -> list[tuple]:
     return [tuple(row.values()) for row in table.to_pyarrow().to_pylist()]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=5), st.sampled_from(",;|"), st.booleans())
 def test_what_rfc_4180_writes_comes_back(
     connection: ibis.BaseBackend, tmp_path: Path, rows: list[tuple], delimiter: str, quote_all: bool
@@ -105,7 +105,7 @@ def test_a_damaged_gzip_is_one_line(tmp_path: Path) -> None:
         dialect_of(path.with_name("other.csv.gz"))
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_header_or_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.csv"

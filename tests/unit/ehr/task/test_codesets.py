@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -20,7 +20,6 @@ def test_prefixes_are_no_patterns() -> None:
     assert CodeSet(prefixes=("A.",)).select(["A.1", "AB1"]) == ["A.1"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), unique=True), st.lists(st.text(min_size=1), min_size=1))
 def test_select_keeps_order_and_takes_only_what_is_listed(codes: list[str], listed: list[str]) -> None:
     assert CodeSet(codes=tuple(listed)).select(codes) == [code for code in codes if code in listed]

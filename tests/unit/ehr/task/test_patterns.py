@@ -45,14 +45,14 @@ DISTANCE = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(data=st.data(), distances=st.lists(DISTANCE, min_size=1, max_size=3))
 def test_against_every_choice_of_events(data: st.DataObject, distances: list) -> None:
     times = [data.draw(TIMES) for _ in range(len(distances) + 1)]
     assert found(times, *distances) == every_choice(times, *distances)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(times=TIMES, distances=st.lists(DISTANCE, min_size=1, max_size=3))
 def test_one_code_for_all_steps(times: list[int], distances: list) -> None:
     same = [times] * (len(distances) + 1)

@@ -49,7 +49,7 @@ def survival_data(seed, size=60):
     return time, rng.integers(0, 3, size).astype(np.int8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0.5, 6.0))
 def test_weights_of_repeated_rows_equal_repeated_data(seed, horizon):
     time, event = survival_data(seed)
@@ -63,7 +63,7 @@ def test_weights_of_repeated_rows_equal_repeated_data(seed, horizon):
     assert np.repeat(weighted, repeats) == pytest.approx(repeated)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0.5, 6.0))
 def test_mean_of_weighted_cases_is_aalen_johansen(seed, horizon):
     time, event = survival_data(seed)

@@ -38,7 +38,7 @@ def test_all_risks_equal_is_chance():
 samples = st.integers(0, 100_000).map(np.random.default_rng)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(samples, st.integers(2, 60), st.integers(1, 30))
 def test_equals_scikit_learn(rng, size, levels):
     from sklearn.metrics import average_precision_score, roc_auc_score
@@ -54,7 +54,7 @@ def test_equals_scikit_learn(rng, size, levels):
     assert auroc(risk, case, weights) == pytest.approx(roc_auc_score(case, risk, sample_weight=weights))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(samples)
 def test_replicates_equal_repeated_data(rng):
     risk, case = rng.integers(0, 8, 40) / 8, rng.random(40) < 0.5

@@ -61,7 +61,7 @@ def genotyped(asked: Asked) -> int:
     return int(np.flatnonzero(known)[0])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(weights=st.lists(st.floats(-2, 2), min_size=3, max_size=3), seed=st.integers(0, 99))
 def test_of_a_function_known_by_hand(weights: list[float], seed: int) -> None:
     """f = w x + x0 x1, whose integral along a path is w d + (mean of x1) d0 + (mean of x0) d1."""

@@ -51,7 +51,7 @@ ANYTHING = st.recursive(
 CHANGES = st.lists(st.one_of(REMOVED, ADDED, SHIFTED, GENOMES), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(WORDS, CHANGES, min_size=1, max_size=3))
 def test_every_valid_file_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, named: dict[str, Any]
@@ -66,7 +66,6 @@ def test_every_valid_file_is_read_as_it_was_written(
     assert Scenarios.model_validate(again) == found
 
 
-@settings(deadline=None)
 @given(ANYTHING)
 def test_anything_else_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "no_scenarios.yaml"

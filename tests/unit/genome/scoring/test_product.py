@@ -52,7 +52,7 @@ def product(calls, bases, slopes, copies, is_x):
     return total + (slopes.T.astype(np.float64) @ fill)[:, None]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(problem=problems(), tile=st.sampled_from([1, 4, 256]), share=st.sampled_from([-1.0, 0.15, 2.0]))
 def test_equal_to_the_definitions_in_float64(problem, tile, share):
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -55,7 +55,6 @@ def test_a_common_gap_has_a_bin_of_its_own() -> None:
 
 
 @given(st.lists(st.integers(0, 10**9), max_size=40), st.sampled_from([1, 1440]), st.integers(3, 80))
-@settings(deadline=None)
 def test_edges_always_make_bins_that_cover_120_years_and_follow_the_data(
     gaps: list[int], resolution: int, num_bins: int
 ) -> None:
@@ -166,7 +165,6 @@ def test_nothing_is_drawn_where_the_limit_is_below_the_wait() -> None:
     st.integers(0, 15),
     st.sampled_from([0.0, 1e-300, 1e-9, 0.5]),
 )
-@settings(deadline=None)
 def test_a_draw_is_never_before_the_wait_whatever_the_mass(
     at_least: int, uniform: float, where: int, rest: float
 ) -> None:

@@ -60,7 +60,7 @@ def test_a_disease_is_first_recorded_exactly_when_the_law_says(
     assert min(within.sum(), history.sum(), (lives.recorded < lives.onset)[within].sum()) > 20
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.integers(1, 12))
 def test_first_records_are_exact_for_any_lives(make_lives: Callable, seed: int, num: int) -> None:
     lives = make_lives(num, seed)

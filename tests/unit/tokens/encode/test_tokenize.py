@@ -50,7 +50,7 @@ def tokens_of(*rows: tuple) -> list[tuple[int, int]]:
 @given(
     st.permutations([("LAB//1", 5.0), ("B//1", None), ("A//1", None), ("MEDS_DEATH", None), ("LAB//1", 1.0)])
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_order_within_a_time_stamp_is_fixed(order: list[tuple[str, float | None]]) -> None:
     rows = [(1, "1950-01-21", code, value) for code, value in order]
     assert tokens_of(*LIFE, *rows) == [(0, 1), (20, 2), (20, 3), (20, 6), (20, 7), (20, 9)]

@@ -10,7 +10,7 @@ from small_world import HandStore, Record
 EVENTS = st.lists(st.tuples(st.integers(2, 7), st.integers(0, 50)), max_size=8)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(EVENTS, min_size=1, max_size=5),
     st.lists(st.lists(st.integers(2, 7), min_size=1, max_size=4), min_size=1, max_size=4),

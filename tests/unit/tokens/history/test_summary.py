@@ -77,7 +77,7 @@ def test_nothing_had_gives_no_features():
     assert named(store, [0], [YEAR - 1]) == [{}]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     records=st.lists(
         st.lists(st.tuples(st.integers(2, 5), st.integers(1, 20)), max_size=12), min_size=1, max_size=4

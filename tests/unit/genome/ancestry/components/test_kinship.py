@@ -123,7 +123,7 @@ def test_related_pairs_over_tiles(family, monkeypatch):
     assert found - is_mixed == expected - is_mixed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 12).flatmap(lambda count: st.tuples(
     st.just(count), st.lists(st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)), max_size=30)
 )))  # fmt: skip

@@ -43,7 +43,7 @@ def places(chrom, pos):
     return pl.DataFrame({"chrom": chrom, "pos": np.asarray(pos, np.int64)})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.05, 0.2, 0.5]), st.sampled_from([1, 20, 1000]))
 def test_no_pair_in_a_window_beyond_the_bound_and_none_left_out_without_cause(seed, max_r2, window_kb):
     rng = np.random.default_rng(seed)
