@@ -22,6 +22,7 @@ from replicates import markdown
 from proband.core.statistics.intervals import NORMAL_975
 
 _VALUES = ("value", "low", "high")
+_NO_KEYS = ("seed", "expected", "found", "num_subjects", "num_cases")
 _NUMBER_OF_OUTCOMES = r"^mean of \d+ outcomes$"
 
 
@@ -51,10 +52,12 @@ def pooled(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     Raises:
         ValueError: A seed comes twice.
     """
-    rows = pl.concat(tables).filter(pl.col("seed") != "mean")
+    text = pl.all().exclude(_VALUES).cast(pl.String)
+    rows = pl.concat([table.select(text, pl.col(_VALUES).cast(pl.Float64)) for table in tables])
+    rows = rows.filter(pl.col("seed") != "mean")
     if "outcomes" in rows.columns:
         rows = rows.with_columns(pl.col("outcomes").str.replace(_NUMBER_OF_OUTCOMES, "mean of outcomes"))
-    keys = [name for name in rows.columns if name not in ("seed", "expected", "found", *_VALUES)]
+    keys = [name for name in rows.columns if name not in (*_NO_KEYS, *_VALUES)]
     if rows.select(*keys, "seed").is_duplicated().any():
         raise ValueError("a seed comes twice; expected tables of different seeds")
     seeds, parts = rows["seed"].n_unique(), []

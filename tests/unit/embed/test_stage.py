@@ -118,6 +118,12 @@ def test_a_sample_without_a_family_id_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.fam").write_text("one 1 0 0 1 -9\n")
     with pytest.raises(DataError, match=r"without a family ID.*a\.fam.*no row of 1 samples, first '2'"):
         family_ids(pl.Series(["1", "2"]), tmp_path / "a.fam")
+    (tmp_path / "b.fam").write_text("one 1 0 0 1 -9\ntwo 1 0 0 1 -9\n")
+    with pytest.raises(DataError, match=r"a sample comes twice.*b\.fam.*IID 1"):
+        family_ids(pl.Series(["1"]), tmp_path / "b.fam")
+    (tmp_path / "c.psam").write_text("#IID\tFID\n1\tone\n2\n")
+    with pytest.raises(DataError, match=r"too few columns in row 2"):
+        family_ids(pl.Series(["1"]), tmp_path / "c.psam")
 
 
 def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_rows_of_some_seeds_and_a_seed_given_twice():
         pooled([first, first])
 
 
+def test_numbers_that_name_a_row_may_be_whole_in_one_table() -> None:
+    values = np.array([0.1, 0.0, 0.2])
+    first = table(0, values).with_columns(horizon_years=pl.lit(10), num_subjects=pl.lit(7))
+    second = table(1, values).with_columns(horizon_years=pl.lit(10), num_subjects=pl.lit(8))
+    assert pooled([first, second])["seed"].to_list() == ["0", "1", "mean"]
+
+
 def test_means_over_outcomes_are_the_same_whatever_their_number():
     tables = [
         table(seed, np.array([0.1, 0.0, 0.2])).with_columns(outcomes=pl.lit(f"mean of {20 + seed} outcomes"))

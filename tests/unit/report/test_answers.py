@@ -95,7 +95,7 @@ def test_calibration_counts_the_checks_that_hold(found):
     wrong = right.with_columns(pl.when(exact).then(1.05).otherwise("low").alias("low"))
     third = answers(with_tables(found, metrics=wrong))[2]
     assert third.answer.startswith("0 of 4 checks agree")
-    assert "rarely more than 1." in third.answer  # of 4 checks, each missing in 5%
+    assert "More miss than chance would have it: " in third.answer  # 2 of 2 of each model
     assert third.verdict == "no"
     one = right.with_columns(
         pl.when(metric="calibration_slope", model=found.own[0]).then(1.05).otherwise("low").alias("low")
@@ -116,7 +116,7 @@ def test_a_model_above_age_and_sex_by_chance_is_no_clear_yes(found):
             high=pl.when(is_first).then(0.3).when(is_second).then(-low).otherwise("high"),
         )
         second = answers(with_tables(found, metrics=metrics, differences=differences))[1]
-        assert second.answer.startswith("Yes, in AUROC")
+        assert second.answer.startswith("Yes, in AUROC" if verdict == "yes" else "Above in AUROC")
         assert (second.verdict, said in second.detail) == (verdict, True)
 
 
@@ -130,6 +130,10 @@ def test_what_else_a_model_reads_is_not_credited_to_the_genome(found):
     assert first.detail == (
         "ehr & pgs reads pcs, too: give a model that reads record and pcs without a genome."
     )
+    rows = [("<b>ehr", "given", False, "pcs"), ("ehr & pgs", "given", True, "")]
+    models = pl.DataFrame(rows, schema=dict(MODELS.columns) | dict(MODELS.optional), orient="row")
+    first = answers(with_tables(found, models=models))[0]
+    assert first.detail == "ehr & pgs reads record and genome alone: give a model of the record alone."
 
 
 def test_outcomes_without_an_interval_stand_apart(found):

@@ -15,27 +15,39 @@ _PEOPLE = (
     "females?|males?|events|censored|flagged|genotyped"
 )
 _COUNT_TITLE = re.compile(
-    rf"\b(?:{_PEOPLE}|counts?|number|n|at risk|with genome|futures compared|case|control)\b", re.I
+    rf"\b(?:{_PEOPLE}|counts?|n|number at risk|with genome|futures compared|case|control)\b", re.I
 )
 _NO_COUNT_TITLE = re.compile(
-    r"%|share|rate|mean|years (?:of|with)|person.years|median|incidence|(?<!at )risk\b|auroc|per ", re.I
+    r"%|share|rate|mean|years (?:of|with)|(?:, |\(|in )years|person.years|median|incidence|(?<!at )risk\b"
+    r"|auroc|per |replicates",
+    re.I,
 )
-_PLAIN_TITLE = re.compile(r"(?:value|number|count|n)?", re.I)
-"""Of a column whose rows say what is counted."""
+_PERCENT = re.compile(r",?\s*\(?%\)?")
+_ROW_TITLE = re.compile(
+    r"(?:number of |total )?"
+    r"(?:subjects|people|patients|participants|individuals|cases|controls|onsets|deaths)"
+    r"(?:,? \(?n\)?(?:,? \(?%\)?)?)?",
+    re.I,
+)
+"""Of a row of counts, whatever its columns are."""
 _WHOLE = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
 _BEGINS_WHOLE = re.compile(rf"({_WHOLE.pattern})\s*(?:/\s*({_WHOLE.pattern})|\([\d.]+\s*%\))?")
 """A count, alone, as a fraction, or with its percentage."""
 _SMALL = r"(?<![\d.,–-])([1-9]|1\d|20)"
+_NO_MORE = r"(?![\d%,]|\.\d|\s*[–-]\s*\d|\s+to\s+\d)"
 _HAPPENED = "died|developed|dropped out|withdrew|relapsed"
+_HAD = r"had\s+(?:an?|the|their)\s+(?:\w+\s+)?(?:onset|event|diagnosis|outcome|disease)"
 _IN_PROSE = tuple(
     re.compile(pattern, re.I)
     for pattern in (
         rf"{_SMALL}\s+(?:{_PEOPLE})\b",
         rf"(?<![\d.,–-])\d+\s*/\s*([1-9]|1\d|20)\s+(?:{_PEOPLE})\b",
-        rf"{_SMALL}\s+(?:out )?of\s+(?:the\s+|all\s+)?[\d,]+\s+(?:\w+\s+)?(?:{_PEOPLE}|{_HAPPENED})\b",
-        rf"(?<!type )(?<!stage ){_SMALL}\s+(?:had|{_HAPPENED})\b",
-        rf"\b(?:{_PEOPLE})\s*[:=]\s*([1-9]|1\d|20)(?![\d%,]|\.\d)",
-        r"\bn\s*=\s*([1-9]|1\d|20)(?![\d%,]|\.\d)",
+        rf"{_SMALL}\s+(?:\([\d.]+\s*%\)\s+)?(?:out )?of\s+(?:the\s+|all\s+)?[\d,]+\s+(?:\w+\s+)?"
+        rf"(?:{_PEOPLE}|{_HAPPENED})\b",
+        rf"(?<!type )(?<!stage ){_SMALL}\s+(?:{_HAD}|{_HAPPENED})\b",
+        rf"\b(?:subjects|people|patients|participants|cases|controls|onsets|deaths)\s*[:=(]\s*"
+        rf"([1-9]|1\d|20){_NO_MORE}",
+        rf"\bn\s*=\s*([1-9]|1\d|20){_NO_MORE}(?!\s+(?!(?:{_PEOPLE})\b)[a-z])",
     )
 )
 """Counts of 1 to 20 people as sentences and labels tell them."""
@@ -51,10 +63,12 @@ _PARTS = (
 def small_or_exact(page: Page) -> Iterator[Violation]:
     """Whole numbers that are titled as counts and are 1 to 20, or larger and not rounded to tens.
 
-    The title is that of the column, of the row in a table of titles and values, or the term of a list.
+    The title is that of the column, of a row that is titled as counts of people, or the term of a list.
     """
     for title, text, line in [*_of_columns(page), *_of_rows(page), *_of_terms(page)]:
-        found = _BEGINS_WHOLE.fullmatch(text) if _is_count(title) else None
+        # "Cases (%)" counts where a percentage stands beside the number.
+        named = _PERCENT.sub("", title) if "%" in text else title
+        found = _BEGINS_WHOLE.fullmatch(text) if _is_count(named) else None
         for digits in filter(None, found.groups() if found else ()):
             number = int(digits.replace(",", ""))
             if not may_show(number):
@@ -73,15 +87,13 @@ def _of_columns(page: Page) -> Iterator[tuple[str, str, int]]:
 
 
 def _of_rows(page: Page) -> Iterator[tuple[str, str, int]]:
-    """The same of tables of two columns that have the titles in the first one, a row each."""
+    """The same of the cells of rows whose first one is titled as counts."""
     for table in page.tables:
-        rows = list(zip(table.rows, table.lines, strict=True))
-        if not all(len(cells) == 2 for cells in table.rows):
-            continue
-        if table.rows and not _WHOLE.match(table.rows[0][1].strip()):
-            rows = rows[1:] if _PLAIN_TITLE.fullmatch(table.rows[0][1].strip()) else []
-        for cells, line in rows:
-            yield cells[0].strip(), cells[1].strip(), line
+        for cells, line in zip(table.rows, table.lines, strict=True):
+            title = cells[0].strip() if cells else ""
+            if _ROW_TITLE.fullmatch(title):
+                for cell in cells[1:]:
+                    yield title, cell.strip(), line
 
 
 def _of_terms(page: Page) -> Iterator[tuple[str, str, int]]:

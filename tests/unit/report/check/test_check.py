@@ -49,6 +49,21 @@ PLANTED = {
         "<table><tr><th>Item</th><th>Value</th></tr><tr><td>Deaths</td><td>7</td></tr></table>",
         "small count",
     ),
+    "count beside its percentage": (TABLE.format("Cases (%)", "12 (3%)"), "small count"),
+    "row of several groups": (
+        "<table><tr><th></th><th>Train</th><th>Test</th></tr>"
+        "<tr><td>Cases, n (%)</td><td>120 (3%)</td><td>7 (2%)</td></tr></table>",
+        "small count",
+    ),
+    "row below a row of text": (
+        "<table><tr><td>Split</td><td>test</td></tr><tr><td>Subjects</td><td>12</td></tr></table>",
+        "small count",
+    ),
+    "share with its percentage in a sentence": (
+        "<p>7 (2%) of 300 patients died.</p>",
+        "small count in a sentence",
+    ),
+    "count in brackets": ("<p>Cases (12)</p>", "small count in a sentence"),
     "list of terms": ("<dl><dt>Cases</dt><dd>7</dd></dl>", "small count"),
     "small count in a label": ('<svg aria-label="3 cases"></svg>', "small count in a sentence"),
     "hidden part of a row": (TWO.format("≤20", "480"), "follows from its total"),
@@ -96,6 +111,10 @@ HARMLESS = [
     TABLE.format("Median years to onset", "7"),
     TABLE.format("Incidence by 5 years", "7"),
     TABLE.format("Cases", "40/340"),
+    TABLE.format("Women, years", "2"),
+    TABLE.format("Number of scores", "5"),
+    TABLE.format("Cases (%)", "3"),
+    "<p>n = 10 replicates; of 20 outcomes, 6 had an interval; day 5 had none. Events: 1-5, female: 1</p>",
     "<table><tr><th>Subgroup</th><th>Horizon</th></tr><tr><td>Women</td><td>5</td></tr></table>",
     "<dl><dt>Horizon, years</dt><dd>5</dd></dl>",
 ]

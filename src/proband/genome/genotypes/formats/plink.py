@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
 import itertools
@@ -195,11 +196,17 @@ def read_family_ids(path: Path) -> dict[str, str]:
     """IID -> FID of a .psam or .fam; 0 in a .psam without that column, as PLINK 2 has it.
 
     Raises:
-        DataError: As of :func:`read_samples`.
+        DataError: As of :func:`read_samples`, or an IID comes twice.
     """
     names, rows = _sample_rows(path)
     name, family = names.index("IID"), names.index("FID") if "FID" in names else None
-    return {row[name]: NO_FAMILY if family is None else row[family] for row in rows}
+    found = {row[name]: NO_FAMILY if family is None else row[family] for row in rows}
+    if len(found) < len(rows):
+        seen = collections.Counter(row[name] for row in rows)
+        twice = next(one for one, number in seen.items() if number > 1)
+        expected = "each IID once: samples are told apart by it"
+        raise DataError("a sample comes twice", where=path, found=f"IID {twice}", expected=expected)
+    return found
 
 
 def _sample_rows(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -211,7 +218,7 @@ def _sample_rows(path: Path) -> tuple[list[str], list[list[str]]]:
         names = [name.lstrip("#") for name in rows.pop(0)]
     if "IID" not in names:
         raise DataError("missing column IID", where=path, found=" ".join(names), remedy="make the file again")
-    least = names.index("IID") + 1
+    least = 1 + max(names.index(name) for name in ("FID", "IID") if name in names)
     short = next((number for number, row in enumerate(rows) if len(row) < least), None)
     if short is not None or not rows:
         found = "no samples" if short is None else f"too few columns in row {short + 1} of the samples"

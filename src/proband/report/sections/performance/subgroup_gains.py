@@ -50,13 +50,19 @@ def subgroup_gains(found: Found) -> SubgroupGains | None:
     for row in auroc.iter_rows(named=True):
         each.setdefault((row["dimension"], row["subgroup"]), []).append(_estimate(found, row))
     axis = axis_of(list(each.values()), 0.0, _LEAST_HALF_WIDTH)
+    keys = ("dimension", "subgroup", "num_outcomes")
+    numbers = {(dimension, name): number for dimension, name, number in auroc.select(keys).iter_rows()}
     lines = []
     for (dimension, subgroup), estimates in each.items():
         title, value = f"{plain(dimension)}: {subgroup}", estimates[0].value
-        lines.append(ForestRow(title, "", row_svg(estimates, axis, title), number(value, sign=True), value))
-    first = next((pair for pair in pairs if not is_control(pair[0])), pairs[0])
+        outcomes = f"{numbers[dimension, subgroup]} outcomes"
+        lines.append(
+            ForestRow(title, outcomes, row_svg(estimates, axis, title), number(value, sign=True), value)
+        )
+    known = auroc["model"].unique(maintain_order=True).to_list()
+    first = next((model for model in known if not is_control(model)), known[0])
     return SubgroupGains(
-        _sentence(auroc.filter(model=first[0])), lines, scale_svg(axis, signed=True), _table(rows)
+        _sentence(auroc.filter(model=first)), lines, scale_svg(axis, signed=True), _table(rows)
     )
 
 
