@@ -45,6 +45,7 @@ class Plan:
         task: The task.
         counts: Predictions without each modality that the model reads, subjects without a prediction.
         shares: Share of the train subjects' time to each horizon that was observed.
+        read: Modalities that are given and that the model reads.
     """
 
     job: Job
@@ -52,6 +53,7 @@ class Plan:
     task: Task
     counts: dict[str, int]
     shares: dict[str, float]
+    read: tuple[str, ...]
 
 
 def make_plan(
@@ -100,7 +102,7 @@ def make_plan(
         gap_years=question.gap_days / DAYS_PER_YEAR,
         compared=compared,
     )
-    return Plan(job, points, question, counts, observed_shares(store, question))
+    return Plan(job, points, question, counts, observed_shares(store, question), tuple(sorted(tables)))
 
 
 def _outcomes(

@@ -187,6 +187,7 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
         run.counts[f"num_prevalent_{name}"] = int(points.prevalent[:, at].sum())
     run.counts |= plan.counts
     run.notes["share_of_person_time"] = plan.shares
+    run.notes["modalities_read"] = list(plan.read)
     table = pl.scan_parquet(folder / RISKS)
     run.notes["mean_unresolved"] = float(table.select(pl.col("unresolved").mean()).collect().item() or 0)
     if config.precision:

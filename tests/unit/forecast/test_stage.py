@@ -119,6 +119,10 @@ def test_a_model_with_a_genome_runs_with_and_without_one(
     assert "reads genome and none is given; all subjects count as without it" in capsys.readouterr().err
     counts = read_manifest(tmp_path / "absent")["counts"]
     assert counts["num_without_genome"] == counts["num_predictions"]
+    run("of_records", genome=world / "genome")  # the model of records alone passes over it
+    names = ("given", "absent", "of_records")
+    read = [read_manifest(tmp_path / name)["notes"]["modalities_read"] for name in names]
+    assert read == [["genome"], [], []]
     genotyped = pl.col("subject_id").is_in(
         SCORES.read(world / "genome" / "scores.parquet")["subject_id"].to_list()
     )

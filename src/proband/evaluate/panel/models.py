@@ -57,7 +57,9 @@ def _given(risk: Path, begun: Path | None) -> dict[str, tuple[str, bool | None, 
     manifest = read_manifest(file.parent) if (file.parent / MANIFEST).is_file() else {}
     if manifest.get("stage") == "oracle" or (begun is not None and file.parent == begun.parent):
         return dict.fromkeys(names, (ORACLE, None, None))
-    modalities = manifest.get("config", {}).get("modalities")
+    # What was given may be more: a model of records alone passes over a genome.
+    given = manifest.get("config", {}).get("modalities")
+    modalities = manifest.get("notes", {}).get("modalities_read", given)
     if modalities is None:
         return dict.fromkeys(names, (GIVEN, None, None))
     besides = ",".join(sorted(set(modalities) - {_GENOME}))

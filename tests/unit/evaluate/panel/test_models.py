@@ -39,6 +39,13 @@ def test_manifests_beside_the_risks_tell_what_models_are(world, tmp_path):
     ]
 
 
+def test_a_genome_that_was_given_and_not_read_does_not_count(world, tmp_path):
+    folder = folder_with(world, tmp_path / "a", "record", ["genome"])
+    content = json.loads((tmp_path / "a" / "manifest.json").read_text()) | {"notes": {"modalities_read": []}}
+    (tmp_path / "a" / "manifest.json").write_text(json.dumps(content))
+    assert described_models([folder], ["record"], None).rows() == [("record", "given", False, "")]
+
+
 def test_the_risks_beside_the_truth_are_the_oracles(world, tmp_path):
     RISK.write(world.risk_table("known"), tmp_path / "risk.parquet")
     begun = tmp_path / "already_begun.parquet"
