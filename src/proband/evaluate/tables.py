@@ -265,12 +265,14 @@ SUBGROUP_GAINS = Table(
     | {"subgroup_reference": pl.String, "model": pl.String, "reference": pl.String, "metric": pl.String}
     | {"difference": pl.Float64}
     | _INTERVAL
-    | {"gap": pl.Float64, "gap_low": pl.Float64, "gap_high": pl.Float64, "num_outcomes": pl.Int64},
+    | {"gap": pl.Float64, "gap_low": pl.Float64, "gap_high": pl.Float64}
+    | {"num_outcomes": pl.Int64, "num_outcomes_of_gap": pl.Int64},
     nullable=frozenset({"outcome", "difference", "low", "high", "gap", "gap_low", "gap_high"}),
     unique=("outcome", "horizon_years", "dimension", "subgroup", "model", "reference", "metric"),
 )
 """A model that reads a genome less the one that does not, within a subgroup, and how far this lies from that
-within the subgroup with most cases. ``outcome`` is null for the mean over outcomes with intervals there."""
+within the subgroup with most cases, over the outcomes of both. ``outcome`` is null for the mean over outcomes
+with intervals there."""
 
 LEARNING = Table(
     "learning curves",

@@ -123,9 +123,10 @@ def _row(
     mean = np.mean(list(mine.values()), axis=0)
     low, high = _ends(mean)
     row = {"subgroup": name, "subgroup_reference": largest, "difference": float(mean[0]), "low": low}
-    row |= {"high": high, "num_outcomes": len(mine), "gap": None, "gap_low": None, "gap_high": None}
-    common = [outcome for outcome in mine if outcome in beside]
-    if name == largest or not common:
+    common = [outcome for outcome in mine if outcome in beside] if name != largest else []
+    row |= {"high": high, "num_outcomes": len(mine), "num_outcomes_of_gap": len(common)}
+    row |= {"gap": None, "gap_low": None, "gap_high": None}
+    if not common:
         return row
     fewest = min(min(len(mine[outcome]), len(beside[outcome])) for outcome in common)
     gap = np.mean([mine[outcome][:fewest] - beside[outcome][:fewest] for outcome in common], axis=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -79,6 +81,7 @@ def test_a_gain_is_the_difference_of_the_areas_of_the_subgroup_and_means_are_ove
     mean = rows.filter(MEAN).row(0, named=True)
     assert mean["difference"] == pytest.approx(np.mean(each))
     assert mean["num_outcomes"] == 2
+    assert rows.filter(MEAN)["num_outcomes_of_gap"].to_list() in ([0], [2])  # beside itself there is none
     assert mean["low"] < mean["difference"] < mean["high"]
     single = rows.filter(outcome="x").row(0, named=True)
     assert mean["high"] - mean["low"] < single["high"] - single["low"]
@@ -93,6 +96,17 @@ def test_outcomes_of_few_cases_in_a_subgroup_are_not_in_its_mean() -> None:
     assert rows.filter(outcome="rare", subgroup="few")["low"].null_count() == 1
     assert "few" not in rows.filter(MEAN)["subgroup"]
     assert rows.filter(MEAN, subgroup="most")["num_outcomes"].to_list() == [2]
+
+
+def test_a_gap_is_over_the_outcomes_of_both_subgroups() -> None:
+    """The second outcome is rare in one subgroup: its gain there is in no mean, nor in the gap."""
+    number = np.arange(SIZE)
+    members = pl.DataFrame({"part": np.where(number < 200, "few", "most")})
+    first, second = outcome("x", 7), outcome("y", 8)
+    later = replace(second, event=np.where((number < 200) & (number > 30), 0, second.event))
+    rows = found([first, later], members).filter(MEAN, metric="auroc", subgroup="few")
+    assert rows.select("num_outcomes", "num_outcomes_of_gap").row(0) == (1, 1)
+    assert rows["gap"].null_count() == 0
 
 
 def test_without_pairs_or_resamples() -> None:

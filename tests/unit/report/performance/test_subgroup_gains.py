@@ -19,7 +19,7 @@ MODEL, RECORD = "ehr & pgs", "<b>ehr"
 def row(subgroup, difference, gap=None, metric="auroc", outcome=None):
     ends = (None, None, None) if gap is None else (gap, gap - 0.01, gap + 0.01)
     place = (outcome, HORIZON, "age", subgroup, "40-54", MODEL, RECORD, metric)
-    return (*place, difference, difference - 0.01, difference + 0.01, *ends, 12)
+    return (*place, difference, difference - 0.01, difference + 0.01, *ends, 12, 12 if gap != 0.005 else 11)
 
 
 ROWS = [
@@ -57,7 +57,7 @@ def test_subgroups_with_a_gain_and_gaps_beyond_chance_are_named(found):
     assert [cells[-1] for cells in said.table.rows] == [
         "reference",
         "−0.035 (−0.045 to −0.025)",
-        "0.005 (−0.005 to 0.015)",
+        "0.005 (−0.005 to 0.015), 11 outcomes",
     ]
 
 

@@ -96,6 +96,12 @@ def _estimate(found: Found, row: Mapping[str, Any]) -> Estimate:
     return Estimate(row["difference"], row["low"], row["high"], found.css(row["model"]), text, not kind)
 
 
+def _of_gap(row: Mapping[str, Any]) -> str:
+    """Over how many outcomes the gap is, if not over all of the gain."""
+    number = row["num_outcomes_of_gap"]
+    return "" if number == row["num_outcomes"] or row["gap"] is None else f", {number} outcomes"
+
+
 def _table(rows: pl.DataFrame) -> TextTable:
     header = [
         "Subgroup",
@@ -114,7 +120,7 @@ def _table(rows: pl.DataFrame) -> TextTable:
             interval(row["difference"], row["low"], row["high"]),
             "reference"
             if row["subgroup"] == row["subgroup_reference"]
-            else interval(row["gap"], row["gap_low"], row["gap_high"]),
+            else f"{interval(row['gap'], row['gap_low'], row['gap_high'])}{_of_gap(row)}",
         ]
         for row in rows.sort("dimension", "metric", "model", "subgroup").iter_rows(named=True)
     ]
