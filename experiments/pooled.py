@@ -70,13 +70,9 @@ def pooled(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
 def _mean(part: pl.DataFrame) -> dict[str, pl.Expr]:
     """Value and ends of the mean of independent estimates."""
     error = (part["high"] - part["low"]).to_numpy() / (2 * NORMAL_975)
-    mean, half = (
-        float(part["value"].to_numpy().mean()),
-        NORMAL_975 * float(np.linalg.norm(error)) / part.height,
-    )
-    return {
-        name: pl.lit(value) for name, value in zip(_VALUES, (mean, mean - half, mean + half), strict=True)
-    }
+    mean = float(part["value"].to_numpy().mean())
+    half = NORMAL_975 * float(np.linalg.norm(error)) / part.height
+    return {"value": pl.lit(mean), "low": pl.lit(mean - half), "high": pl.lit(mean + half)}
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def gain_forest(found: Found) -> Forest | None:
     for model, reference in found.pairs:
         for row in _paired(found, model, reference).iter_rows(named=True):
             if row["outcome"] in estimates:
-                estimates[row["outcome"]].append(_difference(found, model, reference, row))
+                estimates[row["outcome"]].append(difference_of(found, model, reference, row))
     mean = _means(found)
     axis = axis_of([mean, *estimates.values()], _NOTHING, _LEAST_HALF_WIDTH)
     cases = dict(found.at_main("metrics").group_by("outcome").agg(pl.col("num_cases").min()).iter_rows())
@@ -233,7 +233,7 @@ def gain_forest(found: Found) -> Forest | None:
 
 def _means(found: Found) -> list[Estimate]:
     rows = _gains(found).iter_rows(named=True)
-    return [_difference(found, row["model"], row["reference"], row) for row in rows]
+    return [difference_of(found, row["model"], row["reference"], row) for row in rows]
 
 
 def _gains(found: Found) -> pl.DataFrame:
@@ -248,7 +248,8 @@ def _estimate(found: Found, row: Mapping) -> Estimate:
     return Estimate(row["value"], row["low"], row["high"], found.css(row["model"]), text, filled)
 
 
-def _difference(found: Found, model: str, reference: str, row: Mapping) -> Estimate:
+def difference_of(found: Found, model: str, reference: str, row: Mapping) -> Estimate:
+    """A difference of two models, to draw; that of a control is open."""
     kind = " (control)" if is_control(model) else ""
     text = f"{model} − {reference}{kind} {_with_ends(row, 'difference', True)}"
     return Estimate(row["difference"], row["low"], row["high"], found.css(model), text, not kind)

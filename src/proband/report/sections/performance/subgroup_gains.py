@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from proband.report.figures.forest import Estimate, axis_of, row_svg, scale_svg
-from proband.report.sections.answers import ForestRow
+from proband.report.sections.answers import ForestRow, difference_of
 from proband.report.sections.found import Found, is_control
+from proband.report.sections.performance.subgroups import BY_CHANCE, beyond_chance
 from proband.report.tables import TextTable, interval, number, plain
 
 _LEAST_HALF_WIDTH = 0.02
-_BY_CHANCE = 0.05
 
 
 class SubgroupGains(NamedTuple):
@@ -48,14 +48,16 @@ def subgroup_gains(found: Found) -> SubgroupGains | None:
         return None
     each: dict[tuple[str, str], list[Estimate]] = {}
     for row in auroc.iter_rows(named=True):
-        each.setdefault((row["dimension"], row["subgroup"]), []).append(_estimate(found, row))
+        each.setdefault((row["dimension"], row["subgroup"]), []).append(
+            difference_of(found, row["model"], row["reference"], row)
+        )
     axis = axis_of(list(each.values()), 0.0, _LEAST_HALF_WIDTH)
     keys = ("dimension", "subgroup", "num_outcomes")
-    numbers = {(dimension, name): number for dimension, name, number in auroc.select(keys).iter_rows()}
+    averaged = {(dimension, name): many for dimension, name, many in auroc.select(keys).iter_rows()}
     lines = []
     for (dimension, subgroup), estimates in each.items():
         title, value = f"{plain(dimension)}: {subgroup}", estimates[0].value
-        outcomes = f"{numbers[dimension, subgroup]} outcomes"
+        outcomes = f"{averaged[dimension, subgroup]} outcomes"
         lines.append(
             ForestRow(title, outcomes, row_svg(estimates, axis, title), number(value, sign=True), value)
         )
@@ -70,10 +72,10 @@ def _sentence(rows: pl.DataFrame) -> str:
     model, reference = rows.row(0, named=True)["model"], rows.row(0, named=True)["reference"]
     above = rows.filter(pl.col("low") > 0).height
     gaps = rows.drop_nulls(["gap_low", "gap_high"])
-    apart = gaps.filter((pl.col("gap_low") > 0) | (pl.col("gap_high") < 0))
+    apart = beyond_chance(gaps)
     named = "; ".join(map(_gap, apart.iter_rows(named=True)))
     said = f"{model} less {reference}: the interval lies above 0 in {above} of {rows.height} subgroups"
-    by_chance = f"about {number(_BY_CHANCE * gaps.height, 1)} would by chance"
+    by_chance = f"about {number(BY_CHANCE * gaps.height, 1)} would by chance"
     told = f"{said}. Of {gaps.height} gaps, {apart.height} exclude 0, {by_chance}"
     return f"{told}: {named}." if named else f"{told}."
 
@@ -90,16 +92,10 @@ def _turned(row: Mapping[str, Any]) -> tuple[float, float]:
     return (row["gap_low"], row["gap_high"]) if row["gap"] > 0 else (-row["gap_high"], -row["gap_low"])
 
 
-def _estimate(found: Found, row: Mapping[str, Any]) -> Estimate:
-    kind = " (control)" if is_control(row["model"]) else ""
-    text = f"{row['model']} − {row['reference']}{kind} {interval(row['difference'], row['low'], row['high'])}"
-    return Estimate(row["difference"], row["low"], row["high"], found.css(row["model"]), text, not kind)
-
-
 def _of_gap(row: Mapping[str, Any]) -> str:
     """Over how many outcomes the gap is, if not over all of the gain."""
-    number = row["num_outcomes_of_gap"]
-    return "" if number == row["num_outcomes"] or row["gap"] is None else f", {number} outcomes"
+    common = row["num_outcomes_of_gap"]
+    return "" if common == row["num_outcomes"] or row["gap"] is None else f", {common} outcomes"
 
 
 def _table(rows: pl.DataFrame) -> TextTable:

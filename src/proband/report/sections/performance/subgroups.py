@@ -25,7 +25,8 @@ _OTHERS = {
 }
 _AT_INCIDENCE = 2
 """Place of the incidence among the thresholds, which are 0.5, 1, 2 and 4 times it."""
-_BY_CHANCE = 0.05
+BY_CHANCE = 0.05
+"""Share of intervals that exclude 0 by chance."""
 MOST_ROWS = 2000
 """Of a table on the page: a longer one is not read there, and takes a megabyte."""
 _ROW = ("outcome", "dimension", "subgroup", "model")
@@ -81,8 +82,8 @@ def subgroups(found: Found) -> Subgroups | None:
     if rows.is_empty():
         return None
     gaps = rows.drop_nulls(["gap_low", "gap_high"])
-    apart = gaps.filter((pl.col("gap_low") > 0) | (pl.col("gap_high") < 0))
-    expected = _BY_CHANCE * gaps.height
+    apart = beyond_chance(gaps)
+    expected = BY_CHANCE * gaps.height
     sentence = (
         f"Of {gaps.height:,} gaps between a subgroup and the one with most cases, {apart.height:,} have a "
         f"95% interval that excludes 0; chance alone would show about {expected:,.0f}."
@@ -97,6 +98,11 @@ def subgroups(found: Found) -> Subgroups | None:
     ]
     some = TextTable(header, list(_cells(apart)), 4) if apart.height else None
     return Subgroups(sentence, some, drawn, whole, _others(every) if fits else None, "" if fits else too_long)
+
+
+def beyond_chance(gaps: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose gap has an interval that excludes 0."""
+    return gaps.filter((pl.col("gap_low") > 0) | (pl.col("gap_high") < 0))
 
 
 def _pictures(found: Found, rows: pl.DataFrame) -> list[Picture]:
