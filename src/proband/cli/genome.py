@@ -11,7 +11,7 @@ from proband.cli.options import Overwrite, Spark
 from proband.core.errors import ConfigError
 from proband.core.options import RUNNING
 from proband.genome.ancestry.config import ANCESTRY, AncestryConfig, AncestryInputs
-from proband.genome.config import GenomeConfig
+from proband.genome.config import COHORTS, GenomeConfig, LeaveOut
 from proband.genome.scoring.memory import MEMORY_MB
 
 
@@ -22,7 +22,7 @@ def command(
             metavar="GENOTYPES SCOREFILES OUT",
             help="GENOTYPES: file, prefix, folder or quoted pattern ('chr{chrom}.pgen') of .pgen, .bed, "
             ".bgen, .vcf, .vcf.gz or .bcf. SCOREFILES: folder of PGS Catalog scoring files. OUT: output "
-            "folder. With --from-scores: OUT alone.",
+            "folder. With --from-scores or --from-genome: OUT alone.",
         ),
     ],
     config: GenomeConfig,
@@ -51,6 +51,28 @@ def command(
             "PRSice's .best, or a table; repeatable.",
         ),
     ] = None,
+    from_genome: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take the scores of a genome folder, to tell their source cohorts or to leave some out.",
+        ),
+    ] = None,
+    development: Annotated[
+        Path | None,
+        typer.Option(
+            help="Cohorts in which scores were developed: the PGS Catalog's score_development_samples.csv, "
+            "or a table of pgs_id, cohorts.",
+            rich_help_panel=COHORTS,
+        ),
+    ] = None,
+    leave_out: Annotated[
+        LeaveOut,
+        typer.Option(
+            help="With --from-genome: leave out scores developed in the own cohort, or also those of which "
+            "that is not known.",
+            rich_help_panel=COHORTS,
+        ),
+    ] = "none",
     ancestry: Annotated[
         bool,
         typer.Option(
@@ -82,16 +104,28 @@ def command(
     Example: proband genome calls.pgen scorefiles/ genome/ --variants lead_variants.txt
 
     Example: proband genome --from-scores aggregated_scores.txt.gz genome/
-    """
-    from proband.genome import genome, genome_from_scores
 
-    expected = "OUT" if from_scores else "GENOTYPES SCOREFILES OUT"
+    Example: proband genome calls.pgen scorefiles/ genome/ --development score_samples.csv --own-cohort UKB
+
+    Example: proband genome --from-genome genome/ genome_not_ukb/ --leave-out own
+    """
+    from proband.genome import genome, genome_from_genome, genome_from_scores
+
+    _check_sources(from_scores, from_genome, leave_out)
+    expected = "OUT" if from_scores or from_genome else "GENOTYPES SCOREFILES OUT"
     if len(paths) != len(expected.split()):
         raise ConfigError("unusable arguments", found=" ".join(map(str, paths)), expected=expected)
     if not (ancestry or inputs.given):
         if config.ancestry != AncestryConfig():
             raise ConfigError("settings of ancestry without the step", remedy="give --ancestry")
         config = config.model_copy(update={"ancestry": None})
+    if from_genome:
+        _refuse(samples=samples, keep=keep, variants=variants, ancestry=config.ancestry)
+        genome_from_genome(
+            from_genome, paths[0], development=development, own_cohort=config.own_cohort,
+            leave_out=leave_out, overwrite=overwrite,
+        )  # fmt: skip
+        return
     if not from_scores:
         genome(
             *paths,
@@ -100,6 +134,7 @@ def command(
             samples=samples,
             keep=keep,
             variants=variants,
+            development=development,
             memory_mb=memory,
             workers=workers,
             spark=spark,
@@ -113,7 +148,25 @@ def command(
         from_scores,
         paths[0],
         samples=samples,
+        development=development,
+        own_cohort=config.own_cohort,
         ancestry=config.ancestry,
         ancestry_inputs=inputs,
         overwrite=overwrite,
     )
+
+
+def _check_sources(from_scores: list[Path] | None, from_genome: Path | None, leave_out: str) -> None:
+    if from_scores and from_genome:
+        raise ConfigError("--from-scores and --from-genome exclude each other", remedy="give one of them")
+    if leave_out != "none" and not from_genome:
+        remedy = "score all first, then take some by --from-genome GENOME"
+        raise ConfigError("--leave-out without --from-genome", found=leave_out, remedy=remedy)
+
+
+def _refuse(**given: object) -> None:
+    """Refuse what a folder of scores cannot use."""
+    for name, value in given.items():
+        if value is not None:
+            remedy = f"give --{name} when the scores are made"
+            raise ConfigError(f"--{name} needs genotypes or scores", found="--from-genome", remedy=remedy)

@@ -1,7 +1,7 @@
 """genome: genotypes and scoring files to one row of polygenic scores per subject.
 
 Reads: .pgen, .bed, BGEN or VCF genotypes in one or several files, and PGS Catalog scoring files; or scores
-computed elsewhere.
+computed elsewhere; or a genome folder, of which some scores are taken.
 Writes: scores.parquet, match.parquet, samples.parquet, scores.json, manifest.json; with ancestry also
 pcs.parquet, ancestry.parquet and adjusted/, with a list of variants dosages.parquet and variants.tsv.
 Config: :class:`~proband.genome.config.GenomeConfig` (least match rate, strand-ambiguous variants, ancestry).
@@ -19,9 +19,17 @@ from proband.genome.config import GenomeConfig as GenomeConfig
 if TYPE_CHECKING:
     from proband.genome.external import genome_from_scores as genome_from_scores
     from proband.genome.stage import genome as genome
+    from proband.genome.subset import genome_from_genome as genome_from_genome
 else:
     __getattr__ = lazy_names(
-        __name__, {"genome_from_scores": "proband.genome.external", "genome": "proband.genome.stage"}
+        __name__,
+        {
+            "genome": "proband.genome.stage",
+            "genome_from_genome": "proband.genome.subset",
+            "genome_from_scores": "proband.genome.external",
+        },
     )
 
-__all__ = ["AncestryConfig", "AncestryInputs", "GenomeConfig", "genome", "genome_from_scores"]
+__all__ = [
+    "AncestryConfig", "AncestryInputs", "GenomeConfig", "genome", "genome_from_genome", "genome_from_scores",
+]  # fmt: skip

@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from proband.core.options import Option
 from proband.genome.ancestry.config import AncestryConfig
 
+COHORTS = "Source cohorts"
+"""Heading of the options on the cohorts that scores were developed in."""
+
+LeaveOut = Literal["none", "own", "own-or-unknown"]
+"""Scores to leave out: none, those developed in the own cohort, or also those of which it is not known."""
+
 
 class GenomeConfig(BaseModel):
     """Settings of the stage ``genome``."""
@@ -27,6 +33,11 @@ class GenomeConfig(BaseModel):
     match_by: Annotated[Literal["position", "id"], Option()] = Field(
         "position",
         description="Find variants by position, or by id, for scoring files of rsIDs without positions.",
+    )
+    own_cohort: Annotated[tuple[str, ...], Option(COHORTS)] = Field(
+        (),
+        description="Cohort whose people are scored, as --development names it, such as UKB; repeatable, "
+        "for consortia that hold it too.",
     )
     ancestry: AncestryConfig | None = Field(
         None, description="Settings of components, populations and adjusted scores; None to leave them out."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,7 @@ from proband.core.files.provenance import is_finished, stage_output
 from proband.core.running.progress import say
 from proband.core.schema import MATCH, SAMPLES
 from proband.genome.ancestry.config import AncestryConfig, AncestryInputs
+from proband.genome.cohorts import SourceCohorts, cohort_counts, say_cohorts
 from proband.genome.constant import say_constant
 from proband.genome.genotypes.samples import identify
 from proband.genome.leftout import LeftOut
@@ -39,6 +41,8 @@ def genome_from_scores(
     out: Path,
     *,
     samples: Path | None = None,
+    development: Path | None = None,
+    own_cohort: Sequence[str] = (),
     ancestry: AncestryConfig | None = None,
     ancestry_inputs: AncestryInputs | None = None,
     overwrite: bool = False,
@@ -51,6 +55,8 @@ def genome_from_scores(
             like (:mod:`proband.genome.names`), else in the first column that holds names.
         out: Output folder, as of :func:`proband.genome.genome`.
         samples: Table of ``sample_id, subject_id``.
+        development: Table of source cohorts, see :func:`proband.genome.cohorts.read_cohorts`.
+        own_cohort: The cohorts whose people are scored.
         ancestry: Settings of the ancestry step, which then needs components given; None to leave it out.
         ancestry_inputs: Files it reads.
         overwrite: Make the output anew.
@@ -60,8 +66,12 @@ def genome_from_scores(
         DataError: A file is no such file, holds averages only, or has a sample or score twice.
     """
     extra = ancestry_inputs or AncestryInputs()
-    inputs = [*files, *([samples] if samples else []), *extra.given]
-    config = {"from_scores": [path.name for path in files], "ancestry": ancestry and ancestry.model_dump()}
+    cohorts = SourceCohorts.read(development, own_cohort)
+    inputs = [*files, *(path for path in (samples, development) if path), *extra.given]
+    config = {
+        "from_scores": [path.name for path in files], "own_cohort": list(own_cohort),
+        "ancestry": ancestry and ancestry.model_dump(),
+    }  # fmt: skip
     if is_finished(out, "genome", config, overwrite, inputs):
         return
     left_out = LeftOut()
@@ -76,8 +86,12 @@ def genome_from_scores(
         say_constant(run.folder / "scores.parquet", names)
         SAMPLES.write(who, run.folder / "samples.parquet")
         MATCH.write(MATCH.empty(), run.folder / "match.parquet")
-        write_json(run.folder / "scores.json", {name: {"name": None, "trait": None} for name in names})
-        run.counts |= {"num_subjects": len(sample_ids), "num_scores": len(names)}
+        described: dict[str, dict[str, Any]] = {name: {"name": None, "trait": None} for name in names}
+        if cohorts:
+            described = cohorts.mark(described)
+        write_json(run.folder / "scores.json", described)
+        say_cohorts(described, own_cohort)
+        run.counts |= {"num_subjects": len(sample_ids), "num_scores": len(names)} | cohort_counts(described)
         run.notes["rows_left_out"] = left_out.rows
         if ancestry:
             from proband.genome.ancestry.stage import run_ancestry

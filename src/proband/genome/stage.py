@@ -16,6 +16,7 @@ from proband.core.files.resume import MARKERS, RUN, clear_marks, is_marked, mark
 from proband.core.schema import MATCH, SAMPLES, write_tsv
 from proband.genome.ancestry.adjustment.scored import Scoring
 from proband.genome.ancestry.config import AncestryInputs
+from proband.genome.cohorts import SourceCohorts, cohort_counts, say_cohorts
 from proband.genome.config import GenomeConfig
 from proband.genome.constant import say_constant
 from proband.genome.genotypes.dataset import Genotypes
@@ -44,6 +45,7 @@ class _Task:
     samples: Path | None
     keep: Path | None
     variants: VariantList | None
+    cohorts: SourceCohorts | None
     config: GenomeConfig
     ancestry: AncestryInputs
     memory_mb: int
@@ -60,6 +62,7 @@ def genome(
     samples: Path | None = None,
     keep: Path | None = None,
     variants: Path | None = None,
+    development: Path | None = None,
     ancestry_inputs: AncestryInputs | None = None,
     memory_mb: int = MEMORY_MB,
     workers: int = 1,
@@ -81,6 +84,8 @@ def genome(
         keep: List of the samples to score, one name or ``FID IID`` a line, or with a line of column names.
         variants: List of variants (see :mod:`proband.genome.scorefiles.variantlist`) whose dosages to write
             beside the scores: dosages.parquet and variants.tsv.
+        development: Table of source cohorts (see :func:`proband.genome.cohorts.read_cohorts`), by which
+            scores.json says what was developed in the settings' own cohort.
         ancestry_inputs: Files of the ancestry step, if the settings have it.
         memory_mb: Memory of scoring in MiB, beside the weights.
         workers: Threads of scoring; on Spark, the least number of tasks.
@@ -94,14 +99,16 @@ def genome(
     config = config or GenomeConfig()
     extra = ancestry_inputs or AncestryInputs()
     _check_ancestry(config, extra)
+    cohorts = SourceCohorts.read(development, config.own_cohort)
     files = list_scorefiles(scorefiles)
     paths = find_genotypes(genotypes)
-    inputs = [*paths, scorefiles, *(path for path in (samples, keep, variants) if path), *extra.given]
+    more = [path for path in (samples, keep, variants, development) if path]
+    inputs = [*paths, scorefiles, *more, *extra.given]
     if is_finished(out, "genome", config, overwrite, inputs):
         _drop_progress(out)  # if it was killed between its last two steps
         return
     listed = read_variant_list(variants) if variants else None
-    task = _Task(genotypes, files, samples, keep, listed, config, extra, memory_mb, workers, spark)
+    task = _Task(genotypes, files, samples, keep, listed, cohorts, config, extra, memory_mb, workers, spark)
     with (
         resumable(out, "genome", config, inputs=[*paths, *files], overwrite=overwrite) as work,
         stage_output(out, stage="genome", config=config, inputs=inputs, work=work) as run,
@@ -154,23 +161,31 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
     write_tsv(match, run.folder / "match.tsv")
     plot_match(match, task.config.min_match_rate, run.folder / "match.png")
     SAMPLES.write(who, run.folder / "samples.parquet")
-    write_json(run.folder / "scores.json", {name: collected.metadata[name] for name in kept})
+    described = {name: collected.metadata[name] for name in kept}
+    if task.cohorts:
+        described = task.cohorts.mark(described)
+    write_json(run.folder / "scores.json", described)
     scores = run.folder / "scores.parquet"
     write_scores(
         source, collected.weights, kept, who["subject_id"], scores,
         memory_mb=task.memory_mb, workers=task.workers, spark=task.spark, work=progress / "scores",
     )  # fmt: skip
     say_constant(scores, kept)
+    say_cohorts(described, task.config.own_cohort)
     run.notes["rows_left_out"] = [*left_out.rows, *collected.rows_left_out]
-    run.counts |= collected.counts | {
-        "num_subjects": who.height,
-        "num_variants": source.num_variants,
-        "num_variants_used": len(np.unique(collected.weights.variants)),
-        "num_scores": len(kept),
-        "num_scores_left_out": match.height - len(kept),
-        "num_rows_matched": int(match.filter("kept")["num_matched"].sum()),
-        "num_rows_homozygous_reference": int(match.filter("kept")["num_homozygous_reference"].sum()),
-    }
+    run.counts |= (
+        collected.counts
+        | cohort_counts(described)
+        | {
+            "num_subjects": who.height,
+            "num_variants": source.num_variants,
+            "num_variants_used": len(np.unique(collected.weights.variants)),
+            "num_scores": len(kept),
+            "num_scores_left_out": match.height - len(kept),
+            "num_rows_matched": int(match.filter("kept")["num_matched"].sum()),
+            "num_rows_homozygous_reference": int(match.filter("kept")["num_homozygous_reference"].sum()),
+        }
+    )
     if listed:
         run.counts |= write_dosages(source, listed, who["subject_id"], run.folder, memory_mb=task.memory_mb)
     if task.config.ancestry:

@@ -53,6 +53,18 @@ def test_the_genome_is_judged_by_its_interval(found, low, high, verdict, said):
     assert "(95% interval" in first.answer
 
 
+@pytest.mark.parametrize(("own", "unknown"), [(12, 0), (0, 5), (0, 0), (None, None)])
+def test_the_answer_warns_of_scores_that_may_have_seen_the_people(found, own, unknown):
+    counts = {"num_scores": 78, "num_scores_own_cohort": own, "num_scores_cohort_unknown": unknown}
+    genome = {"config": {"own_cohort": ["UKB"]}, "counts": counts} if own is not None else {}
+    notes = dict(found.manifest["notes"]) | {"sources": {"genome": genome}}
+    manifest = dict(found.manifest) | {"notes": notes}
+    with_gain = Found(dict(found.tables) | {"gains": gain(0.01, 0.03)}, manifest, Disclosure())
+    detail = answers(with_gain)[0].detail
+    assert ("they may have seen these people" in detail) is bool(own or unknown)
+    assert (f"{own} of 78 scores were developed in UKB" in detail) is bool(own or unknown)
+
+
 def test_without_an_interval_the_outcomes_are_counted(found):
     first = answers(with_tables(found, gains=GAINS.empty()))[0]
     assert first.verdict == "open"

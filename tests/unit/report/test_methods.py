@@ -94,10 +94,25 @@ def test_what_earlier_stages_know_is_filled_in_without_counts_of_people(found):
     known = with_sources(found, genome=GENOME, tokens=TOKENS)
     assert filled(known, 0, "12b").startswith("Codes as tokens of a vocabulary of 340;")
     assert filled(known, 1, "5").endswith("from 4,970 variants; fitted on ≤20 samples.")
-    assert filled(known, 1, "6").startswith("6,790 subjects; of 20,000 variants given, scores use 19,033.")
+    assert filled(known, 1, "6").startswith(
+        "6,790 subjects; 20,000 variants given, of which scores use 19,033."
+    )
     score = filled(known, 1, "9")
     assert score.startswith("78 scores of scoring files")
     assert "2 scores with less than 75% matched were left out; 78 were adjusted" in score
+
+
+def test_scores_that_may_have_seen_the_people_are_told(found):
+    assert filled(with_sources(found, genome=GENOME), 1, "9").endswith("Source of the weights: the author's.")
+    for own, unknown, left_out, said in (
+        (12, 5, 0, "12 of 78 scores were developed in UKB, of 5 it is not known. What scores add may be"),
+        (0, 0, 12, "0 of 78 scores were developed in UKB, 12 others were left out for that."),
+    ):
+        counts = {"num_scores_own_cohort": own, "num_scores_cohort_unknown": unknown}
+        counts |= GENOME["counts"] | ({"num_scores_cohort_left_out": left_out} if left_out else {})
+        genome = {"config": GENOME["config"] | {"own_cohort": ["UKB"]}, "counts": counts}
+        known = with_sources(found, genome=genome)
+        assert said in filled(known, 1, "9")
 
 
 def test_what_no_manifest_knows_is_left_to_the_author(found):

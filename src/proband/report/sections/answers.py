@@ -15,6 +15,7 @@ from proband.evaluate.panel.models import unpaired
 from proband.evaluate.results import below_age_sex
 from proband.report.figures.forest import Axis, Estimate, axis_of, row_svg, scale_svg
 from proband.report.sections.found import Found, is_control
+from proband.report.sections.sources import source_cohorts
 from proband.report.tables import number, plain
 
 _CHANCE, _NOTHING = 0.5, 0.0
@@ -76,7 +77,16 @@ def _genome(found: Found) -> Answer:
     gain = Gain(first["difference"], first["low"], first["high"], first["num_outcomes"])
     sentence = genome_sentence(gain, first["horizon_years"])
     verdict = "yes" if gain.low > 0 else "no" if gain.high < 0 else "open"
-    return Answer(question, sentence, verdict, f"{pair[0]} beside {pair[1]}: {each}.")
+    detail = f"{pair[0]} beside {pair[1]}: {each}. {_seen_people(found)}"
+    return Answer(question, sentence, verdict, detail.rstrip())
+
+
+def _seen_people(found: Found) -> str:
+    """A caution where scores were, or may have been, developed in the cohort judged."""
+    noted = found.manifest.get("notes", {}).get("sources", {}).get("genome", {})
+    counts = noted.get("counts", {})
+    seen = counts.get("num_scores_own_cohort", 0) + counts.get("num_scores_cohort_unknown", 0)
+    return source_cohorts(noted) if seen else ""
 
 
 def _what_is_missing(found: Found) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from proband.report.sections.found import Found
 
+_UNKNOWN_SOURCE = "Source of the weights: the author's."
+
 
 def of_sources(found: Found) -> dict[str, str]:
     """Key of a fact in :data:`~proband.report.sections.checklists.CHECKLISTS` -> what earlier stages tell.
@@ -26,12 +28,12 @@ def of_sources(found: Found) -> dict[str, str]:
 def _of_genome(found: Found, noted: Mapping[str, Any]) -> dict[str, str]:
     config, counts = noted["config"], noted["counts"]
     facts = {}
-    if {"num_variants", "num_variants_used", "num_subjects"} <= counts.keys():
-        people = found.rules.count(counts["num_subjects"])
+    if {"num_variants", "num_subjects"} <= counts.keys():
+        people, used = found.rules.count(counts["num_subjects"]), counts.get("num_variants_used")
         facts["genotyping"] = (
-            f"{people} subjects; of {counts['num_variants']:,} variants given, scores use "
-            f"{counts['num_variants_used']:,}. Array or sequencing, imputation and quality control before: "
-            "the author's."
+            f"{people} subjects; {counts['num_variants']:,} variants given"
+            f"{'' if used is None else f', of which scores use {used:,}'}. Array or sequencing, imputation "
+            "and quality control before: the author's."
         )
     if {"num_scores", "num_scores_left_out"} <= counts.keys() and "min_match_rate" in config:
         ambiguous = "kept" if config.get("keep_ambiguous") else "left out"
@@ -39,7 +41,7 @@ def _of_genome(found: Found, noted: Mapping[str, Any]) -> dict[str, str]:
             f"{counts['num_scores']:,} scores of scoring files: dosages of effect alleles times weights, "
             f"summed. Variants matched by {config.get('match_by')}, strand-ambiguous ones {ambiguous}; "
             f"{counts['num_scores_left_out']:,} scores with less than {config['min_match_rate']:.0%} matched "
-            f"were left out{_adjusted(config, counts)}. Source of the weights: the author's."
+            f"were left out{_adjusted(config, counts)}. {source_cohorts(noted) or _UNKNOWN_SOURCE}"
         )
     ancestry = config.get("ancestry")
     if ancestry and {"num_ancestry_variants", "num_ancestry_fitted"} <= counts.keys():
@@ -49,6 +51,26 @@ def _of_genome(found: Found, noted: Mapping[str, Any]) -> dict[str, str]:
             f"variants; fitted on {found.rules.count(counts['num_ancestry_fitted'])} samples."
         )
     return facts
+
+
+def source_cohorts(noted: Mapping[str, Any]) -> str:
+    """How many scores were developed in the cohort judged; empty where nobody looked.
+
+    Args:
+        noted: ``config`` and ``counts`` of the stage genome.
+    """
+    counts, own = noted.get("counts", {}), noted.get("config", {}).get("own_cohort") or ()
+    if not own or "num_scores_own_cohort" not in counts:
+        return ""
+    inside, unknown = counts["num_scores_own_cohort"], counts["num_scores_cohort_unknown"]
+    left_out = counts.get("num_scores_cohort_left_out", 0)
+    parts = [f"{inside:,} of {counts['num_scores']:,} scores were developed in {', '.join(own)}"]
+    parts += [f"of {unknown:,} it is not known"] if unknown else []
+    parts += [f"{left_out:,} others were left out for that"] if left_out else []
+    caution = (
+        " What scores add may be too much: they may have seen these people." if inside or unknown else ""
+    )
+    return f"{', '.join(parts)}.{caution}"
 
 
 def _adjusted(config: Mapping[str, Any], counts: Mapping[str, Any]) -> str:
