@@ -30,7 +30,7 @@ SCRIPTS = (
     "onset_panel", "controls", "headline", "when_genome_matters", "ungenotyped", "expected_auroc",
     "attainable", "calibration_by_value", "alignment", "twin_against_truth", "transfer", "few_labels",
     "number_of_scores", "another_law", "objectives", "estimators", "fusion", "stability", "onset_inputs",
-    "effects_by_risk",
+    "effects_by_risk", "own_cohort",
 )  # fmt: skip
 """In their order: first the panel, whose models most of the others need."""
 

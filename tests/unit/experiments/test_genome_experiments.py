@@ -8,6 +8,7 @@ import pytest
 from biobank import EHR, EHR_PCS, ORACLE, T2D
 from controls import CONTROLS, TRUE, gains, verdict
 from onset_panel import LEAST_OUTCOMES, MODELS, WITH_PGS, gains_at, panel
+from own_cohort import ridge_effects
 from replicates import Areas
 from when_genome_matters import by_subgroup, mean_deciles, mean_warning, within, years_of_warning
 
@@ -103,3 +104,17 @@ def test_deciles_are_relative_to_their_outcome() -> None:
     found = mean_deciles(frame, ["x", "y"])
     assert found["observed"].to_list() == pytest.approx([0.5, 1.5])
     assert found[WITH_PGS[0].name].to_list() == pytest.approx([0.75, 1.25])
+
+
+def test_ridge_effects_are_those_of_the_trait_less_what_components_tell():
+    rng = np.random.default_rng(0)
+    components = rng.normal(size=(4000, 2))
+    calls = rng.binomial(2, 0.4, (4000, 6)).astype(float)
+    calls[:, 5] = 1.0  # nobody varies
+    calls[:, 4] += 3 * components[:, 0]  # tells the component alone
+    case = 0.5 * (calls[:, 0] - calls[:, 1]) + 2 * components[:, 0] + rng.normal(size=4000) > 0
+    effects = ridge_effects(calls, case, components)
+    assert effects[0] == pytest.approx(-effects[1], abs=0.02)
+    assert effects[0] > 0.05
+    assert np.abs(effects[2:5]).max() < 0.02
+    assert effects[5] == 0
