@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +22,8 @@ from scipy import sparse
 from proband.cli.main import app
 from proband.core.errors import DataError
 
-FOLDER = Path(__file__).parents[3] / "examples" / "meds_dev"
+CHECKOUT = Path(__file__).parents[3]
+FOLDER = CHECKOUT / "examples" / "meds_dev"
 MODELS = {name: yaml.safe_load((FOLDER / name / "model.yaml").read_text()) for name in (".", "zero_shot")}
 COMMANDS = MODELS["."]["commands"]
 GIVEN = {"dataset_dir", "output_dir", "labels_dir", "model_dir", "model_initialization_dir", "split", "demo"}
@@ -134,17 +135,38 @@ def dataset(folder: Path, subjects: int = 94) -> None:
     labels.write_parquet(folder / "labels" / "0.parquet")
 
 
-def run_commands(
-    folder: Path, commands: dict[str, dict[str, str]], environment: dict[str, str], **more: Path
-) -> pl.DataFrame:
-    """The predictions of a model's commands, each given the output of the one before, as MEDS-DEV does."""
-    (folder / "bin").mkdir(exist_ok=True)
+def this_environment(folder: Path) -> Path:
+    """A folder of programs ``python`` and ``proband`` that run what runs the tests."""
+    folder.mkdir()
     for name, words in (("python", ""), ("proband", " -m proband")):
-        script = folder / "bin" / name
+        script = folder / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{words} "$@"\n')
         script.chmod(0o755)
+    return folder
+
+
+def own_environment(folder: Path, requirements: Path) -> Path:
+    """The programs of a new environment that holds what the model's requirements.txt asks for."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    reached = subprocess.run([*pip, "download", "-q", "--no-deps", "-d", folder, "packaging"], check=False)
+    if reached.returncode:
+        pytest.skip("no package index can be reached")
+    asked = {"PROBAND_CHECKOUT": str(CHECKOUT), "PIP_CONSTRAINT": str(CHECKOUT / "constraints.txt")}
+    subprocess.run([*pip, "install", "-q", "-r", requirements], env=os.environ | asked, check=True)
+    return folder / "bin"
+
+
+def run_commands(
+    folder: Path,
+    commands: dict[str, dict[str, str]],
+    programs: Path,
+    environment: Mapping[str, str] = {},
+    **more: Path,
+) -> pl.DataFrame:
+    """The predictions of a model's commands, each given the output of the one before, as MEDS-DEV does."""
     given = {"dataset_dir": folder / "dataset", "labels_dir": folder / "labels", "split": "held_out"}
-    path = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    path = {"PATH": f"{programs}:{os.environ['PATH']}"}
     before = folder
     for kind, mode in (("unsupervised", "train"), ("supervised", "train"), ("supervised", "predict")):
         if mode not in commands[kind]:
@@ -168,8 +190,25 @@ def labels_held_out(folder: Path) -> pl.DataFrame:
 @pytest.mark.slow
 def test_all_commands_run_one_after_the_other(tmp_path: Path) -> None:
     dataset(tmp_path)
-    found = run_commands(tmp_path, COMMANDS, {}, model_dir=FOLDER)
-    assert found.drop("^predicted.*$").equals(labels_held_out(tmp_path))
+    check_told_apart(tmp_path, this_environment(tmp_path / "bin"))
+
+
+@pytest.mark.slow
+def test_all_commands_run_in_an_environment_of_their_own(tmp_path: Path) -> None:
+    dataset(tmp_path)
+    programs = own_environment(tmp_path / "environment", FOLDER / "requirements.txt")
+    check_told_apart(tmp_path, programs)
+    where = subprocess.run(
+        [programs / "python", "-c", "import proband; print(proband.__file__)"],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert where.stdout.startswith(str(tmp_path))
+
+
+def check_told_apart(folder: Path, programs: Path) -> None:
+    """Those with X//A have the outcome, and are told from the others; who has no record gets the share."""
+    found = run_commands(folder, COMMANDS, programs, model_dir=FOLDER)
+    assert found.drop("^predicted.*$").equals(labels_held_out(folder))
     recorded = found.head(found.height - 1)
     assert recorded["predicted_boolean_value"].to_list() == recorded["boolean_value"].to_list()
     assert found["predicted_boolean_probability"][-1] == pytest.approx(1 / 3, abs=0.02)
@@ -201,6 +240,7 @@ def test_zero_shot_commands_run_one_after_the_other_and_tell_the_subjects_apart(
     found = run_commands(
         tmp_path,
         MODELS["zero_shot"]["commands"],
+        this_environment(tmp_path / "bin"),
         {"PROBAND_TASK": str(tmp_path / "task.yaml")},
         model_dir=FOLDER / "zero_shot",
         predicates_path=tmp_path / "predicates.yaml",
