@@ -14,13 +14,21 @@ from proband.evaluate.metrics.replicates import Replicates
 from proband.evaluate.metrics.risk_set import RiskSet
 
 
-def bootstrapped(risk_set: RiskSet, number: int, seed: int | np.random.Generator = 0) -> Replicates:
+def bootstrapped(
+    risk_set: RiskSet, number: int, seed: int | np.random.Generator = 0, stated: Sequence[float] = ()
+) -> Replicates:
     """So many replicates of its subjects or families."""
     drawn = Resamples(risk_set.clusters, number, np.random.default_rng(seed))
-    return replicates.bootstrap(risk_set, drawn)
+    return replicates.bootstrap(risk_set, drawn, stated)
 
 
-def frames_of(risk_set: RiskSet, number: int, references: Sequence[str] = ()) -> dict[str, pl.DataFrame]:
+def frames_of(
+    risk_set: RiskSet,
+    number: int,
+    references: Sequence[str] = (),
+    pairs: Sequence[tuple[str, str]] = (),
+    stated: Sequence[float] = (),
+) -> dict[str, pl.DataFrame]:
     """Rows of the results tables."""
-    found = None if risk_set.obstacle() else bootstrapped(risk_set, number)
-    return risk_set_frames(risk_set, found, references)
+    found = None if risk_set.obstacle() else bootstrapped(risk_set, number, stated=stated)
+    return risk_set_frames(risk_set, found, references, pairs=pairs)

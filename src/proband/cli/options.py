@@ -202,7 +202,7 @@ def _default(field: OptionField, kind: Any) -> Any:
         return value
     if field.option.default or field.field.default_factory is not None or get_origin(kind) is list:
         return None
-    return ",".join(f"{part:g}" for part in value) if field.option.by_commas else value
+    return ",".join(f"{part:g}" for part in value) or None if field.option.by_commas else value
 
 
 def _typer_type(annotation: Any) -> Any:

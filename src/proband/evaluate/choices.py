@@ -28,3 +28,5 @@ BASELINES: Registry[Any] = Registry(
     },
 )
 """Name of the RiskTable's model -> ``proband.evaluate.baselines.registry.Baseline``, in the order fitted."""
+HIGHEST_THRESHOLD = 0.9
+"""Highest risk at which acting is judged."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from proband.core.config import Split
 from proband.core.options import Option
-from proband.evaluate.choices import BASELINES
+from proband.evaluate.choices import BASELINES, HIGHEST_THRESHOLD
 
 ALL, NONE = "all", "none"
 """Instead of names of baselines."""
@@ -40,6 +40,12 @@ class EvaluateConfig(BaseModel):
     margin: Annotated[float, Option()] = Field(
         0.01, ge=0, lt=0.5, description="Difference in AUROC that does not matter, for equivalence."
     )
+    thresholds: Annotated[tuple[float, ...], Option(by_commas=True)] = Field(
+        (),
+        exclude_if=lambda given: not given,  # so that results of before it was named stay finished
+        description="Risks at which acting is judged for every outcome, beside 0.5, 1, 2 and 4 times its "
+        "incidence: above 0, at most 0.9, by commas (--thresholds 0.05,0.1).",
+    )
     baselines: Annotated[tuple[str, ...], Option()] = Field(
         (ALL,),
         min_length=1,
@@ -58,6 +64,14 @@ class EvaluateConfig(BaseModel):
         exclude_if=lambda wanted: not wanted,  # so that results of before it was named stay finished
         description="Write the predictions judged also as meds-evaluation reads them.",
     )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _risks_to_act_at(cls, given: tuple[float, ...]) -> tuple[float, ...]:
+        """Each once, rising."""
+        if not all(0 < one <= HIGHEST_THRESHOLD for one in given):
+            raise ValueError(f"risks above 0 and at most {HIGHEST_THRESHOLD}")
+        return tuple(sorted(set(given)))
 
     @field_validator("baselines")
     @classmethod

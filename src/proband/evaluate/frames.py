@@ -31,7 +31,11 @@ DECISION_COLUMNS = tuple(name for name in tables.DECISION.columns if name not in
 
 
 def risk_set_frames(
-    risk_set: RiskSet, found: Replicates | None, references: Sequence[str] = (), margin: float = 0.01
+    risk_set: RiskSet,
+    found: Replicates | None,
+    references: Sequence[str] = (),
+    margin: float = 0.01,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> dict[str, pl.DataFrame]:
     """Rows of the tables of one outcome and horizon, those of subgroups and deciles aside.
 
@@ -41,6 +45,7 @@ def risk_set_frames(
             obstacle: the metrics are then null with the reason and the other tables get no rows.
         references: Baselines to beat: net benefit is compared with those of them that are judged.
         margin: Of AUROC, within which a difference does not matter.
+        pairs: Models whose net benefit is compared besides, such as with and without a genome.
     """
     if found is None:
         obstacle = risk_set.obstacle()
@@ -56,7 +61,7 @@ def risk_set_frames(
         "roc": _frame(tables.ROC, roc),
         "pr": _frame(tables.PR, pr),
         "decision": _frame(tables.DECISION, decision).with_columns(pl.col(pl.Float64).fill_nan(None)),
-        "utility": _frame(tables.UTILITY, _utility_rows(risk_set, found, references)),
+        "utility": _frame(tables.UTILITY, _utility_rows(found, _place(risk_set), references, pairs)),
     }
 
 
@@ -147,16 +152,27 @@ def _difference_rows(risk_set: RiskSet, found: Replicates, margin: float) -> lis
     return rows
 
 
-def _utility_rows(risk_set: RiskSet, found: Replicates, references: Sequence[str]) -> list[dict[str, Any]]:
+def _utility_rows(
+    found: Replicates, place: dict[str, Any], references: Sequence[str], pairs: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
     rows = []
-    beside = [name for name in references if name in found.benefit]
-    for model, reference in itertools.product(risk_set.risks, [*beside, ACT_ON_ALL, ACT_ON_NONE]):
-        if model == reference:
-            continue
+    models = [model for model in found.benefit if model not in (ACT_ON_ALL, ACT_ON_NONE)]
+    for model in models:
+        paired = [other for one, other in pairs if one == model]
+        beside = [name for name in dict.fromkeys([*paired, *references]) if name in models and name != model]
+        rows += _benefits_beside(found, place, model, [*beside, ACT_ON_ALL, ACT_ON_NONE])
+    return rows
+
+
+def _benefits_beside(
+    found: Replicates, place: dict[str, Any], model: str, references: Sequence[str]
+) -> list[dict[str, Any]]:
+    rows = []
+    for reference in references:
         difference = found.benefit[model] - found.benefit[reference]
         for threshold, (value, *replicates) in zip(found.thresholds.tolist(), difference.T, strict=True):
             rows.append(
-                _place(risk_set)
+                place
                 | {"model": model, "reference": reference, "threshold": threshold}
                 | {"difference": float(value)}
                 | _ends(np.array(replicates))

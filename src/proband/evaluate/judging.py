@@ -52,7 +52,7 @@ def judged_tables(
     distance = None if genome is None else genetic_distance(genome, trained)
     members = members_of(mine, Path(config.meds), genome, own, distance)
     resamples = _resamples(risks, families, config)
-    work = partial(_one_outcome, members, distance, resamples, config.margin, pairs)
+    work = partial(_one_outcome, members, distance, resamples, config, pairs)
     judgements = list(risk_sets(risks, extra, mine, end, families, truth))
     for judgement in judgements if config.meds_evaluation else ():
         write_predictions(judgement, folder)
@@ -78,15 +78,15 @@ def _one_outcome(
     members: pl.DataFrame,
     distance: pl.DataFrame | None,
     resamples: Resamples,
-    margin: float,
+    config: EvaluateConfig,
     pairs: Sequence[tuple[str, str]],
     judgement: Judgement,
 ) -> tuple[dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None, Differences]:
     """Tables of one outcome and horizon, replicates for the panel, None with an obstacle, and gains within
     subgroups."""
     risk_set = judgement.risk_set
-    found = None if risk_set.obstacle() else bootstrap(risk_set, resamples)
-    frames = risk_set_frames(risk_set, found, references(), margin)
+    found = None if risk_set.obstacle() else bootstrap(risk_set, resamples, config.thresholds)
+    frames = risk_set_frames(risk_set, found, references(), config.margin, pairs)
     if found is None:
         return frames, None, {}
     mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.running.progress import say
 from proband.core.schema import RISK, Table
+from proband.evaluate.choices import HIGHEST_THRESHOLD
 from proband.evaluate.inputs import risk_file
 from proband.evaluate.metrics.calibration import risk_groups
 
@@ -27,7 +28,6 @@ GROUPS = 10
 LOWER, UPPER = 0.025, 0.975
 THRESHOLDS_PER_MEAN = (0.5, 1.0, 2.0, 4.0)
 """Thresholds of classification, in multiples of the mean original risk."""
-HIGHEST_THRESHOLD = 0.9
 _ROW = ("subject_id", "prediction_time", "outcome", "horizon_years")
 
 STABILITY = Table(

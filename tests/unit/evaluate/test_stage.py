@@ -512,10 +512,10 @@ def test_no_risk_rows(world, tmp_path):
 def test_command_line(world, tmp_path):
     risk = world.risk_folder("plain6")
     words = ["evaluate", str(risk), "--meds", str(world.meds), "--out"]
-    assert (
-        fresh_process.proband([*words, str(tmp_path / "out"), "--bootstrap", "10"], tmp_path / "said.txt")
-        == 0
-    )
+    options = ["--bootstrap", "10", "--thresholds", "0.05,0.2"]
+    assert fresh_process.proband([*words, str(tmp_path / "out"), *options], tmp_path / "said.txt") == 0
+    for name in ("decision", "utility"):
+        assert {0.05, 0.2} <= set(read_table(tmp_path / "out", name)["threshold"])
     assert read_table(tmp_path / "out", "metrics")["model"].unique(maintain_order=True).to_list() == [
         "plain6",
         "age_sex",

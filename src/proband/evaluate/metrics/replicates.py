@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
+from proband.evaluate.choices import HIGHEST_THRESHOLD
 from proband.evaluate.metrics.compare import Resamples, stack
 from proband.evaluate.metrics.judged import Block, Judged, Model
 from proband.evaluate.metrics.registry import metrics_of
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.utility import (
-    HIGHEST_THRESHOLD,
     decision_thresholds,
     standardised_net_benefit,
 )
@@ -28,7 +30,7 @@ class Replicates:
         observed: (model, group number) -> cumulative incidence per replicate.
         points: model -> predicted risks at which its calibration curve is given.
         smoothed: model -> smoothed observed risk there, per replicate and point.
-        thresholds: At which net benefit is compared: :data:`COMPARED_AT` times the incidence.
+        thresholds: At which net benefit is compared, as of :func:`compared_thresholds`.
         benefit: Model, ``all`` or ``none`` -> standardised net benefit per replicate and threshold.
         decision_thresholds: Those of the decision curve.
         decision: Model -> standardised net benefit per replicate and threshold of the decision curve.
@@ -50,7 +52,17 @@ COMPARED_AT = (0.5, 1.0, 2.0, 4.0)
 """Thresholds of the tested differences in net benefit, in multiples of the incidence."""
 
 
-def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
+def compared_thresholds(incidence: float, stated: Sequence[float]) -> Float[np.ndarray, " thresholds"]:
+    """:data:`COMPARED_AT` times the incidence, no more than 0.9, and the risks that were stated; rising.
+
+    >>> compared_thresholds(0.25, (0.1,)).tolist()
+    [0.1, 0.125, 0.25, 0.5]
+    """
+    multiples = incidence * np.array(COMPARED_AT)
+    return np.union1d(multiples[multiples <= HIGHEST_THRESHOLD], np.array(stated, dtype=float))
+
+
+def bootstrap(risk_set: RiskSet, resamples: Resamples, stated: Sequence[float] = ()) -> Replicates:
     """Metrics, calibration groups and curves of every model, on the same resamples of subjects or families.
 
     With too few cases or controls for an interval, the sample alone is computed.
@@ -58,6 +70,7 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
     Args:
         risk_set: Rows and risks; has no obstacle.
         resamples: Drawn from its subjects or families, and maybe others beside.
+        stated: Risks at which net benefit is compared beside multiples of the incidence, in (0, 1).
     """
     models = [Model(risk_set, name) for name in risk_set.risks]
     values: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
@@ -69,9 +82,9 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples) -> Replicates:
     for number, weights in enumerate(drawn):
         block = Block.of(risk_set, weights)
         if number == 0:
-            compared = block.incidence[0] * np.array(COMPARED_AT)
-            compared = compared[compared <= HIGHEST_THRESHOLD]
-            thresholds = np.append(compared, decision_thresholds(float(block.incidence[0])))
+            compared = compared_thresholds(float(block.incidence[0]), stated)
+            on_curve = np.union1d(decision_thresholds(float(block.incidence[0])), stated)
+            thresholds = np.append(compared, on_curve)
         for name, found in _benefits(block, thresholds).items():
             benefit[name].append(found)
         for model in models:

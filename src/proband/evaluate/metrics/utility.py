@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from proband.core.running.compiled import compiled
+from proband.evaluate.choices import HIGHEST_THRESHOLD
 
 ACTING = (
     "net_benefit",
@@ -86,7 +87,6 @@ def decision_curve(
 
 
 THRESHOLDS_PER_INCIDENCE = np.geomspace(0.2, 8.0, 41)
-HIGHEST_THRESHOLD = 0.9
 
 
 def decision_thresholds(incidence: float) -> Float[np.ndarray, " thresholds"]:

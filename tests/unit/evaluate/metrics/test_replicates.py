@@ -4,6 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from proband.core.config import validated
+from proband.core.errors import ConfigError
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.metrics.censoring import CASE, censoring_weights
 from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.judged import brier_score
@@ -178,3 +181,33 @@ def test_a_decision_curve_has_no_band_without_replicates():
     frame = frames_of(make(), 0)["decision"]
     assert frame.height > 60
     assert frame["low"].null_count() == frame["high"].null_count() == frame.height
+
+
+def test_net_benefit_is_compared_at_stated_thresholds_and_beside_the_model_without_a_genome():
+    risk_set = make(models=("a",))
+    blunt = risk_set.risks["a"] ** np.random.default_rng(1).uniform(0.5, 1.5, 400)
+    risk_set = replace(risk_set, risks=dict(risk_set.risks) | {"b": blunt})
+    frames = frames_of(risk_set, 30, pairs=[("a", "b")], stated=(0.07, 0.2))
+    decision, utility = frames["decision"], frames["utility"]
+    for model in ("a", "b"):
+        assert {0.07, 0.2} <= set(decision.filter(model=model)["threshold"])
+    beside = utility.filter(model="a", reference="b")
+    assert {0.07, 0.2} <= set(beside["threshold"])
+    assert utility.filter(model="b", reference="a").is_empty()
+    benefit = dict(
+        decision.filter(pl.col("threshold") == 0.2).select("model", "standardised_net_benefit").iter_rows()
+    )
+    [row] = beside.filter(pl.col("threshold") == 0.2).iter_rows(named=True)
+    assert row["difference"] == pytest.approx(benefit["a"] - benefit["b"])
+    assert row["low"] <= row["difference"] <= row["high"]
+    without = frames_of(risk_set, 0)["utility"]
+    assert set(utility["threshold"]) == set(without["threshold"]) | {0.07, 0.2}
+
+
+@pytest.mark.parametrize("given", [("0",), ("0.95",), ("-0.1", "0.2"), ("ten",)])
+def test_thresholds_that_are_no_risks_are_refused(given):
+    with pytest.raises(ConfigError, match="--thresholds"):
+        validated(EvaluateConfig, risks=("a",), thresholds=given)
+    rising = validated(EvaluateConfig, risks=("a",), thresholds=("0.2", "0.05", "0.2"))
+    assert rising.thresholds == (0.05, 0.2)
+    assert "thresholds" not in validated(EvaluateConfig, risks=("a",)).model_dump()

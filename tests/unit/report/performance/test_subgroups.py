@@ -81,3 +81,17 @@ def test_each_dimension_is_drawn_and_further_metrics_stand_in_one_row_a_subgroup
     assert first[header.index("ICI")] == f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
     at_incidence = here.filter(metric="standardised_net_benefit").sort("threshold")["value"][1]
     assert first[-1].replace("−", "-").startswith(f"{at_incidence:.3f} (")
+
+
+def test_net_benefit_of_subgroups_is_that_at_the_incidence_whatever_thresholds_were_stated(found):
+    rows = found.tables["subgroups"]
+    benefit = pl.col("metric") == "standardised_net_benefit"
+    lowest = rows.filter(
+        benefit, pl.col("threshold") == pl.col("threshold").min().over("outcome", "horizon_years")
+    )
+    stated = lowest.with_columns(threshold=pl.lit(1e-4), value=pl.lit(-9.0))
+    tables = dict(found.tables) | {"subgroups": SUBGROUPS.check(pl.concat([rows, stated]), "subgroups")}
+    assert stated.height
+    more = subgroups(type(found)(tables, found.manifest, found.rules))
+    assert more.others == subgroups(found).others
+    assert any(row[-1] != "–" for row in more.others.rows)

@@ -50,6 +50,14 @@ def test_the_nearest_thresholds_are_taken_once_and_without_any_there_is_no_table
     assert threshold_table({}, here, 0.1, OPEN) is None
 
 
+def test_stated_thresholds_have_rows_of_their_own():
+    rng = np.random.default_rng(0)
+    risk = rng.beta(1, 9, 2000)
+    rows, here = tables(risk, rng.random(2000) < risk, [0.02, 0.05, 0.06, 0.1, 0.2, 0.25, 0.4])
+    table = threshold_table({"m": rows}, here, 0.1, OPEN, (0.06, 0.25))
+    assert [row[1] for row in table.rows] == ["5.0%", "6.0%", "10.0%", "20.0%", "25.0%", "40.0%"]
+
+
 def test_shares_of_people_are_rounded_by_their_own_denominator():
     rng = np.random.default_rng(1)
     risk = rng.beta(1, 9, 1500)

@@ -132,7 +132,8 @@ def thresholds(name: str, found: Found) -> TextTable | None:
     incidence = here["metrics"].filter(metric="cumulative_incidence")["value"][0]
     bounds = _bounds(here, found, judged(here, found.models))
     rows = {model: decision_rows(model, here, found.rules, taken) for model, taken in bounds.items()}
-    return threshold_table(rows, here, incidence, found.rules)
+    stated = found.manifest.get("config", {}).get("thresholds", ())
+    return threshold_table(rows, here, incidence, found.rules, stated)
 
 
 def _bounds(here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> dict[str, list[int]]:

@@ -23,8 +23,6 @@ _OTHERS = {
     "ici": "ICI",
     _BENEFIT: "Standardised net benefit at the incidence",
 }
-_AT_INCIDENCE = 2
-"""Place of the incidence among the thresholds, which are 0.5, 1, 2 and 4 times it."""
 BY_CHANCE = 0.05
 """Share of intervals that exclude 0 by chance."""
 MOST_ROWS = 2000
@@ -97,7 +95,14 @@ def subgroups(found: Found) -> Subgroups | None:
         Dimension(name.replace("_", " "), _pictures(found, rows.filter(dimension=name))) for name in names
     ]
     some = TextTable(header, list(_cells(apart)), 4) if apart.height else None
-    return Subgroups(sentence, some, drawn, whole, _others(every) if fits else None, "" if fits else too_long)
+    return Subgroups(
+        sentence,
+        some,
+        drawn,
+        whole,
+        _others(every, _incidences(found)) if fits else None,
+        "" if fits else too_long,
+    )
 
 
 def beyond_chance(gaps: pl.DataFrame) -> pl.DataFrame:
@@ -130,11 +135,18 @@ def _estimate(found: Found, row: Mapping[str, Any]) -> Estimate:
     return Estimate(row["value"], row["low"], row["high"], found.css(row["model"]), text, filled)
 
 
-def _others(every: pl.DataFrame) -> TextTable:
-    """One row per outcome, subgroup and model, one column per metric."""
-    place = pl.col("threshold").rank("dense").over("outcome", "metric")
-    here = every.filter(pl.col("metric").is_in(list(_OTHERS)))
-    here = here.filter(pl.col("threshold").is_null() | (place == _AT_INCIDENCE))
+def _incidences(found: Found) -> pl.DataFrame:
+    """Incidence of each outcome by its main horizon."""
+    rows = found.at_main("metrics").filter(metric="cumulative_incidence")
+    return rows.group_by("outcome").agg(pl.col("value").first().alias("incidence"))
+
+
+def _others(every: pl.DataFrame, incidences: pl.DataFrame) -> TextTable:
+    """One row per outcome, subgroup and model, one column per metric; net benefit at the incidence."""
+    here = every.filter(pl.col("metric").is_in(list(_OTHERS))).join(incidences, on="outcome", how="left")
+    far = (pl.col("threshold") / pl.col("incidence")).log().abs()
+    nearest = far == far.min().over("outcome", "metric")
+    here = here.filter(pl.col("threshold").is_null() | nearest)
     cells: dict[tuple, dict[str, str]] = {}
     for row in here.sort(_ROW).iter_rows(named=True):
         mine = cells.setdefault(tuple(row[name] for name in _ROW), {})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -20,22 +21,28 @@ _COLUMNS = {
 
 
 def threshold_table(
-    rows: Mapping[str, pl.DataFrame], here: Mapping[str, pl.DataFrame], incidence: float, rules: Disclosure
+    rows: Mapping[str, pl.DataFrame],
+    here: Mapping[str, pl.DataFrame],
+    incidence: float,
+    rules: Disclosure,
+    stated: Sequence[float] = (),
 ) -> TextTable | None:
-    """A row per model and threshold: those nearest, as ratios, to 0.5, 1, 2 and 4 times the incidence.
+    """A row per model and threshold: those nearest, as ratios, to 0.5, 1, 2 and 4 times the incidence, and
+    those stated.
 
     Args:
         rows: Model -> rows of the decision table that may be shown.
         here: Tables of one outcome and horizon.
         incidence: Cumulative incidence by the horizon.
         rules: By which shares are rounded.
+        stated: Thresholds that were asked for.
 
     Returns:
         None where no threshold may be shown.
     """
     cells = []
     for model, mine in rows.items():
-        for row in _nearest(mine, incidence):
+        for row in _nearest(mine, incidence, stated):
             num_subjects, num_cases = known(here, model)
             numbers = {
                 "sensitivity": num_cases,
@@ -48,14 +55,18 @@ def threshold_table(
     return TextTable(["Model", "Risk of at least", *_COLUMNS.values()], cells) if cells else None
 
 
-def _nearest(rows: pl.DataFrame, incidence: float) -> list[dict]:
-    """Different rows nearest to the multiples, by rising threshold."""
+def _nearest(rows: pl.DataFrame, incidence: float, stated: Sequence[float]) -> list[dict]:
+    """Different rows nearest to the multiples, and those of stated thresholds, by rising threshold."""
     if rows.is_empty() or not incidence > 0:
         return []
-    places = {
-        int((rows["threshold"] / (times * incidence)).log().abs().arg_min() or 0) for times in COMPARED_AT
-    }
+    multiples = [times * incidence for times in COMPARED_AT]
+    places = {int((rows["threshold"] / wanted).log().abs().arg_min() or 0) for wanted in multiples}
+    places |= {place for place, threshold in enumerate(rows["threshold"]) if _is_among(threshold, stated)}
     return sorted((rows.row(place, named=True) for place in places), key=lambda row: row["threshold"])
+
+
+def _is_among(threshold: float, stated: Sequence[float]) -> bool:
+    return any(math.isclose(threshold, one, rel_tol=1e-9) for one in stated)
 
 
 def _share(value: float | None, number: int, rules: Disclosure) -> str:
