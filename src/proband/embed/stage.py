@@ -9,7 +9,7 @@ import polars as pl
 import torch
 from jaxtyping import Float32
 
-from proband.core.errors import DataError
+from proband.core.errors import ConfigError, DataError
 from proband.core.files.digests import hash_file
 from proband.core.files.provenance import is_finished, stage_output
 from proband.core.running.device import choose_device
@@ -60,10 +60,13 @@ def embed(
 
     Raises:
         CheckpointError: Model and tokens do not fit.
-        ConfigError: Both ``task`` and ``dates``.
+        ConfigError: Both ``task`` and ``dates``, or ``fam`` without the tables of a GWAS.
         DataError: Dates that are not usable, or none; nobody who is in the genotypes.
     """
     config = config or EmbedConfig()
+    if fam is not None and not config.gwas:
+        remedy = "give --gwas too, or leave --fam out"
+        raise ConfigError("--fam without the tables of a GWAS", found=fam, remedy=remedy)
     given = task or dates
     config = config.model_copy(update={"task": hash_file(given) if given and given.is_file() else ""})
     more = [*(task_files(task) if task else []), *(path for path in (dates, genome, fam) if path)]

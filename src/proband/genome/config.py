@@ -36,6 +36,7 @@ class GenomeConfig(BaseModel):
     )
     own_cohort: Annotated[tuple[str, ...], Option(COHORTS)] = Field(
         (),
+        exclude_if=lambda given: not given,  # so that folders of before it was named stay finished
         description="Cohort whose people are scored, as --development names it, such as UKB; repeatable, "
         "for consortia that hold it too.",
     )

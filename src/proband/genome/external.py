@@ -68,10 +68,8 @@ def genome_from_scores(
     extra = ancestry_inputs or AncestryInputs()
     cohorts = SourceCohorts.read(development, own_cohort)
     inputs = [*files, *(path for path in (samples, development) if path), *extra.given]
-    config = {
-        "from_scores": [path.name for path in files], "own_cohort": list(own_cohort),
-        "ancestry": ancestry and ancestry.model_dump(),
-    }  # fmt: skip
+    config = {"from_scores": [path.name for path in files], "ancestry": ancestry and ancestry.model_dump()}
+    config |= {"own_cohort": list(own_cohort)} if own_cohort else {}
     if is_finished(out, "genome", config, overwrite, inputs):
         return
     left_out = LeftOut()

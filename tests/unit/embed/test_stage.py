@@ -114,6 +114,12 @@ def test_family_ids_are_those_of_the_genotypes(
         assert [row[:2] for row in rows] == [["FID", "IID"], [families[0], "1"], [families[1], "2"]]
 
 
+def test_family_ids_without_the_tables_they_are_for_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--fam without the tables of a GWAS.*a\.fam.*give --gwas"):
+        embed(tmp_path, tmp_path, tmp_path / "out", fam=tmp_path / "a.fam")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_sample_without_a_family_id_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.fam").write_text("one 1 0 0 1 -9\n")
     with pytest.raises(DataError, match=r"without a family ID.*a\.fam.*no row of 1 samples, first '2'"):
