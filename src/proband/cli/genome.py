@@ -14,6 +14,8 @@ from proband.genome.ancestry.config import ANCESTRY, AncestryConfig, AncestryInp
 from proband.genome.config import COHORTS, GenomeConfig, LeaveOut
 from proband.genome.scoring.memory import MEMORY_MB
 
+_DEFAULTS = GenomeConfig()
+
 
 def command(
     paths: Annotated[
@@ -120,7 +122,9 @@ def command(
             raise ConfigError("settings of ancestry without the step", remedy="give --ancestry")
         config = config.model_copy(update={"ancestry": None})
     if from_genome:
-        _refuse(samples=samples, keep=keep, variants=variants, ancestry=config.ancestry)
+        _refuse_with(
+            "--from-genome", config, samples=samples, keep=keep, variants=variants, ancestry=config.ancestry
+        )
         genome_from_genome(
             from_genome, paths[0], development=development, own_cohort=config.own_cohort,
             leave_out=leave_out, overwrite=overwrite,
@@ -141,9 +145,7 @@ def command(
             overwrite=overwrite,
         )
         return
-    if variants:
-        remedy = "give GENOTYPES SCOREFILES OUT"
-        raise ConfigError("--variants needs genotypes", found="--from-scores", remedy=remedy)
+    _refuse_with("--from-scores", config, keep=keep, variants=variants)
     genome_from_scores(
         from_scores,
         paths[0],
@@ -164,9 +166,11 @@ def _check_sources(from_scores: list[Path] | None, from_genome: Path | None, lea
         raise ConfigError("--leave-out without --from-genome", found=leave_out, remedy=remedy)
 
 
-def _refuse(**given: object) -> None:
-    """Refuse what a folder of scores cannot use."""
-    for name, value in given.items():
-        if value is not None:
-            remedy = f"give --{name} when the scores are made"
-            raise ConfigError(f"--{name} needs genotypes or scores", found="--from-genome", remedy=remedy)
+def _refuse_with(mode: str, config: GenomeConfig, **given: object) -> None:
+    """Refuse what is of no use where scores are there already: settings of matching, lists of samples."""
+    settings = config.model_copy(update={"ancestry": None, "own_cohort": ()})
+    matching = {name: value for name, value in settings if value != getattr(_DEFAULTS, name)}
+    for name, value in {**matching, **given}.items():
+        if value:
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} is of no use with {mode}", remedy=f"leave {flag} out")

@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from proband.core.files.manifest import MANIFEST, read_manifest
+from proband.genome.cohorts import sample_overlap
+
+BASELINES = "baselines"
+"""Key of what the baselines read."""
+
+
+def overlaps(risks: Iterable[Path], genome: Path | None) -> dict[str, dict[str, Any]]:
+    """Source cohorts of the scores that models read.
+
+    Args:
+        risks: Forecast folders, or files of them.
+        genome: Genome folder of the baselines.
+
+    Returns:
+        Model, ``baselines`` for those that read scores -> as of
+        :func:`proband.genome.cohorts.sample_overlap`; without those of which nothing is known.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for risk in risks:
+        folder = risk if risk.is_dir() else risk.parent
+        manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
+        name, overlap = (
+            manifest.get("config", {}).get("name"),
+            manifest.get("notes", {}).get("sample_overlap"),
+        )
+        found |= {name: overlap} if name and overlap else {}
+    of_baselines = sample_overlap(genome) if genome is not None else {}
+    return found | ({BASELINES: of_baselines} if of_baselines else {})
 
 
 def sources(**folders: str | None) -> dict[str, dict[str, Any]]:

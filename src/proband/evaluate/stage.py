@@ -48,7 +48,7 @@ from proband.evaluate.panel.learning import learning_curves
 from proband.evaluate.panel.models import described_models, mean_gains, pairs, truth_among
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, risk_sets
-from proband.evaluate.sources import sources
+from proband.evaluate.sources import overlaps, sources
 from proband.evaluate.stability import FILE as STABILITY_FILE
 from proband.evaluate.stability import STABILITY, read_refits, stability
 from proband.evaluate.tables import COSTS, TABLES
@@ -178,6 +178,8 @@ def _judge(
     run.notes |= {"models": models, "synthetic": begun is not None}
     run.notes |= {"training_ended_by": learning.ended_by, "without_learning_curve": learning.missing}
     run.notes["sources"] = sources(genome=config.genome, tokens=config.tokens)
+    overlap = overlaps(map(Path, config.risks), None if config.genome is None else Path(config.genome))
+    run.notes |= {"sample_overlap": overlap} if overlap else {}
 
 
 def _write_stability(folder: Path, config: EvaluateConfig, matched: pl.DataFrame, models: list[str]) -> None:

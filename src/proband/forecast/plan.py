@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +47,7 @@ class Plan:
         counts: Predictions without each modality that the model reads, subjects without a prediction.
         shares: Share of the train subjects' time to each horizon that was observed.
         read: Modalities that are given and that the model reads.
+        overlap: Source cohorts of the scores read, as of :func:`proband.genome.cohorts.sample_overlap`.
     """
 
     job: Job
@@ -54,6 +56,7 @@ class Plan:
     counts: dict[str, int]
     shares: dict[str, float]
     read: tuple[str, ...]
+    overlap: dict[str, Any] = field(default_factory=dict)
 
 
 def make_plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shutil
 from collections.abc import Mapping
@@ -27,7 +28,8 @@ from proband.forecast.output.shards import ShardFiles, forecast_shard
 from proband.forecast.output.trajectories import STAGE, refuse_folder, refuse_settings, write_dataset
 from proband.forecast.plan import Plan, make_plan
 from proband.forecast.scenario.file import load_scenarios
-from proband.tokens.modalities.modality import given_paths, modality_files
+from proband.genome.cohorts import sample_overlap
+from proband.tokens.modalities.modality import GENOME, given_paths, modality_files
 
 CURVES_PICTURE, SHARDS = "curves.png", "shards"
 _SHARD_POINTS = 150
@@ -92,6 +94,8 @@ def forecast(
         if all(done):
             return
         plan = team.decide(lambda: make_plan(model, tokens, files, task, config, subjects, scenario))
+        if genome is not None and GENOME in plan.read:
+            plan = dataclasses.replace(plan, overlap=sample_overlap(genome))
         reads = [*input_files(model, tokens, files), *task_inputs]
         with team.sharing(resumable(out, "forecast", config, inputs=reads, overwrite=overwrite)) as work:
             shards = _forecast_all(plan, work, team, workers)
@@ -188,6 +192,7 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
     run.counts |= plan.counts
     run.notes["share_of_person_time"] = plan.shares
     run.notes["modalities_read"] = list(plan.read)
+    run.notes |= {"sample_overlap": plan.overlap} if plan.overlap else {}
     table = pl.scan_parquet(folder / RISKS)
     run.notes["mean_unresolved"] = float(table.select(pl.col("unresolved").mean()).collect().item() or 0)
     if config.precision:

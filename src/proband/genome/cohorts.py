@@ -1,21 +1,26 @@
 """Source cohorts: in whose data each score was developed.
 
-A score whose weights come from the people on whom it is judged has seen their outcomes: its gain there is too
-large, and nothing in the results shows it (Wray et al. 2013, doi:10.1038/nrg3457). The PGS Catalog lists the
-samples behind each score, of the association study and of the tuning of the score, with their cohorts.
+Where the people on whom a score is judged are among those whose data gave its weights (sample overlap), its
+gain there is inflated, and nothing in the results shows it (Wray et al. 2013, doi:10.1038/nrg3457). The PGS
+Catalog lists the samples behind each score, of the association study and of the tuning of the score, with
+their cohorts.
 """
 
 from __future__ import annotations
 
+import csv
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proband.core.errors import ConfigError, DataError, first_line, first_names, near_matches
+from proband.core.files.manifest import MANIFEST, read_manifest
 from proband.core.running.progress import say
-from proband.core.text.texttable import READ_ERRORS, read_lines
+from proband.core.text.texttable import READ_ERRORS, open_text
+from proband.core.text.textvalues import clean_text
 
 Samples = list[frozenset[str]]
 """Cohorts of each sample behind a score; an empty set for a sample of which none is named."""
@@ -23,8 +28,11 @@ Samples = list[frozenset[str]]
 _SCORE_COLUMNS = ("polygenic score (pgs) id", "pgs_id")
 _COHORT_COLUMNS = ("cohort(s)", "cohorts")
 _SEPARATORS = re.compile(r"[|;,]")
-_NOT_REPORTED = ("", "nr", "na")
-_CATALOG_ID = re.compile(r"PGS\d{6}")
+_NOT_NAMED = (
+    "", "-", ".", "na", "n/a", "nr", "nan", "none", "null", "not reported", "unknown", "other", "others",
+    "multiple", "various",
+)  # fmt: skip
+_CATALOG_ID = re.compile(r"PGS\d{6}(?!\d)")
 _EXPECTED = "columns pgs_id and cohorts, or those of the PGS Catalog's score_development_samples.csv"
 
 
@@ -33,14 +41,15 @@ def read_cohorts(path: Path) -> dict[str, Samples]:
 
     Args:
         path: ``pgs_all_metadata_score_development_samples.csv`` of the PGS Catalog, or of one score; or a
-            table of ``pgs_id, cohorts``, a row per sample, with ``|``, ``;`` or ``,`` between cohorts.
-            Empty, NR and NA are cohorts that are not named.
+            table of ``pgs_id, cohorts``, a row per sample, with commas or tabs between columns and ``|`` or
+            ``;`` between cohorts (or ``,`` in quotes). Empty, NR, NA, other, multiple and the like name none.
 
     Raises:
-        DataError: The file is unreadable, lacks a column, or has a row without a score.
+        DataError: The file is unreadable, lacks a column, or has a row without a score or with more values
+            than columns.
     """
     try:
-        lines = list(read_lines(path))
+        lines = list(_rows(path))
     except READ_ERRORS as error:
         raise DataError("unreadable table of source cohorts", where=path, found=first_line(error)) from None
     header = [name.lower() for name in lines[0][1]] if lines else []
@@ -53,13 +62,31 @@ def read_cohorts(path: Path) -> dict[str, Samples]:
         )  # fmt: skip
     known: dict[str, Samples] = {}
     for line, cells in lines[1:]:
-        name = cells[score] if score < len(cells) else ""
-        if not name:
+        if len(cells) > len(header):
             raise DataError(
-                "a row without a score", where=path, found=f"line {line}", remedy="name it, or drop the row"
-            )
-        known.setdefault(name, []).append(_cohorts(cells[cohort] if cohort < len(cells) else ""))
+                "a row has more values than the table has columns", where=path,
+                found=f"{len(cells)} in line {line}", expected=f"{len(header)} or fewer",
+                remedy="write several cohorts with | between, or in quotes",
+            )  # fmt: skip
+        cells += [""] * (len(header) - len(cells))
+        if not cells[score]:
+            remedy = "name it, or drop the row"
+            raise DataError("a row without a score", where=path, found=f"line {line}", remedy=remedy)
+        known.setdefault(cells[score], []).append(_cohorts(cells[cohort]))
     return known
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number of the last line and values of every row that has any; line breaks in quotes are blanks."""
+    with open_text(path) as file:
+        first = next((line for line in file if line.strip()), "")
+        reader = csv.reader(
+            itertools.chain([first], file), delimiter="\t" if "\t" in first else ",", skipinitialspace=True
+        )
+        for row in reader:
+            cells = [clean_text(" ".join(cell.split())) for cell in row]
+            if any(cells):
+                yield reader.line_num, cells
 
 
 def _place(header: Sequence[str], names: Iterable[str]) -> int | None:
@@ -73,7 +100,7 @@ def _cohorts(text: str) -> frozenset[str]:
     ['FinnGen', 'UKB']
     """
     names = (name.strip() for name in _SEPARATORS.split(text))
-    return frozenset(name for name in names if name.lower() not in _NOT_REPORTED)
+    return frozenset(name for name in names if name.lower() not in _NOT_NAMED)
 
 
 def is_developed_in(samples: Samples, own: Sequence[str]) -> bool | None:
@@ -108,7 +135,7 @@ class SourceCohorts:
 
     @classmethod
     def read(cls, path: Path | None, own: Sequence[str]) -> SourceCohorts | None:
-        """Read the file, if there is one.
+        """Read the file, if there is one; say which of its cohorts are called much like the own one.
 
         Args:
             path: As of :func:`read_cohorts`.
@@ -120,7 +147,10 @@ class SourceCohorts:
         """
         if path is not None:
             samples = read_cohorts(path)
-            _check_own(own, {name for each in samples.values() for cohorts in each for name in cohorts}, path)
+            named = {name for each in samples.values() for cohorts in each for name in cohorts}
+            _check_own(own, named, path)
+            if not own:
+                say("genome: without --own-cohort no score is marked as developed in it")
             return cls(samples, tuple(own), path.name)
         if own:
             raise ConfigError(
@@ -156,7 +186,8 @@ class SourceCohorts:
 
 
 def _check_own(own: Sequence[str], named: set[str], path: Path) -> None:
-    """Refuse a cohort that no sample of the file is of: misspelt, it would pass every score."""
+    """Refuse a cohort that no sample of the file is of, which would pass every score; name those that are
+    called much like it."""
     lower = {name.lower() for name in named}
     for name in own:
         if name.lower() not in lower:
@@ -165,6 +196,13 @@ def _check_own(own: Sequence[str], named: set[str], path: Path) -> None:
                 expected=f"a cohort of the file ({first_names(sorted(named)) or 'it names none'})",
                 remedy=near_matches(name, named) or "write it as the file does",
             )  # fmt: skip
+    given = {name.lower() for name in own}
+    alike = sorted(
+        one for one in named if one.lower() not in given and any(name in one.lower() for name in given)
+    )
+    if alike:
+        say(f"genome: {path.name} also names {first_names(alike)}: if they are the same people, add them as "
+            "--own-cohort")  # fmt: skip
 
 
 def cohort_counts(described: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -178,17 +216,34 @@ def cohort_counts(described: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
+def sample_overlap(genome: Path) -> dict[str, Any]:
+    """What the manifest of a genome folder tells of the source cohorts of its scores.
+
+    Args:
+        genome: The folder.
+
+    Returns:
+        ``own_cohort``, ``num_scores``, ``num_scores_own_cohort``, ``num_scores_cohort_unknown`` and, if any
+        were left out for it, ``num_scores_cohort_left_out``; empty where no own cohort was given.
+    """
+    manifest = read_manifest(genome) if (genome / MANIFEST).is_file() else {}
+    own, counts = manifest.get("config", {}).get("own_cohort"), manifest.get("counts", {})
+    if not own or "num_scores_own_cohort" not in counts:
+        return {}
+    names = ("num_scores", "num_scores_own_cohort", "num_scores_cohort_unknown", "num_scores_cohort_left_out")
+    return {"own_cohort": list(own)} | {name: counts[name] for name in names if name in counts}
+
+
 def say_cohorts(described: Mapping[str, Mapping[str, Any]], own: Sequence[str]) -> None:
-    """Warn of scores that may have seen the outcomes of the people scored."""
+    """Say how many scores were developed in the cohort scored, and what to do about it."""
     counts = cohort_counts(described)
     if not own or not counts:
         return
     inside, unknown = counts["num_scores_own_cohort"], counts["num_scores_cohort_unknown"]
-    text = f"genome: {inside} of {len(described)} scores were developed in {', '.join(own)}"
-    text += f", of {unknown} it is not known" if unknown else ""
-    if inside or unknown:
+    text = f"genome: scores developed in {', '.join(own)}: {inside} of {len(described)}; not known: {unknown}"
+    if inside:
         text += (
-            "; what they add on its people may be too much: see what is left of it without them, "
-            "by proband genome --from-genome --leave-out"
+            ". Their gain may be inflated by sample overlap; sensitivity analysis without them: "
+            "proband genome --from-genome GENOME OUT --leave-out own"
         )
     say(text)

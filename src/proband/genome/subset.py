@@ -14,12 +14,13 @@ from proband.core.files.jsonfiles import read_objects, write_json
 from proband.core.files.manifest import check_stage, read_manifest
 from proband.core.files.provenance import is_finished, stage_output
 from proband.core.running.progress import say
-from proband.core.schema import MATCH, write_tsv
+from proband.core.schema import MATCH, scores_file, write_tsv
 from proband.genome.cohorts import SourceCohorts, cohort_counts, say_cohorts
 from proband.genome.config import LeaveOut
 
 _ADJUSTED = "adjusted"
 _COPIED = ("samples.parquet", "pcs.parquet", "ancestry.parquet", "dosages.parquet", "variants.tsv")
+_LEFT_OUT = "num_scores_cohort_left_out"
 _OF_ALL_SCORES = ("num_scores", "num_variants_used", "num_rows_matched", "num_rows_homozygous_reference")
 """Counts that hold for all scores together and are not known of some of them."""
 
@@ -42,7 +43,7 @@ def genome_from_genome(
         out: Output folder.
         development: Table of source cohorts, see :func:`proband.genome.cohorts.read_cohorts`; default what
             the folder knows.
-        own_cohort: The cohorts whose people were scored.
+        own_cohort: The cohorts whose people were scored, beside those that the folder names.
         leave_out: Which scores to leave out.
         overwrite: Make the output anew.
 
@@ -51,11 +52,14 @@ def genome_from_genome(
             known; no sample of the table is of the own cohort.
         DataError: ``source`` is no genome folder, the table is unusable, or no score is left.
     """
-    cohorts = SourceCohorts.read(development, own_cohort)
+    if development is None:
+        SourceCohorts.read(None, own_cohort)  # refuses an own cohort without a table
     check_stage(source, "genome")
     before = read_manifest(source)
-    asked = {"own_cohort": list(own_cohort)} if own_cohort else {}
-    config = dict(before.get("config", {})) | asked | {"leave_out": leave_out}
+    config = dict(before.get("config", {})) | {"leave_out": leave_out}
+    own = list(dict.fromkeys([*config.get("own_cohort", ()), *own_cohort]))
+    config |= {"own_cohort": own} if own else {}
+    cohorts = SourceCohorts.read(development, own) if development else None
     inputs = [source, *([development] if development else [])]
     if is_finished(out, "genome", config, overwrite, inputs):
         return
@@ -64,12 +68,14 @@ def genome_from_genome(
         described = cohorts.mark(described)
     kept = _kept(described, leave_out, source)
     with stage_output(out, stage="genome", config=config, inputs=inputs) as run:
-        _write(source, run.folder, kept)
+        num_adjusted = _write(source, run.folder, kept)
         write_json(run.folder / "scores.json", kept)
-        left = {name: one for name, one in before.get("counts", {}).items() if name not in _OF_ALL_SCORES}
-        run.counts |= left | cohort_counts(kept)
-        run.counts |= {"num_scores": len(kept), "num_scores_cohort_left_out": len(described) - len(kept)}
-    say_cohorts(kept, config.get("own_cohort", ()))
+        counts = before.get("counts", {})
+        run.counts |= {name: one for name, one in counts.items() if name not in _OF_ALL_SCORES}
+        run.counts |= cohort_counts(kept) | {"num_scores": len(kept)}
+        run.counts |= {} if num_adjusted is None else {"num_scores_adjusted": num_adjusted}
+        run.counts[_LEFT_OUT] = counts.get(_LEFT_OUT, 0) + len(described) - len(kept)
+    say_cohorts(kept, own)
 
 
 def _kept(
@@ -78,31 +84,32 @@ def _kept(
     """The scores that stay."""
     if leave_out == "none":
         return dict(described)
-    flags = {name: entry.get("own_cohort") for name, entry in described.items()}
-    if all(flag is None for flag in flags.values()):
+    if not any("own_cohort" in entry for entry in described.values()):
         raise ConfigError(
             "--leave-out without known source cohorts", where=where,
             remedy="give --development and --own-cohort",
         )  # fmt: skip
     wanted = (False, None) if leave_out == "own" else (False,)
-    kept = {name: described[name] for name, flag in flags.items() if flag in wanted}
-    if not kept:
+    kept = {name: entry for name, entry in described.items() if entry.get("own_cohort") in wanted}
+    read = [name for name in pl.read_parquet_schema(scores_file(where)) if name in kept]
+    if not read:
+        others = "" if leave_out == "own" else " or of unknown cohorts"
         raise DataError(
-            "no score is left", where=where, found=f"{len(flags)} scores, all of the own cohort or unknown",
-            remedy="leave out fewer (--leave-out own), or do without a genome",
+            "no score is left", where=where, found=f"{len(described)} scores, all of the own cohort{others}",
+            remedy="do without a genome, or give more scores",
         )  # fmt: skip
-    say(f"genome: {len(flags) - len(kept)} of {len(flags)} scores are left out ({leave_out})")
+    say(f"genome: left out ({leave_out}): {len(described) - len(kept)} of {len(described)} scores")
     return kept
 
 
-def _write(source: Path, folder: Path, kept: Mapping[str, object]) -> None:
-    """The tables of scores with fewer columns, the others as they are."""
-    columns = ["subject_id", *kept]
+def _write(source: Path, folder: Path, kept: Mapping[str, object]) -> int | None:
+    """The tables of scores with fewer columns, the others as they are; returns how many are adjusted."""
+    columns, num_adjusted = ["subject_id", *kept], None
     _select(source / "scores.parquet", folder / "scores.parquet", columns)
     if (source / _ADJUSTED).is_dir():
         (folder / _ADJUSTED).mkdir()
         for path in sorted((source / _ADJUSTED).glob("*.parquet")):
-            _select(path, folder / _ADJUSTED / path.name, columns)
+            num_adjusted = _select(path, folder / _ADJUSTED / path.name, columns)
     for name in _COPIED:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
@@ -110,10 +117,13 @@ def _write(source: Path, folder: Path, kept: Mapping[str, object]) -> None:
     match = match.filter(~pl.col("kept") | pl.col("pgs_id").is_in(list(kept)))
     MATCH.write(match, folder / "match.parquet")
     write_tsv(match, folder / "match.tsv")
+    return num_adjusted
 
 
-def _select(source: Path, out: Path, columns: Sequence[str]) -> None:
-    """Some columns of a table, a part at a time."""
+def _select(source: Path, out: Path, columns: Sequence[str]) -> int:
+    """Some columns of a table, a part at a time; returns how many scores these are."""
     table = pl.scan_parquet(source)
-    has = table.collect_schema().names()
-    table.select(name for name in columns if name in has).sink_parquet(out, compression="zstd")
+    has = set(table.collect_schema().names())
+    chosen = [name for name in columns if name in has]
+    table.select(chosen).sink_parquet(out, compression="zstd")
+    return len(chosen) - 1

@@ -73,12 +73,17 @@ class Disclosure:
         return sorted(cases) if self.synthetic else suppress.shown_horizons(cases, num_subjects)
 
     def points(
-        self, curve: pl.DataFrame, num_subjects: int, num_cases: int, boundaries: Sequence[int] = ()
+        self,
+        curve: pl.DataFrame,
+        num_subjects: int,
+        num_cases: int,
+        boundaries: Sequence[int] = (),
+        first: Sequence[bool] = (),
     ) -> pl.DataFrame:
-        """Points of a curve that may be drawn."""
+        """Points of a curve that may be drawn, those wanted ``first`` before others."""
         if self.synthetic:
             return curve
-        return suppress.safe_points(curve, num_subjects, num_cases, boundaries)
+        return suppress.safe_points(curve, num_subjects, num_cases, boundaries, first)
 
     def smoothed(self, curve: pl.DataFrame) -> pl.DataFrame:
         """Points of a smoothed curve that may be drawn, in ten-thousandths; it is a regression, no share."""

@@ -70,7 +70,7 @@ def test_scores_are_marked_by_hand(scored, tmp_path, capsys):
     }  # fmt: skip
     genome_from_genome(scored, tmp_path / "again")
     said = capsys.readouterr().err
-    assert "genome: 1 of 4 scores were developed in ukb, of 2 it is not known; what they add" in said
+    assert "genome: scores developed in ukb: 1 of 4; not known: 2. Their gain may be inflated" in said
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,8 @@ def test_cohorts_are_told_of_scores_made_before(pgen, scores, tmp_path, table):
     assert flags_of(after) == {"PGS000001": None}
     with pytest.raises(ConfigError, match="other settings"):
         genome_from_genome(before, after, development=table, own_cohort=("UKB",), leave_out="own")
+    with pytest.raises(ConfigError, match="other settings"):
+        genome_from_genome(before, after, development=table, own_cohort=("MVP",))
     both = {"development": table, "own_cohort": ("MVP", "UKB"), "overwrite": True}
     with pytest.raises(DataError, match=r"no score is left.*2 scores"):
         genome_from_genome(before, after, leave_out="own", **both)
@@ -125,10 +127,51 @@ def test_scores_of_other_programs_are_found_by_the_catalog_s_identifier(tmp_path
     assert "score_development_samples.csv has no row of 1 of 3 scores" in capsys.readouterr().err
 
 
+def test_a_subset_keeps_what_the_folder_knew(scored, tmp_path, table):
+    """Own cohorts and scores left out add up; adjusted scores are counted anew."""
+    (scored / "adjusted").mkdir()
+    raw = SCORES.read(scored / "scores.parquet")
+    raw.select("subject_id", *NAMES[1:]).write_parquet(scored / "adjusted" / "Z_norm2.parquet")
+    genome_from_genome(scored, tmp_path / "again", development=table)
+    assert flags_of(tmp_path / "again") == FLAGS
+    genome_from_genome(tmp_path / "again", tmp_path / "one", leave_out="own")
+    options = {"development": table, "own_cohort": ("MVP",), "leave_out": "own"}
+    genome_from_genome(tmp_path / "one", tmp_path / "two", **options)
+    manifest = json.loads((tmp_path / "two" / "manifest.json").read_text())
+    assert manifest["config"]["own_cohort"] == ["ukb", "MVP"]
+    assert manifest["counts"]["num_scores_cohort_left_out"] == 3
+    assert flags_of(tmp_path / "two") == {"PGS000004": None}
+    assert manifest["counts"]["num_scores_adjusted"] == 1
+
+
+def test_a_folder_without_a_score_to_read_is_no_genome_folder(scored, tmp_path):
+    """Readers take the adjusted scores: one that is left without them counts for nothing."""
+    (scored / "adjusted").mkdir()
+    raw = SCORES.read(scored / "scores.parquet")
+    raw.select("subject_id", "PGS000001").write_parquet(scored / "adjusted" / "Z_norm2.parquet")
+    with pytest.raises(DataError, match="no score is left"):
+        genome_from_genome(scored, tmp_path / "none", leave_out="own")
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_plain_table_will_do(tmp_path):
     path = tmp_path / "cohorts.tsv"
-    path.write_text("cohorts\tpgs_id\nUKB; MVP\tA\n\tA\nNR\tB\n")
-    assert read_cohorts(path) == {"A": [frozenset({"UKB", "MVP"}), frozenset()], "B": [frozenset()]}
+    path.write_text("cohorts\tpgs_id\nUKB; MVP\tA\n\tA\nNR\tB\nOther\tB\n")
+    found = {"A": [frozenset({"UKB", "MVP"}), frozenset()], "B": [frozenset(), frozenset()]}
+    assert read_cohorts(path) == found
+    path = tmp_path / "cohorts.csv"
+    rows = 'A,"two\nlines, of text","UKB, MVP"\nA,x\nB,,Not reported\nB,,multiple\n'
+    path.write_text(f"pgs_id,notes,cohorts\n{rows}")
+    assert read_cohorts(path) == found
+
+
+def test_cohorts_called_much_like_the_own_one_are_named(tmp_path, capsys):
+    path = tmp_path / "cohorts.csv"
+    path.write_text("pgs_id,cohorts\nA,UKB\nB,UKB (first release)\nC,MVP\n")
+    SourceCohorts.read(path, ["ukb"])
+    assert "cohorts.csv also names UKB (first release)" in capsys.readouterr().err
+    SourceCohorts.read(path, [])
+    assert "without --own-cohort no score is marked" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -140,6 +183,7 @@ def test_a_plain_table_will_do(tmp_path):
         ),
         ("", "no table of source cohorts.*no row"),
         ("pgs_id,cohorts\n,UKB\n", "a row without a score.*line 2"),
+        ("pgs_id,cohorts\nA,MVP,UKB\n", "more values than the table has columns.*3 in line 2.*with |"),
         (b"PK\x03\x04", "zip"),
     ],
 )
@@ -161,9 +205,12 @@ def test_a_misspelt_cohort_is_refused_not_taken_for_an_absent_one(table):
         (["a", "b", "OUT", "--own-cohort", "UKB"], "--own-cohort without the cohorts of scores"),
         (["a", "b", "OUT", "--leave-out", "own"], "--leave-out without --from-genome"),
         (["--from-genome", "a", "--from-scores", "b", "OUT"], "exclude each other"),
-        (["--from-genome", "a", "OUT", "--keep", "b"], "--keep needs genotypes or scores"),
+        (["--from-genome", "a", "OUT", "--keep", "b"], "--keep is of no use with --from-genome"),
         (["--from-genome", "a", "OUT", "--own-cohort", "UKB"], "--own-cohort without the cohorts of scores"),
         (["--from-genome", "a", "b", "OUT"], "unusable arguments"),
+        (["--from-genome", "a", "OUT", "--min-match-rate", "0.9"], "--min-match-rate is of no use with"),
+        (["--from-scores", "a", "OUT", "--match-by", "id"], "--match-by is of no use with --from-scores"),
+        (["--from-scores", "a", "OUT", "--keep", "b"], "--keep is of no use with --from-scores"),
     ],
 )
 def test_options_that_exclude_each_other(tmp_path, words, said):

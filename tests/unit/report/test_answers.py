@@ -53,16 +53,18 @@ def test_the_genome_is_judged_by_its_interval(found, low, high, verdict, said):
     assert "(95% interval" in first.answer
 
 
+@pytest.mark.parametrize("gains", [gain(0.01, 0.03), GAINS.empty()])
 @pytest.mark.parametrize(("own", "unknown"), [(12, 0), (0, 5), (0, 0), (None, None)])
-def test_the_answer_warns_of_scores_that_may_have_seen_the_people(found, own, unknown):
+def test_the_answer_warns_of_sample_overlap_of_the_model_itself(found, own, unknown, gains):
     counts = {"num_scores": 78, "num_scores_own_cohort": own, "num_scores_cohort_unknown": unknown}
-    genome = {"config": {"own_cohort": ["UKB"]}, "counts": counts} if own is not None else {}
-    notes = dict(found.manifest["notes"]) | {"sources": {"genome": genome}}
+    overlap = {} if own is None else {"own_cohort": ["UKB"]} | counts
+    inflated = counts | {"own_cohort": ["UKB"], "num_scores_own_cohort": 70, "num_scores_cohort_unknown": 0}
+    notes = dict(found.manifest["notes"]) | {"sample_overlap": {"ehr & pgs": overlap, "baselines": inflated}}
     manifest = dict(found.manifest) | {"notes": notes}
-    with_gain = Found(dict(found.tables) | {"gains": gain(0.01, 0.03)}, manifest, Disclosure())
-    detail = answers(with_gain)[0].detail
-    assert ("they may have seen these people" in detail) is bool(own or unknown)
-    assert (f"{own} of 78 scores were developed in UKB" in detail) is bool(own or unknown)
+    detail = answers(Found(dict(found.tables) | {"gains": gains}, manifest, Disclosure()))[0].detail
+    assert ("inflated by sample overlap" in detail) is bool(own)
+    assert (f"Scores developed in UKB: {own} of 78" in detail) is bool(own or unknown)
+    assert "70 of 78" not in detail
 
 
 def test_without_an_interval_the_outcomes_are_counted(found):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proband.core.statistics import suppress
 from proband.report.disclosure import Disclosure
-from proband.report.sections.performance.utility import decision_points, utility_table
+from proband.report.sections.performance.utility import decision_points, decision_rows, utility_table
 
 PEOPLE, OPEN = Disclosure(), Disclosure(synthetic=True)
 NUM_SUBJECTS, NUM_CASES = 1000, 100
@@ -41,14 +41,21 @@ def test_points_of_a_decision_curve_lie_more_than_twenty_apart():
 
 
 def test_net_benefit_is_shown_where_enough_are_flagged_and_rounded():
-    table = utility_table(tables([90, 70, 45, 10]), PEOPLE)
+    table = shown([90, 70, 45, 10], PEOPLE)
     assert table.header[1:] == ["at 5%", "at 10%", "at 20%", "at 40%"]
     [row] = table.rows
     assert row[1] == "–"  # 10 cases are not flagged
     assert row[4] == "–"  # 10 cases are flagged
     assert row[2] == row[3] == "+0.430 (+0.120 to +0.570)"
-    assert utility_table(tables([15, 12, 10, 5]), PEOPLE) is None
-    assert utility_table(tables([15, 12, 10, 5]), OPEN).rows[0][1] == "+0.432 (+0.123 to +0.568)"
+    assert shown([15, 12, 10, 5], PEOPLE) is None
+    assert shown([15, 12, 10, 5], OPEN).rows[0][1] == "+0.432 (+0.123 to +0.568)"
+    near = shown([70, 60, 45, 22], PEOPLE)  # 15 cases at most lie between 10% and its neighbours
+    assert [cell == "–" for cell in near.rows[0][1:]] == [False, True, False, False]
+
+
+def shown(flagged, rules):
+    here = tables(flagged)
+    return utility_table({"m": decision_rows("m", here, rules)}, here, rules)
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6))

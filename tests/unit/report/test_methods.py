@@ -102,17 +102,38 @@ def test_what_earlier_stages_know_is_filled_in_without_counts_of_people(found):
     assert "2 scores with less than 75% matched were left out; 78 were adjusted" in score
 
 
-def test_scores_that_may_have_seen_the_people_are_told(found):
+OVERLAP = {
+    "own_cohort": ["UKB"],
+    "num_scores": 78,
+    "num_scores_own_cohort": 12,
+    "num_scores_cohort_unknown": 5,
+}
+
+
+def with_overlap(found, overlap, **noted):
+    known = with_sources(found, **noted)
+    notes = dict(known.manifest["notes"]) | {"sample_overlap": {"baselines": overlap}}
+    return replace(known, manifest=dict(known.manifest) | {"notes": notes})
+
+
+def test_source_cohorts_of_scores_are_told(found):
     assert filled(with_sources(found, genome=GENOME), 1, "9").endswith("Source of the weights: the author's.")
-    for own, unknown, left_out, said in (
-        (12, 5, 0, "12 of 78 scores were developed in UKB, of 5 it is not known. What scores add may be"),
-        (0, 0, 12, "0 of 78 scores were developed in UKB, 12 others were left out for that."),
-    ):
-        counts = {"num_scores_own_cohort": own, "num_scores_cohort_unknown": unknown}
-        counts |= GENOME["counts"] | ({"num_scores_cohort_left_out": left_out} if left_out else {})
-        genome = {"config": GENOME["config"] | {"own_cohort": ["UKB"]}, "counts": counts}
-        known = with_sources(found, genome=genome)
-        assert said in filled(known, 1, "9")
+    said = filled(with_overlap(found, OVERLAP, genome=GENOME), 1, "9")
+    assert (
+        "Scores developed in UKB: 12 of 78; not known: 5; consortia are not resolved. Their gain may" in said
+    )
+    left = OVERLAP | {"num_scores_own_cohort": 0, "num_scores_cohort_left_out": 12}
+    said = filled(with_overlap(found, left, genome=GENOME), 1, "9")
+    assert said.endswith("UKB: 0 of 78; not known: 5; left out for it: 12; consortia are not resolved.")
+    elsewhere = {"config": {"from_scores": ["a"]}, "counts": {"num_scores": 78, "num_subjects": 300}}
+    said = filled(with_overlap(found, OVERLAP, genome=elsewhere), 1, "9")
+    assert said.startswith("78 scores computed elsewhere. Scores developed in UKB: 12 of 78")
+
+
+def test_scores_adjusted_in_all_ways_are_told_without_their_names(found):
+    every = GENOME | {"config": GENOME["config"] | {"ancestry": ANCESTRY | {"adjust": None}}}
+    said = filled(with_sources(found, genome=every), 1, "9")
+    assert "78 were adjusted for principal components. " in said
 
 
 def test_what_no_manifest_knows_is_left_to_the_author(found):

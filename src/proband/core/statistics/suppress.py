@@ -100,8 +100,15 @@ def shown_horizons(cases: Mapping[float, int], num_subjects: int) -> list[float]
     return kept[::-1]
 
 
+_FLAGGED = ("num_flagged", "num_flagged_cases")
+
+
 def safe_points(
-    curve: pl.DataFrame, num_subjects: int, num_cases: int, boundaries: Sequence[int] = ()
+    curve: pl.DataFrame,
+    num_subjects: int,
+    num_cases: int,
+    boundaries: Sequence[int] = (),
+    first: Sequence[bool] = (),
 ) -> pl.DataFrame:
     """The points of a curve between which more than 20 cases and more than 20 others lie.
 
@@ -114,21 +121,24 @@ def safe_points(
         num_subjects: All rows whose status is known.
         num_cases: All cases.
         boundaries: Subjects of higher risk than each boundary between groups in the same order of risk.
+        first: Which points are chosen before the others, which then have to be as far from them.
 
     Returns:
         The rows that may be drawn, their shares still unrounded.
     """
-    last_cases, last_others = 0, 0
-    keep = []
-    for flagged, cases in curve.select("num_flagged", "num_flagged_cases").iter_rows():
-        others = flagged - cases
-        steps = (cases - last_cases, others - last_others)
-        rest = (num_cases - cases, num_subjects - num_cases - others)
-        apart = all(may_show(abs(flagged - boundary)) for boundary in boundaries)
-        good = min(*steps, *rest) >= LEAST and apart
-        keep.append(good)
-        if good:
-            last_cases, last_others = cases, others
+    points = [(cases, flagged - cases) for flagged, cases in curve.select(_FLAGGED).iter_rows()]
+    ends = [(0, 0), (num_cases, num_subjects - num_cases)]
+    kept: list[tuple[int, int]] = []
+    keep = [False] * len(points)
+    wanted = [number for number, is_first in enumerate(first) if is_first]
+    for number in [*wanted, *sorted(set(range(len(points))) - set(wanted))]:
+        cases, others = points[number]
+        near = (min(abs(cases - one), abs(others - other)) for one, other in (*ends, *kept))
+        apart = all(may_show(abs(cases + others - boundary)) for boundary in boundaries)
+        inside = cases <= ends[1][0] and others <= ends[1][1]
+        if inside and apart and min(near) >= LEAST:
+            keep[number] = True
+            kept.append(points[number])
     return curve.filter(pl.Series(keep, dtype=pl.Boolean))
 
 

@@ -83,7 +83,7 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples, stated: Sequence[float] =
         block = Block.of(risk_set, weights)
         if number == 0:
             compared = compared_thresholds(float(block.incidence[0]), stated)
-            on_curve = np.union1d(decision_thresholds(float(block.incidence[0])), stated)
+            on_curve = np.union1d(decision_thresholds(float(block.incidence[0])), compared)
             thresholds = np.append(compared, on_curve)
         for name, found in _benefits(block, thresholds).items():
             benefit[name].append(found)

@@ -71,22 +71,21 @@ def _genome(found: Found) -> Answer:
         return Answer(question, why, "open", _what_is_missing(found))
     row = _gains(found).filter(model=pair[0], reference=pair[1])
     each = _counted(found, *pair)
+    caution = _overlap(found, pair[0])
     if row.is_empty() or row["low"].null_count():
-        return Answer(question, f"{pair[0]} beside {pair[1]}: {each}.", "open")
+        return Answer(question, f"{pair[0]} beside {pair[1]}: {each}.", "open", caution)
     first = row.row(0, named=True)
     gain = Gain(first["difference"], first["low"], first["high"], first["num_outcomes"])
     sentence = genome_sentence(gain, first["horizon_years"])
     verdict = "yes" if gain.low > 0 else "no" if gain.high < 0 else "open"
-    detail = f"{pair[0]} beside {pair[1]}: {each}. {_seen_people(found)}"
-    return Answer(question, sentence, verdict, detail.rstrip())
+    return Answer(question, sentence, verdict, f"{pair[0]} beside {pair[1]}: {each}. {caution}".rstrip())
 
 
-def _seen_people(found: Found) -> str:
-    """A caution where scores were, or may have been, developed in the cohort judged."""
-    noted = found.manifest.get("notes", {}).get("sources", {}).get("genome", {})
-    counts = noted.get("counts", {})
-    seen = counts.get("num_scores_own_cohort", 0) + counts.get("num_scores_cohort_unknown", 0)
-    return source_cohorts(noted) if seen else ""
+def _overlap(found: Found, model: str) -> str:
+    """A caution where scores that the model read were, or may have been, developed in the cohort judged."""
+    overlap = found.manifest.get("notes", {}).get("sample_overlap", {}).get(model, {})
+    seen = overlap.get("num_scores_own_cohort", 0) + overlap.get("num_scores_cohort_unknown", 0)
+    return source_cohorts(overlap) if seen else ""
 
 
 def _what_is_missing(found: Found) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from proband.evaluate.sources import BASELINES
 from proband.report.sections.found import Found
 
 _UNKNOWN_SOURCE = "Source of the weights: the author's."
@@ -28,6 +29,8 @@ def of_sources(found: Found) -> dict[str, str]:
 def _of_genome(found: Found, noted: Mapping[str, Any]) -> dict[str, str]:
     config, counts = noted["config"], noted["counts"]
     facts = {}
+    overlap = found.manifest.get("notes", {}).get("sample_overlap", {}).get(BASELINES, {})
+    cohorts = source_cohorts(overlap) or _UNKNOWN_SOURCE
     if {"num_variants", "num_subjects"} <= counts.keys():
         people, used = found.rules.count(counts["num_subjects"]), counts.get("num_variants_used")
         facts["genotyping"] = (
@@ -41,8 +44,10 @@ def _of_genome(found: Found, noted: Mapping[str, Any]) -> dict[str, str]:
             f"{counts['num_scores']:,} scores of scoring files: dosages of effect alleles times weights, "
             f"summed. Variants matched by {config.get('match_by')}, strand-ambiguous ones {ambiguous}; "
             f"{counts['num_scores_left_out']:,} scores with less than {config['min_match_rate']:.0%} matched "
-            f"were left out{_adjusted(config, counts)}. {source_cohorts(noted) or _UNKNOWN_SOURCE}"
+            f"were left out{_adjusted(config, counts)}. {cohorts}"
         )
+    elif {"num_scores", "num_subjects"} <= counts.keys():
+        facts["score"] = f"{counts['num_scores']:,} scores computed elsewhere. {cohorts}"
     ancestry = config.get("ancestry")
     if ancestry and {"num_ancestry_variants", "num_ancestry_fitted"} <= counts.keys():
         facts["ancestry"] = (
@@ -53,30 +58,31 @@ def _of_genome(found: Found, noted: Mapping[str, Any]) -> dict[str, str]:
     return facts
 
 
-def source_cohorts(noted: Mapping[str, Any]) -> str:
+def source_cohorts(overlap: Mapping[str, Any]) -> str:
     """How many scores were developed in the cohort judged; empty where nobody looked.
 
     Args:
-        noted: ``config`` and ``counts`` of the stage genome.
+        overlap: As of :func:`proband.genome.cohorts.sample_overlap`.
     """
-    counts, own = noted.get("counts", {}), noted.get("config", {}).get("own_cohort") or ()
-    if not own or "num_scores_own_cohort" not in counts:
+    if not overlap:
         return ""
-    inside, unknown = counts["num_scores_own_cohort"], counts["num_scores_cohort_unknown"]
-    left_out = counts.get("num_scores_cohort_left_out", 0)
-    parts = [f"{inside:,} of {counts['num_scores']:,} scores were developed in {', '.join(own)}"]
-    parts += [f"of {unknown:,} it is not known"] if unknown else []
-    parts += [f"{left_out:,} others were left out for that"] if left_out else []
-    caution = (
-        " What scores add may be too much: they may have seen these people." if inside or unknown else ""
-    )
-    return f"{', '.join(parts)}.{caution}"
+    inside, unknown = overlap["num_scores_own_cohort"], overlap["num_scores_cohort_unknown"]
+    left_out = overlap.get("num_scores_cohort_left_out", 0)
+    own = ", ".join(overlap["own_cohort"])
+    parts = [f"Scores developed in {own}: {inside:,} of {overlap['num_scores']:,}; not known: {unknown:,}"]
+    parts += [f"left out for it: {left_out:,}"] if left_out else []
+    caution = " Their gain may be inflated by sample overlap." if inside else ""
+    return f"{'; '.join(parts)}; consortia are not resolved.{caution}"
 
 
 def _adjusted(config: Mapping[str, Any], counts: Mapping[str, Any]) -> str:
-    how = ", ".join((config.get("ancestry") or {}).get("adjust", ()))
+    how = ", ".join((config.get("ancestry") or {}).get("adjust") or ())
     number = counts.get("num_scores_adjusted", 0)
-    return f"; {number:,} were adjusted for principal components ({how})" if number and how else ""
+    return (
+        f"; {number:,} were adjusted for principal components{how and f' ({how})'}"
+        if number and config.get("ancestry")
+        else ""
+    )
 
 
 def _of_tokens(noted: Mapping[str, Any]) -> dict[str, str]:

@@ -158,3 +158,22 @@ def test_points_near_a_boundary_of_groups_on_the_page_are_left_out():
     groups = pl.DataFrame({"num_subjects": [100, 200, 300]})
     assert boundaries(groups) == [300, 500]
     assert boundaries(groups.clear()) == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 200)), min_size=1, max_size=12),
+    st.lists(st.booleans(), min_size=12, max_size=12),
+)
+def test_points_wanted_first_are_chosen_first_and_all_lie_more_than_twenty_apart(steps, first):
+    cases, others = (np.cumsum(values).tolist() for values in zip(*steps, strict=True))
+    rows = [(case + other, case) for case, other in zip(cases, others, strict=True)]
+    curve = pl.DataFrame(rows, schema=["num_flagged", "num_flagged_cases"], orient="row")
+    total = (cases[-1] + others[-1] + 30, cases[-1] + 15)
+    chosen = first[: len(steps)]
+    kept = safe_points(curve, *total, first=chosen)
+    points = [(0, 0), *((case, flagged - case) for flagged, case in kept.iter_rows())]
+    points += [(total[1], total[0] - total[1])] if kept.height else []
+    for (case, other), (next_case, next_other) in itertools.pairwise(points):
+        assert min(next_case - case, next_other - other) >= LEAST
+    alone = safe_points(curve.filter(pl.Series(chosen, dtype=pl.Boolean)), *total)
+    assert set(alone.iter_rows()) <= set(kept.iter_rows())

@@ -8,6 +8,7 @@ from proband.report.disclosure import Disclosure
 from proband.report.sections.found import read_results
 from proband.report.sections.performance.panels import thresholds
 from proband.report.sections.performance.thresholds import threshold_table
+from proband.report.sections.performance.utility import decision_rows
 
 HIDING, OPEN = Disclosure(), Disclosure(synthetic=True)
 HEADER = ["Model", "Risk of at least", "Sensitivity", "Specificity", "PPV", "Flagged"]
@@ -56,6 +57,21 @@ def test_stated_thresholds_have_rows_of_their_own():
     rows, here = tables(risk, rng.random(2000) < risk, [0.02, 0.05, 0.06, 0.1, 0.2, 0.25, 0.4])
     table = threshold_table({"m": rows}, here, 0.1, OPEN, (0.06, 0.25))
     assert [row[1] for row in table.rows] == ["5.0%", "6.0%", "10.0%", "20.0%", "25.0%", "40.0%"]
+    withheld = threshold_table({"m": rows.filter(pl.col("threshold") != 0.25)}, here, 0.1, HIDING, (0.25,))
+    assert withheld.rows[-1] == ["m", "25.0%", *["withheld"] * 4]
+
+
+def test_with_data_of_people_stated_thresholds_come_before_those_of_the_curve():
+    rng = np.random.default_rng(0)
+    risk = rng.beta(1, 9, 20_000)
+    grid, stated = list(np.geomspace(0.02, 0.8, 41)), [0.05, 0.1]
+    rows, here = tables(risk, rng.random(20_000) < risk, sorted([*grid, *stated]))
+    here |= {"decision": rows.with_columns(model=pl.lit("m")), "utility": pl.DataFrame({"threshold": stated})}
+    kept = decision_rows("m", here, HIDING)
+    assert set(stated) <= set(kept["threshold"])
+    assert 5 < kept.height < 43
+    table = threshold_table({"m": kept}, here, 0.1, HIDING, stated)
+    assert {"5.0%", "10.0%"} <= {row[1] for row in table.rows}
 
 
 def test_shares_of_people_are_rounded_by_their_own_denominator():

@@ -8,7 +8,7 @@ import polars as pl
 
 from proband.report import tables
 from proband.report.sections.found import Found
-from proband.report.sections.performance.panels import Figure, outcome_figures, thresholds
+from proband.report.sections.performance.panels import Figure, acting_rows, outcome_figures, thresholds
 from proband.report.sections.performance.utility import utility_table
 from proband.report.tables import TextTable, num_adjusted, plain
 
@@ -137,7 +137,7 @@ def _horizon(name: str, horizon: float, found: Found) -> HorizonSection:
         summary,
         tables.metric_table(metrics),
         tables.metric_table(metrics, tables.CALIBRATION_COLUMNS),
-        utility_table(here, rules),
+        utility_table(acting_rows(here, found), here, rules),
         *_difference_tables(
             here["differences"], first["model"], num_adjusted(found.tables["differences"]) > 1
         ),

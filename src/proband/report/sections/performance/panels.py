@@ -130,10 +130,14 @@ def thresholds(name: str, found: Found) -> TextTable | None:
     """What acting on risks does at the thresholds of the decision curve, at an outcome's main horizon."""
     here = found.at(name, found.main[name])
     incidence = here["metrics"].filter(metric="cumulative_incidence")["value"][0]
-    bounds = _bounds(here, found, judged(here, found.models))
-    rows = {model: decision_rows(model, here, found.rules, taken) for model, taken in bounds.items()}
     stated = found.manifest.get("config", {}).get("thresholds", ())
-    return threshold_table(rows, here, incidence, found.rules, stated)
+    return threshold_table(acting_rows(here, found), here, incidence, found.rules, stated)
+
+
+def acting_rows(here: Mapping[str, pl.DataFrame], found: Found) -> dict[str, pl.DataFrame]:
+    """Model -> rows of its decision table that may be shown beside its ROC curve and calibration groups."""
+    bounds = _bounds(here, found, judged(here, found.models))
+    return {model: decision_rows(model, here, found.rules, taken) for model, taken in bounds.items()}
 
 
 def _bounds(here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> dict[str, list[int]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from proband.core.statistics.suppress import WITHHELD
 from proband.evaluate.metrics.replicates import COMPARED_AT
 from proband.report.disclosure import Disclosure
 from proband.report.sections.performance.utility import known
@@ -51,7 +52,10 @@ def threshold_table(
                 "share_flagged": num_subjects,
             }
             shown = [_share(row[name], numbers[name], rules) for name in _COLUMNS]
-            cells.append([model, percent(rules.risks(pl.Series([row["threshold"]]))[0]), *shown])
+            cells.append([model, _threshold(row["threshold"], stated, rules), *shown])
+        for one in stated:
+            if mine.height and not any(_is_among(threshold, [one]) for threshold in mine["threshold"]):
+                cells.append([model, _threshold(one, stated, rules), *[WITHHELD] * len(_COLUMNS)])
     return TextTable(["Model", "Risk of at least", *_COLUMNS.values()], cells) if cells else None
 
 
@@ -63,6 +67,11 @@ def _nearest(rows: pl.DataFrame, incidence: float, stated: Sequence[float]) -> l
     places = {int((rows["threshold"] / wanted).log().abs().arg_min() or 0) for wanted in multiples}
     places |= {place for place, threshold in enumerate(rows["threshold"]) if _is_among(threshold, stated)}
     return sorted((rows.row(place, named=True) for place in places), key=lambda row: row["threshold"])
+
+
+def _threshold(value: float, stated: Sequence[float], rules: Disclosure) -> str:
+    """A risk, as it was stated, or rounded."""
+    return percent(value if _is_among(value, stated) else rules.risks(pl.Series([value]))[0])
 
 
 def _is_among(threshold: float, stated: Sequence[float]) -> bool:

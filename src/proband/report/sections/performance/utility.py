@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from proband.core.statistics.suppress import LEAST
 from proband.report.disclosure import Disclosure
 from proband.report.figures.panel import percent
 from proband.report.tables import TextTable, number
@@ -33,6 +32,9 @@ def decision_points(
         next, and before and after all.
     """
     kept = decision_rows(model, here, rules, boundaries)
+    grid = here["decision"].filter(~pl.col("threshold").is_in(compared(here)))["threshold"]
+    if len(grid):  # a stated threshold beyond it would squeeze the curve into a corner
+        kept = kept.filter(pl.col("threshold") <= grid.max())
     if kept.is_empty():
         return pl.DataFrame(schema=_CURVE)
     num_cases = known(here, model)[1]
@@ -46,7 +48,15 @@ def decision_rows(
 ) -> pl.DataFrame:
     """Rows of the decision table that may be shown, unrounded; arguments of :func:`decision_points`."""
     rows = here["decision"].filter(model=model).sort("threshold", descending=True)
-    return rows if rows.is_empty() else rules.points(rows, *known(here, model), boundaries)
+    if rows.is_empty():
+        return rows
+    first = rows["threshold"].is_in(compared(here)).to_list()
+    return rules.points(rows, *known(here, model), boundaries, first)
+
+
+def compared(here: Mapping[str, pl.DataFrame]) -> list[float]:
+    """Thresholds at which models are compared, rising: multiples of the incidence, and those stated."""
+    return here["utility"]["threshold"].unique().sort().to_list()
 
 
 def known(here: Mapping[str, pl.DataFrame], model: str) -> tuple[int, int]:
@@ -71,20 +81,24 @@ def everybody(here: Mapping[str, pl.DataFrame], rules: Disclosure) -> pl.DataFra
     return pl.DataFrame({"threshold": [0.0, *thresholds], "benefit": [1.0, *benefit]})
 
 
-def utility_table(here: Mapping[str, pl.DataFrame], rules: Disclosure) -> TextTable | None:
+def utility_table(
+    rows: Mapping[str, pl.DataFrame], here: Mapping[str, pl.DataFrame], rules: Disclosure
+) -> TextTable | None:
     """Standardised net benefit of each model less that of each reference, a column per threshold.
+
+    Args:
+        rows: Model -> rows of the decision table that may be shown; at other thresholds nothing is.
+        here: Tables of one outcome and horizon.
+        rules: By which differences are rounded.
 
     Returns:
         None where no threshold may be shown.
     """
-    rows = here["utility"]
-    thresholds = rows["threshold"].unique().sort().to_list()
-    shown = {
-        model: _shown(model, thresholds, here, rules) for model in rows["model"].unique(maintain_order=True)
-    }
+    thresholds = compared(here)
+    shown = {model: set(mine["threshold"]) for model, mine in rows.items()}
     cells = []
-    for (model, reference), part in rows.group_by("model", "reference", maintain_order=True):
-        both = shown[str(model)] & (shown.get(str(reference), set(thresholds)))
+    for (model, reference), part in here["utility"].group_by("model", "reference", maintain_order=True):
+        both = shown.get(str(model), set()) & shown.get(str(reference), set(thresholds))
         num_cases = known(here, str(model))[1]
         values = {row["threshold"]: row for row in part.iter_rows(named=True)}
         line = [
@@ -105,22 +119,3 @@ def _cell(row: Mapping, num_cases: int, rules: Disclosure) -> str:
     if low is None or high is None:
         return number(value, sign=True)
     return f"{number(value, sign=True)} ({number(low, sign=True)} to {number(high, sign=True)})"
-
-
-def _shown(
-    model: str, thresholds: list[float], here: Mapping[str, pl.DataFrame], rules: Disclosure
-) -> set[float]:
-    """Thresholds at which more than 20 cases and others are flagged by the model, and as many are not."""
-    if rules.synthetic:
-        return set(thresholds)
-    curve = here["decision"].filter(model=model).sort("threshold")
-    if curve.is_empty():
-        return set()
-    num_subjects, num_cases = known(here, model)
-    others = pl.col("num_flagged") - pl.col("num_flagged_cases")
-    sizes = [pl.col("num_flagged_cases"), num_cases - pl.col("num_flagged_cases"), others]
-    sizes.append(num_subjects - num_cases - others)
-    safe = curve.filter(pl.min_horizontal(sizes) >= LEAST)["threshold"]
-    if safe.is_empty():
-        return set()
-    return {threshold for threshold in thresholds if safe.min() <= threshold <= safe.max()}  # type: ignore[operator]
