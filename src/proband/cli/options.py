@@ -165,7 +165,7 @@ def _take(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
         if value is None or value == []:
             continue  # the field's own default
         if field.option.by_commas:
-            value = value.split(",")
+            value = [part for part in value.split(",") if part.strip()]
         inner = found
         for name in field.path[:-1]:
             inner = inner.setdefault(name, {})

@@ -102,6 +102,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         ("--name a --name b", {"names": ("a", "b")}),
         ("--shares 0.5 0.5", {"shares": (0.5, 0.5)}),
         ("--years 0.5,10", {"years": (0.5, 10.0)}),
+        ("--years 0.5,10,", {"years": (0.5, 10.0)}),
         ("--day 2024-02-29", {"day": date(2024, 2, 29)}),
         ("--file a/b.txt", {"file": Path("a/b.txt")}),
         ("--colour sky=blue --colour sun=red", {"colours": {"sky": "blue", "sun": "red"}}),

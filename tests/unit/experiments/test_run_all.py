@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from biobank import SEEDS
 from run_all import SCRIPTS, Part, last_line, run_parts, seeds_of, succeeds
@@ -96,3 +98,19 @@ def test_interrupted_it_ends_the_command_that_runs(tmp_path: Path) -> None:
     asyncio.run(interrupted())
     with pytest.raises(ProcessLookupError):
         os.kill(int(log.read_text()), 0)
+
+
+@pytest.mark.slow
+def test_scripts_run_from_the_biobank_to_their_tables(tmp_path: Path) -> None:
+    """At size tiny: each writes its tables, and scores developed in the people judged stand out."""
+    chosen = ["controls", "ungenotyped", "own_cohort"]
+    words = [sys.executable, EXPERIMENTS / "run_all.py", tmp_path, "--size", "tiny", "--seeds", "0"]
+    found = subprocess.run([*words, "--jobs", "2", "--only", *chosen], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-2000:]
+    tables = {name: pl.read_csv(tmp_path / "tiny" / f"{name}.csv") for name in chosen}
+    for name, table in tables.items():
+        assert table.height
+        assert f"experiments/{name}.py" in (tmp_path / "tiny" / f"{name}.md").read_text()
+    assert set(tables["controls"]["expected"]) == {"more", "nothing"}
+    seen = dict(tables["own_cohort"].filter(gain="seen").select("model", "value").iter_rows())
+    assert seen["EHR+PCs+PGS of own cohort"] > 0.1 + seen["EHR+PCs+PGS prefix"]
