@@ -117,6 +117,23 @@ def test_interval_covers_the_truth(truth, metric):
 
 
 @pytest.mark.slow
+def test_interval_of_auroc_covers_the_truth_at_the_fewest_cases_that_have_one(truth):
+    """With 30 to 45 cases; below 30 there is no interval."""
+    rng = np.random.default_rng(5)
+    covered = []
+    while len(covered) < 600:
+        risk_set = draw(rng, 300)
+        values = bootstrapped(risk_set, 200, rng).values["m", "auroc"]
+        number = int((risk_set.status == CASE).sum())
+        assert (len(values) > 1) == (number >= 30)
+        if 30 <= number <= 45:
+            low, high = interval(values[1:])
+            covered.append(low <= truth["auroc"] <= high)
+    # 600 draws of a 95% interval: 3 standard errors are 0.027; so few cases cost two or three hundredths.
+    assert 0.90 <= np.mean(covered) <= 0.975
+
+
+@pytest.mark.slow
 def test_interval_that_ignores_subjects_is_too_narrow(truth):
     """Negative control: four copies of each subject taken for independent rows."""
     rng = np.random.default_rng(4)
