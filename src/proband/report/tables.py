@@ -9,6 +9,8 @@ import polars as pl
 
 from proband.evaluate.panel.multiplicity import FAMILY
 
+MOST_ROWS = 2000
+"""Of a table on the page, or of tables alike: longer ones are not read there, and take a megabyte."""
 SPLIT_NAMES = {"train": "train", "tuning": "tuning", "held_out": "held out"}
 
 

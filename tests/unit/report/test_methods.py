@@ -69,6 +69,20 @@ def test_adjusted_values_stand_beside_p_where_there_are_some(found, several):
     assert "q" not in difference_table(here).header
 
 
+def test_differences_of_too_many_pairs_are_named_instead(found, monkeypatch):
+    pair = found.tables["differences"].with_columns(model_a=pl.lit("age_sex"), model_b=pl.lit("oracle"))
+    tables = dict(found.tables) | {"differences": pl.concat([found.tables["differences"], pair])}
+    several = replace(found, tables=tables)
+    before = next(one.main for one in outcome_sections(several) if one.main is not None)
+    assert before.pairs is not None
+    assert before.missing == ""
+    monkeypatch.setattr("proband.report.sections.performance.outcomes.MOST_ROWS", 0)
+    after = next(one.main for one in outcome_sections(several) if one.main is not None)
+    assert after.pairs is None
+    assert after.missing.endswith("too many for a page; they are differences.parquet.")
+    assert after.differences == before.differences
+
+
 def filled(found, checklist, number):
     return next(row[2] for row in filled_checklists(found)[checklist][1].rows if row[0] == number)
 

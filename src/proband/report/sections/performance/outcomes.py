@@ -10,7 +10,7 @@ from proband.report import tables
 from proband.report.sections.found import Found
 from proband.report.sections.performance.panels import Figure, acting_rows, outcome_figures, thresholds
 from proband.report.sections.performance.utility import utility_table
-from proband.report.tables import TextTable, num_adjusted, plain
+from proband.report.tables import MOST_ROWS, TextTable, num_adjusted, plain
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class HorizonSection:
         calibration: Calibration, a row per model.
         utility: Net benefit beside references; None where no threshold may be shown.
         differences: Every later model minus the first; None with one model.
-        pairs: The remaining pairs of models; None when there are none.
+        pairs: The remaining pairs of models; None when there are none, or too many for a page.
+        missing: Says that these are too many; else empty.
     """
 
     title: str
@@ -34,6 +35,7 @@ class HorizonSection:
     utility: TextTable | None
     differences: TextTable | None
     pairs: TextTable | None
+    missing: str
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,24 @@ def _horizon(name: str, horizon: float, found: Found) -> HorizonSection:
         tables.metric_table(metrics),
         tables.metric_table(metrics, tables.CALIBRATION_COLUMNS),
         utility_table(acting_rows(here, found), here, rules),
-        *_difference_tables(
-            here["differences"], first["model"], num_adjusted(found.tables["differences"]) > 1
-        ),
+        *_difference_tables(here["differences"], first["model"], found),
     )
 
 
-def _difference_tables(differences: pl.DataFrame, first: str, adjusted: bool) -> list[TextTable | None]:
-    """Against the first model, and all other pairs; None for what is empty."""
-    against = pl.col("model_a") == first
-    split = (differences.filter(against), differences.filter(~against))
-    return [tables.difference_table(part, adjusted) if part.height else None for part in split]
+def _difference_tables(
+    differences: pl.DataFrame, first: str, found: Found
+) -> tuple[TextTable | None, TextTable | None, str]:
+    """Against the first model, and all other pairs unless they are too many; None for what is empty."""
+    every = found.tables["differences"]
+    against, adjusted = pl.col("model_a") == first, num_adjusted(every) > 1
+    mine, others = differences.filter(against), differences.filter(~against)
+    number = every.filter(pl.col("metric") == "auroc", ~against).height
+    missing = ""
+    if number > MOST_ROWS:
+        missing = (
+            f"The {number:,} differences of other pairs of models are too many for a page; they are "
+            "differences.parquet."
+        )
+        others = others.clear()
+    shown = [tables.difference_table(part, adjusted) if part.height else None for part in (mine, others)]
+    return shown[0], shown[1], missing

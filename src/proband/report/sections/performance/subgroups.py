@@ -10,7 +10,7 @@ import polars as pl
 from proband.report.figures.forest import Estimate, axis_of, row_svg, scale_svg
 from proband.report.sections.answers import ForestRow
 from proband.report.sections.found import Found
-from proband.report.tables import TextTable, interval, plain
+from proband.report.tables import MOST_ROWS, TextTable, interval, plain
 
 _METRICS = {"auroc": "AUROC", "observed_expected": "Observed / expected"}
 _NO_EFFECT = {"auroc": 0.5, "observed_expected": 1.0}
@@ -25,8 +25,6 @@ _OTHERS = {
 }
 BY_CHANCE = 0.05
 """Share of intervals that exclude 0 by chance."""
-MOST_ROWS = 2000
-"""Of a table on the page: a longer one is not read there, and takes a megabyte."""
 _ROW = ("outcome", "dimension", "subgroup", "model")
 
 
