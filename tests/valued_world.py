@@ -38,6 +38,7 @@ def with_onset(store: TokenStore, **changes: Any) -> Any:
         "num_features": layout.num_features,
         "first_value": layout.first_value,
         "num_valued": layout.num_valued,
+        "num_recencies": len(layout.codes),
         "linear": {name: one.width for name, one in changes.get("modalities", {}).items()},
     }
     head = made.attach_onset(OnsetConfig(tasks=tasks, num_named=2, **shape))

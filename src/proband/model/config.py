@@ -87,6 +87,12 @@ class OnsetConfig(BaseModel):
     num_features: int = Field(ge=1, description="Features of the record summary.")
     first_value: int = Field(0, ge=0, description="First mean value among the features; last values follow.")
     num_valued: int = Field(0, ge=0, description="Codes that have a mean and a last value.")
+    num_recencies: int = Field(
+        0,
+        ge=0,
+        description="Codes whose recency has effects that change with the time ahead; recencies come right "
+        "before the first mean value.",
+    )
     width: int = Field(96, ge=1, le=MOST_WIDTH, description="Width of the networks of summary, age and sex.")
     hidden: int = Field(128, ge=1, le=MOST_WIDTH, description="Width of its first layer.")
     rank: int = Field(48, ge=1, le=MOST_WIDTH, description="Size of a task's vector.")
@@ -94,6 +100,16 @@ class OnsetConfig(BaseModel):
     linear: dict[str, int] = Field(
         default_factory=dict, description="Modalities with a linear term, and the number of their values."
     )
+
+    @property
+    def first_timed(self) -> int:
+        """First of the features whose effects change with the time ahead: recencies, mean and last values."""
+        return self.first_value - self.num_recencies
+
+    @property
+    def num_timed(self) -> int:
+        """How many features these are."""
+        return self.num_recencies + 2 * self.num_valued
 
     def index_of(self, tokens: Collection[int]) -> int | None:
         """Number of the task that these tokens make, None if it is none."""

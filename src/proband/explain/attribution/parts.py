@@ -45,7 +45,8 @@ def log_ratio_parts(head: OnsetHead, query: Query) -> dict[str, Float[Tensor, "n
     inputs = head.inputs(query)
     networks = head.of_networks(inputs, query)
     parts = {
-        RECORD: head.fading * _padded(head, named_record(head, inputs, query)) + head.values_by_time(inputs),
+        RECORD: head.fading * _padded(head, named_record(head, inputs, query))
+        + head.change_with_time(inputs),
         NETWORKS: head.fading * networks,
         STATE: head.fading * _padded(head, inputs.state @ head.state_linear),
     }

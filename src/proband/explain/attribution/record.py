@@ -52,7 +52,7 @@ def record_terms(
         tasks: Numbers of tasks; those without linear terms get 0.
         ahead: Number of the bin.
     """
-    inputs, first = head.inputs(query), head.config.first_value
+    inputs, first = head.inputs(query), head.config.first_timed
     decay, tau = head.fading[tasks, ahead], head.lateness[tasks, ahead]
     named = torch.tensor([task < head.config.num_named for task in tasks])
     columns = torch.tensor([min(task, head.config.num_named - 1) for task in tasks])

@@ -84,7 +84,7 @@ class OnsetHead(nn.Module):
             "state_sd": ones(config.dim),
             "linear": zeros(features, shape.num_named),
             "state_linear": zeros(config.dim, shape.num_named),
-            "by_time": zeros(2 * shape.num_valued, shape.num_named),
+            "by_time": zeros(shape.num_timed, shape.num_named),
             "tau": torch.tensor(TAU),
             "bias": zeros(tasks, NUM_BINS),
             "decay": ones(NUM_BINS),
@@ -119,7 +119,7 @@ class OnsetHead(nn.Module):
     def of_record(self, query: Query) -> Float[Tensor, "n tasks bins"]:
         """Log ratio of record and state: linear terms and the mean of the networks, as they fade."""
         inputs = self.inputs(query)
-        return self.fading * self.before_decay(query, inputs) + self.values_by_time(inputs)
+        return self.fading * self.before_decay(query, inputs) + self.change_with_time(inputs)
 
     def before_decay(self, query: Query, inputs: Inputs) -> Float[Tensor, "n tasks bins"]:
         """Log ratio of record and state if it stayed: linear terms and the mean of the networks."""
@@ -131,9 +131,10 @@ class OnsetHead(nn.Module):
         total = query.age.new_zeros(len(query.age), *self.bias.shape)
         return sum((network(inputs, query) for network in some), total) / len(self.networks)
 
-    def values_by_time(self, inputs: Inputs) -> Float[Tensor, "n tasks bins"]:
-        """What values that fade more or less than the record as a whole change with the time ahead."""
-        named = (self.values_of(inputs) @ self.by_time)[:, :, None] * self.lateness[: self.config.num_named]
+    def change_with_time(self, inputs: Inputs) -> Float[Tensor, "n tasks bins"]:
+        """What recencies and values that fade more or less than the record as a whole change with the time
+        ahead."""
+        named = (self.timed_of(inputs) @ self.by_time)[:, :, None] * self.lateness[: self.config.num_named]
         return F.pad(named, (0, 0, 0, len(self.bias) - self.config.num_named))
 
     @property
@@ -159,6 +160,10 @@ class OnsetHead(nn.Module):
     def values_of(self, inputs: Inputs) -> Float[Tensor, "n both"]:
         """Mean values of all codes that have values, then their last values, standardised."""
         return inputs.columns(self.config.first_value, self.config.first_value + 2 * self.config.num_valued)
+
+    def timed_of(self, inputs: Inputs) -> Float[Tensor, "n timed"]:
+        """Recencies of codes, then mean and last values, standardised."""
+        return inputs.columns(self.config.first_timed, self.config.first_timed + self.config.num_timed)
 
     def of_modalities(self, query: Query) -> Float[Tensor, "n tasks"]:
         """The linear terms of modalities; a modality that is not given gives 0."""

@@ -163,6 +163,7 @@ def attach_head(
         num_features=layout.num_features,
         first_value=layout.first_value,
         num_valued=layout.num_valued,
+        num_recencies=len(layout.codes),
         num_networks=num_networks,
         linear={name: table.values.shape[1] for name, table in tables.items()},
     )

@@ -63,7 +63,7 @@ def test_the_parts_sum_to_the_calibrated_log_ratio(head: OnsetHead, query: Query
         assert sum(parts.values()).numpy() == pytest.approx(head.calibrated(query).numpy(), abs=1e-5)
         levels = head.bias + head.calibrated(query) - head(query)
         assert parts[CALIBRATION].numpy() == pytest.approx(levels.numpy(), abs=1e-5)
-        assert float(head.values_by_time(head.inputs(query)).abs().max()) > 0.05
+        assert float(head.change_with_time(head.inputs(query)).abs().max()) > 0.05
     assert not parts["panel"].any()
     assert all(parts[name].abs().max() > 0.05 for name in (RECORD, NETWORKS, STATE, "genome", CALIBRATION))
 

@@ -103,13 +103,27 @@ def test_values_change_with_time_for_named_onsets_alone() -> None:
     query = query_of([50.0, 60.0], [1.0, 0.0], num_features=4)
     inputs = head.inputs(query)
     mean, last = head.values_of(inputs)[:, 0], head.values_of(inputs)[:, 2]
-    found = head.values_by_time(inputs)
+    found = head.change_with_time(inputs)
     expected = (0.5 * mean + 0.25 * last)[:, None] * (torch.tensor(TAU) - 1.5)
     assert found[:, 0].numpy() == pytest.approx(expected.numpy(), abs=1e-6)
     assert found[:, 0].abs().max() > 0.05
     assert not found[:, 1:].any()
     with torch.no_grad():
         assert head(query).numpy() == pytest.approx(found.numpy(), abs=1e-6)
+
+
+def test_recencies_change_with_time_beside_values() -> None:
+    """Features 1 to 5: a recency, two means and two last values, of which the recency and a mean change."""
+    tasks = (OnsetTask(name="onset", tokens=(2,)),)
+    shape = {"first_value": 2, "num_valued": 2, "num_recencies": 1}
+    head = head_of(num_features=6, tasks=tasks, num_named=1, **shape)
+    assert (head.config.first_timed, head.config.num_timed) == (1, 5)
+    head.by_time.copy_(torch.tensor([[-0.5], [0.25], [0.0], [0.0], [0.0]]))
+    query = query_of([50.0, 60.0], [1.0, 0.0], num_features=6)
+    inputs = head.inputs(query)
+    recency, mean = inputs.columns(1, 2)[:, 0], head.values_of(inputs)[:, 0]
+    expected = (-0.5 * recency + 0.25 * mean)[:, None] * torch.tensor(TAU)
+    assert head.change_with_time(inputs)[:, 0].numpy() == pytest.approx(expected.numpy(), abs=1e-6)
 
 
 def test_a_feature_that_does_not_vary_counts_nothing() -> None:

@@ -1,7 +1,8 @@
-"""Values whose effects fade with the time ahead more than the rest of the record, or less.
+"""Recencies and values whose effects fade with the time ahead more than the rest of the record, or less.
 
 One decay for all (:mod:`proband.train.onset.decay`) is not enough: high blood glucose means diabetes within
-a year or two, a high body-mass index at any time.
+a year or two, a high body-mass index at any time; a test that is ordered before a diagnosis is made tells of
+the next months and, once these are over, of nothing.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def centre_time(head: OnsetHead, train: Part) -> None:
 def fit_by_time(
     head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_cross_validated
 ) -> dict[str, float]:
-    """Fit by how much the effects of single values on the named tasks change with the time ahead.
+    """Fit by how much the effects of recencies and values on the named tasks change with the time ahead.
 
     Args:
         head: Its record terms and their decay are fitted, its time is centred (:func:`centre_time`);
@@ -132,7 +133,7 @@ def fit_by_time(
         fit: How coefficients are shrunk.
 
     Returns:
-        What ``fit`` tells; empty where no value varies.
+        What ``fit`` tells; empty where none of them varies.
     """
     columns = _chosen_columns(head, train).to(device)
     if not len(columns):
@@ -146,22 +147,22 @@ def fit_by_time(
 
 
 def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " columns"]:
-    """Mean and last values that can be used."""
+    """Recencies, mean and last values that can be used."""
     _, usable = usable_features(head, train)
-    columns = usable - head.config.first_value
+    columns = usable - head.config.first_timed
     return torch.from_numpy(columns[(columns >= 0) & (columns < len(head.by_time))])
 
 
 def _counts(
     head: OnsetHead, part: Part, most: int, columns: Int[Tensor, " columns"], device: torch.device
 ) -> CountsByBin:
-    """Values, onsets and exposures of every so many-th date, at most so many."""
+    """Inputs, onsets and exposures of every so many-th date, at most so many."""
 
-    def values(query: Query) -> Tensor:
-        return head.values_of(head.inputs(query))[:, columns]
+    def timed(query: Query) -> Tensor:
+        return head.timed_of(head.inputs(query))[:, columns]
 
     dates = np.arange(0, len(part), max(1, -(-len(part) // most)))
-    counts = read_counts(head, part, dates, values, device, _expected_and_happened)
+    counts = read_counts(head, part, dates, timed, device, _expected_and_happened)
     return CountsByBin.of(*counts, head.lateness[: head.config.num_named])
 
 

@@ -1,4 +1,4 @@
-"""Values that fade with the time ahead come back from a known law of hazards, and those that stay do not."""
+"""Values and recencies that fade with the time ahead come back from a known law; those that stay do not."""
 
 from __future__ import annotations
 
@@ -84,6 +84,37 @@ def test_a_value_that_fades_comes_back_beside_one_that_stays(parts: tuple[Part, 
     assert mean_loss(head, parts[1], HERE) < before - 0.005
     assert effects(head, 0)[:7] == pytest.approx(STAYS + FADES * (np.array(TAU)[:7] - MIDDLE), abs=0.12)
     assert effects(head, 1)[:7] == pytest.approx(STAYS, abs=0.1)
+
+
+def test_a_recency_that_fades_comes_back_where_it_may(parts: tuple[Part, Part]) -> None:
+    """The same law on the recencies of two codes; where only values may change with time, nothing does."""
+    losses = {}
+    for number in (2, 0):
+        head = head_of([2], num_features=4, first_value=2, num_valued=1, num_recencies=number)
+        head.log_rate.fill_(math.log(RATE))
+        some = [
+            replace(part, queries=replace(part.queries, features=recencies_alone(part))) for part in parts
+        ]
+        standardise(head, some[0].queries)
+        centre_time(head, some[0])
+        fit_record(head, *some, HERE)
+        fit_levels(head, some[0], HERE)
+        notes = fit_by_time(head, *some, HERE)
+        fit_levels(head, some[0], HERE)
+        losses[number] = mean_loss(head, some[1], HERE)
+        assert bool(notes) == bool(number)
+        if number:
+            assert notes["by_time_gain"] > 50
+            assert float(head.by_time[0]) == pytest.approx(FADES, abs=0.12)
+            assert float(head.by_time[1]) == pytest.approx(0, abs=0.1)
+    assert losses[2] < losses[0] - 0.005
+
+
+def recencies_alone(part: Part) -> SparseFeatures:
+    """The first two features of each date; the others are never there."""
+    read = part.queries.features
+    kept = np.tile([True, True, False, False], len(read))
+    return SparseFeatures(read.indptr // 2, read.indices[kept], read.values[kept], 4)
 
 
 def test_values_that_stay_get_less_than_chance_gives() -> None:
