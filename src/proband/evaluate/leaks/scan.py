@@ -86,7 +86,8 @@ def _questions(
     labels: pl.DataFrame, moments: pl.DataFrame, horizons_years: Sequence[float]
 ) -> Iterator[_Question]:
     end = end_of_data(labels)
-    numbered = labels.join(moments.with_row_index("moment"), on=MOMENT, maintain_order="left")
+    places = moments.with_row_index("moment").with_columns(pl.col("moment").cast(pl.Int64))
+    numbered = labels.join(places, on=MOMENT, maintain_order="left")
     for (outcome,), rows in numbered.group_by("outcome", maintain_order=True):
         for horizon in sorted(horizons_years):
             question = _by_horizon(str(outcome), horizon, rows.filter(early_enough(rows, horizon, end)))

@@ -210,7 +210,7 @@ def test_scores_computed_elsewhere_have_no_dosages(tmp_path: Path) -> None:
     given = ["genome", "--from-scores", "a.tsv", "--variants", "b.txt", str(tmp_path / "g")]
     found = CliRunner().invoke(app, given)
     assert isinstance(found.exception, ConfigError)
-    assert "--variants needs genotypes" in str(found.exception)
+    assert "--variants is of no use with --from-scores" in str(found.exception)
 
 
 @pytest.mark.skipif(not shutil.which("plink2"), reason="plink2 is not installed")
