@@ -114,7 +114,7 @@ def _found(questions: Sequence[_Question], held: Held, window: str) -> Iterator[
     sums = held.sums(window, np.hstack([question.weights(num_moments) for question in questions]))
     holders = np.diff(held.matrix[window].indptr)
     for number, question in enumerate(questions):
-        for code in _worth_a_look(sums[:, 2 * number : 2 * number + 2], holders, question.known):
+        for code in _worth_a_look(sums[:, 2 * number : 2 * number + 2], holders, question.known).tolist():
             verdict = judge(held.of(window, code)[question.moment], question.known)
             if verdict is not None:
                 place = {"outcome": question.outcome, "horizon_years": question.horizon_years}

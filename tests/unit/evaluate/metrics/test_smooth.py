@@ -95,7 +95,7 @@ def test_points_lie_between_the_outer_percentiles_and_count_people_on_either_sid
     frames = frames_of(followed(rng, true, risk), 20)
     curve = frames["calibration_curve"]
     assert curve.height == 50
-    assert curve["predicted"][0] == pytest.approx(expit(np.quantile(logit(risk), 0.01)))
+    assert curve["predicted"][0] == pytest.approx(expit(np.quantile(logit(risk), [0.01]))[0])
     assert np.ptp(np.diff(logit(curve["predicted"].to_numpy()))) < 1e-9
     assert curve["num_subjects_below"].to_list() == [int((risk <= at).sum()) for at in curve["predicted"]]
     assert set(curve["num_subjects_below"] + curve["num_subjects_above"]) == {1000}
