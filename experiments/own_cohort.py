@@ -3,12 +3,13 @@
     python experiments/own_cohort.py OUT --size small --seeds 0
 
 In the people of a biobank, held-out ones too, ridge regression of the onsets of each outcome within 10
-years on VARIANTS variants drawn at random, components of ancestry regressed out, gives a score, as of a study
-whose sample is the cohort itself. A model reads these scores beside the biobank's own, which come from other
-people. Its gain over EHR+PCs is given as seen, which is what an unaware analyst would report, and in
-expectation over the true risks, beside that of EHR+PCs+PGS. `proband genome --own-cohort` marks the scores
-and `--leave-out own` takes them out; the folder that is left is checked to hold the biobank's scores, so that
-EHR+PCs+PGS is the sensitivity analysis. OUT/SIZE gets own_cohort.csv and own_cohort.md.
+years (who left before counts as without) on VARIANTS variants drawn at random, components of ancestry
+regressed out, gives a score, as of a study whose sample is the cohort itself. A model reads these scores
+beside the biobank's own, which come from other people. Its gain over EHR+PCs is given as seen, which is what
+an unaware analyst would report, and in expectation over the true risks, beside that of EHR+PCs+PGS.
+`proband genome --own-cohort` marks the scores and `--leave-out own` takes them out; the folder that is left
+is checked to hold the biobank's scores, so that EHR+PCs+PGS is the sensitivity analysis. OUT/SIZE gets
+own_cohort.csv and own_cohort.md.
 """
 
 from __future__ import annotations

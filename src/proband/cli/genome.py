@@ -169,8 +169,8 @@ def _check_sources(from_scores: list[Path] | None, from_genome: Path | None, lea
 def _refuse_with(mode: str, config: GenomeConfig, **given: object) -> None:
     """Refuse what is of no use where scores are there already: settings of matching, lists of samples."""
     settings = config.model_copy(update={"ancestry": None, "own_cohort": ()})
-    matching = {name: value for name, value in settings if value != getattr(_DEFAULTS, name)}
-    for name, value in {**matching, **given}.items():
-        if value:
-            flag = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{flag} is of no use with {mode}", remedy=f"leave {flag} out")
+    changed = [name for name, value in settings if value != getattr(_DEFAULTS, name)]
+    unusable = [*changed, *(name for name, value in given.items() if value is not None)]
+    if unusable:
+        flag = f"--{unusable[0].replace('_', '-')}"
+        raise ConfigError(f"{flag} is of no use with {mode}", remedy=f"leave {flag} out")

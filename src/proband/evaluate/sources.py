@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from proband.core.files.manifest import MANIFEST, read_manifest
+from proband.core.files.manifest import manifest_if_any
 from proband.genome.cohorts import sample_overlap
 
 BASELINES = "baselines"
@@ -26,12 +26,9 @@ def overlaps(risks: Iterable[Path], genome: Path | None) -> dict[str, dict[str, 
     """
     found: dict[str, dict[str, Any]] = {}
     for risk in risks:
-        folder = risk if risk.is_dir() else risk.parent
-        manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
-        name, overlap = (
-            manifest.get("config", {}).get("name"),
-            manifest.get("notes", {}).get("sample_overlap"),
-        )
+        manifest = manifest_if_any(risk if risk.is_dir() else risk.parent)
+        name = manifest.get("config", {}).get("name")
+        overlap = manifest.get("notes", {}).get("sample_overlap")
         found |= {name: overlap} if name and overlap else {}
     of_baselines = sample_overlap(genome) if genome is not None else {}
     return found | ({BASELINES: of_baselines} if of_baselines else {})
@@ -48,9 +45,7 @@ def sources(**folders: str | None) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for stage, folder in folders.items():
-        if folder is None or not (Path(folder) / MANIFEST).is_file():
-            continue
-        manifest = read_manifest(Path(folder))
-        if manifest["stage"] == stage:
+        manifest = {} if folder is None else manifest_if_any(Path(folder))
+        if manifest.get("stage") == stage:
             found[stage] = {name: manifest.get(name, {}) for name in ("config", "counts")}
     return found

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from proband.core.errors import ConfigError, DataError, first_line, first_names, near_matches
-from proband.core.files.manifest import MANIFEST, read_manifest
+from proband.core.files.manifest import manifest_if_any
 from proband.core.running.progress import say
 from proband.core.text.texttable import READ_ERRORS, open_text
 from proband.core.text.textvalues import clean_text
@@ -111,9 +111,9 @@ def is_developed_in(samples: Samples, own: Sequence[str]) -> bool | None:
     >>> [is_developed_in(one, ["ukb"]) for one in ([ukb, unnamed], [other], [other, unnamed], [])]
     [True, False, None, None]
     """
-    wanted = {name.lower() for name in own}
     if not own:
         return None
+    wanted = {name.lower() for name in own}
     if any(name.lower() in wanted for cohorts in samples for name in cohorts):
         return True
     return False if samples and all(samples) else None
@@ -201,8 +201,8 @@ def _check_own(own: Sequence[str], named: set[str], path: Path) -> None:
         one for one in named if one.lower() not in given and any(name in one.lower() for name in given)
     )
     if alike:
-        say(f"genome: {path.name} also names {first_names(alike)}: if they are the same people, add them as "
-            "--own-cohort")  # fmt: skip
+        remedy = "if they are the same people, add them as --own-cohort"
+        say(f"genome: {path.name} also names {first_names(alike)}: {remedy}")
 
 
 def cohort_counts(described: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -226,7 +226,7 @@ def sample_overlap(genome: Path) -> dict[str, Any]:
         ``own_cohort``, ``num_scores``, ``num_scores_own_cohort``, ``num_scores_cohort_unknown`` and, if any
         were left out for it, ``num_scores_cohort_left_out``; empty where no own cohort was given.
     """
-    manifest = read_manifest(genome) if (genome / MANIFEST).is_file() else {}
+    manifest = manifest_if_any(genome)
     own, counts = manifest.get("config", {}).get("own_cohort"), manifest.get("counts", {})
     if not own or "num_scores_own_cohort" not in counts:
         return {}

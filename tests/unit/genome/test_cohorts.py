@@ -209,6 +209,7 @@ def test_a_misspelt_cohort_is_refused_not_taken_for_an_absent_one(table):
         (["--from-genome", "a", "OUT", "--own-cohort", "UKB"], "--own-cohort without the cohorts of scores"),
         (["--from-genome", "a", "b", "OUT"], "unusable arguments"),
         (["--from-genome", "a", "OUT", "--min-match-rate", "0.9"], "--min-match-rate is of no use with"),
+        (["--from-genome", "a", "OUT", "--min-match-rate", "0"], "--min-match-rate is of no use with"),
         (["--from-scores", "a", "OUT", "--match-by", "id"], "--match-by is of no use with --from-scores"),
         (["--from-scores", "a", "OUT", "--keep", "b"], "--keep is of no use with --from-scores"),
     ],

@@ -21,6 +21,15 @@ _LISTS = ("command", "passed_over")
 """Keys of a manifest that hold objects, and lists of text."""
 
 
+def manifest_if_any(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder; empty where no stage has written it.
+
+    Raises:
+        DataError: As of :func:`read_manifest`, for another reason than that there is none.
+    """
+    return read_manifest(folder) if (folder / MANIFEST).is_file() else {}
+
+
 def read_manifest(folder: Path, stage: str | Collection[str] = ()) -> dict[str, Any]:
     """The manifest of a finished stage's folder.
 

@@ -77,15 +77,14 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples, stated: Sequence[float] =
     observed: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
     smoothed: dict[str, list[np.ndarray]] = defaultdict(list)
     benefit: dict[str, list[np.ndarray]] = defaultdict(list)
-    compared = thresholds = np.zeros(0)
+    compared = on_curve = np.zeros(0)
     drawn = resamples.weights(risk_set.clusters, sample_alone=bool(risk_set.too_few_for_intervals()))
     for number, weights in enumerate(drawn):
         block = Block.of(risk_set, weights)
         if number == 0:
             compared = compared_thresholds(float(block.incidence[0]), stated)
             on_curve = np.union1d(decision_thresholds(float(block.incidence[0])), compared)
-            thresholds = np.append(compared, on_curve)
-        for name, found in _benefits(block, thresholds).items():
+        for name, found in _benefits(block, on_curve).items():
             benefit[name].append(found)
         for model in models:
             judged = Judged(block, model)
@@ -95,7 +94,7 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples, stated: Sequence[float] =
             smoothed[model.name].append(judged.calibration_curve())
             for group, incidence in enumerate(model.incidence.of(block.weights).T):
                 observed[model.name, group].append(incidence)
-    benefits, number_compared = {key: stack(blocks) for key, blocks in benefit.items()}, len(compared)
+    benefits, place = {key: stack(blocks) for key, blocks in benefit.items()}, np.isin(on_curve, compared)
     return Replicates(
         {key: stack(blocks) for key, blocks in values.items()},
         {model.name: model.groups for model in models},
@@ -103,9 +102,9 @@ def bootstrap(risk_set: RiskSet, resamples: Resamples, stated: Sequence[float] =
         {model.name: model.smoother.points for model in models},
         {key: stack(blocks) for key, blocks in smoothed.items()},
         compared,
-        {key: found[:, :number_compared] for key, found in benefits.items()},
-        thresholds[number_compared:],
-        {model.name: benefits[model.name][:, number_compared:] for model in models},
+        {key: found[:, place] for key, found in benefits.items()},
+        on_curve,
+        {model.name: benefits[model.name] for model in models},
     )
 
 

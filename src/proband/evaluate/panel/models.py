@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.files.manifest import MANIFEST, read_manifest
+from proband.core.files.manifest import manifest_if_any
 from proband.ehr.meds.kinship import Families
 from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import EvaluateConfig
@@ -54,7 +54,7 @@ def _given(risk: Path, begun: Path | None) -> dict[str, tuple[str, bool | None, 
     """Models of one input -> what they are."""
     file = risk / RISK_FILE if risk.is_dir() else risk
     names = pl.read_parquet(file, columns=["model"])["model"].unique().to_list()
-    manifest = read_manifest(file.parent) if (file.parent / MANIFEST).is_file() else {}
+    manifest = manifest_if_any(file.parent)
     if manifest.get("stage") == "oracle" or (begun is not None and file.parent == begun.parent):
         return dict.fromkeys(names, (ORACLE, None, None))
     # What was given may be more: a model of records alone passes over a genome.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import polars as pl
@@ -54,7 +53,7 @@ def threshold_table(
             shown = [_share(row[name], numbers[name], rules) for name in _COLUMNS]
             cells.append([model, _threshold(row["threshold"], stated, rules), *shown])
         for one in stated:
-            if mine.height and not any(_is_among(threshold, [one]) for threshold in mine["threshold"]):
+            if mine.height and one not in mine["threshold"]:
                 cells.append([model, _threshold(one, stated, rules), *[WITHHELD] * len(_COLUMNS)])
     return TextTable(["Model", "Risk of at least", *_COLUMNS.values()], cells) if cells else None
 
@@ -65,17 +64,13 @@ def _nearest(rows: pl.DataFrame, incidence: float, stated: Sequence[float]) -> l
         return []
     multiples = [times * incidence for times in COMPARED_AT]
     places = {int((rows["threshold"] / wanted).log().abs().arg_min() or 0) for wanted in multiples}
-    places |= {place for place, threshold in enumerate(rows["threshold"]) if _is_among(threshold, stated)}
+    places |= {place for place, threshold in enumerate(rows["threshold"]) if threshold in stated}
     return sorted((rows.row(place, named=True) for place in places), key=lambda row: row["threshold"])
 
 
 def _threshold(value: float, stated: Sequence[float], rules: Disclosure) -> str:
     """A risk, as it was stated, or rounded."""
-    return percent(value if _is_among(value, stated) else rules.risks(pl.Series([value]))[0])
-
-
-def _is_among(threshold: float, stated: Sequence[float]) -> bool:
-    return any(math.isclose(threshold, one, rel_tol=1e-9) for one in stated)
+    return percent(value if value in stated else rules.risks(pl.Series([value]))[0])
 
 
 def _share(value: float | None, number: int, rules: Disclosure) -> str:
