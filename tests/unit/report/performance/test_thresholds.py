@@ -6,7 +6,7 @@ from proband.core.statistics.suppress import LEAST, step
 from proband.evaluate.metrics.utility import decision_curve
 from proband.report.disclosure import Disclosure
 from proband.report.sections.found import read_results
-from proband.report.sections.performance.panels import thresholds
+from proband.report.sections.performance.panels import acting_rows, thresholds
 from proband.report.sections.performance.thresholds import threshold_table
 from proband.report.sections.performance.utility import decision_rows
 
@@ -91,7 +91,7 @@ def test_each_threshold_shown_leaves_enough_on_either_side(results, synthetic, p
     found = read_results(results, synthetic=synthetic)
     shown = 0
     for name, horizon in found.main.items():
-        table = thresholds(name, found)
+        table = thresholds(name, found, acting_rows(found.at(name, found.main[name]), found))
         if table is None:
             continue
         decision = found.at(name, horizon)["decision"]

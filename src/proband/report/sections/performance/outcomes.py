@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -73,7 +74,8 @@ def outcome_sections(found: Found) -> list[OutcomeSection]:
 def _outcome(name: str, place: int, found: Found) -> OutcomeSection:
     horizons = found.shown[name]
     all_horizons = found.tables["metrics"].filter(outcome=name)["horizon_years"].unique().sort()
-    sections = {horizon: _horizon(name, horizon, found) for horizon in horizons}
+    acting = {horizon: acting_rows(found.at(name, horizon), found) for horizon in horizons}
+    sections = {horizon: _horizon(name, horizon, found, acting[horizon]) for horizon in horizons}
     drawn, caption = outcome_figures(name, found) if horizons else ([], "")
     return OutcomeSection(
         plain(name),
@@ -81,7 +83,7 @@ def _outcome(name: str, place: int, found: Found) -> OutcomeSection:
         sections[horizons[-1]] if horizons else None,
         drawn,
         caption,
-        thresholds(name, found) if horizons else None,
+        thresholds(name, found, acting[horizons[-1]]) if horizons else None,
         [sections[horizon] for horizon in horizons[:-1]],
         _why_hidden([horizon for horizon in all_horizons if horizon not in horizons], found),
         _begun(found.at(name, horizons[-1])["already_begun"]) if horizons else "",
@@ -119,7 +121,7 @@ def _why_hidden(horizons: list[float], found: Found) -> str:
     return f"Not shown: {names} {'year' if horizons == [1.0] else 'years'}. {why}"
 
 
-def _horizon(name: str, horizon: float, found: Found) -> HorizonSection:
+def _horizon(name: str, horizon: float, found: Found, acting: Mapping[str, pl.DataFrame]) -> HorizonSection:
     here = found.at(name, horizon)
     metrics, rules = here["metrics"], found.rules
     first = metrics.row(0, named=True)
@@ -139,7 +141,7 @@ def _horizon(name: str, horizon: float, found: Found) -> HorizonSection:
         summary,
         tables.metric_table(metrics),
         tables.metric_table(metrics, tables.CALIBRATION_COLUMNS),
-        utility_table(acting_rows(here, found), here, rules),
+        utility_table(acting, here, rules),
         *_difference_tables(here["differences"], first["model"], found),
     )
 

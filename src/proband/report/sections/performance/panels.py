@@ -126,12 +126,18 @@ def decision_figure(title: str, here: Mapping[str, pl.DataFrame], found: Found, 
     return figures.decision_panel(title, points, everybody(here, found.rules), LEAST_BENEFIT)
 
 
-def thresholds(name: str, found: Found) -> TextTable | None:
-    """What acting on risks does at the thresholds of the decision curve, at an outcome's main horizon."""
+def thresholds(name: str, found: Found, rows: Mapping[str, pl.DataFrame]) -> TextTable | None:
+    """What acting on risks does at the thresholds of the decision curve, at an outcome's main horizon.
+
+    Args:
+        name: Of the outcome.
+        found: The results.
+        rows: As of :func:`acting_rows`, at that horizon.
+    """
     here = found.at(name, found.main[name])
     incidence = here["metrics"].filter(metric="cumulative_incidence")["value"][0]
     stated = found.manifest.get("config", {}).get("thresholds", ())
-    return threshold_table(acting_rows(here, found), here, incidence, found.rules, stated)
+    return threshold_table(rows, here, incidence, found.rules, stated)
 
 
 def acting_rows(here: Mapping[str, pl.DataFrame], found: Found) -> dict[str, pl.DataFrame]:
