@@ -191,6 +191,18 @@ def test_a_signal_in_the_middle_of_a_step_saves_a_whole_state(
     assert same(weights(out), weights(whole))
 
 
+def test_a_signal_during_the_last_evaluation_ends_the_training(
+    whole: Path, world: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    out, last = tmp_path / "model", int(read_metrics(whole)[-1]["step"])
+    code, said = stopped_by(signal.SIGTERM, world, out, small, last, "_evaluate")
+    assert code == 0
+    assert "state saved" in said
+    assert not out.exists()
+    train(world / "tokens", out, config=small)
+    assert same(weights(out), weights(whole))
+
+
 def test_keeping_the_best_model_does_not_put_off_saving_the_state(
     world: Path, small: TrainConfig, tmp_path: Path
 ) -> None:

@@ -121,17 +121,24 @@ class Trainer:
                     self._write()
                 if is_save_due or any(signals):
                     self._save(STATE)
-                if any(signals):
-                    if self.team.is_first:
-                        say(f"train: state saved in {self.work}; the same command goes on from there")
-                    self.interrupt.leave(signals)
-        if self.progress.evaluated != self.progress.step:
-            self._evaluate()
-        self._save(STATE)
+                self._leave_if(signals)
+            if self.progress.evaluated != self.progress.step:
+                self._evaluate()
+            self._save(STATE)
+            # A signal during the last evaluation, after which no step asks for signals.
+            flags = self.team.sum(np.array(self.interrupt.flags, dtype=np.float64))
+            self._leave_if([bool(number) for number in flags])
         if self.log:
             self.log.close()
         load_weights(self.work / BEST, self.model, AVERAGE)
         return self._tuning()
+
+    def _leave_if(self, signals: list[bool]) -> None:
+        """End where a process met a signal; the state is saved."""
+        if any(signals):
+            if self.team.is_first:
+                say(f"train: state saved in {self.work}; the same command goes on from there")
+            self.interrupt.leave(signals)
 
     def best_model(self) -> Proband:
         """The model of the best evaluation, unsharded; on rank 0 only."""
