@@ -107,7 +107,7 @@ def inputs_of(bank: Biobank, moments: pl.DataFrame) -> dict[str, csr_matrix]:
         bank: Has its truth.
         moments: subject_id, prediction_time, age_years and female.
     """
-    record = RecordFeatures(bank.tokens)(moments)
+    record = RecordFeatures(bank.tokens)(moments).of_moment
     true = pl.read_parquet(bank.folder / "biobank" / "truth" / "liabilities.parquet")
     scores, genetic, whole = (
         _columns(wide, moments)

@@ -59,7 +59,7 @@ def groups_of(bank: Biobank, paired: PairedRisks, outcome: str, code: str) -> np
     """Fifth, 0 to 4, of the last value of each of an outcome's rows; -1 for who has none."""
     features = RecordFeatures(bank.tokens)
     moments = paired.rows[outcome].select("subject_id", "prediction_time")
-    read = features(with_age_and_sex(moments, read_subjects(bank.meds)))
+    read = features(with_age_and_sex(moments, read_subjects(bank.meds))).of_moment
     entry = features.layout.codes.index(code)
     place = features.layout.first_value + features.layout.num_valued + int(features.layout.valued[entry])
     value, has = (read[:, column].toarray()[:, 0] for column in (place, entry))

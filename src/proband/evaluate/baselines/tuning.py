@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from proband.core.running.progress import track
 from proband.core.schema import RISK
 from proband.evaluate.baselines import age_sex
+from proband.evaluate.baselines.features import Features
 from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, floats, known_rows, risk_table
 
 MOST_STEPS = 500
@@ -93,17 +94,17 @@ class Learner(ABC):
     """Learns what to add to the age-sex log odds.
 
     Attributes:
-        features: Of all moments, a SciPy CSR matrix.
+        features: Of all moments.
     """
 
-    features: Any
+    features: Features
 
     @abstractmethod
     def fit(self, question: Question, setting: Any) -> Fit:
         """Learn on the train rows; :data:`NOTHING` where the tuning loss does not fall."""
 
     @abstractmethod
-    def added(self, model: Any, features: Any) -> Float[np.ndarray, " rows"]:
+    def added(self, model: Any, features: Features) -> Float[np.ndarray, " rows"]:
         """Log odds that a model adds."""
 
 
@@ -120,8 +121,8 @@ class Tuned:
     setting: Any
 
 
-FeaturesOf = Callable[[pl.DataFrame], Any]
-"""From moments (subject_id, prediction_time, age_years, female) to a SciPy CSR matrix, NaN where unknown."""
+FeaturesOf = Callable[[pl.DataFrame], Features]
+"""What is known at moments (subject_id, prediction_time, age_years, female)."""
 
 
 def tuned(
@@ -130,7 +131,7 @@ def tuned(
     wanted: pl.DataFrame,
     horizons_years: Sequence[float],
     features: FeaturesOf,
-    learner_of: Callable[[Any, np.ndarray], Learner],
+    learner_of: Callable[[Features, np.ndarray], Learner],
     settings: Sequence[Any],
     gap_years: float = 0.0,
 ) -> Tuned:
@@ -162,7 +163,7 @@ def tuned(
         ask = wanted.filter(outcome=question.outcome)
         log_odds = age_sex_log_odds(ask, question.rates, question.horizon_years, gap_years)
         if found.model is not None:
-            log_odds = log_odds + learner.added(found.model, learner.features[ask["moment"].to_numpy()])
+            log_odds = log_odds + learner.added(found.model, learner.features.take(ask["moment"].to_numpy()))
         parts.append(risk_table(ask, name, question.horizon_years, 1 / (1 + np.exp(-log_odds))))
     return Tuned(pl.concat(parts), best)
 

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 
 from proband.core.errors import ConfigError, first_line
 from proband.evaluate.baselines import tuning
+from proband.evaluate.baselines.features import Features
 
 NAME = "lightgbm"
 NAME_WITH_SCORES = "lightgbm_pgs"
@@ -70,17 +71,18 @@ class Trees(tuning.Learner):
     """Features binned once, boosted for every outcome and horizon.
 
     Args:
-        features: Of all moments, a SciPy CSR matrix.
+        features: Of all moments.
         train: Rows of train moments, ascending; the bins are fitted on them.
     """
 
-    def __init__(self, features: Any, train: Int[np.ndarray, " rows"]) -> None:
+    def __init__(self, features: Features, train: Int[np.ndarray, " rows"]) -> None:
         self.features = features
         self._lightgbm = load_lightgbm()
         self._place = np.full(features.shape[0], -1, dtype=np.int64)
         self._place[train] = np.arange(len(train))
         label = np.zeros(len(train))  # LightGBM wants one; each outcome sets its own
-        binned = self._lightgbm.Dataset(features[train], label, params=_BINNING, free_raw_data=False)
+        rows = features.take(train).joined()
+        binned = self._lightgbm.Dataset(rows, label, params=_BINNING, free_raw_data=False)
         self._binned = binned.construct()
 
     def fit(self, question: tuning.Question, setting: Setting) -> tuning.Fit:
@@ -92,9 +94,9 @@ class Trees(tuning.Learner):
         data.set_label(train.case.astype(np.float64))
         data.set_weight(train.weight)
         data.set_init_score(train.offset)
-        features = self.features[judge.moment]
+        features = self.features.take(judge.moment)
         judged = self._lightgbm.Dataset(
-            features,
+            features.joined(),
             judge.case.astype(np.float64),
             weight=judge.weight,
             init_score=judge.offset,
@@ -112,9 +114,9 @@ class Trees(tuning.Learner):
         gain = judge.nats(judge.offset) - judge.nats(log_odds)
         return tuning.Fit(gain, booster) if gain > 0 else tuning.NOTHING
 
-    def added(self, model: Any, features: Any) -> Float[np.ndarray, " rows"]:
+    def added(self, model: Any, features: Features) -> Float[np.ndarray, " rows"]:
         """Sum of a booster's trees."""
-        return np.asarray(model.predict(features, raw_score=True))
+        return np.asarray(model.predict(features.joined(), raw_score=True))
 
 
 def load_lightgbm() -> Any:

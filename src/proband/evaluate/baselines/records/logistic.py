@@ -16,6 +16,7 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.evaluate.baselines import tuning
+from proband.evaluate.baselines.features import Features
 from proband.evaluate.metrics.calibration import expit
 
 NAME = "logistic"
@@ -40,15 +41,19 @@ class Linear(tuning.Learner):
     """Features scaled once, fitted for every outcome and horizon.
 
     Args:
-        features: Of all moments, a SciPy CSR matrix with NaN where unknown.
+        features: Of all moments.
         train: Rows of train moments; means and standard deviations are theirs.
     """
 
-    def __init__(self, features: Any, train: Int[np.ndarray, " rows"]) -> None:
-        self.features = features.astype(np.float64)
-        mean, sd = _moments(self.features, train)
-        holes = np.flatnonzero(np.isnan(self.features.data))
-        self.features.data[holes] = mean[self.features.indices[holes]]
+    def __init__(self, features: Features, train: Int[np.ndarray, " rows"]) -> None:
+        own = features.of_moment.astype(np.float64)
+        mean, sd = _moments(own, train)
+        holes = np.flatnonzero(np.isnan(own.data))
+        own.data[holes] = mean[own.indices[holes]]
+        weight = np.bincount(features.subject[train], minlength=len(features.of_subject))
+        of_subject, *further = _filled(features.of_subject, weight)
+        self.features = Features(own, of_subject, features.subject)
+        mean, sd = (np.concatenate(both) for both in zip((mean, sd), further, strict=True))
         usable = sd > 0
         self._scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=usable)
         self._mean = np.where(usable, mean, 0.0)
@@ -58,12 +63,14 @@ class Linear(tuning.Learner):
         train, judge = question.train, question.tuning
         if judge.case.sum() < tuning.LEAST_TUNING_CASES or judge.case.all():
             return tuning.NOTHING
-        found = self.minimised(train, self.features[train.moment], setting)
-        log_odds = judge.offset + self.added(found, self.features[judge.moment])
+        found = self.minimised(train, self.features.take(train.moment), setting)
+        log_odds = judge.offset + self.added(found, self.features.take(judge.moment))
         gain = judge.nats(judge.offset) - judge.nats(log_odds)
         return tuning.Fit(gain, found) if gain > 0 else tuning.NOTHING
 
-    def minimised(self, train: tuning.Examples, features: Any, setting: float) -> Float[np.ndarray, " terms"]:
+    def minimised(
+        self, train: tuning.Examples, features: Features, setting: float
+    ) -> Float[np.ndarray, " terms"]:
         """The constant and the effects per standard deviation, from train rows and their features."""
         from scipy.optimize import minimize
 
@@ -77,18 +84,18 @@ class Linear(tuning.Learner):
         return minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
 
     def log_loss(
-        self, at: Float[np.ndarray, " terms"], train: tuning.Examples, features: Any
+        self, at: Float[np.ndarray, " terms"], train: tuning.Examples, features: Features
     ) -> tuple[float, Float[np.ndarray, " terms"]]:
         """Weighted log loss without penalty, and its gradient."""
         log_odds = train.offset + self.added(at, features)
         residual = train.weight * (expit(log_odds) - train.case)
-        slope = (features.T @ residual - self._mean * residual.sum()) * self._scale
+        slope = (features.transposed_times(residual) - self._mean * residual.sum()) * self._scale
         return train.nats(log_odds), np.concatenate([[residual.sum()], slope])
 
-    def added(self, model: Float[np.ndarray, " terms"], features: Any) -> Float[np.ndarray, " rows"]:
+    def added(self, model: Float[np.ndarray, " terms"], features: Features) -> Float[np.ndarray, " rows"]:
         """Constant and linear terms; ``model`` is the constant, then effects per standard deviation."""
         beta = model[1:] * self._scale
-        return features @ beta + (model[0] - self._mean @ beta)
+        return features.times(beta) + (model[0] - self._mean @ beta)
 
 
 def _moments(
@@ -101,8 +108,33 @@ def _moments(
     holes = rows.copy()
     holes.data = np.isnan(rows.data).astype(np.float64)
     num_known = len(train) - np.asarray(holes.sum(axis=0)).ravel()
-    mean = np.asarray(known.sum(axis=0)).ravel() / np.maximum(num_known, 1)
-    square = np.asarray(known.multiply(known).sum(axis=0)).ravel() / np.maximum(num_known, 1)
-    variance = np.maximum(square - mean**2, 0.0) * num_known / max(len(train), 1)
+    total = np.asarray(known.sum(axis=0)).ravel()
+    squares = np.asarray(known.multiply(known).sum(axis=0)).ravel()
+    return _mean_and_sd(total, squares, num_known, len(train))
+
+
+def _filled(
+    values: Float[np.ndarray, "subjects columns"], weight: Int[np.ndarray, " subjects"]
+) -> tuple[
+    Float[np.ndarray, "subjects columns"], Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]
+]:
+    """Columns of subjects, who count so many times each: with the mean where unknown; mean and deviation."""
+    values = values.astype(np.float64)
+    holes = np.isnan(values)
+    values[holes] = 0.0
+    mean, sd = _mean_and_sd(weight @ values, weight @ values**2, weight @ ~holes, int(weight.sum()))
+    values[holes] = np.broadcast_to(mean, values.shape)[holes]
+    return values, mean, sd
+
+
+def _mean_and_sd(
+    total: Float[np.ndarray, " columns"],
+    squares: Float[np.ndarray, " columns"],
+    num_known: Float[np.ndarray, " columns"] | Int[np.ndarray, " columns"],
+    number: int,
+) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
+    """From sums over known values; a column that varies no more than rounding has a deviation of 0."""
+    mean, square = total / np.maximum(num_known, 1), squares / np.maximum(num_known, 1)
+    variance = np.maximum(square - mean**2, 0.0) * num_known / max(number, 1)
     tiny = 1e-12 * np.maximum(square, 1e-300)
     return mean, np.sqrt(np.where(variance > tiny, variance, 0.0))

@@ -9,13 +9,12 @@ are those of the record.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
 from proband.evaluate.baselines import tuning
+from proband.evaluate.baselines.features import Features
 from proband.evaluate.baselines.records.logistic import Linear
 from proband.evaluate.baselines.records.record import RecordFeatures
 
@@ -37,22 +36,25 @@ class EverRecorded:
     def __init__(self, record: RecordFeatures) -> None:
         self.record = record
 
-    def __call__(self, moments: pl.DataFrame) -> Any:
-        """A SciPy CSR matrix; arguments and errors as of :class:`RecordFeatures`."""
+    def __call__(self, moments: pl.DataFrame) -> Features:
+        """Arguments and errors as of :class:`RecordFeatures`."""
         from scipy.sparse import hstack
 
         layout = self.record.layout
         found = self.record(moments)
         # Counts of codes stand first; the last of them is that of any event.
-        codes = found[:, : len(layout.codes) - 1]
+        codes = found.of_moment[:, : len(layout.codes) - 1]
         codes.data = (codes.data > 0).astype(np.float32)
-        return hstack([codes, found[:, layout.num_features :]], format="csr")
+        own = hstack([codes, found.of_moment[:, layout.num_features :]], format="csr")
+        return Features(own, found.of_subject, found.subject)
 
 
 class ElasticNet(Linear):
     """:class:`Linear` with a penalty of which half is absolute, so that most effects are 0."""
 
-    def minimised(self, train: tuning.Examples, features: Any, setting: float) -> Float[np.ndarray, " terms"]:
+    def minimised(
+        self, train: tuning.Examples, features: Features, setting: float
+    ) -> Float[np.ndarray, " terms"]:
         """The same by L-BFGS within bounds: each effect is the difference of two that are at least 0."""
         from scipy.optimize import minimize
 

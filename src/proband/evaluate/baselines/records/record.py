@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float, Int
 
 from proband.core.errors import DataError
 from proband.core.units import MICROSECONDS_PER_MINUTE
+from proband.evaluate.baselines.features import Features
 from proband.evaluate.baselines.table import floats
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.summary import SummaryLayout, summarise
@@ -29,8 +30,8 @@ class RecordFeatures:
         self.layout = SummaryLayout.of(self.store.vocabulary)
         self.scores = scores
 
-    def __call__(self, moments: pl.DataFrame) -> Any:
-        """A SciPy CSR matrix: the summary, age in years, female (1, 0, NaN unknown), the scores.
+    def __call__(self, moments: pl.DataFrame) -> Features:
+        """The summary, age in years and female (1, 0, NaN unknown) of moments, the scores of their subjects.
 
         Args:
             moments: subject_id, prediction_time, age_years and female. Events of the minute of the prediction
@@ -46,12 +47,13 @@ class RecordFeatures:
         age = (moments["prediction_time"] - births).dt.total_microseconds().to_numpy()
         found = summarise(self.store, self.layout, rows, age // MICROSECONDS_PER_MINUTE)
         shape = (len(found), found.num_features)
-        dense = [floats(moments, "age_years"), floats(moments, "female"), *self._scores(moments)]
+        dense = np.column_stack([floats(moments, "age_years"), floats(moments, "female")])
         parts = [
             csr_matrix((found.values, found.indices, found.indptr), shape=shape),
-            csr_matrix(np.column_stack(dense).astype(np.float32)),
+            csr_matrix(dense.astype(np.float32)),
         ]
-        return hstack(parts, format="csr")
+        subjects, subject = np.unique(rows, return_inverse=True)
+        return Features(hstack(parts, format="csr"), self._scores(subjects), subject.reshape(-1))
 
     def _rows(self, moments: pl.DataFrame) -> np.ndarray:
         """Row of the store of each moment's subject."""
@@ -67,10 +69,11 @@ class RecordFeatures:
             )
         return rows["row"].to_numpy().astype(np.int64)
 
-    def _scores(self, moments: pl.DataFrame) -> list[np.ndarray]:
+    def _scores(self, rows: Int[np.ndarray, " subjects"]) -> Float[np.ndarray, "subjects scores"]:
+        """Of subjects by their rows of the store."""
         if self.scores is None:
-            return []
-        joined = moments.select("subject_id").join(
-            self.scores, on="subject_id", how="left", maintain_order="left"
-        )
-        return [floats(joined, name) for name in joined.columns if name != "subject_id"]
+            return np.zeros((len(rows), 0), dtype=np.float32)
+        subjects = pl.DataFrame({"subject_id": self.store.subject_ids[rows]})
+        joined = subjects.join(self.scores, on="subject_id", how="left", maintain_order="left")
+        columns = [floats(joined, name) for name in joined.columns if name != "subject_id"]
+        return np.column_stack(columns).astype(np.float32)

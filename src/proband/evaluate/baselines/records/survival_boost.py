@@ -24,6 +24,7 @@ from proband.core.errors import ConfigError, first_line
 from proband.core.running.progress import say, track
 from proband.core.schema import RISK
 from proband.evaluate.baselines import tuning
+from proband.evaluate.baselines.features import Features
 from proband.evaluate.baselines.records.logistic import Linear
 from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, floats, risk_table
 from proband.evaluate.metrics.calibration import expit, logit
@@ -118,13 +119,13 @@ class Design:
     """Dense columns of few levels, chosen for an outcome.
 
     Args:
-        features: Of all moments, a SciPy CSR matrix with NaN where unknown.
+        features: Of all moments.
         moments: age_years and female of all moments.
         train: Rows of train moments, ascending; levels are theirs.
     """
 
-    def __init__(self, features: Any, moments: pl.DataFrame, train: Int[np.ndarray, " rows"]) -> None:
-        self.features = features.tocsc()
+    def __init__(self, features: Features, moments: pl.DataFrame, train: Int[np.ndarray, " rows"]) -> None:
+        self.features = features.joined().tocsc()
         self.train = train
         self.always = np.column_stack([floats(moments, "age_years"), floats(moments, "female")])
         self._linear = Linear(features, train)
@@ -136,7 +137,7 @@ class Design:
         """
         train = question.train
         start = np.zeros(self.features.shape[1] + 1)
-        _, slope = self._linear.log_loss(start, train, self._linear.features[train.moment])
+        _, slope = self._linear.log_loss(start, train, self._linear.features.take(train.moment))
         size = np.abs(slope[1:])
         order = np.argsort(-size, kind="stable")[:NUM_COLUMNS]
         return np.sort(order[size[order] > 0])

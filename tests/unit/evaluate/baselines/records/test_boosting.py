@@ -7,6 +7,7 @@ from scipy.sparse import csr_matrix
 
 from proband.core.errors import ConfigError
 from proband.evaluate.baselines import age_sex, tuning
+from proband.evaluate.baselines.features import Features
 from proband.evaluate.baselines.records import boosting
 from proband.evaluate.metrics.discrimination import auroc
 
@@ -40,7 +41,9 @@ class World:
         )
 
     def features(self, columns: slice = slice(None)):
-        return lambda moments: csr_matrix(self.values[moments["subject_id"].to_numpy()][:, columns])
+        return lambda moments: Features.of_moments(
+            csr_matrix(self.values[moments["subject_id"].to_numpy()][:, columns])
+        )
 
     def fit_rows(self) -> pl.DataFrame:
         rows = self.rows.filter(pl.col("split") != "held_out")

@@ -15,7 +15,7 @@ def test_features_are_codes_had_and_not_how_often(world, tokens_folder):
         {"subject_id": [1, 1], "prediction_time": times, "age_years": [50.0, 62.0], "female": [1.0, 1.0]},
         schema_overrides={"prediction_time": pl.Datetime("us")},
     )
-    found = EverRecorded(record)(moments).toarray()
+    found = EverRecorded(record)(moments).joined().toarray()
     number = len(record.layout.codes) - 1
     assert found.shape == (2, number + 2)
     assert set(found[:, :number].ravel()) <= {0.0, 1.0}

@@ -23,7 +23,7 @@ def test_summary_age_sex_and_scores(tokens_folder):
     scores = pl.DataFrame({"subject_id": [1, 3], "PGS1": [0.5, 2.0]}, schema_overrides={"PGS1": pl.Float32})
     features = RecordFeatures(tokens_folder, scores)
     moments = moments_of(features, timedelta(days=100 * 365))
-    found = features(moments).toarray()
+    found = features(moments).joined().toarray()
     summary = features.layout.num_features
     assert found.shape == (5, summary + 3)
     assert found[:, summary].tolist() == [40.0] * 5
@@ -39,7 +39,7 @@ def test_summary_age_sex_and_scores(tokens_folder):
 
 def test_nothing_after_the_date_is_read(tokens_folder):
     features = RecordFeatures(tokens_folder)
-    found = features(moments_of(features, timedelta(days=1))).toarray()
+    found = features(moments_of(features, timedelta(days=1))).joined().toarray()
     assert (found[:, : features.layout.num_features] == 0).all()
 
 

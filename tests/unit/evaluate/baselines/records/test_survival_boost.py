@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 from proband.core.errors import ConfigError
 from proband.evaluate import evaluate
 from proband.evaluate.baselines import age_sex, registry
+from proband.evaluate.baselines.features import Features
 from proband.evaluate.baselines.records import survival_boost
 from proband.evaluate.baselines.records.survival_boost import LEVELS, NAME, Setting, levelled
 from proband.evaluate.config import EvaluateConfig
@@ -44,7 +45,7 @@ class Law:
         )
 
     def features(self, moments):
-        return csr_matrix(self.values[moments["subject_id"].to_numpy()])
+        return Features.of_moments(csr_matrix(self.values[moments["subject_id"].to_numpy()]))
 
     def fit_rows(self):
         return self.rows.filter(pl.col("split") != "held_out").with_columns(is_extra=pl.lit(False))
