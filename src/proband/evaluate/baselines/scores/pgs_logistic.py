@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
+from proband.core.running.progress import track
 from proband.core.schema import RISK
 from proband.core.seeds import generator
 from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, known_rows, risk_table
@@ -84,7 +85,7 @@ def pgs_logistic(
     """
     standardiser = fit_standardiser(train["subject_id"], scores)
     parts = [RISK.empty()]
-    for outcome in wanted["outcome"].unique(maintain_order=True):
+    for outcome in track(wanted["outcome"].unique(maintain_order=True).to_list(), f"Fitting {NAME}"):
         rows, ask = train.filter(outcome=outcome), wanted.filter(outcome=outcome)
         age = _age_scaling(rows)
         features = np.hstack([_age_and_sex(rows, *age), standardiser.transform(rows, scores)])
