@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float64, Int
 from scipy.special import erfc
 
+from proband.core.running.progress import track
 from proband.core.units import MINUTES_PER_YEAR
 from proband.evaluate.groups.deciles import matches
 from proband.explain.alignment.phewas import (
@@ -57,11 +58,11 @@ def effects_frame(
     groups = [(EVERYBODY, np.ones(len(rows), dtype=bool))]
     groups += [(str(label), labels == label) for label in sorted(set(labels) - {""})]
     parts = []
-    for label, members in groups:
-        for outcome in range(len(asked.outcomes)):
-            frame = _effects(asked, standard, rows[members], z[members], components[members], outcome)
-            if frame is not None and (label == EVERYBODY or frame["cox"].is_not_null().any()):
-                parts.append(frame.with_columns(pl.lit(label).alias("ancestry")))
+    asked_of = [(*group, outcome) for group in groups for outcome in range(len(asked.outcomes))]
+    for label, members, outcome in track(asked_of, "Fitting Cox models of one score", len(asked_of)):
+        frame = _effects(asked, standard, rows[members], z[members], components[members], outcome)
+        if frame is not None and (label == EVERYBODY or frame["cox"].is_not_null().any()):
+            parts.append(frame.with_columns(pl.lit(label).alias("ancestry")))
     table = pl.concat(parts)
     marks = pl.concat([own_scores(asked, standard, name, correlation) for name in asked.outcomes])
     known = published_frame(published, marks.filter("is_own").select("outcome", "score"))
