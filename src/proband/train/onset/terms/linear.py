@@ -11,8 +11,11 @@ from proband.model.onset.head import OnsetHead
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.terms.ridge import Counts
-from proband.train.onset.terms.shrinkage import fit_cross_validated
+from proband.train.onset.terms.shrinkage import Choice, fit_cross_validated
 
+CHOICES = (Choice(0.01), Choice(0.02), Choice(0.04), Choice(effects=10))
+"""How effects of modalities may be shrunk: dense ones, such as those of an embedding, by ridges; sparse ones
+of inputs that go together, such as scores, as single effects."""
 _JUDGED_AT_ONCE = 2048
 
 
@@ -33,7 +36,7 @@ def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
     if not names:
         return {}
     known, judged = (_counts(head, part, device) for part in (train, tuning))
-    beta, notes = fit_cross_validated(known, judged, head.config.num_named)
+    beta, notes = fit_cross_validated(known, judged, head.config.num_named, CHOICES)
     widths = [head.config.linear[name] for name in names]
     for name, part in zip(names, beta.split(widths), strict=True):
         head.linear_of(name).beta.copy_(part)

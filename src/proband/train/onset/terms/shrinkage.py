@@ -1,11 +1,11 @@
 """How much the coefficients of onset hazards are shrunk: by cross-validation, for each task.
 
-Choices are no coefficients at all, ridges from narrow to wide, and adaptive ridges, which leave few strong
-terms alone. A task takes of each as much as onsets that were not fitted tell for it: the mean of the
-coefficients with weights pi_c exp(-loss of choice c / 2), pi_c the share of choice c among all tasks
-(pseudo-BMA, Yao et al. 2018, doi:10.1214/17-BA1091, its prior by empirical Bayes). One choice for all tasks,
-by a tuning split of 350 subjects, was mostly not the best of those that were tried, and cost up to a third of
-what the record tells beyond age and sex.
+Choices are no coefficients at all, ridges from narrow to wide, adaptive ridges, which leave few strong terms
+alone, and sums of single effects, which tell apart inputs that go together. A task takes of each as much as
+onsets that were not fitted tell for it: the mean of the coefficients with weights pi_c exp(-loss of choice
+c / 2), pi_c the share of choice c among all tasks (pseudo-BMA, Yao et al. 2018, doi:10.1214/17-BA1091, its
+prior by empirical Bayes). One choice for all tasks, by a tuning split of 350 subjects, was mostly not the
+best of those that were tried, and cost up to a third of what the record tells beyond age and sex.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from proband.core.running.progress import track
 from proband.train.onset.terms.ridge import Counts, fit_ridge
+from proband.train.onset.terms.single_effects import fit_single_effects
 
 
 class Choice(NamedTuple):
@@ -27,10 +28,12 @@ class Choice(NamedTuple):
     Attributes:
         width: Standard deviation of the ridge's coefficients, log hazard ratios.
         penalty: Of the adaptive ridge that begins there (:func:`fit_adaptive`); 0 for the ridge itself.
+        effects: Of a sum of single effects (:func:`fit_single_effects`) in the place of both; 0 for these.
     """
 
-    width: float
+    width: float = 0.0
     penalty: float = 0.0
+    effects: int = 0
 
 
 CHOICES = (Choice(0.01), Choice(0.02), Choice(0.04), Choice(0.04, 1.2), Choice(0.08, 1.2))
@@ -67,8 +70,8 @@ def fit_cross_validated(
         choices: Beside none at all.
 
     Returns:
-        Coefficients, and in the mean over judged tasks the weights of ``none`` and of ``adaptive`` ridges and
-        the ``width``, and ``gain`` (nats of tuning loss against none).
+        Coefficients, and in the mean over judged tasks the weights of ``none``, of ``adaptive`` ridges and of
+        ``single_effects``, the ``width`` of ridges, and ``gain`` (nats of tuning loss against none).
     """
     most = max(_LEAST_ROWS, _MOST_NUMBERS // max(1, train.x.shape[1]))
     lost = _lost_out_of_fold(train.first(num_judged).thinned(most), choices)
@@ -81,6 +84,9 @@ def fit_cross_validated(
     notes = {
         "none": of_choice[0],
         "adaptive": sum(weight for weight, one in zip(of_choice[1:], choices, strict=True) if one.penalty),
+        "single_effects": sum(
+            weight for weight, one in zip(of_choice[1:], choices, strict=True) if one.effects
+        ),
         "width": sum(weight * one.width for weight, one in zip(of_choice[1:], choices, strict=True)),
         "gain": -float(judged.loss(beta[:, :num_judged]).sum()),
     }
@@ -157,6 +163,9 @@ def _coefficients(train: Counts, choices: Sequence[Choice]) -> Float[Tensor, "ch
     start = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
     found, ridges = [start], {}
     for one in choices:
+        if one.effects:
+            found.append(fit_single_effects(train, one.effects))
+            continue
         if one.width not in ridges:
             start = fit_ridge(train, torch.full_like(start, one.width**-2), start)
             ridges[one.width] = start
