@@ -11,11 +11,12 @@ from proband.model.onset.head import OnsetHead
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.terms.ridge import Counts
+from proband.train.onset.terms.shrinkage import CHOICES as OF_RECORD
 from proband.train.onset.terms.shrinkage import Choice, fit_cross_validated
 
-CHOICES = (Choice(0.01), Choice(0.02), Choice(0.04), Choice(effects=10))
-"""How effects of modalities may be shrunk: dense ones, such as those of an embedding, by ridges; sparse ones
-of inputs that go together, such as scores, as single effects."""
+CHOICES = (*OF_RECORD, Choice(effects=10))
+"""How effects of modalities may be shrunk: as those of the record, or as single effects, which keep apart
+inputs that go together, such as hundreds of scores of one trait."""
 _JUDGED_AT_ONCE = 2048
 
 

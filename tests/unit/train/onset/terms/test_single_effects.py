@@ -61,7 +61,7 @@ def test_where_nothing_has_an_effect_nothing_is_found() -> None:
         assert (inputs(78) @ found).std() < 0.05
 
 
-def test_cross_validation_takes_single_effects_for_sparse_laws_and_ridges_for_dense_ones() -> None:
+def test_cross_validation_takes_single_effects_for_sparse_laws_alone() -> None:
     dense = 0.03 * torch.randn(GROUPS * IN_GROUP, generator=torch.Generator().manual_seed(9))
     for beta, is_sparse in ((sparse(), True), (dense, False)):
         train, tuning = (lived(beta, seed).first(1) for seed in (2, 3))
