@@ -14,9 +14,12 @@ from proband.train.onset.terms.ridge import Counts
 from proband.train.onset.terms.shrinkage import CHOICES as OF_RECORD
 from proband.train.onset.terms.shrinkage import Choice, fit_cross_validated
 
-CHOICES = (*OF_RECORD, Choice(effects=10))
-"""How effects of modalities may be shrunk: as those of the record, or as single effects, which keep apart
+OF_MANY = (*OF_RECORD, Choice(effects=10))
+"""How effects of many inputs may be shrunk: as those of the record, or as single effects, which keep apart
 inputs that go together, such as hundreds of scores of one trait."""
+MANY = 1000
+"""Inputs from which on that is so: with 3,465 single effects gain much, with 310 nothing, with 79 and 4,500
+people they lose what weak scores tell together."""
 _JUDGED_AT_ONCE = 2048
 
 
@@ -37,11 +40,20 @@ def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
     if not names:
         return {}
     known, judged = (_counts(head, part, device) for part in (train, tuning))
-    beta, notes = fit_cross_validated(known, judged, head.config.num_named, CHOICES)
+    beta, notes = fit_cross_validated(known, judged, head.config.num_named, choices_for(known.x.shape[1]))
     widths = [head.config.linear[name] for name in names]
     for name, part in zip(names, beta.split(widths), strict=True):
         head.linear_of(name).beta.copy_(part)
     return {f"linear_{name}": value for name, value in notes.items()}
+
+
+def choices_for(inputs: int) -> tuple[Choice, ...]:
+    """How effects of so many inputs may be shrunk, beside none at all.
+
+    >>> any(one.effects for one in choices_for(80)), any(one.effects for one in choices_for(3481))
+    (False, True)
+    """
+    return OF_MANY if inputs >= MANY else OF_RECORD
 
 
 def standardise_modalities(head: OnsetHead, train: Part) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from proband.train.onset.terms import single_effects
-from proband.train.onset.terms.linear import CHOICES
+from proband.train.onset.terms.linear import OF_MANY
 from proband.train.onset.terms.ridge import Counts
 from proband.train.onset.terms.shrinkage import CHOICES as OF_RECORD
 from proband.train.onset.terms.shrinkage import fit_cross_validated
@@ -65,7 +65,7 @@ def test_cross_validation_takes_single_effects_for_sparse_laws_alone() -> None:
     dense = 0.03 * torch.randn(GROUPS * IN_GROUP, generator=torch.Generator().manual_seed(9))
     for beta, is_sparse in ((sparse(), True), (dense, False)):
         train, tuning = (lived(beta, seed).first(1) for seed in (2, 3))
-        found, notes = fit_cross_validated(train, tuning, 1, CHOICES)
+        found, notes = fit_cross_validated(train, tuning, 1, OF_MANY)
         assert (notes["single_effects"] > 0.5) == is_sparse
         if is_sparse:
             before, _ = fit_cross_validated(train, tuning, 1, OF_RECORD)
