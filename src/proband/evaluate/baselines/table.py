@@ -13,6 +13,18 @@ from proband.evaluate.selection.landmarks import early_enough, end_of_data, land
 
 LEAST_TRAIN_CASES = 10
 """A regression for an outcome and horizon with fewer train cases is not fitted."""
+_LOWEST_CHANCE = 1e-12
+
+
+def log_loss(
+    risk: Float[ndarray, " rows"], case: Bool[ndarray, " rows"], weights: Float[ndarray, " rows"]
+) -> float:
+    """Weighted log loss of risks in nats, summed over rows; a chance below 1e-12 counts as that.
+
+    >>> round(log_loss(np.array([0.5, 0.2]), np.array([True, False]), np.array([1.0, 2.0])), 4)
+    1.1394
+    """
+    return -float(weights @ np.log(np.maximum(np.where(case, risk, 1 - risk), _LOWEST_CHANCE)))
 
 
 def risk_table(

@@ -94,7 +94,7 @@ class Trees(tuning.Learner):
         data.set_label(train.case.astype(np.float64))
         data.set_weight(train.weight)
         data.set_init_score(train.offset)
-        features = self.features.take(judge.moment)
+        features = Features.of_moments(self.features.take(judge.moment).joined())  # read twice
         judged = self._lightgbm.Dataset(
             features.joined(),
             judge.case.astype(np.float64),

@@ -19,14 +19,13 @@ from proband.core.schema import RISK
 from proband.evaluate.baselines import tuning
 from proband.evaluate.baselines.scores.cox import Cox, cumulative_incidence, fit_cox
 from proband.evaluate.baselines.scores.pgs_logistic import Standardiser, fit_standardiser
-from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, known_rows, risk_table
+from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, known_rows, log_loss, risk_table
 
 NAME = "pgs_cox"
 PENALTIES = (10_000.0, 1000.0, 100.0, 10.0)
 """λ of the penalty ½ λ Σ β² on standardised scores: effects of 0.01, 0.03, 0.1 and 0.3 of log hazard."""
 _HARDLY = 1e-3
 """λ of what is not meant to be penalised; it keeps a constant column finite."""
-_LOWEST_CHANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -179,6 +178,5 @@ def _losses(
     plain, scored = features.plain(judge), features.scored(judge)
     found = {}
     for penalty, hazards in fits.items():
-        risk = hazards.risk(plain, scored, horizon)
-        found[penalty] = -float(weights @ np.log(np.maximum(np.where(case, risk, 1 - risk), _LOWEST_CHANCE)))
+        found[penalty] = log_loss(hazards.risk(plain, scored, horizon), case, weights)
     return found

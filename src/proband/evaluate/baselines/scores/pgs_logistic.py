@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from proband.core.running.progress import track
 from proband.core.schema import RISK
 from proband.core.seeds import generator
-from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, known_rows, risk_table
+from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, known_rows, log_loss, risk_table
 
 NAME = "pgs_logistic"
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -153,8 +153,7 @@ def _lost_on_fold(
     if not held.any() or not case[~held].any() or case[~held].all():
         return 0.0
     risk = _fit(features[~held], case[~held], weights[~held], penalty)(features[held])
-    chance = np.where(case[held], risk, 1 - risk)
-    return -float(weights[held] @ np.log(np.maximum(chance, 1e-12)))
+    return log_loss(risk, case[held], weights[held])
 
 
 def _fit(features: np.ndarray, case: np.ndarray, weights: np.ndarray, penalty: float):

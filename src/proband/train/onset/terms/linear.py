@@ -18,8 +18,8 @@ OF_MANY = (*OF_RECORD, Choice(effects=10))
 """How effects of many inputs may be shrunk: as those of the record, or as single effects, which keep apart
 inputs that go together, such as hundreds of scores of one trait."""
 MANY = 1000
-"""Inputs from which on that is so: with 3,465 single effects gain much, with 310 nothing, with 79 and 4,500
-people they lose what weak scores tell together."""
+"""Inputs from which on that is so: of 3,465 inputs single effects tell more than ridges, of 310 as much, of
+79 and 4,500 people less, since weak scores tell something together."""
 _JUDGED_AT_ONCE = 2048
 
 

@@ -81,13 +81,12 @@ def fit_cross_validated(
     others = shares[:, None].expand(-1, train.onsets.shape[1] - num_judged)
     beta = torch.einsum("ct,cwt->wt", torch.cat([weights, others], dim=1), found)
     of_choice = weights.mean(dim=1).tolist()
+    taken = list(zip(of_choice[1:], choices, strict=True))
     notes = {
         "none": of_choice[0],
-        "adaptive": sum(weight for weight, one in zip(of_choice[1:], choices, strict=True) if one.penalty),
-        "single_effects": sum(
-            weight for weight, one in zip(of_choice[1:], choices, strict=True) if one.effects
-        ),
-        "width": sum(weight * one.width for weight, one in zip(of_choice[1:], choices, strict=True)),
+        "adaptive": sum(weight for weight, one in taken if one.penalty),
+        "single_effects": sum(weight for weight, one in taken if one.effects),
+        "width": sum(weight * one.width for weight, one in taken),
         "gain": -float(judged.loss(beta[:, :num_judged]).sum()),
     }
     return beta, notes
