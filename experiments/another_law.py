@@ -21,7 +21,6 @@ from biobank import EHR_PCS, ORACLE, SIZES, Biobank, Size, arguments
 from onset_panel import WITH_PGS
 from replicates import Areas, labelled, write
 
-from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table
 from proband.synth.config import ADDITIVE
 from proband.synth.lives.laws import LAWS
@@ -76,7 +75,7 @@ def judged(bank: Biobank) -> tuple[Path, Areas]:
     risks = [bank.risks(model) for model in (EHR_PCS, PGS)]
     results = bank.evaluated("another_law", risks, BASELINES)
     files = [*(folder / "risk.parquet" for folder in risks), bank.truth]
-    return results, Areas(PairedRisks.read(results, files, HORIZON, bank.size.bootstrap, bank.seed))
+    return results, Areas(bank.paired(results, files, HORIZON))
 
 
 def differences_of(

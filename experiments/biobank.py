@@ -8,6 +8,7 @@ and models, and a second call of any of them goes on where the first stopped.
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +31,10 @@ from proband.core.schema import scores_file
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.config import EhrConfig
+from proband.ehr.meds.kinship import THIRD_DEGREE, Families, read_families
 from proband.ehr.outcomes import load_task, save_task
 from proband.evaluate.config import ALL, EvaluateConfig
+from proband.evaluate.panel.gain import PairedRisks
 from proband.forecast.config import ForecastConfig
 from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig
 from proband.synth import SynthConfig
@@ -157,7 +160,7 @@ class Biobank:
         source = self.folder / "biobank"
         proband.synth.synth(source, config=validated(SynthConfig, **size.synth, seed=seed))
         splits = EhrConfig(splits=size.splits, seed=seed)
-        proband.ehr.ehr(source / "omop", self.meds, config=splits, kinship=source / "kinship.tsv")
+        proband.ehr.ehr(source / "omop", self.meds, config=splits, kinship=self.kinship)
         proband.genome.genome(
             source / "genotypes", source / "scorefiles", self.genome,
             config=GenomeConfig(ancestry=AncestryConfig(adjust=("Z_norm2",), relatives="none")),
@@ -185,6 +188,11 @@ class Biobank:
     def task(self) -> Path:
         """The biobank's outcomes, prediction time and horizons."""
         return self.folder / "biobank" / "task.yaml"
+
+    @property
+    def kinship(self) -> Path:
+        """Table of related pairs."""
+        return self.folder / "biobank" / "kinship.tsv"
 
     @property
     def truth(self) -> Path:
@@ -269,7 +277,7 @@ class Biobank:
     def evaluated(
         self, name: str, risks: Sequence[Path], baselines: Sequence[str] = (ALL,), **inputs: Path
     ) -> Path:
-        """Judge risks on the same people; returns the results folder.
+        """Judge risks on the same people, families drawn as one; returns the results folder.
 
         The oracle is judged beside them unless a ``task`` of some outcomes is given: it answers for all.
         """
@@ -277,10 +285,21 @@ class Biobank:
         out = self.folder / f"results_{name}"
         config = EvaluateConfig(baselines=tuple(baselines), bootstrap=self.size.bootstrap, seed=self.seed)
         proband.evaluate.evaluate(
-            [*risks, *oracle], self.meds, out, genome=self.genome, tokens=self.tokens, config=config,
-            **inputs,
+            [*risks, *oracle], self.meds, out, genome=self.genome, tokens=self.tokens, kinship=self.kinship,
+            config=config, **inputs,
         )  # fmt: skip
         return out
+
+    @functools.cached_property
+    def families(self) -> Families:
+        """Relatives to the third degree, as ``proband evaluate`` draws them."""
+        return read_families(self.kinship, THIRD_DEGREE)
+
+    def paired(self, results: Path, files: Sequence[Path], horizon: float) -> PairedRisks:
+        """RiskTables of the same people at a horizon, side by side, families drawn as one."""
+        return PairedRisks.read(
+            results, files, horizon, self.size.bootstrap, self.seed, families=self.families
+        )
 
     def train_cpu_seconds(self) -> dict[str, float]:
         """What training took, by the slug of each model."""

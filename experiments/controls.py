@@ -68,7 +68,7 @@ def compared(bank: Biobank) -> PairedRisks:
     risks = [bank.risks(model) for model in (EHR_PCS, TRUE, *CONTROLS.values())]
     results = bank.evaluated("controls", risks, [NONE])
     files = [folder / "risk.parquet" for folder in risks]
-    return PairedRisks.read(results, files, HORIZON, bank.size.bootstrap, bank.seed)
+    return bank.paired(results, files, HORIZON)
 
 
 def gains(areas: Mapping[int, Areas], outcomes: Mapping[int, list[str]]) -> list[dict[str, object]]:

@@ -27,7 +27,6 @@ from shares import AGE_SEX, BASELINES, BOOSTING, adapted_risks, baseline_risks
 from proband.core.errors import DataError
 from proband.ehr.outcomes import load_task
 from proband.evaluate.config import NONE
-from proband.evaluate.panel.gain import PairedRisks
 from proband.tokens.dataset import TokenStore
 from proband.train.config import OnsetOptions
 
@@ -101,9 +100,7 @@ def judged(bank: Biobank, letter: str, new: Sequence[str], share: float) -> Expl
         *(file for file in known if file is not None),
     ]
     results = bank.evaluated(name, files, [NONE], task=task)
-    return Explained(
-        PairedRisks.read(results, [*files, bank.truth], HORIZONS[-1], bank.size.bootstrap, bank.seed)
-    )
+    return Explained(bank.paired(results, [*files, bank.truth], HORIZONS[-1]))
 
 
 def with_labels(bank: Biobank, model: Model, new: Sequence[str], share: float) -> Iterator[str]:

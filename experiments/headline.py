@@ -76,7 +76,7 @@ class Judged:
         """Join risks, labels and visits."""
         metrics = pl.read_parquet(results / "metrics.parquet").filter(pl.col("horizon_years") == HORIZON)
         files = [*(path / "risk.parquet" for path in risks), bank.truth]
-        paired = PairedRisks.read(results, files, HORIZON, bank.size.bootstrap, bank.seed)
+        paired = bank.paired(results, files, HORIZON)
         known = bank.train_cpu_seconds()
         seconds = {model.name: known[model.slug] for model in MODELS if model.slug in known}
         return cls(metrics, paired, fifths_of_visits(bank.tokens, paired), seconds, bank.size.least_cases)

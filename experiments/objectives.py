@@ -43,7 +43,7 @@ def main() -> None:
         bank = Biobank.made(given.out, size, seed)
         files = list(risk_files(bank, shares, PATHS[size.name]))
         results = bank.evaluated("objectives", files, [NONE], task=bank.task)
-        areas[seed] = Areas(PairedRisks.read(results, files, HORIZONS[-1], size.bootstrap, seed))
+        areas[seed] = Areas(bank.paired(results, files, HORIZONS[-1]))
         noise[seed] = noise_of(results)
         store = TokenStore(bank.tokens)
         subjects[seed] = {share: len(store.fewer(share, seed).rows_of("train")) for share in shares}

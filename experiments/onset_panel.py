@@ -73,7 +73,7 @@ def judged(bank: Biobank) -> tuple[Path, list[Path]]:
 def read_paired(bank: Biobank, results: Path, risks: Sequence[Path], horizon: float) -> PairedRisks:
     """The risks of everybody and every model at a horizon, side by side."""
     files = [*(folder / "risk.parquet" for folder in risks), bank.truth]
-    return PairedRisks.read(results, files, horizon, bank.size.bootstrap, bank.seed)
+    return bank.paired(results, files, horizon)
 
 
 def values_of(results: Path) -> pl.DataFrame:

@@ -27,7 +27,6 @@ from shares import BASELINES, BOOSTING, adapted_risks, baseline_risks
 
 from proband.core.errors import DataError
 from proband.evaluate.config import NONE
-from proband.evaluate.panel.gain import PairedRisks
 from proband.train.config import OnsetOptions
 
 SEEDS = (0,)
@@ -75,9 +74,7 @@ def main() -> None:
         found = {arm: risk_file(bank, arm, task) for arm in arms}
         files = [file for file in found.values() if file is not None]
         results = bank.evaluated("transfer", files, [NONE], task=task)
-        paired[seed] = PairedRisks.read(
-            results, [*files, bank.truth], HORIZONS[-1], bank.size.bootstrap, seed
-        )
+        paired[seed] = bank.paired(results, [*files, bank.truth], HORIZONS[-1])
         print(f"transfer: seed {seed} done", flush=True)
     seeds = " ".join(map(str, given.seeds))
     kinds = {AUROC: Areas, EXPECTED: ExpectedAreas}

@@ -96,6 +96,7 @@ def demo(out: Path, config: DemoConfig, *, overwrite: bool = False) -> None:
         out / "results",
         genome=out / "genome",
         tokens=out / "tokens",
+        kinship=_kinship(out),
         config=EvaluateConfig(baselines=BASELINES, bootstrap=BOOTSTRAP, seed=seed),
         overwrite=overwrite,
     )
@@ -121,12 +122,11 @@ def _data(out: Path, config: DemoConfig, overwrite: bool) -> None:
     synth(
         biobank, config=SynthConfig(preset="demo", subjects=config.subjects, seed=seed), overwrite=overwrite
     )
-    kinship = biobank / "kinship.tsv"
     ehr(
         biobank / "omop",
         out / "meds",
         config=EhrConfig(splits=SPLITS, seed=seed),
-        kinship=kinship,
+        kinship=_kinship(out),
         overwrite=overwrite,
     )
     genome(
@@ -140,6 +140,11 @@ def _data(out: Path, config: DemoConfig, overwrite: bool) -> None:
     tokens(out / "meds", out / "tokens", config=TokensConfig(min_subjects=2), overwrite=overwrite)
 
 
+def _kinship(out: Path) -> Path:
+    """Table of related pairs: they are in one split, and drawn as one by the bootstrap."""
+    return out / "biobank" / "kinship.tsv"
+
+
 def _models(fusions: Sequence[str]) -> dict[str, str]:
     """Name of each model and how scores reach its trunk."""
     names = [WITH_SCORES] if len(fusions) == 1 else [f"{WITH_SCORES} {fusion}" for fusion in fusions]
@@ -147,10 +152,12 @@ def _models(fusions: Sequence[str]) -> dict[str, str]:
 
 
 def _what_genome_added(out: Path, risks: Sequence[Path], name: str, named: bool, seed: int) -> str:
+    from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
     from proband.evaluate.panel.gain import PairedRisks, genome_sentence
 
     files = [folder / "risk.parquet" for folder in risks]
-    paired = PairedRisks.read(out / "results", files, HEADLINE_HORIZON_YEARS, BOOTSTRAP, seed)
+    families = read_families(_kinship(out), THIRD_DEGREE)
+    paired = PairedRisks.read(out / "results", files, HEADLINE_HORIZON_YEARS, BOOTSTRAP, seed, families)
     outcomes = paired.with_cases(LEAST_CASES, [RECORDS, name])
     if not outcomes:
         return f"No outcome has {LEAST_CASES} cases, too few to say what the genome added."

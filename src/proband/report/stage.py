@@ -9,9 +9,9 @@ from proband.core.files.atomic import whole_file
 from proband.core.files.lock import only_writer
 from proband.core.files.provenance import real_folder
 from proband.core.running.progress import say
-from proband.report.html import render
 from proband.report.sections.found import read_results
 from proband.report.sections.page import content
+from proband.report.size import render_within
 
 
 def report(
@@ -40,7 +40,7 @@ def report(
     """
     if out.is_dir():
         raise ConfigError("the output is a folder", where=out, expected="a file such as report.html")
-    page = render(content(read_results(results, synthetic), realism, explain))
+    page = render_within(content(read_results(results, synthetic), realism, explain))
     if not out.exists() or overwrite:
         _write(page, out)
     elif out.read_bytes() == page.encode():

@@ -69,12 +69,13 @@ _RISKS_NOTE = (
 
 
 class Key(NamedTuple):
-    """A model in the legend: name, CSS class, colour, and whether it reads a genome."""
+    """A model in the legend: name, CSS class, colour, whether it reads a genome, and whether it was given."""
 
     name: str
     css: str
     colour: str
     filled: bool
+    given: bool
 
 
 def content(found: Found, realism: Path | None, explain: Path | None = None) -> dict[str, Any]:
@@ -133,7 +134,11 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
 
 def _legend(found: Found) -> list[Key]:
     colours = model_colours(found.models)
-    return [Key(name, found.css(name), colours[name], name in found.with_genome) for name in found.models]
+    given = found.own or found.models
+    return [
+        Key(name, found.css(name), colours[name], name in found.with_genome, name in given)
+        for name in found.models
+    ]
 
 
 def _controls(found: Found) -> str:

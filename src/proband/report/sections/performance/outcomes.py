@@ -53,6 +53,8 @@ class OutcomeSection:
         others: Shorter horizons.
         hidden: Why horizons are missing; empty when none is.
         begun: Of a synthetic biobank, how many cases had already begun; empty without truth.
+        num_cases: At the longest horizon; 0 when none may be shown.
+        too_large: Whether figures were left out for the size of the page.
     """
 
     title: str
@@ -64,6 +66,8 @@ class OutcomeSection:
     others: list[HorizonSection]
     hidden: str
     begun: str
+    num_cases: int
+    too_large: bool = False
 
 
 def outcome_sections(found: Found) -> list[OutcomeSection]:
@@ -87,6 +91,7 @@ def _outcome(name: str, place: int, found: Found) -> OutcomeSection:
         [sections[horizon] for horizon in horizons[:-1]],
         _why_hidden([horizon for horizon in all_horizons if horizon not in horizons], found),
         _begun(found.at(name, horizons[-1])["already_begun"]) if horizons else "",
+        found.at(name, horizons[-1])["metrics"]["num_cases"][0] if horizons else 0,
     )
 
 
