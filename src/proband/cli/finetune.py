@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Adapt a trained model to new outcomes; the result is a model folder like any other.
 
-    Tasks that the model has stay; --mode row, the default, takes a minute and changes nothing else.
+    Tasks that the model has stay; --mode row, the default, takes minutes and changes nothing else.
 
     Example: proband finetune model/ tokens/ model_stroke/ --task stroke.yaml --genome genome/
 

@@ -10,7 +10,6 @@ import polars as pl
 from proband.core.errors import DataError, first_names
 from proband.core.files.provenance import StageRun
 from proband.core.running.progress import say
-from proband.ehr.outcomes import Task
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.frames import LARGEST_NOISE_SHARE
 from proband.evaluate.groups.record import MOMENT, RECORD_YEARS
@@ -21,42 +20,6 @@ _TOO_FEW = ("too few", "follow-up of less than")
 """Beginnings of the obstacles that more subjects would remove."""
 _SHORTER = "judge a shorter horizon"
 _LONGER = "judge a longer horizon or more subjects, or look into the codes of the outcome"
-
-
-def check_labelled(task: Task, subjects: pl.DataFrame, meds: str) -> None:
-    """Say which subjects of a task's labels, or of its own dates, the events do not have.
-
-    Args:
-        task: The task.
-        subjects: subject_id of all subjects of the events.
-        meds: Their folder, for the message.
-
-    Raises:
-        DataError: The task can be judged of none of the subjects that it names.
-    """
-    tables = {name: outcome.frame for name, outcome in task.labelled.items()}
-    if not tables and task.prediction.file is not None:
-        tables = {"dates of the task": task.prediction.dates}
-    known, lines, num_known = subjects["subject_id"].to_list(), [], 0
-    unknown = pl.Series("subject_id", [], pl.Int64)
-    for name, frame in tables.items():
-        mine = frame["subject_id"].unique().sort()
-        absent = mine.filter(~mine.is_in(known))
-        num_known += len(mine) - len(absent)
-        unknown = unknown if len(unknown) else absent
-        if len(absent):
-            lines.append(f"{name} {len(absent):,} of {len(mine):,}")
-    remedy = "name subjects by the subject_id of the events"
-    if lines and not num_known and (len(tables) == len(task.outcomes) or not task.labelled):
-        raise DataError(
-            "no labelled subject is in the events", where=meds, remedy=remedy,
-            found=f"labelled {unknown.head(3).to_list()}, recorded {known[:3]}",
-        )  # fmt: skip
-    if lines:
-        say(
-            f"evaluate: labels of subjects whom {meds} does not have are passed over, "
-            f"such as subject {unknown[0]}: {first_names(lines)} subjects; {remedy}"
-        )
 
 
 def say_rows(given: pl.DataFrame, matched: pl.DataFrame, split: str) -> None:

@@ -15,6 +15,7 @@ from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels as label_all
 from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
+from proband.ehr.named import check_named
 from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs
@@ -38,7 +39,6 @@ from proband.evaluate.inputs import (
 from proband.evaluate.judging import decile_tables, judged_tables
 from proband.evaluate.leaks.scan import leaks, say_leaks
 from proband.evaluate.notices import (
-    check_labelled,
     report_obstacles,
     say_extrapolation,
     say_rows,
@@ -132,7 +132,7 @@ def _judge(
 ) -> None:
     """Write every file of the results folder."""
     subjects = read_subjects(Path(config.meds))
-    check_labelled(task, subjects, config.meds)
+    check_named("evaluate", task, subjects, config.meds)
     labels = label_all(Path(config.meds), task)
     judged = _judged(labels, config)
     say_sexes(subjects)

@@ -35,10 +35,9 @@ def render_within(content: Mapping[str, Any], most_megabytes: float = MOST_MEGAB
         outcomes[place] = replace(outcomes[place], figures=[], too_large=bool(outcomes[place].figures))
     page = render({**shown, "outcomes": outcomes})
     number = sum(one.too_large for one in outcomes)
-    say(
-        f"report: figures of {number} of {len(outcomes)} outcomes left out, the page has "
-        f"{_num_bytes(page) / 1e6:.1f} MB (at most {most_megabytes}): evaluate fewer outcomes or models for all"
-    )
+    size = f"{_num_bytes(page) / 1e6:.1f} MB (at most {most_megabytes})"
+    left_out = f"figures of {number} of {len(outcomes)} outcomes left out, the page has {size}"
+    say(f"report: {left_out}; evaluate fewer outcomes or models to see all")
     return page
 
 

@@ -69,7 +69,7 @@ class World:
         return folder
 
 
-def make_world(folder, num_subjects=2000, seed=0):
+def make_world(folder, num_subjects=2000, seed=0, sexes=("Gender//M", "Gender//F")):
     rng = np.random.default_rng(seed)
     split = np.array(["train", "held_out", "tuning"])[np.arange(num_subjects) % 20 // 9]
     pgs = rng.normal(size=(num_subjects, 3)).astype(np.float32)
@@ -87,7 +87,7 @@ def make_world(folder, num_subjects=2000, seed=0):
         def at(years):
             return ENTRY + timedelta(days=years * DAYS_PER_YEAR)
 
-        rows.append((subject, None, "Gender//F" if female[number] else "Gender//M"))
+        rows.append((subject, None, sexes[int(female[number])]))
         events = [
             (-age[number], "MEDS_BIRTH"),
             (0.0, "OBSERVATION_PERIOD//START"),
@@ -127,6 +127,12 @@ def make_world(folder, num_subjects=2000, seed=0):
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def other_world(tmp_path):
+    """Makes the world anew, with sex under other codes."""
+    return lambda sexes: make_world(tmp_path, sexes=sexes)
 
 
 @pytest.fixture(scope="session")

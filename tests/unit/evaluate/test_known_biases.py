@@ -157,11 +157,20 @@ def test_strata_of_censoring_by_hand():
     assert aalen_johansen(time, event, HORIZON, np.ones((1, 6)), stratum)[0] == pytest.approx(1 / 6)
 
 
-def registry_world(size=4000, seed=0):
-    """10% a year leave the record; deaths (3% a year) and onsets (2%) come from a registry all the same."""
+def registry_times(size=12_000, seed=0):
+    """20% a year leave the record; onsets and deaths, 10% a year each, come from a registry all the same."""
     rng = np.random.default_rng(seed)
-    onset, death, leave = (rng.exponential(1 / rate, size) for rate in (0.02, 0.03, 0.1))
-    leave = np.minimum(leave, 12.0)
+    onset, death, leave = (rng.exponential(1 / rate, size) for rate in (0.1, 0.1, 0.2))
+    return onset, death, np.minimum(leave, 12.0)
+
+
+REGISTRY_RISK = 0.1 / 0.2 * (1 - np.exp(-10 * 0.2))
+"""Of an onset by ten years, and of a death before it."""
+
+
+def registry_world():
+    onset, death, leave = registry_times()
+    size = len(leave)
     rows = [(number, -18_000.0, "MEDS_BIRTH") for number in range(size)]
     for code, years in (("OBSERVATION_PERIOD//START", np.zeros(size)), ("OBSERVATION_PERIOD//END", leave)):
         rows += [(number, year * 365.25, code) for number, year in enumerate(years)]
@@ -190,13 +199,24 @@ def test_who_dies_is_not_followed_beyond_the_record():
     spans = follow_up(events).with_columns(pl.lit("train").alias("split"))
     rows = label_events(events, spans, task, {"x": [["X//1"]]})
     time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
-    right = 0.02 / 0.05 * (1 - np.exp(-0.5))
-    assert aalen_johansen(time, event, 10.0, np.ones((1, rows.height)))[0] == pytest.approx(right, abs=0.025)
-    died = np.where(event == 2, 1, np.where(event == 1, 2, 0))
     # Deaths within 30 days of the end of a period count, and only they lengthen follow-up.
-    assert aalen_johansen(time, died, 10.0, np.ones((1, rows.height)))[0] == pytest.approx(
-        1.5 * right, abs=0.04
-    )
+    assert incidences(time, event) == pytest.approx([REGISTRY_RISK, REGISTRY_RISK], abs=0.02)
+
+
+def test_with_who_dies_followed_beyond_the_record_both_incidences_would_be_wrong():
+    onset, death, leave = registry_times()
+    until = np.where(death < 12, np.maximum(leave, death), leave)
+    event = np.where(onset <= np.minimum(until, death), 1, np.where(death <= until, 2, 0))
+    found = incidences(np.minimum(np.minimum(onset, death), until), event)
+    assert found[0] < REGISTRY_RISK - 0.02
+    assert found[1] > REGISTRY_RISK + 0.05
+
+
+def incidences(time, event):
+    """Of onset and of death by ten years, the other competing."""
+    ones = np.ones((1, len(time)))
+    died = np.where(event == 0, 0, 3 - event)
+    return [float(aalen_johansen(time, causes, 10.0, ones)[0]) for causes in (event, died)]
 
 
 def noisy(share_of_noise, size=8000, seed=0):

@@ -79,14 +79,14 @@ def test_labels_of_unknown_subjects_are_counted_and_passed_over(world, tmp_path,
     first = pl.read_parquet(tmp_path / "labels.parquet")["subject_id"][300]
     assert one_with(said(capsys), "labels of") == (
         f"evaluate: labels of subjects whom {world.meds} does not have are passed over, such as subject "
-        f"{first}: type_2_diabetes 40 of 340 subjects; name subjects by the subject_id of the events"
+        f"{first}: type_2_diabetes 40 of 340 subjects; name subjects by the subject_id of the records"
     )
     assert read_table(tmp_path / "out", "metrics")["num_subjects"].unique().to_list() == [300]
 
 
 def test_labels_of_unknown_subjects_alone_are_refused(world, tmp_path):
     risks, task = labelled_task(world, tmp_path, known=0, unknown=40)
-    with pytest.raises(DataError, match=r"no labelled subject is in the events; in .*found labelled \[1000"):
+    with pytest.raises(DataError, match=r"no labelled subject is in the records; in .*found labelled \[1000"):
         evaluate(risks, world.meds, tmp_path / "out", task=task, config=UNCOMPARED)
     assert not (tmp_path / "out").exists()
 

@@ -240,6 +240,19 @@ def test_gradient_boosting_reads_records_and_scores(world, tokens_folder, tmp_pa
     assert seconds["lightgbm"] > 0
 
 
+def test_age_and_sex_are_known_however_sex_is_spelt(results, other_world, tmp_path):
+    """With every sex unknown the baseline had AUROC 0.50."""
+    other = other_world(("SEX//MALE", "SEX//FEMALE"))
+    evaluate([other.risk_folder("sharp")], other.meds, tmp_path / "out", config=POINTS)
+    ours, theirs = (
+        RISK.read(folder / "baselines" / "age_sex.parquet") for folder in (tmp_path / "out", results)
+    )
+    assert ours.equals(theirs)
+    metrics = read_table(results, "metrics").filter(outcome="type_2_diabetes", horizon_years=5.0)
+    auroc = dict(metrics.filter(metric="auroc").select("model", "value").iter_rows())
+    assert auroc["age_sex"] > 0.55
+
+
 def test_age_and_sex_heed_the_blanking_gap(results, world, tmp_path):
     """At a rate that hardly changes within a year, a blanked quarter takes a quarter of its risk."""
     gapped = world.task.model_copy(update={"gap_days": 90.0})

@@ -16,6 +16,7 @@ from torch import Tensor
 from proband.core.errors import ConfigError
 from proband.core.units import MICROSECONDS_PER_MINUTE, years_to_minutes
 from proband.ehr.cohort import prediction_times
+from proband.ehr.named import check_named
 from proband.ehr.outcomes import Task, load_task
 from proband.ehr.task.labelled import VALUE
 from proband.model.config import OnsetConfig, OnsetTask
@@ -184,9 +185,12 @@ def new_outcomes(
     Raises:
         ConfigError: As :func:`~proband.train.finetune.labels.new_tasks`; onsets and labels are mixed; or the
             model has a task of the name of a label.
-        DataError: An outcome has too few onsets or labels, or labels of one class.
+        DataError: An outcome has too few onsets or labels, or labels of one class; or the records have none
+            of the subjects labelled.
     """
     tasks = [load_task(file) for file in files]
+    for task in tasks:
+        check_named("finetune", task, store.subjects, store.folder)
     if not any(task.labelled for task in tasks):
         return Onsets(new_tasks(store, files, known, labelled), labelled)
     horizons = {task.horizons_years for task in tasks}

@@ -5,7 +5,7 @@ import pytest
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import RISK
 from proband.evaluate import evaluate
-from proband.evaluate.baselines.registry import Baseline, chosen, model_names
+from proband.evaluate.baselines.registry import Baseline, chosen, model_names, references
 from proband.evaluate.baselines.table import risk_table
 from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import EvaluateConfig
@@ -42,6 +42,10 @@ def test_names_are_chosen_in_the_registrys_order():
     assert chosen(["none"]) == {}
     assert list(chosen(["lightgbm", "age_sex"])) == ["age_sex", "lightgbm"]
     assert set(model_names()) == {*BASELINES, "age"}
+
+
+def test_net_benefit_is_compared_with_age_and_sex_and_with_gradient_boosting():
+    assert references() == ["age_sex", "age", "lightgbm"]
 
 
 @pytest.mark.parametrize("names", [["lightgmb"], ["all", "age_sex"], ["none", "all"]])

@@ -19,7 +19,8 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.history.onsets import NEVER
 from proband.train.finetune import finetune
 from proband.train.finetune.config import FinetuneConfig
-from proband.train.finetune.outcomes import labelled_dates
+from proband.train.finetune.labels import labelled_subjects
+from proband.train.finetune.outcomes import labelled_dates, new_outcomes
 
 CODE, CHANCE = "X//C", (0.2, 0.7)
 """Labels are true so often without the code by the date, and with it."""
@@ -134,6 +135,23 @@ def test_what_cannot_be_learnt_is_refused(adapted: Path, labelled: Path, tmp_pat
         forecast(*given, task=labelled / "task.yaml", config=config, workers=1)
     with pytest.raises(ConfigError, match="no onset task of the model"):
         forecast(*given, task=labelled / "task.yaml", workers=1)
+
+
+def test_labels_of_subjects_that_the_tokens_do_not_have(
+    adapted: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    store, given = TokenStore(adapted / "tokens"), pl.read_parquet(labelled / "flags.parquet")
+    strangers = given.head(40).with_columns(subject_id=pl.col("subject_id") + 10**6)
+    num_known, num_strangers = (frame["subject_id"].n_unique() for frame in (given, strangers))
+    (tmp_path / "task.yaml").write_text(TASK)
+    subjects, known = labelled_subjects(store, 1.0, 0), load_model(adapted / "model").config.onset
+    assert known is not None
+    pl.concat([given, strangers]).write_parquet(tmp_path / "flags.parquet")
+    new_outcomes(store, [tmp_path / "task.yaml"], known, subjects)
+    assert f"flag {num_strangers} of {num_known + num_strangers:,} subjects" in capsys.readouterr().err
+    strangers.write_parquet(tmp_path / "flags.parquet")
+    with pytest.raises(DataError, match=r"no labelled subject is in the records; in .*tokens"):
+        new_outcomes(store, [tmp_path / "task.yaml"], known, subjects)
 
 
 def test_labels_of_several_outcomes_meet_at_their_dates(adapted: Path, tmp_path: Path) -> None:
