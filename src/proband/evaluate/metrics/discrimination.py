@@ -62,13 +62,14 @@ def auroc_and_auprc(
 
     Args:
         ranking: Of :func:`rank`.
-        weights: Row weights of each replicate, censoring weights included (0 for the censored).
+        weights: Row weights of each replicate, censoring weights included (0 for the censored). They are
+            copied unless a row's replicates lie together in memory (``np.asfortranarray``).
 
     Returns:
         AUROC and AUPRC in [0, 1]; NaN in replicates without cases, AUROC also without a pair.
     """
     found = np.full((2, len(weights)), np.nan)
-    rows = np.ascontiguousarray(weights, dtype=np.float64)
+    rows = np.ascontiguousarray(np.asarray(weights, dtype=np.float64).T)
     _kernel()(ranking.order, ranking.case, ranking.ends_tie, ranking.ends_stratum, rows, found)
     return found[0], found[1]
 
@@ -81,31 +82,46 @@ def _kernel() -> Callable[..., None]:
 def _areas(
     order: Any, case: Any, ends_tie: Any, ends_stratum: Any, weights: Any, found: Any
 ) -> None:  # compiled by numba
-    """One pass from the highest risk down: what is flagged, and the pairs that a case wins."""
-    for replicate in range(weights.shape[0]):
-        row = weights[replicate]
-        true, false, tied_true, tied_false = 0.0, 0.0, 0.0, 0.0
-        wins, pairs, hits, cases = 0.0, 0.0, 0.0, 0.0
-        for at in range(order.size):
+    """One pass from the highest risk down: what is flagged, and the pairs that a case wins.
+
+    Replicates lie together in memory (weights: rows, replicates), so that each step is one over all of them.
+    """
+    number = weights.shape[1]
+    true, false, tied_true, tied_false, wins, pairs, hits, cases = np.zeros((8, number))
+    for at in range(order.size):
+        row = weights[order[at]]
+        alone = ends_tie[at] and (at == 0 or ends_tie[at - 1])
+        if alone and not case[at]:
+            for one in range(number):
+                wins[one] += row[one] * true[one]
+                false[one] += row[one]
+        else:
             if case[at]:
-                tied_true += row[order[at]]
+                for one in range(number):
+                    tied_true[one] += row[one]
             else:
-                tied_false += row[order[at]]
+                for one in range(number):
+                    tied_false[one] += row[one]
             if ends_tie[at]:
-                wins += tied_false * (true + 0.5 * tied_true)
-                true += tied_true
-                false += tied_false
-                if tied_true > 0:
-                    hits += tied_true * (true / (true + false))
-                tied_true, tied_false = 0.0, 0.0
-                if ends_stratum[at]:
-                    pairs += true * false
-                    cases += true
-                    true, false = 0.0, 0.0
-        if pairs > 0:
-            found[0, replicate] = min(wins / pairs, 1.0)
-        if cases > 0:
-            found[1, replicate] = min(hits / cases, 1.0)
+                for one in range(number):
+                    wins[one] += tied_false[one] * (true[one] + 0.5 * tied_true[one])
+                    true[one] += tied_true[one]
+                    false[one] += tied_false[one]
+                    flagged = max(true[one] + false[one], 1e-300)
+                    hits[one] += tied_true[one] * (true[one] / flagged)
+                    tied_true[one] = 0.0
+                    tied_false[one] = 0.0
+        if ends_stratum[at]:
+            for one in range(number):
+                pairs[one] += true[one] * false[one]
+                cases[one] += true[one]
+                true[one] = 0.0
+                false[one] = 0.0
+    for one in range(number):
+        if pairs[one] > 0:
+            found[0, one] = min(wins[one] / pairs[one], 1.0)
+        if cases[one] > 0:
+            found[1, one] = min(hits[one] / cases[one], 1.0)
 
 
 def weighted_quantiles(

@@ -65,6 +65,16 @@ class Block:
         return np.take(self.weights, self.known, axis=1)
 
     @cached_property
+    def censoring_by_row(self) -> Float[np.ndarray, "replicates known"]:
+        """``censoring``, a row's replicates together in memory: areas of all models are read off it."""
+        return np.asfortranarray(self.censoring)
+
+    @cached_property
+    def weights_of_known_by_row(self) -> Float[np.ndarray, "replicates known"]:
+        """``weights_of_known``, likewise."""
+        return np.asfortranarray(self.weights_of_known)
+
+    @cached_property
     def cases(self) -> Float[np.ndarray, " replicates"]:
         """Weight of the cases."""
         return self.censoring @ self.case.astype(float)
@@ -173,16 +183,16 @@ class Judged:
     @cached_property
     def areas(self) -> tuple[np.ndarray, np.ndarray]:
         """AUROC and average precision."""
-        return auroc_and_auprc(self.model.ranking, self.censoring)
+        return auroc_and_auprc(self.model.ranking, self.block.censoring_by_row)
 
     @cached_property
     def complete_case(self) -> tuple[np.ndarray, np.ndarray]:
         """The same without censoring weights."""
-        return auroc_and_auprc(self.model.ranking, self.block.weights_of_known)
+        return auroc_and_auprc(self.model.ranking, self.block.weights_of_known_by_row)
 
     def auroc_within_strata(self) -> np.ndarray:
         """AUROC over pairs of people of one sex and age band; NaN without such pairs."""
-        return auroc_and_auprc(self.model.ranking_within, self.censoring)[0]
+        return auroc_and_auprc(self.model.ranking_within, self.block.censoring_by_row)[0]
 
     def concordance(self) -> np.ndarray:
         """C-index up to the horizon, in the sample."""
