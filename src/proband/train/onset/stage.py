@@ -26,7 +26,7 @@ from proband.train.onset.terms.by_age import fit_by_age
 from proband.train.onset.terms.by_time import centre_time, fit_by_time
 from proband.train.onset.terms.linear import fit_linear, standardise_modalities
 from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
-from proband.train.onset.terms.shrinkage import Fit, fit_cross_validated
+from proband.train.onset.terms.shrinkage import Fit
 
 TERMS = {"linear": fit_record, "interactions": fit_interactions, "by_time": fit_by_time}
 """Regressions of the record, by the name of the tuning loss after each."""
@@ -114,14 +114,23 @@ def fit_terms(
     tuning: Part,
     device: torch.device,
     result: OnsetResult,
-    fit: Fit = fit_cross_validated,
+    fit: Fit | None = None,
 ) -> None:
     """Fit some of :data:`TERMS` of the record in a standardised head, with the levels beside them.
 
     Adds to ``result`` how it went.
+
+    Args:
+        names: Keys of :data:`TERMS`.
+        head: The head.
+        train, tuning: Queries.
+        device: Where the head is.
+        result: Of the fit.
+        fit: How coefficients are shrunk; default each term's own way.
     """
     for name in names:
-        if notes := TERMS[name](head, train, tuning, device, fit):
+        given = () if fit is None else (fit,)
+        if notes := TERMS[name](head, train, tuning, device, *given):
             result.notes.update(notes)
             fit_levels(head, train, device)
         result.losses[name] = mean_loss(head, tuning, device)

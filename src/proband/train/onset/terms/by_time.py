@@ -83,9 +83,8 @@ class CountsByBin(Counts):
         """Curvature of each task's loss along an input of variance 1, near beta = 0."""
         return (self.onsets_by_bin.sum(dim=0) * self.tau.square()).sum(dim=1)
 
-    def loss(self, beta: Float[Tensor, "width tasks"]) -> Float[Tensor, " tasks"]:
-        """−log likelihood of each task less that of beta = 0, all levels at their best, in nats."""
-        linear = self.x @ beta
+    def loss_of(self, linear: Float[Tensor, "n tasks"]) -> Float[Tensor, " tasks"]:
+        """−log likelihood of each task less that of 0, all levels at their best, in nats, of x beta."""
         predictor = (linear[:, :, None] * self.tau).clamp(-_MOST, _MOST)
         expected = (predictor.exp() * self.exposure_by_bin).sum(dim=0)
         ratio = (expected + PRIOR_ONSETS) / (self.exposure_by_bin.sum(dim=0) + PRIOR_ONSETS)

@@ -11,11 +11,10 @@ from proband.model.onset.head import OnsetHead
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.terms.ridge import Counts
-from proband.train.onset.terms.shrinkage import CHOICES as OF_RECORD
-from proband.train.onset.terms.shrinkage import Choice, fit_cross_validated
+from proband.train.onset.terms.shrinkage import CHOICES, Choice, fit_cross_validated
 
-OF_MANY = (*OF_RECORD, Choice(effects=10))
-"""How effects of many inputs may be shrunk: as those of the record, or as single effects, which keep apart
+OF_MANY = (*CHOICES, Choice(effects=10))
+"""How effects of many inputs may be shrunk: as those of few, or as single effects, which keep apart
 inputs that go together, such as hundreds of scores of one trait."""
 MANY = 1000
 """Inputs from which on that is so: of 3,465 inputs single effects tell more than ridges, of 310 as much, of
@@ -53,7 +52,7 @@ def choices_for(inputs: int) -> tuple[Choice, ...]:
     >>> any(one.effects for one in choices_for(80)), any(one.effects for one in choices_for(3481))
     (False, True)
     """
-    return OF_MANY if inputs >= MANY else OF_RECORD
+    return OF_MANY if inputs >= MANY else CHOICES
 
 
 def standardise_modalities(head: OnsetHead, train: Part) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +16,7 @@ from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import Outcomes, expected_and_happened
 from proband.train.onset.terms.ridge import Counts
-from proband.train.onset.terms.shrinkage import Fit, fit_cross_validated
+from proband.train.onset.terms.shrinkage import SHARING, Fit, fit_cross_validated
 
 DATES_PER_SUBJECT = 6
 """Dates of a subject that the regression reads: more tell little new, and cost as much each."""
@@ -26,10 +27,11 @@ _MOST_NUMBERS = 1 << 27
 _LEAST_DATES = 20
 """Dates that have a feature, from which on it is read."""
 _READ_AT_ONCE = 4096
+_FIT: Fit = functools.partial(fit_cross_validated, choices=SHARING)
 
 
 def fit_record(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_cross_validated
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = _FIT
 ) -> dict[str, float]:
     """Fit linear terms of the named tasks, added to those that the head has; the rest of it stays.
 
@@ -51,7 +53,7 @@ def fit_record(
 
 
 def fit_interactions(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_cross_validated
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = _FIT
 ) -> dict[str, float]:
     """Fit interactions of the named tasks, added to those that the head has, beside the linear terms.
 

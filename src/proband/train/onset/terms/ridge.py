@@ -75,7 +75,11 @@ class Counts:
 
     def loss(self, beta: Float[Tensor, "width tasks"]) -> Float[Tensor, " tasks"]:
         """−log likelihood of each task less that of beta = 0, both at their best level, in nats."""
-        predictor = (self.x @ beta).clamp(max=_MOST)
+        return self.loss_of(self.x @ beta)
+
+    def loss_of(self, linear: Float[Tensor, "n tasks"]) -> Float[Tensor, " tasks"]:
+        """The same of x beta, given for each row; it can be differentiated."""
+        predictor = linear.clamp(max=_MOST)
         expected = (predictor.exp() * self.exposure).sum(dim=0)
         ratio = (expected + PRIOR_ONSETS) / (self.exposure.sum(dim=0) + PRIOR_ONSETS)
         onsets = self.onsets.sum(dim=0)

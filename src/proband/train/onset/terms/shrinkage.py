@@ -1,11 +1,12 @@
 """How much the coefficients of onset hazards are shrunk: by cross-validation, for each task.
 
-Choices are no coefficients at all, ridges from narrow to wide, adaptive ridges, which leave few strong terms
-alone, and sums of single effects, which tell apart inputs that go together. A task takes of each as much as
-onsets that were not fitted tell for it: the mean of the coefficients with weights pi_c exp(-loss of choice
-c / 2), pi_c the share of choice c among all tasks (pseudo-BMA, Yao et al. 2018, doi:10.1214/17-BA1091, its
-prior by empirical Bayes). One choice for all tasks, by a tuning split of 350 subjects, was mostly not the
-best of those that were tried, and cost up to a third of what the record tells beyond age and sex.
+Choices are no coefficients at all, a ridge, a ridge whose width differs by input in the same way for all
+tasks, adaptive ridges that begin at both, which leave few strong terms alone, and sums of single effects,
+which tell apart inputs that go together. A task takes the mean of their coefficients, with weights of most
+likelihood on onsets that were not fitted (stacking: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1; Yao et
+al. 2018, doi:10.1214/17-BA1091). Choices err differently, so that a mean of them errs less than the best. One
+choice for all tasks, by a tuning split of 350 subjects, was mostly not the best of those that were tried, and
+cost up to a third of what the record tells beyond age and sex.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from proband.core.running.progress import track
-from proband.train.onset.terms.ridge import Counts, fit_ridge
+from proband.train.onset.terms.ridge import Counts, fit_ridge, spread_rows
 from proband.train.onset.terms.single_effects import fit_single_effects
 
 
@@ -28,28 +29,37 @@ class Choice(NamedTuple):
     Attributes:
         width: Standard deviation of the ridge's coefficients, log hazard ratios.
         penalty: Of the adaptive ridge that begins there (:func:`fit_adaptive`); 0 for the ridge itself.
-        effects: Of a sum of single effects (:func:`fit_single_effects`) in the place of both; 0 for these.
+        shared: Whether the width differs by input, in the same way for all tasks (:func:`fit_shared`).
+        effects: Of a sum of single effects (:func:`fit_single_effects`) in the place of all that; 0 for that.
     """
 
     width: float = 0.0
     penalty: float = 0.0
+    shared: bool = False
     effects: int = 0
 
 
 CHOICES = (Choice(0.01), Choice(0.02), Choice(0.04), Choice(0.04, 1.2), Choice(0.08, 1.2))
-"""Beside none at all. More of them cost time and gained nothing that can be told."""
+"""Beside none at all."""
+SHARING = (Choice(0.04), Choice(0.04, 1.2), Choice(0.02, shared=True), Choice(0.02, 1.2, shared=True))
+"""For codes, of which the same tell of many outcomes; what they change with the time ahead, and scores, are
+of each outcome's own, and gain nothing by it."""
 _FOLDS = 5
 _MOST_NUMBERS, _LEAST_ROWS = 1 << 24, 20_000
 """Numbers that cross-validation reads, of more fewer rows, and rows that it reads however wide they are: with
 fewer rows than there are to fit on, narrow choices look too good. Each choice is fitted on all rows."""
-_ROUNDS = 3
+_MOST_STACKED = 1 << 26
+"""Linear predictors of choices, rows and tasks that are held at once, at most: a quarter of a GiB."""
+_ROUNDS, _SHARED_ROUNDS = 3, 2
 _LEAST_EFFECT = 0.005
 """Effects well below this count as none: the penalty stops rising."""
-_EVIDENCE = 0.5
-"""What a nat counts: losses out of fold are noisy, and tasks of few onsets shall follow the others. Chosen
-among 1, 1/2, 1/4 and 1/8 on two of three synthetic biobanks."""
-_STEPS = 100
-"""Of the EM algorithm."""
+_LEAST_SHARE = 0.1
+"""Of the mean variance of a shared ridge, that each input has."""
+_COMMON_SD, _OWN_SD = 3.0, 1.0
+"""Standard deviations of the priors of log weights: those of all tasks, and a task's own around them. Rounded
+choices of ours; own ones between 0.5 and 2 make no difference."""
+_STEPS, _MEMORY = 100, 20
+"""Of L-BFGS."""
 
 Fit = Callable[[Counts, Counts, int], tuple[Float[Tensor, "width tasks"], dict[str, float]]]
 """Fits coefficients as :func:`fit_cross_validated` does: of train, tuning and how many tasks are judged."""
@@ -58,7 +68,7 @@ Fit = Callable[[Counts, Counts, int], tuple[Float[Tensor, "width tasks"], dict[s
 def fit_cross_validated(
     train: Counts, tuning: Counts, num_judged: int, choices: Sequence[Choice] = CHOICES
 ) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
-    """The mean of what all choices give, by what onsets that were not fitted tell for each.
+    """The mean of what all choices give, by what onsets that were not fitted tell for it.
 
     These are those of tuning, and of train by cross-validation. Folds are blocks of rows, so that a subject's
     dates, which lie together, are in one but for those at an edge.
@@ -66,27 +76,27 @@ def fit_cross_validated(
     Args:
         train: To fit on.
         tuning: Judges, too.
-        num_judged: How many of the tasks, the first, are judged; others take the shares of these.
+        num_judged: How many of the tasks, the first, are judged; others take the common weights of these.
         choices: Beside none at all.
 
     Returns:
-        Coefficients, and in the mean over judged tasks the weights of ``none``, of ``adaptive`` ridges and of
-        ``single_effects``, the ``width`` of ridges, and ``gain`` (nats of tuning loss against none).
+        Coefficients, and in the mean over judged tasks the weights of ``none``, of ``adaptive`` ridges, of
+        ``shared`` ones and of ``single_effects``, and ``gain`` (nats of tuning loss against none).
     """
-    most = max(_LEAST_ROWS, _MOST_NUMBERS // max(1, train.x.shape[1]))
-    lost = _lost_out_of_fold(train.first(num_judged).thinned(most), choices)
-    found, judged = _coefficients(train, choices), tuning.first(num_judged)
-    lost = lost + torch.stack([judged.loss(beta[:, :num_judged]) for beta in found])
-    weights, shares = mixture(_EVIDENCE * lost)
-    others = shares[:, None].expand(-1, train.onsets.shape[1] - num_judged)
+    known, judged = train.first(num_judged), tuning.first(num_judged)
+    found = _coefficients(train, choices, num_judged)
+    beside = torch.einsum("nw,cwt->cnt", judged.x, found[:, :, :num_judged])
+    parts = [_out_of_fold(known, choices), (beside, judged)]
+    weights, common = stacked([part for part in parts if len(part[1].x)], 1 + len(choices))
+    others = common[:, None].expand(-1, train.onsets.shape[1] - num_judged)
     beta = torch.einsum("ct,cwt->wt", torch.cat([weights, others], dim=1), found)
-    of_choice = weights.mean(dim=1).tolist()
-    taken = list(zip(of_choice[1:], choices, strict=True))
+    none, *of_choice = weights.mean(dim=1).tolist()
+    taken = list(zip(of_choice, choices, strict=True))
     notes = {
-        "none": of_choice[0],
+        "none": none,
         "adaptive": sum(weight for weight, one in taken if one.penalty),
+        "shared": sum(weight for weight, one in taken if one.shared),
         "single_effects": sum(weight for weight, one in taken if one.effects),
-        "width": sum(weight * one.width for weight, one in taken),
         "gain": -float(judged.loss(beta[:, :num_judged]).sum()),
     }
     return beta, notes
@@ -122,52 +132,106 @@ def fit_adaptive(
     return beta
 
 
-def mixture(
-    lost: Float[Tensor, "choices tasks"],
-) -> tuple[Float[Tensor, "choices tasks"], Float[Tensor, " choices"]]:
-    """Weights of the choices for each task, and their shares among all tasks, by the EM algorithm.
+def fit_shared(
+    train: Counts, beta: Float[Tensor, "width tasks"], width: float, num_judged: int
+) -> Float[Tensor, "width tasks"]:
+    """Rounds of a ridge in which an input's variance is that of its coefficients in the round before.
 
-    The prior of the shares is worth one task, spread over all choices alike.
+    In the mean over the judged tasks, by the root of their onsets, each task's coefficients relative to their
+    own mean square: what tells of some outcomes is likelier to tell of another.
 
     Args:
-        lost: −log likelihood of each choice, of onsets that it was not fitted to.
-
-    >>> weights, shares = mixture(torch.tensor([[0.0, 0.0], [50.0, 50.0]]))
-    >>> weights.round(), shares
-    (tensor([[1., 1.],
-            [0., 0.]]), tensor([0.8333, 0.1667]))
+        train: To fit on.
+        beta: Coefficients to begin with.
+        width: Root of the variance in the mean over inputs.
+        num_judged: Tasks, the first, that say which inputs count.
     """
-    likelihood = (lost.min(dim=0).values - lost).double()
-    number = len(lost)
-    shares = torch.full_like(likelihood[:, 0], 1 / number)
-    for _ in range(_STEPS):
-        weights = torch.softmax(likelihood + shares.log()[:, None], dim=0)
-        shares = (weights.sum(dim=1) + 1 / number) / (weights.shape[1] + 1)
-    return weights.to(lost), shares.to(lost)
+    weight = train.onsets[:, :num_judged].sum(dim=0).sqrt()
+    weight = weight / weight.sum().clamp(min=1e-12)
+    for _ in range(_SHARED_ROUNDS):
+        squares = beta[:, :num_judged].square()
+        share = (squares / squares.mean(dim=0).clamp(min=1e-12)) @ weight
+        share = _LEAST_SHARE + (1 - _LEAST_SHARE) * share / share.mean().clamp(min=1e-12)
+        penalty = (1 / (width**2 * share))[:, None].expand(-1, beta.shape[1])
+        beta = fit_ridge(train, penalty, beta)
+    return beta
 
 
-def _lost_out_of_fold(counts: Counts, choices: Sequence[Choice]) -> Float[Tensor, "choices tasks"]:
-    """Nats that each choice loses on the rows that it was not fitted to."""
-    fold = torch.arange(len(counts.x), device=counts.x.device) * _FOLDS // max(1, len(counts.x))
-    total = counts.x.new_zeros(1 + len(choices), counts.onsets.shape[1])
+def stacked(
+    parts: Sequence[tuple[Float[Tensor, "choices n judged"], Counts]], number: int
+) -> tuple[Float[Tensor, "choices judged"], Float[Tensor, " choices"]]:
+    """Weights of the choices for each task, and those that all tasks have in common, of largest posterior.
+
+    Weights are softmax(common + own), with normal priors.
+
+    Args:
+        parts: Linear predictors of each choice on rows that it was not fitted to, and these rows.
+        number: Of choices.
+
+    >>> one = Counts(torch.zeros(4, 0), torch.tensor([[1.0], [0], [1], [0]]), torch.full((4, 1), 0.5))
+    >>> wrong = torch.tensor([-1.0, 1, -1, 1])[:, None]
+    >>> weights, _ = stacked([(torch.stack([wrong, -wrong]), one)], 2)
+    >>> weights[:, 0].round(decimals=1).tolist()
+    [0.0, 1.0]
+    """
+    if not parts:
+        raise ValueError("nothing to judge by")
+    linear, counts = parts[0]
+    own = linear.new_zeros(number, counts.onsets.shape[1], requires_grad=True)
+    common = linear.new_zeros(number, 1, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [own, common], max_iter=_STEPS, history_size=_MEMORY, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        weights = torch.softmax(common + own, dim=0)
+        lost = sum(rows.loss_of(torch.einsum("cnt,ct->nt", each, weights)).sum() for each, rows in parts)
+        lost = lost + (own / _OWN_SD).square().sum() / 2 + (common / _COMMON_SD).square().sum() / 2
+        lost.backward()
+        return lost
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    return torch.softmax(common + own, dim=0).detach(), torch.softmax(common, dim=0)[:, 0].detach()
+
+
+def _out_of_fold(
+    known: Counts, choices: Sequence[Choice]
+) -> tuple[Float[Tensor, "choices n judged"], Counts]:
+    """Linear predictors of each choice for rows that it was not fitted to, and these rows, of many some."""
+    tasks = known.onsets.shape[1]
+    read = known.thinned(max(_LEAST_ROWS, _MOST_NUMBERS // max(1, known.x.shape[1])))
+    most = max(1, _MOST_STACKED // ((1 + len(choices)) * max(1, tasks)))
+    kept = torch.zeros(len(read.x), dtype=torch.bool, device=read.x.device)
+    kept[spread_rows(len(kept), most)[0]] = True
+    fold = torch.arange(len(kept), device=kept.device) * _FOLDS // max(1, len(kept))
+    linear = read.x.new_zeros(1 + len(choices), len(kept), tasks)[:, kept]
+    of_kept = fold[kept]
     for number in track(range(_FOLDS), "Cross-validating", _FOLDS):
-        rest = counts.take(fold == number)
-        found = _coefficients(counts.take(fold != number), choices)
-        total += torch.stack([rest.loss(beta) for beta in found])
-    return total
+        found = _coefficients(read.take(fold != number), choices, tasks)
+        rest = read.x[kept & (fold == number)]
+        linear[:, of_kept == number] = torch.einsum("nw,cwt->cnt", rest, found)
+    return linear, read.thinned(most)
 
 
-def _coefficients(train: Counts, choices: Sequence[Choice]) -> Float[Tensor, "choices width tasks"]:
-    """No coefficients, then those of each choice."""
+def _coefficients(
+    train: Counts, choices: Sequence[Choice], num_judged: int
+) -> Float[Tensor, "choices width tasks"]:
+    """No coefficients, then those of each choice; a ridge begins at the one fitted before."""
     start = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
-    found, ridges = [start], {}
+    found: list[Tensor] = [start]
+    begun: dict[tuple[float, bool], Tensor] = {}
     for one in choices:
         if one.effects:
             found.append(fit_single_effects(train, one.effects))
             continue
-        if one.width not in ridges:
-            start = fit_ridge(train, torch.full_like(start, one.width**-2), start)
-            ridges[one.width] = start
-        beta = ridges[one.width]
+        if (one.width, one.shared) not in begun:
+            if one.shared:
+                start = fit_shared(train, start, one.width, num_judged)
+            else:
+                start = fit_ridge(train, torch.full_like(start, one.width**-2), start)
+            begun[one.width, one.shared] = start
+        beta = begun[one.width, one.shared]
         found.append(fit_adaptive(train, beta, one.penalty) if one.penalty else beta)
     return torch.stack(found)

@@ -6,8 +6,7 @@ import torch
 from proband.train.onset.terms import single_effects
 from proband.train.onset.terms.linear import OF_MANY
 from proband.train.onset.terms.ridge import Counts
-from proband.train.onset.terms.shrinkage import CHOICES as OF_RECORD
-from proband.train.onset.terms.shrinkage import fit_cross_validated
+from proband.train.onset.terms.shrinkage import Choice, fit_cross_validated
 from proband.train.onset.terms.single_effects import fit_single_effects
 
 PEOPLE, GROUPS, IN_GROUP = 4000, 8, 25
@@ -68,7 +67,8 @@ def test_cross_validation_takes_single_effects_for_sparse_laws_alone() -> None:
         found, notes = fit_cross_validated(train, tuning, 1, OF_MANY)
         assert (notes["single_effects"] > 0.5) == is_sparse
         if is_sparse:
-            before, _ = fit_cross_validated(train, tuning, 1, OF_RECORD)
+            ridges = (Choice(0.04), Choice(0.04, 1.2))
+            before, _ = fit_cross_validated(train, tuning, 1, ridges)
             assert missed(found[:, 0], beta) < missed(before[:, 0], beta)
 
 
