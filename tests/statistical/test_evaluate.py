@@ -167,6 +167,26 @@ def test_p_value_of_equally_good_models_is_rarely_small_and_of_a_better_one_ofte
     assert np.mean(np.array(real) < 0.05) > 2 * np.mean(np.array(null) < 0.05) + 0.1
 
 
+@pytest.mark.slow
+def test_five_rows_a_subject_reject_as_often_as_they_should_and_too_often_as_strangers():
+    """A prediction each fifth of a year, five of a subject; two models err alike often, each by subject."""
+    rng = np.random.default_rng(8)
+    small = {"subjects": [], "strangers": []}
+    for _ in range(250):
+        subject, later = np.repeat(np.arange(150), 5), np.tile(np.arange(5) / 5, 150)
+        own = 0.05 * np.exp(1.5 * rng.normal(size=150))
+        onset, leave = 1 + rng.exponential(1 / own), 1 + rng.exponential(8.0, 150)
+        time, event = (np.minimum(onset, leave)[subject] - later), (onset < leave)[subject].astype(np.int8)
+        hazard = own[subject]
+        risk = 1 - np.exp(-HORIZON * hazard)
+        noisy = {name: risk * np.exp(-0.8 * np.abs(rng.normal(size=150))[subject]) for name in "ab"}
+        for name, clusters in (("subjects", subject), ("strangers", np.arange(len(subject)))):
+            values = bootstrapped(RiskSet("x", HORIZON, clusters, time, event, noisy), 200, rng).values
+            small[name].append(two_sided_p((values["a", "auroc"] - values["b", "auroc"])[1:]) < 0.05)
+    assert np.mean(small["subjects"]) < 0.09
+    assert np.mean(small["strangers"]) > 0.15
+
+
 def gompertz(age, level, growth):
     return level * np.exp(growth * (age - 50))
 

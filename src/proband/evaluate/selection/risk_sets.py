@@ -115,7 +115,12 @@ def _risk_set(
 
 
 def age_sex_strata(rows: pl.DataFrame) -> np.ndarray:
-    """Five-year band of age times two plus sex (1 female); -1 where either is unknown."""
+    """Five-year band of age times two plus sex (1 female); -1 where either is unknown.
+
+    >>> rows = pl.DataFrame({"age_years": [44.9, 45.0, 45.0, None], "female": [1.0, 1.0, 0.0, 1.0]})
+    >>> age_sex_strata(rows).tolist()
+    [17, 19, 18, -1]
+    """
     band = (pl.col("age_years") / AGE_BAND_YEARS).floor() * 2 + pl.col("female")
     return rows.select(band.fill_null(-1).cast(pl.Int64)).to_series().to_numpy()
 
