@@ -1,11 +1,11 @@
 """How many polygenic scores does a model need: 10, 100, 300, all.
 
-    python experiments/number_of_scores.py OUT --size small --seeds 0 1 2
+    python experiments/number_of_scores.py OUT --size small --seeds 0
 
 EHR+PCs and more and more scores, drawn at random and nested, null scores among them as they are: the paired
 gain in AUROC over EHR+PCs, mean over outcomes with cases enough, at the longest horizon; weights and CPU
-seconds of training. The biobank of size small has 3,481 scores here, so it is one of its own, in
-OUT/small_scores. OUT/SIZE gets number_of_scores.csv and number_of_scores.md.
+seconds of training. The biobank is one of its own, in OUT/SIZE_scores; that of size small has 3,481 scores
+here. OUT/SIZE gets number_of_scores.csv and number_of_scores.md.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from proband.core.files.manifest import read_manifest
 from proband.core.seeds import generator
 from proband.evaluate.config import NONE
 
+SEEDS = (0,)
 NUMBERS = {"tiny": (5, 10), "small": (10, 100, 300), "full": (10, 100, 300)}
 """Before all of them."""
-SCORES = {"small": 3481}
-"""Scores of a biobank made for this alone."""
+SCORES = {"small": {"scores": 3481}}
+"""Further settings of the biobank by size."""
 
 
 def main() -> None:
     """Run, or go on."""
-    given = arguments(__doc__).parse_args()
+    given = arguments(__doc__, SEEDS).parse_args()
     size = size_of(given.size)
     areas, costs, chosen, numbers = {}, {}, {}, {}
     for seed in given.seeds:
@@ -62,11 +63,9 @@ def main() -> None:
 
 
 def size_of(name: str) -> Size:
-    """The size, with scores enough."""
+    """The size, with scores enough, in a folder of its own."""
     size = SIZES[name]
-    if name not in SCORES:
-        return size
-    return replace(size, name=f"{name}_scores", synth=size.synth | {"scores": SCORES[name]})
+    return replace(size, name=f"{name}_scores", synth=size.synth | SCORES.get(name, {}))
 
 
 def model_of(kind: int | str) -> Model:

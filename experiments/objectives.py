@@ -1,6 +1,6 @@
 """Objectives: generative alone, onset alone, both, by subjects: where pretraining starts to pay.
 
-    python experiments/objectives.py OUT --size small --seeds 0 1 2
+    python experiments/objectives.py OUT --size small --seeds 0
 
 Models of records, for nested shares of the train and tuning subjects: the next event alone (generative:
 onsets are read off sampled paths), onset hazards alone (onset: on the record summary and the state of a trunk
@@ -27,6 +27,7 @@ from proband.evaluate.panel.gain import PairedRisks
 from proband.evaluate.tables import read_table
 from proband.tokens.dataset import TokenStore
 
+SEEDS = (0,)
 SHARES = {"tiny": (0.5, 1.0), "small": (0.08, 0.25, 1.0), "full": (0.015, 0.05, 0.15, 0.5, 1.0)}
 PATHS = {"tiny": 8, "small": 16, "full": 128}
 """Sampled futures behind a risk of the generative model."""
@@ -36,7 +37,7 @@ OBJECTIVES = (GENERATIVE, ONSET, BOTH, BOOSTING)
 
 def main() -> None:
     """Run, or go on."""
-    given = arguments(__doc__).parse_args()
+    given = arguments(__doc__, SEEDS).parse_args()
     size, shares = SIZES[given.size], SHARES[given.size]
     areas, noise, subjects = {}, {}, {}
     for seed in given.seeds:

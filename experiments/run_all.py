@@ -33,6 +33,8 @@ SCRIPTS = (
     "effects_by_risk", "own_cohort",
 )  # fmt: skip
 """In their order: first the panel, whose models most of the others need."""
+OWN_BIOBANK = ("number_of_scores",)
+"""Scripts that make a biobank of their own, and wait for no other."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,18 @@ async def run_parts(seeds: Mapping[str, tuple[int, ...]], jobs: int, run: Run) -
 def by_seed(seeds: Mapping[str, tuple[int, ...]]) -> list[list[Part]]:
     """The parts of each seed in the order of the scripts; the seed with most of them first.
 
+    Those with a biobank of their own are by themselves.
+
     >>> [[part.name for part in parts] for parts in by_seed({"a": (0, 1), "b": (1,)})]
     [['a_1', 'b_1'], ['a_0']]
+    >>> [[part.name for part in parts] for parts in by_seed({"a": (0,), "number_of_scores": (0,)})]
+    [['a_0'], ['number_of_scores_0']]
     """
-    found: dict[int, list[Part]] = {}
+    found: dict[tuple[str, int], list[Part]] = {}
     for script, own in seeds.items():
         for seed in own:
-            found.setdefault(seed, []).append(Part(script, (seed,)))
+            biobank = script if script in OWN_BIOBANK else ""
+            found.setdefault((biobank, seed), []).append(Part(script, (seed,)))
     return sorted(found.values(), key=len, reverse=True)
 
 

@@ -1,7 +1,7 @@
 """How much one person's risk depends on the sample and the seed of training: refits beside the model, with
 and without scores.
 
-    python experiments/stability.py OUT --size small --seeds 0 --refits 10 [--same-subjects]
+    python experiments/stability.py OUT --size small --seeds 0 --refits 4 [--same-subjects]
 
 EHR+PCs and EHR+PCs+PGS are trained again with other seeds, on subjects of train and tuning drawn with
 replacement, or with --same-subjects on the same ones. Given is by horizon the mean over outcomes of what
@@ -38,7 +38,7 @@ FIRST_SEED = 1000
 def main() -> None:
     """Run, or go on."""
     parser = arguments(__doc__, SEEDS)
-    parser.add_argument("--refits", type=int, default=10, help="further trainings of each model, at least 2")
+    parser.add_argument("--refits", type=int, default=4, help="further trainings of each model, at least 2")
     parser.add_argument("--same-subjects", action="store_true", help="let the refits differ by seed alone")
     given = parser.parse_args()
     size, rows = SIZES[given.size], []
