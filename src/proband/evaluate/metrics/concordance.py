@@ -32,10 +32,14 @@ def c_index(
     Returns:
         A share; NaN without a pair.
     """
-    wins = pairs = 0.0
-    for rows in np.array_split(np.flatnonzero(case), max(1, case.sum() // _CASES_AT_ONCE)):
-        without = (time_years > time_years[rows, None]) | ~case
-        weight = without * weights * weights[rows, None]
-        wins += (weight * ((risk < risk[rows, None]) + 0.5 * (risk == risk[rows, None]))).sum()
+    own, own_time, own_weight = risk[case], time_years[case], weights[case]
+    order = np.argsort(risk[~case])
+    lower = np.append(0.0, np.cumsum(weights[~case][order]))
+    below, upto = (lower[np.searchsorted(risk[~case][order], own, side)] for side in ("left", "right"))
+    wins = own_weight @ (below + upto) / 2
+    pairs = own_weight.sum() * lower[-1]
+    for rows in np.array_split(np.arange(len(own)), max(1, len(own) // _CASES_AT_ONCE)):
+        weight = (own_time > own_time[rows, None]) * own_weight * own_weight[rows, None]
+        wins += (weight * ((own < own[rows, None]) + 0.5 * (own == own[rows, None]))).sum()
         pairs += weight.sum()
     return float(wins / pairs) if pairs > 0 else float("nan")
