@@ -22,7 +22,7 @@ def log_rates(
     store: TokenStore,
     tasks: Sequence[OnsetTask],
     rows: Int[np.ndarray, " rows"] | None = None,
-    known: Float[np.ndarray, "curves sexes ages"] | None = None,
+    known: Float[np.ndarray, "curves both_sexes ages"] | None = None,
 ) -> Float[Tensor, "tasks sexes ages"]:
     """Log incidence per year by sex (male, female, unknown: the mean rate of both) and year of age.
 
@@ -49,7 +49,7 @@ def log_rates_of_onsets(
     entry: Int[np.ndarray, " dates"],
     first: Int[np.ndarray, "dates tasks"],
     exit_: Int[np.ndarray, " dates"],
-    known: Float[np.ndarray, "curves sexes ages"] | None = None,
+    known: Float[np.ndarray, "curves both_sexes ages"] | None = None,
 ) -> Float[Tensor, "tasks sexes ages"]:
     """The same of onsets that are given, by spell of follow-up.
 
@@ -80,7 +80,7 @@ def _by_sex(
     female: np.ndarray,
     happened: np.ndarray,
     least: int,
-    known: Float[np.ndarray, "curves sexes ages"] | None,
+    known: Float[np.ndarray, "curves both_sexes ages"] | None,
 ) -> np.ndarray:
     if np.isfinite(female).any():
         return rates_by_age_and_sex(entry, leave, female, happened, least, known)
