@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 from biobank import EHR_PCS, ORACLE, SIZES, Biobank, Size, arguments
-from onset_panel import WITH_PGS
+from onset_panel import WITH_PGS, read_paired
 from replicates import Areas, labelled, write
 
 from proband.evaluate.tables import read_table
@@ -75,8 +75,7 @@ def judged(bank: Biobank) -> tuple[Path, Areas]:
     """Results of the models, three baselines and the oracle, and their areas resample by resample."""
     risks = [bank.risks(model) for model in (EHR_PCS, PGS)]
     results = bank.evaluated("another_law", risks, BASELINES)
-    files = [*(folder / "risk.parquet" for folder in risks), bank.truth]
-    return results, Areas(bank.paired(results, files, HORIZON))
+    return results, Areas(read_paired(bank, results, risks, HORIZON))
 
 
 def differences_of(

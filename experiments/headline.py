@@ -21,6 +21,7 @@ import polars as pl
 from biobank import EHR as RECORDS
 from biobank import GENOME, ORACLE, SIZES, T2D, Biobank, Model, arguments, permuted, places
 from biobank import PERMUTED as SHUFFLED
+from onset_panel import read_paired
 from replicates import provenance
 from scipy.stats import norm
 
@@ -75,8 +76,7 @@ class Judged:
     def read(cls, bank: Biobank, results: Path, risks: Sequence[Path]) -> Judged:
         """Join risks, labels and visits."""
         metrics = pl.read_parquet(results / "metrics.parquet").filter(pl.col("horizon_years") == HORIZON)
-        files = [*(path / "risk.parquet" for path in risks), bank.truth]
-        paired = bank.paired(results, files, HORIZON)
+        paired = read_paired(bank, results, risks, HORIZON)
         known = bank.train_cpu_seconds()
         seconds = {model.name: known[model.slug] for model in MODELS if model.slug in known}
         return cls(metrics, paired, fifths_of_visits(bank.tokens, paired), seconds, bank.size.least_cases)

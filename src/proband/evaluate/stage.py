@@ -15,7 +15,7 @@ from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels as label_all
 from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
-from proband.ehr.named import check_named
+from proband.ehr.named_subjects import check_named
 from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
 from proband.evaluate.baselines.inputs import Inputs

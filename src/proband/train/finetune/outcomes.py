@@ -16,7 +16,7 @@ from torch import Tensor
 from proband.core.errors import ConfigError
 from proband.core.units import MICROSECONDS_PER_MINUTE, years_to_minutes
 from proband.ehr.cohort import prediction_times
-from proband.ehr.named import check_named
+from proband.ehr.named_subjects import check_named
 from proband.ehr.outcomes import Task, load_task
 from proband.ehr.task.labelled import VALUE
 from proband.model.config import OnsetConfig, OnsetTask

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from proband.core.running.progress import track
@@ -87,7 +87,7 @@ def fit_cross_validated(
     found = _coefficients(train, choices, num_judged)
     beside = torch.einsum("nw,cwt->cnt", judged.x, found[:, :, :num_judged])
     parts = [_out_of_fold(known, choices), (beside, judged)]
-    weights, common = stacked([part for part in parts if len(part[1].x)], 1 + len(choices))
+    weights, common = stacked(parts)
     others = common[:, None].expand(-1, train.onsets.shape[1] - num_judged)
     beta = torch.einsum("ct,cwt->wt", torch.cat([weights, others], dim=1), found)
     none, *of_choice = weights.mean(dim=1).tolist()
@@ -137,8 +137,10 @@ def fit_shared(
 ) -> Float[Tensor, "width tasks"]:
     """Rounds of a ridge in which an input's variance is that of its coefficients in the round before.
 
-    In the mean over the judged tasks, by the root of their onsets, each task's coefficients relative to their
-    own mean square: what tells of some outcomes is likelier to tell of another.
+    This is automatic relevance determination (Tipping 2001, Journal of Machine Learning Research 1:211) by
+    point estimates, with the relevance of an input shared by all tasks: the mean over the judged ones, by the
+    root of their onsets, of each task's squared coefficients relative to their own mean. What tells of some
+    outcomes is likelier to tell of another.
 
     Args:
         train: To fit on.
@@ -158,7 +160,7 @@ def fit_shared(
 
 
 def stacked(
-    parts: Sequence[tuple[Float[Tensor, "choices n judged"], Counts]], number: int
+    parts: Sequence[tuple[Float[Tensor, "choices _n judged"], Counts]],
 ) -> tuple[Float[Tensor, "choices judged"], Float[Tensor, " choices"]]:
     """Weights of the choices for each task, and those that all tasks have in common, of largest posterior.
 
@@ -166,19 +168,16 @@ def stacked(
 
     Args:
         parts: Linear predictors of each choice on rows that it was not fitted to, and these rows.
-        number: Of choices.
 
     >>> one = Counts(torch.zeros(4, 0), torch.tensor([[1.0], [0], [1], [0]]), torch.full((4, 1), 0.5))
     >>> wrong = torch.tensor([-1.0, 1, -1, 1])[:, None]
-    >>> weights, _ = stacked([(torch.stack([wrong, -wrong]), one)], 2)
+    >>> weights, _ = stacked([(torch.stack([wrong, -wrong]), one)])
     >>> bool(weights[1, 0] > 0.85)
     True
     """
-    if not parts:
-        raise ValueError("nothing to judge by")
-    linear, counts = parts[0]
-    own = linear.new_zeros(number, counts.onsets.shape[1], requires_grad=True)
-    common = linear.new_zeros(number, 1, requires_grad=True)
+    linear, _ = parts[0]
+    own = linear.new_zeros(len(linear), linear.shape[2], requires_grad=True)
+    common = linear.new_zeros(len(linear), 1, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [own, common], max_iter=_STEPS, history_size=_MEMORY, line_search_fn="strong_wolfe"
     )
@@ -203,16 +202,19 @@ def _out_of_fold(
     tasks = known.onsets.shape[1]
     read = known.thinned(max(_LEAST_ROWS, _MOST_NUMBERS // max(1, known.x.shape[1])))
     most = max(1, _MOST_STACKED // ((1 + len(choices)) * max(1, tasks)))
-    kept = torch.zeros(len(read.x), dtype=torch.bool, device=read.x.device)
-    kept[spread_rows(len(kept), most)[0]] = True
-    fold = torch.arange(len(kept), device=kept.device) * _FOLDS // max(1, len(kept))
-    linear = read.x.new_zeros(1 + len(choices), len(kept), tasks)[:, kept]
-    of_kept = fold[kept]
+    kept, fold = read.thinned(most), _folds(read)
+    fold_of_kept = fold[spread_rows(len(fold), most)[0]]
+    linear = read.x.new_zeros(1 + len(choices), len(kept.x), tasks)
     for number in track(range(_FOLDS), "Cross-validating", _FOLDS):
         found = _coefficients(read.take(fold != number), choices, tasks)
-        rest = read.x[kept & (fold == number)]
-        linear[:, of_kept == number] = torch.einsum("nw,cwt->cnt", rest, found)
-    return linear, read.thinned(most)
+        rest = fold_of_kept == number
+        linear[:, rest] = torch.einsum("nw,cwt->cnt", kept.x[rest], found)
+    return linear, kept
+
+
+def _folds(counts: Counts) -> Int[Tensor, " n"]:
+    """Number of each row's fold: blocks of rows."""
+    return torch.arange(len(counts.x), device=counts.x.device) * _FOLDS // max(1, len(counts.x))
 
 
 def _coefficients(

@@ -133,7 +133,7 @@ def test_weights_are_those_of_the_largest_posterior(number: int, seed: int) -> N
     slopes = np.random.default_rng(seed).uniform(-0.5, 1.5, (number, 3))
     counts = simulated_counts(3, 500, np.full((1, 3), 0.5))
     linear = torch.stack([counts.x * torch.from_numpy(each).float() for each in slopes])
-    weights, common = stacked([(linear, counts)], len(slopes))
+    weights, common = stacked([(linear, counts)])
     assert weights.sum(dim=0).numpy() == pytest.approx(1)
     assert float(common.sum()) == pytest.approx(1)
 
@@ -159,7 +159,7 @@ def test_choices_that_err_in_opposite_ways_are_both_taken() -> None:
     beta = np.full((2, 1), 0.5)
     counts = simulated_counts(5, 4_000, beta)
     one, other = (counts.x @ torch.tensor([[0.5 + sign * 0.4], [0.5 - sign * 0.4]]) for sign in (1, -1))
-    weights, common = stacked([(torch.stack([torch.zeros_like(one), one, other]), counts)], 3)
+    weights, common = stacked([(torch.stack([torch.zeros_like(one), one, other]), counts)])
     assert weights[:, 0].tolist() == pytest.approx([0, 0.5, 0.5], abs=0.08)
     assert common.tolist() == pytest.approx([0, 0.5, 0.5], abs=0.2)
 
