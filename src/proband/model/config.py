@@ -18,7 +18,7 @@ from pydantic import (
 from proband.core.errors import ConfigError
 from proband.model.choices import ENCODERS, FUSIONS, NO_FUSION
 
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 Encoder = Annotated[str, AfterValidator(ENCODERS.check)]
 """A name in :data:`proband.model.choices.ENCODERS`."""
 Fusion = Annotated[str, AfterValidator(FUSIONS.check)]
@@ -110,6 +110,11 @@ class OnsetConfig(BaseModel):
     def num_timed(self) -> int:
         """How many features these are."""
         return self.num_recencies + 2 * self.num_valued
+
+    @property
+    def num_timed_columns(self) -> int:
+        """How many columns they make, with the squares of last values after them."""
+        return self.num_timed + self.num_valued
 
     def index_of(self, tokens: Collection[int]) -> int | None:
         """Number of the task that these tokens make, None if it is none."""

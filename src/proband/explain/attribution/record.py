@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from proband.model.onset.head import OnsetHead
+from proband.model.onset.head import OnsetHead, squares
 from proband.model.onset.inputs import Inputs, Query
 from proband.tokens.history.summary import SummaryLayout
 
@@ -52,12 +52,13 @@ def record_terms(
         tasks: Numbers of tasks; those without linear terms get 0.
         ahead: Number of the bin.
     """
-    inputs, first = head.inputs(query), head.config.first_timed
+    inputs, first, timed = head.inputs(query), head.config.first_timed, head.config.num_timed
     decay, tau = head.fading[tasks, ahead], head.lateness[tasks, ahead]
     named = torch.tensor([task < head.config.num_named for task in tasks])
     columns = torch.tensor([min(task, head.config.num_named - 1) for task in tasks])
     effects = decay * head.linear[:, columns]
-    effects[first : first + len(head.by_time)] += tau * head.by_time[:, columns]
+    by_time = tau * head.by_time[:, columns]
+    effects[first : first + timed] += by_time[:timed]
     linear = (effects * named).double().numpy()
     code_of = layout.code_of_feature
     keys, own = _entries(query, code_of, len(layout.codes))
@@ -69,6 +70,8 @@ def record_terms(
     np.add.at(never, code_of, inputs.at_zero.double().numpy()[:, None] * linear)
     weights = head.interactions.weights[:, columns] * named * decay
     curved, of_never, age_sex = _interactions(head, inputs, query, weights)
+    square, of_never_square = _squares(head, inputs, by_time[timed:] * named)
+    curved, of_never = curved + square, of_never + of_never_square
     own_curved, place = np.zeros_like(if_never), layout.valued[code]
     has = place >= 0
     own_curved[has] = curved[row[has], place[has]]
@@ -103,7 +106,22 @@ def _interactions(
         return torch.einsum("npv,pvt->nvt", blocks, shaped).double().numpy()
 
     values = head.values_of(inputs)
-    first = head.config.first_value
-    nothing = inputs.at_zero[first : first + 2 * valued].expand(len(query.age), -1)
+    nothing = _without_values(head, inputs).expand(len(query.age), -1)
     alone = head.interactions.standardised(values, query)[:, own:] @ weights[own:]
     return by_code(values), by_code(nothing), alone.double().numpy()
+
+
+def _squares(
+    head: OnsetHead, inputs: Inputs, weights: Float[Tensor, "valued tasks"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What squares of last values change with the time ahead, by code with values; and without any value."""
+    valued = head.config.num_valued
+    found = squares(head.values_of(inputs)[:, valued:])[:, :, None] * weights
+    nothing = squares(_without_values(head, inputs)[None, valued:])[:, :, None] * weights
+    return found.double().numpy(), nothing.double().numpy()
+
+
+def _without_values(head: OnsetHead, inputs: Inputs) -> Float[Tensor, " both"]:
+    """Standardised mean and last values of who has none."""
+    first = head.config.first_value
+    return inputs.at_zero[first : first + 2 * head.config.num_valued]

@@ -10,14 +10,14 @@ of a set of tokens, in bins b of the time ahead:
               + sum over modalities of c_d(age at t) beta_d (standardised values) + l_d(age at t)
 
 ``rate`` is incidence by age and sex, smoothed on train and fixed. x is the record summary beside the trunk's
-state, standardised; q hinge functions and squares of its values m, and values times age and sex; z a small
+state, standardised; q hinge functions and squares of its values, and values times age and sex; z a small
 network of the summary, age and sex; decay says how the record's effects fade with the time ahead, where those
-of scores stay, and rho which values fade more or less than that (tau: how late the bin is, 0 in the mean over
-onsets); a label, over one window, has neither. c says how effects of scores change with age, and l makes the
-mean hazard ratio of those who have scores 1 at every age. All but the rate starts at 0 (decay and c at 1), so
-that the untrained head is the age-sex table; with w alone it is a regression on counts, with beta alone a Cox
-model on scores. After MOTOR (Steinberg et al. 2024, arXiv 2301.03150); offset, interactions, values by time
-and linear modalities are ours.
+of scores stay, and rho which of m, recencies, values and squares of last values, fade more or less than that
+(tau: how late the bin is, 0 in the mean over onsets); a label, over one window, has neither. c says how
+effects of scores change with age, and l makes the mean hazard ratio of those who have scores 1 at every age.
+All but the rate starts at 0 (decay and c at 1), so that the untrained head is the age-sex table; with w alone
+it is a regression on counts, with beta alone a Cox model on scores. After MOTOR (Steinberg et al. 2024, arXiv
+2301.03150); offset, interactions, values by time and linear modalities are ours.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ CALIBRATION_YEARS = 10.0
 NUM_SEXES = 3
 """Rows of the rates: male, female, unknown (the mean of both)."""
 _LEAST_SD = 0.02
+_SQUARED_TO = 3.0
+"""Standard deviations up to which squares rise: beyond, few people tell how."""
 
 
 class OnsetHead(nn.Module):
@@ -84,7 +86,7 @@ class OnsetHead(nn.Module):
             "state_sd": ones(config.dim),
             "linear": zeros(features, shape.num_named),
             "state_linear": zeros(config.dim, shape.num_named),
-            "by_time": zeros(shape.num_timed, shape.num_named),
+            "by_time": zeros(shape.num_timed_columns, shape.num_named),
             "tau": torch.tensor(TAU),
             "bias": zeros(tasks, NUM_BINS),
             "decay": ones(NUM_BINS),
@@ -162,8 +164,10 @@ class OnsetHead(nn.Module):
         return inputs.columns(self.config.first_value, self.config.first_value + 2 * self.config.num_valued)
 
     def timed_of(self, inputs: Inputs) -> Float[Tensor, "n timed"]:
-        """Recencies of codes, then mean and last values, standardised."""
-        return inputs.columns(self.config.first_timed, self.config.first_timed + self.config.num_timed)
+        """Recencies of codes, then mean and last values, standardised; then squares of last values."""
+        first, number = self.config.first_timed, self.config.num_timed
+        read = inputs.columns(first, first + number)
+        return torch.cat([read, squares(read[:, number - self.config.num_valued :])], dim=1)
 
     def of_modalities(self, query: Query) -> Float[Tensor, "n tasks"]:
         """The linear terms of modalities; a modality that is not given gives 0."""
@@ -235,6 +239,15 @@ class OnsetHead(nn.Module):
         for name, (mean, sd) in (("feature", features), ("state", state)):
             getattr(self, f"{name}_mean").copy_(mean)
             getattr(self, f"{name}_sd").copy_(torch.where(sd > 0, sd.clamp(min=_LEAST_SD), torch.inf))
+
+
+def squares(values: Float[Tensor, "n values"]) -> Float[Tensor, "n values"]:
+    """Squares of standardised values, of those beyond 3 standard deviations as if they were at 3.
+
+    >>> squares(torch.tensor([[-1.0, 2.0, 5.0]])).tolist()
+    [[1.0, 4.0, 9.0]]
+    """
+    return values.clamp(-_SQUARED_TO, _SQUARED_TO).square()
 
 
 def sex_rows(female: Float[Tensor, " n"]) -> Int[Tensor, " n"]:

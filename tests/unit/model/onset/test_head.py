@@ -98,13 +98,14 @@ def test_values_change_with_time_for_named_onsets_alone() -> None:
         OnsetTask(name="code", tokens=(7,)),
     )
     head = head_of(num_features=4, tasks=tasks, num_named=2, first_value=0, num_valued=2)
-    head.by_time.copy_(torch.tensor([[0.5, 1.0], [0.0, 1.0], [0.25, 1.0], [0.0, 1.0]]))
+    rows = [[0.5, 1.0], [0.0, 1.0], [0.25, 1.0], [0.0, 1.0], [-0.125, 1.0], [0.0, 1.0]]
+    head.by_time.copy_(torch.tensor(rows))
     head.tau -= 1.5
     query = query_of([50.0, 60.0], [1.0, 0.0], num_features=4)
     inputs = head.inputs(query)
     mean, last = head.values_of(inputs)[:, 0], head.values_of(inputs)[:, 2]
     found = head.change_with_time(inputs)
-    expected = (0.5 * mean + 0.25 * last)[:, None] * (torch.tensor(TAU) - 1.5)
+    expected = (0.5 * mean + 0.25 * last - 0.125 * last**2)[:, None] * (torch.tensor(TAU) - 1.5)
     assert found[:, 0].numpy() == pytest.approx(expected.numpy(), abs=1e-6)
     assert found[:, 0].abs().max() > 0.05
     assert not found[:, 1:].any()
@@ -117,8 +118,8 @@ def test_recencies_change_with_time_beside_values() -> None:
     tasks = (OnsetTask(name="onset", tokens=(2,)),)
     shape = {"first_value": 2, "num_valued": 2, "num_recencies": 1}
     head = head_of(num_features=6, tasks=tasks, num_named=1, **shape)
-    assert (head.config.first_timed, head.config.num_timed) == (1, 5)
-    head.by_time.copy_(torch.tensor([[-0.5], [0.25], [0.0], [0.0], [0.0]]))
+    assert (head.config.first_timed, head.config.num_timed, head.config.num_timed_columns) == (1, 5, 7)
+    head.by_time.copy_(torch.tensor([[-0.5], [0.25], *[[0.0]] * 5]))
     query = query_of([50.0, 60.0], [1.0, 0.0], num_features=6)
     inputs = head.inputs(query)
     recency, mean = inputs.columns(1, 2)[:, 0], head.values_of(inputs)[:, 0]

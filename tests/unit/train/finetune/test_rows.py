@@ -103,7 +103,7 @@ def test_new_onsets_begin_with_values_by_time_and_labels_without() -> None:
     rows = rows_head(model, NEW, torch.full((1, 3, OLDEST), math.log(RATE)), ())
     rows.by_time.fill_(0.7)
     add_rows(model, rows)
-    assert model.onset.by_time[:, 2].tolist() == pytest.approx([0.7, 0.7])
+    assert model.onset.by_time[:, 2].tolist() == pytest.approx([0.7, 0.7, 0.7])
     assert model.onset.by_time[0].tolist() == pytest.approx([0.4, 0.2, 0.7])
 
 

@@ -2,7 +2,8 @@
 
 One decay for all (:mod:`proband.train.onset.decay`) is not enough: high blood glucose means diabetes within
 a year or two, a high body-mass index at any time; a test that is ordered before a diagnosis is made tells of
-the next months and, once these are over, of nothing.
+the next months and, once these are over, of nothing. A disease that is a value beyond a threshold comes
+within a year to those near it alone, which no line tells: squares of values change with time, too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import Outcomes, bins_of, expected_by_bin, happened_by_bin
 from proband.train.onset.terms.record import read_counts, usable_features
 from proband.train.onset.terms.ridge import PRIOR_ONSETS, Counts, spread_rows
-from proband.train.onset.terms.shrinkage import Fit, fit_cross_validated
+from proband.train.onset.terms.shrinkage import Choice, Fit, fit_cross_validated
 
 _DATES = 40_000
 """Dates of a split that are read, at most."""
@@ -31,6 +32,11 @@ number; of more, fewer dates are read."""
 _READ_AT_ONCE = 4096
 _MOST = 20.0
 """Linear predictors are cut here, so that a bad trial step stays finite."""
+
+
+_CHOICES = (Choice(0.02), Choice(0.04), Choice(0.08, 1.2), Choice(0.2, 1.2), Choice(0.4, 1.2))
+"""Wider than for other terms: a few values change much with the time ahead, most not at all."""
+_FIT: Fit = functools.partial(fit_cross_validated, choices=_CHOICES)
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,9 @@ def centre_time(head: OnsetHead, train: Part) -> None:
 
 
 def fit_by_time(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = fit_cross_validated
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = _FIT
 ) -> dict[str, float]:
-    """Fit by how much the effects of recencies and values on the named tasks change with the time ahead.
+    """Fit by how much effects of recencies, values and their squares change with the time ahead.
 
     Args:
         head: Its record terms and their decay are fitted, its time is centred (:func:`centre_time`);
@@ -146,10 +152,12 @@ def fit_by_time(
 
 
 def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " columns"]:
-    """Recencies, mean and last values that can be used."""
+    """Recencies, mean and last values that can be used, and the squares of these last values."""
     _, usable = usable_features(head, train)
     columns = usable - head.config.first_timed
-    return torch.from_numpy(columns[(columns >= 0) & (columns < len(head.by_time))])
+    columns = columns[(columns >= 0) & (columns < head.config.num_timed)]
+    last = columns[columns >= head.config.num_timed - head.config.num_valued]
+    return torch.from_numpy(np.concatenate([columns, last + head.config.num_valued]))
 
 
 def _counts(

@@ -21,20 +21,23 @@ from proband.train.onset.fit import Part, mean_loss, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
 from proband.train.onset.terms.by_time import CountsByBin, centre_time, fit_by_time
 from proband.train.onset.terms.record import fit_record
-from proband.train.onset.terms.shrinkage import fit_cross_validated, fit_of_width
+from proband.train.onset.terms.shrinkage import fit_of_width
 
 RATE, YEARS, SUBJECTS, STAYS, FADES, MIDDLE = 0.03, 12.0, 12_000, 0.4, -0.5, math.log(4)
 HERE = torch.device("cpu")
 
 
-def part_of_law(fades: float, seed: int, subjects: int = SUBJECTS) -> Part:
+def part_of_law(fades: float, seed: int, subjects: int = SUBJECTS, squared: float = 0.0) -> Part:
     """One date a subject, two values; the effect of the first in bin b is STAYS + fades (tau_b - MIDDLE),
-    of the second STAYS."""
+    of its square squared (tau_b - MIDDLE), of the second STAYS."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(subjects, 2)).astype(np.float32)
     wait, first = rng.exponential(size=subjects), np.full(subjects, 50.0)
     for tau, begin, end in zip(TAU, BIN_EDGES, [*BIN_EDGES[1:], math.inf], strict=True):
-        hazard = RATE * np.exp(x[:, 0] * (STAYS + fades * (tau - MIDDLE)) + x[:, 1] * STAYS)
+        late = tau - MIDDLE
+        hazard = RATE * np.exp(
+            x[:, 0] * (STAYS + fades * late) + x[:, 1] * STAYS + squared * late * x[:, 0] ** 2
+        )
         comes = (first == 50.0) & (wait < hazard * (end - begin))
         first[comes] = begin + (wait / hazard)[comes]
         wait = wait - hazard * (end - begin)
@@ -110,6 +113,25 @@ def test_a_recency_that_fades_comes_back_where_it_may(parts: tuple[Part, Part]) 
     assert losses[2] < losses[0] - 0.005
 
 
+def test_a_value_whose_extremes_come_first_changes_by_its_square() -> None:
+    """Of the first value the square fades, of the second nothing."""
+    train, tuning = (part_of_law(0.0, seed, squared=-0.2) for seed in (1, 2))
+    head = head_of_values()
+    standardise(head, train.queries)
+    centre_time(head, train)
+    fit_record(head, train, tuning, HERE)
+    fit_levels(head, train, HERE)
+    before = mean_loss(head, tuning, HERE)
+    notes = fit_by_time(head, train, tuning, HERE)
+    fit_levels(head, train, HERE)
+    squares, lines = head.by_time[4:, 0], head.by_time[:2, 0] + head.by_time[2:4, 0]
+    assert notes["by_time_gain"] > 20
+    assert mean_loss(head, tuning, HERE) < before - 0.002
+    assert float(squares[0]) == pytest.approx(-0.2, abs=0.05)
+    assert squares[1:].abs().max() < 0.05
+    assert lines.abs().max() < 0.1
+
+
 def recencies_alone(part: Part) -> SparseFeatures:
     """The first two features of each date; the others are never there."""
     read = part.queries.features
@@ -121,16 +143,16 @@ def test_values_that_stay_get_less_than_chance_gives() -> None:
     """With some 350 onsets an effect by time has a standard error of 0.1 where nothing shrinks it."""
     sizes: dict[str, list[float]] = {"cross-validated": [], "not shrunk": []}
     plain = functools.partial(fit_of_width, width=100.0)
-    fits = zip(sizes, (fit_cross_validated, plain), strict=True)
-    for name, fit in fits:
+    given = zip(sizes, ((), (plain,)), strict=True)
+    for name, fit in given:
         for seed in range(10, 18, 2):
             head = head_of_values()
             train, tuning = part_of_law(0.0, seed, 1200), part_of_law(0.0, seed + 1, 1200)
             standardise(head, train.queries)
             centre_time(head, train)
             fit_record(head, train, tuning, HERE)
-            fit_by_time(head, train, tuning, HERE, fit)
-            sizes[name] += (head.by_time[:2] + head.by_time[2:]).abs().flatten().tolist()
+            fit_by_time(head, train, tuning, HERE, *fit)
+            sizes[name] += (head.by_time[:2] + head.by_time[2:4]).abs().flatten().tolist()
     mean = {name: float(np.mean(found)) for name, found in sizes.items()}
     assert mean["not shrunk"] > 0.04
     assert mean["cross-validated"] < 0.5 * mean["not shrunk"]
@@ -141,7 +163,8 @@ def test_a_value_that_does_not_vary_or_that_few_have_gets_nothing(parts: tuple[P
     standardise(head, parts[0].queries)
     head.feature_sd[[0, 2]] = torch.inf
     fit_by_time(head, *parts, HERE)
-    assert not head.by_time[[0, 2]].any()
+    assert not head.by_time[[0, 2, 4]].any()
+    assert head.by_time[[1, 3, 5]].any()
     read, last = parts[0].queries.features, 4 * 19  # of the first 19 dates alone
     few_have = SparseFeatures(np.minimum(read.indptr, last), read.indices[:last], read.values[:last], 4)
     few = replace(parts[0], queries=replace(parts[0].queries, features=few_have))
