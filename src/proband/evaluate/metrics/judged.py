@@ -17,7 +17,7 @@ from proband.evaluate.metrics.censoring import (
     aalen_johansen,
     censoring_weights,
 )
-from proband.evaluate.metrics.concordance import c_index
+from proband.evaluate.metrics.concordance import CaseOrder, c_index, order_cases
 from proband.evaluate.metrics.discrimination import Ranking, auroc_and_auprc, rank, weighted_quantiles
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.smooth import Smoother
@@ -109,6 +109,11 @@ class Model:
         return rank(self.risk[self.known], self.case)
 
     @cached_property
+    def case_order(self) -> CaseOrder:
+        """Of the cases, by time."""
+        return order_cases(self.risk[self.known], self.case, self._risk_set.time_years[self.known])
+
+    @cached_property
     def ranking_within(self) -> Ranking:
         """Of the known, by stratum of age and sex."""
         on = self._risk_set
@@ -195,9 +200,8 @@ class Judged:
         return auroc_and_auprc(self.model.ranking_within, self.block.censoring_by_row)[0]
 
     def concordance(self) -> np.ndarray:
-        """C-index up to the horizon, in the sample."""
-        on, known = self.block.risk_set, self.known
-        return np.array([c_index(self.risk[known], self.case, on.time_years[known], self.censoring[0])])
+        """C-index up to the horizon."""
+        return c_index(self.model.case_order, self.areas[0], self.block.censoring_by_row)
 
     def acting(
         self, thresholds: Float[np.ndarray, " thresholds"]

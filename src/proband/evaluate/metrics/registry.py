@@ -53,7 +53,7 @@ METRICS: Registry[Metric] = Registry(
     {
         "auroc": Metric("cumulative/dynamic AUROC, weighted for censoring", lambda on: on.areas[0], True),
         "auprc": Metric("average precision, weighted", lambda on: on.areas[1], True, caution=_few_cases),
-        "c_index": Metric("C-index up to the horizon, death competing", Judged.concordance, once=True),
+        "c_index": Metric("C-index up to the horizon, death competing", Judged.concordance),
         "auroc_within_age_sex": Metric(
             "AUROC among people of one sex and age band", Judged.auroc_within_strata
         ),

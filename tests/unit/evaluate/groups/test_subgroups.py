@@ -102,9 +102,20 @@ def test_values_and_intervals_are_those_of_evaluating_the_subgroup_alone(risk_se
         assert there[name].to_numpy() == pytest.approx(there[f"{name}_alone"].to_numpy(), abs=1e-12)
 
 
-def test_what_is_computed_once_has_a_value_and_a_gap_but_no_interval(risk_set):
-    other = frame_of(risk_set, split_at(700)).filter(metric="c_index").sort("subgroup")
-    assert other["low"].null_count() == other["gap_low"].null_count() == 2
+def test_the_c_index_has_an_interval_and_so_has_its_gap(risk_set):
+    found = frame_of(risk_set, split_at(700)).filter(metric="c_index")
+    assert len(found) == 2
+    assert (found["low"] < found["value"]).all()
+    assert (found["value"] < found["high"]).all()
+    gaps = found.drop_nulls("gap_low")
+    assert len(gaps) == 1
+    assert (gaps["gap_low"] < gaps["gap"]).all()
+    assert (gaps["gap"] < gaps["gap_high"]).all()
+
+
+def test_what_is_computed_once_has_a_value_and_a_gap_but_no_interval_of_it(risk_set):
+    other = frame_of(risk_set, split_at(700)).filter(metric="ici_if_perfect").sort("subgroup")
+    assert other["gap_low"].null_count() == 2
     reference = other["reference"][0]
     gap = other.filter(pl.col("subgroup") != reference)["gap"][0]
     sides = dict(other.select("subgroup", "value").iter_rows())

@@ -1,16 +1,24 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lifelines.utils import concordance_index
 
 from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
-from proband.evaluate.metrics.concordance import c_index
+from proband.evaluate.metrics.concordance import c_index, order_cases
+from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 
 
 def of(risk, time, event, horizon):
     status = horizon_status(time, event, horizon)
     known = status != CENSORED
-    weights = censoring_weights(time, event, horizon, np.ones((1, len(time))))[0, known]
-    return c_index(risk[known], status[known] == CASE, time[known], weights)
+    weights = censoring_weights(time, event, horizon, np.ones((1, len(time))))[:, known]
+    return float(replicated(risk[known], status[known] == CASE, time[known], weights)[0])
+
+
+def replicated(risk, case, time, weights):
+    auroc, _ = auroc_and_auprc(rank(risk, case), weights)
+    return c_index(order_cases(risk, case, time), auroc, weights)
 
 
 def world(size, leave, seed=0):
@@ -55,3 +63,39 @@ def test_ties_count_half_and_no_case_gives_none():
     risk, time, event = world(100, None)
     assert of(np.zeros(100), time, event, 8.0) == pytest.approx(0.5)
     assert np.isnan(of(risk, time, np.zeros(100, np.int8), 8.0))
+
+
+people = st.lists(
+    st.tuples(st.integers(0, 4), st.booleans(), st.integers(1, 4), *[st.sampled_from((0.0, 1.0, 2.5))] * 3),
+    min_size=1,
+    max_size=14,
+)
+
+
+@given(people)
+def test_in_every_replicate_it_is_the_share_of_pairs_that_a_case_wins(rows):
+    """Pair by pair; risks, times and weights tie, and replicates without a case or a pair have none."""
+    risk, case, time, *weights = (np.array(column) for column in zip(*rows, strict=True))
+    found = replicated(risk.astype(float), case.astype(bool), time.astype(float), np.array(weights))
+    for one, got in zip(weights, found, strict=True):
+        wins = pairs = 0.0
+        for i in np.flatnonzero(case):
+            for j in range(len(risk)):
+                if not case[j] or time[j] > time[i]:
+                    pairs += one[i] * one[j]
+                    wins += one[i] * one[j] * ((risk[i] > risk[j]) + 0.5 * (risk[i] == risk[j]))
+        assert got == pytest.approx(wins / pairs if pairs else np.nan, nan_ok=True)
+
+
+def test_its_interval_holds_the_truth_as_often_as_it_says():
+    """Risks that order people by hazard, fifty draws of 300 people, percentiles of 200 resamples each."""
+    truth, rng = of(*world(40_000, None, seed=2), 8.0), np.random.default_rng(3)
+    held = 0
+    for seed in range(50):
+        risk, time, event = world(300, None, seed=100 + seed)
+        case = (event == 1) & (time <= 8.0)
+        drawn = rng.multinomial(300, np.full(300, 1 / 300), size=200).astype(float)
+        low, high = np.quantile(replicated(risk, case, time, drawn), (0.025, 0.975))
+        held += low <= truth <= high
+        assert 0.04 < high - low < 0.2
+    assert 42 <= held <= 50
