@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, ProbandError
-from proband.core.schema import read_parquet
+from proband.core.files.tables import read_parquet
 
 KEY = ["subject_id", "prediction_time"]
 VALUE = "boolean_value"

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.schema import TIME, read_parquet
+from proband.core.files.tables import read_parquet
+from proband.core.schema import TIME
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT, SUBJECT_SPLITS, list_shards, read_shard
 from proband.ehr.outcomes import Task

@@ -13,8 +13,8 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.files.provenance import StageRun, config_dict, is_finished, stage_output
 from proband.core.files.resume import RUN, clear_marks, resumable
+from proband.core.files.tables import read_parquet
 from proband.core.running.progress import say
-from proband.core.schema import read_parquet
 from proband.ehr.config import EhrConfig
 from proband.ehr.meds.dataset import BIRTH, CODES, DATA, DEATH, Shard, list_shards
 from proband.ehr.meds.kinship import Families, family_counts, read_families

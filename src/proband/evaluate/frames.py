@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from proband.core.schema import Table
+from proband.core.files.tables import Table
 from proband.evaluate import tables
 from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.metrics.compare import interval, two_sided_p, verdict

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from proband.core.errors import ConfigError
-from proband.core.schema import TIME, Table
+from proband.core.files.tables import Table
+from proband.core.schema import TIME
 from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.selection.risk_sets import Judgement
 

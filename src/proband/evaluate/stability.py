@@ -16,8 +16,9 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.core.errors import ConfigError, DataError, near_matches
+from proband.core.files.tables import Table
 from proband.core.running.progress import say
-from proband.core.schema import RISK, Table
+from proband.core.schema import RISK
 from proband.evaluate.choices import HIGHEST_THRESHOLD
 from proband.evaluate.inputs import risk_file
 from proband.evaluate.metrics.calibration import risk_groups

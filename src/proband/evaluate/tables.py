@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.schema import Table
+from proband.core.files.tables import Table
 
 _Columns = dict[str, pl.DataType | type[pl.DataType]]
 _KEY: _Columns = {"outcome": pl.String, "horizon_years": pl.Float64}

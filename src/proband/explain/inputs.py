@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.files.jsonfiles import read_objects
-from proband.core.schema import as_text, read_parquet
+from proband.core.files.tables import as_text, read_parquet
 from proband.core.units import DAYS_PER_YEAR
 from proband.ehr.outcomes import Task, load_task
 from proband.explain.config import ExplainConfig

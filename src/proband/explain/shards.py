@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from proband.core.schema import Table, join_parquet
+from proband.core.files.tables import Table, join_parquet
 
 _SHARDS = "shards"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from proband.core.schema import TIME, Table
+from proband.core.files.tables import Table
+from proband.core.schema import TIME
 
 _RISK = {"subject_id": pl.Int64, "prediction_time": TIME, "outcome": pl.String}
 _KEY = ("subject_id", "prediction_time", "outcome")

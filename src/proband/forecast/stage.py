@@ -14,11 +14,11 @@ import polars as pl
 from proband.core.files.digests import hash_file
 from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.files.resume import clear_marks, map_resumably, resumable
+from proband.core.files.tables import join_parquet
 from proband.core.running.device import choose_device
 from proband.core.running.engine import available_cores
 from proband.core.running.progress import say
 from proband.core.running.team import Team, join_team
-from proband.core.schema import join_parquet
 from proband.ehr.outcomes import save_task, task_files
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.job import input_files

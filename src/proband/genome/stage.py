@@ -13,7 +13,8 @@ from proband.core.errors import ConfigError
 from proband.core.files.jsonfiles import read_object, write_json
 from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.files.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
-from proband.core.schema import MATCH, SAMPLES, write_tsv
+from proband.core.files.tables import write_tsv
+from proband.core.schema import MATCH, SAMPLES
 from proband.genome.ancestry.adjustment.scored import Scoring
 from proband.genome.ancestry.config import AncestryInputs
 from proband.genome.cohorts import SourceCohorts, cohort_counts, say_cohorts

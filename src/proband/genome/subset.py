@@ -13,8 +13,9 @@ from proband.core.errors import ConfigError, DataError
 from proband.core.files.jsonfiles import read_objects, write_json
 from proband.core.files.manifest import check_stage, read_manifest
 from proband.core.files.provenance import is_finished, stage_output
+from proband.core.files.tables import write_tsv
 from proband.core.running.progress import say
-from proband.core.schema import MATCH, scores_file, write_tsv
+from proband.core.schema import MATCH, scores_file
 from proband.genome.cohorts import SourceCohorts, cohort_counts, say_cohorts
 from proband.genome.config import LeaveOut
 

@@ -13,7 +13,7 @@ import polars as pl
 from jaxtyping import Float, Int
 from scipy import sparse, stats
 
-from proband.core.schema import Table
+from proband.core.files.tables import Table
 from proband.realism.counts import Counts, Item
 
 REALISM = Table(

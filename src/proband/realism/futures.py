@@ -17,7 +17,8 @@ from jaxtyping import Bool, Int
 
 from proband.core.errors import DataError
 from proband.core.files.manifest import open_output
-from proband.core.schema import TRAJECTORIES, read_parquet
+from proband.core.files.tables import read_parquet
+from proband.core.schema import TRAJECTORIES
 from proband.core.seeds import uniforms
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds.dataset import Shard, read_shard

@@ -16,7 +16,7 @@ import polars as pl
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from proband.core.schema import Table
+from proband.core.files.tables import Table
 from proband.core.seeds import generator
 from proband.realism.futures import Futures
 

@@ -19,6 +19,7 @@ from proband.core import schema
 from proband.core.errors import ConfigError, DataError
 from proband.core.files.jsonfiles import read_object
 from proband.core.files.provenance import is_finished, stage_output
+from proband.core.files.tables import read_parquet
 from proband.core.running.progress import track
 from proband.core.seeds import generator
 from proband.core.text.predictiontimes import prediction_times_of
@@ -211,7 +212,7 @@ def oracle_stage(
     if is_finished(out, "oracle", config, overwrite, inputs):
         return
     with stage_output(out, stage="oracle", config=config, inputs=inputs, seed=config.seed) as run:
-        asked = schema.read_parquet(times)
+        asked = read_parquet(times)
         risk = oracle(biobank, asked, **config.model_dump())
         schema.RISK.write(risk, run.folder / "risk.parquet")
         begun = already_begun_at(biobank, asked, config.horizons_years)

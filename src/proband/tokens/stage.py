@@ -16,9 +16,9 @@ from jaxtyping import Int
 from proband.core.errors import DataError
 from proband.core.files.manifest import check_input, check_stage
 from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.files.tables import read_parquet
 from proband.core.running.engine import map_shards
 from proband.core.running.progress import say
-from proband.core.schema import read_parquet
 from proband.ehr.meds.dataset import Shard, list_shards, read_shard
 from proband.tokens.config import TokensConfig
 from proband.tokens.encode.fit import fit_vocabulary

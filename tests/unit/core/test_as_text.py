@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.core.schema import as_text
+from proband.core.files.tables import as_text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from proband.core.errors import DataError
-from proband.core.schema import RISK, SCORES, TIME, Table, join_parquet, write_tsv
+from proband.core.files.tables import Table, join_parquet, write_tsv
+from proband.core.schema import RISK, SCORES, TIME
 
 TABLE = Table(
     "things",

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, first_line
-from proband.core.schema import as_text, read_parquet
+from proband.core.files.tables import as_text, read_parquet
 from proband.core.text.texttable import check_names, open_table
 
 _IDS = (

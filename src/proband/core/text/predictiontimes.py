@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.schema import TIME, as_text
+from proband.core.files.tables import as_text
+from proband.core.schema import TIME
 from proband.core.text.textvalues import whole_numbers
 
 COLUMNS = ("subject_id", "prediction_time")

@@ -21,7 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, first_line
-from proband.core.schema import PolarsType
+from proband.core.files.tables import PolarsType
 from proband.core.text.plaintext import check_text
 from proband.core.text.textvalues import AROUND, NO_VALUE, clean, clean_text
 

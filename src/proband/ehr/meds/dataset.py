@@ -17,7 +17,8 @@ import polars as pl
 
 from proband.core.errors import DataError, first_line
 from proband.core.files.manifest import check_stage
-from proband.core.schema import TIME, PolarsType, read_parquet
+from proband.core.files.tables import PolarsType, read_parquet
+from proband.core.schema import TIME
 from proband.ehr.config import LATEST_YEAR as LATEST_YEAR
 
 BIRTH = "MEDS_BIRTH"

@@ -9,7 +9,8 @@ import polars as pl
 from jaxtyping import Int
 
 from proband.core.errors import DataError, first_line
-from proband.core.schema import SPLITS, read_parquet
+from proband.core.files.tables import read_parquet
+from proband.core.schema import SPLITS
 from proband.core.seeds import uniforms
 from proband.ehr.meds.dataset import SUBJECT_SPLITS
 from proband.ehr.meds.kinship import Families, clusters_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.schema import read_parquet
+from proband.core.files.tables import read_parquet
 from proband.core.text.predictiontimes import COLUMNS, prediction_times_of
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 

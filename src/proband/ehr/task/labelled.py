@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from proband.core.errors import ConfigError, DataError
-from proband.core.schema import as_text
+from proband.core.files.tables import as_text
 from proband.core.text.predictiontimes import COLUMNS, prediction_times_of
 from proband.ehr.task.codesets import Codes
 from proband.ehr.task.dates import SubjectTable, read_people_table, table_files

@@ -12,11 +12,11 @@ from jaxtyping import Float
 
 from proband.core.schema import PCS
 from proband.evaluate.inputs import COMPONENTS_FILE
+from proband.evaluate.metrics.block import Block
 from proband.evaluate.metrics.calibration import Refit, fit_logistic, logit, risk_groups
 from proband.evaluate.metrics.censoring import CASE
 from proband.evaluate.metrics.compare import Resamples, interval, stack
 from proband.evaluate.metrics.discrimination import Ranking, auroc_and_auprc, rank
-from proband.evaluate.metrics.judged import Block
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.tables import DISTANCE
 

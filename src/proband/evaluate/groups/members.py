@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, first_names
+from proband.core.files.tables import read_parquet
 from proband.core.running.progress import say
-from proband.core.schema import ANCESTRY, read_parquet, scores_file
+from proband.core.schema import ANCESTRY, scores_file
 from proband.core.text.texttable import open_table
 from proband.core.text.textvalues import whole_numbers
 from proband.evaluate.groups.distance import DISTANCE_COLUMN

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from proband.core.files.tables import read_parquet
 from proband.core.running.progress import say
-from proband.core.schema import read_parquet
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr.cohort import read_shards
 from proband.ehr.meds.dataset import CODES

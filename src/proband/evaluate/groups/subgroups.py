@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from proband.evaluate.metrics.block import Block, Model
 from proband.evaluate.metrics.compare import Resamples, interval, intervals, stack
-from proband.evaluate.metrics.judged import Block, Judged, Model
+from proband.evaluate.metrics.judged import Judged
 from proband.evaluate.metrics.registry import METRICS, metrics_by_subgroup
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.utility import ACTING

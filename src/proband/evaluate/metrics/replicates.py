@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from proband.evaluate.choices import HIGHEST_THRESHOLD
+from proband.evaluate.metrics.block import Block, Model
 from proband.evaluate.metrics.compare import Resamples, stack
-from proband.evaluate.metrics.judged import Block, Judged, Model
+from proband.evaluate.metrics.judged import Judged
 from proband.evaluate.metrics.registry import metrics_of
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.utility import (

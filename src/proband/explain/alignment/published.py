@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, first_line, near_matches
+from proband.core.files.tables import read_parquet
 from proband.core.running.progress import say
-from proband.core.schema import read_parquet
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 from proband.core.text.textvalues import NO_VALUE
 

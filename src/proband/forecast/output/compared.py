@@ -10,8 +10,9 @@ import polars as pl
 import torch
 
 from proband.core.files.provenance import StageRun
+from proband.core.files.tables import join_parquet
 from proband.core.running.progress import say
-from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY, SCENARIOS, join_parquet
+from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY, SCENARIOS
 from proband.forecast.answers import closed_form_risks
 from proband.forecast.choices import samples_paths
 from proband.forecast.job import Opened, one_thread, opened

@@ -20,8 +20,9 @@ from jaxtyping import Int
 
 from proband.core.errors import ConfigError
 from proband.core.files.provenance import stage_output
+from proband.core.files.tables import join_parquet
 from proband.core.running.progress import say
-from proband.core.schema import TIME, TRAJECTORIES, join_parquet
+from proband.core.schema import TIME, TRAJECTORIES
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.meds.dataset import BIRTH, DATA, ENTRY, EVENTS, EXIT, SUBJECT_SPLITS
 from proband.ehr.meds.write import write_codes, write_table

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float64, Int64
 
 from proband.core.errors import DataError
+from proband.core.files.tables import read_parquet
 from proband.core.running.progress import say
-from proband.core.schema import read_parquet
 from proband.genome.ancestry.adjustment.scored import Scoring, scored_variants
 from proband.genome.ancestry.axes import fit_axes, place, without_relatives
 from proband.genome.ancestry.config import AncestryConfig, AncestryInputs

@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Bool, Float64
 
 from proband.core.errors import DataError, near_matches
-from proband.core.schema import as_text, read_parquet
+from proband.core.files.tables import as_text, read_parquet
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 from proband.core.text.textvalues import whole_numbers
 

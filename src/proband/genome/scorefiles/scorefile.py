@@ -19,8 +19,8 @@ import polars as pl
 from jaxtyping import Int64
 
 from proband.core.errors import DataError, first_names
+from proband.core.files.tables import PolarsType
 from proband.core.running.progress import say
-from proband.core.schema import PolarsType
 from proband.core.text.texttable import TextTable
 from proband.core.text.textvalues import whole_numbers
 from proband.genome.genotypes.alleles import row_sites

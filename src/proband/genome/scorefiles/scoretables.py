@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from proband.core.errors import DataError, first_line
+from proband.core.files.tables import as_text, read_parquet
 from proband.core.running.progress import say
-from proband.core.schema import as_text, read_parquet
 from proband.core.text.plaintext import check_text
 from proband.core.text.texttable import READ_ERRORS, check_names, num_row_names, separator_of, split_line
 from proband.core.text.textvalues import NO_VALUE, clean

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64
 
 from proband.core.errors import DataError
+from proband.core.files.tables import write_tsv
 from proband.core.running.progress import say
-from proband.core.schema import write_tsv
 from proband.genome.genotypes.alleles import allele_codes, is_nucleotides, row_sites
 from proband.genome.genotypes.dataset import MISSING, Genotypes
 from proband.genome.genotypes.sites import Sites

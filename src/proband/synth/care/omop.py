@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from proband.core.schema import join_parquet
+from proband.core.files.tables import join_parquet
 from proband.synth.care import concepts
 from proband.synth.care.cdm import CDM
 from proband.synth.care.events.drugs import SUPPLY_DAYS

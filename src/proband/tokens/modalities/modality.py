@@ -21,8 +21,9 @@ from jaxtyping import Bool, Float, Int
 from proband.core.batch import ModalityInput
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.files.manifest import check_stage
+from proband.core.files.tables import read_parquet
 from proband.core.running.progress import say
-from proband.core.schema import SCORES, read_parquet, scores_file
+from proband.core.schema import SCORES, scores_file
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY, MINUTES_PER_YEAR
 from proband.tokens.dataset import TokenStore
 

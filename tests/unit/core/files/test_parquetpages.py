@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from proband.core.errors import DataError
 from proband.core.files import parquetpages
 from proband.core.files.parquetpages import PageError, check_pages
-from proband.core.schema import read_parquet
+from proband.core.files.tables import read_parquet
 
 FRAME = pl.DataFrame(
     {

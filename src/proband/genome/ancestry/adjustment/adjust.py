@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Float64, Int64
 
 from proband.core.errors import DataError
+from proband.core.files.tables import read_parquet
 from proband.core.running.progress import track
-from proband.core.schema import SCORES, read_parquet
+from proband.core.schema import SCORES
 from proband.genome.ancestry.adjustment.normalise import (
     design,
     fit_mean,

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 
 from proband.core import schema
 from proband.core.files.jsonfiles import write_json
+from proband.core.files.tables import join_parquet
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import ADDITIVE, SynthConfig
@@ -90,7 +91,7 @@ def join_truth(folders: Sequence[Path], out: Path, config: SynthConfig) -> None:
     """Join shards' tables, in their order, into one file each, and note the law they were lived by."""
     out.mkdir(parents=True, exist_ok=True)
     for name in TRUTH_TABLES:
-        schema.join_parquet([folder / f"{name}.parquet" for folder in folders], out / f"{name}.parquet")
+        join_parquet([folder / f"{name}.parquet" for folder in folders], out / f"{name}.parquet")
     begun = [pl.read_parquet(folder / f"{ALREADY_BEGUN}.parquet") for folder in folders]
     join_already_begun(begun).write_parquet(out / f"{ALREADY_BEGUN}.parquet", compression="zstd")
     law = {"traits": table_hash(), "seed": config.seed, "step_years": config.step_years}
