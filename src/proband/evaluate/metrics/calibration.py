@@ -135,7 +135,11 @@ class Refit:
         curvature: Float[np.ndarray, "rows features features"],
     ) -> None:
         self.beta = beta
-        self._shares = np.hstack([gradient, curvature.reshape(len(gradient), len(beta) ** 2)])
+        # A curvature is symmetric: its lower triangle is read off the upper one.
+        upper = np.triu_indices(len(beta))
+        self._shares = np.hstack([gradient, curvature[:, *upper]])
+        self._entry = np.zeros((len(beta), len(beta)), dtype=np.int64)
+        self._entry[upper] = self._entry.T[upper] = len(beta) + np.arange(len(upper[0]))
 
     @classmethod
     def logistic(
@@ -155,11 +159,10 @@ class Refit:
         self, weights: Float[np.ndarray, "replicates rows"]
     ) -> Float[np.ndarray, "replicates features"]:
         """Those of every replicate."""
-        size = len(self.beta)
         if not np.isfinite(self.beta).all():
-            return np.full((len(weights), size), np.nan)
+            return np.full((len(weights), len(self.beta)), np.nan)
         sums = weights @ self._shares
-        return self.beta + newton_steps(sums[:, size:].reshape(-1, size, size), sums[:, :size])
+        return self.beta + newton_steps(sums[:, self._entry], sums[:, : len(self.beta)])
 
 
 def slope_fit(

@@ -90,20 +90,14 @@ def censoring_weights(
     order = np.lexsort((event == 0, time_years))
     sorted_time, censored = time_years[order], event[order] == 0
     leaving = np.flatnonzero(censored & ~followed_through(sorted_time, horizon_years))
-    times, starts = np.unique(sorted_time[leaving], return_index=True)
+    times, which = np.unique(sorted_time[leaving], return_inverse=True)
+    time_of = np.full(len(order), -1)
+    time_of[leaving] = which
+    place = np.full(len(order), -1)
+    place[known] = np.searchsorted(times, np.minimum(time_years[known], horizon_years), side="left")
     result = np.zeros(weights.shape)
-    if not len(times):
-        result[:, known] = 1.0
-        return result
-    by_time = weights[:, order]
-    at_risk = _from_here_on(by_time)[:, leaving[starts]]
-    num_censored = np.add.reduceat(by_time[:, leaving], starts, axis=1)
-    stay = 1.0 - np.divide(num_censored, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
-    staying = np.ones((len(weights), len(times) + 1))
-    np.cumprod(np.maximum(stay, 0.0), axis=1, out=staying[:, 1:])
-    inverse = np.divide(1.0, staying, out=np.zeros_like(staying), where=staying > 0)
-    until = np.minimum(time_years[known], horizon_years)
-    result[:, known] = inverse[:, np.searchsorted(times, until, side="left")]
+    rows = np.ascontiguousarray(weights, dtype=np.float64)
+    _censoring_kernel()(order, time_of, place, len(times), rows, result)
     return result
 
 
@@ -182,6 +176,38 @@ def _kernel() -> Callable[..., None]:
     return compiled(_incidence)
 
 
+@functools.cache
+def _censoring_kernel() -> Callable[..., None]:
+    return compiled(_inverse_of_staying)
+
+
+def _inverse_of_staying(  # compiled by numba
+    order: Any, time_of: Any, place: Any, num_times: Any, weights: Any, found: Any
+) -> None:
+    """1 / G at ``place``, the number of times of censoring before it; 0 where that is negative or G is 0.
+
+    ``order`` is by time, ``time_of`` the number of the time of censoring in that order, -1 for the others.
+    """
+    followed, leaving, inverse = np.zeros(num_times), np.zeros(num_times), np.zeros(num_times + 1)
+    for replicate in range(weights.shape[0]):
+        row, upto = weights[replicate], 0.0
+        leaving[:] = 0.0
+        for back in range(order.size):
+            at = order.size - 1 - back
+            upto += row[order[at]]
+            if time_of[at] >= 0:
+                followed[time_of[at]] = upto
+                leaving[time_of[at]] += row[order[at]]
+        staying, inverse[0] = 1.0, 1.0
+        for time in range(num_times):
+            if followed[time] > 0:
+                staying *= max(1.0 - leaving[time] / followed[time], 0.0)
+            inverse[time + 1] = 1.0 / staying if staying > 0 else 0.0
+        for at in range(place.size):
+            if place[at] >= 0:
+                found[replicate, at] = inverse[place[at]]
+
+
 def _incidence(  # compiled by numba
     order: Any, cell: Any, event: Any, ends_time: Any, weights: Any, found: Any, whole: Any
 ) -> None:
@@ -222,10 +248,3 @@ def strata(stratum: Int[np.ndarray, " rows"]) -> list[np.ndarray]:
     """Row numbers of each stratum, by rising number of the stratum."""
     order = np.argsort(stratum, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1)
-
-
-def _from_here_on(
-    sorted_weights: Float[np.ndarray, "replicates rows"],
-) -> Float[np.ndarray, "replicates rows"]:
-    """Sum of the weights from each position to the end: who is still followed."""
-    return np.cumsum(sorted_weights[:, ::-1], axis=1)[:, ::-1]

@@ -59,7 +59,7 @@ class Judged:
 
     def concordance(self) -> np.ndarray:
         """C-index up to the horizon."""
-        return c_index(self.model.case_order, self.areas[0], self.block.censoring_by_row)
+        return c_index(self.model.case_order, self.areas[0], self.block.censoring_by_row, self.block.total)
 
     def acting(
         self, thresholds: Float[np.ndarray, " thresholds"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from proband.core.running.compiled import compiled
 from proband.core.statistics.splines import KNOT_QUANTILES, spline_basis
 from proband.evaluate.metrics.calibration import (
     RISK_FLOOR,
@@ -104,16 +108,19 @@ class Smoother:
         Returns:
             The errors, and how many rows of each group were drawn.
         """
-        starts, middle = self._error_groups
-        drawn = np.add.reduceat(np.take(weights, self.order, axis=1), starts, axis=1)
+        group, middle = self._error_groups
+        drawn = np.zeros((len(weights), len(middle)))
+        _kernel()(group, np.ascontiguousarray(weights, dtype=np.float64), drawn)
         return self._errors(coefficients, middle), drawn
 
     @cached_property
-    def _error_groups(self) -> tuple[Int[np.ndarray, " groups"], Int[np.ndarray, " groups"]]:
-        """Place in :attr:`order` where each group begins, and its middle row."""
+    def _error_groups(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
+        """Each row's group, and each group's middle row."""
         size = len(self.order)
         edges = np.linspace(0, size, min(size, ERROR_GROUPS) + 1).astype(np.int64)
-        return edges[:-1], self.order[(edges[:-1] + edges[1:]) // 2]
+        group = np.empty(size, dtype=np.int64)
+        group[self.order] = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+        return group, self.order[(edges[:-1] + edges[1:]) // 2]
 
     @cached_property
     def _identity(self) -> Float[np.ndarray, " basis"]:
@@ -156,6 +163,17 @@ class Smoother:
             np.broadcast_to(curvature, (draws, *curvature.shape)), ((case - risk) * censoring) @ design
         )
         return np.abs(expit((beta + steps) @ self._design[shown].T) - self.risk[shown])
+
+
+@functools.cache
+def _kernel() -> Callable[..., None]:
+    return compiled(_sums_by_group)
+
+
+def _sums_by_group(group: Any, weights: Any, found: Any) -> None:  # compiled by numba
+    for replicate in range(weights.shape[0]):
+        for row in range(group.size):
+            found[replicate, group[row]] += weights[replicate, row]
 
 
 def histogram_edges(risk: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " edges"]:
