@@ -135,14 +135,26 @@ def weighted_quantiles(
     [[1.0], [3.0]]
     """
     order = np.argsort(values, axis=1, kind="stable")  # which uses runs that are sorted already
-    upto = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
     found = np.empty((len(shares), len(values)))
-    row, last = np.arange(len(values)), values.shape[1] - 1
-    for number, share in enumerate(shares):
-        wanted = share * upto[:, -1:] * (1 - 1e-12)
-        place = np.minimum((upto < wanted).sum(axis=1), last)
-        found[number] = values[row, order[row, place]]
+    rows = (np.ascontiguousarray(one, dtype=np.float64) for one in (values, weights))
+    _quantile_kernel()(order, *rows, np.array(shares) * (1 - 1e-12), found)
     return found
+
+
+@functools.cache
+def _quantile_kernel() -> Callable[..., None]:
+    return compiled(_first_beyond)
+
+
+def _first_beyond(order: Any, values: Any, weights: Any, shares: Any, found: Any) -> None:
+    for row in range(order.shape[0]):  # compiled by numba
+        total = weights[row].sum()
+        for number in range(shares.size):
+            at, upto = 0, weights[row, order[row, 0]]
+            while upto < shares[number] * total and at + 1 < order.shape[1]:
+                at += 1
+                upto += weights[row, order[row, at]]
+            found[number, row] = values[row, order[row, at]]
 
 
 def auroc(

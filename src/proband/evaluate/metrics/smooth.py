@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from proband.core.running.compiled import compiled
 from proband.core.statistics.splines import KNOT_QUANTILES, spline_basis
 from proband.evaluate.metrics.calibration import (
     RISK_FLOOR,
@@ -20,6 +16,7 @@ from proband.evaluate.metrics.calibration import (
     logit,
     newton_steps,
 )
+from proband.evaluate.metrics.sums import sums_by_group
 
 MOST_SHOWN = 500
 CURVE_POINTS = 50
@@ -109,9 +106,7 @@ class Smoother:
             The errors, and how many rows of each group were drawn.
         """
         group, middle = self._error_groups
-        drawn = np.zeros((len(weights), len(middle)))
-        _kernel()(group, np.ascontiguousarray(weights, dtype=np.float64), drawn)
-        return self._errors(coefficients, middle), drawn
+        return self._errors(coefficients, middle), sums_by_group(group, weights, len(middle))
 
     @cached_property
     def _error_groups(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
@@ -163,17 +158,6 @@ class Smoother:
             np.broadcast_to(curvature, (draws, *curvature.shape)), ((case - risk) * censoring) @ design
         )
         return np.abs(expit((beta + steps) @ self._design[shown].T) - self.risk[shown])
-
-
-@functools.cache
-def _kernel() -> Callable[..., None]:
-    return compiled(_sums_by_group)
-
-
-def _sums_by_group(group: Any, weights: Any, found: Any) -> None:  # compiled by numba
-    for replicate in range(weights.shape[0]):
-        for row in range(group.size):
-            found[replicate, group[row]] += weights[replicate, row]
 
 
 def histogram_edges(risk: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " edges"]:

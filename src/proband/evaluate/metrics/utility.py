@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from proband.core.running.compiled import compiled
 from proband.evaluate.choices import HIGHEST_THRESHOLD
+from proband.evaluate.metrics.sums import sums_by_group
 
 ACTING = (
     "net_benefit",
@@ -155,24 +152,12 @@ def _flagged(
     """
     rising = np.argsort(thresholds, kind="stable")
     level = np.searchsorted(thresholds[rising], risk, side="right")
-    between = np.zeros((len(weights), 2, len(thresholds) + 1))
-    slot = level + (len(thresholds) + 1) * case.astype(np.int64)
-    _kernel()(slot, np.ascontiguousarray(weights), between.reshape(len(weights), -1))
+    levels = len(thresholds) + 1
+    between = sums_by_group(level + levels * case.astype(np.int64), weights, 2 * levels)
+    between = between.reshape(len(weights), 2, levels)
     upwards = np.cumsum(between[:, :, ::-1], axis=2)[:, :, ::-1]  # at or above each threshold; first is all
     flagged = upwards[:, :, 1:][:, :, np.argsort(rising)]
     return flagged[:, 0], flagged[:, 1], upwards[:, 0, :1], upwards[:, 1, :1]
-
-
-@functools.cache
-def _kernel() -> Callable[..., None]:
-    return compiled(_sums)
-
-
-def _sums(slot: Any, weights: Any, found: Any) -> None:  # compiled by numba
-    """Sum of the weights of each slot, in every replicate."""
-    for replicate in range(weights.shape[0]):
-        for row in range(slot.size):
-            found[replicate, slot[row]] += weights[replicate, row]
 
 
 def _subjects_at(
