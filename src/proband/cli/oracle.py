@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """True risks of a synthetic biobank's subjects at any prediction times: the ceiling for any model.
 
-    OUT may be given to proband evaluate.
+    OUT may be given to proband evaluate, beside the folders of forecasts.
 
     Example: proband oracle biobank/ risk/risk.parquet truth_risk/
 

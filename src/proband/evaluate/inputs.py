@@ -10,7 +10,7 @@ import polars as pl
 
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.files.jsonfiles import read_objects
-from proband.core.files.manifest import check_stage
+from proband.core.files.manifest import check_stage, manifest_if_any
 from proband.core.running.progress import say
 from proband.core.schema import PCS, RISK, SCORES, scores_file
 from proband.core.sex import female_of
@@ -46,13 +46,13 @@ def read_task(risks: Sequence[Path], task: Path | None) -> Task:
     """The one task of all inputs.
 
     Args:
-        risks: Forecast folders (with their task) or RiskTable files.
-        task: A task file, needed if no input is a folder.
+        risks: Forecast folders (with their task), folders of the oracle or RiskTable files.
+        task: A task file, needed if no input is a forecast folder.
 
     Raises:
         ConfigError: No task is given, or two inputs were made for different tasks.
     """
-    found = [path / TASK_FILE for path in risks if path.is_dir()]
+    found = [path / TASK_FILE for path in risks if path.is_dir() and not _is_oracle(path)]
     found += [task] if task is not None else []
     if not found:
         raise ConfigError("no task", where=", ".join(map(str, risks)), remedy="pass --task TASK.yaml")
@@ -72,8 +72,9 @@ def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.Da
     """All RiskTables stacked, models in the order given.
 
     Args:
-        risks: Forecast folders or RiskTable files.
-        task: The task; every outcome of the tables must be one of its.
+        risks: Forecast folders, folders of the oracle or RiskTable files.
+        task: The task; every outcome of the tables must be one of its. A folder of the oracle, which answers
+            for all diseases, is read for those of the task.
         with_baselines: Whether the baselines' names are taken.
 
     Raises:
@@ -82,8 +83,11 @@ def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.Da
     """
     taken: dict[str, Path] = {}
     frames = []
-    for path in map(risk_file, risks):
+    for given in risks:
+        path = risk_file(given)
         frame = RISK.read(path).select(*RISK.columns)
+        if _is_oracle(given):
+            frame = frame.filter(pl.col("outcome").is_in(list(task.outcomes)))
         if frame.is_empty():
             raise DataError("RiskTable: no rows", where=path, remedy="forecast again")
         _check_outcomes(frame, task, path)
@@ -99,13 +103,18 @@ def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.Da
 
 
 def risk_file(given: Path) -> Path:
-    """The RiskTable of a forecast folder, or the file itself.
+    """The RiskTable of a folder of forecast or the oracle, or the file itself.
 
     Raises:
         DataError: The folder is of another stage.
     """
     check_stage(given, ("forecast", "oracle"))
     return given / RISK_FILE if given.is_dir() else given
+
+
+def _is_oracle(given: Path) -> bool:
+    """Whether a folder is that of ``proband oracle``, which has no task of its own."""
+    return given.is_dir() and manifest_if_any(given).get("stage") == "oracle"
 
 
 def _check_outcomes(frame: pl.DataFrame, task: Task, where: Path) -> None:
@@ -232,7 +241,7 @@ def truth_file(risks: Sequence[Path], truth: Path | None) -> Path | None:
     """Where a synthetic biobank tells how many cases had already begun.
 
     Args:
-        risks: The inputs; beside the oracle's RiskTable file lies the biobank's truth.
+        risks: The inputs; in the oracle's folder, or beside its RiskTable file, lies the biobank's truth.
         truth: The biobank's truth folder, if it is given.
 
     Raises:
@@ -243,7 +252,8 @@ def truth_file(risks: Sequence[Path], truth: Path | None) -> Path | None:
             remedy = "give the truth folder of a biobank of this version of proband synth"
             raise DataError("no truth", where=truth, expected=ALREADY_BEGUN_FILE, remedy=remedy)
         return truth / ALREADY_BEGUN_FILE
-    beside = [path.with_name(ALREADY_BEGUN_FILE) for path in risks if path.is_file()]
+    folders = [path if path.is_dir() else path.parent for path in risks]
+    beside = [folder / ALREADY_BEGUN_FILE for folder in folders]
     return next((path for path in beside if path.is_file()), None)
 
 

@@ -10,6 +10,7 @@ import fresh_process
 from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
 from proband.core.files.manifest import read_manifest
+from proband.core.files.provenance import stage_output
 from proband.core.schema import LABELS, RISK, scores_file
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
@@ -19,6 +20,7 @@ from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.panel.multiplicity import INTEGRATED_BRIER
 from proband.evaluate.tables import TABLES, read_table
+from proband.synth.config import OracleConfig
 
 ENTRY, DAYS_PER_YEAR = datetime(2000, 1, 1), 365.25
 FIFTY, POINTS = EvaluateConfig(bootstrap=50), EvaluateConfig(bootstrap=0)
@@ -322,6 +324,21 @@ def test_models_beside_the_oracle_have_their_distance_from_it(world, tmp_path):
     assert value(tmp_path / "out", "log_odds_correlation", "age_sex")["value"] > 0.3
     rows = read_table(tmp_path / "out", "metrics").filter(metric="log_odds_rmse")
     assert set(rows["model"]) == {"noisy", "age_sex"}
+
+
+def test_a_folder_of_the_oracle_is_judged_beside_forecasts_for_their_outcomes(world, tmp_path):
+    """It has no task of its own, answers for all diseases, and tells which cases had begun."""
+    names = (*world.task.outcomes, "gout")
+    with stage_output(tmp_path / "oracle", stage="oracle", config=OracleConfig(), inputs=[], seed=0) as run:
+        begun_table(run.folder)
+        RISK.write(world.risk_table("oracle", outcomes=names), run.folder / "risk.parquet")
+    evaluate([world.risk_folder("sharp"), tmp_path / "oracle"], world.meds, tmp_path / "out", config=FIFTY)
+    rows = read_table(tmp_path / "out", "metrics")
+    assert set(rows["outcome"]) == set(world.task.outcomes)
+    assert rows.filter(metric="log_odds_rmse", model="sharp").height > 0
+    assert read_table(tmp_path / "out", "already_begun").height == 2
+    with pytest.raises(ConfigError, match="no task"):
+        evaluate([tmp_path / "oracle"], world.meds, tmp_path / "alone", config=FIFTY)
 
 
 def test_no_truth_no_share_and_a_wrong_folder_is_refused(results, world, tmp_path):
