@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from proband.core import schema
 from proband.core.errors import ConfigError, DataError
-from proband.core.files.jsonfiles import read_object
 from proband.core.files.provenance import is_finished, stage_output
 from proband.core.files.tables import read_parquet
 from proband.core.running.progress import track
@@ -25,16 +22,14 @@ from proband.core.seeds import generator
 from proband.core.text.predictiontimes import prediction_times_of
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.synth.config import ADDITIVE, OracleConfig
-from proband.synth.lives.law import NUM_MARKERS, Law, table_law
-from proband.synth.lives.laws import LAWS
-from proband.synth.lives.lives import MICROSECONDS_PER_DAY, calendar, calendar_year
+from proband.synth.lives.law import Law, table_law
+from proband.synth.lives.lives import calendar
 from proband.synth.lives.output.begun import already_begun, join_already_begun
-from proband.synth.lives.output.files import ALREADY_BEGUN, LAW_FILE, ONSET_MODEL, RECORDED_MODEL
+from proband.synth.lives.output.files import ALREADY_BEGUN, ONSET_MODEL, RECORDED_MODEL
+from proband.synth.lives.output.read import Shard, read_law, row_of
 from proband.synth.lives.output.replay import moments_of
 from proband.synth.lives.output.truth import Moments, joined, risk_table, true_risks
-from proband.synth.lives.people import People
-from proband.synth.lives.state import State, healthy
-from proband.synth.traits import ADULT_AGE, DISEASE_NAMES, TRAIT_NAMES, TREATMENT_NAMES, table_hash
+from proband.synth.traits import ADULT_AGE
 
 
 def oracle(
@@ -68,12 +63,12 @@ def oracle(
     horizons = tuple(float(horizon) for horizon in horizons_years)
     _check_options(horizons, replicates)
     truth = biobank / "truth"
-    law_file = _read_law(truth)
+    law_file = read_law(truth)
     law = table_law(law_file["step_years"], law_file.get("law", ADDITIVE))
     asked = _asked(truth, times)
     frames = [
         _of_shard(
-            _Shard.read(truth, rows["shard"][0], law_file), law, rows, horizons, replicates, seed, latent
+            Shard.read(truth, rows["shard"][0], law_file), law, rows, horizons, replicates, seed, latent
         )
         for rows in track(asked.partition_by("shard", maintain_order=True), "Shards")
     ]
@@ -103,10 +98,10 @@ def replayed(biobank: Path, times: pl.DataFrame) -> Replayed:
         times: See there.
     """
     truth = biobank / "truth"
-    law_file = _read_law(truth)
+    law_file = read_law(truth)
     law = table_law(law_file["step_years"], law_file.get("law", ADDITIVE))
     parts = _asked(truth, times).partition_by("shard", maintain_order=True)
-    found = [_moments(_Shard.read(truth, rows["shard"][0], law_file), law, rows) for rows in parts]
+    found = [_moments(Shard.read(truth, rows["shard"][0], law_file), law, rows) for rows in parts]
     return Replayed(pl.concat(parts).drop("shard"), law, joined(found))
 
 
@@ -123,10 +118,10 @@ def already_begun_at(
     horizons = tuple(float(horizon) for horizon in horizons_years)
     _check_options(horizons, 2)
     truth = biobank / "truth"
-    law_file = _read_law(truth)
+    law_file = read_law(truth)
     parts = []
     for rows in _asked(truth, times).partition_by("shard", maintain_order=True):
-        shard = _Shard.read(truth, rows["shard"][0], law_file)
+        shard = Shard.read(truth, rows["shard"][0], law_file)
         row, _, age = _places(shard, rows)
         parts.append(already_begun(shard.events.onset[row], shard.events.recorded[row], age, horizons))
     return join_already_begun(parts)
@@ -137,34 +132,6 @@ def _check_options(horizons: tuple[float, ...], replicates: int) -> None:
         raise ConfigError("horizons_years are not increasing", found=horizons, expected="such as (1, 5, 10)")
     if replicates < 2:
         raise ConfigError("too few replicates for an error", found=replicates, expected="at least 2")
-
-
-def _read_law(truth: Path) -> dict[str, Any]:
-    if not (truth / LAW_FILE).is_file():
-        raise DataError(
-            "no truth of a synthetic biobank",
-            where=truth,
-            expected=LAW_FILE,
-            remedy="give the folder that proband synth made",
-        )
-    law_file: dict[str, Any] = read_object(truth / LAW_FILE, ["traits", "step_years"])
-    if law_file["traits"] != table_hash():
-        raise DataError(
-            "this biobank was lived by another table of traits",
-            where=truth / LAW_FILE,
-            found=law_file["traits"],
-            expected=table_hash(),
-            remedy="make the biobank anew, or use the version in its manifest",
-        )
-    if (name := law_file.get("law", ADDITIVE)) not in LAWS:
-        raise DataError(
-            "this biobank was lived by an unknown law",
-            where=truth / LAW_FILE,
-            found=name,
-            expected=", ".join(LAWS),
-            remedy="use the version in its manifest",
-        )
-    return law_file
 
 
 def _asked(truth: Path, times: pl.DataFrame) -> pl.DataFrame:
@@ -220,86 +187,8 @@ def oracle_stage(
         run.counts["num_risks"] = risk.height
 
 
-@dataclass(frozen=True)
-class _Shard:
-    """A shard's lives as ``truth/`` holds them."""
-
-    number: int
-    seed: int
-    subject_id: np.ndarray
-    birth: np.ndarray
-    end: int
-    people: People
-    events: State
-    life: np.ndarray
-
-    @staticmethod
-    def read(truth: Path, number: int, law_file: dict[str, Any]) -> _Shard:
-        """Read one shard's subjects, in the order of their arrays."""
-        subjects = pl.read_parquet(truth / "subjects.parquet").filter(pl.col("shard") == number)
-        ids = subjects["subject_id"]
-        end = np.datetime64(date.fromisoformat(law_file["end"]), "D").astype(np.int64)
-        return _Shard(
-            number=number,
-            seed=law_file["seed"],
-            subject_id=ids.to_numpy(),
-            birth=subjects["birth"].cast(pl.Int64).to_numpy(),
-            end=int(end) * MICROSECONDS_PER_DAY,
-            people=_people(truth, subjects),
-            events=_events(truth, ids),
-            life=subjects.select("life_round", "life_copy").to_numpy(),
-        )
-
-
-def _people(truth: Path, subjects: pl.DataFrame) -> People:
-    ids = subjects["subject_id"]
-    wanted = pl.col("subject_id").is_in(ids.implode())
-    traits = pl.scan_parquet(truth / "liabilities.parquet").filter(wanted).collect()
-    liability, genetic, unobserved = (
-        subjects.select("subject_id").join(
-            traits.pivot(on="trait", index="subject_id", values=values),
-            on="subject_id",
-            how="left",
-            maintain_order="left",
-        )
-        for values in ("liability", "genetic", "unobserved")
-    )
-    flags = pl.scan_parquet(truth / "people.parquet").filter(wanted).collect()
-    flags = subjects.select("subject_id").join(flags, on="subject_id", how="left", maintain_order="left")
-    return People(
-        male=subjects["male"].to_numpy(),
-        genetic=genetic.select(DISEASE_NAMES).to_numpy(),
-        unobserved=unobserved.select(DISEASE_NAMES).to_numpy(),
-        stable=liability.select(TRAIT_NAMES[:NUM_MARKERS]).to_numpy(),
-        deprivation=subjects["deprivation"].to_numpy(),
-        quit_age=subjects["quit_age"].to_numpy(),
-        willing=flags.select(f"willing_{name}" for name in TREATMENT_NAMES).to_numpy(),
-        missed=flags.select(f"missed_{name}" for name in DISEASE_NAMES).to_numpy(),
-        birth_year=calendar_year(subjects["birth"].cast(pl.Int64).to_numpy()),
-    )
-
-
-def _events(truth: Path, ids: pl.Series) -> State:
-    wanted = pl.col("subject_id").is_in(ids.implode())
-    events = pl.scan_parquet(truth / "events.parquet").filter(wanted).collect()
-    state = healthy(len(ids))
-    kinds = {"onset": DISEASE_NAMES, "recorded": DISEASE_NAMES}
-    kinds |= {"started": TREATMENT_NAMES, "stopped": TREATMENT_NAMES}
-    for event, names in kinds.items():
-        rows = events.filter(pl.col("event") == event)
-        column = rows["name"].replace_strict(list(names), list(range(len(names))), return_dtype=pl.Int64)
-        getattr(state, event)[_row_of(ids, rows), column.to_numpy()] = rows["age_years"].to_numpy()
-    deaths = events.filter(pl.col("event") == "death")
-    state.death[_row_of(ids, deaths)] = deaths["age_years"].to_numpy()
-    return state
-
-
-def _row_of(ids: pl.Series, rows: pl.DataFrame) -> np.ndarray:
-    return np.asarray(np.searchsorted(ids.to_numpy(), rows["subject_id"].to_numpy()))
-
-
 def _of_shard(
-    shard: _Shard,
+    shard: Shard,
     law: Law,
     asked: pl.DataFrame,
     horizons: tuple[float, ...],
@@ -319,16 +208,16 @@ def _of_shard(
     return risk_table(ids, times, happened, risk, error, horizons, model)
 
 
-def _moments(shard: _Shard, law: Law, asked: pl.DataFrame) -> Moments:
+def _moments(shard: Shard, law: Law, asked: pl.DataFrame) -> Moments:
     row, _, age = _places(shard, asked)
     end_age = (shard.end - shard.birth) / MICROSECONDS_PER_YEAR
     names = (shard.seed, shard.number)
     return moments_of(law, shard.people, shard.events, shard.life, end_age, names, row, age)
 
 
-def _places(shard: _Shard, asked: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _places(shard: Shard, asked: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row in the shard, time in microseconds and age in years of each question."""
-    row = _row_of(pl.Series(shard.subject_id), asked)
+    row = row_of(pl.Series(shard.subject_id), asked)
     time = asked["prediction_time"].cast(pl.Int64).to_numpy()
     age = (time - shard.birth[row]) / MICROSECONDS_PER_YEAR
     _check_times(asked, (age < ADULT_AGE) | (time > shard.end) | (age >= shard.events.death[row]))
