@@ -31,13 +31,21 @@ RISK = Table(
         "horizon_years": (0.0, 150.0),
         "risk_low": (0.0, 1.0),
         "risk_high": (0.0, 1.0),
+        "fit_error": (0.0, 1.0),
     },
+    nullable=frozenset({"fit_error"}),
     unique=("subject_id", "prediction_time", "outcome", "horizon_years", "model"),
-    optional={"risk_low": pl.Float64, "risk_high": pl.Float64, "num_paths": pl.Int64},
+    optional={
+        "risk_low": pl.Float64,
+        "risk_high": pl.Float64,
+        "fit_error": pl.Float64,
+        "num_paths": pl.Int64,
+    },
 )
 """Cumulative incidence by a horizon. ``standard_error`` is Monte-Carlo error only (0 for a closed form);
 ``unresolved`` is the share of paths that ended before the answer, and ``risk_low`` and ``risk_high`` are what
-the risk would be if they said the least and the most they may. ``num_paths`` were drawn."""
+the risk would be if they said the least and the most they may. ``fit_error`` is the standard error of the fit
+of onset hazards, by the jackknife over train people; null where it is not known. ``num_paths`` were drawn."""
 
 _SCENARIO = {"scenario": pl.String, "subject_id": pl.Int64, "prediction_time": TIME}
 

@@ -27,6 +27,7 @@ from proband.forecast.job import Job, Opened
 from proband.forecast.patterns import pattern_values
 from proband.forecast.risk import Points
 from proband.forecast.scenario.compare import Answer
+from proband.model.config import FOLDS
 from proband.model.onset.inputs import Query
 from proband.model.onset.queries import Queries
 from proband.tokens.dataset import TokenStore
@@ -91,14 +92,42 @@ def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
 
 
 @torch.no_grad()
-def closed_form_risks(given: Opened, points: Points, job: Job) -> Risks:
-    """Risks of points from onset hazards."""
-    risk = _incidence(given, *_log_ratios(given, points, job), job.tasks, job)
-    if job.after_gap:
-        early = risk[..., :1]
-        risk = ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
-    exact = torch.zeros_like(risk)
-    return Risks(risk, exact, exact, risk, risk)
+def closed_form_risks(given: Opened, points: Points, job: Job, with_errors: bool = False) -> Risks:
+    """Risks of points from onset hazards; their errors of the fit if they are asked for."""
+    query, log_ratio = _log_ratios(given, points, job)
+    risk = _after_gap(_incidence(given, query, log_ratio, job.tasks, job), job)
+    exact, unknown = torch.zeros_like(risk), torch.full_like(risk, torch.nan)
+    error = _fit_errors(given, query, job) if with_errors else unknown
+    return Risks(risk, exact, exact, risk, risk, error)
+
+
+def _after_gap(
+    risk: Float[Tensor, "points chosen times"], job: Job
+) -> Float[Tensor, "points chosen horizons"]:
+    """Risks of those who are free of the outcome when the blanking gap is over, if the task has one."""
+    if not job.after_gap:
+        return risk
+    early = risk[..., :1]
+    return ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
+
+
+def _fit_errors(given: Opened, query: Query, job: Job) -> Float[Tensor, "points chosen horizons"]:
+    """How far risks would lie elsewhere, had the model been fitted to other people: standard errors.
+
+    By the jackknife over fifths of the train people, each left out of the fit of the linear terms in turn
+    (:meth:`~proband.model.onset.head.OnsetHead.without_fold`); NaN of outcomes that are no named tasks.
+    """
+    head = given.model.onset
+    assert head is not None
+    found = []
+    for fold in range(FOLDS):
+        raw = head.without_fold(query, fold)
+        log_ratio = raw if job.config.raw else head.calibrate(query, raw)
+        found.append(_after_gap(_incidence(given, query, log_ratio, job.tasks, job), job))
+    risks = torch.stack(found)
+    error = ((FOLDS - 1) / FOLDS * (risks - risks.mean(dim=0)).square().sum(dim=0)).sqrt()
+    named = torch.tensor([task < head.config.num_named for task in job.tasks])
+    return torch.where(named[:, None], error, torch.nan)
 
 
 @torch.no_grad()

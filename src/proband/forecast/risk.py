@@ -29,6 +29,7 @@ _RISK_COLUMNS = {
     "unresolved": "unresolved",
     "risk_low": "low",
     "risk_high": "high",
+    "fit_error": "fit_error",
 }
 """Columns of the RiskTable and the names of the estimates in them."""
 
@@ -182,7 +183,7 @@ def risk_table(
         pl.Series("outcome", np.asarray(outcomes)[outcome], pl.String),
         pl.Series("horizon_years", np.tile(horizons_years, num_points * num_outcomes), pl.Float64),
         pl.lit(model).alias("model"),
-        *(pl.Series(column, value, pl.Float64) for column, value in values.items()),
+        *(pl.Series(column, value, pl.Float64).fill_nan(None) for column, value in values.items()),
         pl.Series("num_paths", num_paths[point], pl.Int64),
     )
     return frame.filter(~points.prevalent[point, outcome]).select(*RISK.columns, *RISK.optional)

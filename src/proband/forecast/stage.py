@@ -197,8 +197,19 @@ def _finish(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None:
     run.notes["mean_unresolved"] = float(table.select(pl.col("unresolved").mean()).collect().item() or 0)
     if config.precision:
         run.notes |= _precision_notes(table, config)
+    run.notes |= _fit_notes(table)
     clear_marks(folder)
     shutil.rmtree(folder / SHARDS)  # after the marks that list them
+
+
+def _fit_notes(table: pl.LazyFrame) -> dict[str, float]:
+    """Median error of the fit by the longest horizon, also as a share of the risk; empty if none is known."""
+    last = pl.col("horizon_years") == pl.col("horizon_years").max()
+    error = pl.col("fit_error")
+    found = table.filter(last & error.is_not_null() & (pl.col("risk") > 0)).select(
+        error.median().alias("median_fit_error"), (error / pl.col("risk")).median().alias("of_risk")
+    )
+    return {name: value for name, value in found.collect().row(0, named=True).items() if value is not None}
 
 
 def _precision_notes(table: pl.LazyFrame, config: ForecastConfig) -> dict[str, float]:
@@ -219,6 +230,9 @@ def _say_what_was_found(run: StageRun, plan: Plan, out: Path) -> None:
         say_scenarios(plan, out)
     if config.net:
         say("forecast: these are net risks, of a world in which nobody dies, not cumulative incidences")
+    if "median_fit_error" in run.notes:
+        error, share = run.notes["median_fit_error"], run.notes["of_risk"]
+        say(f"forecast: median error of the fit {error:.2%} by the longest horizon, {share:.0%} of the risk")
     unresolved = run.notes["mean_unresolved"]
     if unresolved > 0:
         say(

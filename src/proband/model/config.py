@@ -18,7 +18,7 @@ from pydantic import (
 from proband.core.errors import ConfigError
 from proband.model.choices import ENCODERS, FUSIONS, NO_FUSION
 
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 Encoder = Annotated[str, AfterValidator(ENCODERS.check)]
 """A name in :data:`proband.model.choices.ENCODERS`."""
 Fusion = Annotated[str, AfterValidator(FUSIONS.check)]
@@ -45,6 +45,10 @@ class ModalityConfig(BaseModel):
     names: tuple[str, ...] = Field((), description="Column names, such as pgs_ids, in their order.")
 
 
+MOST_FITTED = 4096
+"""Features of the record that get linear terms, at most: more tell little new."""
+FOLDS = 5
+"""Parts of the train people, each left out in turn, by which errors of onset hazards are estimated."""
 BIN_EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0)
 """Beginnings of the bins of the time ahead in which onset hazards have factors of their own, years."""
 
@@ -100,6 +104,11 @@ class OnsetConfig(BaseModel):
     linear: dict[str, int] = Field(
         default_factory=dict, description="Modalities with a linear term, and the number of their values."
     )
+
+    @property
+    def num_fitted(self) -> int:
+        """Features that get linear terms, at most: the most frequent."""
+        return min(self.num_features, MOST_FITTED)
 
     @property
     def first_timed(self) -> int:

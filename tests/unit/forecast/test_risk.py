@@ -57,7 +57,8 @@ def test_rows_of_the_risk_table() -> None:
     outcomes = {"d": tokens(3), "e": tokens(2)}
     points = prediction_points(store, task(), "train", outcomes)
     values = torch.arange(8, dtype=torch.float64).reshape(2, 2, 2) / 10
-    risks = Risks(values, values / 2, values * 0, values * 0.9, values * 1.1)
+    error = torch.where(values < 0.6, values / 3, torch.nan)
+    risks = Risks(values, values / 2, values * 0, values * 0.9, values * 1.1, error)
     paths = np.array([7, 8])
     table = risk_table(points.take(np.array([1, 0])), risks, paths, ["d", "e"], [1.0, 5.0], "m")
     RISK.check(table, "x")
@@ -66,6 +67,7 @@ def test_rows_of_the_risk_table() -> None:
     assert table["standard_error"].to_list() == (table["risk"] / 2).to_list()
     assert table["risk_low"].to_list() == pytest.approx((table["risk"] * 0.9).to_list())
     assert table["risk_high"].to_list() == pytest.approx((table["risk"] * 1.1).to_list())
+    assert table["fit_error"].to_list() == [0.0, pytest.approx(0.1 / 3), None, None]
     assert table["num_paths"].to_list() == [7, 7, 8, 8]
     assert table.schema["prediction_time"] == pl.Datetime("us")
 

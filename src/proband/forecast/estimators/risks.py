@@ -37,6 +37,7 @@ class Risks:
         unresolved: Share of paths cut before the answer.
         low, high: What the risk would be if unresolved paths contributed the least and the most they may; the
             sampling error comes on top.
+        fit_error: Standard error of the fit of onset hazards; NaN where it is not known, as of sampled paths.
     """
 
     risk: Float[Tensor, "*subjects outcomes horizons"]
@@ -44,6 +45,7 @@ class Risks:
     unresolved: Float[Tensor, "*subjects outcomes horizons"]
     low: Float[Tensor, "*subjects outcomes horizons"]
     high: Float[Tensor, "*subjects outcomes horizons"]
+    fit_error: Float[Tensor, "*subjects outcomes horizons"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def estimate(paths: PathValues, estimator: str, after_gap: bool = False) -> Risk
         unresolved=unresolved,
         low=low,
         high=high,
+        fit_error=torch.full_like(low, torch.nan),
     )
 
 

@@ -69,7 +69,8 @@ def forecast_shard(
             risks, num_paths = drawn.risks, drawn.num_paths
             baseline = drawn.answer()
         else:
-            risks, num_paths = closed_form_risks(given, points, job), np.zeros(len(points.rows), np.int64)
+            risks = closed_form_risks(given, points, job, with_errors=True)
+            num_paths = np.zeros(len(points.rows), np.int64)
             baseline = Answer(risks.risk.double().numpy())
     _write_risks(files, points, risks, num_paths, job)
     if job.config.trajectories:

@@ -31,9 +31,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from proband.core.statistics.incidence import OLDEST
-from proband.model.config import BIN_EDGES, ModelConfig
+from proband.model.config import BIN_EDGES, FOLDS, ModelConfig
 from proband.model.onset.inputs import CLIP, Inputs, Query
-from proband.model.onset.terms import NUM_BINS, Interactions, LinearModality, OnsetNetwork
+from proband.model.onset.terms import NUM_BINS, OF_FOLDS, Interactions, LinearModality, OnsetNetwork
 
 _LAST_MIDDLE = 15.0
 """Years, for the middle of the last bin of the time ahead, which has no end. Rounded choice of ours."""
@@ -62,8 +62,12 @@ class OnsetHead(nn.Module):
     state_mean: Tensor
     state_sd: Tensor
     linear: Tensor
+    fitted: Tensor
+    linear_folds: Tensor
     state_linear: Tensor
+    state_linear_folds: Tensor
     by_time: Tensor
+    by_time_folds: Tensor
     tau: Tensor
     bias: Tensor
     decay: Tensor
@@ -85,8 +89,12 @@ class OnsetHead(nn.Module):
             "state_mean": zeros(config.dim),
             "state_sd": ones(config.dim),
             "linear": zeros(features, shape.num_named),
+            "fitted": torch.arange(shape.num_fitted),
+            f"linear{OF_FOLDS}": zeros(FOLDS, shape.num_fitted, shape.num_named),
             "state_linear": zeros(config.dim, shape.num_named),
+            f"state_linear{OF_FOLDS}": zeros(FOLDS, config.dim, shape.num_named),
             "by_time": zeros(shape.num_timed_columns, shape.num_named),
+            f"by_time{OF_FOLDS}": zeros(FOLDS, shape.num_timed_columns, shape.num_named),
             "tau": torch.tensor(TAU),
             "bias": zeros(tasks, NUM_BINS),
             "decay": ones(NUM_BINS),
@@ -98,7 +106,9 @@ class OnsetHead(nn.Module):
         self.register_buffer("is_label", is_label, persistent=False)
         self.interactions = Interactions(shape.num_valued, shape.num_named)
         self.networks = nn.ModuleList(OnsetNetwork(shape) for _ in range(shape.num_networks))
-        self.modalities = nn.ModuleDict({name: LinearModality(w, tasks) for name, w in shape.linear.items()})
+        self.modalities = nn.ModuleDict(
+            {name: LinearModality(width, tasks, shape.num_named) for name, width in shape.linear.items()}
+        )
 
     def forward(self, query: Query) -> Float[Tensor, "n tasks bins"]:
         """Log ratios g to the incidence of age and sex, not calibrated.
@@ -181,6 +191,26 @@ class OnsetHead(nn.Module):
         """The linear term of a modality."""
         found = self.modalities[name]
         assert isinstance(found, LinearModality)
+        return found
+
+    def without_fold(self, query: Query, fold: int) -> Float[Tensor, "n tasks bins"]:
+        """Log ratios, not calibrated, by coefficients that were fitted without a fifth of the train people.
+
+        Coefficients of the named tasks are those of all people and what the fold changes in them; rates,
+        levels, networks and decay are those of all people.
+
+        Args:
+            query: What is known of each subject at its date.
+            fold: Number of the fifth.
+        """
+        changed = {}
+        for of_folds, change in self.named_buffers():
+            if of_folds.endswith(OF_FOLDS):
+                name = of_folds.removesuffix(OF_FOLDS)
+                changed[name] = self.get_buffer(name).clone()
+                rows = self.fitted if name == "linear" else slice(None)
+                changed[name][rows, : self.config.num_named] += change[fold]
+        found: Tensor = torch.func.functional_call(self, changed, (query,))
         return found
 
     def calibrated(self, query: Query) -> Float[Tensor, "n tasks bins"]:

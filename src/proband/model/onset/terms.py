@@ -9,11 +9,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from proband.model.config import BIN_EDGES, OnsetConfig
+from proband.model.config import BIN_EDGES, FOLDS, OnsetConfig
 from proband.model.onset.inputs import CLIP, Inputs, Query
 
 NUM_BINS = len(BIN_EDGES)
 """Bins of the time ahead; the last has no end."""
+OF_FOLDS = "_folds"
+"""Ends the name of a tensor of what coefficients change by if a fold of the train people is left out."""
 _AGE_PERIODS = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 _NUM_TIMES = 2 * len(_AGE_PERIODS) + 4
 """Inputs of age, silence and sex."""
@@ -45,11 +47,13 @@ class Interactions(nn.Module):
     Attributes:
         mean, sd: Of the columns; a column that does not vary has an infinite sd and counts nothing.
         weights: Log hazard ratios per standard deviation of a column; 0 until they are fitted.
+        weights_folds: What they change by without each fold of the train people.
     """
 
     mean: Tensor
     sd: Tensor
     weights: Tensor
+    weights_folds: Tensor
 
     def __init__(self, num_valued: int, num_named: int) -> None:
         super().__init__()
@@ -57,6 +61,7 @@ class Interactions(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("sd", torch.ones(width))
         self.register_buffer("weights", torch.zeros(width, num_named))
+        self.register_buffer(f"weights{OF_FOLDS}", torch.zeros(FOLDS, width, num_named))
 
     def columns(self, values: Float[Tensor, "n both"], query: Query) -> Float[Tensor, "n width"]:
         """The columns, not standardised.
@@ -146,10 +151,12 @@ class LinearModality(nn.Module):
     Args:
         width: Values.
         tasks: Tasks.
+        num_named: How many of them, the first, are named.
 
     Attributes:
         mean, sd: Of the values; one that does not vary has an infinite sd and counts nothing.
         beta: Log hazard ratios; 0 until they are fitted.
+        beta_folds: What those of the named tasks change by without each fold of the train people.
         by_age: Factors of them at :data:`AGE_KNOTS`, 1 until they are fitted.
         level: Added for subjects who have the modality, at the same ages: their mean hazard ratio is 1.
     """
@@ -157,14 +164,16 @@ class LinearModality(nn.Module):
     mean: Tensor
     sd: Tensor
     beta: Tensor
+    beta_folds: Tensor
     by_age: Tensor
     level: Tensor
 
-    def __init__(self, width: int, tasks: int) -> None:
+    def __init__(self, width: int, tasks: int, num_named: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("sd", torch.ones(width))
         self.register_buffer("beta", torch.zeros(width, tasks))
+        self.register_buffer(f"beta{OF_FOLDS}", torch.zeros(FOLDS, width, num_named))
         self.register_buffer("by_age", torch.ones(len(AGE_KNOTS), tasks))
         self.register_buffer("level", torch.zeros(len(AGE_KNOTS), tasks))
 

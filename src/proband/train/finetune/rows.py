@@ -13,6 +13,7 @@ from torch import Tensor
 from proband.model.config import OnsetTask
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query
+from proband.model.onset.terms import OF_FOLDS
 from proband.model.transformer import Proband
 from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss
@@ -21,8 +22,9 @@ from proband.train.onset.terms.record import fit_inputs
 from proband.train.onset.terms.shrinkage import CHOICES, Choice, fit_cross_validated, fit_of_width
 
 _OF_TASKS = {"log_rate": 0, "bias": 0, "intercept": 0, "slope": 0}
-_OF_NAMED = {"linear": 1, "state_linear": 1, "by_time": 1, "interactions.weights": 1}
-"""Axes of tensors along which tasks lie, of all tasks and of named ones."""
+"""Axes of tensors along which all tasks lie."""
+_OF_RECORD = ("linear", "state_linear", "by_time", "interactions.weights")
+"""Tensors of the named tasks alone, along axis 1; those of folds have them along axis 2."""
 _BY_AGE = "by_age"
 _FIT_SIZE = functools.partial(fit_of_width, width=0.5)
 """How much of the mean of known tasks a new one has: its prior is 1 ± 0.5. Rounded choice of ours."""
@@ -115,18 +117,16 @@ def fit_known_tasks(
     size = torch.where(head.is_label, 0.0, 1.0)
     _set_known_tasks(head, own, mean * size, train, device)
 
-    found, _ = fit_inputs(
-        head, train, tuning, device, lambda query: (told(query) - centre) @ mean, 1, _FIT_SIZE
-    )
-    size = size + found[0]
+    found = fit_inputs(head, train, tuning, device, lambda query: (told(query) - centre) @ mean, 1, _FIT_SIZE)
+    size = size + found.beta[0]
     _set_known_tasks(head, own, mean * size, train, device)
 
     def beyond_mean(query: Query) -> Tensor:
         each = told(query) - centre
         return each - each @ mean
 
-    found, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
-    _set_known_tasks(head, own, mean * (size - found.sum(dim=0)) + found, train, device)
+    beta, _, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
+    _set_known_tasks(head, own, mean * (size - beta.sum(dim=0)) + beta, train, device)
     notes["size"] = float(size.mean())
     return {f"known_tasks_{name}": value for name, value in notes.items()}
 
@@ -140,7 +140,7 @@ def _set_known_tasks(
     device: torch.device,
 ) -> None:
     """Make the record's terms of new rows a weighted sum of those of known tasks, and set the levels."""
-    for name in _OF_NAMED:
+    for name in _OF_RECORD:
         head.get_buffer(name).copy_(own.get_buffer(name) @ weights)
     head.by_time[:, head.is_label] = 0.0
     for mine, theirs in zip(head.networks, own.networks, strict=True):
@@ -169,7 +169,7 @@ def add_rows(model: Proband, rows: OnsetHead) -> None:
             continue
         before = value.index_select(axis, torch.tensor(first, device=value.device))
         parts = [before, _new_rows(name, value, fitted.get(name), axis, len(new))]
-        if name not in _OF_NAMED:
+        if name not in _OF_RECORD and not name.endswith(OF_FOLDS):
             parts.append(value.index_select(axis, torch.tensor(rest, dtype=torch.int64, device=value.device)))
         joined[name] = torch.cat(parts, dim=axis)
     tasks = (*(old.tasks[at] for at in first), *new, *(old.tasks[at] for at in rest))
@@ -180,9 +180,12 @@ def add_rows(model: Proband, rows: OnsetHead) -> None:
 
 def _axis(name: str) -> int | None:
     """Axis of a head's tensor along which tasks lie; None if it is of all tasks together."""
-    of_head = _OF_TASKS | _OF_NAMED
-    if name in of_head:
-        return of_head[name]
+    if name in _OF_TASKS:
+        return _OF_TASKS[name]
+    if name in _OF_RECORD:
+        return 1
+    if name.endswith(OF_FOLDS):
+        return 2
     group, *rest = name.split(".")
     if group == "networks" and rest[1:] in (["task"], ["bias"]):
         return 0

@@ -25,7 +25,12 @@ from proband.train.onset.tasks import Tasks
 from proband.train.onset.terms.by_age import fit_by_age
 from proband.train.onset.terms.by_time import centre_time, fit_by_time
 from proband.train.onset.terms.linear import fit_linear, standardise_modalities
-from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
+from proband.train.onset.terms.record import (
+    choose_fitted,
+    fit_interactions,
+    fit_record,
+    standardise_interactions,
+)
 from proband.train.onset.terms.shrinkage import Fit
 
 TERMS = {"linear": fit_record, "interactions": fit_interactions, "by_time": fit_by_time}
@@ -93,6 +98,7 @@ def fit_head(
         report: Takes the values of each evaluation.
     """
     standardise(head, train.queries)
+    choose_fitted(head, train)
     standardise_interactions(head, train, device)
     standardise_modalities(head, train)
     centre_time(head, train)

@@ -15,12 +15,13 @@ import torch
 import known_law
 from onset_world import head_of, query_of, random_rates, randomise
 from proband.core.errors import ConfigError
+from proband.core.files.manifest import read_manifest
 from proband.core.schema import RISK
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
 from proband.forecast.estimators.closed_form import cumulative_incidence
-from proband.model.checkpoint import save_model
-from proband.model.config import OnsetConfig, OnsetTask
+from proband.model.checkpoint import load_model, save_model
+from proband.model.config import FOLDS, OnsetConfig, OnsetTask
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
 from proband.tokens.history.summary import SummaryLayout
@@ -95,8 +96,8 @@ def model(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = TokenStore(world / "tokens")
     codes = store.vocabulary.base_codes()
     tasks = tuple(
-        OnsetTask(name=name, tokens=tuple(np.flatnonzero(np.array(codes) == code).tolist()))
-        for name, code in (("d", "X//D"), ("death", "MEDS_DEATH"), ("a", "X//A"))
+        OnsetTask(name="_".join(some), tokens=tuple(np.flatnonzero(np.isin(codes, some)).tolist()))
+        for some in (["X//D"], ["MEDS_DEATH"], ["X//D", "MEDS_DEATH"])
     )
     made = random_model(
         vocabulary_size=len(store.vocabulary), once=store.once.nonzero()[0].tolist(), context=32
@@ -105,6 +106,7 @@ def model(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     head = made.attach_onset(OnsetConfig(tasks=tasks, num_named=2, num_features=size))
     head.log_rate.copy_(log_rates(store, tasks))
     randomise(head, 0.1)
+    head.state_linear_folds[:] = 0.02 * torch.arange(FOLDS)[:, None, None]
     head.intercept[:2] = 0.4
     folder.mkdir()
     save_model(made, folder, store.vocabulary.hash)
@@ -120,7 +122,8 @@ def run(world: Path, model: Path, tmp_path: Path) -> Callable[..., pl.DataFrame]
         path.write_text(task)
         where = options.pop("tokens_folder", world / "tokens")
         settings = ForecastConfig(**(config or {}))
-        forecast(model, where, tmp_path / name, task=path, config=settings, workers=1, **options)
+        given = options.pop("of", model), where, tmp_path / name
+        forecast(*given, task=path, config=settings, workers=1, **options)
         return RISK.read(tmp_path / name / "risk.parquet")
 
     return one
@@ -139,9 +142,34 @@ def test_the_stage_reads_risks_without_sampling(run: Callable[..., pl.DataFrame]
     assert (raw["risk"] < table["risk"]).mean() > 0.9  # type: ignore[operator]
 
 
+def test_the_error_of_the_fit_is_that_of_risks_without_each_fold(
+    run: Callable[..., pl.DataFrame], model: Path, world: Path, tmp_path: Path
+) -> None:
+    """By models that have the coefficients without a fold; a task that is not named has no error."""
+    task = known_law.TASK.replace("  death:", "  either: {codes: [X//D, MEDS_DEATH]}\n  death:")
+    table, risks = run("whole", task), []
+    for fold in range(FOLDS):
+        changed = load_model(model)
+        assert changed.onset is not None
+        changed.onset.state_linear.add_(changed.onset.state_linear_folds[fold])
+        (tmp_path / f"without{fold}").mkdir()
+        save_model(changed, tmp_path / f"without{fold}", TokenStore(world / "tokens").vocabulary.hash)
+        risks.append(run(f"fold{fold}", task, of=tmp_path / f"without{fold}")["risk"].to_numpy())
+    expected = np.sqrt((FOLDS - 1) / FOLDS) * np.std(risks, axis=0) * np.sqrt(FOLDS)
+    named = (table["outcome"] != "either").to_numpy()
+    assert table["fit_error"].to_numpy()[named] == pytest.approx(expected[named], abs=1e-7)
+    assert (expected[named] > 1e-4).all()
+    assert table.filter(outcome="either")["fit_error"].null_count() == (~named).sum() > 0
+    notes = read_manifest(tmp_path / "whole")["notes"]
+    last = table.filter(horizon_years=5.0).drop_nulls("fit_error")
+    assert notes["median_fit_error"] == pytest.approx(last["fit_error"].median())
+
+
 def test_curves_pass_through_the_risks(run: Callable[..., pl.DataFrame], tmp_path: Path) -> None:
     table = run("curves", config={"curve_points": 20})
-    assert table.equals(run("plain"))
+    plain, error = run("plain"), table["fit_error"].to_numpy()
+    assert table.drop("fit_error").equals(plain.drop("fit_error"))
+    assert error == pytest.approx(plain["fit_error"].to_numpy(), abs=1e-12)
     curves = RISK.read(tmp_path / "curves" / "curves.parquet")
     key = ["subject_id", "prediction_time", "outcome"]
     assert curves.join(table, on=[*key, "horizon_years", "risk"], how="semi").height == table.height

@@ -127,6 +127,33 @@ def test_recencies_change_with_time_beside_values() -> None:
     assert head.change_with_time(inputs)[:, 0].numpy() == pytest.approx(expected.numpy(), abs=1e-6)
 
 
+def test_without_a_fold_coefficients_of_named_tasks_are_others() -> None:
+    """A named task and a code, which has no linear terms of the record: of it a modality's effects stay."""
+    head = randomise(head_of([2], [7], num_named=1, first_value=4, num_valued=1, linear={"genome": 2}))
+    head.feature_sd.uniform_(0.5, 2)
+    values = torch.tensor([[1.0, -2.0], [0.5, 0.0], [np.nan, np.nan]])
+    query = query_of([50.0, 60.0, 70.0], [1.0, 0.0, 1.0], modalities={"genome": values})
+    with torch.no_grad():
+        whole = head(query)
+        assert torch.equal(head.without_fold(query, 2), whole)
+        genome = head.linear_of("genome")
+        pairs = [
+            (head.linear, head.linear_folds), (head.state_linear, head.state_linear_folds),
+            (head.by_time, head.by_time_folds), (genome.beta, genome.beta_folds),
+            (head.interactions.weights, head.interactions.weights_folds),
+        ]  # fmt: skip
+        for _, folds in pairs:
+            folds[2].normal_(std=0.2)
+        assert torch.equal(head.without_fold(query, 1), whole)
+        found = head.without_fold(query, 2)
+        assert torch.equal(head(query), whole)
+        for coefficients, folds in pairs:
+            coefficients[:, :1] += folds[2]
+        assert torch.allclose(found, head(query), atol=1e-6)
+    assert (found[:, 0] - whole[:, 0]).abs().min() > 0.01
+    assert torch.equal(found[:, 1], whole[:, 1])
+
+
 def test_a_feature_that_does_not_vary_counts_nothing() -> None:
     head = randomise(head_of([2]))
     query = query_of([50.0, 50.0], [0.0, 0.0])

@@ -146,9 +146,10 @@ def fit_by_time(
     of_date = max(len(columns), head.config.num_named * head.bias.shape[1])
     most = min(_DATES, _MOST_NUMBERS // of_date)
     known, judged = (_counts(head, part, most, columns, device) for part in (train, tuning))
-    beta, notes = fit(known, judged, head.config.num_named)
-    head.by_time[columns] += beta.to(head.by_time)
-    return {f"by_time_{name}": value for name, value in notes.items()}
+    found = fit(known, judged, head.config.num_named)
+    head.by_time[columns] += found.beta.to(head.by_time)
+    head.by_time_folds[:, columns] += found.folds.to(head.by_time)
+    return {f"by_time_{name}": value for name, value in found.notes.items()}
 
 
 def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " columns"]:

@@ -39,11 +39,13 @@ def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
     if not names:
         return {}
     known, judged = (_counts(head, part, device) for part in (train, tuning))
-    beta, notes = fit_cross_validated(known, judged, head.config.num_named, choices_for(known.x.shape[1]))
+    found = fit_cross_validated(known, judged, head.config.num_named, choices_for(known.x.shape[1]))
     widths = [head.config.linear[name] for name in names]
-    for name, part in zip(names, beta.split(widths), strict=True):
-        head.linear_of(name).beta.copy_(part)
-    return {f"linear_{name}": value for name, value in notes.items()}
+    parts = found.beta.split(widths), found.folds.split(widths, dim=1)
+    for name, beta, folds in zip(names, *parts, strict=True):
+        head.linear_of(name).beta.copy_(beta)
+        head.linear_of(name).beta_folds.copy_(folds[:, :, : head.config.num_named])
+    return {f"linear_{name}": value for name, value in found.notes.items()}
 
 
 def choices_for(inputs: int) -> tuple[Choice, ...]:

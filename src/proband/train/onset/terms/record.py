@@ -11,17 +11,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from proband.core.running.progress import say
+from proband.model.config import MOST_FITTED
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import Outcomes, expected_and_happened
 from proband.train.onset.terms.ridge import Counts
-from proband.train.onset.terms.shrinkage import SHARING, Fit, fit_cross_validated
+from proband.train.onset.terms.shrinkage import SHARING, Fit, Fitted, fit_cross_validated
 
 DATES_PER_SUBJECT = 6
 """Dates of a subject that the regression reads: more tell little new, and cost as much each."""
-MOST_FEATURES = 4096
-"""Features that the regression reads, at most: those that most dates have."""
 _MOST_NUMBERS = 1 << 27
 """Inputs held at once, at most: half a GiB; of more dates, fewer per subject are read."""
 _LEAST_DATES = 20
@@ -46,10 +45,29 @@ def fit_record(
         return torch.cat([read.dense()[:, columns], read.state], dim=1)
 
     width = len(chosen) + len(head.state_mean)
-    beta, notes = fit_inputs(head, train, tuning, device, inputs, width, fit)
-    head.linear[columns] += beta[: len(chosen)].to(head.linear)
-    head.state_linear += beta[len(chosen) :].to(head.state_linear)
-    return {f"record_{name}": value for name, value in notes.items()}
+    found = fit_inputs(head, train, tuning, device, inputs, width, fit)
+    head.linear[columns] += found.beta[: len(chosen)].to(head.linear)
+    head.state_linear += found.beta[len(chosen) :].to(head.state_linear)
+    _add_folds(head, chosen, found.folds[:, : len(chosen)].to(head.linear))
+    head.state_linear_folds += found.folds[:, len(chosen) :].to(head.state_linear)
+    return {f"record_{name}": value for name, value in found.notes.items()}
+
+
+def choose_fitted(head: OnsetHead, train: Part) -> None:
+    """Name the features of which a head keeps how their linear terms change by fold: the most frequent."""
+    number, _ = usable_features(head, train)
+    most = np.sort(np.argsort(-number, kind="stable")[: head.config.num_fitted])
+    head.fitted.copy_(torch.from_numpy(most))
+
+
+def _add_folds(
+    head: OnsetHead, chosen: Int[np.ndarray, " chosen"], folds: Float[Tensor, "folds chosen tasks"]
+) -> None:
+    """Of features that the head keeps none of, which a new outcome may have, changes are passed over."""
+    fitted = head.fitted.cpu().numpy()
+    place = np.searchsorted(fitted, chosen).clip(max=len(fitted) - 1)
+    kept = np.flatnonzero(fitted[place] == chosen)
+    head.linear_folds[:, place[kept]] += folds[:, kept]
 
 
 def fit_interactions(
@@ -72,9 +90,10 @@ def fit_interactions(
     def inputs(query: Query) -> Tensor:
         return terms.standardised(head.values_of(head.inputs(query)), query)[:, chosen]
 
-    beta, notes = fit_inputs(head, train, tuning, device, inputs, len(chosen), fit)
-    terms.weights[chosen] += beta.to(terms.weights)
-    return {f"interactions_{name}": value for name, value in notes.items()}
+    found = fit_inputs(head, train, tuning, device, inputs, len(chosen), fit)
+    terms.weights[chosen] += found.beta.to(terms.weights)
+    terms.weights_folds[:, chosen] += found.folds.to(terms.weights)
+    return {f"interactions_{name}": value for name, value in found.notes.items()}
 
 
 def fit_inputs(
@@ -85,8 +104,8 @@ def fit_inputs(
     inputs: Callable[[Query], Tensor],
     width: int,
     fit: Fit,
-) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
-    """Coefficients of ``inputs``, so many columns, given the head's log ratios; and what ``fit`` tells."""
+) -> Fitted:
+    """Coefficients of ``inputs``, so many columns, given the head's log ratios."""
     dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
     known, judged = (
         Counts(*read_counts(head, part, some, inputs, device, expected_and_happened))
@@ -115,7 +134,7 @@ def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
     shape, terms = head.config, head.interactions
     number = np.bincount(train.queries.features.indices, minlength=shape.num_features)
     number = number[shape.first_value :][: shape.num_valued]
-    most = MOST_FEATURES // terms.per_code
+    most = MOST_FITTED // terms.per_code
     codes = np.sort(np.argsort(-number, kind="stable")[:most])
     codes = codes[number[codes] >= _LEAST_DATES]
     if len(codes) < (number >= _LEAST_DATES).sum():
@@ -127,9 +146,9 @@ def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
 def _chosen_features(head: OnsetHead, train: Part) -> Int[np.ndarray, " chosen"]:
     """Features that vary and that dates enough have, the most frequent of them."""
     number, usable = usable_features(head, train)
-    if len(usable) > MOST_FEATURES:
-        say(f"train: the {MOST_FEATURES} most frequent of {len(usable)} features get linear terms")
-        usable = np.sort(usable[np.argsort(-number[usable], kind="stable")[:MOST_FEATURES]])
+    if len(usable) > MOST_FITTED:
+        say(f"train: the {MOST_FITTED} most frequent of {len(usable)} features get linear terms")
+        usable = np.sort(usable[np.argsort(-number[usable], kind="stable")[:MOST_FITTED]])
     return usable
 
 

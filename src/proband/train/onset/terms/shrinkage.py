@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from proband.core.running.progress import track
+from proband.model.config import FOLDS
 from proband.train.onset.terms.ridge import Counts, fit_ridge, spread_rows
 from proband.train.onset.terms.single_effects import fit_single_effects
 
@@ -44,7 +45,6 @@ CHOICES = (Choice(0.01), Choice(0.02), Choice(0.04), Choice(0.04, 1.2), Choice(0
 SHARING = (Choice(0.04), Choice(0.04, 1.2), Choice(0.02, shared=True), Choice(0.02, 1.2, shared=True))
 """For codes, of which the same tell of many outcomes; what they change with the time ahead, and scores, are
 of each outcome's own, and gain nothing by it."""
-_FOLDS = 5
 _MOST_NUMBERS, _LEAST_ROWS = 1 << 24, 20_000
 """Numbers that cross-validation reads, of more fewer rows, and rows that it reads however wide they are: with
 fewer rows than there are to fit on, narrow choices look too good. Each choice is fitted on all rows."""
@@ -61,13 +61,28 @@ choices of ours; own ones between 0.5 and 2 make no difference."""
 _STEPS, _MEMORY = 100, 20
 """Of L-BFGS."""
 
-Fit = Callable[[Counts, Counts, int], tuple[Float[Tensor, "width tasks"], dict[str, float]]]
+
+class Fitted(NamedTuple):
+    """Coefficients.
+
+    Attributes:
+        beta: Of all inputs and tasks.
+        folds: What they change by if a fold of the train people is left out; 0 where that is not known.
+        notes: How they were found.
+    """
+
+    beta: Float[Tensor, "width tasks"]
+    folds: Float[Tensor, "folds width tasks"]
+    notes: dict[str, float]
+
+
+Fit = Callable[[Counts, Counts, int], Fitted]
 """Fits coefficients as :func:`fit_cross_validated` does: of train, tuning and how many tasks are judged."""
 
 
 def fit_cross_validated(
     train: Counts, tuning: Counts, num_judged: int, choices: Sequence[Choice] = CHOICES
-) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
+) -> Fitted:
     """The mean of what all choices give, by what onsets that were not fitted tell for it.
 
     These are those of tuning, and of train by cross-validation. Folds are blocks of rows, so that a subject's
@@ -80,16 +95,19 @@ def fit_cross_validated(
         choices: Beside none at all.
 
     Returns:
-        Coefficients, and in the mean over judged tasks the weights of ``none``, of ``adaptive`` ridges, of
-        ``shared`` ones and of ``single_effects``, and ``gain`` (nats of tuning loss against none).
+        Coefficients, also without each fold, and as notes, in the mean over judged tasks, the weights of
+        ``none``, of ``adaptive`` ridges, of ``shared`` ones and of ``single_effects``, and ``gain`` (nats of
+        tuning loss against none).
     """
     known, judged = train.first(num_judged), tuning.first(num_judged)
     found = _coefficients(train, choices, num_judged)
     beside = torch.einsum("nw,cwt->cnt", judged.x, found[:, :, :num_judged])
-    parts = [_out_of_fold(known, choices), (beside, judged)]
-    weights, common = stacked(parts)
+    of_folds, out_of_fold = _out_of_fold(known, choices)
+    weights, common = stacked([out_of_fold, (beside, judged)])
     others = common[:, None].expand(-1, train.onsets.shape[1] - num_judged)
     beta = torch.einsum("ct,cwt->wt", torch.cat([weights, others], dim=1), found)
+    folds = beta.new_zeros(FOLDS, *beta.shape)
+    folds[:, :, :num_judged] = torch.einsum("ct,fcwt->fwt", weights, of_folds) - beta[:, :num_judged]
     none, *of_choice = weights.mean(dim=1).tolist()
     taken = list(zip(of_choice, choices, strict=True))
     notes = {
@@ -99,12 +117,10 @@ def fit_cross_validated(
         "single_effects": sum(weight for weight, one in taken if one.effects),
         "gain": -float(judged.loss(beta[:, :num_judged]).sum()),
     }
-    return beta, notes
+    return Fitted(beta, folds, notes)
 
 
-def fit_of_width(
-    train: Counts, tuning: Counts, num_judged: int, width: float
-) -> tuple[Float[Tensor, "width tasks"], dict[str, float]]:
+def fit_of_width(train: Counts, tuning: Counts, num_judged: int, width: float) -> Fitted:
     """A ridge of one given width.
 
     Args:
@@ -114,11 +130,12 @@ def fit_of_width(
         width: Standard deviation of the coefficients' prior.
 
     Returns:
-        Coefficients, and ``gain`` (nats of tuning loss against 0).
+        Coefficients, of whose folds nothing is known, and ``gain`` (nats of tuning loss against 0).
     """
     zero = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
     beta = fit_ridge(train, torch.full_like(zero, width**-2), zero)
-    return beta, {"gain": -float(tuning.loss(beta)[:num_judged].sum())}
+    gain = -float(tuning.loss(beta)[:num_judged].sum())
+    return Fitted(beta, beta.new_zeros(FOLDS, *beta.shape), {"gain": gain})
 
 
 def fit_adaptive(
@@ -197,24 +214,27 @@ def stacked(
 
 def _out_of_fold(
     known: Counts, choices: Sequence[Choice]
-) -> tuple[Float[Tensor, "choices n judged"], Counts]:
-    """Linear predictors of each choice for rows that it was not fitted to, and these rows, of many some."""
+) -> tuple[Float[Tensor, "folds choices width judged"], tuple[Float[Tensor, "choices n judged"], Counts]]:
+    """Coefficients of each choice without each fold; its linear predictors for rows that it was not fitted
+    to, and these rows, of many some."""
     tasks = known.onsets.shape[1]
     read = known.thinned(max(_LEAST_ROWS, _MOST_NUMBERS // max(1, known.x.shape[1])))
     most = max(1, _MOST_STACKED // ((1 + len(choices)) * max(1, tasks)))
     kept, fold = read.thinned(most), _folds(read)
     fold_of_kept = fold[spread_rows(len(fold), most)[0]]
     linear = read.x.new_zeros(1 + len(choices), len(kept.x), tasks)
-    for number in track(range(_FOLDS), "Cross-validating", _FOLDS):
+    of_folds = []
+    for number in track(range(FOLDS), "Cross-validating", FOLDS):
         found = _coefficients(read.take(fold != number), choices, tasks)
         rest = fold_of_kept == number
         linear[:, rest] = torch.einsum("nw,cwt->cnt", kept.x[rest], found)
-    return linear, kept
+        of_folds.append(found)
+    return torch.stack(of_folds), (linear, kept)
 
 
 def _folds(counts: Counts) -> Int[Tensor, " n"]:
     """Number of each row's fold: blocks of rows."""
-    return torch.arange(len(counts.x), device=counts.x.device) * _FOLDS // max(1, len(counts.x))
+    return torch.arange(len(counts.x), device=counts.x.device) * FOLDS // max(1, len(counts.x))
 
 
 def _coefficients(

@@ -34,7 +34,7 @@ def test_a_known_effect_comes_back_and_noise_gets_nothing() -> None:
     beta = np.zeros((12, 2))
     beta[0, 0], beta[3, 1] = 0.4, -0.3
     train, tuning = simulated_counts(0, 20_000, beta), simulated_counts(1, 4_000, beta)
-    found, notes = fit_cross_validated(train, tuning, 2)
+    found, _, notes = fit_cross_validated(train, tuning, 2)
     assert float(found[0, 0]) == pytest.approx(0.4, rel=0.1)
     assert float(found[3, 1]) == pytest.approx(-0.3, rel=0.1)
     noise = found[torch.from_numpy(beta == 0)]
@@ -45,12 +45,30 @@ def test_a_known_effect_comes_back_and_noise_gets_nothing() -> None:
     assert notes["adaptive"] > 0.5
 
 
+def test_folds_tell_how_far_other_samples_would_move_a_prediction() -> None:
+    """The jackknife over folds against the spread over sixteen samples of one law."""
+    beta = np.zeros((20, 2))
+    beta[:4] = 0.3
+    inputs = torch.from_numpy(np.random.default_rng(5).normal(size=(200, 20))).float()
+    predicted, variance = [], []
+    for seed in range(0, 32, 2):
+        parts = (simulated_counts(seed, 3_000, beta), simulated_counts(seed + 1, 300, beta))
+        fitted = fit_cross_validated(*parts, 2)
+        predicted.append(inputs @ fitted.beta)
+        without = torch.einsum("nw,fwt->fnt", inputs, fitted.folds)
+        variance.append(0.8 * (without - without.mean(dim=0)).square().sum(dim=0))
+    spread = torch.stack(predicted).var(dim=0).mean().sqrt()
+    error = torch.stack(variance).mean().sqrt()
+    assert 0.75 < float(error / spread) < 1.3
+    assert float(spread) > 0.03
+
+
 def test_of_noise_alone_little_is_left() -> None:
     """60 inputs, 300 onsets: a standard error of 0.06 where nothing shrinks."""
     nothing, size = np.zeros((60, 1)), []
     for seed in range(0, 20, 2):
         parts = simulated_counts(seed, 1_000, nothing), simulated_counts(seed + 1, 1_000, nothing)
-        found, notes = fit_cross_validated(*parts, 1)
+        found, _, notes = fit_cross_validated(*parts, 1)
         size.append(float(found.square().mean().sqrt()))
         assert notes["gain"] < 5
     assert np.median(size) < 0.005
@@ -62,8 +80,8 @@ def test_only_the_first_tasks_judge_and_others_follow_them() -> None:
     beta = np.zeros((40, 2))
     beta[0, 1] = 0.5
     parts = simulated_counts(4, 2_000, beta), simulated_counts(5, 2_000, beta)
-    both, _ = fit_cross_validated(*parts, 2)
-    alone, notes = fit_cross_validated(*parts, 1)
+    both, *_ = fit_cross_validated(*parts, 2)
+    alone, _, notes = fit_cross_validated(*parts, 1)
     assert float(both[0, 1]) > 0.4
     assert float(alone[0, 1]) < 0.8 * float(both[0, 1])
     assert notes["gain"] < 1
@@ -81,7 +99,7 @@ def test_a_tuning_split_of_few_onsets_costs_nothing() -> None:
         ridges = [fit_of_width(train, tuning, 3, one.width)[0] for one in CHOICES if not one.penalty]
         each = [*(float(new.loss(beta).sum()) for beta in ridges), 0.0]
         by_tuning = [*(float(tuning.loss(beta).sum()) for beta in ridges), 0.0]
-        found, _ = fit_cross_validated(train, tuning, 3)
+        found, *_ = fit_cross_validated(train, tuning, 3)
         lost_by_tuning.append(each[int(np.argmin(by_tuning))] - min(each))
         lost.append(float(new.loss(found).sum()) - min(each))
     assert max(lost) < 0  # adaptive ridges are better than the best ridge here
@@ -94,7 +112,7 @@ def test_tasks_are_shrunk_each_by_itself() -> None:
     exposure = torch.full((3000, 2), 0.3)
     mean = exposure * torch.stack([(0.8 * x[:, 0]).exp(), torch.ones(3000)], dim=1)
     counts = Counts(x, torch.poisson(mean, torch.Generator().manual_seed(1)), exposure)
-    beta, notes = fit_cross_validated(counts, counts.take(torch.zeros(3000, dtype=torch.bool)), 2, WIDE)
+    beta, _, notes = fit_cross_validated(counts, counts.take(torch.zeros(3000, dtype=torch.bool)), 2, WIDE)
     assert float(beta[0, 0]) == pytest.approx(0.8, abs=0.1)
     assert float(beta[1:, 0].abs().max()) < 0.05
     assert float(beta[:, 1].abs().max()) < 0.05
@@ -110,7 +128,7 @@ def test_few_onsets_find_the_one_input_that_tells_most() -> None:
         exposure = torch.full((600, 1), 0.035)
         onsets = torch.poisson(exposure * (1.2 * x[:, :1]).exp(), torch.Generator().manual_seed(seed))
         counts = Counts(x, onsets, exposure)
-        beta, _ = fit_cross_validated(counts, counts.take(torch.zeros(600, dtype=torch.bool)), 1)
+        beta, *_ = fit_cross_validated(counts, counts.take(torch.zeros(600, dtype=torch.bool)), 1)
         found.append(beta[:, 0])
         assert float(beta[1:].abs().mean()) < 0.05
     assert float(torch.stack(found)[:, 0].mean()) > 0.7
@@ -119,8 +137,8 @@ def test_few_onsets_find_the_one_input_that_tells_most() -> None:
 def test_the_result_is_the_mean_of_the_choices_by_their_weights() -> None:
     """Of a wide ridge, and of two choices that are as good as nothing: it comes back, a little smaller."""
     train, tuning = few_strong(1, 3_000, 0.3), few_strong(2, 3_000, 0.3)
-    found, _ = fit_cross_validated(train, tuning, 3, (Choice(1e-4), Choice(0.3)))
-    plain, _ = fit_of_width(train, tuning, 3, 0.3)
+    found, *_ = fit_cross_validated(train, tuning, 3, (Choice(1e-4), Choice(0.3)))
+    plain, *_ = fit_of_width(train, tuning, 3, 0.3)
     times = (found * plain).sum(dim=0) / plain.square().sum(dim=0)
     torch.testing.assert_close(found, times * plain, atol=0.01, rtol=0)
     assert ((times > 0.7) & (times < 1.01)).all()
@@ -183,7 +201,7 @@ def test_predictors_out_of_fold_are_of_coefficients_that_were_not_fitted_to_them
     rows = 40
     onsets = torch.from_numpy(np.random.default_rng(0).poisson(1.0, (rows, 1))).float()
     counts = Counts(torch.eye(rows), onsets, torch.ones(rows, 1))
-    linear, read = _out_of_fold(counts, (Choice(10.0),))
+    _, (linear, read) = _out_of_fold(counts, (Choice(10.0),))
     assert len(read.x) == rows
     assert linear.shape == (2, rows, 1)
     assert linear.abs().max() < 1e-6
