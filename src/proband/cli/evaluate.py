@@ -14,7 +14,8 @@ from proband.evaluate.config import EvaluateConfig
 
 def command(
     risks: Annotated[
-        list[Path], typer.Argument(metavar="RISK...", help="Forecast folders or RiskTable files.")
+        list[Path],
+        typer.Argument(metavar="RISK...", help="Folders of forecast or oracle, or RiskTable files."),
     ],
     meds: Annotated[
         Path,
@@ -44,7 +45,7 @@ def command(
         Path | None,
         typer.Option(
             help="Truth folder of a synthetic biobank.",
-            show_default="that of a RiskTable file in it",
+            show_default="the oracle's folder, or that of a RiskTable file in it",
             rich_help_panel=INPUTS,
         ),
     ] = None,

@@ -88,6 +88,9 @@ def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.Da
         frame = RISK.read(path).select(*RISK.columns)
         if _is_oracle(given):
             frame = frame.filter(pl.col("outcome").is_in(list(task.outcomes)))
+            if frame.is_empty():
+                remedy = "give the task whose outcomes are diseases of the biobank, by their names"
+                raise DataError("the oracle answers for none of these outcomes", where=path, remedy=remedy)
         if frame.is_empty():
             raise DataError("RiskTable: no rows", where=path, remedy="forecast again")
         _check_outcomes(frame, task, path)

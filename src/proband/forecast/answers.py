@@ -115,7 +115,8 @@ def _fit_errors(given: Opened, query: Query, job: Job) -> Float[Tensor, "points 
     """How far risks would lie elsewhere, had the model been fitted to other people: standard errors.
 
     By the jackknife over fifths of the train people, each left out of the fit of the linear terms in turn
-    (:meth:`~proband.model.onset.head.OnsetHead.without_fold`); NaN of outcomes that are no named tasks.
+    (:meth:`~proband.model.onset.head.OnsetHead.without_fold`); NaN of outcomes that are no named tasks, and
+    of rows that were added to a trained model.
     """
     head = given.model.onset
     assert head is not None

@@ -207,7 +207,8 @@ def _fit_notes(table: pl.LazyFrame) -> dict[str, float]:
     last = pl.col("horizon_years") == pl.col("horizon_years").max()
     error = pl.col("fit_error")
     found = table.filter(last & error.is_not_null() & (pl.col("risk") > 0)).select(
-        error.median().alias("median_fit_error"), (error / pl.col("risk")).median().alias("of_risk")
+        error.median().alias("median_fit_error"),
+        (error / pl.col("risk")).median().alias("median_fit_error_of_risk"),
     )
     return {name: value for name, value in found.collect().row(0, named=True).items() if value is not None}
 
@@ -231,8 +232,10 @@ def _say_what_was_found(run: StageRun, plan: Plan, out: Path) -> None:
     if config.net:
         say("forecast: these are net risks, of a world in which nobody dies, not cumulative incidences")
     if "median_fit_error" in run.notes:
-        error, share = run.notes["median_fit_error"], run.notes["of_risk"]
-        say(f"forecast: median error of the fit {error:.2%} by the longest horizon, {share:.0%} of the risk")
+        error, share = run.notes["median_fit_error"], run.notes["median_fit_error_of_risk"]
+        say(
+            f"forecast: error of the fit {error:.2%}, {share:.0%} of the risk, medians at the longest horizon"
+        )
     unresolved = run.notes["mean_unresolved"]
     if unresolved > 0:
         say(

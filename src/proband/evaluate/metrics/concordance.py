@@ -78,6 +78,7 @@ def c_index(
     most = int(cases.rank.max(initial=0))
     _kernel()(cases.rows, cases.rank, cases.ends_time, most, rows, wins, pairs, of_cases)
     with_controls = of_cases * np.maximum(total - of_cases, 0.0)
+    with_controls[~np.isfinite(auroc)] = 0.0
     wins += np.where(with_controls > 0, auroc, 0.0) * with_controls
     pairs += with_controls
     return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)

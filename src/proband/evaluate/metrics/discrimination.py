@@ -147,7 +147,8 @@ def _quantile_kernel() -> Callable[..., None]:
 
 
 def _first_beyond(order: Any, values: Any, weights: Any, shares: Any, found: Any) -> None:
-    for row in range(order.shape[0]):  # compiled by numba
+    """From the least value up, until the share is reached."""  # compiled by numba
+    for row in range(order.shape[0]):
         total = weights[row].sum()
         for number in range(shares.size):
             at, upto = 0, weights[row, order[row, 0]]

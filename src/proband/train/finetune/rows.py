@@ -87,6 +87,7 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     if not head.is_label.any():
         fit_terms(("by_time",), head, train, tuning, device, result)
     fit_modality_terms(head, train, tuning, device, result)
+    head.state_linear_folds.fill_(torch.nan)  # how what known tasks tell would change is not known
     return result
 
 

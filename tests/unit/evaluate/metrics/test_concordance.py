@@ -87,6 +87,15 @@ def test_in_every_replicate_it_is_the_share_of_pairs_that_a_case_wins(rows):
         assert got == pytest.approx(wins / pairs if pairs else np.nan, nan_ok=True)
 
 
+def test_without_a_control_pairs_of_cases_are_all_there_is():
+    rng = np.random.default_rng(4)
+    risk, time, weights = rng.normal(size=50), rng.exponential(size=50), rng.exponential(size=(20, 50))
+    found = replicated(risk, np.ones(50, bool), time, weights)
+    order = np.sign(risk[:, None] - risk) * (time[:, None] < time)
+    share = [(one @ (order > 0) @ one) / (one @ (order != 0) @ one) for one in weights]
+    assert found == pytest.approx(share)
+
+
 def test_its_interval_holds_the_truth_as_often_as_it_says():
     """Risks that order people by hazard, fifty draws of 300 people, percentiles of 200 resamples each."""
     truth, rng = of(*world(40_000, None, seed=2), 8.0), np.random.default_rng(3)

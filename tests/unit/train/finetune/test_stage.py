@@ -162,7 +162,8 @@ def test_an_interrupted_training_ends_in_the_same_bits(
     finetune(adapted / "model", adapted / "tokens", tmp_path / "parts", **given)
     assert taken.count(0) == 1  # it went on, and did not start anew
     whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
-    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+    for name, value in whole.items():
+        assert np.array_equal(value.numpy(), parts[name].numpy(), equal_nan=True), name
     steps = [read_manifest(tmp_path / name)["notes"]["trunk_steps"] for name in ("whole", "parts")]
     assert steps[0] == steps[1]
     assert steps[0]["best"] > 3

@@ -9,7 +9,7 @@ within a year to those near it alone, which no line tells: squares of values cha
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -171,7 +171,8 @@ def _counts(
 
     dates = np.arange(0, len(part), max(1, -(-len(part) // most)))
     counts = read_counts(head, part, dates, timed, device, _expected_and_happened)
-    return CountsByBin.of(*counts, head.lateness[: head.config.num_named])
+    found = CountsByBin.of(*counts, head.lateness[: head.config.num_named])
+    return replace(found, people=len(part.followed.first))
 
 
 def _expected_and_happened(

@@ -54,9 +54,11 @@ def fit_record(
 
 
 def choose_fitted(head: OnsetHead, train: Part) -> None:
-    """Name the features of which a head keeps how their linear terms change by fold: the most frequent."""
-    number, _ = usable_features(head, train)
-    most = np.sort(np.argsort(-number, kind="stable")[: head.config.num_fitted])
+    """Name the features of which a head keeps how their linear terms change by fold: the most frequent that
+    can be used, then others."""
+    number, usable = usable_features(head, train)
+    rank = np.where(np.isin(np.arange(len(number)), usable), number + len(train), number)
+    most = np.sort(np.argsort(-rank, kind="stable")[: head.config.num_fitted])
     head.fitted.copy_(torch.from_numpy(most))
 
 
@@ -108,7 +110,10 @@ def fit_inputs(
     """Coefficients of ``inputs``, so many columns, given the head's log ratios."""
     dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
     known, judged = (
-        Counts(*read_counts(head, part, some, inputs, device, expected_and_happened))
+        Counts(
+            *read_counts(head, part, some, inputs, device, expected_and_happened),
+            people=len(part.followed.first),
+        )
         for part, some in ((train, dates), (tuning, np.arange(len(tuning))))
     )
     return fit(known, judged, head.config.num_named)
@@ -164,8 +169,7 @@ def usable_features(
 def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:
     """Every so many-th date, subject by subject."""
     wanted = min(DATES_PER_SUBJECT * len(train.followed.first), most)
-    step = max(1, round(len(train) / wanted))
-    return np.arange(0, len(train), step)[:most]
+    return np.arange(0, len(train), max(1, -(-len(train) // wanted)))
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ the onsets of all at beta = 0, and the mean of exp(x beta) is above 1.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -40,11 +40,13 @@ class Counts:
         x: Standardised inputs.
         onsets: Onsets.
         exposure: Cumulative hazard without the linear term.
+        people: Subjects that the rows are of, where several rows are of one; None for a row each.
     """
 
     x: Float[Tensor, "n width"]
     onsets: Float[Tensor, "n tasks"]
     exposure: Float[Tensor, "n tasks"]
+    people: int | None = field(default=None, kw_only=True)
 
     def take(self, rows: Bool[Tensor, " n"]) -> Counts:
         """Some of the rows."""

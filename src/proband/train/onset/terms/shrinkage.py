@@ -67,7 +67,8 @@ class Fitted(NamedTuple):
 
     Attributes:
         beta: Of all inputs and tasks.
-        folds: What they change by if a fold of the train people is left out; 0 where that is not known.
+        folds: What they change by if a fold of the train people is left out, against the mean over folds; NaN
+            where that is not known.
         notes: How they were found.
     """
 
@@ -95,19 +96,22 @@ def fit_cross_validated(
         choices: Beside none at all.
 
     Returns:
-        Coefficients, also without each fold, and as notes, in the mean over judged tasks, the weights of
+        Coefficients, their changes by fold, and as notes, in the mean over judged tasks, the weights of
         ``none``, of ``adaptive`` ridges, of ``shared`` ones and of ``single_effects``, and ``gain`` (nats of
         tuning loss against none).
     """
     known, judged = train.first(num_judged), tuning.first(num_judged)
     found = _coefficients(train, choices, num_judged)
     beside = torch.einsum("nw,cwt->cnt", judged.x, found[:, :, :num_judged])
-    of_folds, out_of_fold = _out_of_fold(known, choices)
+    read = known.thinned(max(_LEAST_ROWS, _MOST_NUMBERS // max(1, known.x.shape[1])))
+    of_folds, out_of_fold = _out_of_fold(read, choices)
     weights, common = stacked([out_of_fold, (beside, judged)])
     others = common[:, None].expand(-1, train.onsets.shape[1] - num_judged)
     beta = torch.einsum("ct,cwt->wt", torch.cat([weights, others], dim=1), found)
     folds = beta.new_zeros(FOLDS, *beta.shape)
-    folds[:, :, :num_judged] = torch.einsum("ct,fcwt->fwt", weights, of_folds) - beta[:, :num_judged]
+    for own, without in zip(folds, of_folds, strict=True):
+        own[:, :num_judged] = torch.einsum("ct,cwt->wt", weights, without)
+    folds = (folds - folds.mean(dim=0)) * _share_of_people(train, len(read.x)) ** 0.5
     none, *of_choice = weights.mean(dim=1).tolist()
     taken = list(zip(of_choice, choices, strict=True))
     notes = {
@@ -135,7 +139,7 @@ def fit_of_width(train: Counts, tuning: Counts, num_judged: int, width: float) -
     zero = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
     beta = fit_ridge(train, torch.full_like(zero, width**-2), zero)
     gain = -float(tuning.loss(beta)[:num_judged].sum())
-    return Fitted(beta, beta.new_zeros(FOLDS, *beta.shape), {"gain": gain})
+    return Fitted(beta, beta.new_full((FOLDS, *beta.shape), torch.nan), {"gain": gain})
 
 
 def fit_adaptive(
@@ -213,23 +217,29 @@ def stacked(
 
 
 def _out_of_fold(
-    known: Counts, choices: Sequence[Choice]
+    read: Counts, choices: Sequence[Choice]
 ) -> tuple[Float[Tensor, "folds choices width judged"], tuple[Float[Tensor, "choices n judged"], Counts]]:
     """Coefficients of each choice without each fold; its linear predictors for rows that it was not fitted
     to, and these rows, of many some."""
-    tasks = known.onsets.shape[1]
-    read = known.thinned(max(_LEAST_ROWS, _MOST_NUMBERS // max(1, known.x.shape[1])))
+    tasks = read.onsets.shape[1]
     most = max(1, _MOST_STACKED // ((1 + len(choices)) * max(1, tasks)))
     kept, fold = read.thinned(most), _folds(read)
     fold_of_kept = fold[spread_rows(len(fold), most)[0]]
     linear = read.x.new_zeros(1 + len(choices), len(kept.x), tasks)
-    of_folds = []
+    of_folds = read.x.new_zeros(FOLDS, 1 + len(choices), read.x.shape[1], tasks)
     for number in track(range(FOLDS), "Cross-validating", FOLDS):
-        found = _coefficients(read.take(fold != number), choices, tasks)
+        of_folds[number] = _coefficients(read.take(fold != number), choices, tasks)
         rest = fold_of_kept == number
-        linear[:, rest] = torch.einsum("nw,cwt->cnt", kept.x[rest], found)
-        of_folds.append(found)
-    return torch.stack(of_folds), (linear, kept)
+        linear[:, rest] = torch.einsum("nw,cwt->cnt", kept.x[rest], of_folds[number])
+    return of_folds, (linear, kept)
+
+
+def _share_of_people(train: Counts, num_read: int) -> float:
+    """Of the people behind the rows, those of whom cross-validation reads a row: errors by folds of fewer
+    people are larger than those of all by the root of it. Further rows of one person tell little."""
+    rows = len(train.x)
+    people = rows if train.people is None else min(train.people, rows)
+    return min(1.0, num_read / max(1, people))
 
 
 def _folds(counts: Counts) -> Int[Tensor, " n"]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.special import softmax
 
+from proband.train.onset.terms import shrinkage
 from proband.train.onset.terms.ridge import Counts, fit_ridge
 from proband.train.onset.terms.shrinkage import (
     CHOICES,
@@ -61,6 +64,21 @@ def test_folds_tell_how_far_other_samples_would_move_a_prediction() -> None:
     error = torch.stack(variance).mean().sqrt()
     assert 0.75 < float(error / spread) < 1.3
     assert float(spread) > 0.03
+
+
+def test_folds_of_some_of_the_people_tell_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of the rows is read: of as many people the error is made smaller, of rows of a few it stays."""
+    beta = np.zeros((10, 1))
+    beta[:2] = 0.4
+    train, tuning = simulated_counts(0, 6_000, beta), simulated_counts(1, 300, beta)
+    whole = fit_cross_validated(train, tuning, 1).folds
+    monkeypatch.setattr(shrinkage, "_LEAST_ROWS", 2_000)
+    monkeypatch.setattr(shrinkage, "_MOST_NUMBERS", 1)
+    people = fit_cross_validated(train, tuning, 1).folds
+    rows = fit_cross_validated(replace(train, people=2_000), tuning, 1).folds
+    assert torch.allclose(rows, people * 3**0.5, atol=1e-6)
+    assert 0.5 < float(people.std() / whole.std()) < 1.8
+    assert whole.mean(dim=0).abs().max() < 1e-6
 
 
 def test_of_noise_alone_little_is_left() -> None:
