@@ -136,7 +136,8 @@ def mean_gains(
         return GAINS.empty()
     files = [path / RISK_FILE if path.is_dir() else path for path in map(Path, config.risks)]
     truth = truth_among(models)
-    files.sort(key=lambda file: truth in pl.read_parquet(file, columns=["model"])["model"])  # asked of others
+    # The first says who is compared, and an oracle may have been asked about others, too.
+    files.sort(key=lambda file: pl.read_parquet(file, columns=["model"], n_rows=1)["model"][0] == truth)
     horizon = float(pl.read_parquet(files[0], columns=["horizon_years"])["horizon_years"].unique().sort()[-1])
     paired = PairedRisks.read(results, files, horizon, config.bootstrap, config.seed, families)
     gains = paired.gains({pair: paired.with_cases(LEAST_FOR_INTERVALS, pair) for pair in compared})
