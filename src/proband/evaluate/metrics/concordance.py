@@ -50,7 +50,7 @@ def c_index(
     cases: CaseOrder,
     auroc: Float[np.ndarray, " replicates"],
     weights: Float[np.ndarray, "replicates known"],
-    total: Float[np.ndarray, " replicates"],
+    with_controls: Float[np.ndarray, " replicates"],
 ) -> Float[np.ndarray, " replicates"]:
     """P(risk of a case > risk of a subject who is still without the outcome at the case's time, or died).
 
@@ -68,19 +68,18 @@ def c_index(
         auroc: Of the same rows and weights; anything without a pair of a case and a control.
         weights: Row weights of each replicate, censoring weights included. They are copied unless a row's
             replicates lie together in memory (``np.asfortranarray``).
-        total: Their sums over rows.
+        with_controls: Weight of the pairs of a case and a control: of all cases times that of all controls.
 
     Returns:
         A share per replicate; NaN without a pair.
     """
     rows = np.ascontiguousarray(np.asarray(weights, dtype=np.float64).T)
-    wins, pairs, of_cases = np.zeros((3, len(weights)))
+    wins, pairs = np.zeros((2, len(weights)))
     most = int(cases.rank.max(initial=0))
-    _kernel()(cases.rows, cases.rank, cases.ends_time, most, rows, wins, pairs, of_cases)
-    with_controls = of_cases * np.maximum(total - of_cases, 0.0)
-    with_controls[~np.isfinite(auroc)] = 0.0
-    wins += np.where(with_controls > 0, auroc, 0.0) * with_controls
-    pairs += with_controls
+    _kernel()(cases.rows, cases.rank, cases.ends_time, most, rows, wins, pairs)
+    has = np.isfinite(auroc)
+    wins[has] += (auroc * with_controls)[has]
+    pairs[has] += with_controls[has]
     return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
@@ -90,15 +89,15 @@ def _kernel() -> Callable[..., None]:
 
 
 def _pairs_of_cases(
-    rows: Any, rank: Any, ends_time: Any, most: Any, weights: Any, wins: Any, pairs: Any, later: Any
+    rows: Any, rank: Any, ends_time: Any, most: Any, weights: Any, wins: Any, pairs: Any
 ) -> None:  # compiled by numba
     """From the last case back: pairs with those who became cases later, and the pairs that it wins.
 
-    ``later`` becomes the weight of all cases. ``tree`` is a Fenwick tree of the weights of later ones by
-    rank. Replicates lie together in memory (weights: rows, replicates), so that each step is one over all.
+    ``tree`` is a Fenwick tree of the weights of later cases by rank. Replicates lie together in memory
+    (weights: rows, replicates), so that each step is one over all.
     """
     number = weights.shape[1]
-    tree, begin = np.zeros((most + 1, number)), 0
+    tree, later, begin = np.zeros((most + 1, number)), np.zeros(number), 0
     for at in range(rows.size):
         if not ends_time[at]:
             continue

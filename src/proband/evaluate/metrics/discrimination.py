@@ -146,8 +146,10 @@ def _quantile_kernel() -> Callable[..., None]:
     return compiled(_first_beyond)
 
 
-def _first_beyond(order: Any, values: Any, weights: Any, shares: Any, found: Any) -> None:
-    """From the least value up, until the share is reached."""  # compiled by numba
+def _first_beyond(
+    order: Any, values: Any, weights: Any, shares: Any, found: Any
+) -> None:  # compiled by numba
+    """From the least value up, until the share is reached."""
     for row in range(order.shape[0]):
         total = weights[row].sum()
         for number in range(shares.size):

@@ -59,7 +59,10 @@ class Judged:
 
     def concordance(self) -> np.ndarray:
         """C-index up to the horizon."""
-        return c_index(self.model.case_order, self.areas[0], self.block.censoring_by_row, self.block.total)
+        cases, total = self.block.cases, self.block.total
+        return c_index(
+            self.model.case_order, self.areas[0], self.block.censoring_by_row, cases * (total - cases)
+        )
 
     def acting(
         self, thresholds: Float[np.ndarray, " thresholds"]

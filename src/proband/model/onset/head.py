@@ -197,7 +197,7 @@ class OnsetHead(nn.Module):
         """Log ratios, not calibrated, by coefficients that were fitted without a fifth of the train people.
 
         Coefficients of the named tasks are those of all people and what the fold changes in them; rates,
-        levels, networks and decay are those of all people.
+        levels, networks, decay and factors by age are those of all people.
 
         Args:
             query: What is known of each subject at its date.

@@ -56,10 +56,8 @@ def fit_record(
 def choose_fitted(head: OnsetHead, train: Part) -> None:
     """Name the features of which a head keeps how their linear terms change by fold: the most frequent that
     can be used, then others."""
-    number, usable = usable_features(head, train)
-    rank = np.where(np.isin(np.arange(len(number)), usable), number + len(train), number)
-    most = np.sort(np.argsort(-rank, kind="stable")[: head.config.num_fitted])
-    head.fitted.copy_(torch.from_numpy(most))
+    ranked, _ = _by_frequency(head, train)
+    head.fitted.copy_(torch.from_numpy(np.sort(ranked[: head.config.num_fitted])))
 
 
 def _add_folds(
@@ -150,11 +148,18 @@ def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
 
 def _chosen_features(head: OnsetHead, train: Part) -> Int[np.ndarray, " chosen"]:
     """Features that vary and that dates enough have, the most frequent of them."""
+    ranked, num_usable = _by_frequency(head, train)
+    if num_usable > MOST_FITTED:
+        say(f"train: the {MOST_FITTED} most frequent of {num_usable} features get linear terms")
+    return np.sort(ranked[: min(num_usable, MOST_FITTED)])
+
+
+def _by_frequency(head: OnsetHead, train: Part) -> tuple[Int[np.ndarray, " features"], int]:
+    """All features, first those that can be used, the most frequent first; and how many can be used."""
     number, usable = usable_features(head, train)
-    if len(usable) > MOST_FITTED:
-        say(f"train: the {MOST_FITTED} most frequent of {len(usable)} features get linear terms")
-        usable = np.sort(usable[np.argsort(-number[usable], kind="stable")[:MOST_FITTED]])
-    return usable
+    unusable = np.ones(len(number), dtype=bool)
+    unusable[usable] = False
+    return np.lexsort((-number, unusable)), len(usable)
 
 
 def usable_features(
