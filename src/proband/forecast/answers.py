@@ -94,11 +94,17 @@ def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
 @torch.no_grad()
 def closed_form_risks(given: Opened, points: Points, job: Job, with_errors: bool = False) -> Risks:
     """Risks of points from onset hazards; their errors of the fit if they are asked for."""
-    query, log_ratio = _log_ratios(given, points, job)
-    risk = _after_gap(_incidence(given, query, log_ratio, job.tasks, job), job)
+    query, raw = _log_ratios(given, points, job)
+    risk = _risks_by_horizon(given, query, raw, job.tasks, job)
     exact, unknown = torch.zeros_like(risk), torch.full_like(risk, torch.nan)
-    error = _fit_errors(given, query, job) if with_errors else unknown
+    error = _fit_errors(given, query, raw, job) if with_errors else unknown
     return Risks(risk, exact, exact, risk, risk, error)
+
+
+def _risks_by_horizon(
+    given: Opened, query: Query, raw: Float[Tensor, "points some bins"], tasks: Sequence[int], job: Job
+) -> Float[Tensor, "points chosen horizons"]:
+    return _after_gap(_incidence(given, query, _calibrated(given, query, raw, job), tasks, job), job)
 
 
 def _after_gap(
@@ -111,24 +117,29 @@ def _after_gap(
     return ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
 
 
-def _fit_errors(given: Opened, query: Query, job: Job) -> Float[Tensor, "points chosen horizons"]:
+def _fit_errors(
+    given: Opened, query: Query, raw: Float[Tensor, "points tasks bins"], job: Job
+) -> Float[Tensor, "points chosen horizons"]:
     """How far risks would lie elsewhere, had the model been fitted to other people: standard errors.
 
     By the jackknife over fifths of the train people, each left out of the fit of the linear terms in turn
-    (:meth:`~proband.model.onset.head.OnsetHead.without_fold`); NaN of outcomes that are no named tasks, and
-    of rows that were added to a trained model.
+    (:meth:`~proband.model.onset.head.OnsetHead.changes_by_fold`); NaN of outcomes that are no named tasks.
     """
     head = given.model.onset
     assert head is not None
-    found = []
-    for fold in range(FOLDS):
-        raw = head.without_fold(query, fold)
-        log_ratio = raw if job.config.raw else head.calibrate(query, raw)
-        found.append(_after_gap(_incidence(given, query, log_ratio, job.tasks, job), job))
-    risks = torch.stack(found)
-    error = ((FOLDS - 1) / FOLDS * (risks - risks.mean(dim=0)).square().sum(dim=0)).sqrt()
-    named = torch.tensor([task < head.config.num_named for task in job.tasks])
-    return torch.where(named[:, None], error, torch.nan)
+    number = head.config.num_named
+    named = torch.tensor([task < number for task in job.tasks], dtype=torch.bool)
+    tasks = [task for task in job.tasks if task < number]
+    risks = torch.stack(
+        [
+            _risks_by_horizon(given, query, raw[:, :number] + change, tasks, job)
+            for change in head.changes_by_fold(query)
+        ]
+    )
+    error = risks.new_full((len(query.age), len(named), risks.shape[-1]), torch.nan)
+    spread = (risks - risks.mean(dim=0)).square().sum(dim=0)
+    error[:, named] = ((FOLDS - 1) / FOLDS * spread).sqrt()
+    return error
 
 
 @torch.no_grad()
@@ -144,7 +155,8 @@ def _of_clocks(
     head, question, clocks = given.model.onset, job.question, job.question.clocks
     if head is None or clocks is None:
         return None, None
-    query, log_ratio = _log_ratios(given, points, job)
+    query, raw = _log_ratios(given, points, job)
+    log_ratio = _calibrated(given, query, raw, job)
     years = job.horizons_years[-1]
     hazards = cumulative_hazards(head, log_ratio, query.age, query.female, clocks.tasks, years)
     exact = torch.full((len(points.rows), len(question.outcomes), len(question.horizons)), torch.nan).double()
@@ -171,7 +183,7 @@ def _incidence(
 
 
 def _log_ratios(given: Opened, points: Points, job: Job) -> tuple[Query, Float[Tensor, "points tasks bins"]]:
-    """What is known of points, and the log ratios of their onset hazards."""
+    """What is known of points, and the log ratios of their onset hazards, not calibrated."""
     model, store, tables = given
     head = model.onset
     assert head is not None
@@ -182,7 +194,15 @@ def _log_ratios(given: Opened, points: Points, job: Job) -> tuple[Query, Float[T
     queries = Queries(state=state, tables=linear, **known_at(store, points.rows, points.start))
     device = head.bias.device
     query = queries.batch(np.arange(len(queries))).map(lambda item: item.to(device))
-    return query, head(query) if job.config.raw else head.calibrated(query)
+    return query, head(query)
+
+
+def _calibrated(
+    given: Opened, query: Query, raw: Float[Tensor, "points some bins"], job: Job
+) -> Float[Tensor, "points some bins"]:
+    head = given.model.onset
+    assert head is not None
+    return raw if job.config.raw else head.calibrate(query, raw)
 
 
 @dataclass(frozen=True)

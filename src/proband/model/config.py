@@ -18,7 +18,7 @@ from pydantic import (
 from proband.core.errors import ConfigError
 from proband.model.choices import ENCODERS, FUSIONS, NO_FUSION
 
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 Encoder = Annotated[str, AfterValidator(ENCODERS.check)]
 """A name in :data:`proband.model.choices.ENCODERS`."""
 Fusion = Annotated[str, AfterValidator(FUSIONS.check)]
@@ -124,6 +124,11 @@ class OnsetConfig(BaseModel):
     def num_timed_columns(self) -> int:
         """How many columns they make, with the squares of last values after them."""
         return self.num_timed + self.num_valued
+
+    @property
+    def num_fitted_by_time(self) -> int:
+        """Columns that get effects by time, at most: those of the most frequent features."""
+        return min(self.num_timed_columns, MOST_FITTED)
 
     def index_of(self, tokens: Collection[int]) -> int | None:
         """Number of the task that these tokens make, None if it is none."""

@@ -59,7 +59,7 @@ def cumulative_incidence(
         Risks in [0, 1].
     """
     months = math.ceil(horizons_years[-1] * MONTHS - 1e-9)
-    chosen = torch.tensor(list(tasks), device=age.device)
+    chosen = torch.tensor(list(tasks), dtype=torch.long, device=age.device)
     hazard = _hazards(head, log_ratio, age, female, chosen, months)
     if death is None:
         other = torch.zeros_like(hazard[:, :1])
@@ -67,7 +67,7 @@ def cumulative_incidence(
         one = torch.tensor([death], device=age.device)
         competes = [not (_holds(head, task, death) or head.config.tasks[task].is_label) for task in tasks]
         other = _hazards(head, log_ratio, age, female, one, months)
-        other = other * torch.tensor(competes, device=age.device)[:, None]
+        other = other * torch.tensor(competes, dtype=torch.bool, device=age.device)[:, None]
     total = hazard + other
     width = 1 / MONTHS
     before = torch.exp(-(total.cumsum(dim=-1) - total) * width)

@@ -74,10 +74,16 @@ class Inputs:
 
     def columns(self, begin: int, end: int) -> Float[Tensor, "n some"]:
         """Features ``begin`` to ``end``."""
-        here = (self.features >= begin) & (self.features < end)
+        return self.chosen(torch.arange(begin, end, device=self.at_zero.device))
+
+    def chosen(self, features: Int[Tensor, " some"]) -> Float[Tensor, "n some"]:
+        """Some features, each once at most, in their order."""
+        places = torch.full_like(self.at_zero, -1, dtype=torch.int64)
+        places[features] = torch.arange(len(features), device=places.device)
+        place = places[self.features]
+        here = place >= 0
         passed = F.pad(here.cumsum(0), (1, 0))[self.bounds]
-        found = _dense(passed, self.features[here] - begin, self.differ[here], end - begin)
-        return found + self.at_zero[begin:end]
+        return _dense(passed, place[here], self.differ[here], len(features)) + self.at_zero[features]
 
     def dense(self) -> Float[Tensor, "n features"]:
         """All features."""

@@ -189,6 +189,13 @@ class LinearModality(nn.Module):
         """Effects of the values at an age, the level left out."""
         return (self.standardised(values) @ self.beta) * self.factor(age)
 
+    def change(
+        self, values: Float[Tensor, "n width"], age: Float[Tensor, " n"], fold: int
+    ) -> Float[Tensor, "n named"]:
+        """What effects on the named tasks change by if a fold of the train people is left out."""
+        of_fold = self.beta_folds[fold]
+        return (self.standardised(values) @ of_fold) * self.factor(age)[:, : of_fold.shape[1]]
+
     def forward(self, values: Float[Tensor, "n width"], age: Float[Tensor, " n"]) -> Float[Tensor, "n tasks"]:
         """Its part of the log hazards; subjects without the modality (all NaN) get 0."""
         level = age_weights(age) @ self.level

@@ -87,7 +87,6 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     if not head.is_label.any():
         fit_terms(("by_time",), head, train, tuning, device, result)
     fit_modality_terms(head, train, tuning, device, result)
-    head.state_linear_folds.fill_(torch.nan)  # how what known tasks tell would change is not known
     return result
 
 
@@ -119,15 +118,17 @@ def fit_known_tasks(
     _set_known_tasks(head, own, mean * size, train, device)
 
     found = fit_inputs(head, train, tuning, device, lambda query: (told(query) - centre) @ mean, 1, _FIT_SIZE)
-    size = size + found.beta[0]
+    size, of_size = size + found.beta[0], found.folds[:, :1]
     _set_known_tasks(head, own, mean * size, train, device)
 
     def beyond_mean(query: Query) -> Tensor:
         each = told(query) - centre
         return each - each @ mean
 
-    beta, _, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
-    _set_known_tasks(head, own, mean * (size - beta.sum(dim=0)) + beta, train, device)
+    beta, folds, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
+    weights = mean * (size - beta.sum(dim=0)) + beta
+    _set_known_tasks(head, own, weights, train, device)
+    _set_folds(head, own, weights, mean * (of_size - folds.sum(dim=1, keepdim=True)) + folds)
     notes["size"] = float(size.mean())
     return {f"known_tasks_{name}": value for name, value in notes.items()}
 
@@ -148,6 +149,24 @@ def _set_known_tasks(
         for name in ("task", "bias"):
             mine.get_parameter(name).copy_(weights.T @ theirs.get_parameter(name)[: len(weights)])
     fit_levels(head, train, device)
+
+
+@torch.no_grad()
+def _set_folds(
+    head: OnsetHead,
+    own: OnsetHead,
+    weights: Float[Tensor, "known new"],
+    folds: Float[Tensor, "folds known new"],
+) -> None:
+    """Say what the record's terms of new rows change by if a fold of the train people is left out: by what
+    those of known tasks do, and by what their ``weights`` do (``folds``). Folds are fifths of the people in
+    their order, so that both are of the same people where these are the model's."""
+    kept = {"linear": own.fitted, "by_time": own.fitted_by_time}
+    for name in _OF_RECORD:
+        coefficients, of_folds = own.get_buffer(name), own.get_buffer(f"{name}{OF_FOLDS}")
+        coefficients = coefficients[kept[name]] if name in kept else coefficients
+        head.get_buffer(f"{name}{OF_FOLDS}").copy_(of_folds @ weights + coefficients @ folds)
+    head.by_time_folds[:, :, head.is_label] = 0.0
 
 
 def add_rows(model: Proband, rows: OnsetHead) -> None:

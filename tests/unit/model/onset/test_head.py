@@ -78,6 +78,8 @@ def test_columns_are_a_part_of_the_dense_features() -> None:
     inputs = head.inputs(query_of(np.linspace(20, 80, 12).tolist(), [0.0] * 12))
     assert torch.equal(inputs.columns(1, 4), inputs.dense()[:, 1:4])
     assert inputs.columns(2, 2).shape == (12, 0)
+    some = torch.tensor([4, 0, 3])
+    assert torch.equal(inputs.chosen(some), inputs.dense()[:, some])
 
 
 def test_columns_of_interactions() -> None:
@@ -135,7 +137,7 @@ def test_without_a_fold_coefficients_of_named_tasks_are_others() -> None:
     query = query_of([50.0, 60.0, 70.0], [1.0, 0.0, 1.0], modalities={"genome": values})
     with torch.no_grad():
         whole = head(query)
-        assert torch.equal(head.without_fold(query, 2), whole)
+        assert not torch.stack(list(head.changes_by_fold(query))).any()
         genome = head.linear_of("genome")
         pairs = [
             (head.linear, head.linear_folds), (head.state_linear, head.state_linear_folds),
@@ -144,14 +146,16 @@ def test_without_a_fold_coefficients_of_named_tasks_are_others() -> None:
         ]  # fmt: skip
         for _, folds in pairs:
             folds[2].normal_(std=0.2)
-        assert torch.equal(head.without_fold(query, 1), whole)
-        found = head.without_fold(query, 2)
+        changes = list(head.changes_by_fold(query))
         assert torch.equal(head(query), whole)
         for coefficients, folds in pairs:
             coefficients[:, :1] += folds[2]
-        assert torch.allclose(found, head(query), atol=1e-6)
-    assert (found[:, 0] - whole[:, 0]).abs().min() > 0.01
-    assert torch.equal(found[:, 1], whole[:, 1])
+        expected = head(query) - whole
+    assert [bool(change.any()) for change in changes] == [False, False, True, False, False]
+    assert changes[2].shape == (3, 1, whole.shape[2])
+    assert torch.allclose(changes[2], expected[:, :1], atol=1e-6)
+    assert changes[2].abs().min() > 0.01
+    assert not expected[:, 1].any()
 
 
 def test_a_feature_that_does_not_vary_counts_nothing() -> None:

@@ -13,7 +13,8 @@ import torch
 from onset_world import DIM, query_of, random_rates, randomise
 from proband.core.statistics.incidence import OLDEST
 from proband.core.units import MINUTES_PER_YEAR
-from proband.model.config import OnsetConfig, OnsetTask
+from proband.model.config import FOLDS, OnsetConfig, OnsetTask
+from proband.model.onset.head import OnsetHead
 from proband.model.onset.queries import Queries
 from proband.model.transformer import Proband
 from proband.tokens.history.summary import SparseFeatures
@@ -67,8 +68,8 @@ def test_a_row_that_is_a_share_of_a_known_one() -> None:
     assert float(nothing.linear.abs().max()) < 0.05
 
 
-def fitted_to_few(effect: float, task: OnsetTask, subjects: int, seed: int) -> float:
-    """What the record says of a new task by few labels: the coefficient that known tasks all have as 0.8."""
+def head_of_few(effect: float, task: OnsetTask, subjects: int, seed: int) -> OnsetHead:
+    """A new task by few labels, of a model whose known tasks all have the coefficient 0.8."""
     model = model_of(2)
     assert model.onset is not None
     model.onset.linear[0, :2] = 0.8
@@ -76,7 +77,12 @@ def fitted_to_few(effect: float, task: OnsetTask, subjects: int, seed: int) -> f
     fit_known_tasks(
         head, model.onset, part_of_law(effect, seed, subjects), part_of_law(effect, 99, 500), HERE
     )
-    return float(head.linear[0, 0])
+    return head
+
+
+def fitted_to_few(effect: float, task: OnsetTask, subjects: int, seed: int) -> float:
+    """What the record says of it: this coefficient."""
+    return float(head_of_few(effect, task, subjects, seed).linear[0, 0])
 
 
 def test_a_new_row_begins_at_the_mean_of_known_onsets() -> None:
@@ -86,6 +92,37 @@ def test_a_new_row_begins_at_the_mean_of_known_onsets() -> None:
     assert abs(fitted_to_few(0.0, NEW[0], SUBJECTS, 0)) < 0.08
     none = [fitted_to_few(0.0, NEW[0], 200, seed) for seed in range(8)]
     assert 0.0 < np.mean(none) < 0.4  # the price: labels have to undo what known tasks say
+
+
+def test_changes_by_fold_give_the_spread_over_samples() -> None:
+    """Of the part of a new row that known tasks tell, by the jackknife, over samples of 400 people."""
+    heads = [head_of_few(0.5, NEW[0], 400, seed) for seed in range(24)]
+    folds = torch.stack([head.linear_folds[:, 0, 0] for head in heads])
+    assert torch.allclose(folds.sum(dim=1), torch.zeros(24), atol=1e-5)
+    error = ((FOLDS - 1) / FOLDS * folds.square().sum(dim=1)).mean().sqrt()
+    spread = torch.stack([head.linear[0, 0] for head in heads]).std()
+    assert 0.6 < float(error / spread) < 1.7
+    many = head_of_few(0.5, NEW[0], SUBJECTS, 0).linear_folds[:, 0, 0]
+    assert float(many.abs().max()) < float(error) / 2
+
+
+def test_what_known_tasks_change_by_fold_reaches_new_rows() -> None:
+    """By their weights, half each."""
+    model = model_of(2, first_value=0, num_valued=1)
+    own, law = model.onset, (part_of_law(0.8, 1), part_of_law(0.8, 2))
+    assert own is not None
+    own.linear[0, :2] = 0.8
+    plain = rows_head(model, NEW, torch.full((1, 3, OLDEST), math.log(RATE)), ())
+    fit_known_tasks(plain, own, *law, HERE)
+    own.linear_folds[2, 1, :2] = torch.tensor([0.1, 0.3])
+    own.by_time_folds[4, 2, :2] = 0.2
+    head = rows_head(model, NEW, torch.full((1, 3, OLDEST), math.log(RATE)), ())
+    fit_known_tasks(head, own, *law, HERE)
+    change = head.linear_folds - plain.linear_folds
+    assert float(change[2, 1, 0]) == pytest.approx(0.2, abs=0.03)
+    assert change.count_nonzero() == 1
+    assert float(head.by_time_folds[4, 2, 0]) == pytest.approx(0.2, abs=0.03)
+    assert head.by_time_folds.count_nonzero() == 1
 
 
 def test_new_onsets_begin_with_values_by_time_and_labels_without() -> None:

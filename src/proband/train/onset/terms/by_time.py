@@ -16,11 +16,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from proband.core.running.progress import say
+from proband.model.config import MOST_FITTED
 from proband.model.onset.head import TAU, OnsetHead
 from proband.model.onset.inputs import Query
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import Outcomes, bins_of, expected_by_bin, happened_by_bin
-from proband.train.onset.terms.record import read_counts, usable_features
+from proband.train.onset.terms.record import (
+    add_folds,
+    columns_by_time,
+    features_by_frequency,
+    read_counts,
+)
 from proband.train.onset.terms.ridge import PRIOR_ONSETS, Counts, spread_rows
 from proband.train.onset.terms.shrinkage import Choice, Fit, fit_cross_validated
 
@@ -148,17 +155,19 @@ def fit_by_time(
     known, judged = (_counts(head, part, most, columns, device) for part in (train, tuning))
     found = fit(known, judged, head.config.num_named)
     head.by_time[columns] += found.beta.to(head.by_time)
-    head.by_time_folds[:, columns] += found.folds.to(head.by_time)
+    add_folds(head.by_time_folds, head.fitted_by_time, columns, found.folds)
     return {f"by_time_{name}": value for name, value in found.notes.items()}
 
 
 def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " columns"]:
-    """Recencies, mean and last values that can be used, and the squares of these last values."""
-    _, usable = usable_features(head, train)
-    columns = usable - head.config.first_timed
-    columns = columns[(columns >= 0) & (columns < head.config.num_timed)]
-    last = columns[columns >= head.config.num_timed - head.config.num_valued]
-    return torch.from_numpy(np.concatenate([columns, last + head.config.num_valued]))
+    """Recencies, mean and last values that can be used, and the squares of these last values, ascending; of
+    many those of the most frequent."""
+    columns = columns_by_time(head, features_by_frequency(head, train))
+    if len(columns) > MOST_FITTED:
+        say(
+            f"train: the {MOST_FITTED} most frequent of {len(columns)} effects may change with the time ahead"
+        )
+    return torch.from_numpy(np.sort(columns[:MOST_FITTED]))
 
 
 def _counts(

@@ -42,32 +42,49 @@ def fit_record(
 
     def inputs(query: Query) -> Tensor:
         read = head.inputs(query)
-        return torch.cat([read.dense()[:, columns], read.state], dim=1)
+        return torch.cat([read.chosen(columns), read.state], dim=1)
 
     width = len(chosen) + len(head.state_mean)
     found = fit_inputs(head, train, tuning, device, inputs, width, fit)
     head.linear[columns] += found.beta[: len(chosen)].to(head.linear)
     head.state_linear += found.beta[len(chosen) :].to(head.state_linear)
-    _add_folds(head, chosen, found.folds[:, : len(chosen)].to(head.linear))
+    add_folds(head.linear_folds, head.fitted, columns, found.folds[:, : len(chosen)])
     head.state_linear_folds += found.folds[:, len(chosen) :].to(head.state_linear)
     return {f"record_{name}": value for name, value in found.notes.items()}
 
 
 def choose_fitted(head: OnsetHead, train: Part) -> None:
-    """Name the features of which a head keeps how their linear terms change by fold: the most frequent that
-    can be used, then others."""
+    """Name the features, and the columns of effects by time, of which a head keeps how they change by fold:
+    the most frequent that can be used, then others."""
     ranked, _ = _by_frequency(head, train)
     head.fitted.copy_(torch.from_numpy(np.sort(ranked[: head.config.num_fitted])))
+    columns = columns_by_time(head, ranked)[: head.config.num_fitted_by_time]
+    head.fitted_by_time.copy_(torch.from_numpy(np.sort(columns)))
 
 
-def _add_folds(
-    head: OnsetHead, chosen: Int[np.ndarray, " chosen"], folds: Float[Tensor, "folds chosen tasks"]
+def columns_by_time(head: OnsetHead, features: Int[np.ndarray, " features"]) -> Int[np.ndarray, " columns"]:
+    """Columns of effects by time of some features: their own, and of last values the squares next to them."""
+    shape = head.config
+    own = features - shape.first_timed
+    own = own[(own >= 0) & (own < shape.num_timed)]
+    squares = np.where(own >= shape.num_timed - shape.num_valued, own + shape.num_valued, -1)
+    both = np.stack([own, squares], axis=1).ravel()
+    return both[both >= 0]
+
+
+def add_folds(
+    kept: Float[Tensor, "folds kept tasks"],
+    names: Int[Tensor, " kept"],
+    chosen: Int[Tensor, " chosen"],
+    folds: Float[Tensor, "folds chosen tasks"],
 ) -> None:
-    """Of features that the head keeps none of, which a new outcome may have, changes are passed over."""
-    fitted = head.fitted.cpu().numpy()
-    place = np.searchsorted(fitted, chosen).clip(max=len(fitted) - 1)
-    kept = np.flatnonzero(fitted[place] == chosen)
-    head.linear_folds[:, place[kept]] += folds[:, kept]
+    """Add what coefficients of ``chosen`` change by fold to those that are kept of ``names``, both ascending.
+
+    Others, which a new outcome may have, are passed over.
+    """
+    place = torch.searchsorted(names, chosen).clamp(max=len(names) - 1)
+    known = names[place] == chosen
+    kept[:, place[known]] += folds[:, known].to(kept)
 
 
 def fit_interactions(
@@ -148,27 +165,24 @@ def _chosen_columns(head: OnsetHead, train: Part) -> Int[Tensor, " chosen"]:
 
 def _chosen_features(head: OnsetHead, train: Part) -> Int[np.ndarray, " chosen"]:
     """Features that vary and that dates enough have, the most frequent of them."""
+    usable = features_by_frequency(head, train)
+    if len(usable) > MOST_FITTED:
+        say(f"train: the {MOST_FITTED} most frequent of {len(usable)} features get linear terms")
+    return np.sort(usable[:MOST_FITTED])
+
+
+def features_by_frequency(head: OnsetHead, train: Part) -> Int[np.ndarray, " usable"]:
+    """Features that vary and that dates enough have, the most frequent first."""
     ranked, num_usable = _by_frequency(head, train)
-    if num_usable > MOST_FITTED:
-        say(f"train: the {MOST_FITTED} most frequent of {num_usable} features get linear terms")
-    return np.sort(ranked[: min(num_usable, MOST_FITTED)])
+    return ranked[:num_usable]
 
 
 def _by_frequency(head: OnsetHead, train: Part) -> tuple[Int[np.ndarray, " features"], int]:
     """All features, first those that can be used, the most frequent first; and how many can be used."""
-    number, usable = usable_features(head, train)
-    unusable = np.ones(len(number), dtype=bool)
-    unusable[usable] = False
-    return np.lexsort((-number, unusable)), len(usable)
-
-
-def usable_features(
-    head: OnsetHead, train: Part
-) -> tuple[Int[np.ndarray, " features"], Int[np.ndarray, " usable"]]:
-    """How many dates have each feature, and the features that vary and that dates enough have."""
     number = np.bincount(train.queries.features.indices, minlength=head.config.num_features)
     varies = torch.isfinite(head.feature_sd).cpu().numpy()
-    return number, np.flatnonzero((number >= _LEAST_DATES) & varies)
+    unusable = (number < _LEAST_DATES) | ~varies
+    return np.lexsort((-number, unusable)), int((~unusable).sum())
 
 
 def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:

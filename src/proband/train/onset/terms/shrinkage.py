@@ -67,8 +67,7 @@ class Fitted(NamedTuple):
 
     Attributes:
         beta: Of all inputs and tasks.
-        folds: What they change by if a fold of the train people is left out, against the mean over folds; NaN
-            where that is not known.
+        folds: What they change by if a fold of the train people is left out, against the mean over folds.
         notes: How they were found.
     """
 
@@ -134,12 +133,14 @@ def fit_of_width(train: Counts, tuning: Counts, num_judged: int, width: float) -
         width: Standard deviation of the coefficients' prior.
 
     Returns:
-        Coefficients, of whose folds nothing is known, and ``gain`` (nats of tuning loss against 0).
+        Coefficients, their changes by fold, and ``gain`` (nats of tuning loss against 0).
     """
     zero = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
-    beta = fit_ridge(train, torch.full_like(zero, width**-2), zero)
+    penalty, fold = torch.full_like(zero, width**-2), _folds(train)
+    beta = fit_ridge(train, penalty, zero)
+    folds = torch.stack([fit_ridge(train.take(fold != number), penalty, beta) for number in range(FOLDS)])
     gain = -float(tuning.loss(beta)[:num_judged].sum())
-    return Fitted(beta, beta.new_full((FOLDS, *beta.shape), torch.nan), {"gain": gain})
+    return Fitted(beta, folds - folds.mean(dim=0), {"gain": gain})
 
 
 def fit_adaptive(

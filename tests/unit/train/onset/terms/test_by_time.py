@@ -12,6 +12,7 @@ import torch
 
 from onset_world import DIM, head_of
 from proband.core.units import MINUTES_PER_YEAR
+from proband.model import config
 from proband.model.config import BIN_EDGES
 from proband.model.onset.head import TAU, OnsetHead
 from proband.model.onset.queries import Queries
@@ -19,8 +20,9 @@ from proband.tokens.history.summary import SparseFeatures
 from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
+from proband.train.onset.terms import by_time, record
 from proband.train.onset.terms.by_time import CountsByBin, centre_time, fit_by_time
-from proband.train.onset.terms.record import fit_record
+from proband.train.onset.terms.record import choose_fitted, fit_record
 from proband.train.onset.terms.shrinkage import fit_of_width
 
 RATE, YEARS, SUBJECTS, STAYS, FADES, MIDDLE = 0.03, 12.0, 12_000, 0.4, -0.5, math.log(4)
@@ -170,6 +172,36 @@ def test_a_value_that_does_not_vary_or_that_few_have_gets_nothing(parts: tuple[P
     few = replace(parts[0], queries=replace(parts[0].queries, features=few_have))
     standardise(head, few.queries)
     assert fit_by_time(head, few, parts[1], HERE) == {}
+
+
+def test_of_many_features_the_most_frequent_are_fitted(
+    parts: tuple[Part, Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second value, features 1 and 3, is known at every other date; three effects may be fitted: of the
+    first value the mean, the last and its square, and of linear terms besides the second's mean."""
+    for module in (config, record, by_time):
+        monkeypatch.setattr(module, "MOST_FITTED", 3)
+    head = head_of_values()
+    some = [replace(part, queries=replace(part.queries, features=second_at_half(part))) for part in parts]
+    standardise(head, some[0].queries)
+    choose_fitted(head, some[0])
+    centre_time(head, some[0])
+    fit_record(head, *some, HERE)
+    fit_by_time(head, *some, HERE)
+    assert head.fitted.tolist() == [0, 1, 2]
+    assert head.linear[:, 0].bool().tolist() == [True, True, True, False]
+    assert head.fitted_by_time.tolist() == [0, 2, 4]
+    assert head.by_time[:, 0].bool().tolist() == [True, False, True, False, True, False]
+    assert head.by_time_folds.shape == (5, 3, 1)
+    assert head.by_time_folds.all()
+
+
+def second_at_half(part: Part) -> SparseFeatures:
+    """Features of which every other date lacks the second and the fourth."""
+    read = part.queries.features
+    kept = np.tile([True, True, True, True, True, False, True, False], len(read) // 2)
+    indptr = np.concatenate([[0], np.cumsum(np.tile([4, 2], len(read) // 2))])
+    return SparseFeatures(indptr, read.indices[kept], read.values[kept], 4)
 
 
 def test_time_is_centred_on_onsets() -> None:
