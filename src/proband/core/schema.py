@@ -60,13 +60,20 @@ SCENARIOS = Table(
         "risk": pl.Float64,
         "difference": pl.Float64,
         "standard_error": pl.Float64,
+        "fit_error": pl.Float64,
     },
-    bounds={"risk_baseline": (0.0, 1.0), "risk": (0.0, 1.0), "difference": (-1.0, 1.0)},
+    bounds={
+        "risk_baseline": (0.0, 1.0),
+        "risk": (0.0, 1.0),
+        "difference": (-1.0, 1.0),
+        "fit_error": (0.0, 2.0),
+    },
+    nullable=frozenset({"fit_error"}),
     unique=("scenario", "subject_id", "prediction_time", "outcome", "horizon_years"),
 )
 """Risks of declared changes beside those of the subjects as they are, and the difference; ``is_changed``
 tells whom the scenario changes. ``standard_error`` is that of the difference from sampled paths (0 for a
-closed form)."""
+closed form), ``fit_error`` that of its fit, as in :data:`RISK` (null of sampled paths)."""
 
 SCENARIO_SUMMARY = Table(
     "scenarios over a cohort",

@@ -27,7 +27,6 @@ from proband.forecast.job import Job, Opened
 from proband.forecast.patterns import pattern_values
 from proband.forecast.risk import Points
 from proband.forecast.scenario.compare import Answer
-from proband.model.config import FOLDS
 from proband.model.onset.inputs import Query
 from proband.model.onset.queries import Queries
 from proband.tokens.dataset import TokenStore
@@ -92,13 +91,12 @@ def draw(given: Opened, points: Points, job: Job, memory_gib: float) -> Drawn:
 
 
 @torch.no_grad()
-def closed_form_risks(given: Opened, points: Points, job: Job, with_errors: bool = False) -> Risks:
-    """Risks of points from onset hazards; their errors of the fit if they are asked for."""
+def closed_form_risks(
+    given: Opened, points: Points, job: Job
+) -> tuple[Float[Tensor, "points chosen horizons"], Float[Tensor, "folds points chosen horizons"]]:
+    """Risks of points from onset hazards, and those of a fit without each fold of the train people."""
     query, raw = _log_ratios(given, points, job)
-    risk = _risks_by_horizon(given, query, raw, job.tasks, job)
-    exact, unknown = torch.zeros_like(risk), torch.full_like(risk, torch.nan)
-    error = _fit_errors(given, query, raw, job) if with_errors else unknown
-    return Risks(risk, exact, exact, risk, risk, error)
+    return _risks_by_horizon(given, query, raw, job.tasks, job), _by_fold(given, query, raw, job)
 
 
 def _risks_by_horizon(
@@ -117,29 +115,24 @@ def _after_gap(
     return ((risk[..., 1:] - early) / (1 - early).clamp(min=_LEAST_FREE)).clamp(0, 1)
 
 
-def _fit_errors(
+def _by_fold(
     given: Opened, query: Query, raw: Float[Tensor, "points tasks bins"], job: Job
-) -> Float[Tensor, "points chosen horizons"]:
-    """How far risks would lie elsewhere, had the model been fitted to other people: standard errors.
-
-    By the jackknife over fifths of the train people, each left out of the fit of the linear terms in turn
-    (:meth:`~proband.model.onset.head.OnsetHead.changes_by_fold`); NaN of outcomes that are no named tasks.
-    """
+) -> Float[Tensor, "folds points chosen horizons"]:
+    """Risks by coefficients fitted without each fold of the train people
+    (:meth:`~proband.model.onset.head.OnsetHead.changes_by_fold`); NaN of outcomes that are no named tasks."""
     head = given.model.onset
     assert head is not None
     number = head.config.num_named
-    named = torch.tensor([task < number for task in job.tasks], dtype=torch.bool)
-    tasks = [task for task in job.tasks if task < number]
-    risks = torch.stack(
-        [
-            _risks_by_horizon(given, query, raw[:, :number] + change, tasks, job)
-            for change in head.changes_by_fold(query)
-        ]
-    )
-    error = risks.new_full((len(query.age), len(named), risks.shape[-1]), torch.nan)
-    spread = (risks - risks.mean(dim=0)).square().sum(dim=0)
-    error[:, named] = ((FOLDS - 1) / FOLDS * spread).sqrt()
-    return error
+    is_named = torch.tensor([task < number for task in job.tasks], dtype=torch.bool)
+    named = [task for task in job.tasks if task < number]
+    found = [
+        _risks_by_horizon(given, query, raw[:, :number] + change, named, job)
+        for change in head.changes_by_fold(query)
+    ]
+    risks = torch.stack(found)
+    every = risks.new_full((*risks.shape[:2], len(is_named), risks.shape[-1]), torch.nan)
+    every[:, :, is_named] = risks
+    return every
 
 
 @torch.no_grad()

@@ -65,6 +65,33 @@ class Precision:
         return standard_error <= (risk * self.relative).clamp(min=self.absolute)
 
 
+def in_closed_form(
+    risk: Float[Tensor, "*subjects outcomes horizons"],
+    by_fold: Float[Tensor, "folds *subjects outcomes horizons"],
+) -> Risks:
+    """Risks that need no paths, with their errors of the fit.
+
+    Args:
+        risk: The risks.
+        by_fold: Those of a fit without each fold of the train people (:func:`jackknife`).
+    """
+    exact = torch.zeros_like(risk)
+    return Risks(risk, exact, exact, risk, risk, jackknife(by_fold))
+
+
+def jackknife(
+    by_fold: Float[Tensor, "folds *subjects outcomes horizons"],
+) -> Float[Tensor, "*subjects outcomes horizons"]:
+    """Standard errors of what was computed without each of K folds: the root of (K − 1) / K times the sum of
+    squares around their mean (Tukey 1958); NaN where it is not known without a fold.
+
+    >>> jackknife(torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)).item() == torch.tensor(2 / 3 * 0.02).sqrt()
+    tensor(True)
+    """
+    folds = len(by_fold)
+    return ((folds - 1) / folds * (by_fold - by_fold.mean(dim=0)).square().sum(dim=0)).sqrt()
+
+
 def estimate(paths: PathValues, estimator: str, after_gap: bool = False) -> Risks:
     """Mean, standard error and bounds over paths.
 

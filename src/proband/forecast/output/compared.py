@@ -74,7 +74,7 @@ def _closed_form(plan: Plan, point: Points) -> pl.DataFrame | None:
             other = Opened(given.model, made.store, made.tables)
             stores[scenario.name] = other, made.points(point, np.zeros_like(point.prevalent))
     with one_thread():
-        risks = {name: closed_form_risks(*one, job).risk[0].double().numpy() for name, one in stores.items()}
+        risks = {name: closed_form_risks(*one, job)[0][0].double().numpy() for name, one in stores.items()}
     rows = [
         (name, outcome, horizon, float(risk[at, number]))
         for name, risk in risks.items()

@@ -18,6 +18,7 @@ from proband.forecast.choices import samples_paths
 from proband.forecast.engine.request import Trajectory
 from proband.forecast.estimators.risks import (
     Risks,
+    in_closed_form,
 )
 from proband.forecast.job import Job, Opened, one_thread, opened
 from proband.forecast.output.trajectories import Futures, write_part
@@ -69,9 +70,9 @@ def forecast_shard(
             risks, num_paths = drawn.risks, drawn.num_paths
             baseline = drawn.answer()
         else:
-            risks = closed_form_risks(given, points, job, with_errors=True)
+            risk, by_fold = closed_form_risks(given, points, job)
+            risks, baseline = in_closed_form(risk, by_fold), Answer.of_fit(risk, by_fold)
             num_paths = np.zeros(len(points.rows), np.int64)
-            baseline = Answer(risks.risk.double().numpy())
     _write_risks(files, points, risks, num_paths, job)
     if job.config.trajectories:
         write_part(
@@ -94,7 +95,7 @@ def _write_scenarios(
         other = Opened(given.model, store, dict(tables))
         if samples_paths(job.config.estimator):
             return draw(other, changed, job, memory_gib).answer()
-        return Answer(closed_form_risks(other, changed, job).risk.double().numpy())
+        return Answer.of_fit(*closed_form_risks(other, changed, job))
 
     prevalence = functools.partial(had, sets=job.question.outcomes.numpy(), patterns=job.patterns)
     curves = files.scenario_curves if job.config.curve_points else None

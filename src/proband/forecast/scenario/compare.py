@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64, Int
+import torch
+from jaxtyping import Bool, Float, Float64, Int
+from torch import Tensor
 
 from proband.core.schema import PLAUSIBILITY, SCENARIOS
+from proband.forecast.estimators.risks import jackknife
 from proband.forecast.risk import Points
 from proband.forecast.scenario.made import Made, make
 from proband.forecast.scenario.plausibility import Sample, space_of, summaries
@@ -26,10 +29,21 @@ class Answer:
     Attributes:
         risk: By outcome and horizon.
         paths: What each path contributes to them, of each point; none in closed form.
+        by_fold: In closed form, risks of a fit without each fold of the train people.
     """
 
     risk: Float64[np.ndarray, "points outcomes horizons"]
     paths: Sequence[Float64[np.ndarray, "_ outcomes horizons"]] | None = None
+    by_fold: Float64[np.ndarray, "folds points outcomes horizons"] | None = None
+
+    @classmethod
+    def of_fit(
+        cls,
+        risk: Float[Tensor, "points outcomes horizons"],
+        by_fold: Float[Tensor, "folds points outcomes horizons"],
+    ) -> Answer:
+        """In closed form."""
+        return cls(risk.double().numpy(), by_fold=by_fold.double().numpy())
 
 
 Answers = Callable[[TokenStore, Mapping[str, ModalityTable], Points], Answer]
@@ -109,11 +123,13 @@ def _rows(
 ) -> pl.DataFrame:
     """Rows of schema.SCENARIOS; who has an outcome, in the scenario or without it, gets none."""
     risk, error = baseline.risk.copy(), np.zeros_like(baseline.risk)
+    of_fit = np.full_like(risk, np.nan if baseline.by_fold is None else 0.0)
     is_changed, had_it = np.zeros(len(points.rows), dtype=bool), points.prevalent.copy()
     if answer is not None:
         risk[made.index], is_changed[made.index] = answer.risk, True
         had_it[made.index] = changed.prevalent
         error[made.index] = _errors(baseline, answer, made)
+        of_fit[made.index] = _errors_of_fit(baseline, answer, made)
     point, outcome, horizon = np.nonzero(np.broadcast_to(~had_it[:, :, None], risk.shape))
     at = (point, outcome, horizon)
     return (
@@ -127,6 +143,7 @@ def _rows(
             pl.Series("risk", risk[at], pl.Float64),
             pl.Series("difference", risk[at] - baseline.risk[at], pl.Float64),
             pl.Series("standard_error", error[at], pl.Float64),
+            pl.Series("fit_error", of_fit[at], pl.Float64).fill_nan(None),
         )
         .select(*SCENARIOS.columns)
     )
@@ -142,6 +159,15 @@ def _errors(baseline: Answer, answer: Answer, made: Made) -> Float64[np.ndarray,
         number = min(len(own), len(other))
         found.append((own[:number] - other[:number]).std(axis=0, ddof=1) / np.sqrt(number))
     return np.stack(found)
+
+
+def _errors_of_fit(
+    baseline: Answer, answer: Answer, made: Made
+) -> Float64[np.ndarray, "changed outcomes horizons"]:
+    """Errors of the fit of the differences, both risks without the same fold; NaN of sampled paths."""
+    if answer.by_fold is None or baseline.by_fold is None:
+        return np.full_like(answer.risk, np.nan)
+    return jackknife(torch.from_numpy(answer.by_fold - baseline.by_fold[:, made.index])).numpy()
 
 
 def _plausibility(what: Compared, name: str, store: TokenStore, points: Points, made: Made) -> pl.DataFrame:

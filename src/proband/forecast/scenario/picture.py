@@ -11,7 +11,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from proband.core.errors import printable
-from proband.core.statistics.intervals import NORMAL_975
+from proband.core.statistics.intervals import NORMAL_975, STUDENT_975_4
 from proband.core.units import MINUTES_PER_YEAR
 from proband.forecast.risk import Points
 from proband.tokens.dataset import TokenStore
@@ -32,8 +32,8 @@ def plot_twin(
     """Draw one prediction of one subject as it is and in each scenario.
 
     Above events by kind before the prediction; in the middle risks over time of the outcomes that move most,
-    below the differences by the last horizon. Bands and bars are 1.96 Monte-Carlo standard errors: of the
-    risk as it is, and of paired differences; none in closed form.
+    below the differences by the last horizon. Bands and bars are 95% intervals of the risk as it is, and of
+    differences: by Monte-Carlo errors of paired paths, or in closed form by errors of the fit.
 
     Args:
         risk: schema.RISK of the prediction.
@@ -92,11 +92,11 @@ def draw_risks(axis: Any, risk: pl.DataFrame, scenarios: pl.DataFrame, colours: 
     from matplotlib.ticker import PercentFormatter
 
     own = risk.sort("horizon_years")
-    _band(axis, own, own["standard_error"], _AS_IT_IS, "as it is")
+    _band(axis, own, _AS_IT_IS, "as it is")
     for name, colour in colours.items():
         one = scenarios.filter(scenario=name).sort("horizon_years")
         if one.height:
-            _band(axis, one, one["standard_error"], colour, printable(name.replace("_", " ")))
+            _band(axis, one, colour, printable(name.replace("_", " ")))
     axis.set_title(printable(risk["outcome"][0].replace("_", " ")), fontsize=9)
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.set_xlim(0, None)
@@ -112,23 +112,28 @@ def draw_exact(axis: Any, exact: pl.DataFrame, colours: dict[str, str]) -> None:
             axis.plot([0.0, *one["horizon_years"]], [0.0, *one["risk"]], "--", color=colour, lw=1)
 
 
-def _band(axis: Any, rows: pl.DataFrame, error: pl.Series, colour: str, label: str) -> None:
+def half_widths(rows: pl.DataFrame) -> Float64[np.ndarray, " n"]:
+    """Half the width of 95% intervals, by ``fit_error`` where it is known, else by ``standard_error``."""
+    of_fit = STUDENT_975_4 * pl.col("fit_error")
+    return rows.select(of_fit.fill_null(NORMAL_975 * pl.col("standard_error"))).to_series().to_numpy()
+
+
+def _band(axis: Any, rows: pl.DataFrame, colour: str, label: str) -> None:
     years, risk = (np.array([0.0, *rows[name]]) for name in ("horizon_years", "risk"))
-    half: Float64[np.ndarray, " n"] = NORMAL_975 * np.array([0.0, *error])
+    half = np.array([0.0, *half_widths(rows)])
     axis.plot(years, risk, color=colour, lw=1.4, label=label)
     if half.any():
-        axis.fill_between(years, risk - half, risk + half, color=colour, alpha=0.16, lw=0)
+        axis.fill_between(years, (risk - half).clip(min=0), risk + half, color=colour, alpha=0.16, lw=0)
 
 
 def draw_differences(axis: Any, last: pl.DataFrame, names: list[str], colours: dict[str, str]) -> None:
-    """Draw what every scenario changes by the last horizon, in percentage points, with its error."""
+    """Draw what every scenario changes by the last horizon, in percentage points, with its interval."""
     for number, (scenario, colour) in enumerate(colours.items()):
-        rows = {row["outcome"]: row for row in last.filter(scenario=scenario).iter_rows(named=True)}
-        own = [name for name in names if name in rows]
-        place = np.array([names.index(name) for name in own]) + (number - (len(colours) - 1) / 2) * 0.16
-        value = np.array([100 * rows[name]["difference"] for name in own])
-        error = np.array([100 * NORMAL_975 * rows[name]["standard_error"] for name in own])
-        axis.errorbar(place, value, error, fmt="o", ms=4, lw=1, color=colour)
+        own = last.filter(pl.col("outcome").is_in(names), scenario=scenario)
+        middle = np.array([names.index(name) for name in own["outcome"]], dtype=float)
+        place = middle + (number - (len(colours) - 1) / 2) * 0.16
+        value, half = 100 * own["difference"].to_numpy(), 100 * half_widths(own)
+        axis.errorbar(place, value, half, fmt="o", ms=4, lw=1, color=colour)
     axis.axhline(0, color=_AS_IT_IS, lw=0.8)
     labels = [printable(name.replace("_", " ")) for name in names]
     axis.set_xticks(range(len(names)), labels, rotation=30, ha="right", fontsize=8)

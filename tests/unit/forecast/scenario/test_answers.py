@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import known_law
 from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY, SCENARIOS
 from proband.forecast import forecast
 from proband.forecast.config import ForecastConfig
+from proband.model.checkpoint import load_model, save_model
+from proband.model.config import FOLDS
 from proband.tokens import tokens
 from proband.tokens.dataset import TokenStore
 
@@ -132,6 +135,38 @@ def test_paths_of_one_number_are_paired(run: Run, tmp_path: Path) -> None:
     same = found.filter(~pl.col("is_changed"))
     assert (same["difference"] == 0).all()
     assert (same["standard_error"] == 0).all()
+
+
+def test_differences_have_the_error_of_the_fit_of_both_risks(run: Run, world: Path, tmp_path: Path) -> None:
+    """By models that have the effects without a fold; of whom nothing changes 0; of paths not known."""
+    change, vocabulary = (
+        {"genome": {"score": "PGS1", "percentile": 90}},
+        TokenStore(world / "tokens").vocabulary,
+    )
+    folds = torch.tensor([0.1, -0.2, 0.0, 0.3, -0.2])
+
+    def changed(name: str, by_fold: float) -> pl.DataFrame:
+        """Risks by effects of scores that a fold changes."""
+        model = load_model(world / "model_genome")
+        assert model.onset is not None
+        genome = model.onset.linear_of("genome")
+        genome.beta_folds[:] = folds[:, None, None]
+        genome.beta[:, : genome.beta_folds.shape[2]] += by_fold
+        (tmp_path / f"model_{name}").mkdir()
+        save_model(model, tmp_path / f"model_{name}", vocabulary.hash)
+        return run(change, model=str(tmp_path / f"model_{name}"), genome=world / "genome", out=name)
+
+    table = changed("whole", 0.0)
+    differences = [
+        changed(f"fold{at}", by_fold)["difference"].to_numpy() for at, by_fold in enumerate(folds.tolist())
+    ]
+    expected = np.sqrt((FOLDS - 1) * np.var(differences, axis=0))
+    assert table["fit_error"].to_numpy() == pytest.approx(expected, abs=1e-6)
+    is_changed = table["is_changed"].to_numpy()
+    assert (expected[is_changed] > 1e-4).mean() > 0.9
+    assert not table["fit_error"].to_numpy()[~is_changed].any()
+    sampled = ForecastConfig(split="train", estimator="scope", onsets="events", paths=2, max_events=5)
+    assert run(change, config=sampled, out="paths")["fit_error"].null_count() == table.height
 
 
 @pytest.mark.parametrize("estimator", ["scope", "reach"])
