@@ -11,7 +11,7 @@ import argparse
 import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -297,9 +297,10 @@ class Biobank:
 
     def paired(self, results: Path, files: Sequence[Path], horizon: float) -> PairedRisks:
         """RiskTables of the same people at a horizon, side by side, families drawn as one."""
-        return PairedRisks.read(
+        paired = PairedRisks.read(
             results, files, horizon, self.size.bootstrap, self.seed, families=self.families
         )
+        return with_truth(paired)
 
     def train_cpu_seconds(self) -> dict[str, float]:
         """What training took, by the slug of each model."""
@@ -310,6 +311,15 @@ class Biobank:
         """The genome and further modalities that a model reads, as stages take them."""
         pcs = {"pcs": self.genome / "pcs.parquet"} if model.components else {}
         return {"genome": self.folder / model.scores if model.scores else None, "modalities": pcs}
+
+
+def with_truth(paired: PairedRisks) -> PairedRisks:
+    """Those of the people who have a true risk, where the oracle is among the models: a few have none."""
+    known = pl.col(ORACLE).fill_null(float("nan")).is_finite()
+    rows = {
+        name: part.filter(known) if ORACLE in part.columns else part for name, part in paired.rows.items()
+    }
+    return replace(paired, rows=rows)
 
 
 def _one_thread() -> None:

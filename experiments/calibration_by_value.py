@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 from biobank import EHR, ORACLE, SIZES, Biobank, arguments
-from expected_auroc import AGE_SEX, BOOSTING, BOOSTING_PGS, PGS, compared, with_truth
+from expected_auroc import AGE_SEX, BOOSTING, BOOSTING_PGS, PGS, compared
 from onset_panel import HORIZONS
 from replicates import labelled, write
 
@@ -44,7 +44,7 @@ def main() -> None:
     rows = []
     banks = {seed: Biobank.made(given.out, size, seed) for seed in given.seeds}
     for horizon in HORIZONS:
-        paired = {seed: with_truth(compared(bank, horizon)) for seed, bank in banks.items()}
+        paired = {seed: compared(bank, horizon) for seed, bank in banks.items()}
         for outcome, code, measured in PAIRS:
             groups = {seed: groups_of(banks[seed], one, outcome, code) for seed, one in paired.items()}
             labels = {"outcome": outcome, "measured": measured, "horizon_years": horizon}

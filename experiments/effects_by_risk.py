@@ -14,7 +14,6 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from biobank import EHR_PCS, ORACLE, SIZES, Biobank, arguments, with_scores
-from expected_auroc import with_truth
 from onset_panel import HORIZONS, judged, read_paired
 from replicates import labelled, write
 
@@ -53,7 +52,6 @@ def main() -> None:
 
 def slopes(paired: PairedRisks, outcome: str) -> list[np.ndarray]:
     """Of each group by the record's risk the slope, one value per resample; NaN where scores add little."""
-    paired = with_truth(paired)
     rows, weights = paired.rows[outcome], paired.weights(outcome)
     record, both = (log_odds(rows[model].to_numpy()) for model in (EHR_PCS.name, PGS.name))
     group = np.searchsorted(np.quantile(record, BOUNDS), record)

@@ -15,7 +15,7 @@ expected_auroc.csv and expected_auroc.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -37,12 +37,8 @@ FUTURES = {"tiny": (5, 20), "small": (25, 100, 400), "full": (100, 400)}
 PAIRS = ((EHR.name, AGE_SEX), (EHR.name, BOOSTING), (PGS, BOOSTING_PGS), (PGS, EHR_PCS.name))
 
 
-@dataclass
 class ExpectedAreas(Areas):
-    """Expected AUROC in the place of that of the cases seen; no AUPRC (NaN). Of people with a true risk."""
-
-    def __post_init__(self) -> None:
-        self.paired = with_truth(self.paired)
+    """Expected AUROC in the place of that of the cases seen; no AUPRC (NaN)."""
 
     def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
         """AUROC and AUPRC, one value per resample."""
@@ -50,12 +46,6 @@ class ExpectedAreas(Areas):
         risk, truth = rows[model].to_numpy(), rows[ORACLE].to_numpy()
         auroc = expected_auroc(risk, truth, self.paired.weights(outcome))
         return auroc, np.full_like(auroc, np.nan)
-
-
-def with_truth(paired: PairedRisks) -> PairedRisks:
-    """Of the same people those who have a true risk: a few have none."""
-    known = pl.col(ORACLE).fill_null(float("nan")).is_finite()
-    return replace(paired, rows={name: rows.filter(known) for name, rows in paired.rows.items()})
 
 
 def expected_auroc(risk: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:

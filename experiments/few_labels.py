@@ -15,6 +15,7 @@ with cases enough, and labels enough at that share. OUT/SIZE gets few_labels.csv
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,7 @@ from shares import AGE_SEX, BASELINES, BOOSTING, adapted_risks, baseline_risks
 from proband.core.errors import DataError
 from proband.ehr.outcomes import load_task
 from proband.evaluate.config import NONE
+from proband.evaluate.panel.gain import PairedRisks, drawn
 from proband.tokens.dataset import TokenStore
 from proband.train.config import OnsetOptions
 
@@ -74,7 +76,8 @@ def main() -> None:
     for seed in given.seeds:
         bank = Biobank.made(given.out, size, seed)
         for share in shares:
-            areas[share][seed] = [judged(bank, *half, share) for half in halves(bank).items()]
+            found = [judged(bank, *half, share) for half in halves(bank).items()]
+            areas[share][seed] = list(map(Explained, drawn_once(bank, found)))
             print(f"few_labels: seed {seed}, {share:.0%} done", flush=True)
     tables = {"Means over outcomes": pl.DataFrame(rows_of(areas, size.least_cases))}
     tables["Expected AUROC by outcome"] = by_outcome(areas, size.least_cases)
@@ -88,7 +91,7 @@ def halves(bank: Biobank) -> dict[str, tuple[str, ...]]:
     return {"a": tuple(names[::2]), "b": tuple(names[1::2])}
 
 
-def judged(bank: Biobank, letter: str, new: Sequence[str], share: float) -> Explained:
+def judged(bank: Biobank, letter: str, new: Sequence[str], share: float) -> PairedRisks:
     """Risks of all methods for those of the new outcomes that have labels enough, beside the truth."""
     model = Model(f"half {letter}", settings={"onset": OnsetOptions(codes=False)}, left_out=tuple(new))
     enough = set(with_labels(bank, model, new, share))
@@ -100,7 +103,14 @@ def judged(bank: Biobank, letter: str, new: Sequence[str], share: float) -> Expl
         *(file for file in known if file is not None),
     ]
     results = bank.evaluated(name, files, [NONE], task=task)
-    return Explained(bank.paired(results, [*files, bank.truth], HORIZONS[-1]))
+    return bank.paired(results, [*files, bank.truth], HORIZONS[-1])
+
+
+def drawn_once(bank: Biobank, found: Sequence[PairedRisks]) -> list[PairedRisks]:
+    """The halves with the same people in each resample, though not all are at risk of outcomes of both."""
+    subjects = np.unique(np.concatenate([one.subjects for one in found]))
+    replicates = drawn(subjects, bank.families, bank.size.bootstrap, bank.seed)
+    return [replace(one, subjects=subjects, replicates=replicates) for one in found]
 
 
 def with_labels(bank: Biobank, model: Model, new: Sequence[str], share: float) -> Iterator[str]:

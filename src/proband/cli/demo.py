@@ -15,8 +15,6 @@ from proband.model.config import Fusion
 
 HEADLINE_HORIZON_YEARS = 10.0
 """The longest: at demo size, the one with cases enough to see something."""
-LEAST_CASES = 30
-"""Cases that an outcome needs to count in what the genome added."""
 BASELINES = ("age_sex", "lightgbm", "lightgbm_pgs", "pgs_logistic")
 """Baselines that the demo fits: it should end in ten minutes."""
 BATCH_TOKENS = 1024
@@ -104,7 +102,7 @@ def demo(out: Path, config: DemoConfig, *, overwrite: bool = False) -> None:
     report(out / "results", page, overwrite=True)
     print(format_headline(headline(out / "results", HEADLINE_HORIZON_YEARS), list(models)[1:]))
     for name in list(models)[1:]:
-        print(f"\n{_what_genome_added(out, risks, name, len(models) > 2, seed)}")
+        print("\n" + _what_genome_added(out / "results", name, len(models) > 2))
     print(f"\nThe report: {page.resolve()}")
 
 
@@ -151,17 +149,17 @@ def _models(fusions: Sequence[str]) -> dict[str, str]:
     return {RECORDS: "none"} | dict(zip(names, fusions, strict=True))
 
 
-def _what_genome_added(out: Path, risks: Sequence[Path], name: str, named: bool, seed: int) -> str:
-    from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
-    from proband.evaluate.panel.gain import PairedRisks, genome_sentence
+def _what_genome_added(results: Path, name: str, named: bool) -> str:
+    from proband.evaluate.metrics.risk_set import LEAST_FOR_INTERVALS
+    from proband.evaluate.panel.gain import Gain, genome_sentence
+    from proband.evaluate.tables import read_table
 
-    files = [folder / "risk.parquet" for folder in risks]
-    families = read_families(_kinship(out), THIRD_DEGREE)
-    paired = PairedRisks.read(out / "results", files, HEADLINE_HORIZON_YEARS, BOOTSTRAP, seed, families)
-    outcomes = paired.with_cases(LEAST_CASES, [RECORDS, name])
-    if not outcomes:
-        return f"No outcome has {LEAST_CASES} cases, too few to say what the genome added."
-    said = genome_sentence(paired.gain(outcomes, name, RECORDS), HEADLINE_HORIZON_YEARS)
+    gains = read_table(results, "gains").filter(model=name, reference=RECORDS, metric="auroc")
+    if gains.is_empty():
+        return f"No outcome has {LEAST_FOR_INTERVALS} cases, too few to say what the genome added."
+    row = gains.row(0, named=True)
+    gain = Gain(row["difference"], row["low"], row["high"], row["num_outcomes"])
+    said = genome_sentence(gain, row["horizon_years"])
     return f"{name}: {said}" if named else said
 
 

@@ -17,7 +17,7 @@ from proband.ehr.meds.kinship import Families, clusters_of
 from proband.evaluate.baselines.registry import references
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.frames import risk_set_frames
-from proband.evaluate.groups.deciles import choose_score, decile_frame, decile_risks
+from proband.evaluate.groups.deciles import Deciles, choose_score
 from proband.evaluate.groups.distance import DISTANCE_COLUMN, distance_frame, genetic_distance
 from proband.evaluate.groups.gains import Differences, SubgroupGains, gains_within
 from proband.evaluate.groups.members import members_of
@@ -43,6 +43,7 @@ def judged_tables(
     truth: str,
     families: Families | None,
     pairs: Sequence[tuple[str, str]],
+    scores: Scores | None,
     config: EvaluateConfig,
 ) -> defaultdict[str, list[pl.DataFrame]]:
     """The rows of all tables, by outcome and horizon; predictions for others are written to ``folder``."""
@@ -68,6 +69,11 @@ def judged_tables(
         frames["flow"].append(judgement.flow)
     frames["differences"] = [panel.adjusted(pl.concat([DIFFERENCES.empty(), *frames["differences"]]))]
     frames["metrics"].append(panel.integrated_brier())
+    frames["gains"].append(panel.mean_gains(pairs))
+    if scores is not None:
+        for observed, predicted in _deciles(judgements, rows, scores, resamples):
+            frames["deciles"].append(observed)
+            frames["decile_risks"].append(predicted)
     frames["subgroup_gains"].append(gains.frame())
     say_cautions(frames)
     say_subgroups(members, pl.concat([SUBGROUPS.empty(), *frames["subgroups"]])["dimension"])
@@ -107,23 +113,19 @@ def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateC
     return Resamples(clusters, config.bootstrap, generator(config.seed, "bootstrap"))
 
 
-def decile_tables(
-    labels: pl.DataFrame,
-    judged: pl.DataFrame,
-    scores: Scores,
-    risks: pl.DataFrame,
-    families: Families | None,
-    config: EvaluateConfig,
+def _deciles(
+    judgements: Sequence[Judgement], rows: pl.DataFrame, scores: Scores, resamples: Resamples
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Observed and predicted risk by decile of each outcome's score."""
-    clusters = clusters_of(judged["subject_id"].unique().sort().to_numpy(), families)
-    resamples = Resamples(clusters, config.bootstrap, generator(config.seed, "deciles"))
-    for outcome in risks["outcome"].unique().sort():
-        train = labels.filter(outcome=outcome, split="train")
-        chosen = choose_score(outcome, train, scores.frame, scores.described)
-        if chosen is None:
+    train = rows.filter(split="train").select("subject_id", "outcome", "event")
+    chosen = {
+        outcome: choose_score(outcome, train.filter(outcome=outcome), scores.frame, scores.described)
+        for outcome in dict.fromkeys(one.risk_set.outcome for one in judgements)
+    }
+    for judgement in judgements:
+        one = chosen[judgement.risk_set.outcome]
+        if one is None or judgement.risk_set.obstacle():
             continue
-        rows = judged.filter(outcome=outcome)
-        for horizon in risks.filter(outcome=outcome)["horizon_years"].unique().sort():
-            observed = decile_frame(rows, chosen, scores.frame, horizon, resamples, families)
-            yield observed, decile_risks(rows, chosen, scores.frame, horizon, risks)
+        parts = Deciles.of(judgement.risk_set, one, scores.frame)
+        if parts is not None:
+            yield parts.observed(resamples), parts.predicted()

@@ -36,7 +36,7 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
-from proband.evaluate.judging import decile_tables, judged_tables
+from proband.evaluate.judging import judged_tables
 from proband.evaluate.leaks.scan import leaks, say_leaks
 from proband.evaluate.notices import (
     report_obstacles,
@@ -45,7 +45,7 @@ from proband.evaluate.notices import (
     say_sexes,
 )
 from proband.evaluate.panel.learning import learning_curves
-from proband.evaluate.panel.models import described_models, mean_gains, pairs, truth_among
+from proband.evaluate.panel.models import described_models, pairs, truth_among
 from proband.evaluate.selection.landmarks import end_of_data
 from proband.evaluate.selection.risk_sets import ROW, risk_sets
 from proband.evaluate.sources import overlaps, sources
@@ -153,21 +153,16 @@ def _judge(
     kinds = described_models(config.risks, models, begun)
     end, truth = end_of_data(labels), truth_among(kinds)
     families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
-    frames = judged_tables(run.folder, matched, extra, rows, end, truth, families, pairs(kinds), config)
+    compared = pairs(kinds)
+    frames = judged_tables(run.folder, matched, extra, rows, end, truth, families, compared, scores, config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
-    if scores is not None:
-        every = pl.concat([matched, extra])
-        for observed, predicted in decile_tables(labels, judged, scores, every, families, config):
-            frames["deciles"].append(observed)
-            frames["decile_risks"].append(predicted)
     frames["models"].append(kinds)
     frames["learning"].append(learning.curves)
     frames["already_begun"] += [] if begun is None else [read_already_begun(begun, task)]
     frames["leaks"].append(leaks(labels, Path(config.meds), given["horizon_years"].unique().to_list()))
     say_leaks(frames["leaks"][0])
     LABELS.write(labels, run.folder / "labels.parquet")
-    frames["gains"].append(mean_gains(run.folder, config, kinds, families))
     _write_tables(run.folder, frames, task)
     run.counts |= {
         "num_models": len(models),

@@ -12,8 +12,10 @@ from proband.ehr.labels import label_events
 from proband.ehr.meds.kinship import Families
 from proband.ehr.outcomes import Task
 from proband.evaluate.baselines.age_sex import cumulative_incidence, fit_rates
+from proband.evaluate.groups.deciles import ChosenScore, Deciles
 from proband.evaluate.metrics.calibration import expit, fit_logistic, logit, slope
 from proband.evaluate.metrics.censoring import aalen_johansen, censoring_weights, horizon_status
+from proband.evaluate.metrics.compare import Resamples
 from proband.evaluate.metrics.discrimination import auroc
 from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.metrics.smooth import Smoother
@@ -111,6 +113,35 @@ def test_repeated_predictions_are_judged_on_those_that_can_be_followed(world):
     steps = dict(found.flow.select("step", "num_predictions").iter_rows())
     assert steps["predicted"] == world.rows.height > steps["early enough"] == kept.height
     assert steps["case"] + steps["control"] + steps["censored"] == kept.height
+
+
+def test_deciles_of_a_score_hold_the_predictions_that_can_be_followed(world):
+    """All of them together, as one decile each: what is observed is what is predicted."""
+    found = world.judged(end_of_data(world.labels)).risk_set
+    subjects = np.unique(world.rows["subject_id"].to_numpy())
+    score = np.random.default_rng(7).normal(size=len(subjects))
+    scores = pl.DataFrame({"subject_id": subjects, "PGS1": score})
+    alone = Resamples(subjects, 0, np.random.default_rng(0))
+
+    def ratio(risk_set):
+        deciles = Deciles.of(risk_set, ChosenScore("PGS1", "PGS1", "trait"), scores)
+        return deciles.observed(alone)["observed"].mean() / deciles.predicted()["predicted"].mean()
+
+    assert ratio(found) == pytest.approx(1, abs=0.05)
+    whole = world.rows
+    every = RiskSet(
+        "x", HORIZON, *(whole[name].to_numpy() for name in ("subject_id", "time_years", "event")),
+        {"m": whole["risk"].to_numpy()},
+    )  # fmt: skip
+    assert ratio(every) < 0.92
+
+
+def test_a_part_of_repeated_predictions_has_rows_enough_in_each_landmark(world):
+    whole = world.judged(end_of_data(world.labels)).risk_set
+    some = whole.subject_id % 200 == 0
+    assert whole.landmark.max() == whole.part(whole.subject_id % 5 == 0).landmark.max() == 2
+    assert np.bincount(whole.landmark[some]).max() < 100
+    assert np.bincount(whole.part(some).landmark).min() >= 100
 
 
 def test_with_one_censoring_distribution_for_all_repeated_predictions_it_would_be_wrong(world):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
-from biobank import EHR, ONE_STEP, SIZES, Biobank
+from biobank import EHR, ONE_STEP, ORACLE, SIZES, Biobank
 from estimators import HORIZON, MEANS, OUTCOMES, per_thousand, rows_of
-from few_labels import METHODS, Explained, explained
+from few_labels import METHODS, Explained, drawn_once, explained
 from few_labels import rows_of as few_rows
 from fusion import KINDS, NARROWEST, WIDEST, model_of, nearest_width, reshaped
 from number_of_scores import models_of
@@ -169,3 +171,17 @@ def test_seconds_are_per_thousand_predictions(tmp_path: Path) -> None:
     pl.DataFrame(points).write_parquet(tmp_path / "risk" / "risk.parquet")
     write_json(tmp_path / "risk_seconds.json", {"forecast_cpu_seconds": 2.0})
     assert per_thousand(tmp_path / "risk") == pytest.approx(40)
+
+
+def test_halves_draw_the_same_people_though_not_all_are_in_both() -> None:
+    whole = drawn_people({"one": 0.3}, {ORACLE: 0.0}, number=50)
+    part = replace(
+        whole,
+        rows={"one": whole.rows["one"][3:]},
+        subjects=whole.subjects[3:],
+        replicates=whole.replicates[:, 3:],
+    )
+    bank = SimpleNamespace(families=None, size=SimpleNamespace(bootstrap=20), seed=0)
+    first, second = drawn_once(bank, [whole, part])
+    assert np.array_equal(first.weights("one")[:, 3:], second.weights("one"))
+    assert (first.weights("one").sum(axis=1) == 50).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from biobank import EHR_PCS, ORACLE
+from biobank import EHR_PCS, ORACLE, with_truth
 from effects_by_risk import PGS, log_odds, slope, slopes
 
 from paired_people import paired, rows_of
@@ -40,7 +40,7 @@ def test_scores_that_tell_nothing_of_those_at_high_risk_have_a_slope_of_0_there(
     truth[7] = np.nan  # one person without a true risk is left out
     risks = {EHR_PCS.name: probability(record), PGS.name: probability(record + added), ORACLE: truth}
     people = paired({"one": rows_of("one", np.full(8000, 10.0), np.zeros(8000), risks)}, 50, 0)
-    found = [values[0] for values in slopes(people, "one")]
+    found = [values[0] for values in slopes(with_truth(people), "one")]
     assert found == pytest.approx([1.5, 1.5, 1.5, 0], abs=1e-6)
 
 

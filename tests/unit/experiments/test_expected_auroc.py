@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from biobank import EHR, EHR_PCS, ORACLE
+from biobank import EHR, EHR_PCS, ORACLE, with_truth
 from expected_auroc import PGS, SHOWN, ExpectedAreas, ceilings, differences, expected_auroc, name_of, table
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,8 +80,10 @@ def test_who_has_no_true_risk_is_left_out() -> None:
     rows = whole.rows["common"]
     known = pl.int_range(pl.len()) >= 40
     lacking = rows.with_columns(pl.when(known).then(ORACLE).alias(ORACLE))
-    found = ExpectedAreas(replace(whole, rows={"common": lacking})).of("common", PGS)
+    kept = with_truth(replace(whole, rows={"common": lacking}))
+    found = ExpectedAreas(kept).of("common", PGS)
     expected = ExpectedAreas(replace(whole, rows={"common": rows.filter(known)})).of("common", PGS)
+    assert kept.with_cases(1, [PGS, ORACLE]) == ["common"]
     assert np.isfinite(found).all()
     assert found == pytest.approx(expected)
 

@@ -15,6 +15,9 @@ from proband.core.statistics.incidence import MONTHS, OLDEST, rates_by_age_and_s
 from proband.evaluate.baselines.table import floats, risk_table
 
 NAME, NAME_WITHOUT_SEX = "age_sex", "age"
+LEAST_WITH_SEX = 0.5
+"""Share of train rows whose sex is known, from which on rates are by sex: by few people they would be noise.
+Rounded choice of ours."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,18 @@ def fit_rates(
     Person-time runs from the age at prediction (delayed entry), or from the end of the blanking gap after it,
     to the event or the end of follow-up; several predictions of a subject repeat time and event alike, which
     leaves rates as they are. A light ridge keeps rates finite where a sex has no event. Beyond the ages seen,
-    the nearest rate is carried on. Where nobody's sex is known the rates are by age alone, for both sexes.
+    the nearest rate is carried on. Where the sex of most is not known the rates are by age alone, for both
+    sexes.
 
     Args:
         age_years: Age at each prediction.
-        female: 1 female, 0 male; rows of unknown sex (NaN) are left out.
+        female: 1 female, 0 male; rows of unknown sex (NaN) are left out, if they are fewer than half.
         time_years: Follow-up from there.
         event: 1 the outcome, 2 death before it, 0 neither.
         gap_years: The task's blanking gap: nobody in the rows had the outcome within it.
     """
     enter, leave = age_years + gap_years, age_years + time_years
-    if np.isfinite(female).any():
+    if np.isfinite(female).mean() >= LEAST_WITH_SEX:
         rates = [rates_by_age_and_sex(enter, leave, female, event == cause) for cause in (1, 2)]
     else:
         one_sex = np.zeros_like(age_years)
@@ -113,14 +117,16 @@ def rates_of(rows: pl.DataFrame, gap_years: float = 0.0) -> AgeSexRates:
 
 
 def name_of(train: pl.DataFrame) -> str:
-    """``age_sex``, or ``age`` where no train subject's sex is known: it is named for what it reads."""
-    return NAME_WITHOUT_SEX if train["female"].null_count() == train.height else NAME
+    """``age_sex``, or ``age`` where the sex of most train subjects is not known: it is named for what it
+    reads."""
+    known = train.height - train["female"].null_count()
+    return NAME if known >= LEAST_WITH_SEX * max(1, train.height) else NAME_WITHOUT_SEX
 
 
 def age_sex(
     train: pl.DataFrame, wanted: pl.DataFrame, horizons_years: Sequence[float], gap_years: float = 0.0
 ) -> pl.DataFrame:
-    """The baseline's RiskTable; by age alone, named ``age``, where no train subject's sex is known.
+    """The baseline's RiskTable; by age alone, named ``age``, where the sex of most is not known.
 
     Args:
         train: Train labels with age_years and female, all outcomes; a subject's first prediction counts.
@@ -134,7 +140,8 @@ def age_sex(
     name = name_of(train)
     if name == NAME_WITHOUT_SEX:
         say(
-            "evaluate: no sex is recorded in train, so the baseline of age and sex is of age alone, named age"
+            "evaluate: sex is recorded of less than half of train, so the baseline of age and sex is of age "
+            "alone, named age"
         )
     parts = []
     for outcome in wanted["outcome"].unique(maintain_order=True):

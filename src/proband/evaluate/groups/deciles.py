@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from jaxtyping import Int
 
-from proband.ehr.meds.kinship import Families, clusters_of
 from proband.evaluate.metrics.calibration import risk_groups
-from proband.evaluate.metrics.censoring import CASE, aalen_johansen, horizon_status
-from proband.evaluate.metrics.compare import Resamples, interval, stack
+from proband.evaluate.metrics.censoring import Incidence
+from proband.evaluate.metrics.compare import Resamples, intervals, stack
 from proband.evaluate.metrics.discrimination import auroc
+from proband.evaluate.metrics.risk_set import RiskSet
 from proband.evaluate.tables import DECILE_RISKS, DECILES
 
 BY_TRAIT, BY_ASSOCIATION = "trait", "association in train"
@@ -92,89 +93,68 @@ def _association(values: np.ndarray, case: np.ndarray) -> float:
     return abs(auroc(values[usable].astype(np.float64), case[usable]) - 0.5)
 
 
-def decile_frame(
-    rows: pl.DataFrame,
-    chosen: ChosenScore,
-    scores: pl.DataFrame,
-    horizon_years: float,
-    resamples: Resamples,
-    families: Families | None = None,
-) -> pl.DataFrame:
-    """Cumulative incidence by decile of the chosen score, with bootstrap intervals.
+@dataclass(frozen=True)
+class Deciles:
+    """Rows of an outcome and horizon with the chosen score, in ten groups of rising score.
 
-    Args:
-        rows: Labels of one outcome in the judged split.
+    Attributes:
+        risk_set: These rows.
         chosen: The score.
-        scores: All scores; subjects without this one are left out.
-        horizon_years: The horizon.
-        resamples: Drawn from the judged subjects, or their families.
-        families: Resampled as one; default each subject by itself.
-
-    Returns:
-        A frame of :data:`proband.evaluate.tables.DECILES`; empty below 100 scored subjects.
+        group: Number of each row's group, from 0.
     """
-    joined = _scored(rows, chosen, scores)
-    if joined["subject_id"].n_unique() < _LEAST_SUBJECTS:
-        return DECILES.empty()
-    time, event = joined["time_years"].to_numpy(), joined["event"].to_numpy()
-    subject = joined["subject_id"].to_numpy()
-    groups = risk_groups(joined["score"].to_numpy(), NUM_GROUPS)
-    blocks: list[list[np.ndarray]] = [[] for _ in groups]
-    for weights in resamples.weights(clusters_of(subject, families)):
-        for found, members in zip(blocks, groups, strict=True):
-            found.append(aalen_johansen(time[members], event[members], horizon_years, weights[:, members]))
-    status = horizon_status(time, event, horizon_years)
-    lines = []
-    for number, (found, members) in enumerate(zip(blocks, groups, strict=True)):
-        value, *others = stack(found)
-        low, high = interval(np.array(others))
-        lines.append(
+
+    risk_set: RiskSet
+    chosen: ChosenScore
+    group: Int[np.ndarray, " rows"]
+
+    @classmethod
+    def of(cls, risk_set: RiskSet, chosen: ChosenScore, scores: pl.DataFrame) -> Deciles | None:
+        """Rows of ``risk_set`` whose subjects have the score; None below 100 of these."""
+        given = pl.DataFrame({"subject_id": risk_set.subject_id}).join(
+            scores.select("subject_id", pl.col(chosen.pgs_id).cast(pl.Float64)),
+            on="subject_id", how="left", maintain_order="left",
+        )  # fmt: skip
+        value = given[chosen.pgs_id].fill_null(float("nan")).to_numpy()
+        scored = np.isfinite(value)
+        if risk_set.num_subjects(scored) < _LEAST_SUBJECTS:
+            return None
+        group = np.zeros(int(scored.sum()), dtype=np.int64)
+        for number, members in enumerate(risk_groups(value[scored], NUM_GROUPS)):
+            group[members] = number
+        return cls(risk_set.part(scored), chosen, group)
+
+    def observed(self, resamples: Resamples) -> pl.DataFrame:
+        """Cumulative incidence by decile, with bootstrap intervals.
+
+        Args:
+            resamples: Drawn from the judged subjects, or their families.
+
+        Returns:
+            A frame of :data:`proband.evaluate.tables.DECILES`.
+        """
+        on = self.risk_set
+        incidence = Incidence(on.time_years, on.event, on.horizon_years, self.group, on.landmark)
+        found = stack([incidence.of(weights) for weights in resamples.weights(on.clusters)])
+        low, high = intervals(found[1:].T)
+        rows = [
             (
-                rows["outcome"][0],
-                horizon_years,
-                chosen.pgs_id,
-                chosen.name,
-                chosen.chosen_by,
-                number + 1,
-                float(value),
+                on.outcome, on.horizon_years, self.chosen.pgs_id, self.chosen.name, self.chosen.chosen_by,
+                number + 1, value, low[number], high[number],
+                on.num_subjects(self.group == number), on.num_cases(self.group == number),
             )
-            + ((low, high) if np.isfinite(low) else (None, None))
-            + (len(np.unique(subject[members])), len(np.unique(subject[members][status[members] == CASE])))
-        )
-    return pl.DataFrame(lines, schema=dict(DECILES.columns), orient="row")
+            for number, value in enumerate(found[0].tolist())
+        ]  # fmt: skip
+        frame = pl.DataFrame(rows, schema=dict(DECILES.columns), orient="row")
+        return frame.with_columns(pl.col("low", "high").fill_nan(None))
 
-
-def decile_risks(
-    rows: pl.DataFrame, chosen: ChosenScore, scores: pl.DataFrame, horizon_years: float, risks: pl.DataFrame
-) -> pl.DataFrame:
-    """Mean predicted risk of every model in the deciles of :func:`decile_frame`.
-
-    Args:
-        rows: Labels of one outcome in the judged split.
-        chosen: The score.
-        scores: All scores.
-        horizon_years: The horizon.
-        risks: RiskTables of all models; a model that lacks one of the predictions is averaged over the rest.
-
-    Returns:
-        A frame of :data:`proband.evaluate.tables.DECILE_RISKS`; empty below 100 scored subjects.
-    """
-    joined = _scored(rows, chosen, scores)
-    if joined["subject_id"].n_unique() < _LEAST_SUBJECTS:
-        return DECILE_RISKS.empty()
-    decile = np.zeros(joined.height, dtype=np.int64)
-    for number, members in enumerate(risk_groups(joined["score"].to_numpy(), NUM_GROUPS)):
-        decile[members] = number + 1
-    key = ["subject_id", "prediction_time", "outcome"]
-    mine = risks.filter(horizon_years=horizon_years).join(
-        joined.select(key).with_columns(pl.Series("decile", decile)), on=key, maintain_order="left"
-    )
-    groups = mine.group_by("outcome", "horizon_years", "model", "decile", maintain_order=True)
-    means = groups.agg(pl.col("risk").mean().alias("predicted"))
-    return means.sort("model", "decile").select(*DECILE_RISKS.columns)
-
-
-def _scored(rows: pl.DataFrame, chosen: ChosenScore, scores: pl.DataFrame) -> pl.DataFrame:
-    """Rows with the chosen score as ``score``; subjects without it are left out."""
-    column = scores.select("subject_id", pl.col(chosen.pgs_id).cast(pl.Float64).alias("score"))
-    return rows.join(column.filter(pl.col("score").is_finite()), on="subject_id", maintain_order="left")
+    def predicted(self) -> pl.DataFrame:
+        """Mean risk that every model predicts by decile: a frame of
+        :data:`proband.evaluate.tables.DECILE_RISKS`."""
+        size = np.bincount(self.group)
+        place = self.risk_set.outcome, self.risk_set.horizon_years
+        rows = [
+            (*place, model, number + 1, total / size[number])
+            for model, risk in sorted(self.risk_set.risks.items())
+            for number, total in enumerate(np.bincount(self.group, risk).tolist())
+        ]
+        return pl.DataFrame(rows, schema=dict(DECILE_RISKS.columns), orient="row")

@@ -17,6 +17,8 @@ from proband.core.running.compiled import compiled
 from proband.core.units import DAYS_PER_YEAR
 
 CENSORED, CONTROL, CASE = -1, 0, 1
+LEAST_ROWS = 100
+"""Rows of a stratum, at least: a censoring distribution of fewer would be noise."""
 
 HORIZON_TOLERANCE_YEARS = 2 / DAYS_PER_YEAR
 """Whose follow-up ends no more than this before the horizon was followed through it: five calendar years with
@@ -242,6 +244,22 @@ def uncensored_share(
     rows[0, -1] = 0.0
     inverse = censoring_weights(extra_time, extra_event, horizon_years, rows)[0, -1]
     return float(1.0 / inverse) if inverse > 0 else 0.0
+
+
+def merged_strata(stratum: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
+    """Strata that follow each other put together, so that each has at least :data:`LEAST_ROWS` rows.
+
+    >>> merged_strata(np.repeat([0, 1, 2, 3], [150, 60, 60, 20])).tolist() == [0] * 150 + [1] * 140
+    True
+    """
+    merged, current, rows = np.zeros(int(stratum.max(initial=0)) + 1, dtype=np.int64), 0, 0
+    for number, count in enumerate(np.bincount(stratum)):
+        merged[number] = current
+        rows += count
+        if rows >= LEAST_ROWS:
+            current, rows = current + 1, 0
+    last = max(current - 1, 0)  # what is left over joins the last of them
+    return np.minimum(merged, last)[stratum]
 
 
 def strata(stratum: Int[np.ndarray, " rows"]) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from proband.evaluate.metrics.censoring import (
     censoring_weights,
     followed_through,
     horizon_status,
+    merged_strata,
     uncensored_share,
 )
 
@@ -23,8 +24,8 @@ LEAST_CASES = 5
 LEAST_CONTROLS = 5
 LEAST_UNCENSORED_SHARE = 0.05
 LEAST_FOR_INTERVALS = 30
-"""Cases, and controls, below which there is no interval and no p value: at 16 cases a 95% bootstrap interval
-covers 86-89%, at 8 a test at 5% rejects 9.8% without any difference."""
+"""Cases, controls, and families of either, below which there is no interval and no p value: at 16 cases a 95%
+bootstrap interval covers 86-89%, at 8 a test at 5% rejects 9.8% without any difference."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class RiskSet:
             of_all(self.standard_errors),
             of_all(self.unresolved),
             of(self.cluster),
-            of(self.landmark),
+            None if self.landmark is None else merged_strata(self.landmark[rows]),
             of(self.age_sex),
             self.truth,
         )
@@ -124,9 +125,13 @@ class RiskSet:
 
     def too_few_for_intervals(self) -> str:
         """Why there is no interval; empty where there is one."""
-        for name, count in zip(("cases", "controls"), self.counts[1:], strict=True):
+        needed = f"at least {LEAST_FOR_INTERVALS} needed"
+        for name, code, count in zip(("cases", "controls"), (CASE, CONTROL), self.counts[1:], strict=True):
             if count < LEAST_FOR_INTERVALS:
-                return f"no interval: {count} {name}, at least {LEAST_FOR_INTERVALS} needed"
+                return f"no interval: {count} {name}, {needed}"
+            drawn = len(np.unique(self.clusters[self.status == code]))
+            if drawn < LEAST_FOR_INTERVALS:  # what is resampled together counts once
+                return f"no interval: {name} of {drawn} families, {needed}"
         return ""
 
     def obstacle(self) -> str:

@@ -16,8 +16,10 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from proband.core.errors import DataError
+from proband.core.files.manifest import manifest_if_any
 from proband.core.seeds import generator
 from proband.ehr.meds.kinship import Families, clusters_of
+from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.metrics.censoring import CASE, CENSORED, censoring_weights, horizon_status
 from proband.evaluate.metrics.compare import interval
 from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
@@ -65,7 +67,8 @@ class PairedRisks:
         """Join RiskTables with the labels of a results folder.
 
         Args:
-            results: Folder of ``proband evaluate``; its baselines are read too.
+            results: Folder of ``proband evaluate``; its baselines are read too, and people of the split
+                that it judged are compared.
             risks: RiskTable files; the first says which people and outcomes are compared.
             horizon_years: Horizon.
             replicates: Bootstrap replicates.
@@ -80,7 +83,8 @@ class PairedRisks:
         ]
         asked = parts[0].select(_KEY).unique()  # an oracle answers for people of every split
         wide = pl.concat(parts).join(asked, on=_KEY, how="semi").pivot(on="model", index=_KEY, values="risk")
-        labels = pl.read_parquet(results / "labels.parquet")
+        split = manifest_if_any(results).get("config", {}).get("split", EvaluateConfig().split)
+        labels = pl.read_parquet(results / "labels.parquet").filter(split=split)
         joined = labels.join(wide, on=_KEY, how="inner", maintain_order="left")
         end = end_of_data(labels)
         rows = {
@@ -88,10 +92,7 @@ class PairedRisks:
             for name, part in joined.partition_by("outcome", as_dict=True).items()
         }
         subjects = joined["subject_id"].unique().sort().to_numpy()
-        clusters, own = np.unique(clusters_of(subjects, families), return_inverse=True)
-        chances = np.full(len(clusters), 1 / len(clusters))
-        drawn = generator(seed, "gain").multinomial(len(clusters), chances, replicates)[:, own]
-        return cls(rows, horizon_years, np.vstack([np.ones(len(subjects)), drawn]), subjects)
+        return cls(rows, horizon_years, drawn(subjects, families, replicates, seed), subjects)
 
     def with_cases(self, least: int, models: Sequence[str]) -> list[str]:
         """Outcomes with so many cases by the horizon that all models have risks of, most cases first."""
@@ -104,8 +105,8 @@ class PairedRisks:
 
     def weights(self, outcome: str) -> Float[np.ndarray, "replicates rows"]:
         """How often the subject of each of an outcome's rows was drawn in each replicate."""
-        drawn = np.searchsorted(self.subjects, self.rows[outcome]["subject_id"].to_numpy())
-        return np.take(self.replicates, drawn, axis=1)
+        place = np.searchsorted(self.subjects, self.rows[outcome]["subject_id"].to_numpy())
+        return np.take(self.replicates, place, axis=1)
 
     def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
         """AUROC and AUPRC of every replicate, weighted for censoring."""
@@ -154,6 +155,23 @@ class PairedRisks:
         time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
         found = censoring_weights(time, event, self.horizon_years, weights, landmarks(rows))
         return found * (self.status(rows) != CENSORED)
+
+
+def drawn(
+    subjects: Int[np.ndarray, " subjects"], families: Families | None, replicates: int, seed: int
+) -> Float[np.ndarray, "replicates subjects"]:
+    """How often each subject is there in the sample, which is once, and in each replicate.
+
+    Args:
+        subjects: Them; others get other draws.
+        families: Drawn as one; None for each subject by itself.
+        replicates: Bootstrap replicates.
+        seed: Seed of the draws.
+    """
+    clusters, own = np.unique(clusters_of(subjects, families), return_inverse=True)
+    chances = np.full(len(clusters), 1 / len(clusters))
+    found = generator(seed, "gain").multinomial(len(clusters), chances, replicates)[:, own]
+    return np.vstack([np.ones(len(subjects)), found])
 
 
 def _means(differences: Sequence[np.ndarray]) -> tuple[Gain, Gain]:

@@ -8,13 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.files.manifest import manifest_if_any
-from proband.ehr.meds.kinship import Families
 from proband.evaluate.choices import BASELINES
-from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.inputs import RISK_FILE
-from proband.evaluate.metrics.risk_set import LEAST_FOR_INTERVALS
-from proband.evaluate.panel.gain import METRICS, PairedRisks
-from proband.evaluate.tables import GAINS, MODELS
+from proband.evaluate.tables import MODELS
 
 GIVEN, BASELINE, ORACLE = "given", "baseline", "oracle"
 _WITH_SCORES = "_pgs"
@@ -114,37 +110,3 @@ def _besides(models: pl.DataFrame) -> pl.DataFrame:
     if "reads_besides" not in models.columns:
         return models.with_columns(reads_besides=pl.lit(""))
     return models.with_columns(pl.col("reads_besides").fill_null(""))
-
-
-def mean_gains(
-    results: Path, config: EvaluateConfig, models: pl.DataFrame, families: Families | None = None
-) -> pl.DataFrame:
-    """Mean over outcomes of what each model with a genome gains, at the longest horizon.
-
-    Args:
-        results: The results folder so far, with labels and baselines' RiskTables.
-        config: Of the evaluation.
-        models: Frame of :data:`proband.evaluate.tables.MODELS`.
-        families: Resampled as one; default each subject by itself.
-
-    Returns:
-        A frame of :data:`proband.evaluate.tables.GAINS`; empty without a pair of models or an outcome of
-        enough cases.
-    """
-    compared = pairs(models)
-    if not compared:
-        return GAINS.empty()
-    files = [path / RISK_FILE if path.is_dir() else path for path in map(Path, config.risks)]
-    truth = truth_among(models)
-    # The first says who is compared, and an oracle may have been asked about others, too.
-    files.sort(key=lambda file: pl.read_parquet(file, columns=["model"], n_rows=1)["model"][0] == truth)
-    horizon = float(pl.read_parquet(files[0], columns=["horizon_years"])["horizon_years"].unique().sort()[-1])
-    paired = PairedRisks.read(results, files, horizon, config.bootstrap, config.seed, families)
-    gains = paired.gains({pair: paired.with_cases(LEAST_FOR_INTERVALS, pair) for pair in compared})
-    rows = [
-        (horizon, *pair, metric, *gain, LEAST_FOR_INTERVALS)
-        for pair, both in gains.items()
-        for metric, gain in zip(METRICS, both, strict=True)
-    ]
-    ends = pl.col("low", "high").fill_nan(None)
-    return pl.DataFrame(rows, schema=dict(GAINS.columns), orient="row").with_columns(ends)

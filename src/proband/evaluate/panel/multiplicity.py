@@ -1,9 +1,10 @@
-"""What is computed over several outcomes or horizons at once: multiplicity, integrated Brier score."""
+"""What is computed over several outcomes or horizons at once: multiplicity, mean gains, integrated Brier
+score."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -11,8 +12,9 @@ import polars as pl
 
 from proband.evaluate.metrics.compare import false_discovery_rate, interval, max_t
 from proband.evaluate.metrics.registry import compared
-from proband.evaluate.metrics.risk_set import RiskSet
-from proband.evaluate.tables import DIFFERENCES, METRICS
+from proband.evaluate.metrics.risk_set import LEAST_FOR_INTERVALS, RiskSet
+from proband.evaluate.panel.gain import METRICS as GAINED
+from proband.evaluate.tables import DIFFERENCES, GAINS, METRICS
 
 INTEGRATED_BRIER = "brier_integrated"
 FAMILY = ["metric", "horizon_years", "model_a", "model_b"]
@@ -24,6 +26,7 @@ class Panel:
 
     def __init__(self) -> None:
         self._differences: dict[tuple, dict[str, np.ndarray]] = defaultdict(dict)
+        self._firm: dict[tuple[str, float], bool] = {}
         self._brier: dict[tuple[str, str], list[tuple[RiskSet, np.ndarray]]] = defaultdict(list)
 
     def add(self, risk_set: RiskSet, values: Mapping[tuple[str, str], np.ndarray]) -> None:
@@ -33,6 +36,7 @@ class Panel:
             risk_set: Of the outcome and horizon.
             values: (model, metric) -> one value per replicate, of the metrics compared.
         """
+        self._firm[risk_set.outcome, risk_set.horizon_years] = not risk_set.too_few_for_intervals()
         for metric in compared():
             for a, b in combinations(risk_set.risks, 2):
                 family = metric, risk_set.horizon_years, a, b
@@ -66,6 +70,45 @@ class Panel:
         }
         columns = [pl.Series(name, values).fill_nan(None) for name, values in adjusted.items()]
         return part.with_columns(columns)
+
+    def mean_gains(self, pairs: Sequence[tuple[str, str]]) -> pl.DataFrame:
+        """What each model of a pair gains on the other, mean over outcomes with cases enough for an interval.
+
+        By the longest horizon at which both are judged, on the people that all models predict; everybody is
+        drawn the same number of times for all outcomes, so that the interval knows that the same people stand
+        in each.
+
+        Args:
+            pairs: A model, and that of which it is the gain.
+
+        Returns:
+            A frame of :data:`proband.evaluate.tables.GAINS`.
+        """
+        rows = [row for pair in pairs for metric in GAINED if (row := self._mean_gain(*pair, metric))]
+        ends = pl.col("low", "high").fill_nan(None)
+        return pl.DataFrame(rows, schema=dict(GAINS.columns), orient="row").with_columns(ends)
+
+    def _mean_gain(self, model: str, reference: str, metric: str) -> dict[str, object] | None:
+        signs = {(metric, model, reference): 1, (metric, reference, model): -1}
+        found = {
+            horizon: (signs[name, a, b], by_outcome)
+            for (name, horizon, a, b), by_outcome in self._differences.items()
+            if (name, a, b) in signs
+        }
+        if not found:
+            return None
+        horizon = max(found)
+        sign, by_outcome = found[horizon]
+        firm = [sign * one for outcome, one in by_outcome.items() if self._firm[outcome, horizon]]
+        if not firm:
+            return None
+        value, *replicates = np.mean(firm, axis=0)
+        low, high = interval(np.array(replicates))
+        return {
+            "horizon_years": horizon, "model": model, "reference": reference, "metric": metric,
+            "difference": float(value), "low": low, "high": high, "num_outcomes": len(firm),
+            "least_cases": LEAST_FOR_INTERVALS,
+        }  # fmt: skip
 
     def integrated_brier(self) -> pl.DataFrame:
         """The Brier score integrated from 0 to the longest horizon by the trapezoid rule, over that horizon.

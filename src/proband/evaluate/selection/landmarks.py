@@ -16,10 +16,7 @@ import polars as pl
 from jaxtyping import Bool, Int
 
 from proband.core.units import MICROSECONDS_PER_YEAR
-from proband.evaluate.metrics.censoring import HORIZON_TOLERANCE_YEARS
-
-LEAST_ROWS = 100
-"""Later landmarks with fewer rows together share one censoring distribution."""
+from proband.evaluate.metrics.censoring import HORIZON_TOLERANCE_YEARS, merged_strata
 
 
 def end_of_data(labels: pl.DataFrame) -> datetime | None:
@@ -50,13 +47,12 @@ def early_enough(rows: pl.DataFrame, horizon_years: float, end: datetime | None)
 def landmarks(rows: pl.DataFrame) -> Int[np.ndarray, " rows"] | None:
     """The number of each prediction among its subject's, from 0; None where every subject is predicted once.
 
+    Landmarks that follow each other share a number where one has too few rows.
+
     Args:
         rows: subject_id, prediction_time and outcome, of one outcome.
     """
     if not is_repeated(rows):
         return None
     order = pl.col("prediction_time").rank("ordinal").over("subject_id").cast(pl.Int64) - 1
-    number = rows.select(order).to_series().to_numpy()
-    from_here_on = np.cumsum(np.bincount(number)[::-1])[::-1]
-    last = max(int((from_here_on >= LEAST_ROWS).sum()) - 1, 0)
-    return np.minimum(number, last)
+    return merged_strata(rows.select(order).to_series().to_numpy())

@@ -77,6 +77,17 @@ def test_without_any_sex_rates_are_by_age_alone():
     assert event.sum() / risk.sum() == pytest.approx(1, abs=0.07)
 
 
+def test_a_sex_that_few_have_recorded_does_not_decide():
+    """Of 20 of 6,000: rates are those of everybody, not of these 20."""
+    rng = np.random.default_rng(2)
+    age, event = rng.uniform(40, 70, 6000), np.zeros(6000, np.int8)
+    event[:600] = 1
+    female = np.full(6000, np.nan)
+    female[:20] = 1.0  # all of them are cases
+    rates = fit_rates(age, female, np.full(6000, 2.0), event)
+    assert rates.outcome[:, 55] == pytest.approx(0.05, rel=0.2)
+
+
 def label_rows(size, female):
     rng = np.random.default_rng(3)
     return pl.DataFrame(
@@ -100,8 +111,12 @@ def test_age_alone_is_said_once_and_only_then(capsys):
     assert found["risk"].min() > 0
     assert found["model"].unique().to_list() == ["age"]
     assert capsys.readouterr().err.splitlines() == [
-        "evaluate: no sex is recorded in train, so the baseline of age and sex is of age alone, named age"
+        "evaluate: sex is recorded of less than half of train, so the baseline of age and sex is of age "
+        "alone, named age"
     ]
+    few = rows.with_columns(pl.when(pl.col("subject_id") < 90).then(1.0).alias("female"))
+    assert age_sex(few, few, [1.0])["model"].unique().to_list() == ["age"]
+    capsys.readouterr()
     age_sex(label_rows(200, 1.0), rows, [1.0])
     assert capsys.readouterr().err == ""
 

@@ -2,9 +2,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from proband.ehr.meds.kinship import Families
-from proband.evaluate.groups.deciles import BY_ASSOCIATION, BY_TRAIT, choose_score, decile_frame
+from proband.evaluate.groups.deciles import BY_ASSOCIATION, BY_TRAIT, Deciles, choose_score
+from proband.evaluate.metrics.censoring import aalen_johansen
 from proband.evaluate.metrics.compare import Resamples
+from proband.evaluate.metrics.risk_set import RiskSet
+from proband.evaluate.tables import DECILE_RISKS, DECILES
 
 
 @pytest.fixture
@@ -40,6 +42,13 @@ def test_too_few_train_events(scored):
     assert choose_score("gout", quiet, scores, {"A": {}, "B": {"trait": "gout"}, "C": {}}).pgs_id == "B"
 
 
+def risk_set(rows, landmark=None, cluster=None):
+    """Rows with risks of one model, those of a hazard of 0.1 a year for everybody."""
+    risk = np.full(rows.height, 1 - np.exp(-0.5))
+    columns = (rows[name].to_numpy() for name in ("subject_id", "time_years", "event"))
+    return RiskSet("gout", 5.0, *columns, {"m": risk}, cluster=cluster, landmark=landmark)
+
+
 def test_deciles_leave_out_the_unscored(scored):
     rows, scores = scored
     chosen = choose_score("gout", rows, scores, {"A": {}, "B": {}, "C": {}})
@@ -47,14 +56,34 @@ def test_deciles_leave_out_the_unscored(scored):
         pl.when(pl.col("subject_id") < 100).then(float("nan")).otherwise("B").alias("B").cast(pl.Float32)
     )
     resamples = Resamples(np.arange(500), 20, np.random.default_rng(0))
-    frame = decile_frame(rows, chosen, holes, 5.0, resamples)
+    deciles = Deciles.of(risk_set(rows), chosen, holes)
+    frame = DECILES.check(deciles.observed(resamples), "deciles")
     assert frame["num_subjects"].sum() == 400
     assert frame["num_subjects"].to_list() == [40] * 10
     assert frame["observed"][-1] > frame["observed"][0]
     assert (frame["low"] <= frame["observed"]).all()
     assert (frame["observed"] <= frame["high"]).all()
-    few = scores.head(50)
-    assert decile_frame(rows, chosen, few, 5.0, resamples).is_empty()
+    predicted = DECILE_RISKS.check(deciles.predicted(), "deciles")
+    assert predicted["predicted"].to_list() == pytest.approx([1 - np.exp(-0.5)] * 10)
+    assert Deciles.of(risk_set(rows), chosen, scores.head(50)) is None
+    alone = deciles.observed(Resamples(np.arange(500), 0, np.random.default_rng(0)))
+    assert alone["observed"].to_list() == frame["observed"].to_list()
+    assert alone["low"].null_count() == 10
+
+
+def test_the_observed_risk_of_a_decile_is_that_of_its_rows(scored):
+    """By Aalen and Johansen, and the mean over landmarks where there are some."""
+    rows, scores = scored
+    chosen = choose_score("gout", rows, scores, {"A": {"trait": "gout"}, "B": {}, "C": {}})
+    resamples = Resamples(np.arange(500), 0, np.random.default_rng(0))
+    landmark = np.repeat([0, 1], 250)
+    time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
+    least = np.argsort(scores["A"].to_numpy(), kind="stable")[:50]
+    for given in (None, landmark):
+        found = Deciles.of(risk_set(rows, given), chosen, scores).observed(resamples)["observed"][0]
+        part = None if given is None else given[least]
+        expected = aalen_johansen(time[least], event[least], 5.0, np.ones((1, 50)), part)
+        assert found == pytest.approx(expected[0])
 
 
 def test_deciles_are_resampled_by_family(scored):
@@ -65,11 +94,11 @@ def test_deciles_are_resampled_by_family(scored):
     rows = pl.concat([one, one.with_columns(twin)])
     both = pl.concat([scores, scores.with_columns(twin)])
     chosen = choose_score("gout", rows, both, {"A": {}, "B": {"trait": "gout"}, "C": {}})
-    subjects = np.arange(1000)
-    families = Families(pl.DataFrame({"subject_id": subjects, "cluster": subjects % 500}), 500, 0)
     alone, together = (
-        decile_frame(rows, chosen, both, 5.0, Resamples(drawn, 400, np.random.default_rng(0)), known)
-        for drawn, known in ((subjects, None), (families.representatives(subjects), families))
+        Deciles.of(risk_set(rows, cluster=cluster), chosen, both).observed(
+            Resamples(np.unique(cluster), 400, np.random.default_rng(0))
+        )
+        for cluster in (np.arange(1000), np.arange(1000) % 500)
     )
     assert together["observed"].to_list() == alone["observed"].to_list()
     width = [(found["high"] - found["low"]).mean() for found in (alone, together)]

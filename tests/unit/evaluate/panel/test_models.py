@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -99,6 +100,56 @@ def test_the_mean_gain_over_one_outcome_is_its_difference(results):
     assert row["difference"] == pytest.approx(-difference["difference"][0])
     assert row["low"] < row["difference"] < row["high"]
     assert json.loads((results / "manifest.json").read_text())["notes"]["synthetic"] is False
+
+
+@pytest.mark.parametrize("case", ["one row less", "another horizon", "other splits", "other order"])
+def test_the_mean_gain_is_of_the_people_that_are_judged(world, results, tmp_path, case):
+    """That of the same people as in the differences, however RiskTables differ in rows and order."""
+    tables = {"a": world.risk_table("record", noise=1.5), "b": world.risk_table("both", seed=2)}
+    if case == "one row less":
+        tables["b"] = tables["b"].filter(pl.col("subject_id") != tables["b"]["subject_id"][0])
+    if case == "another horizon":
+        tables["b"] = tables["b"].filter(horizon_years=1.0)
+    if case == "other splits":  # in train a is useless and b knows everything
+        record = world.risk_table("record", noise=9.0, splits=("train", "tuning"))
+        tables["a"] = pl.concat([tables["a"], record])
+        tables["b"] = pl.concat([tables["b"], world.risk_table("both", splits=("train", "tuning"))])
+    order = ["b", "a"] if case == "other order" else ["a", "b"]
+    for name, modalities in (("a", []), ("b", ["genome"])):
+        (tmp_path / name).mkdir()
+        RISK.write(tables[name], tmp_path / name / "risk.parquet")
+        manifest = {"stage": "forecast", "config": {"modalities": modalities}}
+        (tmp_path / name / "manifest.json").write_text(json.dumps(manifest))
+        save_task(world.task, tmp_path / name / "task.yaml")
+    config = EvaluateConfig(bootstrap=20, baselines=("none",))
+    evaluate([tmp_path / name for name in order], world.meds, tmp_path / "out", config=config)
+    row = read_table(tmp_path / "out", "gains").row(by_predicate=pl.col("metric") == "auroc", named=True)
+    found = read_table(tmp_path / "out", "differences").filter(
+        outcome="type_2_diabetes", metric="auroc", horizon_years=row["horizon_years"]
+    )
+    assert row["horizon_years"] == (1.0 if case == "another horizon" else 5.0)
+    assert found.height == 1
+    assert row["difference"] == pytest.approx(abs(found["difference"][0]))
+    assert row["difference"] > 0.02
+    if case == "other splits":
+        of_all = read_table(results, "gains").row(by_predicate=pl.col("metric") == "auroc", named=True)
+        assert row["difference"] == pytest.approx(of_all["difference"], abs=0.03)
+
+
+def test_a_single_family_has_no_interval(world, tmp_path):
+    """Everybody is related to somebody: drawn as one, replicates are all alike."""
+    subjects = np.flatnonzero(world.split == "held_out") + 1
+    pairs = pl.DataFrame({"id1": subjects[:-1], "id2": subjects[1:], "kinship": 0.25})
+    pairs.write_csv(tmp_path / "kinship.tsv", separator="\t")
+    risks = [world.risk_folder("first"), world.risk_folder("second", noise=1.0)]
+    config = EvaluateConfig(bootstrap=20, baselines=("none",))
+    evaluate(risks, world.meds, tmp_path / "out", kinship=tmp_path / "kinship.tsv", config=config)
+    metrics = read_table(tmp_path / "out", "metrics").filter(metric="auroc", outcome="type_2_diabetes")
+    assert metrics["value"].null_count() == 0
+    assert metrics["low"].null_count() == metrics.height
+    assert metrics["note"].str.contains("no interval: cases of 1 families").all()
+    differences = read_table(tmp_path / "out", "differences").filter(metric="auroc")
+    assert differences["p_value"].null_count() == differences.height
 
 
 def test_mean_predicted_risk_rises_with_the_decile_of_the_score(world, tmp_path):
