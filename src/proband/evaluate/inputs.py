@@ -105,6 +105,23 @@ def read_risks(risks: Sequence[Path], task: Task, with_baselines: bool) -> pl.Da
     return pl.concat(frames)
 
 
+def errors_of_fit(risks: Sequence[Path]) -> dict[str, float]:
+    """Median error of the fit as a share of the risk, at the longest horizon, of each model that has it.
+
+    Args:
+        risks: As of :func:`read_risks`.
+    """
+    found: dict[str, float] = {}
+    for path in map(risk_file, risks):
+        table = RISK.read(path)
+        if "fit_error" in table.columns:
+            known = table.filter(pl.col("risk") > 0).drop_nulls("fit_error")
+            known = known.filter(pl.col("horizon_years") == pl.col("horizon_years").max())
+            share = (pl.col("fit_error") / pl.col("risk")).median()
+            found |= dict(known.group_by("model", maintain_order=True).agg(share).iter_rows())
+    return found
+
+
 def risk_file(given: Path) -> Path:
     """The RiskTable of a folder of forecast or the oracle, or the file itself.
 

@@ -27,6 +27,7 @@ from proband.evaluate.inputs import (
     Scores,
     check_no_baseline,
     check_scores,
+    errors_of_fit,
     read_already_begun,
     read_components,
     read_fusion_risks,
@@ -172,6 +173,7 @@ def _judge(
     }
     run.notes |= {"models": models, "synthetic": begun is not None}
     run.notes |= {"training_ended_by": learning.ended_by, "without_learning_curve": learning.missing}
+    run.notes["error_of_fit"] = errors_of_fit(list(map(Path, config.risks)))
     run.notes["sources"] = sources(genome=config.genome, tokens=config.tokens)
     overlap = overlaps(map(Path, config.risks), None if config.genome is None else Path(config.genome))
     run.notes |= {"sample_overlap": overlap} if overlap else {}

@@ -17,6 +17,7 @@ from proband.ehr.outcomes import Task, load_task, save_task
 from proband.evaluate import evaluate
 from proband.evaluate.baselines import registry
 from proband.evaluate.config import EvaluateConfig
+from proband.evaluate.inputs import errors_of_fit
 from proband.evaluate.metrics.registry import METRICS
 from proband.evaluate.panel.multiplicity import INTEGRATED_BRIER
 from proband.evaluate.tables import TABLES, read_table
@@ -554,3 +555,15 @@ def test_command_line(world, tmp_path):
     assert fresh_process.proband([*words, str(tmp_path / "bad"), "--split", "test"], said) == 2
     assert said.read_text().startswith("proband: unusable --split")
     assert said.read_text().count("\n") == 1
+
+
+def test_errors_of_the_fit_are_noted_of_models_that_have_them(tmp_path, world):
+    """Median share of the risk at the longest horizon; of a model without, or with nulls alone, none."""
+    table = world.risk_table("known").with_columns(
+        fit_error=pl.col("risk") * pl.when(pl.col("horizon_years") == 5.0).then(0.2).otherwise(0.9)
+    )
+    unknown = world.risk_table("unknown").with_columns(fit_error=pl.lit(None, pl.Float64))
+    files = [tmp_path / f"{name}.parquet" for name in ("known", "unknown", "plain")]
+    for file, frame in zip(files, (table, unknown, world.risk_table("plain")), strict=True):
+        RISK.write(frame, file)
+    assert errors_of_fit(files) == {"known": pytest.approx(0.2)}

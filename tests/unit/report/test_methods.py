@@ -8,7 +8,13 @@ import pytest
 from proband.core.files.provenance import stage_output
 from proband.evaluate.sources import sources
 from proband.report.sections.found import read_results
-from proband.report.sections.methods import TO_FILL, filled_checklists, how_made, uncertainty
+from proband.report.sections.methods import (
+    TO_FILL,
+    error_of_fit,
+    filled_checklists,
+    how_made,
+    uncertainty,
+)
 from proband.report.sections.performance.outcomes import outcome_sections
 from proband.report.tables import difference_table, num_adjusted
 
@@ -43,6 +49,14 @@ def test_families_are_named_where_they_were_resampled(found):
         assert "over families (relatives to the third degree together)" in text
     [said] = [row[2] for row in filled_checklists(related)[0][1].rows if row[0] == "23a"]
     assert said.startswith("Bootstrap over families")
+
+
+def test_the_error_of_the_fit_is_said_where_risks_have_one(found):
+    assert error_of_fit(found) == ""
+    first, second = found.models[:2]
+    notes = dict(found.manifest["notes"]) | {"error_of_fit": {first: 0.126, "not shown": 0.5, second: 0.3}}
+    known = replace(found, manifest=dict(found.manifest) | {"notes": notes})
+    assert error_of_fit(known).endswith(f"as a share of the risk, {first} 13%, {second} 30%.")
 
 
 def test_p_values_are_said_to_be_adjusted_only_where_they_are(found, several, page):

@@ -70,6 +70,18 @@ def uncertainty(found: Found) -> str:
     )
 
 
+def error_of_fit(found: Found) -> str:
+    """How far risks themselves are from those of a fit to other people; empty where it is not known."""
+    known = found.manifest.get("notes", {}).get("error_of_fit", {})
+    if not known:
+        return ""
+    each = ", ".join(f"{model} {share:.0%}" for model, share in known.items() if model in found.models)
+    return (
+        "Risks have an error of their own: had other people been trained on, they would be others. By the "
+        f"jackknife over train people it is, in the median and as a share of the risk, {each}."
+    )
+
+
 def how_stage(folder: Path, what: str) -> list[Fact]:
     """How another stage's folder came to be, without paths.
 

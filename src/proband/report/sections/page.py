@@ -12,7 +12,7 @@ from proband.report.sections import cohort
 from proband.report.sections.answers import answers, auroc_forest, gain_forest
 from proband.report.sections.explained import explained_section
 from proband.report.sections.found import Found, is_control
-from proband.report.sections.methods import filled_checklists, how_made, how_stage, uncertainty
+from proband.report.sections.methods import error_of_fit, filled_checklists, how_made, how_stage, uncertainty
 from proband.report.sections.performance.distance import by_distance
 from proband.report.sections.performance.learning import learning
 from proband.report.sections.performance.outcomes import outcome_sections
@@ -124,6 +124,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         + ([] if realism is None else how_stage(realism, "simulated futures"))
         + ([] if explain is None else how_stage(explain, "explanations")),
         "uncertainty": uncertainty(found),
+        "error_of_fit": error_of_fit(found),
         "costs": cohort.costs_table(found),
         "checklists": filled_checklists(found),
     }
