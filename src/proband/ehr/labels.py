@@ -185,7 +185,8 @@ def _label(at: pl.DataFrame, outcome: str, gap_days: float) -> pl.DataFrame:
     happened = in_follow_up.fill_null(False)
     event = pl.when(happened).then(OUTCOME).when(death.is_not_null()).then(DIED).otherwise(CENSORED)
     until = pl.when(happened).then(onset).otherwise(pl.col("exit_time"))
-    return at.filter(onset.is_null() | (onset > time + gap)).select(
+    is_out = (onset <= time) | ((onset <= time + gap) & happened)
+    return at.filter(~is_out.fill_null(False)).select(
         "subject_id",
         "prediction_time",
         pl.lit(outcome).alias("outcome"),

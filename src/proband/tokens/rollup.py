@@ -44,7 +44,10 @@ def roll_up(
             step[code] = parent
         rolled = {code: step.get(target, target) for code, target in rolled.items()} | step
         current = current.with_columns(pl.col("code").replace(step))
-    return dict(sorted(rolled.items()))
+    # A code that climbed into another vocabulary is an unknown of its own, whoever reads it.
+    return {
+        code: unknown_of(code) if is_unknown(target) else target for code, target in sorted(rolled.items())
+    }
 
 
 def common_unknowns(subject_codes: pl.DataFrame, min_subjects: int) -> set[str]:

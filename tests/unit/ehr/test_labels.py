@@ -70,6 +70,14 @@ def test_the_gap_blanks(events: Callable) -> None:
     assert label(events, (AT + timedelta(days=31), "X"), gap_days=30) == (1, pytest.approx(31 / 365.25))
 
 
+def test_the_gap_blanks_by_what_is_seen_alone(events: Callable) -> None:
+    """An onset within the gap and after the end of follow-up is not known."""
+    late = ENDS + timedelta(days=9)
+    gap = (late - AT).days + 1
+    assert label(events, (late, "X"), gap_days=gap) == (0, pytest.approx(years(ENDS)))
+    assert label(events, (ENDS, "X"), gap_days=gap) is None
+
+
 def test_an_outcome_at_the_exit_counts_and_after_it_does_not(events: Callable) -> None:
     assert label(events, (ENDS, "X")) == (1, pytest.approx(years(ENDS)))
     assert label(events, (ENDS + timedelta(seconds=1), "X")) == (0, pytest.approx(years(ENDS)))
@@ -152,14 +160,15 @@ def test_against_a_plain_reading_of_the_rules(onset: int | None, death: int | No
     if death is not None and death > end + DEATH_GRACE_DAYS * 1440:
         death = None  # beyond the record nobody is followed
     exit_at = end if death is None else death
-    at_risk = exit_at > 0 and (onset is None or onset > gap_days * 1440)
-    assert found.height == at_risk
-    if not at_risk:
-        return
     # AT is a midnight, so whole days since it are calendar days.
     happened = onset is not None and (
         onset <= exit_at or (death is not None and onset // 1440 == death // 1440)
     )
+    is_out = onset is not None and (onset <= 0 or (happened and onset <= gap_days * 1440))
+    at_risk = exit_at > 0 and not is_out
+    assert found.height == at_risk
+    if not at_risk:
+        return
     expected = 1 if happened else 2 if death is not None else 0
     assert found["event"][0] == expected
     until = onset if happened else exit_at

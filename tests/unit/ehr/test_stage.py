@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from proband.core.config import validated
 from proband.core.errors import ConfigError, DataError
 from proband.ehr import ehr
-from proband.ehr.cohort import read_follow_up
+from proband.ehr.cohort import follow_up, read_follow_up
 from proband.ehr.config import EhrConfig
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
 from proband.ehr.meds.follow_up_end import YEAR, supported
@@ -358,6 +358,24 @@ def test_the_end_of_follow_up_may_be_given(
     assert found == [(1, early), (2, given), (9, given)]
     assert (counts(out)["num_ends_cut"], counts(out)["num_ends_added"]) == (1, 1)
     assert "follow-up to 2016-12-31: 1 later ends cut there, 1 subjects without" in capsys.readouterr().err
+
+
+def test_nobody_is_followed_beyond_the_end_that_is_given(
+    events: Callable, meds: Callable, read_out: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Who dies soon after it is not, either: else outcomes after it would count for them alone."""
+    given, dies = date(2014, 12, 31), datetime(2015, 1, 20)
+    rows = [(subject, datetime(2010, 1, 1), ENTRY) for subject in (1, 2)]
+    onsets = [(subject, datetime(2015, 1, 10), "X") for subject in (1, 2)]
+    frame = events(*((s, BORN, BIRTH) for s in (1, 2)), *rows, *onsets, (1, dies, DEATH))
+    out = convert(meds({"0": frame}), tmp_path / "out", sort=True, follow_up_end=given)
+    spans = follow_up(read_out(out))
+    assert spans["exit_time"].to_list() == [datetime(2014, 12, 31, 23, 59, 59)] * 2
+    assert spans["death_time"].null_count() == 2
+    assert counts(out)["num_deaths_after_end"] == 1
+    assert "1 later deaths left out" in capsys.readouterr().err
+    early = convert(meds({"0": frame}), tmp_path / "later", sort=True, follow_up_end=date(2015, 2, 1))
+    assert follow_up(read_out(early))["death_time"].to_list() == [dies, None]
 
 
 def test_what_is_missing_is_said(

@@ -166,11 +166,15 @@ def test_single_predictions_are_all_judged_and_landmarks_number_the_others():
             "prediction_time": years_after([0, 2, 0, 1]),
             "outcome": "x",
             "time_years": [8.0, 6.0, 3.0, 2.0],
+            "event": [0, 1, 2, 0],
         },
         schema_overrides={"prediction_time": pl.Datetime("us")},
     )
     end = end_of_data(rows)
     assert end == years_after([8.0])[0]
+    dead = rows.with_columns(pl.when(pl.col("time_years") == 8).then(2).otherwise("event").alias("event"))
+    assert end_of_data(dead.with_columns(pl.col("time_years") - 1)) == years_after([7.0])[0]
+    assert end_of_data(rows.with_columns(event=2)) == end
     assert early_enough(rows, 6.5, end).tolist() == [True, False, True, True]
     assert early_enough(rows[1:], 6.5, end).tolist() == [True, True, True]
     assert landmarks(rows[1:]) is None

@@ -36,6 +36,12 @@ def test_rare_codes_climb_by_parents_then_prefix_then_to_unknown() -> None:
     assert "MEDS_DEATH" not in rolled
 
 
+def test_a_code_that_climbs_into_another_vocabulary_is_an_unknown_of_its_own() -> None:
+    """As a model reads it that knows neither."""
+    rolled = roll_up(pairs(RxNorm__999=2), {"RxNorm//999": ["ATC//V08CA01"]}, 5)
+    assert rolled["RxNorm//999"] == "RxNorm//UNKNOWN"
+
+
 def test_subjects_not_rows_are_counted() -> None:
     one_person = pl.DataFrame({"subject_id": [1] * 50, "code": ["X//1"] * 50})
     assert roll_up(one_person, {}, 2) == {"X//1": "X//UNKNOWN"}

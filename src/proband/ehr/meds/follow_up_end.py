@@ -120,6 +120,20 @@ def supported(days: pl.DataFrame) -> tuple[date, timedelta]:
     return last[0], timedelta(days=last[1])
 
 
+def without_later_deaths(events: pl.DataFrame, at: datetime, counts: Counter[str]) -> pl.DataFrame:
+    """Leave out deaths after ``at``: of those who lived on, nothing after it counts either.
+
+    Args:
+        events: Whole subjects' events.
+        at: The end of follow-up.
+        counts: Gets ``num_deaths_after_end``.
+    """
+    late = (pl.col("code") == DEATH) & (pl.col("time") > at)
+    kept = events.filter(~late.fill_null(False))
+    counts["num_deaths_after_end"] += events.height - kept.height
+    return kept
+
+
 def cut_ends(events: pl.DataFrame, at: datetime, tolerance: timedelta, counts: Counter[str]) -> pl.DataFrame:
     """Move starts and ends of periods that are later than ``at`` and ``tolerance`` to ``at``.
 

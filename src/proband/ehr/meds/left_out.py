@@ -49,6 +49,8 @@ def say_what_was_left_out(
     if followed_to is not None:
         cut, added = counts.get("num_ends_cut", 0), counts.get("num_ends_added", 0)
         said = f"{cut:,} later ends cut there, {added:,} subjects without one get it"
+        if deaths := counts.get("num_deaths_after_end"):
+            said += f", {deaths:,} later deaths left out"
         say(f"ehr: follow-up to {followed_to}: {said}")
     if followed_to is None and counts.get("num_open_periods"):
         say(

@@ -41,6 +41,7 @@ from proband.ehr.meds.follow_up_end import (
     last_second,
     num_open,
     record_days,
+    without_later_deaths,
 )
 from proband.ehr.meds.kinship import Families
 from proband.ehr.meds.left_out import say_what_was_left_out
@@ -83,6 +84,8 @@ def write_events(
     Returns:
         The codes that occur, and subject_id and split of every subject.
     """
+    if given is not None and families is not None:
+        given = _with_relatives(given, families)
     write = functools.partial(_write_shard, given=given, config=config, folder=run.folder, families=families)
     jobs = list(enumerate(shards))
     results = map_shards(write, jobs, description="Writing events", workers=workers)
@@ -189,6 +192,7 @@ def _write_piece(
     counts["num_open_periods"] = num_open(frame)
     if config.follow_up_end is not None:
         until = last_second(config.follow_up_end)
+        frame = without_later_deaths(frame, until, counts)
         frame = add_ends(cut_ends(frame, until, timedelta(0), counts), until, counts)
     counts["num_no_period"] = frame["subject_id"].n_unique() - _num_with(frame, EXIT)
     counts.update({"num_events_in": raw.height, "num_events": frame.height})
@@ -265,6 +269,17 @@ def _splits_of(
     for each in SPLITS:
         counts[f"num_drawn_{each}"] = int((came.is_null() & (drawn == each)).sum())
     return came.fill_null(drawn).rename("split")
+
+
+def _with_relatives(given: pl.DataFrame, families: Families) -> pl.DataFrame:
+    """The splits given, and of relatives without one that of their family, if it has one alone."""
+    members = families.cluster_of.join(given, on="subject_id", how="left")
+    split = pl.col("split")
+    one = pl.when(split.n_unique() - split.has_nulls().cast(pl.Int64) == 1).then(split.drop_nulls().first())
+    found = members.with_columns(one.over("cluster").alias("own")).filter(split.is_null())
+    relatives = found.select("subject_id", pl.col("own").alias("split")).drop_nulls()
+    known = given.drop_nulls("split")
+    return pl.concat([known, relatives.select(known.columns)], how="vertical_relaxed")
 
 
 def _refuse_shared(shards: list[Shard], results: list[list[_Piece]]) -> None:

@@ -158,7 +158,8 @@ def whole(table: ibis.Table, name: str, column: str) -> ir.IntegerColumn:
         exponential = spelled.re_extract(_EXPONENTIAL, 0).nullif("").try_cast("decimal(38, 9)")
         rare = ibis.coalesce(digits, exponential.cast("int64"))
         return ibis.ifelse(values.re_search(_PLAIN_INTEGER), values.try_cast("int64"), rare)
-    bounded = ibis.ifelse(values.between(-_LARGEST, _LARGEST), values, None)
+    largest = ibis.literal(_MOST).cast("decimal(38, 0)") if values.type().is_decimal() else _LARGEST
+    bounded = ibis.ifelse(values.between(-largest, largest), values, None)
     return ibis.ifelse(bounded == bounded.floor(), bounded.try_cast("int64"), None)
 
 

@@ -180,11 +180,12 @@ def _domain_parts(table: ibis.Table, name: str, domain: Domain, names: ibis.Tabl
     coded = coded.mutate(code=ibis.literal(domain.before_code) + code)
     parts = [Part(name, _finished(coded))]
     if has_end:
-        later = coded.end.truncate("D") > coded.time.truncate("D")
-        has_ended = later | ((coded.end >= coded.time) & coded.concept_id.isin(INPATIENT))
+        first, last = coded.time.truncate("D"), coded.end.truncate("D")
+        has_ended = (last > first) | ((last == first) & coded.concept_id.isin(INPATIENT))
         ended = coded.mutate(
             code=ibis.literal(domain.end_code) + coded.code,
-            time=coded.end,
+            # An end of the same day without an hour is midnight, before a start that has one.
+            time=ibis.greatest(coded.end, coded.time),
             has_ended=has_ended.fill_null(False),
         )
         parts.append(Part(name, _finished(ended, ended.has_ended)))

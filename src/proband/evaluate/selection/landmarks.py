@@ -16,11 +16,15 @@ import polars as pl
 from jaxtyping import Bool, Int
 
 from proband.core.units import MICROSECONDS_PER_YEAR
+from proband.ehr.labels import DIED
 from proband.evaluate.metrics.censoring import HORIZON_TOLERANCE_YEARS, merged_strata
 
 
 def end_of_data(labels: pl.DataFrame) -> datetime | None:
-    """The last day on which anybody is followed; None without labels."""
+    """The last day on which anybody is followed, deaths aside, which are known some days longer; None without
+    labels."""
+    alive = labels.filter(pl.col("event") != DIED)
+    labels = labels if alive.is_empty() else alive
     followed = (pl.col("time_years") * MICROSECONDS_PER_YEAR).round().cast(pl.Int64)
     return labels.select((pl.col("prediction_time") + pl.duration(microseconds=followed)).max()).item()
 

@@ -45,6 +45,9 @@ class TokenRows:
 def dated_events(events: pl.DataFrame, span: pl.DataFrame) -> pl.DataFrame:
     """Clinical rows within follow-up's end, with their age in ``minutes``.
 
+    Rows of the day of a death within follow-up count as of the minute of death where they come later: of many
+    deaths the date alone is recorded, as their midnight.
+
     Args:
         events: A MEDS shard.
         span: :func:`proband.ehr.cohort.follow_up` of it.
@@ -53,11 +56,14 @@ def dated_events(events: pl.DataFrame, span: pl.DataFrame) -> pl.DataFrame:
         subject_id, minutes, code, numeric_value, unit; only subjects in ``span``.
     """
     _refuse_ages_beyond_counting(events, span)
-    age = (pl.col("time") - pl.col("birth_time")).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
+    time, exit_time = pl.col("time"), pl.col("exit_time")
+    until = pl.min_horizontal(time, exit_time)
+    age = (until - pl.col("birth_time")).dt.total_microseconds() // MICROSECONDS_PER_MINUTE
+    of_last_day = (time.dt.date() == pl.col("death_time").dt.date()).fill_null(False)
     return (
-        events.filter(pl.col("time").is_not_null() & ~pl.col("code").is_in([BIRTH, ENTRY, EXIT]))
-        .join(span.select("subject_id", "birth_time", "exit_time"), on="subject_id")
-        .filter(pl.col("time").is_between(pl.col("birth_time"), pl.col("exit_time")))
+        events.filter(time.is_not_null() & ~pl.col("code").is_in([BIRTH, ENTRY, EXIT]))
+        .join(span.select("subject_id", "birth_time", "exit_time", "death_time"), on="subject_id")
+        .filter((time >= pl.col("birth_time")) & ((time <= exit_time) | of_last_day))
         .select("subject_id", age.cast(pl.Int32).alias("minutes"), "code", "numeric_value", "unit")
     )
 

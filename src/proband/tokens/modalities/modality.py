@@ -281,7 +281,8 @@ def _arranged(
             f"record subjects {store.subject_ids[:3].tolist()}",
             remedy=remedy,
         )
-    ages = joined.select("at", "row", "subject_id", _minutes(clock).alias("minutes"))
+    order = [clock] if clock else []
+    ages = joined.select("at", "row", "subject_id", *order, _minutes(clock).alias("minutes"))
     for fault, what in (
         (pl.col("minutes").is_null(), f"with no {clock}"),
         (pl.col("minutes") < 0, "before birth"),
@@ -291,7 +292,7 @@ def _arranged(
         if faulty.height:
             found = f"{faulty.height} rows, first of subject_id {faulty['subject_id'][0]}"
             raise DataError(f"measurements {what}", where=path, found=found, remedy=f"mend {clock}")
-    ages = ages.sort("row", "minutes")
+    ages = ages.sort("row", *order)  # within a minute, too, the newest comes last
     number = np.bincount(ages["row"].to_numpy(), minlength=len(store))
     values = frame.select(names).cast(pl.Float32).to_numpy()[ages["at"].to_numpy()]
     minutes = ages["minutes"].to_numpy().astype(np.int64)

@@ -213,6 +213,23 @@ def test_splits_that_came_win_and_torn_clusters_are_said(
     assert "1 of 2 clusters of relatives lie in more than one split" in capsys.readouterr().err
 
 
+def test_relatives_take_the_split_that_one_of_them_came_with(source: Path, tmp_path: Path) -> None:
+    """Of 30 pairs one came with held_out; of a family of two splits the third is drawn."""
+    came = [3 * k for k in range(1, 31)]
+    given_splits = pl.DataFrame(
+        {"subject_id": [*came, 101, 102], "split": ["held_out"] * 30 + ["train", "tuning"]}
+    )
+    (source / "metadata").mkdir(exist_ok=True)
+    given_splits.write_parquet(source / "metadata" / "subject_splits.parquet")
+    kinship = table(tmp_path / "kin.tsv", [*((one, one + 1) for one in came), (101, 103), (103, 102)])
+    ehr(source, tmp_path / "out", kinship=kinship, workers=1)
+    found = splits(tmp_path / "out")
+    assert {found[one + 1] for one in came} == {"held_out"}
+    assert counts(tmp_path / "out")["num_kinship_torn"] == 1
+    assert counts(tmp_path / "out")["num_drawn_splits"] == 200 - 30 - 30 - 2
+    assert set(found) == set(range(1, 201))
+
+
 def test_a_table_without_relatives_changes_nothing(source: Path, tmp_path: Path) -> None:
     ehr(source, tmp_path / "alone", workers=1)
     for name, kinship in (

@@ -71,3 +71,12 @@ def test_what_passes_by_the_patterns_is_what_they_would_give(
     assert by_text[str(2**63)]["whole"] is None
     assert by_text["7.25"]["number"] == 7.25
     assert by_text['"7"']["text"] == "7"
+
+
+def test_decimal_ids_up_to_the_largest_are_whole_numbers(tmp_path: Path) -> None:
+    ids = [2**63 - 1, -(2**63 - 1), 9_300_000_000_000_000_000 - 10**17, 2**63, 7]
+    frame = pl.DataFrame({"id": pl.Series(ids, dtype=pl.Int128).cast(pl.Decimal(38, 0))})
+    frame.write_parquet(tmp_path / "ids.parquet")
+    table = sources._connect(None, tmp_path, 1).read_parquet(tmp_path / "ids.parquet")
+    found = pl.from_arrow(table.select(id=columns.whole(table, "t", "id")).to_pyarrow())["id"].to_list()
+    assert found == [*ids[:3], None, 7]

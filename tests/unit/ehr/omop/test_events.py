@@ -543,6 +543,17 @@ def test_ends_of_visits_are_discharges(tables: Tables, convert: Callable) -> Non
     assert counts["num_discharges"] == 2
 
 
+def test_a_stay_of_one_day_that_began_at_an_hour_has_a_discharge(tables: Tables, convert: Callable) -> None:
+    """Of its end the date alone is recorded, which is before the hour."""
+    day = date(2005, 3, 1)
+    stay = {"person_id": 1, "visit_concept_id": 9201, "visit_start_date": day, "visit_end_date": day}
+    begins = datetime(2005, 3, 1, 8)
+    tables["visit_occurrence"] = [stay | {"visit_start_datetime": begins}]
+    events, _, _ = convert(tables, only=("visit_occurrence",))
+    ends = events.filter(pl.col("code").str.starts_with("DISCHARGE//")).select("time", "code").rows()
+    assert ends == [(begins, "DISCHARGE//OMOP//9201")]
+
+
 def test_tables_that_repeat_others_are_read_where_asked(tables: Tables, convert: Callable) -> None:
     tables["drug_era"] = [
         {"person_id": 1, "drug_concept_id": 1503297, "drug_era_start_date": date(2005, 3, 2)},

@@ -75,6 +75,17 @@ def test_nothing_after_death_is_a_token() -> None:
     assert part.subjects["exit_minutes"].to_list() == [19 * DAY]
 
 
+@pytest.mark.parametrize("hour", ["", " 11:00"])
+def test_what_is_recorded_on_the_day_of_death_is_a_token_before_it(hour: str) -> None:
+    """As labels count it: of many deaths the date alone is recorded, as its midnight."""
+    day = "1950-01-20"
+    rows = [(1, f"{day}{hour}", "MEDS_DEATH"), (1, f"{day} 15:30", "A//1"), (1, "1950-01-21", "B//1")]
+    part = tokenize_events(frame(*LIFE, *rows), VOCABULARY, {})
+    minute = 19 * DAY + (11 * 60 if hour else 0)
+    assert part.rows.select("minutes", "token").rows() == [(0, 1), (minute, 2), (minute, 9)]
+    assert part.subjects["exit_minutes"].to_list() == [minute]
+
+
 @pytest.mark.parametrize("year", [1700, 1899, 1969, 2200])
 def test_any_century_will_do(year: int) -> None:
     rows = [

@@ -53,6 +53,18 @@ def test_scores_come_in_the_order_of_the_records(tmp_path: Path) -> None:
     assert only.values.tolist() == [[0.0]]  # a subject without any value has not been measured
 
 
+def test_within_a_minute_the_newest_is_last_however_the_file_is_ordered(tmp_path: Path) -> None:
+    times = [datetime(1990, 1, 1, 10, 0, second) for second in (50, 10, 30)]
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        table = load(
+            tmp_path,
+            subject_id=[100] * 3,
+            time=[times[at] for at in order],
+            a=[[2.0, 1.0, 1.5][at] for at in order],
+        )
+        assert [values for _, values in rows_of(table)[0]] == [[1.0], [1.5], [2.0]]
+
+
 def test_genotypes_of_other_people_are_refused(tmp_path: Path) -> None:
     path = scores(tmp_path, subject_id=[-1, -2], PGS1=[1.0, 2.0])
     with pytest.raises(DataError, match=r"no subject in common.*\[-1, -2\].*\[100, 101, 102\].*--samples"):
