@@ -23,7 +23,9 @@ _LENGTH_OF = {build: [int(length) for length in lengths.split()] for build, leng
 _BUILD_OF_LENGTH = {int(length): build for build, lengths in _LENGTHS.items() for length in lengths.split()}
 _SYNONYMS = {"grch37": "GRCh37", "hg19": "GRCh37", "b37": "GRCh37", "grch38": "GRCh38", "hg38": "GRCh38"}
 # PLINK's numbers and region names beside the names used here.
-_CHROMOSOMES = {"23": "X", "24": "Y", "25": "X", "26": "MT", "XY": "X", "PAR1": "X", "PAR2": "X", "M": "MT"}
+_CHROMOSOMES = {"23": "X", "24": "Y", "25": "XY", "26": "MT", "PAR1": "XY", "PAR2": "XY", "M": "MT"}
+_PSEUDOAUTOSOMAL = "XY"
+"""On X for what is matched there, and of two copies in everybody."""
 
 CHROMOSOMES = ("", *map(str, range(1, 23)), "X", "Y", "MT")
 """Chromosomes by their numbers here; 0 is every further contig, on which nothing is matched."""
@@ -84,12 +86,13 @@ def build_of_positions(
 
 
 def plain_chromosome(name: str) -> str:
-    """A chromosome's name without ``chr`` and leading zeros, with X, Y and MT as letters.
+    """A chromosome's name without ``chr`` and leading zeros, with X, Y and MT as letters, and XY for the
+    regions that X and Y share.
 
     A data frame of floats writes ``1.0`` for 1.
 
-    >>> [plain_chromosome(name) for name in ("chr1", "23", "chrM", "x", "02", "1.0", "HLA-A")]
-    ['1', 'X', 'MT', 'X', '2', '1', 'HLA-A']
+    >>> [plain_chromosome(name) for name in ("chr1", "23", "chrM", "x", "02", "1.0", "PAR1", "HLA-A")]
+    ['1', 'X', 'MT', 'X', '2', '1', 'XY', 'HLA-A']
     """
     plain = name.upper().removeprefix("CHR").lstrip("0")
     plain = plain.removesuffix(".0") if plain.removesuffix(".0").isdigit() else plain
@@ -111,4 +114,5 @@ def plain_chromosomes(names: pl.Series) -> pl.Series:
 def chromosome_number(name: str | None) -> int:
     """Place of a chromosome of any spelling in :data:`CHROMOSOMES`, 0 for any other contig or none."""
     plain = plain_chromosome(name or "")
+    plain = "X" if plain == _PSEUDOAUTOSOMAL else plain
     return CHROMOSOMES.index(plain) if plain in CHROMOSOMES else 0

@@ -91,7 +91,8 @@ def collect(
         "num_variants_repeated": int(sites.is_repeated.sum()),
         "num_scores_logarithm_taken": _say_logarithms(metadata),
     }
-    return Collected(match, metadata, store.weights(source.num_variants), left_out.counted(), counts)
+    number = max(source.num_variants, int(sites.index.max(initial=-1)) + 1)
+    return Collected(match, metadata, store.weights(number), left_out.counted(), counts)
 
 
 class _RowsLeftOut:

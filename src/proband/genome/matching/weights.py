@@ -128,6 +128,14 @@ class Weights:
         slopes = sparse.csr_array((self.slopes.data, indices, self.slopes.indptr), shape=self.slopes.shape)
         return Weights(self.variants, self.bases, slopes, self.constants[order])
 
+    def of_scores(self, scores: Int64[np.ndarray, " some"]) -> Weights:
+        """Those of some scores."""
+        slopes = sparse.csr_array(self.slopes[:, scores])
+        used = np.flatnonzero(np.diff(slopes.indptr))
+        return Weights(
+            self.variants[used], self.bases[used], sparse.csr_array(slopes[used]), self.constants[scores]
+        )
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that the weights consist of, by name."""
         return {

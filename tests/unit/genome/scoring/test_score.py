@@ -9,10 +9,12 @@ from scipy import sparse
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import SCORES
 from proband.genome.genotypes.formats.plink import open_plink
+from proband.genome.matching.collect import collect
 from proband.genome.matching.weights import Weights, WeightStore
 from proband.genome.scoring import product as kernels
 from proband.genome.scoring import score
 from proband.genome.scoring.score import plan, score_samples, write_scores
+from structured_genotypes import write_pgen
 
 NUM_VARIANTS, NUM_SAMPLES, NUM_SCORES = 150, 41, 7
 CHROMOSOMES = ["1"] * 100 + ["X"] * 30 + ["MT"] * 20
@@ -282,3 +284,19 @@ def test_a_cluster_needs_a_work_folder(source):
     genotypes, _ = source
     with pytest.raises(ConfigError, match="needs a work folder; in yarn; remedy: name a work folder"):
         next(score_samples(genotypes, weights_of(random_hits()), spark="yarn"))
+
+
+@pytest.mark.parametrize(
+    ("chromosome", "expected"), [("X", 2 * 12 / 30), ("PAR1", 2 * 18 / 40), ("25", 2 * 18 / 40)]
+)
+def test_on_what_x_and_y_share_men_count_as_women_do(tmp_path, chromosome, expected):
+    """A missing call counts the mean: 10 men and 10 women, 6 men and 3 women with two copies of ALT."""
+    calls = np.array([[2] * 6 + [0] * 4 + [2] * 3 + [0] * 7 + [-9]], np.int8)
+    where = pl.DataFrame({"chrom": [chromosome], "pos": [70_000], "ref": ["A"], "alt": ["G"]})
+    names = [str(number) for number in range(21)]
+    genotypes = write_pgen(tmp_path / "x.pgen", where, calls, names, SEX=["1"] * 10 + ["2"] * 11)
+    row = pl.DataFrame({"chr_name": ["X"], "chr_position": [70_000], "effect_allele": ["G"]})
+    text = row.with_columns(other_allele=pl.lit("A"), effect_weight=pl.lit(1.0)).write_csv(separator="\t")
+    (tmp_path / "score.txt").write_text("#pgs_id=A\n" + text)
+    weights = collect(genotypes, [tmp_path / "score.txt"], min_match_rate=1.0).weights
+    assert scored(genotypes, weights)[0, -1] == pytest.approx(expected, abs=1e-6)

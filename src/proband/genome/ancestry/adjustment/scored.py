@@ -13,15 +13,23 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float32, UInt32
+from jaxtyping import Float32, Int64, UInt32
 
 from proband.core.errors import DataError
 from proband.core.running.progress import say
-from proband.genome.genotypes.alleles import allele_codes, is_nucleotides, row_sites
+from proband.genome.genotypes.alleles import (
+    ABSENT_ALLELES,
+    NO_ALLELE,
+    allele_codes,
+    is_nucleotides,
+    row_sites,
+)
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.sites import Sites
+from proband.genome.genotypes.strands import complement
 from proband.genome.matching.collect import Collected, collect
 from proband.genome.matching.match import MATCHED, match_rows
+from proband.genome.matching.weights import ADDITIVE, RECESSIVE, Weights
 from proband.genome.scorefiles.rows import Rows
 from proband.genome.scoring.score import mean_dosages_of, write_scores
 
@@ -65,22 +73,42 @@ def scored_variants(
     )
 
 
-def bounded(
-    source: Genotypes, scored: pl.DataFrame, *, keep_ambiguous: bool
-) -> tuple[Genotypes, Float32[np.ndarray, " variants"]]:
-    """The data set with the scored variants only, and their mean dosages by its rows, NaN elsewhere."""
-    alt, ref = allele_codes(scored["alt"]), allele_codes(scored["ref"])
+@dataclass(frozen=True)
+class Bounded:
+    """A data set with scored variants only.
+
+    Attributes:
+        source: The data set; ``variants`` are those that are scored.
+        means: Mean ALT dosage of each row of the data set, NaN of rows that are not scored.
+        absent: Scored variants that it does not have.
+    """
+
+    source: Genotypes
+    means: Float32[np.ndarray, " variants"]
+    absent: pl.DataFrame
+
+
+def bounded(source: Genotypes, scored: pl.DataFrame, *, keep_ambiguous: bool) -> Bounded:
+    """The scored variants of a data set, whichever strand and order of alleles it has.
+
+    Of a site where nobody varied when the adjustment was fitted (ALT ``.``), the one allele is looked for.
+    """
+    ref, alt = allele_codes(scored["ref"]), allele_codes(scored["alt"])
+    was_constant = scored["alt"].is_in(ABSENT_ALLELES).to_numpy()
+    effect = np.where(was_constant, ref, alt)
+    other = np.where(was_constant, NO_ALLELE, ref)
     place, nothing = row_sites(scored["chrom"], scored["pos"]), np.zeros((3, scored.height))
     sites = Sites.of(source.variants)
-    rows = Rows(place, alt, ref, nothing, is_nucleotides(ref))
+    rows = Rows(place, effect, other, nothing, is_nucleotides(ref))
     matched = match_rows(rows, sites, keep_ambiguous=keep_ambiguous)
-    used = np.flatnonzero((matched.reasons == MATCHED) & ~sites.is_repeated[matched.variants])
+    is_here = (matched.reasons == MATCHED) & ~sites.is_repeated[matched.variants]
+    used = np.flatnonzero(is_here)
     index = sites.index[matched.variants[used]]
     mean = scored["mean"].to_numpy()[used]
     means = np.full(source.num_variants, np.nan, np.float32)
-    means[index] = np.where(matched.is_reversed[used], 2 - mean, mean)
+    means[index] = np.where(matched.is_reversed[used] != was_constant[used], 2 - mean, mean)
     kept = source.variants.filter(pl.col("index").is_in(pl.Series(index, dtype=pl.UInt32).implode()))
-    return dataclasses.replace(source, variants=kept), means
+    return Bounded(dataclasses.replace(source, variants=kept), means, scored.filter(~is_here))
 
 
 def score_bounded(
@@ -91,7 +119,9 @@ def score_bounded(
     how: Scoring,
     memory_mb: int,
 ) -> list[str]:
-    """Score a data set over the scored variants, missing calls at their means; returns the scores' names.
+    """Score a data set over the scored variants; returns the names of the scores of which enough is here.
+
+    A missing call counts the variant's mean, and so does for everybody a variant that the data set lacks.
 
     Args:
         source: The data set.
@@ -104,22 +134,80 @@ def score_bounded(
     Raises:
         DataError: The data set has none of the variants, or no score matches well enough.
     """
-    own, means = bounded(source, scored, keep_ambiguous=how.keep_ambiguous)
-    num_found = int(np.isfinite(means).sum())
-    if not num_found:
+    here = bounded(source, scored, keep_ambiguous=how.keep_ambiguous)
+    if here.absent.height == scored.height:
         remedy = "check that the genome builds agree"
         raise DataError(
             "none of the variants behind the adjusted scores", where=source.files[0], remedy=remedy
         )
-    if num_found < scored.height:
-        absent = scored.height - num_found
-        say(f"genome: {absent} of {scored.height} variants behind the adjusted scores are not here")
-    collected = collect_as(how, own)
+    if here.absent.height:
+        say(
+            f"genome: {here.absent.height} of {scored.height} variants behind the adjusted scores are not "
+            "here and count their means"
+        )
+    collected = collect_as(how, _with_absent(here))
+    weights, num_absent = _at_means(collected.weights, here)
+    enough = _enough(collected, num_absent, how.min_match_rate, source)
+    names = [collected.kept[score] for score in enough]
     write_scores(
-        own, collected.weights, collected.kept, subject_ids, path,
-        memory_mb=memory_mb, workers=how.workers, means=means,
+        here.source, weights.of_scores(enough), names, subject_ids, path,
+        memory_mb=memory_mb, workers=how.workers, means=here.means,
     )  # fmt: skip
-    return collected.kept
+    return names
+
+
+def _with_absent(here: Bounded) -> Genotypes:
+    """The data set with the absent variants behind its own rows, so that scoring files match them, too."""
+    own, number = here.source.variants, here.source.num_variants
+    index = pl.Series("index", np.arange(number, number + here.absent.height), dtype=pl.UInt32)
+    is_ambiguous = (pl.col("ref") == complement("alt")).fill_null(False)
+    flags = {"is_multiallelic": pl.lit(False), "is_ambiguous": is_ambiguous}
+    absent = here.absent.with_columns(index, **flags)
+    if "id" in own.columns:
+        absent = absent.with_columns(id=pl.lit(None, pl.String))
+    both = pl.concat([own, absent.select(own.columns)], how="vertical_relaxed")
+    return dataclasses.replace(here.source, variants=both)
+
+
+def _at_means(weights: Weights, here: Bounded) -> tuple[Weights, Int64[np.ndarray, " scores"]]:
+    """Weights of the variants that are here, the others as constants at their means; and how many rows of
+    each score these are."""
+    number = here.source.num_variants
+    is_absent = weights.variants >= number
+    rows = weights.slopes[np.flatnonzero(is_absent)]
+    mean = here.absent["mean"].to_numpy()[weights.variants[is_absent] - number].astype(np.float64)
+    bases = weights.bases[is_absent]
+    counts_as = np.where(bases == ADDITIVE, mean, mean / 2)  # of a missing call, dom = rec = f
+    constants = weights.constants + rows.T @ counts_as
+    once = rows[np.flatnonzero(bases != RECESSIVE)]  # a row that is not additive has two bases
+    num_absent = np.bincount(once.indices, minlength=len(constants))
+    kept = np.flatnonzero(~is_absent)
+    own = Weights(weights.variants[kept], weights.bases[kept], weights.slopes[kept], constants)
+    return own, num_absent
+
+
+def _enough(
+    collected: Collected, num_absent: Int64[np.ndarray, " scores"], least: float, source: Genotypes
+) -> Int64[np.ndarray, " enough"]:
+    """Scores of which enough rows are matched to variants that are here."""
+    kept = collected.match.filter("kept")
+    here = kept["num_matched"].to_numpy() - num_absent
+    enough = np.flatnonzero((here > 0) & (here >= least * kept["num_rows"].to_numpy()))
+    left_out = len(kept) - len(enough)
+    if not len(enough):
+        raise DataError(
+            "too few of the variants behind the adjusted scores",
+            where=source.files[0],
+            expected=f"{least:.0%} of the rows of a score",
+            remedy="check that the genome builds agree, or impute",
+        )
+    if left_out:
+        first = kept["pgs_id"][int(np.flatnonzero(~np.isin(np.arange(len(kept)), enough))[0])]
+        say(
+            f"genome: {left_out} scores are not adjusted, since less than {least:.0%} of their rows are here "
+            f"(first: {first})"
+        )
+    return enough
 
 
 def collect_as(how: Scoring, source: Genotypes) -> Collected:

@@ -121,7 +121,7 @@ def _check_end(path: Path) -> None:
 
 
 def _check_called(table: pl.DataFrame, path: Path) -> None:
-    """Say how many records hold neither GT nor DS; their calls are missing.
+    """Say how many records tell no dosages: neither GT nor DS, or DS alone where samples may be haploid.
 
     Raises:
         DataError: None holds any.
@@ -136,6 +136,6 @@ def _check_called(table: pl.DataFrame, path: Path) -> None:
             "no genotypes", where=where, found=bare["bare"][0] or "no FORMAT", expected="GT or DS"
         )
     say(
-        f"genome: {bare.height} of {table.height} records of {path.name} have neither GT nor DS and count as"
-        f" not called (first: {first})"
+        f"genome: {bare.height} of {table.height} records of {path.name} have neither GT nor DS"
+        f" (on X, Y and MT no GT) and count as not called (first: {first})"
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Float32, Int16, UInt16
+from jaxtyping import Bool, Float32, Int16, UInt16
 
 from proband.core.errors import first_line
 from proband.core.running.engine import begin_worker
@@ -30,10 +30,11 @@ UNIT = 2**14
 MISSING_UNITS = np.uint16(2**16 - 1)
 """A missing call."""
 COLUMNS = ("chrom", "pos", "ref", "alt", "id", "bare")
-"""Of a record; ``bare`` holds its FORMAT if that has neither GT nor DS, else None."""
+"""Of a record; ``bare`` holds its FORMAT if that tells no dosages, else None."""
 _BATCH = 256
 """Records in one answer."""
-_NOT_CALLED = -1  # cyvcf2's code of a missing allele; -2 fills up haploid calls
+_NOT_CALLED, _PADDING = -1, -2  # cyvcf2's codes of a missing allele and of what fills up haploid calls
+_SOMETIMES_HAPLOID = ("X", "Y", "M", "MT", "23", "24", "26")
 _USUAL_CONTIGS = [
     f"{prefix}{name}" for prefix in ("", "chr") for name in (*range(1, 23), "X", "Y", "M", "MT")
 ]
@@ -141,17 +142,21 @@ def _quieten_htslib() -> None:
 def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str, str, str | None, str | None]:
     """Append a record's dosages to ``file``; what :data:`COLUMNS` hold."""
     shape = record.FORMAT
-    dosages = record.format("DS") if "GT" not in shape and "DS" in shape else None
+    may_be_haploid = record.CHROM.upper().removeprefix("CHR") in _SOMETIMES_HAPLOID
+    # Without calls, DS of one copy and of two cannot be told apart.
+    alone = "GT" not in shape and "DS" in shape and not may_be_haploid
+    dosages = record.format("DS") if alone else None
     if "GT" in shape:
-        units = call_units(record.genotype.array())
+        calls = record.genotype.array()
+        units = call_units(calls)
         if "DS" in shape and (units == MISSING_UNITS).any():
-            units = filled(units, record.format("DS"))
+            units = filled(units, record.format("DS"), is_haploid(calls) & may_be_haploid)
     elif dosages is not None and dosages.ndim > 1 and dosages.shape[1]:
         units = dosage_units(dosages[:, 0])
     else:
         units = np.full(num_samples, MISSING_UNITS)
     file.write(units.tobytes())
-    bare = " ".join(shape) if not {"GT", "DS"} & set(shape) else None
+    bare = " ".join(shape) if not ("GT" in shape or alone) else None
     return record.CHROM, record.POS, record.REF, ",".join(record.ALT) or ".", record.ID, bare
 
 
@@ -169,18 +174,27 @@ def call_units(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> UInt16[n
     return units.astype(np.uint16)
 
 
+def is_haploid(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> Bool[np.ndarray, " samples"]:
+    """Whose call is of one allele, be it missing (``.``, where who has two has ``./.``)."""
+    return (calls[:, 1:-1] == _PADDING).all(axis=1)
+
+
 def filled(
-    units: UInt16[np.ndarray, " samples"], dosages: Float32[np.ndarray, "samples alleles"] | None
+    units: UInt16[np.ndarray, " samples"],
+    dosages: Float32[np.ndarray, "samples alleles"] | None,
+    is_haploid: Bool[np.ndarray, " samples"],
 ) -> UInt16[np.ndarray, " samples"]:
-    """Units of calls, where a call is missing those of the first ALT's dosage.
+    """Units of calls, where a call is missing those of the first ALT's dosage; that of a haploid sample, 0 to
+    1, counts twice as its call does.
 
     >>> calls, dosages = np.array([0, 2**16 - 1], np.uint16), np.array([[1.5], [0.25]], np.float32)
-    >>> (filled(calls, dosages) / 2**14).tolist()
-    [0.0, 0.25]
+    >>> (filled(calls, dosages, np.array([False, True])) / 2**14).tolist()
+    [0.0, 0.5]
     """
     if dosages is None or dosages.ndim == 1 or not dosages.size or dosages.dtype.kind != "f":
         return units
-    return np.where(units == MISSING_UNITS, dosage_units(dosages[:, 0]), units)
+    copies = np.where(is_haploid, np.float32(2), np.float32(1))
+    return np.where(units == MISSING_UNITS, dosage_units(dosages[:, 0] * copies), units)
 
 
 def dosage_units(dosages: Float32[np.ndarray, " samples"]) -> UInt16[np.ndarray, " samples"]:

@@ -43,3 +43,16 @@ def test_every_spelling_of_a_variant_is_found(rows):
         spelt.append(("4", pos, FLIP[ref] if flip else ref, FLIP[alt] if flip else alt))
     found = shared_variants(ours, variants(spelt))
     assert found["is_swapped"].to_list() == [swap for _, _, swap, _ in rows]
+
+
+def test_a_site_where_nobody_of_theirs_varies_is_shared_by_its_one_allele():
+    """On either strand and as either allele; not of another base or another length, nor twice."""
+    ours = variants([*(("1", pos, "A", "G") for pos in range(1, 7)), ("1", 7, "A", "AT"), ("1", 8, "A", "T")])
+    theirs = variants([
+        ("1", 1, "A", "."), ("1", 2, "G", "."), ("1", 3, "T", "."), ("1", 4, "C", "<*>"), ("1", 5, "AC", "."),
+        ("1", 6, "A", "."), ("1", 6, "A", "G"), ("1", 7, "A", "."), ("1", 8, "A", "."),
+    ])  # fmt: skip
+    found = shared_variants(ours, theirs)
+    assert found.select("pos", "their_index", "is_swapped").rows() == [
+        (1, 0, False), (2, 1, True), (3, 2, False), (4, 3, True), (6, 6, False),
+    ]  # fmt: skip
