@@ -231,7 +231,11 @@ SUBJECTS = Table(
 """One row per subject of a tokens folder; ages in minutes since birth. ``row`` is its place in the arrays."""
 
 
+ADJUSTED = "adjusted"
+"""Folder of a genome folder with scores adjusted for ancestry."""
+
+
 def scores_file(genome: Path) -> Path:
     """The scores of a genome folder: those adjusted for ancestry (Z_norm2) where it has them."""
-    adjusted = genome / "adjusted" / "Z_norm2.parquet"
+    adjusted = genome / ADJUSTED / "Z_norm2.parquet"
     return adjusted if adjusted.is_file() else genome / "scores.parquet"

@@ -15,11 +15,10 @@ from proband.core.files.manifest import check_stage, read_manifest
 from proband.core.files.provenance import is_finished, stage_output
 from proband.core.files.tables import write_tsv
 from proband.core.running.progress import say
-from proband.core.schema import MATCH, scores_file
+from proband.core.schema import ADJUSTED, MATCH, scores_file
 from proband.genome.cohorts import SourceCohorts, cohort_counts, say_cohorts
 from proband.genome.config import LeaveOut
 
-_ADJUSTED = "adjusted"
 _COPIED = ("samples.parquet", "pcs.parquet", "ancestry.parquet", "dosages.parquet", "variants.tsv")
 _LEFT_OUT = "num_scores_cohort_left_out"
 _OF_ALL_SCORES = ("num_scores", "num_variants_used", "num_rows_matched", "num_rows_homozygous_reference")
@@ -107,10 +106,10 @@ def _write(source: Path, folder: Path, kept: Mapping[str, object]) -> int | None
     """The tables of scores with fewer columns, the others as they are; returns how many are adjusted."""
     columns, num_adjusted = ["subject_id", *kept], None
     _select(source / "scores.parquet", folder / "scores.parquet", columns)
-    if (source / _ADJUSTED).is_dir():
-        (folder / _ADJUSTED).mkdir()
-        for path in sorted((source / _ADJUSTED).glob("*.parquet")):
-            num_adjusted = _select(path, folder / _ADJUSTED / path.name, columns)
+    if (source / ADJUSTED).is_dir():
+        (folder / ADJUSTED).mkdir()
+        for path in sorted((source / ADJUSTED).glob("*.parquet")):
+            num_adjusted = _select(path, folder / ADJUSTED / path.name, columns)
     for name in _COPIED:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)

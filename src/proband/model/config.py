@@ -43,6 +43,7 @@ class ModalityConfig(BaseModel):
     drop_modality: float = Field(0.15, ge=0, lt=1, description="Share of train subjects shown as absent.")
     drop_values: float = Field(0.1, ge=0, lt=1, description="Share of single values hidden in training.")
     names: tuple[str, ...] = Field((), description="Column names, such as pgs_ids, in their order.")
+    kind: str = Field("", description="Of a genome, how its scores were adjusted: raw, or such as Z_norm2.")
 
 
 MOST_FITTED = 4096

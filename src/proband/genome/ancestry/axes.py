@@ -88,8 +88,10 @@ def fit_axes(
     _check_enough(len(loadings.singular), "components in the data", config, source.files[0])
     say(f"genome: components of {len(varying)} variants fitted on {len(people)} unrelated people")
     where = sites[rows[varying]].select("chrom", "pos", "ref", "alt")
-    names = [source.sample_ids[person] for person in people]
-    return Fit(Axes(where, source.build, loadings, np.sort(sample_key(names))), people)
+    keys = sample_key([source.sample_ids[person] for person in people])
+    own = components(project(panel.of_variants(varying), loadings), config.num_pcs)
+    order = np.argsort(keys)
+    return Fit(Axes(where, source.build, loadings, keys[order], own[order]), people)
 
 
 def without_relatives(
@@ -170,7 +172,7 @@ def place(source: Genotypes, axes: Axes, config: AncestryConfig) -> Float64[np.n
     loadings = axes.loadings.of_variants(rows)
     projection = project(panel, loadings)
     pcs = components(projection, config.num_pcs)
-    others = ~np.isin(sample_key(source.sample_ids), axes.fitted)
+    others = ~axes.are_fitted(source.sample_ids, pcs)
     if config.correct_shrinkage and others.any():
         pcs[others] = corrected(projection.of_people(others), loadings, config.num_pcs)
     return pcs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +113,7 @@ def panel_basis(
     fit = fit_axes(reference.panel, np.ones(len(reference.labels), bool), inputs.kinship, config)
     panel_pcs = place(reference.panel, fit.axes, config)[fit.people]
     # A sample of the target may bear a panel member's name without being them.
-    axes = dataclasses.replace(fit.axes, fitted=fit.axes.fitted[:0])
+    axes = fit.axes.of_nobody()
     scores, target_scores, scored = None, work, None
     names: list[str] = []
     if how.scorefiles:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.running.progress import say
-from proband.core.schema import ANCESTRY, PCS
+from proband.core.schema import ADJUSTED, ANCESTRY, PCS
 from proband.genome.ancestry.adjustment.adjust import Fitted, fit_adjustment, write_adjusted
 from proband.genome.ancestry.adjustment.scored import Scoring, score_bounded
 from proband.genome.ancestry.axes import place
@@ -21,7 +21,7 @@ from proband.genome.ancestry.basis import SHARED_SCORES, Basis, own_basis, panel
 from proband.genome.ancestry.config import ADJUSTMENTS, AncestryConfig, AncestryInputs
 from proband.genome.ancestry.figures import plot_components
 from proband.genome.ancestry.inputs import read_pcs
-from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, load_model, sample_key, save_model
+from proband.genome.ancestry.model import MODEL_FILE, AncestryModel, load_model, save_model
 from proband.genome.ancestry.population import Similarity, assign, check_populations
 from proband.genome.genotypes.dataset import Genotypes
 
@@ -160,7 +160,7 @@ def _write(
     kinds = _kinds(model, config)
     if kinds and model.adjustment is not None:
         write_adjusted(
-            basis.target_scores, out / "adjusted", kinds, model.adjustment, subjects,
+            basis.target_scores, out / ADJUSTED, kinds, model.adjustment, subjects,
             pcs[:, : config.adjust_pcs], groups,
         )  # fmt: skip
         counts["num_scores_adjusted"] = len(model.adjustment.names)
@@ -197,7 +197,7 @@ def _apply(model: AncestryModel, step: _Step) -> dict[str, int]:
         model = dataclasses.replace(model, adjustment=model.adjustment.without(absent))
     is_fitted = np.zeros(samples.height, bool)
     if model.axes is not None:
-        is_fitted = np.isin(sample_key(samples["sample_id"].to_list()), model.axes.fitted)
+        is_fitted = model.axes.are_fitted(samples["sample_id"].to_list(), given)
     basis = Basis(
         model.axes, given, is_fitted, given[:0], [], None, np.empty(0, np.int64), scores, [], has_panel=False
     )  # fmt: skip

@@ -23,7 +23,7 @@ from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.files.manifest import check_stage
 from proband.core.files.tables import read_parquet
 from proband.core.running.progress import say
-from proband.core.schema import SCORES, scores_file
+from proband.core.schema import ADJUSTED, SCORES, scores_file
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY, MINUTES_PER_YEAR
 from proband.tokens.dataset import TokenStore
 
@@ -34,6 +34,8 @@ _FAR = 2**40
 """Minutes beyond every age that int64 still holds."""
 _NAME = re.compile(r"[A-Za-z]\w*")
 _CLOCKS = ("time", "age_days", "age_years")
+RAW = "raw"
+_KINDS = {RAW: "scores that are not adjusted for ancestry"}
 _SAME_SCORES = "score the genotypes with the same scoring files"
 _REMEDIES = (
     "name subjects as in the records",
@@ -51,6 +53,7 @@ class ModalityTable:
         offsets: Subject s owns measurements ``offsets[s]`` to ``offsets[s + 1]``.
         names: Column names, such as pgs_ids.
         timed: Whether it is measured at an age.
+        kind: Of a genome, :func:`kind_of` its scores.
     """
 
     values: Float[np.ndarray, "measurements width"]
@@ -58,6 +61,7 @@ class ModalityTable:
     offsets: Int[np.ndarray, " bounds"]
     names: tuple[str, ...]
     timed: bool = False
+    kind: str = ""
 
     @property
     def observed(self) -> Bool[np.ndarray, " subjects"]:
@@ -169,12 +173,24 @@ def given_paths(genome: Path | None, files: Mapping[str, Path]) -> list[Path]:
     return [genome if genome and name == GENOME else path for name, path in files.items()]
 
 
+def kind_of(name: str, path: Path) -> str:
+    """How the scores of a genome were adjusted, such as ``Z_norm2``, or ``raw``; empty for other modalities.
+
+    >>> kind_of("genome", Path("my/adjusted/Z_norm2.parquet")), kind_of("genome", Path("my/scores.parquet"))
+    ('Z_norm2', 'raw')
+    """
+    if name != GENOME:
+        return ""
+    return path.stem if path.parent.name == ADJUSTED else RAW
+
+
 def load_modality(
     name: str,
     path: Path,
     store: TokenStore,
     names: tuple[str, ...] | None = None,
     timed: bool | None = None,
+    kind: str = "",
 ) -> ModalityTable:
     """A modality of the store's subjects from a Parquet file.
 
@@ -184,12 +200,14 @@ def load_modality(
         store: Whose subjects. Rows of others, and rows without any value, are passed over.
         names: The columns a trained model expects; default all of numbers.
         timed: Whether a trained model expects ages; default what the file holds.
+        kind: Of scores that a trained model expects; default what the file holds.
 
     Raises:
         DataError: The file is missing or unreadable; has no ``subject_id``, two columns of time, no numbers,
             an infinite one, or numbers stored as text; a row repeats, lacks its time or lies before birth;
             no subject is in common; or it is not what the model was trained on.
     """
+    _check_kind(kind_of(name, path), kind, path)
     frame = SCORES.read(path) if name == GENOME else read_parquet(path)
     clock = _clock(frame, path, timed)
     names = names or _value_columns(frame, clock, path)
@@ -203,7 +221,22 @@ def load_modality(
     known = pl.any_horizontal(
         pl.col(column).cast(pl.Float32).fill_nan(None).is_not_null() for column in names
     )
-    return _arranged(frame.filter(known), names, clock, store, path, _REMEDIES[name == GENOME])
+    table = _arranged(frame.filter(known), names, clock, store, path, _REMEDIES[name == GENOME])
+    return replace(table, kind=kind_of(name, path))
+
+
+def _check_kind(found: str, expected: str, path: Path) -> None:
+    """Refuse scores adjusted otherwise than those of training: the model would take one scale for another."""
+    if not expected or found == expected:
+        return
+    how = "as for training, without `--ancestry`" if expected == RAW else "with `--ancestry`, as for training"
+    raise DataError(
+        "the model was trained on other scores",
+        where=path,
+        found=_KINDS.get(found, f"scores adjusted by {found}"),
+        expected=_KINDS.get(expected, f"scores adjusted by {expected}"),
+        remedy=f"make the genome folder {how}",
+    )
 
 
 def _clock(frame: pl.DataFrame, path: Path, timed: bool | None) -> str | None:

@@ -14,7 +14,8 @@ from proband.tokens.modalities.modality import GENOME, ModalityTable, load_modal
 
 @runtime_checkable
 class ModalityShape(Protocol):
-    """What a model was trained on of a modality: its columns, and whether it is measured at an age."""
+    """What a model was trained on of a modality: its columns, whether it is measured at an age, and the kind
+    of scores."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -23,6 +24,10 @@ class ModalityShape(Protocol):
     @property
     def timed(self) -> bool:
         """Whether it is measured at an age."""
+
+    @property
+    def kind(self) -> str:
+        """Of a genome, how its scores were adjusted; empty where that is not known."""
 
 
 def tables_for(
@@ -41,7 +46,7 @@ def tables_for(
         remedy = near_matches(name, wanted)
         raise ConfigError("the model reads no such modality", found=name, expected=expected, remedy=remedy)
     return {
-        name: load_modality(name, files[name], store, item.names, item.timed)
+        name: load_modality(name, files[name], store, item.names, item.timed, item.kind)
         for name, item in wanted.items()
         if name in files
     }

@@ -94,7 +94,7 @@ def modality_config(name: str, table: ModalityTable, config: TrainConfig) -> Mod
         "drop_modality": config.drop_modality,
         "drop_values": config.drop_values,
     } | own.model_dump(exclude_none=True)
-    return ModalityConfig(width=width, timed=table.timed, names=table.names, **settings)
+    return ModalityConfig(width=width, timed=table.timed, names=table.names, kind=table.kind, **settings)
 
 
 def count_gaps(store: TokenStore, bins: GapBins) -> torch.Tensor:

@@ -22,7 +22,7 @@ def model():
                             np.array([1.0, np.nan]), terms[1], terms[2])  # fmt: skip
     return AncestryModel(
         AncestryConfig(num_pcs=2, adjust_pcs=2, similarity_pcs=2),
-        Axes(sites, "GRCh38", loadings, np.sort(sample_key(["x", "y"]))),
+        Axes(sites, "GRCh38", loadings, np.sort(sample_key(["x", "y"])), rng.normal(size=(2, 2))),
         np.zeros(2), np.ones(2), Similarity(rng.normal(size=(2, 2)), ["AFR", "AFR"], "forest", 3), adjustment,
     )  # fmt: skip
 
@@ -84,7 +84,7 @@ def test_a_truncated_file(tmp_path):
 
 def test_another_format_and_none(tmp_path):
     np.savez(tmp_path / "ancestry_model.npz", meta=np.array('{"format": 99}'))
-    with pytest.raises(CheckpointError, match=r"another version.*format 1"):
+    with pytest.raises(CheckpointError, match=r"another version.*format 2"):
         load_model(tmp_path)
     with pytest.raises(CheckpointError, match="no ancestry model"):
         load_model(tmp_path / "elsewhere")

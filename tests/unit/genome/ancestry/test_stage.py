@@ -204,6 +204,32 @@ def test_apply_to_other_files_of_the_same_people(world, own, tmp_path):
         np.testing.assert_allclose(table.drop("subject_id"), expected.drop("subject_id"), atol=1e-5)
 
 
+def test_people_of_another_cohort_with_the_same_names_are_not_those_fitted(world, own, tmp_path):
+    """They get the components that they have under other names; the people themselves are known again where
+    a tenth of the variants is absent."""
+    source = open_plink(world["folder"] / "cohort.pgen")
+    calls = source.reader.read(np.arange(NUM_VARIANTS, dtype=np.uint32), 0, NUM_PEOPLE).astype(np.int8)
+    samples, fitted = world["samples"], pl.read_parquet(own[0] / "pcs.parquet")["is_fitted"]
+    names = samples["sample_id"].to_list()
+    others = np.roll(calls, 7, axis=1)
+    found = {}
+    every, most = np.ones(NUM_VARIANTS, bool), np.arange(NUM_VARIANTS) % 10 != 3
+    for name, bear, kept, dosages in (
+        ("same names", names, every, others),
+        ("other names", [f"N{one}" for one in names], every, others),
+        ("fewer variants", names, most, calls),
+    ):
+        where = sites(NUM_VARIANTS).filter(pl.Series(kept))
+        file = write_pgen(tmp_path / f"{name}.pgen", where, dosages[kept], bear)
+        given = samples.with_columns(sample_id=pl.Series(bear))
+        run(world, tmp_path / name, source=file, samples=given, model=own[0])
+        found[name] = pl.read_parquet(tmp_path / name / "pcs.parquet")
+    assert not found["same names"]["is_fitted"].any()
+    assert found["same names"].equals(found["other names"])
+    assert found["fewer variants"]["is_fitted"].equals(fitted)
+    assert 0 < fitted.sum() < NUM_PEOPLE
+
+
 @pytest.mark.parametrize("given", ["panel", "model"])
 def test_a_subject_does_not_depend_on_who_else_is_in_the_batch(world, tmp_path, given):
     """Half of the subjects alone: equal labels, components and adjusted scores, missing calls and all."""

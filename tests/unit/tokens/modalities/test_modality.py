@@ -205,3 +205,23 @@ def test_rows_taken_keep_their_measurements() -> None:
     rows = np.arange(4)
     assert taken.values_by(rows, now)[:, 0].tolist() == pytest.approx([3, 1, np.nan, 1], nan_ok=True)
     assert taken.values_by(rows, now + 1)[1, 0] == 2
+
+
+def test_scores_of_another_adjustment_than_in_training_are_refused(tmp_path: Path) -> None:
+    """They have another scale; a model of which nothing is known takes either."""
+    (tmp_path / "adjusted").mkdir()
+    raw = scores(tmp_path, subject_id=[100], PGS1=[1.0])
+    adjusted = tmp_path / "adjusted" / "Z_norm2.parquet"
+    adjusted.write_bytes(raw.read_bytes())
+    for path, kind in ((raw, "raw"), (adjusted, "Z_norm2")):
+        assert load_modality("genome", path, STORE).kind == kind
+        assert load_modality("genome", path, STORE, ("PGS1",), False, kind).kind == kind
+    with pytest.raises(
+        DataError, match=r"on other scores.*found scores adjusted by Z_norm2.*without `--ancestry`"
+    ):
+        load_modality("genome", adjusted, STORE, kind="raw")
+    with pytest.raises(
+        DataError, match=r"found scores that are not adjusted .*adjusted by Z_norm2.*with `--ancestry`"
+    ):
+        load_modality("genome", raw, STORE, kind="Z_norm2")
+    assert load(tmp_path, subject_id=[100], a=[1.0]).kind == ""
