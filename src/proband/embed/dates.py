@@ -73,10 +73,21 @@ def read_dates(store: TokenStore, split: str, task: Path | None, table: Path | N
             where=table or task,
             found=f"subject {found['subject_id'][bad]}, {found['prediction_time'][bad]}",
         )
+    rows = found["row"].to_numpy().astype(np.int64)
+    minutes = before_death(store, rows, minutes)
     num_late = int((found["prediction_time"] > found["exit_time"]).sum())
     if num_late:
         say(f"embed: {num_late:,} dates lie after the end of follow-up, where nothing more is known")
-    return Dates(found.select(COLUMNS), found["row"].to_numpy().astype(np.int64), minutes)
+    return Dates(found.select(COLUMNS), rows, minutes)
+
+
+def before_death(
+    store: TokenStore, rows: Int64[np.ndarray, " dates"], minutes: Int64[np.ndarray, " dates"]
+) -> Int64[np.ndarray, " dates"]:
+    """Ages of dates, of those at or after a death the minute before it: after it nothing more is expected of
+    anybody, so that no state there has been learnt, and it would tell the dead from the living."""
+    died = store.died[rows]
+    return np.where(died, np.minimum(minutes, store.exit[rows].astype(np.int64) - 1), minutes)
 
 
 def _of_table(path: Path, store: TokenStore, subjects: pl.DataFrame) -> pl.DataFrame:

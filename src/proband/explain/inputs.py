@@ -18,7 +18,7 @@ from proband.core.units import DAYS_PER_YEAR
 from proband.ehr.outcomes import Task, load_task
 from proband.explain.config import ExplainConfig
 from proband.forecast.job import opened
-from proband.forecast.plan import onset_tasks
+from proband.forecast.plan import onset_tasks, refuse_long_gap
 from proband.forecast.risk import Points, prediction_points
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.queries import Queries
@@ -129,6 +129,7 @@ def read_asked(
         raise ConfigError("the model reads no genome", where=model, found="--genome", remedy=remedy)
     outcomes = outcome_tokens(store.vocabulary, question, "explain")
     _refuse_labels(question)
+    refuse_long_gap(question)
     numbers = onset_tasks(loaded, outcomes, question, model, "explain")
     head = loaded.onset
     assert head is not None

@@ -20,7 +20,7 @@ from proband.evaluate.metrics.censoring import aalen_johansen
 from proband.explain.alignment.phewas import LEAST_CASES, cox_by_score
 from proband.explain.attribution.standard import Standard, standardised
 from proband.explain.inputs import Asked
-from proband.explain.population import NUM_GROUPS, followed, shown_score
+from proband.explain.population import NUM_GROUPS, followed, had_within_gap, shown_score
 from proband.explain.tables import INTERACTION, INTERACTION_EFFECTS
 from proband.tokens.history.summary import SummaryLayout, summarise
 from proband.tokens.modalities.modality import GENOME
@@ -84,7 +84,7 @@ def interaction_frames(
         for by, labels in own.items():
             mine = labels if len(labels) == len(point) else labels[point]
             for band in sorted({label for label in mine if label is not None}):
-                chosen = np.flatnonzero((mine == band) & (cell.time > asked.gap_years))
+                chosen = np.flatnonzero((mine == band) & ~had_within_gap(asked, cell.time, cell.event))
                 part = cell.take(chosen)
                 rows += [(*place, by, band, *line) for line in _by_decile(part, horizon)]
                 effects.append((*place, by, band, *_effects(part, horizon)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 
 from proband.core.seeds import generator
 from proband.core.units import MINUTES_PER_YEAR
@@ -53,7 +53,7 @@ def population_frame(
             rows = rows.join(numbered, on=["subject_id", "prediction_time"], maintain_order="left")
             point = rows["point"].to_numpy().astype(np.int64)
             time, event = followed(asked, point, outcome)
-            kept = time > asked.gap_years
+            kept = ~had_within_gap(asked, time, event)
             rows, point, time, event = rows.filter(kept), point[kept], time[kept], event[kept]
             decile = np.minimum(percentile[point, score] * NUM_GROUPS / 100, NUM_GROUPS - 1).astype(int)
             above = [rows[column].to_numpy() >= threshold for column in ("risk", "risk_without")]
@@ -93,6 +93,13 @@ def followed(
     exit_ = store.exit[rows].astype(np.int64)
     event = np.where(first <= exit_, 1, np.where(store.died[rows], 2, 0))
     return (np.minimum(first, exit_) - start) / MINUTES_PER_YEAR, event.astype(np.int64)
+
+
+def had_within_gap(
+    asked: Asked, time_years: Float64[np.ndarray, " n"], event: Int[np.ndarray, " n"]
+) -> Bool[np.ndarray, " n"]:
+    """Who had the outcome within the task's blanking gap, and has no label; who died in it has one."""
+    return (event == 1) & (time_years <= asked.gap_years)
 
 
 def _groups(

@@ -240,6 +240,17 @@ def _say_undying(loaded: Proband, death: int, config: ForecastConfig) -> None:
         say("forecast: the model saw too few deaths for a hazard of death; none competes with the outcomes")
 
 
+def refuse_long_gap(task: Task) -> None:
+    """Refuse a task whose blanking gap is not over before its first horizon.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if round(task.gap_days * MINUTES_PER_DAY) >= years_to_minutes(min(task.horizons_years)):
+        found = f"gap_days {task.gap_days:g}"
+        raise ConfigError("the gap reaches the first horizon", found=found, expected="a shorter gap_days")
+
+
 def _question(
     store: TokenStore, outcomes: dict[str, np.ndarray], task: Task, config: ForecastConfig
 ) -> tuple[tuple[float, ...], Question]:
@@ -248,9 +259,7 @@ def _question(
     grid = [last * (at + 1) / config.curve_points for at in range(config.curve_points)]
     years = tuple(sorted({*task.horizons_years, *grid}))
     gap = round(task.gap_days * MINUTES_PER_DAY)
-    if gap >= years_to_minutes(min(task.horizons_years)):
-        found = f"gap_days {task.gap_days:g}"
-        raise ConfigError("the gap reaches the first horizon", found=found, expected="a shorter gap_days")
+    refuse_long_gap(task)
     years = tuple(horizon for horizon in years if years_to_minutes(horizon) > gap)
     horizons = [years_to_minutes(horizon) for horizon in years]
     death = store.vocabulary.death

@@ -27,19 +27,24 @@ def vectors_of(out: Path) -> pl.DataFrame:
 
 
 def test_without_dates_the_end_of_follow_up(world: Path, tmp_path: Path) -> None:
+    """Of the dead the last token before death, which no token follows."""
     embed(world / "model", world / "tokens", tmp_path / "out")
     found, store = vectors_of(tmp_path / "out"), TokenStore(world / "tokens")
     assert found["subject_id"].to_list() == sorted(store.subject_ids.tolist())
     states = found.select(pl.col("^state_.*$")).to_numpy()
     assert states.shape == (len(store), 16)
     assert np.allclose((states**2).mean(axis=1), 1, atol=1e-4)
-    model, row = load_model(world / "model"), 7
-    length = int(store.history_lengths(np.array([row]), store.exit[[row]])[0])
-    batch = load_batch(store, make_windows(store, np.array([row]), 64), {})
-    hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, {})
-    last = hidden[0, length - 1].detach().numpy()
-    own = found.filter(subject_id=int(store.subject_ids[row])).select(pl.col("^state_.*$")).to_numpy()[0]
-    assert own == pytest.approx(last / np.sqrt((last**2).mean()), abs=0.05)  # products may be in bfloat16
+    model = load_model(world / "model")
+    for row in (int(np.flatnonzero(store.died)[0]), int(np.flatnonzero(~store.died)[0])):
+        until = store.exit[[row]] - store.died[[row]]
+        length = int(store.history_lengths(np.array([row]), until)[0])
+        assert (store.record(row)[0][length - 1] != store.vocabulary.death) or not store.died[row]
+        batch = load_batch(store, make_windows(store, np.array([row]), 64), {})
+        hidden, _ = model.hidden(batch.tokens, batch.ages, batch.statics, {})
+        last = hidden[0, length - 1].detach().numpy()
+        own = found.filter(subject_id=int(store.subject_ids[row])).select(pl.col("^state_.*$")).to_numpy()[0]
+        expected = last / np.sqrt((last**2).mean())
+        assert own == pytest.approx(expected, abs=0.05)  # products may be in bfloat16
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "out" / "embeddings.parquet").stat().st_mode & 0o777 == 0o600
     assert read_manifest(tmp_path / "out", "embed")["counts"]["num_dimensions"] == 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int
 
 from proband.core.running.progress import track
 from proband.core.statistics.incidence import MONTHS, OLDEST
-from proband.explain.attribution.parts import AGE_SEX, DEATH, RECORD, log_ratio_parts, part_names
+from proband.explain.attribution.parts import AGE_SEX, BY_TIME, DEATH, RECORD, log_ratio_parts, part_names
 from proband.explain.attribution.record import AGE_SEX_TERMS, NOT_HAD, OTHER_CODES, RecordTerms, record_terms
 from proband.explain.attribution.shapley import Points, Segments, segments, shapley_points
 from proband.explain.attribution.standard import Standard
@@ -94,11 +94,13 @@ def bins_before(horizons_years: tuple[float, ...]) -> Int[np.ndarray, " horizons
 
 def parts_frame(asked: Asked, one: Decomposed) -> pl.DataFrame:
     """Rows of :data:`~proband.explain.tables.PARTS`; who had the outcome before gets none."""
-    names = (AGE_SEX, *part_names(asked.head), DEATH)
-    log_hazard = np.moveaxis(one.parts[..., bins_before(asked.horizons_years)], 0, -1)
+    names = (AGE_SEX, *(name for name in part_names(asked.head) if name != BY_TIME), DEATH)
+    log_hazard = np.moveaxis(_joined(one.parts)[..., bins_before(asked.horizons_years)], 0, -1)
     nothing = np.full((*log_hazard.shape[:-1], 1), np.nan)
     log_hazard = np.concatenate([one.log_rate[..., None], log_hazard, nothing], axis=-1)
-    points = np.concatenate([one.points.age_sex[..., None], np.moveaxis(one.points.points, 0, -1)], axis=-1)
+    points = np.concatenate(
+        [one.points.age_sex[..., None], np.moveaxis(_joined(one.points.points), 0, -1)], axis=-1
+    )
     asks = np.broadcast_to(~asked.prevalent[one.index][:, :, None, None], points.shape).reshape(-1)
     at = np.unravel_index(np.flatnonzero(asks), points.shape)
     frame = keys_of(asked, one.index[at[0]], at[1]).with_columns(
@@ -108,6 +110,11 @@ def parts_frame(asked: Asked, one: Decomposed) -> pl.DataFrame:
         pl.Series("risk_points", points.reshape(-1)[asks]),
     )
     return frame.select(*PARTS.columns)
+
+
+def _joined(parts: np.ndarray) -> np.ndarray:
+    """Parts in which what the record changes with the time ahead is with the rest of the record."""
+    return np.concatenate([parts[:2].sum(axis=0, keepdims=True), parts[2:]])
 
 
 def keys_of(asked: Asked, point: np.ndarray, outcome: np.ndarray) -> pl.DataFrame:
@@ -120,36 +127,75 @@ def codes_frame(asked: Asked, layout: SummaryLayout, one: Decomposed, top: int) 
     """Rows of :data:`~proband.explain.tables.CODES`."""
     last = int(bins_before(asked.horizons_years)[-1])
     terms = record_terms(asked.head, layout, one.query, list(asked.tasks), last)
+    points = _points_of_terms(asked, layout, one, terms, last)
     rows = [
-        _listed(terms, at, int(outcome), top, len(layout.codes))
+        _listed(terms, points, at, int(outcome), top, len(layout.codes))
         for at in range(len(one.index))
         for outcome in np.flatnonzero(~asked.prevalent[one.index[at]])
     ]
     if not rows:
         return CODES.empty()
-    point, outcome, rank, code, value = (np.concatenate(column) for column in zip(*rows, strict=True))
-    part = part_names(asked.head).index(RECORD)
-    slope = _slope(one.points.points[part, :, :, -1], one.parts[part, :, :, last])
+    point, outcome, rank, code, value, risk_points = (
+        np.concatenate(column) for column in zip(*rows, strict=True)
+    )
     names = np.array([*layout.codes, OTHER_CODES, NOT_HAD, AGE_SEX_TERMS])
     frame = keys_of(asked, one.index[point], outcome).with_columns(
         pl.Series("rank", rank, pl.Int64),
         pl.Series("code", names[code], pl.String),
         pl.Series("log_hazard", value),
-        pl.Series("risk_points", value * slope[point, outcome]),
+        pl.Series("risk_points", risk_points),
     )
     return named(frame, "code", asked.names.codes).select(*CODES.columns)
 
 
-def _listed(terms: RecordTerms, at: int, outcome: int, top: int, num_codes: int) -> tuple[np.ndarray, ...]:
-    """Point, outcome, rank, code and value of what is listed of one risk."""
+def _points_of_terms(
+    asked: Asked, layout: SummaryLayout, one: Decomposed, terms: RecordTerms, last: int
+) -> RecordTerms:
+    """Terms of codes in points of risk by the last horizon.
+
+    What fades as a whole and what changes with the time ahead have one course over time each, whoever's code:
+    a code has the share of either one's points that it has of its log hazard. The two together may cross 0
+    at any time, so that a share of their sum would mean nothing.
+    """
+    tasks, parts = list(asked.tasks), part_names(asked.head)
+    far = int(asked.head.tau.abs().argmax())  # where the change with time is largest, and never 0
+    late = record_terms(asked.head, layout, one.query, tasks, far, by_time_alone=True)
+    now = record_terms(asked.head, layout, one.query, tasks, last, by_time_alone=True)
+    slopes = [
+        _slope(one.points.points[parts.index(part), :, :, -1], one.parts[parts.index(part), :, :, ahead])
+        for part, ahead in ((RECORD, last), (BY_TIME, far))
+    ]
+    row = np.repeat(np.arange(len(terms.bounds) - 1), np.diff(terms.bounds))
+
+    def points(name: str, rows: np.ndarray | slice) -> np.ndarray:
+        fades = getattr(terms, name) - getattr(now, name)
+        found: np.ndarray = fades * slopes[0][rows] + getattr(late, name) * slopes[1][rows]
+        return found
+
+    every = slice(None)
+    return replace(
+        terms, values=points("values", row), if_never=points("if_never", row),
+        not_had=points("not_had", every), age_sex=points("age_sex", every),
+    )  # fmt: skip
+
+
+def _listed(
+    terms: RecordTerms, points: RecordTerms, at: int, outcome: int, top: int, num_codes: int
+) -> tuple[np.ndarray, ...]:
+    """Point, outcome, rank, code, value and points of risk of what is listed of one risk."""
     here = slice(terms.bounds[at], terms.bounds[at + 1])
-    own, codes = terms.values[here, outcome], terms.codes[here]
-    order = np.argsort(-np.abs(own), kind="stable")
-    beside = [own[order[top:]].sum(), terms.not_had[at, outcome], terms.age_sex[at, outcome]]
-    value = np.concatenate([own[order[:top]], beside])
-    code = np.concatenate([codes[order[:top]], num_codes + np.arange(len(beside))])
+    order = np.argsort(-np.abs(terms.values[here, outcome]), kind="stable")
+
+    def listed(of: RecordTerms) -> np.ndarray:
+        own = of.values[here, outcome]
+        beside = [own[order[top:]].sum(), of.not_had[at, outcome], of.age_sex[at, outcome]]
+        return np.concatenate([own[order[:top]], beside])
+
+    value = listed(terms)
     number = len(value)
-    return np.full(number, at), np.full(number, outcome), np.arange(1, number + 1), code, value
+    code = np.concatenate([terms.codes[here][order[:top]], num_codes + np.arange(number - len(order[:top]))])
+    rank = np.arange(1, number + 1)
+    return np.full(number, at), np.full(number, outcome), rank, code, value, listed(points)
 
 
 def _slope(points: np.ndarray, log_hazard: np.ndarray) -> np.ndarray:

@@ -2,10 +2,11 @@
 
     log hazard_d(t + u) = log rate_d(age at t + u, sex) + Σ over parts of g_{d,part}(u)
 
-with parts ``record`` (linear terms and interactions of the record summary), ``networks``, ``state`` (of the
-trunk), one for each modality such as ``genome``, and ``calibration`` (levels by time ahead, and the
-calibration found on the tuning split). Those of the record fade with the time ahead, by the head's decay and
-single values at a pace of their own; in those of modalities are their factors and levels by age.
+with parts ``record`` (linear terms and interactions of the record summary), ``record_by_time`` (what these
+change with the time ahead; listed together with ``record``), ``networks``, ``state`` (of the trunk), one for
+each modality such as ``genome``, and ``calibration`` (levels by time ahead, and the calibration found on the
+tuning split). The record fades with the time ahead, by the head's decay and single values at a pace of their
+own; in parts of modalities are their factors and levels by age.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from torch.nn import functional as F
 from proband.model.onset.head import OnsetHead
 from proband.model.onset.inputs import Inputs, Query
 
-AGE_SEX, RECORD, NETWORKS, STATE, CALIBRATION, DEATH = (
+AGE_SEX, RECORD, BY_TIME, NETWORKS, STATE, CALIBRATION, DEATH = (
     "age_sex",
     "record",
+    "record_by_time",
     "networks",
     "state",
     "calibration",
@@ -31,8 +33,8 @@ the subject's own hazard of death changes, against that of age and sex."""
 
 
 def part_names(head: OnsetHead) -> tuple[str, ...]:
-    """Parts of the log ratios, in the order in which they are listed."""
-    return (RECORD, NETWORKS, STATE, *head.modalities, CALIBRATION)
+    """Parts of the log ratios, in the order of :func:`log_ratio_parts`."""
+    return (RECORD, BY_TIME, NETWORKS, STATE, *head.modalities, CALIBRATION)
 
 
 def log_ratio_parts(head: OnsetHead, query: Query) -> dict[str, Float[Tensor, "n tasks bins"]]:
@@ -45,8 +47,8 @@ def log_ratio_parts(head: OnsetHead, query: Query) -> dict[str, Float[Tensor, "n
     inputs = head.inputs(query)
     networks = head.of_networks(inputs, query)
     parts = {
-        RECORD: head.fading * _padded(head, named_record(head, inputs, query))
-        + head.change_with_time(inputs),
+        RECORD: head.fading * _padded(head, named_record(head, inputs, query)),
+        BY_TIME: head.change_with_time(inputs),
         NETWORKS: head.fading * networks,
         STATE: head.fading * _padded(head, inputs.state @ head.state_linear),
     }

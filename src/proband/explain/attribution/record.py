@@ -41,7 +41,12 @@ class RecordTerms:
 
 @torch.no_grad()
 def record_terms(
-    head: OnsetHead, layout: SummaryLayout, query: Query, tasks: list[int], ahead: int
+    head: OnsetHead,
+    layout: SummaryLayout,
+    query: Query,
+    tasks: list[int],
+    ahead: int,
+    by_time_alone: bool = False,
 ) -> RecordTerms:
     """Take the record's part apart, as it is in one bin of the time ahead.
 
@@ -51,9 +56,10 @@ def record_terms(
         query: What is known of n subjects.
         tasks: Numbers of tasks; those without linear terms get 0.
         ahead: Number of the bin.
+        by_time_alone: Of what changes with the time ahead alone, not of what fades as a whole.
     """
     inputs, first, timed = head.inputs(query), head.config.first_timed, head.config.num_timed
-    decay, tau = head.fading[tasks, ahead], head.lateness[tasks, ahead]
+    decay, tau = head.fading[tasks, ahead] * (not by_time_alone), head.lateness[tasks, ahead]
     named = torch.tensor([task < head.config.num_named for task in tasks])
     columns = torch.tensor([min(task, head.config.num_named - 1) for task in tasks])
     effects = decay * head.linear[:, columns]

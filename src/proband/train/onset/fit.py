@@ -42,7 +42,7 @@ class Part:
     @property
     def per_subject(self) -> float:
         """Dates per subject in the mean: each counts as one over it, so that priors meet subjects."""
-        return len(self) / len(self.followed.first)
+        return len(self) / self.followed.num_people
 
     def onsets(self, number: int) -> Float[Tensor, " tasks"]:
         """Onsets that followed the dates, of the first tasks; a subject's dates count as one, in the mean."""

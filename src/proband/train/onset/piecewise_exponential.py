@@ -44,12 +44,19 @@ class FollowUp:
         own: Row of ``first`` of each date.
         minutes: Age in minutes of each date.
         exit: Age in minutes at its subject's end of follow-up.
+        drawn: People, each as often as a resample has them; None for each subject once.
     """
 
     first: Int32[np.ndarray, "subjects tasks"]
     own: Int64[np.ndarray, " n"]
     minutes: Int64[np.ndarray, " n"]
     exit: Int64[np.ndarray, " n"]
+    drawn: int | None = None
+
+    @property
+    def num_people(self) -> int:
+        """People whose dates these are."""
+        return len(self.first) if self.drawn is None else self.drawn
 
     def batch(self, index: Int[np.ndarray, " some"]) -> Outcomes:
         """Of some of the dates."""

@@ -72,8 +72,21 @@ def read_queries(
     return Queries(state=state, tables=linear, **known_at(store, rows, minutes))
 
 
-def follow_up(store: TokenStore, queries: Queries, tasks: tuple[OnsetTask, ...]) -> FollowUp:
-    """What followed each date, for every task."""
+def follow_up(
+    store: TokenStore,
+    queries: Queries,
+    tasks: tuple[OnsetTask, ...],
+    people: Int64[np.ndarray, " people"] | None = None,
+) -> FollowUp:
+    """What followed each date, for every task.
+
+    Args:
+        store: The records.
+        queries: Dates.
+        tasks: Tasks.
+        people: Rows of the store that dates were drawn of, with repeats in a resample.
+    """
     subjects, own = np.unique(queries.rows, return_inverse=True)
     first = first_occurrences(store, subjects, [task.tokens for task in tasks])
-    return FollowUp(first, own, queries.minutes, store.exit[queries.rows].astype(np.int64))
+    drawn = None if people is None else int(np.isin(people, subjects).sum())
+    return FollowUp(first, own, queries.minutes, store.exit[queries.rows].astype(np.int64), drawn)

@@ -234,4 +234,4 @@ def read_dates(
     # The trunk reads the record alone: else its state holds a part of the modalities' effect, which the terms
     # of the record then take, with noise, from the modalities' own.
     queries = read_queries(model, store, {}, rows, minutes, tables)
-    return Part(queries, follow_up(store, queries, tasks))
+    return Part(queries, follow_up(store, queries, tasks, subjects.astype(np.int64)))

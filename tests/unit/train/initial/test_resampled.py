@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import pytest
 import torch
 
 from proband.core.units import MINUTES_PER_YEAR
@@ -13,8 +14,9 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import make_windows
 from proband.train.initial import build, code_rates
 from proband.train.onset import incidence, queries
+from proband.train.onset.stage import read_dates
 from proband.train.onset.tasks import num_onsets
-from small_world import GAP_EDGES, HandStore, Record
+from small_world import GAP_EDGES, HandStore, Record, random_model
 
 SEED = 5
 TASKS = (OnsetTask(name="three", tokens=(3,)), OnsetTask(name="death", tokens=(7,)))
@@ -65,3 +67,15 @@ def test_dates_and_windows_are_those_of_records_written_as_often() -> None:
         assert np.array_equal(num_onsets(drawn, of_drawn, TASKS), num_onsets(written, of_written, TASKS))
         lengths = [make_windows(store, store.rows_of(split), 64).lengths for store in (drawn, written)]
         assert np.array_equal(*lengths)
+
+
+def test_onsets_count_as_those_of_records_written_as_often() -> None:
+    """A subject who was drawn twice counts as two, in all that priors are weighed against."""
+    model, onsets = random_model().eval(), []
+    for store in drawn_and_written():
+        part = read_dates(model, store, {}, TASKS, store.rows_of("train"), "x", 24, 0)
+        assert part.followed.num_people == pytest.approx(len(store.rows_of("train")), rel=0.02)
+        assert part.per_subject == pytest.approx(24, rel=0.02)
+        onsets.append(part.onsets(2).numpy())
+    assert onsets[0] == pytest.approx(onsets[1], rel=0.02)
+    assert onsets[0].max() > 20

@@ -174,7 +174,7 @@ def _read(head: OnsetHead, train: Part, device: torch.device) -> Dates:
     """Every so many-th date of the train split."""
     most = max(1, min(_DATES, _MOST_NUMBERS // len(head.bias)))
     chosen = np.arange(0, len(train), max(1, -(-len(train) // most)))
-    share = len(train.followed.first) / len(chosen)
+    share = train.followed.num_people / len(chosen)
     age, terms, given, expected, happened = zip(*_read_parts(head, train, chosen, device), strict=True)
     has = torch.cat(given, dim=1)
     band = (torch.cat(age) / _BAND_YEARS).long().clamp(0, _NUM_BANDS - 1)

@@ -181,7 +181,7 @@ def _counts(
     dates = np.arange(0, len(part), max(1, -(-len(part) // most)))
     counts = read_counts(head, part, dates, timed, device, _expected_and_happened)
     found = CountsByBin.of(*counts, head.lateness[: head.config.num_named])
-    return replace(found, people=len(part.followed.first))
+    return replace(found, people=part.followed.num_people)
 
 
 def _expected_and_happened(

@@ -127,7 +127,7 @@ def fit_inputs(
     known, judged = (
         Counts(
             *read_counts(head, part, some, inputs, device, expected_and_happened),
-            people=len(part.followed.first),
+            people=part.followed.num_people,
         )
         for part, some in ((train, dates), (tuning, np.arange(len(tuning))))
     )
@@ -187,7 +187,7 @@ def _by_frequency(head: OnsetHead, train: Part) -> tuple[Int[np.ndarray, " featu
 
 def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:
     """Every so many-th date, subject by subject."""
-    wanted = min(DATES_PER_SUBJECT * len(train.followed.first), most)
+    wanted = min(DATES_PER_SUBJECT * train.followed.num_people, most)
     return np.arange(0, len(train), max(1, -(-len(train) // wanted)))
 
 
@@ -211,7 +211,7 @@ def read_counts(
         follow: Gives exposures and onsets of the named tasks, as
             :func:`~proband.train.onset.piecewise_exponential.expected_and_happened` does.
     """
-    weight = len(part.followed.first) / len(dates)
+    weight = part.followed.num_people / len(dates)
     named = head.config.num_named
     read, onsets, exposure = [], [], []
     for begin in range(0, len(dates), _READ_AT_ONCE):
