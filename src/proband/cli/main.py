@@ -35,9 +35,12 @@ from proband.cli.options import GroupedCommand, expanded
 from proband.core.errors import ConfigError, ProbandError, first_line, printable
 
 INTERRUPTED, TERMINATED = 130, 143
-_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM)
 _CANNOT_READ = (errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ESTALE)
-_FULL_DISK = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
+_FULL_DISK = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|os error (?:27|28|122)\b|"
+    r"\d+ requested and \d+ written"
+)
 _NO_MEMORY = re.compile(
     r"can't (?:allocate memory|start new thread|spawn worker thread)|Cannot allocate memory|"
     r"bad_alloc|bad allocation|failed to map segment|kind: WouldBlock"
@@ -104,6 +107,10 @@ def main() -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
         signal.signal(signal.SIGINT, _interrupt)
+    if "" in sys.argv[1:]:
+        sys.exit(
+            _fail("an empty argument; remedy: give a value, or check the shell variable that it was to be")
+        )
     try:
         sys.exit(app(standalone_mode=False))
     except BaseException as error:
@@ -194,6 +201,11 @@ def _of_the_disk(error: Exception) -> str:
     if why := _cannot_write(error):
         remedy = "free space or choose another output folder"
         return f"cannot write; in {where or 'the output'}; found {why}; remedy: {remedy}"
+    if isinstance(error, FileExistsError | NotADirectoryError) and where:
+        remedy = "choose another output folder"
+        return f"a file where a folder is expected; in {where}; remedy: {remedy}"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"a name too long for the disk; in {str(where)[-60:]}; remedy: choose a shorter one"
     if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno in _CANNOT_READ):
         why = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
         remedy = (

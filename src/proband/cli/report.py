@@ -30,9 +30,9 @@ def command(
         ),
     ] = False,
     check: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="Scan a finished page instead: a line per violation and status 2, or nothing and status 0."
+            help="Scan finished pages instead, repeatable: a line per violation and status 2, or none and 0."
         ),
     ] = None,
 ) -> None:
@@ -42,7 +42,7 @@ def command(
 
     Example: proband report --check report.html
     """
-    if check is not None:
+    if check:
         _check(check, synthetic, results)
         return
     if results is None or out is None:
@@ -57,14 +57,16 @@ def command(
     report(results, out, realism=realism, explain=explain, overwrite=overwrite, synthetic=synthetic)
 
 
-def _check(page: Path, synthetic: bool, results: Path | None) -> None:
+def _check(pages: list[Path], synthetic: bool, results: Path | None) -> None:
     if results is not None:
         raise ConfigError("--check takes no results", found=results, remedy="pass --check FILE alone")
     from proband.report import check
 
-    lines = check(page, synthetic)
-    for line in lines:
-        print(f"proband: {line}", file=sys.stderr)
-    if lines:
+    found = {page: check(page, synthetic) for page in pages}
+    for page, lines in found.items():
+        for line in lines:
+            print(f"proband: {line}", file=sys.stderr)
+        if not lines:
+            print(f"{page.name}: nothing found that may not leave")
+    if any(found.values()):
         raise typer.Exit(2)
-    print(f"{page.name}: nothing found that may not leave")

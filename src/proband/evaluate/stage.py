@@ -14,7 +14,7 @@ from proband.core.errors import DataError
 from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels as label_all
-from proband.ehr.meds.kinship import THIRD_DEGREE, read_families
+from proband.ehr.meds.kinship import THIRD_DEGREE, Families, read_families
 from proband.ehr.named_subjects import check_named
 from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
@@ -153,7 +153,7 @@ def _judge(
     models += extra["model"].unique(maintain_order=True).to_list()
     kinds = described_models(config.risks, models, begun)
     end, truth = end_of_data(labels), truth_among(kinds)
-    families = None if config.kinship is None else read_families(Path(config.kinship), THIRD_DEGREE)
+    families = _families(config, subjects)
     compared = pairs(kinds)
     frames = judged_tables(run.folder, matched, extra, rows, end, truth, families, compared, scores, config)
     frames["costs"].append(costs)
@@ -177,6 +177,26 @@ def _judge(
     run.notes["sources"] = sources(genome=config.genome, tokens=config.tokens)
     overlap = overlaps(map(Path, config.risks), None if config.genome is None else Path(config.genome))
     run.notes |= {"sample_overlap": overlap} if overlap else {}
+
+
+def _families(config: EvaluateConfig, subjects: pl.DataFrame) -> Families | None:
+    """Relatives, who are drawn as one.
+
+    Raises:
+        DataError: The table is unusable, or none of its ids is a subject.
+    """
+    if config.kinship is None:
+        return None
+    families = read_families(Path(config.kinship), THIRD_DEGREE)
+    known = families.cluster_of["subject_id"].is_in(subjects["subject_id"].to_list())
+    if families.num_pairs and not known.any():
+        raise DataError(
+            "no id of the kinship table is a subject",
+            where=config.kinship,
+            found=f"{families.cluster_of.height + families.num_text_ids} other ids",
+            remedy="name the samples by subject_id",
+        )
+    return families
 
 
 def _write_stability(folder: Path, config: EvaluateConfig, matched: pl.DataFrame, models: list[str]) -> None:

@@ -28,6 +28,7 @@ from proband.tokens.history.outcomes import outcome_tokens
 from proband.tokens.history.queries import known_at, query_batches
 from proband.tokens.history.subjects import subject_rows
 from proband.tokens.modalities.modality import GENOME, ModalityTable
+from proband.tokens.modalities.tables import say_absent
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def read_asked(
     if GENOME in files and GENOME not in loaded.config.modalities:
         remedy = "leave --genome out, or give a model trained with --genome"
         raise ConfigError("the model reads no genome", where=model, found="--genome", remedy=remedy)
+    say_absent("explain", loaded.config.modalities, files)
     outcomes = outcome_tokens(store.vocabulary, question, "explain")
     _refuse_labels(question)
     refuse_long_gap(question)

@@ -84,7 +84,9 @@ def interaction_frames(
         for by, labels in own.items():
             mine = labels if len(labels) == len(point) else labels[point]
             for band in sorted({label for label in mine if label is not None}):
-                chosen = np.flatnonzero((mine == band) & ~had_within_gap(asked, cell.time, cell.event))
+                chosen = np.flatnonzero(
+                    (mine == band) & ~had_within_gap(asked.gap_years, cell.time, cell.event)
+                )
                 part = cell.take(chosen)
                 rows += [(*place, by, band, *line) for line in _by_decile(part, horizon)]
                 effects.append((*place, by, band, *_effects(part, horizon)))

@@ -53,7 +53,7 @@ def population_frame(
             rows = rows.join(numbered, on=["subject_id", "prediction_time"], maintain_order="left")
             point = rows["point"].to_numpy().astype(np.int64)
             time, event = followed(asked, point, outcome)
-            kept = ~had_within_gap(asked, time, event)
+            kept = ~had_within_gap(asked.gap_years, time, event)
             rows, point, time, event = rows.filter(kept), point[kept], time[kept], event[kept]
             decile = np.minimum(percentile[point, score] * NUM_GROUPS / 100, NUM_GROUPS - 1).astype(int)
             above = [rows[column].to_numpy() >= threshold for column in ("risk", "risk_without")]
@@ -96,10 +96,10 @@ def followed(
 
 
 def had_within_gap(
-    asked: Asked, time_years: Float64[np.ndarray, " n"], event: Int[np.ndarray, " n"]
+    gap_years: float, time_years: Float64[np.ndarray, " n"], event: Int[np.ndarray, " n"]
 ) -> Bool[np.ndarray, " n"]:
     """Who had the outcome within the task's blanking gap, and has no label; who died in it has one."""
-    return (event == 1) & (time_years <= asked.gap_years)
+    return (event == 1) & (time_years <= gap_years)
 
 
 def _groups(

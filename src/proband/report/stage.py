@@ -13,6 +13,9 @@ from proband.report.sections.found import read_results
 from proband.report.sections.page import content
 from proband.report.size import render_within
 
+_DOCTYPE, _TITLE, _HEAD = b"<!doctype html>", b"<title>proband: ", 4096
+"""What a page begins with, and the title that it has within so many bytes."""
+
 
 def report(
     results: Path,
@@ -28,19 +31,26 @@ def report(
         results: Folder of ``proband evaluate``.
         out: HTML file to write, whole or not at all.
         realism: Folder of ``proband realism``, for a section on simulated futures.
-        overwrite: Replace an existing file.
+        overwrite: Replace an existing page.
         synthetic: The data are of no person: say so in a banner and hide nothing. Results beside which a
             truth was given are so without being told.
         explain: Folder of ``proband explain``, for a section on why risks are what they are.
 
     Raises:
-        ConfigError: ``out`` exists with other content and ``overwrite`` is not given, it is a folder, or
-            another process is writing it.
+        ConfigError: ``out`` exists with other content and ``overwrite`` is not given, or is no page; it is a
+            folder or lies in ``results``; or another process is writing it.
         DataError: ``results``, ``realism`` or ``explain`` is no finished folder of its stage.
     """
     if out.is_dir():
         raise ConfigError("the output is a folder", where=out, expected="a file such as report.html")
-    page = render_within(content(read_results(results, synthetic), realism, explain))
+    found = read_results(results, synthetic)
+    if out.resolve().is_relative_to(results.resolve()):
+        remedy = "name a file beside the results folder"
+        raise ConfigError("the page would lie in the results folder", where=out, remedy=remedy)
+    if overwrite and out.exists() and not _is_page(out):
+        remedy = "choose another file"
+        raise ConfigError("the output file is no page of ours and is not replaced", where=out, remedy=remedy)
+    page = render_within(content(found, realism, explain))
     if not out.exists() or overwrite:
         _write(page, out)
     elif out.read_bytes() == page.encode():
@@ -48,6 +58,13 @@ def report(
     else:
         remedy = "choose another file or pass --overwrite"
         raise ConfigError("the output file exists, with other content", where=out, remedy=remedy)
+
+
+def _is_page(file: Path) -> bool:
+    """Whether a file begins as a report does."""
+    with open(file, "rb") as stream:
+        head = stream.read(_HEAD)
+    return head.lstrip()[: len(_DOCTYPE)].lower() == _DOCTYPE and _TITLE in head
 
 
 def _write(page: str, out: Path) -> None:

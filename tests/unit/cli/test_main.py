@@ -70,7 +70,7 @@ def test_a_library_that_is_interrupted_tells_of_a_failure_of_its_own(
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EFBIG])
 def test_a_disk_that_takes_nothing_is_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
 ) -> None:
@@ -195,6 +195,22 @@ def test_unusable_input_ends_in_one_line_and_status_2(
     assert line.startswith("proband: ")
     assert message in line
     assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_argument_is_refused(tmp_path: Path) -> None:
+    """It would name the current folder: an unset variable of the shell is an empty one."""
+    ended = proband("tokens", "", str(tmp_path / "out"))
+    assert (ended.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert ended.stderr.startswith("proband: an empty argument; remedy: ")
+
+
+def test_an_output_below_a_file_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ending(monkeypatch, FileExistsError(errno.EEXIST, "File exists", "a/file")) == 2
+    assert capsys.readouterr().err == (
+        "proband: a file where a folder is expected; in a/file; remedy: choose another output folder\n"
+    )
 
 
 def test_the_shell_sees_the_same(tmp_path: Path) -> None:

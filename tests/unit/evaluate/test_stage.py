@@ -567,3 +567,18 @@ def test_errors_of_the_fit_are_noted_of_models_that_have_them(tmp_path, world):
     for file, frame in zip(files, (table, unknown, world.risk_table("plain")), strict=True):
         RISK.write(frame, file)
     assert errors_of_fit(files) == {"known": pytest.approx(0.2)}
+
+
+def test_a_kinship_table_of_other_people_is_refused(tmp_path, world):
+    pl.DataFrame({"id1": [90001], "id2": [90002], "kinship": [0.25]}).write_csv(
+        tmp_path / "kin.tsv", separator="\t"
+    )
+    with pytest.raises(DataError, match=r"no id of the kinship table is a subject.*found 2 other ids"):
+        evaluate(
+            [world.risk_folder("first")],
+            world.meds,
+            tmp_path / "out",
+            kinship=tmp_path / "kin.tsv",
+            config=UNCOMPARED,
+        )
+    assert not (tmp_path / "out").exists()

@@ -18,6 +18,7 @@ from proband.core.errors import ConfigError, DataError
 from proband.core.files.manifest import read_manifest
 from proband.core.schema import RISK
 from proband.explain import tables
+from proband.explain.population import had_within_gap
 from proband.forecast import forecast
 from proband.model.checkpoint import load_model
 from proband.model.onset.terms import age_weights
@@ -289,3 +290,18 @@ def test_the_command(world: Path, tmp_path: Path) -> None:
     assert parts["outcome"].unique().to_list() == ["d"]
     assert np.isfinite(parts["risk_points"].to_numpy()).all()
     assert not (tmp_path / "why" / "without.parquet").exists()
+
+
+def test_a_gap_that_reaches_the_first_horizon_is_refused(run: Run) -> None:
+    with pytest.raises(ConfigError, match="the gap reaches the first horizon"):
+        run(task=known_law.TASK + "gap_days: 4000\n")
+
+
+def test_who_died_within_the_gap_is_counted_and_who_had_the_outcome_is_not() -> None:
+    time, event = np.array([0.2, 0.2, 0.2, 0.8]), np.array([1, 2, 0, 1])
+    assert had_within_gap(0.5, time, event).tolist() == [True, False, False, False]
+
+
+def test_a_modality_that_is_not_given_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run(genome=None, config={"reread": 0})
+    assert "explain: the model reads genome and none is given" in capsys.readouterr().err

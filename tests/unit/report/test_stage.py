@@ -204,13 +204,31 @@ def test_a_finished_page_is_nothing_to_do(results, page, tmp_path, capsys):
 
 def test_existing_file_is_kept_without_overwrite(results, page, tmp_path):
     out = tmp_path / "report.html"
-    out.write_text("mine")
+    mine = page.replace("How it was made", "How I made it")
+    out.write_text(mine, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"output file exists.*--overwrite"):
         report(results, out)
-    assert out.read_text() == "mine"
+    assert out.read_text(encoding="utf-8") == mine
     report(results, out, overwrite=True)
     assert out.read_text(encoding="utf-8") == page
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("content", ["outcomes: {x: {codes: X}}", "<!DOCTYPE html><title>mine</title>"])
+def test_what_is_no_page_of_ours_is_never_replaced(results, tmp_path, content):
+    out = tmp_path / "task.yaml"
+    out.write_text(content)
+    with pytest.raises(ConfigError, match="no page of ours and is not replaced"):
+        report(results, out, overwrite=True)
+    assert out.read_text() == content
+
+
+def test_a_page_within_the_results_is_refused(results):
+    """It would be a file that is not of the stage."""
+    for out in (results / "report.html", results / "pages" / "report.html"):
+        with pytest.raises(ConfigError, match="would lie in the results folder"):
+            report(results, out)
+        assert not out.exists()
 
 
 def test_output_is_a_folder(results, tmp_path):

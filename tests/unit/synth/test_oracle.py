@@ -142,3 +142,13 @@ def test_the_future_does_not_reach_back(lived: Path, tmp_path: Path) -> None:
     )
     found = [oracle(folder, times, (1, 5), replicates=4) for folder in (lived, tmp_path)]
     assert found[0].equals(found[1])
+
+
+def test_horizons_beyond_the_oldest_age_end(lived: Path) -> None:
+    """Hazards of the last age hold on: risks of 80 years are no less than those of 30, and below 1."""
+    _, times = landmarks(lived)
+    found = oracle(lived, times.head(20), (30, 80), replicates=4)
+    wide = found.pivot("horizon_years", index=["subject_id", "outcome"], values="risk")
+    assert wide.height > 20
+    assert (wide["80.0"] >= wide["30.0"] - 1e-6).all()
+    assert wide["80.0"].max() <= 1  # type: ignore[operator]

@@ -21,7 +21,13 @@ _known: dict[tuple[int, ...], str] = {}
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's whole content, in hexadecimal digits."""
+    """SHA-256 of a file's whole content, in hexadecimal digits.
+
+    Raises:
+        DataError: It is a folder.
+    """
+    if path.is_dir():
+        raise DataError("a folder where a file is expected", where=path, remedy="name the file")
     status = path.stat()
     key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     if key in _known:

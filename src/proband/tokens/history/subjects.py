@@ -33,6 +33,14 @@ def subject_rows(path: Path, store: TokenStore) -> Int[np.ndarray, " rows"]:
         found, expected = first_line(error), "a subject_id a line"
         raise DataError("unreadable list of subjects", where=path, found=found, expected=expected) from None
     column = lines[0].index(SUBJECT_ID) if lines and SUBJECT_ID in lines[0] else None
+    several = next((cells for cells in lines if column is None and sum(map(bool, cells)) > 1), None)
+    if several is not None:
+        raise DataError(
+            "several values on a line",
+            where=path,
+            found=", ".join(several[:3]),
+            expected="a subject_id a line, or a table whose first line names the column subject_id",
+        )
     values = [
         cells[column or 0] if len(cells) > (column or 0) else "" for cells in lines[column is not None :]
     ]

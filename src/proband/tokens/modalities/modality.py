@@ -34,6 +34,8 @@ _FAR = 2**40
 """Minutes beyond every age that int64 still holds."""
 _NAME = re.compile(r"[A-Za-z]\w*")
 _CLOCKS = ("time", "age_days", "age_years")
+_FEW = 0.5
+"""Share of the subjects below which it is said how many a file has: it may be of other people."""
 RAW = "raw"
 _KINDS = {RAW: "scores that are not adjusted for ancestry"}
 _SAME_SCORES = "score the genotypes with the same scoring files"
@@ -314,6 +316,9 @@ def _arranged(
             f"record subjects {store.subject_ids[:3].tolist()}",
             remedy=remedy,
         )
+    num_known = joined["subject_id"].n_unique()
+    if num_known < _FEW * len(store):
+        say(f"{path.name}: {num_known:,} of the {len(store):,} subjects of the records are in it")
     order = [clock] if clock else []
     ages = joined.select("at", "row", "subject_id", *order, _minutes(clock).alias("minutes"))
     for fault, what in (

@@ -200,6 +200,16 @@ def test_the_command_line_prints_a_line_per_violation_and_ends_with_status_2(tmp
     assert "nothing found" in done.stdout
 
 
+def test_every_page_that_is_named_is_checked(tmp_path):
+    for name in ("bad", "good"):
+        (tmp_path / name).mkdir()
+    bad, good = write(tmp_path / "bad", "write to me@example.org"), write(tmp_path / "good", "")
+    done = run("--check", bad, "--check", good)
+    assert done.exit_code == 2
+    assert "e-mail address" in done.stderr
+    assert "nothing found" in done.stdout
+
+
 def test_a_check_takes_no_results_and_a_report_needs_them(tmp_path):
     with pytest.raises(ConfigError, match="--check takes no results"):
         raise run(tmp_path, "--check", write(tmp_path, "")).exception

@@ -154,6 +154,9 @@ class _Futures:
             self.now = np.stack([hazards.onset[here, :NUM_DISEASES], record_hazard(hazards)[here]])
         # Steps end on the grid of ages from 18: the first is what is left of the one entered.
         after = begin + self.law.step_years - self.at.age
+        # The oldest have no further step: what is left of the horizons is at the hazards of their last.
+        is_last = self.step == self.law.num_steps - 1
+        after = np.where(is_last, np.maximum(after, float(self.horizons[-1])), after)
         reached = [(self.elapsed < horizon) & (horizon <= after) for horizon in self.horizons]
         paths = [
             self._until(hazards, horizon - self.elapsed, mask)
