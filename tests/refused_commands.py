@@ -291,7 +291,7 @@ CASES = (
         "report results page.html",
         "pass --overwrite",
         ("report results page.html --overwrite",),
-        text("page.html", "<p>"),
+        text("page.html", "<!DOCTYPE html><title>proband: another"),
     ),
     Case(
         "check and results",

@@ -47,7 +47,7 @@ def report(
     if out.resolve().is_relative_to(results.resolve()):
         remedy = "name a file beside the results folder"
         raise ConfigError("the page would lie in the results folder", where=out, remedy=remedy)
-    if overwrite and out.exists() and not _is_page(out):
+    if out.exists() and not _is_page(out):
         remedy = "choose another file"
         raise ConfigError("the output file is no page of ours and is not replaced", where=out, remedy=remedy)
     page = render_within(content(found, realism, explain))
@@ -61,10 +61,10 @@ def report(
 
 
 def _is_page(file: Path) -> bool:
-    """Whether a file begins as a report does."""
+    """Whether a file begins as a report does, or is empty."""
     with open(file, "rb") as stream:
         head = stream.read(_HEAD)
-    return head.lstrip()[: len(_DOCTYPE)].lower() == _DOCTYPE and _TITLE in head
+    return not head or (head.lstrip()[: len(_DOCTYPE)].lower() == _DOCTYPE and _TITLE in head)
 
 
 def _write(page: str, out: Path) -> None:

@@ -85,8 +85,8 @@ def jackknife(
     """Standard errors of what was computed without each of K folds: the root of (K − 1) / K times the sum of
     squares around their mean (Tukey 1958); NaN where it is not known without a fold.
 
-    >>> jackknife(torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)).item() == torch.tensor(2 / 3 * 0.02).sqrt()
-    tensor(True)
+    >>> round(jackknife(torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)).item(), 6)
+    0.11547
     """
     folds = len(by_fold)
     return ((folds - 1) / folds * (by_fold - by_fold.mean(dim=0)).square().sum(dim=0)).sqrt()
