@@ -87,7 +87,8 @@ def before_death(
     """Ages of dates, of those at or after a death the minute before it: after it nothing more is expected of
     anybody, so that no state there has been learnt, and it would tell the dead from the living."""
     died = store.died[rows]
-    return np.where(died, np.minimum(minutes, store.exit[rows].astype(np.int64) - 1), minutes)
+    before = np.minimum(minutes, store.exit[rows].astype(np.int64) - 1).clip(min=0)
+    return np.where(died, before, minutes)
 
 
 def _of_table(path: Path, store: TokenStore, subjects: pl.DataFrame) -> pl.DataFrame:
