@@ -109,16 +109,16 @@ def errors_of_fit(risks: Sequence[Path]) -> dict[str, float]:
     """Median error of the fit as a share of the risk, at the longest horizon, of each model that has it.
 
     Args:
-        risks: As of :func:`read_risks`.
+        risks: As of :func:`read_risks`, which has checked them.
     """
     found: dict[str, float] = {}
     for path in map(risk_file, risks):
-        table = RISK.read(path)
-        if "fit_error" in table.columns:
+        table = pl.scan_parquet(path)
+        if "fit_error" in table.collect_schema():
             known = table.filter(pl.col("risk") > 0).drop_nulls("fit_error")
             known = known.filter(pl.col("horizon_years") == pl.col("horizon_years").max())
             share = (pl.col("fit_error") / pl.col("risk")).median()
-            found |= dict(known.group_by("model", maintain_order=True).agg(share).iter_rows())
+            found |= dict(known.group_by("model", maintain_order=True).agg(share).collect().iter_rows())
     return found
 
 

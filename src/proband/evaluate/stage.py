@@ -14,7 +14,7 @@ from proband.core.errors import DataError
 from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels as label_all
-from proband.ehr.meds.kinship import THIRD_DEGREE, Families, read_families
+from proband.ehr.meds.kinship import THIRD_DEGREE, Families, members_among, read_families
 from proband.ehr.named_subjects import check_named
 from proband.ehr.outcomes import Task, save_task, task_files
 from proband.evaluate.baselines.cost import Meter
@@ -188,14 +188,7 @@ def _families(config: EvaluateConfig, subjects: pl.DataFrame) -> Families | None
     if config.kinship is None:
         return None
     families = read_families(Path(config.kinship), THIRD_DEGREE)
-    known = families.cluster_of["subject_id"].is_in(subjects["subject_id"].to_list())
-    if families.num_pairs and not known.any():
-        raise DataError(
-            "no id of the kinship table is a subject",
-            where=config.kinship,
-            found=f"{families.cluster_of.height + families.num_text_ids} other ids",
-            remedy="name the samples by subject_id",
-        )
+    members_among(families, subjects, config.kinship)
     return families
 
 

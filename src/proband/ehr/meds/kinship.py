@@ -96,6 +96,29 @@ def _clusters(pairs: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     return table, num_text
 
 
+def members_among(families: Families, subjects: pl.DataFrame, where: object) -> pl.DataFrame:
+    """Rows of ``cluster_of`` that are subjects, with what is known of them.
+
+    Args:
+        families: The clusters.
+        subjects: A row per subject, with subject_id.
+        where: The kinship table, for messages.
+
+    Raises:
+        DataError: There are pairs, and none of their ids is a subject's.
+    """
+    here = families.cluster_of.join(subjects, on="subject_id")
+    if families.num_pairs and here.is_empty():
+        raise DataError(
+            "no id of the kinship table is a subject",
+            where=where,
+            found=f"{families.num_text_ids + families.cluster_of.height} other ids",
+            expected="subject ids such as those of the records",
+            remedy="name the samples by subject_id",
+        )
+    return here
+
+
 def family_counts(families: Families, subjects: pl.DataFrame, where: Path) -> dict[str, int]:
     """Counts for the manifest, and a word on what the user should know.
 
@@ -112,16 +135,8 @@ def family_counts(families: Families, subjects: pl.DataFrame, where: Path) -> di
     Raises:
         DataError: There are pairs, and none of their ids is a subject's.
     """
-    here = families.cluster_of.join(subjects, on="subject_id")
+    here = members_among(families, subjects, where)
     unknown = families.num_text_ids + families.cluster_of.height - here.height
-    if families.num_pairs and here.is_empty():
-        raise DataError(
-            "no id of the kinship table is a subject",
-            where=where,
-            found=f"{unknown} other ids",
-            expected="subject ids such as those of the records",
-            remedy="name the samples by subject_id",
-        )
     if unknown:
         say(f"ehr: {unknown} ids of {where} are no subjects of these records")
     clusters = here.group_by("cluster").agg(

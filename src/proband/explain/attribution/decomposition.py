@@ -158,9 +158,10 @@ def _points_of_terms(
     at any time, so that a share of their sum would mean nothing.
     """
     tasks, parts = list(asked.tasks), part_names(asked.head)
-    far = int(asked.head.tau.abs().argmax())  # where the change with time is largest, and never 0
+    tau = asked.head.tau.double()
+    far = int(tau.abs().argmax())  # where the change with time is largest, and never 0
     late = record_terms(asked.head, layout, one.query, tasks, far, by_time_alone=True)
-    now = record_terms(asked.head, layout, one.query, tasks, last, by_time_alone=True)
+    share = float(tau[last] / tau[far])
     slopes = [
         _slope(one.points.points[parts.index(part), :, :, -1], one.parts[parts.index(part), :, :, ahead])
         for part, ahead in ((RECORD, last), (BY_TIME, far))
@@ -168,8 +169,9 @@ def _points_of_terms(
     row = np.repeat(np.arange(len(terms.bounds) - 1), np.diff(terms.bounds))
 
     def points(name: str, rows: np.ndarray | slice) -> np.ndarray:
-        fades = getattr(terms, name) - getattr(now, name)
-        found: np.ndarray = fades * slopes[0][rows] + getattr(late, name) * slopes[1][rows]
+        by_time = getattr(late, name)
+        fades = getattr(terms, name) - share * by_time
+        found: np.ndarray = fades * slopes[0][rows] + by_time * slopes[1][rows]
         return found
 
     every = slice(None)
