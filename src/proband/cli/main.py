@@ -9,10 +9,11 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+import proband
 from proband.cli import (
     aces,
     demo,
@@ -97,8 +98,19 @@ for _module in (
     app.command(_name, cls=GroupedCommand)(expanded(_module.command))
 
 
+def _version(wanted: bool) -> None:
+    """Print the version and exit."""
+    if wanted:
+        print(f"proband {proband.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Keep ``proband`` a group of sub-commands."""
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from proband.core.errors import ConfigError
 from proband.core.options import flag_of
+from proband.core.problems import expected_of
 
 Config = TypeVar("Config", bound=BaseModel)
 Split = Literal["train", "tuning", "held_out"]
@@ -24,7 +25,7 @@ def validated(kind: type[Config], /, **options: object) -> Config:
         return kind(**options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        what = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        what = expected_of(first)
         if not first["loc"]:
             raise ConfigError(what, where="the options") from None
         flag = flag_of(kind, first["loc"])

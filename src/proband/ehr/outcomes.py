@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import polars as pl
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -50,6 +51,15 @@ Outcome = Annotated[
     Annotated[CodeSet, Tag(_SET)] | Annotated[Pattern, Tag(_PATTERN)] | Annotated[Labelled, Tag(_LABELLED)],
     Discriminator(_kind),
 ]
+
+
+def _named(name: str) -> str:
+    if not name.strip():
+        raise ValueError("a name that is not empty")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_named)]
 
 
 class PredictionTimes(BaseModel):
@@ -111,7 +121,7 @@ class Task(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcomes: dict[str, Outcome] = Field(
+    outcomes: dict[Name, Outcome] = Field(
         min_length=1, description="Name of each outcome -> its codes, its pattern of events, or its labels."
     )
     prediction: PredictionTimes = Field(description="When to predict.")

@@ -144,7 +144,7 @@ def _from_omop(
 ) -> pl.DataFrame:
     from proband.ehr.omop.accounts import MENDED, REASONS, REVERSED
     from proband.ehr.omop.births import mended_births
-    from proband.ehr.omop.concepts import describe
+    from proband.ehr.omop.concepts import concept_names, describe
     from proband.ehr.omop.events import table_of_deaths
     from proband.ehr.omop.tables import sources
     from proband.ehr.omop.typed import typed
@@ -167,6 +167,11 @@ def _from_omop(
             run.counts[reason] = sum(counts.get(reason, 0) for counts in counted.values())
         codes, subjects = write_events(source, shards, None, config, run, workers, families, examples)
         write_codes(describe(tables, codes), codes, run.folder)
+        if concept_names(tables) is None:
+            say(
+                "ehr: no table concept: codes are OMOP's numbers, without names or parents, and a task that "
+                "names codes of vocabularies selects none; remedy: add the table concept"
+            )
     run.notes |= {"source": "OMOP", "tables": sorted(tables), "left_out": counted} | engine.about
     return subjects
 

@@ -60,13 +60,19 @@ def embed(
 
     Raises:
         CheckpointError: Model and tokens do not fit.
-        ConfigError: Both ``task`` and ``dates``, or ``fam`` without the tables of a GWAS.
+        ConfigError: Both ``task`` and ``dates``, ``fam`` without the tables of a GWAS, or ``genome`` without
+            these or the map.
         DataError: Dates that are not usable, or none; nobody who is in the genotypes.
     """
     config = config or EmbedConfig()
     if fam is not None and not config.gwas:
         remedy = "give --gwas too, or leave --fam out"
         raise ConfigError("--fam without the tables of a GWAS", found=fam, remedy=remedy)
+    if genome is not None and not (config.gwas or config.map):
+        remedy = "give --gwas or --map too, or leave --genome out"
+        raise ConfigError(
+            "--genome without --gwas or --map, which alone read it", found=genome, remedy=remedy
+        )
     given = task or dates
     config = config.model_copy(update={"task": hash_file(given) if given and given.is_file() else ""})
     more = [*(task_files(task) if task else []), *(path for path in (dates, genome, fam) if path)]
@@ -95,7 +101,8 @@ def embed(
         if config.map:
             found = write_map(run.folder, states, known_factors(store, asked, genome, task))
             say(f"embed: {in_words(found)}")
-    say(f"embed: {len(asked):,} vectors of {loaded.config.dim} numbers in {out}")
+    vectors_of = "vector" if len(asked) == 1 else "vectors"
+    say(f"embed: {len(asked):,} {vectors_of} of {loaded.config.dim} numbers in {out}")
 
 
 def read_vectors(

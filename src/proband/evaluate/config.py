@@ -76,8 +76,9 @@ class EvaluateConfig(BaseModel):
     @field_validator("baselines")
     @classmethod
     def _by_commas(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        """Each name by itself, also where several stand in one text with commas between."""
-        names = [name.strip() for text in given for name in text.split(",")]
-        if not any(names):
+        """Each name once, in the registry's order; several may stand in one text with commas between."""
+        names = {name.strip() for text in given for name in text.split(",")} - {""}
+        if not names:
             raise ValueError(f"{ALL}, {NONE} or names with commas between")
-        return tuple(filter(None, names))
+        known = [name for name in BASELINES if name in names]
+        return (*known, *sorted(names - set(known)))

@@ -19,7 +19,9 @@ from proband.core.running.device import choose_device
 from proband.core.running.engine import available_cores
 from proband.core.running.progress import say
 from proband.core.running.team import Team, join_team
+from proband.core.running.unused import say_unused
 from proband.ehr.outcomes import save_task, task_files
+from proband.forecast.choices import samples_paths
 from proband.forecast.config import ForecastConfig, precision_of
 from proband.forecast.job import input_files
 from proband.forecast.output.compared import CURVES, RISKS, say_scenarios, write_scenarios
@@ -93,6 +95,8 @@ def forecast(
         )
         if all(done):
             return
+        if team.is_first:
+            _say_unused(config, scenario)
         plan = team.decide(lambda: make_plan(model, tokens, files, task, config, subjects, scenario))
         if genome is not None and GENOME in plan.read:
             plan = dataclasses.replace(plan, overlap=sample_overlap(genome))
@@ -101,6 +105,16 @@ def forecast(
             shards = _forecast_all(plan, work, team, workers)
             if team.is_first:
                 _write_outputs(out, trajectories, work, inputs, plan, shards)
+
+
+def _say_unused(config: ForecastConfig, scenario: Path | None) -> None:
+    if not samples_paths(config.estimator):
+        of_paths = ("onsets", "paths", "max_paths", "max_events")
+        say_unused("forecast", config, of_paths, f"{config.estimator} samples no paths")
+    elif not config.precision:
+        say_unused("forecast", config, ("max_paths",), "--precision is not given")
+    if scenario is None:
+        say_unused("forecast", config, ("least_plausible",), "--scenario is not given")
 
 
 def _resolved(config: ForecastConfig, model: Path, **files: Path | None) -> ForecastConfig:

@@ -19,6 +19,7 @@ from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.files.tables import read_parquet
 from proband.core.running.engine import map_shards
 from proband.core.running.progress import say
+from proband.core.running.unused import say_unused
 from proband.ehr.meds.dataset import Shard, list_shards, read_shard
 from proband.tokens.config import TokensConfig
 from proband.tokens.encode.fit import fit_vocabulary
@@ -65,6 +66,8 @@ def tokens(
     inputs = [meds, *([vocabulary / "vocabulary.json"] if vocabulary else [])]
     if is_finished(out, "tokens", config, overwrite, inputs):
         return
+    if frozen:
+        say_unused("tokens", config, ("num_bins", "min_subjects"), "--vocabulary has its own")
     shards = list_shards(meds.absolute() if spark else meds)
     if any(shard.split is None for shard in shards):
         remedy = "split it first: proband ehr FOLDER OUT"

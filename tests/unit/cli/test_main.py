@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import typer
 
+from proband import __version__
 from proband.cli import main as cli
 from proband.core.errors import CheckpointError, ConfigError, DataError
 
@@ -45,6 +46,13 @@ def test_a_users_mistake_is_one_line_and_status_2(
     streams = capsys.readouterr()
     assert streams.err == "proband: wrong thing\n"
     assert streams.out == ""
+
+
+def test_the_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["proband", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert (caught.value.code or 0, capsys.readouterr().out) == (0, f"proband {__version__}\n")
 
 
 def test_ctrl_c_is_one_line_and_status_130(

@@ -120,7 +120,7 @@ def test_options_become_the_configuration(run: Run, words: str, expected: dict[s
         ("--count two", "unusable --count; expected a valid integer"),
         ("--rate 0", "unusable --rate; found 0.0; expected greater than 0"),
         ("--kind dotted", "unusable --kind; found 'dotted'; expected 'plain' or 'striped'"),
-        ("--years 1;5", "unusable --years; found '1;5'; expected a valid number"),
+        ("--years 1;5", "unusable --years; found '1;5'; expected a number"),
         ("--shares 0.5", "option '--shares' requires 2 arguments"),
         ("--day 30.2.2024", "unusable --day; expected '30.2.2024' does not match the format"),
         ("--colour sky", "unusable --colour; found sky; expected NAME=COLOUR"),

@@ -96,10 +96,13 @@ def test_a_task_with_dates_of_subjects_is_saved_with_them(tmp_path: Path) -> Non
         ('"^SNOMED//36340600"', '"("', r"outcomes.cancer: bad regex '\('"),
         ("{codes: [SNOMED//44054006]}", "{}", "names no code"),
         ("{codes: [SNOMED//44054006]}", "{codes: ['']}", "empty code"),
-        ("[5, 1, 10]", "[0, 1]", "horizons_years.0: Input should be greater than 0.*found 0"),
-        ("[5, 1, 10]", "[-1]", "horizons_years.0: Input should be greater than 0"),
-        ("[5, 1, 10]", "[.inf]", "horizons_years.0: Input should be .*finite"),
-        ("[5, 1, 10]", "[]", "horizons_years: "),
+        ("[5, 1, 10]", "[0, 1]", "horizons_years item 1; .*found 0; expected greater than 0"),
+        ("[5, 1, 10]", "[-1]", "horizons_years item 1; .*expected greater than 0"),
+        ("[5, 1, 10]", "[.inf]", "horizons_years item 1; .*expected .*finite"),
+        ("type_2_diabetes:", "' ':", "unusable name in outcomes; .*found ' '; expected a name that is not"),
+        ("type_2_diabetes:", "250:", "unusable name in outcomes; .*found 250; expected text, in quotes"),
+        ("{codes: [SNOMED//44054006]}", "{codes: 5}", "unusable outcomes.type_2_diabetes.codes; .*a list"),
+        ("[5, 1, 10]", "[]", "unusable horizons_years; "),
         (
             "{years_after_entry: 2}",
             "{years_after_entry: 2, age_years: 50}",
@@ -111,10 +114,10 @@ def test_a_task_with_dates_of_subjects_is_saved_with_them(tmp_path: Path) -> Non
         (
             "{years_after_entry: 2}",
             "{every_years: 0}",
-            "prediction.every_years: .*greater than or equal to 0.01.*found 0",
+            "unusable prediction.every_years; .*found 0.*greater than or equal to 0.01",
         ),
-        ("gap_days: 30", "gap_days: -1", "gap_days: .*found -1"),
-        ("prediction: {years_after_entry: 2}", "", "prediction: Field required"),
+        ("gap_days: 30", "gap_days: -1", "unusable gap_days; .*found -1"),
+        ("prediction: {years_after_entry: 2}", "", "missing key prediction; .*expected When to predict"),
     ],
 )
 def test_one_line_says_what_is_wrong(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -128,16 +131,24 @@ def test_one_line_says_what_is_wrong(tmp_path: Path, old: str, new: str, message
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("{codes: VISIT//DISCHARGE}, ", "", "outcomes.readmission.steps: .*at least 2 items"),
-        ("after_days: 7", "after_day: 7", "unknown key outcomes.anaemia.steps.1.after_day; .*after_days"),
-        ("after_days: 7", "after_days: -7", "outcomes.anaemia.steps.1.after_days: .*found -7"),
+        ("{codes: VISIT//DISCHARGE}, ", "", "unusable outcomes.readmission.steps; .*at least 2 items"),
+        (
+            "after_days: 7",
+            "after_day: 7",
+            "unknown key outcomes.anaemia.steps item 2.after_day; .*after_days",
+        ),
+        ("after_days: 7", "after_days: -7", "unusable outcomes.anaemia.steps item 2.after_days; .*found -7"),
         ("after_days: 7", "after_days: 7, within_days: 5", "after_days 7 is more than within_days 5"),
-        ("within_days: 30", "within_days: 0", "within_days: .*greater than 0"),
+        ("within_days: 30", "within_days: 0", "within_days; .*greater than 0"),
         ("VISIT//DISCHARGE", "VISIT//DISCHARGE, within_days: 30", "the first step follows none"),
         ("above: 6.5", "above: 6.5, below: 6.5", "no value is above 6.5 and below 6.5"),
-        ("above: 6.5", "above: high", "outcomes.high_hba1c.above: "),
+        (
+            "above: 6.5",
+            "above: high",
+            "unusable outcomes.high_hba1c.above; .*'high'; expected a number",
+        ),
         ("above: 6.5", "within_days: 30", "unknown key outcomes.high_hba1c.within_days; .*remove it"),
-        ("VISIT//DISCHARGE}", "''}", "outcomes.readmission.steps.0: holds an empty code"),
+        ("VISIT//DISCHARGE}", "''}", "outcomes.readmission.steps item 1: holds an empty code"),
     ],
 )
 def test_one_line_says_what_is_wrong_with_a_pattern(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -378,6 +378,15 @@ def test_nobody_is_followed_beyond_the_end_that_is_given(
     assert follow_up(read_out(early))["death_time"].to_list() == [dies, None]
 
 
+def test_an_end_of_follow_up_before_every_record_is_refused(
+    events: Callable, meds: Callable, tmp_path: Path
+) -> None:
+    source = meds({"0": followed(events, datetime(2010, 5, 31))})
+    with pytest.raises(ConfigError, match=r"--follow-up-end; found 1900-01-01, first start \d{4}-"):
+        convert(source, tmp_path / "out", sort=True, follow_up_end=date(1900, 1, 1))
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_missing_is_said(
     events: Callable, meds: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

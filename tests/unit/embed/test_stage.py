@@ -125,6 +125,12 @@ def test_family_ids_without_the_tables_they_are_for_are_refused(tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_genome_that_nothing_reads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--genome without --gwas or --map.*give --gwas or --map"):
+        embed(tmp_path, tmp_path, tmp_path / "out", genome=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_sample_without_a_family_id_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.fam").write_text("one 1 0 0 1 -9\n")
     with pytest.raises(DataError, match=r"without a family ID.*a\.fam.*no row of 1 samples, first '2'"):

@@ -154,8 +154,20 @@ def refuse_foreign(out: Path, stage: str) -> None:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    keys = sorted(set(old) | set(new))
-    return [f"{key} {old.get(key)!r}, now {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]
+    pairs = {key: (old.get(key), new.get(key)) for key in sorted(set(old) | set(new))}
+    return [
+        f"{key} {was!r}, now {is_now!r}" for key, (was, is_now) in pairs.items() if not _same(was, is_now)
+    ]
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether two values of a setting are one; paths are where they lead to one file, however spelled."""
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_same, old, new))
+    if old != new and isinstance(old, str) and isinstance(new, str):
+        with contextlib.suppress(OSError):  # no files
+            return Path(old).samefile(new)
+    return bool(old == new)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from proband.core.errors import ConfigError, near_matches
+from proband.core.problems import KEY, expected_of, place_of
 
 _BRACKETS = re.compile(r"[\[\]{}]")
 _DEEPEST = 200
@@ -112,12 +113,23 @@ def first_problem(
     problems = error.errors(include_url=False)
     # A key spelled wrongly is often one that then lacks: the first says more.
     first = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
-    parts = [str(part) for part in first["loc"] if part not in hidden]
-    place = ".".join(filter(None, (within, *parts))) or f"the {kind}"
+    parts = [*([within] if within else []), *(part for part in first["loc"] if part not in hidden)]
+    if KEY in parts:
+        where = place_of(parts[: parts.index(KEY) - 1])
+        return ConfigError(
+            f"unusable name in {where}", where=path, found=repr(first["input"]), expected=expected_of(first)
+        )
+    place = place_of(parts) or f"the {kind}"
+    fields = {name: field for model in models for name, field in model.model_fields.items()}
+    last = str(parts[-1]) if parts else ""
     if first["type"] == "extra_forbidden":
-        known = {name for model in models for name in model.model_fields} - {parts[-1]}
-        remedy = near_matches(parts[-1], sorted(known)) or "remove it"
+        remedy = near_matches(last, sorted(fields.keys() - {last})) or "remove it"
         return ConfigError(f"unknown key {place}", where=path, remedy=remedy)
-    message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] in ("missing", "value_error") else repr(first["input"])
-    return ConfigError(f"{place}: {message}", where=path, found=found)
+    if first["type"] == "missing":
+        meaning = fields[last].description if last in fields else ""
+        return ConfigError(f"missing key {place}", where=path, expected=(meaning or "").rstrip("."))
+    if first["type"] == "value_error":
+        return ConfigError(f"{place}: {expected_of(first)}", where=path)
+    return ConfigError(
+        f"unusable {place}", where=path, found=repr(first["input"]), expected=expected_of(first)
+    )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from proband.core.errors import ConfigError
 from proband.core.running.progress import say
 from proband.ehr.meds.dataset import BIRTH, DEATH, DISCHARGE, ENTRY, EVENTS, EXIT
 
@@ -68,6 +69,30 @@ def record_days(events: pl.DataFrame) -> pl.DataFrame:
     dated = pl.col("time").is_not_null() & ~code.is_in([BIRTH, ENTRY, EXIT])
     by_day = events.filter(dated).group_by(pl.col("time").dt.date().alias("day"))
     return by_day.agg(pl.len(), is_such.sum().alias("num_deaths_and_discharges"))
+
+
+def first_after_birth(events: pl.DataFrame) -> datetime | None:
+    """The first start of a period, or record; None where there is nothing but births."""
+    return events.select(pl.col("time").filter(pl.col("code") != BIRTH).min()).item()
+
+
+def refuse_before_records(firsts: Sequence[datetime], end: date) -> None:
+    """Refuse an end of follow-up before anybody's start: nobody would be followed.
+
+    Args:
+        firsts: Of each piece of the source, as :func:`first_after_birth` gives.
+        end: Last day of follow-up.
+
+    Raises:
+        ConfigError: Everything starts later.
+    """
+    if firsts and min(firsts) > last_second(end):
+        raise ConfigError(
+            "everybody's records and periods start after the end of follow-up",
+            where="--follow-up-end",
+            found=f"{end}, first start {min(firsts):%Y-%m-%d}",
+            remedy="give the last day that the records cover, or leave it out",
+        )
 
 
 def last_end(events: pl.DataFrame) -> datetime | None:

@@ -36,11 +36,13 @@ from proband.ehr.meds.follow_up_end import (
     add_ends,
     cut_ends,
     cut_unsupported,
+    first_after_birth,
     last_end,
     last_open,
     last_second,
     num_open,
     record_days,
+    refuse_before_records,
     without_later_deaths,
 )
 from proband.ehr.meds.kinship import Families
@@ -62,6 +64,7 @@ class _Piece:
     early: Early | None
     examples: dict[str, str]
     days: pl.DataFrame
+    first: datetime | None
     last_end: datetime | None
     last_open: datetime | None
     units: pl.DataFrame
@@ -99,6 +102,8 @@ def write_events(
     early = [piece.early for piece in pieces if piece.early]
     if early and not config.drop_before_birth:
         refuse_early(early, counts["num_before_birth"], source)
+    if config.follow_up_end is not None:
+        refuse_before_records([piece.first for piece in pieces if piece.first], config.follow_up_end)
     cut_at = None if config.follow_up_end else cut_unsupported(_ends(pieces), counts, write_table)
     if cut_at is not None:
         run.notes["follow_up_cut_at"] = cut_at.isoformat()
@@ -190,6 +195,7 @@ def _write_piece(
 ) -> _Piece:
     frame, counts, early, examples = tidy(raw, config.assume_birth, config.latest_year)
     counts["num_open_periods"] = num_open(frame)
+    first = first_after_birth(frame)
     if config.follow_up_end is not None:
         until = last_second(config.follow_up_end)
         frame = without_later_deaths(frame, until, counts)
@@ -214,6 +220,7 @@ def _write_piece(
         early=early,
         examples=examples,
         days=record_days(frame),
+        first=first,
         last_end=last_end(frame),
         last_open=last_open(frame),
         units=units_of(frame),

@@ -96,5 +96,5 @@ def too_few(split: str, where: str, found: str, expected: str) -> DataError:
         where=where,
         found=found,
         expected=expected,
-        remedy="raise --label-fraction, leave the outcome out, or give more subjects",
+        remedy="leave the outcome out, give more subjects, or raise --label-fraction where it is below 1",
     )

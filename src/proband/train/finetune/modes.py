@@ -26,10 +26,12 @@ class Mode(ABC):
 
     Attributes:
         changes_trunk: Whether anything but rows is trained.
+        has_rank: Whether what is trained depends on a rank.
         learning_rate: Peak rate per step.
     """
 
     changes_trunk: ClassVar[bool] = True
+    has_rank: ClassVar[bool] = False
     learning_rate: ClassVar[float] = 1e-3
 
     @abstractmethod
@@ -68,6 +70,8 @@ class Rescaled(Mode):
 
 class LowRank(Mode):
     """A low-rank term beside each of the trunk's matrices: LoRA (Hu et al. 2022, arXiv 2106.09685)."""
+
+    has_rank = True
 
     def prepare(self, model: Proband, rank: int) -> None:
         """Add terms that are 0."""

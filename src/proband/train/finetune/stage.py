@@ -11,6 +11,7 @@ from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.files.resume import resumable
 from proband.core.running.device import choose_device
 from proband.core.running.progress import say
+from proband.core.running.unused import say_unused
 from proband.ehr.outcomes import task_files
 from proband.model.checkpoint import load_model, save_model
 from proband.model.folder import MAY_LEAVE, VOCABULARY
@@ -70,6 +71,7 @@ def finetune(
     if is_finished(out, STAGE, config, overwrite, inputs):
         drop_states(out)
         return
+    _say_unused(config)
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash)
     mode: Mode = MODES[config.mode]()
@@ -91,6 +93,14 @@ def finetune(
     drop_states(out)
     names = ", ".join(task.name for task in wanted.tasks)
     say(f"finetune: {names} added to {len(loaded.config.onset.tasks)} onset tasks; model in {out}")
+
+
+def _say_unused(config: FinetuneConfig) -> None:
+    if not MODES[config.mode].changes_trunk:
+        of_trunk = ("epochs", "patience", "learning_rate", "rank", "batch_subjects")
+        say_unused(STAGE, config, of_trunk, f"--mode {config.mode} does not train the trunk")
+    elif not MODES[config.mode].has_rank:
+        say_unused(STAGE, config, ("rank",), f"--mode {config.mode} has no terms of low rank")
 
 
 def _resolved(

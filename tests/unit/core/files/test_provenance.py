@@ -405,3 +405,20 @@ def test_finished_with_other_inputs_is_refused(tmp_path: Path) -> None:
     moved.write_text("two")
     with pytest.raises(ConfigError, match="finished with other inputs"):
         is_finished(out, "x", {}, overwrite=False, inputs=[moved])
+
+
+def test_a_path_spelled_otherwise_is_the_same_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(name).mkdir()
+    with stage_output(Path("out"), stage="x", config={"risks": ["a", "b"], "meds": "a", "name": "n"}):
+        pass
+    for meds in ("./a", str(tmp_path / "a"), "b/../a"):
+        assert is_finished(Path("out"), "x", {"risks": ["a/", "b"], "meds": meds, "name": "n"}, False)
+    for risks, meds, name in ((["a", "b"], "b", "n"), (["b", "a"], "a", "n"), (["a"], "a", "n")):
+        with pytest.raises(ConfigError, match="finished with other settings"):
+            is_finished(Path("out"), "x", {"risks": risks, "meds": meds, "name": name}, False)
+    with pytest.raises(ConfigError, match="name 'n', now 'm'"):
+        is_finished(Path("out"), "x", {"risks": ["a", "b"], "meds": "a", "name": "m"}, False)

@@ -268,6 +268,16 @@ def test_periods_without_an_end_are_said(
     assert said not in capsys.readouterr().err
 
 
+def test_a_missing_table_of_concepts_is_said(
+    tables: Tables, convert: Callable, capsys: pytest.CaptureFixture
+) -> None:
+    convert(tables)
+    assert "no table concept" not in capsys.readouterr().err
+    del tables["concept"]
+    convert(tables, "csv")
+    assert "no table concept: codes are OMOP's numbers" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_deaths_of_person_are_read_where_there_is_no_table_of_them(
     tables: Tables, convert: Callable, kind: str, capsys: pytest.CaptureFixture

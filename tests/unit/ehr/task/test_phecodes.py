@@ -117,7 +117,7 @@ def test_a_map_is_a_panel_of_all_its_phecodes(tmp_path):
         ),
         ("{a: {phecodes: {map: map.csv, codes: [010]}}}", "unknown phecode 8.*remedy: write it in quotes"),
         ("{a: {phecodes: {map: none.csv, codes: 250}}}", "missing phecode map; in .*none.csv"),
-        ("{a: {phecodes: {map: map.csv}}}", "outcomes.a.phecodes.codes: Field required; in .*task.yaml"),
+        ("{a: {phecodes: {map: map.csv}}}", "missing key outcomes.a.phecodes.codes; in .*task.yaml"),
         (
             "{a: {phecodes: {map: map.csv, code: 250}}}",
             "unknown key outcomes.a.phecodes.code.*did you mean codes",
