@@ -19,9 +19,9 @@ from proband.forecast.estimators.risks import (
 from proband.forecast.patterns import TokenPattern
 from proband.forecast.scenario.compare import Compared
 from proband.model.checkpoint import load_model
-from proband.model.folder import CONFIG, VOCABULARY, WEIGHTS
+from proband.model.folder import CONFIG, WEIGHTS
 from proband.model.transformer import Proband
-from proband.tokens.dataset import TokenStore
+from proband.tokens.dataset import FILES, TokenStore
 from proband.tokens.modalities.modality import ModalityTable
 from proband.tokens.modalities.tables import tables_for
 
@@ -75,7 +75,7 @@ class Opened(NamedTuple):
 
 def input_files(model: Path, tokens: Path, files: Mapping[str, Path]) -> list[Path]:
     """Every file that a forecast reads, the task apart."""
-    read = [model / WEIGHTS, model / CONFIG, tokens / "tokens.npy", tokens / VOCABULARY, *files.values()]
+    read = [model / WEIGHTS, model / CONFIG, *(tokens / name for name in FILES), *files.values()]
     return [file for file in read if file.is_file()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt32
 
 from proband.core.errors import ConfigError
+from proband.core.files.digests import hash_file
 from proband.core.files.jsonfiles import read_object, write_json
 from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.files.resume import MARKERS, RUN, clear_marks, is_marked, mark, resumable
@@ -34,7 +36,7 @@ from proband.genome.scoring.dosages import find_variants, write_dosages
 from proband.genome.scoring.memory import MEMORY_MB
 from proband.genome.scoring.score import write_scores
 
-_PROGRESS, _MATCHED = "progress", "matched"
+_PROGRESS, _MATCHED, _COMPANIONS = "progress", "matched", "companions"
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,9 @@ def genome(
         scratch.mkdir(parents=True)
         with_ids = config.match_by == "id" or (listed is not None and listed.needs_ids)
         source = open_genotypes(genotypes, scratch, keep, with_ids=with_ids)
-        inputs += [path for path in source.files if path not in paths]
-        _score_all(task, source, run)
+        companions = [path for path in source.files if path not in paths]
+        inputs += companions
+        _score_all(task, source, companions, run)
     _drop_progress(out)  # only now: until the output stands in its place, it is needed
 
 
@@ -148,7 +151,7 @@ def _drop_progress(out: Path) -> None:
     clear_marks(out)
 
 
-def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
+def _score_all(task: _Task, source: Genotypes, companions: Sequence[Path], run: StageRun) -> None:
     left_out = LeftOut()
     who = identify(source.sample_ids, task.samples, source.files[-1], left_out)
     keep_ambiguous = task.config.keep_ambiguous
@@ -156,7 +159,7 @@ def _score_all(task: _Task, source: Genotypes, run: StageRun) -> None:
     listed = find_variants(task.variants, source, keep_ambiguous=keep_ambiguous) if task.variants else None
     progress = run.folder / _PROGRESS
     run.passed_over.add(_PROGRESS)
-    collected = _matched(task, source, run.folder)
+    collected = _matched(task, source, companions, run.folder)
     match, kept = collected.match, collected.kept
     MATCH.write(match, run.folder / "match.parquet")
     write_tsv(match, run.folder / "match.tsv")
@@ -210,16 +213,25 @@ def _as_scored(task: _Task, variants: UInt32[np.ndarray, " rows"]) -> Scoring:
     )
 
 
-def _matched(task: _Task, source: Genotypes, work: Path) -> Collected:
-    """All scores matched; from the folder where an interrupted run had done it."""
+def _matched(task: _Task, source: Genotypes, companions: Sequence[Path], work: Path) -> Collected:
+    """All scores matched; from the folder where an interrupted run had done it to the same variants.
+
+    Args:
+        task: What is scored.
+        source: The genotypes.
+        companions: Files beside them, such as .pvar, that list variants and samples.
+        work: Folder of the run.
+    """
     folder = work / _PROGRESS / _MATCHED
     names = ("metadata", "rows_left_out", "counts")
+    listed = [hash_file(file) for file in companions]
     if is_marked(work, _MATCHED):
         kept = read_object(folder / "metadata.json", names)
-        match = MATCH.read(folder / "match.parquet")
-        return Collected(
-            match, kept["metadata"], load_weights(Work(folder)), kept["rows_left_out"], kept["counts"]
-        )
+        if kept.get(_COMPANIONS) == listed:
+            match = MATCH.read(folder / "match.parquet")
+            return Collected(
+                match, kept["metadata"], load_weights(Work(folder)), kept["rows_left_out"], kept["counts"]
+            )
     config = task.config
     collected = collect(
         source,
@@ -231,6 +243,7 @@ def _matched(task: _Task, source: Genotypes, work: Path) -> Collected:
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(collected.weights, Work(folder))
     MATCH.write(collected.match, folder / "match.parquet")
-    write_json(folder / "metadata.json", {name: getattr(collected, name) for name in names})
+    found = {name: getattr(collected, name) for name in names}
+    write_json(folder / "metadata.json", found | {_COMPANIONS: listed})
     mark(work, _MATCHED)
     return collected

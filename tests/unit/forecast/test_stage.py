@@ -20,6 +20,7 @@ from proband.ehr.meds.dataset import list_shards, read_shard
 from proband.ehr.outcomes import Task, load_task
 from proband.forecast import answers, forecast, stage
 from proband.forecast.config import ForecastConfig
+from proband.forecast.job import input_files
 from proband.forecast.output import shards
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
@@ -301,6 +302,12 @@ def test_an_interrupted_forecast_goes_on_where_it_stopped(
         "task.yaml",
     ]
     assert whole.equals(whole.sort("subject_id", "prediction_time", "outcome", "horizon_years"))
+
+
+def test_an_interrupted_forecast_begins_anew_on_other_tokens(world: Path, tmp_path: Path) -> None:
+    """Births may be corrected while every code stays as it is."""
+    read = {path.name for path in input_files(world / "model", world / "tokens", {})}
+    assert {path.name for path in (world / "tokens").iterdir()} - {"manifest.json"} <= read
 
 
 def test_a_forecast_stopped_at_its_very_end_goes_on(

@@ -173,6 +173,20 @@ def test_a_killed_run_of_other_inputs_begins_anew(killed, scores, capsys, change
     assert sums(out)["PGS1"].to_list() == ([0, 2, 4] if change == "scores" else [0, 1, 2])
 
 
+def test_a_killed_run_matches_again_where_alleles_were_changed(killed):
+    """The .pvar may be mended in between, while the .pgen stays."""
+    path, folder, out = killed
+    (table,) = path.parent.glob("*.pvar")
+    lines = [line.split("\t") for line in table.read_text().splitlines()]
+    names = [name.strip("#") for name in lines[0]]
+    ref, alt = names.index("REF"), names.index("ALT")
+    for line in lines[1:]:
+        line[ref], line[alt] = line[alt], line[ref]
+    table.write_text("".join("\t".join(line) + "\n" for line in lines))
+    genome(path, folder, out)
+    assert sums(out)["PGS1"].to_list() == [2, 1, 0]
+
+
 def test_a_full_disk_keeps_progress_and_a_later_run_ends_well(pgen, scores, out, monkeypatch):
     path, folder = pgen(SITES, CALLS), scores("PGS1.txt", [["1", 10, "G", "A", 1]])
     write = stage.write_scores

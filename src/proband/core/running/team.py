@@ -28,6 +28,9 @@ _STORE_TIMEOUT = timedelta(seconds=30)
 """Of the store, once the process group is initialised."""
 _RENDEZVOUS_TIMEOUT = timedelta(minutes=30)
 """Until all processes of a group have started; PyTorch's default for gloo."""
+_COLLECTIVE_TIMEOUT = timedelta(days=30)
+"""Of a collective operation. What rank 0 does alone, such as fitting onset hazards, may take hours while the
+others wait; a process that fails ends them all, whatever this is."""
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 """How collectives fail when a peer was killed."""
 
@@ -98,7 +101,8 @@ def join_team(device: torch.device) -> Iterator[Team]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **_rendezvous())
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=_COLLECTIVE_TIMEOUT, **_rendezvous())
     team = Team(dist.get_rank(), dist.get_world_size(), device)
     with _one_error(team):
         yield team

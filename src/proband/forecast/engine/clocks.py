@@ -10,7 +10,9 @@ generative model, which draws everything else:
 The code of an onset is drawn by the model among the outcome's. While an outcome has not happened the model's
 own events cannot be it: their codes are renormalised without it, but a death drawn there is none, and the
 wait goes on. Where outcomes share codes, the smaller set's clock draws them, and the larger one's runs at
-what is left of its hazard, at least 0: nested sets come out exactly, sets that overlap in part nearly.
+what is left of its hazard, at least 0. Exact where what a smaller set's clock draws lies all inside or all
+outside the larger set, as of nested sets, and of sets that have death alone in common. Where it lies in part
+inside, the larger set's risk is too low: hazards do not tell which of the codes come how often.
 """
 
 from __future__ import annotations
@@ -100,7 +102,7 @@ class Clocks:
         hazard = cumulative.diff(dim=-1)
         own = torch.zeros_like(hazard)
         for at in range(len(self.members)):
-            overlap = (self.members[:at] & self.members[at]).any(dim=1)
+            overlap = (self.own[:at] & self.members[at]).any(dim=1)
             left = (hazard[:, at] - own[:, :at][:, overlap].sum(dim=1)).clamp(min=0)
             own[:, at] = left * (pending[:, at] & self.own[at].any())[:, None]
         return torch.nn.functional.pad(own.cumsum(dim=-1), (1, 0))

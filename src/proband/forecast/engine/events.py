@@ -181,7 +181,11 @@ class Events:
     def _with_onsets(
         self, slots: Slots, rows: int, drawn: Drawn, log_mass: Float[Tensor, "rows bins"]
     ) -> Drawn:
-        """Put onsets in the place of events that would come after them."""
+        """Put onsets in the place of events that would come after them.
+
+        A clock none of whose codes can happen any more, such as that of a value bin of a code that comes
+        once and came with another value, goes off without an event.
+        """
         assert self.clocks
         due, clock = slots.due[:rows].min(dim=1)
         is_due = ~drawn.inside & (due <= self.horizons[-1])
@@ -192,6 +196,10 @@ class Events:
         inside = torch.ones_like(is_due[at])
         onset = self._event(slots, at, torch.maximum(steps, slots.at_least[at]), log_mass[at], inside)
         codes = self._codes(slots, at, onset, ~self.clocks.own[clock[at]])
+        cannot = at[codes.sum(dim=-1) == 0]
+        if len(cannot):
+            slots.due[cannot, clock[cannot]] = NEVER
+            return self._with_onsets(slots, rows, drawn, log_mass)
         onset = onset._replace(tokens=draw_codes(codes, self._uniforms("code", slots, rows)[at]))
         self._count(slots, at, onset, codes, codes, torch.ones_like(onset.elapsed, dtype=torch.float64))
         slots.pending[at] &= ~self.clocks.members[:, onset.tokens].T

@@ -79,7 +79,7 @@ def test_odd_texts_are_read_as_from_files(
     ehr(server.url("cdm"), tmp_path / "of_postgres", workers=1, config=config)
     assert content(tmp_path / "of_postgres") == content(tmp_path / "of_files")
     read = pl.read_parquet(tmp_path / "of_postgres" / "data" / "*" / "*.parquet")
-    assert read.filter(code="CONDITION//xyz").height == 10
+    assert read.filter(code="CONDITION//xyz").height == 12
 
 
 def test_times_that_files_cannot_hold_come_to_the_latest_year(

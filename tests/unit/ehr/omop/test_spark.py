@@ -96,6 +96,8 @@ def test_the_bytes_are_those_of_files(
     assert {name: manifests[0]["counts"][name] for name in added} == added
     assert manifests[1]["notes"]["engine"].startswith("Spark ")
     assert session.sql("select 1").count() == 1
+    assert session.conf.get("spark.sql.session.timeZone") == "America/New_York"
+    assert session.conf.get("spark.sql.parquet.outputTimestampType") == "INT96"
 
 
 def test_an_export_cut_off_goes_on_and_another_is_kept_out(

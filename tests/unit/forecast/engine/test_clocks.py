@@ -141,6 +141,29 @@ def test_an_outcome_that_holds_death_happens_by_either() -> None:
     assert is_near(found[:, 0, 1], -math.expm1(-(SICK + DYING) * HORIZONS[1] / 365.25))
 
 
+def test_outcomes_that_have_death_alone_in_common_happen_at_their_hazards() -> None:
+    question = asked("mc", [outcome(C, DEATH), outcome(D, DEATH)], [8, 9])
+    found = shares(drawn(question, {8: SICK + DYING, 9: SICK + DYING, 99: DYING}))
+    for at in range(2):
+        assert is_near(found[:, at, 1], -math.expm1(-(SICK + DYING) * HORIZONS[1] / 365.25))
+
+
+def test_a_clock_whose_codes_cannot_happen_brings_no_other_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the last code of the vocabulary, which is death."""
+    law = KnownLaw.log_codes
+
+    def without_c(*given: object) -> Tensor:
+        found = law(*given)  # type: ignore[arg-type]
+        return found.index_fill(1, torch.tensor([C]), -torch.inf).log_softmax(dim=-1)
+
+    monkeypatch.setattr(KnownLaw, "log_codes", without_c)
+    question = asked("mc", [outcome(C), outcome(D)], [8, 7], record=True)
+    found = drawn(question, {8: 1.0, 7: SICK, 99: 0.0})
+    assert {path.end for one in found for path in one.trajectories} == {"horizon"}
+    assert not shares(found)[:, 0].any()
+    assert is_near(shares(found)[:, 1, 1], -math.expm1(-SICK * HORIZONS[1] / 365.25))
+
+
 def test_estimators_agree_on_outcomes_beside_clocks() -> None:
     """B and, sharing a code with a clock, {A, D} have none."""
     sets, tasks = [outcome(D), outcome(B), outcome(A, D)], [7, NO_TASK, NO_TASK]

@@ -85,7 +85,10 @@ def test_anything_else_is_refused_in_one_line(tmp_path_factory: pytest.TempPathF
             "scenarios: {a: {changes: [{genome: {absent: true}}]}, a: {changes: [{remove: {codes: X}}]}}",
             "found a stands twice in",
         ),
-        ("scenarios: {a: {changes: [{remove: {code: X}}]}}", "unknown key scenarios.a.changes.0.remove.code"),
+        (
+            "scenarios: {a: {changes: [{remove: {code: X}}]}}",
+            "unknown key .*changes item 1.remove.code",
+        ),
         ("scenarios: {a: {changes: [{remov: {codes: X}}]}}", "did you mean remove?"),
         ("scenarios: {a: {changes: [{remove: {prefixes: []}}]}}", "names no code"),
         ("scenarios: {a: {changes: [{}]}}", "needs exactly one of remove, add, shift, genome, found none"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ _SETTINGS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
 }
+_TIME_ZONE = "spark.sql.session.timeZone"
 _GROUP = re.compile(r"\\(\d)")
 
 
@@ -42,6 +43,7 @@ def open_spark(address: Address, names: tuple[str, ...], work: Path) -> Engine:
         DataError: A schema is not there, or a table is there twice.
     """
     session, is_ours = spark_session(address.host)
+    before = {name: session.conf.get(name, None) for name in (*_SETTINGS, _TIME_ZONE)}
     for name, value in _SETTINGS.items():
         session.conf.set(name, value)
     try:
@@ -50,6 +52,8 @@ def open_spark(address: Address, names: tuple[str, ...], work: Path) -> Engine:
     except Exception as error:
         if is_ours:
             session.stop()
+        else:
+            _put_back(session, before)
         raise _complaint(error, address) or error from None
     about: dict[str, object] = {"engine": f"Spark {session.version}", "schemas": schemas}
 
@@ -57,8 +61,19 @@ def open_spark(address: Address, names: tuple[str, ...], work: Path) -> Engine:
         shutil.rmtree(work / "spark", ignore_errors=True)
         if is_ours:
             session.stop()
+        else:
+            _put_back(session, before)
 
     return Engine(tables, lambda error: _complaint(error, address), about, close)
+
+
+def _put_back(session: Any, settings: Mapping[str, str | None]) -> None:
+    """Settings of a session that others go on with, as they were; ibis sets its time zone to UTC."""
+    for name, value in settings.items():
+        if value is None:
+            session.conf.unset(name)
+        else:
+            session.conf.set(name, value)
 
 
 def _find(backend: Any, address: Address, names: tuple[str, ...]) -> tuple[dict[str, ibis.Table], list[str]]:
@@ -133,6 +148,13 @@ def _compiler() -> Any:
             """Java's groups are $1, not \\1."""
             spelled = _GROUP.sub(r"$\1", op.replacement.value)
             return self.f.regexp_replace(arg, pattern, sge.convert(spelled))
+
+        def visit_RegexSearch(self, op: Any, *, arg: Any, pattern: Any) -> Any:  # noqa: N802
+            """Java's $ matches before a last line end, too; \\z does not."""
+            spelled = op.pattern.value
+            if spelled.endswith("$"):
+                spelled = spelled.removesuffix("$") + r"\z"
+            return self.f.regexp_like(arg, sge.convert(spelled))
 
         def visit_Strip(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
             """In a literal of Spark, \\v and \\f are the letters."""
