@@ -130,6 +130,9 @@ def already_begun_at(
 def _check_options(horizons: tuple[float, ...], replicates: int) -> None:
     if not horizons or horizons[0] <= 0 or list(horizons) != sorted(set(horizons)):
         raise ConfigError("horizons_years are not increasing", found=horizons, expected="such as (1, 5, 10)")
+    longest = schema.RISK.bounds["horizon_years"][1]
+    if not horizons[-1] <= longest:
+        raise ConfigError("horizons_years too long", found=horizons[-1], expected=f"at most {longest:g}")
     if replicates < 2:
         raise ConfigError("too few replicates for an error", found=replicates, expected="at least 2")
 

@@ -112,6 +112,9 @@ def test_options_that_make_no_sense_are_errors(lived: Path) -> None:
     _, times = landmarks(lived)
     with pytest.raises(ConfigError, match="not increasing"):
         oracle(lived, times, (5, 1))
+    for longest in (151.0, float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match=r"horizons_years (too long; .*at most 150|are not increasing)"):
+            oracle(lived, times, (1, longest))
     with pytest.raises(ConfigError, match="too few replicates"):
         oracle(lived, times, (1,), replicates=1)
 

@@ -75,7 +75,7 @@ class Genetics:
     """Everyone's genetic values and what they are made of.
 
     Attributes:
-        values: Genetic values, variance 1 in the European panel, centred within each population.
+        values: Genetic values, variance 1 in the European panel, mean 0 within each population.
         effects: Chromosome to effects per ALT allele on the genetic values.
     """
 
@@ -88,7 +88,8 @@ def combine(config: SynthConfig, pedigree: Pedigree, work: Path) -> Genetics:
 
     Values are centred within each population because neutral drift would otherwise give whole populations
     higher or lower true risk; a score's mean still differs between populations, as in real data, without any
-    difference in risk behind it.
+    difference in mean genetic value behind it. Their spread differs, with the variants that a population has,
+    and with it the mean of the exponential that multiplies hazards.
     """
     subjects, panel = (
         sum(np.load(chromosome_folder(work, chrom) / name).astype(np.float64) for chrom in CHROMOSOMES)

@@ -103,9 +103,13 @@ def true_risks(
 
     Returns:
         Risks (means cut to at most 1) and their Monte-Carlo standard errors; 0 where the event has happened.
+        Of no moments, arrays of no rows.
     """
     per_block = max(1, FUTURES_AT_ONCE // replicates)
     count = len(at.age)
+    if not count:
+        none = np.zeros((0, NUM_DISEASES, len(horizons)))
+        return Risks(none, none, none, none, np.zeros((2, 0, NUM_DISEASES)))
     blocks = [
         _Futures(
             law, at.take(np.arange(low, min(low + per_block, count))), horizons, replicates, random

@@ -100,6 +100,16 @@ def test_risk_reflects_the_genetic_value_and_the_moments_are_not_changed(law: La
             np.testing.assert_array_equal(getattr(found, name), values)
 
 
+def test_of_nobody_there_are_risks_of_no_rows(law: Law) -> None:
+    """A last shard of a few subjects may have nobody in follow-up at the landmark."""
+    two = at_age(law, 60.0, 2)
+    of_none, of_two = (true_risks(law, at, (1, 5), 2, generator(1)) for at in (two.take(np.arange(0)), two))
+    for name, values in vars(of_two).items():
+        moments_at = 1 if name == "hazards" else 0
+        expected = [0 if axis == moments_at else size for axis, size in enumerate(values.shape)]
+        assert list(getattr(of_none, name).shape) == expected
+
+
 def test_a_standard_error_is_that_of_a_mean_of_futures(law: Law) -> None:
     at = at_age(law, 70.0, 40)
     few = np.stack([true_risks(law, at, (10,), 5, generator(3, k)).onset for k in range(40)])
