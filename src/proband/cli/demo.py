@@ -83,6 +83,7 @@ def demo(out: Path, config: DemoConfig, *, overwrite: bool = False) -> None:
     from proband.evaluate.results import format_headline, headline
     from proband.report import report
 
+    _refuse_output(out)
     biobank, seed = out / "biobank", config.seed
     _data(out, config, overwrite)
     models = _models(config.fusions)
@@ -104,6 +105,20 @@ def demo(out: Path, config: DemoConfig, *, overwrite: bool = False) -> None:
     for name in list(models)[1:]:
         print("\n" + _what_genome_added(out / "results", name, len(models) > 2))
     print(f"\nThe report: {page.resolve()}")
+
+
+def _refuse_output(out: Path) -> None:
+    """Refuse the output of a stage: folders of the demo in it would be no part of that output.
+
+    Raises:
+        ConfigError: ``out`` is one.
+    """
+    from proband.core.errors import ConfigError
+    from proband.core.files.manifest import MANIFEST
+
+    if (out / MANIFEST).exists():
+        remedy = "choose another output folder"
+        raise ConfigError("the output folder is that of a stage", where=out, found=MANIFEST, remedy=remedy)
 
 
 def _data(out: Path, config: DemoConfig, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,38 @@ from proband.evaluate.selection.risk_sets import Judgement, risk_sets
 from proband.evaluate.tables import DIFFERENCES, SUBGROUPS
 
 
+@dataclass(frozen=True)
+class Groups:
+    """Who belongs together among those judged.
+
+    Attributes:
+        families: Relatives, who are drawn as one; None without a table of kinship.
+        members: Subgroups of every prediction, as :func:`~proband.evaluate.groups.members.members_of` gives.
+        distance: Genetic distance of every subject; None without components.
+    """
+
+    families: Families | None
+    members: pl.DataFrame
+    distance: pl.DataFrame | None
+
+
+def groups_of(rows: pl.DataFrame, families: Families | None, config: EvaluateConfig) -> Groups:
+    """Read who belongs together.
+
+    Args:
+        rows: Labels with age_years and female, of train and the judged split.
+        families: Relatives.
+        config: Settings.
+
+    Raises:
+        DataError: The table of subgroups is unusable, or has nobody who is judged.
+    """
+    genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
+    trained, mine = rows.filter(split="train")["subject_id"].unique(), rows.filter(split=config.split)
+    distance = None if genome is None else genetic_distance(genome, trained)
+    return Groups(families, members_of(mine, Path(config.meds), genome, own, distance), distance)
+
+
 def judged_tables(
     folder: Path,
     risks: pl.DataFrame,
@@ -41,20 +74,17 @@ def judged_tables(
     rows: pl.DataFrame,
     end: datetime | None,
     truth: str,
-    families: Families | None,
+    groups: Groups,
     pairs: Sequence[tuple[str, str]],
     scores: Scores | None,
     config: EvaluateConfig,
 ) -> defaultdict[str, list[pl.DataFrame]]:
     """The rows of all tables, by outcome and horizon; predictions for others are written to ``folder``."""
     frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
-    genome, own = (None if path is None else Path(path) for path in (config.genome, config.subgroups))
-    trained, mine = rows.filter(split="train")["subject_id"].unique(), rows.filter(split=config.split)
-    distance = None if genome is None else genetic_distance(genome, trained)
-    members = members_of(mine, Path(config.meds), genome, own, distance)
-    resamples = _resamples(risks, families, config)
-    work = partial(_one_outcome, members, distance, resamples, config, pairs)
-    judgements = list(risk_sets(risks, extra, mine, end, families, truth))
+    resamples = _resamples(risks, groups.families, config)
+    work = partial(_one_outcome, groups, resamples, config, pairs)
+    mine = rows.filter(split=config.split)
+    judgements = list(risk_sets(risks, extra, mine, end, groups.families, truth))
     for judgement in judgements if config.meds_evaluation else ():
         write_predictions(judgement, folder)
     panel, gains = Panel(), SubgroupGains()
@@ -76,13 +106,12 @@ def judged_tables(
             frames["decile_risks"].append(predicted)
     frames["subgroup_gains"].append(gains.frame())
     say_cautions(frames)
-    say_subgroups(members, pl.concat([SUBGROUPS.empty(), *frames["subgroups"]])["dimension"])
+    say_subgroups(groups.members, pl.concat([SUBGROUPS.empty(), *frames["subgroups"]])["dimension"])
     return frames
 
 
 def _one_outcome(
-    members: pl.DataFrame,
-    distance: pl.DataFrame | None,
+    groups: Groups,
     resamples: Resamples,
     config: EvaluateConfig,
     pairs: Sequence[tuple[str, str]],
@@ -95,12 +124,12 @@ def _one_outcome(
     frames = risk_set_frames(risk_set, found, references(), config.margin, pairs)
     if found is None:
         return frames, None, {}
-    mine = judgement.moments.join(members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)
+    mine = judgement.moments.join(groups.members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)
     estimated = dimensions(risk_set, mine, resamples, found.thresholds)
     frames["subgroups"] = frame_of(risk_set, estimated)
     within = gains_within(risk_set.horizon_years, estimated, pairs)
-    if distance is not None:
-        far = judgement.moments.join(distance, on="subject_id", how="left", maintain_order="left")
+    if groups.distance is not None:
+        far = judgement.moments.join(groups.distance, on="subject_id", how="left", maintain_order="left")
         number = far[DISTANCE_COLUMN].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         frames["distance"] = distance_frame(risk_set, number, resamples)
     wanted = compared()

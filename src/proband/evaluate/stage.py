@@ -37,7 +37,7 @@ from proband.evaluate.inputs import (
     read_task,
     truth_file,
 )
-from proband.evaluate.judging import judged_tables
+from proband.evaluate.judging import groups_of, judged_tables
 from proband.evaluate.leaks.scan import leaks, say_leaks
 from proband.evaluate.notices import (
     report_obstacles,
@@ -145,6 +145,7 @@ def _judge(
     _check_judgeable(matched, rows.filter(split=config.split), end_of_data(labels), config)
     models = given["model"].unique(maintain_order=True).to_list()
     _write_stability(run.folder, config, matched, models)
+    groups = groups_of(rows, _families(config, subjects), config)  # before baselines take their time
     learning = learning_curves(config.risks)
     data = _inputs(config, task, rows, subjects, scores, given)
     extra, costs = RISK.empty(), COSTS.empty()
@@ -153,9 +154,8 @@ def _judge(
     models += extra["model"].unique(maintain_order=True).to_list()
     kinds = described_models(config.risks, models, begun)
     end, truth = end_of_data(labels), truth_among(kinds)
-    families = _families(config, subjects)
     compared = pairs(kinds)
-    frames = judged_tables(run.folder, matched, extra, rows, end, truth, families, compared, scores, config)
+    frames = judged_tables(run.folder, matched, extra, rows, end, truth, groups, compared, scores, config)
     frames["costs"].append(costs)
     frames["cohort"].append(cohort_frame(rows, None if scores is None else scores.frame["subject_id"]))
     frames["models"].append(kinds)

@@ -13,6 +13,7 @@ import typer
 
 from proband import __version__
 from proband.cli import main as cli
+from proband.cli.demo import DemoConfig, demo
 from proband.core.errors import CheckpointError, ConfigError, DataError
 
 HEAVY = ("torch", "polars", "numpy", "pyarrow", "matplotlib", "sklearn", "ibis", "msprime", "scipy")
@@ -320,6 +321,7 @@ import os, signal, sys
 from pathlib import Path
 import typer
 from proband.cli import main as cli
+from proband.cli.demo import DemoConfig, demo
 from proband.core.files.provenance import stage_output
 
 cli.app = typer.Typer()
@@ -338,6 +340,7 @@ _INTERRUPTED = """
 import os, signal, sys, threading, time
 import typer
 from proband.cli import main as cli
+from proband.cli.demo import DemoConfig, demo
 
 cli.app = typer.Typer()
 
@@ -371,3 +374,10 @@ def test_sigterm_leaves_no_temporary_folder(tmp_path: Path) -> None:
     assert ended.returncode == 143, ended.stderr
     assert ended.stderr.startswith("proband: terminated; no partial output")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_demo_is_not_mixed_into_the_output_of_a_stage(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"the output folder is that of a stage.*choose another"):
+        demo(tmp_path, DemoConfig())
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]

@@ -14,7 +14,7 @@ from proband.core.files.provenance import stage_output
 from proband.core.schema import LABELS, RISK, scores_file
 from proband.ehr.labels import labels
 from proband.ehr.outcomes import Task, load_task, save_task
-from proband.evaluate import evaluate
+from proband.evaluate import evaluate, stage
 from proband.evaluate.baselines import registry
 from proband.evaluate.config import EvaluateConfig
 from proband.evaluate.inputs import errors_of_fit
@@ -485,7 +485,10 @@ def test_unusable_options(words, message, tmp_path):
 
 @pytest.mark.parametrize(
     "given",
-    [("age_sex,lightgbm",), ("age_sex", "lightgbm"), ("age_sex, lightgbm,",), ("age_sex", ",lightgbm")],
+    [
+        *[("age_sex,lightgbm",), ("age_sex", "lightgbm"), ("age_sex, lightgbm,",), ("age_sex", ",lightgbm")],
+        *[("lightgbm,age_sex",), ("lightgbm", "age_sex", "lightgbm")],
+    ],
 )
 def test_baselines_are_named_with_commas_or_one_by_one(given):
     assert EvaluateConfig(baselines=given).baselines == ("age_sex", "lightgbm")
@@ -582,3 +585,17 @@ def test_a_kinship_table_of_other_people_is_refused(tmp_path, world):
             config=UNCOMPARED,
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["kinship", "subgroups"])
+def test_tables_are_read_before_baselines_take_their_time(tmp_path, world, monkeypatch, name):
+    monkeypatch.setattr(stage, "fit_baselines", lambda *_: pytest.fail("fitted"))
+    (tmp_path / "table.tsv").write_text("nothing\n1\n")
+    with pytest.raises(DataError, match=r"table\.tsv"):
+        evaluate(
+            [world.risk_folder("first")],
+            world.meds,
+            tmp_path / "out",
+            config=EvaluateConfig(bootstrap=0, baselines=("age_sex",)),
+            **{name: tmp_path / "table.tsv"},
+        )

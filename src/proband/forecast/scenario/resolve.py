@@ -12,6 +12,7 @@ import polars as pl
 from jaxtyping import Bool, Float64
 
 from proband.core.errors import ConfigError, near_matches
+from proband.core.running.progress import say
 from proband.forecast.risk import Points
 from proband.forecast.scenario.changes import (
     AddToken,
@@ -198,6 +199,7 @@ class Resolver:
         name = self._bins(given.code, given.unit, where)
         vocabulary = self.store.vocabulary
         edges = np.asarray(vocabulary.edges[name])
+        _say_beyond_bins(given, edges, where)
         middle = middles(vocabulary.edges[name])
         wanted = np.full(len(middle), given.to) if given.to is not None else middle + (given.by or 0.0)
         becomes = np.arange(len(vocabulary))
@@ -252,3 +254,10 @@ def middles(edges: Sequence[float]) -> Float64[np.ndarray, " bins"]:
         found[0] = edges[0] - (edges[1] - edges[0]) / 2
         found[-1] = edges[-1] + (edges[-1] - edges[-2]) / 2
     return found
+
+
+def _say_beyond_bins(given: Shift, edges: np.ndarray, where: str) -> None:
+    """Say that a value lies beyond the outermost edge between bins: it counts as any other there."""
+    if given.to is not None and not edges[0] <= given.to < edges[-1]:
+        side, edge = ("above", edges[-1]) if given.to >= edges[-1] else ("below", edges[0])
+        say(f"forecast: {where}: the model does not tell {given.to:g} from other values {side} {edge:g}")

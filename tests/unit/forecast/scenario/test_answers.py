@@ -102,8 +102,9 @@ def test_a_score_at_a_percentile_changes_the_genotyped_in_one_direction(run: Run
     assert (gap > 0).all() or (gap < 0).all()
 
 
-def test_values_shifted_move_with_the_aim(run: Run) -> None:
+def test_values_shifted_move_with_the_aim(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     same = run({"shift": {"code": "X//B", "to": 3.0}}, out="to")
+    assert "does not tell 3 from other values above" in capsys.readouterr().err
     by = run({"shift": {"code": "X//B", "by": 100.0}}, out="by")
     assert (same["risk"] == by["risk"]).all()
     down = run({"shift": {"code": "X//B", "by": -100.0, "days_before": 700}}, out="down")
