@@ -87,12 +87,29 @@ SCENARIO_SUMMARY = Table(
         "risk": pl.Float64,
         "difference": pl.Float64,
         "standard_error": pl.Float64,
+        "fit_error": pl.Float64,
     },
-    nullable=frozenset({"standard_error"}),
+    bounds={"fit_error": (0.0, 2.0)},
+    nullable=frozenset({"standard_error", "fit_error"}),
     unique=("scenario", "outcome", "horizon_years"),
 )
 """Means over the predictions that a scenario changes; ``standard_error`` is that of the mean difference over
-subjects; of one subject that of sampled paths, null in closed form."""
+subjects; of one subject that of sampled paths, null in closed form. ``fit_error`` is that of the fit of the
+mean difference, as in :data:`RISK`: more subjects do not lower it."""
+
+SCENARIO_FOLDS = Table(
+    "mean differences of scenarios without a fold",
+    {
+        "scenario": pl.String,
+        "outcome": pl.String,
+        "horizon_years": pl.Float64,
+        "fold": pl.Int64,
+        "difference": pl.Float64,
+    },
+    unique=("scenario", "outcome", "horizon_years", "fold"),
+)
+"""Sums over predictions that a scenario changes of the difference of risks fitted without a fold of the train
+people; no rows where it is not known. Kept until all predictions are answered."""
 
 PLAUSIBILITY = Table(
     "plausibility of changed histories",

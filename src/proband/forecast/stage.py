@@ -169,6 +169,7 @@ def _forecast_all(plan: Plan, work: Path, team: Team, workers: int | None) -> li
             folder / f"{number:06d}.trajectories",
             folder / f"{number:06d}.scenarios.parquet",
             folder / f"{number:06d}.plausibility.parquet",
+            folder / f"{number:06d}.scenario_folds.parquet",
             folder / f"{number:06d}.scenario_curves.parquet",
             number * _SHARD_POINTS,
         )

@@ -12,7 +12,7 @@ import torch
 from proband.core.files.provenance import StageRun
 from proband.core.files.tables import join_parquet
 from proband.core.running.progress import say
-from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_SUMMARY, SCENARIOS
+from proband.core.schema import PLAUSIBILITY, RISK, SCENARIO_FOLDS, SCENARIO_SUMMARY, SCENARIOS
 from proband.forecast.answers import closed_form_risks
 from proband.forecast.choices import samples_paths
 from proband.forecast.job import Opened, one_thread, opened
@@ -35,7 +35,8 @@ def write_scenarios(run: StageRun, plan: Plan, shards: list[ShardFiles]) -> None
         [files.scenarios for files in shards], run.folder / SCENARIO_RISKS
     )
     join_parquet([files.plausibility for files in shards], run.folder / SCENARIO_PLAUSIBILITY)
-    summary = summarised(pl.scan_parquet(run.folder / SCENARIO_RISKS))
+    folds = pl.concat([SCENARIO_FOLDS.read(files.scenario_folds) for files in shards])
+    summary = summarised(pl.scan_parquet(run.folder / SCENARIO_RISKS), folds)
     SCENARIO_SUMMARY.write(summary, run.folder / SCENARIO_MEANS)
     curves = (RISKS, SCENARIO_RISKS)
     if plan.job.config.curve_points:

@@ -37,6 +37,7 @@ class ShardFiles(NamedTuple):
         trajectories: Folder of simulated futures.
         scenarios: Risks of scenarios.
         plausibility: How plausible their histories are.
+        scenario_folds: Differences of scenarios without each fold of the train people.
         scenario_curves: Risks of scenarios at all horizons.
         first_point: Number of the shard's first point among all.
     """
@@ -46,6 +47,7 @@ class ShardFiles(NamedTuple):
     trajectories: Path
     scenarios: Path
     plausibility: Path
+    scenario_folds: Path
     scenario_curves: Path
     first_point: int
 
@@ -99,7 +101,7 @@ def _write_scenarios(
 
     prevalence = functools.partial(had, sets=job.question.outcomes.numpy(), patterns=job.patterns)
     curves = files.scenario_curves if job.config.curve_points else None
-    targets = files.scenarios, files.plausibility, curves
+    targets = files.scenarios, files.plausibility, files.scenario_folds, curves
     with one_thread():
         write_comparisons(
             job.compared, targets, given.store, given.tables, points, prevalence, baseline, answers

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from proband.core.schema import PLAUSIBILITY, SCENARIOS
+from proband.core.schema import PLAUSIBILITY, SCENARIO_FOLDS, SCENARIOS
 from proband.forecast.estimators.risks import jackknife
 from proband.forecast.risk import Points
 from proband.forecast.scenario.made import Made, make
@@ -72,7 +72,7 @@ class Compared:
 
 def write_comparisons(
     what: Compared,
-    files: tuple[Path, Path, Path | None],
+    files: tuple[Path, Path, Path, Path | None],
     store: TokenStore,
     tables: Mapping[str, ModalityTable],
     points: Points,
@@ -84,8 +84,8 @@ def write_comparisons(
 
     Args:
         what: The scenarios.
-        files: For schema.SCENARIOS at the task's horizons, schema.PLAUSIBILITY, and if wanted
-            schema.SCENARIOS at all horizons.
+        files: For schema.SCENARIOS at the task's horizons, schema.PLAUSIBILITY, schema.SCENARIO_FOLDS, and if
+            wanted schema.SCENARIOS at all horizons.
         store: The records.
         tables: Modalities.
         points: Prediction points.
@@ -93,7 +93,7 @@ def write_comparisons(
         baseline: Risks of the points as they are.
         answers: Gives risks of points of another store, with the random numbers of the same points.
     """
-    risks, plausible = [SCENARIOS.empty()], [PLAUSIBILITY.empty()]
+    risks, plausible, folds = [SCENARIOS.empty()], [PLAUSIBILITY.empty()], [SCENARIO_FOLDS.empty()]
     for scenario in what.scenarios:
         made = make(scenario, store, tables, points)
         prevalent = np.array(
@@ -103,13 +103,16 @@ def write_comparisons(
         changed = made.points(points, prevalent)
         answer = answers(made.store, made.tables, changed) if len(made.index) else None
         risks.append(_rows(what, scenario.name, points, made, changed, baseline, answer))
+        if answer is not None:
+            folds.append(_by_fold(what, scenario.name, made, changed, baseline, answer))
         plausible.append(_plausibility(what, scenario.name, store, points, made))
     order = ["scenario", "subject_id", "prediction_time"]
     table = pl.concat(risks).sort(*order, "outcome", "horizon_years")
     SCENARIOS.write(table.filter(pl.col("horizon_years").is_in(what.task_horizons)), files[0])
     PLAUSIBILITY.write(pl.concat(plausible).sort(*order), files[1])
-    if files[2] is not None:
-        SCENARIOS.write(table, files[2])
+    SCENARIO_FOLDS.write(pl.concat(folds).filter(pl.col("horizon_years").is_in(what.task_horizons)), files[2])
+    if files[3] is not None:
+        SCENARIOS.write(table, files[3])
 
 
 def _rows(
@@ -168,6 +171,32 @@ def _errors_of_fit(
     if answer.by_fold is None or baseline.by_fold is None:
         return np.full_like(answer.risk, np.nan)
     return jackknife(torch.from_numpy(answer.by_fold - baseline.by_fold[:, made.index])).numpy()
+
+
+def _by_fold(
+    what: Compared,
+    name: str,
+    made: Made,
+    changed: Points,
+    baseline: Answer,
+    answer: Answer,
+) -> pl.DataFrame:
+    """Rows of schema.SCENARIO_FOLDS; none of sampled paths, and of outcomes whose folds are not known."""
+    if answer.by_fold is None or baseline.by_fold is None:
+        return SCENARIO_FOLDS.empty()
+    counts = ~changed.prevalent[:, :, None]
+    difference = np.where(counts, answer.by_fold - baseline.by_fold[:, made.index], 0.0).sum(axis=1)
+    fold, outcome, horizon = np.nonzero(counts.any(axis=0) & np.isfinite(difference))
+    return pl.DataFrame(
+        {
+            "scenario": pl.Series([name] * len(fold), dtype=pl.String),
+            "outcome": pl.Series(np.asarray(what.outcomes)[outcome], dtype=pl.String),
+            "horizon_years": np.asarray(what.horizons_years, dtype=float)[horizon],
+            "fold": fold,
+            "difference": difference[fold, outcome, horizon],
+        },
+        schema=SCENARIO_FOLDS.columns,
+    )
 
 
 def _plausibility(what: Compared, name: str, store: TokenStore, points: Points, made: Made) -> pl.DataFrame:

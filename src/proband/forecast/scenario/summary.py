@@ -5,12 +5,12 @@ from __future__ import annotations
 import polars as pl
 
 from proband.core.schema import SCENARIO_SUMMARY
-from proband.core.statistics.intervals import NORMAL_975
+from proband.core.statistics.intervals import NORMAL_975, STUDENT_975_4
 
 _MOST_NAMED = 3
 
 
-def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
+def summarised(risks: pl.LazyFrame, folds: pl.DataFrame) -> pl.DataFrame:
     """Rows of schema.SCENARIO_SUMMARY.
 
     Means are over changed predictions; the standard error treats a subject's predictions as one draw. With
@@ -19,6 +19,7 @@ def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
 
     Args:
         risks: schema.SCENARIOS.
+        folds: schema.SCENARIO_FOLDS of shards one after another.
     """
     key = ["scenario", "outcome", "horizon_years"]
     difference = pl.col("difference")
@@ -44,18 +45,31 @@ def summarised(risks: pl.LazyFrame) -> pl.DataFrame:
     asked = risks.group_by(key).agg(pl.len().cast(pl.Int64).alias("num_predictions"))
     frame = (
         asked.join(means, on=key)
+        .join(_errors_of_fit(folds).lazy(), on=key, how="left")
         .join(squares.lazy(), on=key)
         .with_columns(
             pl.when(subjects > 1)
             .then(variance.sqrt())
             .when(pl.col("of_paths") > 0)
             .then("of_paths")
-            .alias("standard_error")
+            .alias("standard_error"),
+            pl.col("spread") / number,
         )
+        .rename({"spread": "fit_error"})
         .sort(key)
         .collect()
     )
     return frame.select(*SCENARIO_SUMMARY.columns)
+
+
+def _errors_of_fit(folds: pl.DataFrame) -> pl.DataFrame:
+    """The jackknife error of the sum of differences, ``spread``; null of one fold."""
+    key = ["scenario", "outcome", "horizon_years"]
+    sums = folds.group_by([*key, "fold"], maintain_order=True).agg(pl.col("difference").sum())
+    number = pl.len()
+    return sums.group_by(key, maintain_order=True).agg(
+        (pl.col("difference").var(ddof=0) * (number - 1)).sqrt().alias("spread")
+    )
 
 
 def in_words(summary: pl.DataFrame, scenario: str, num_changed: int, num_predictions: int) -> str:
@@ -63,16 +77,32 @@ def in_words(summary: pl.DataFrame, scenario: str, num_changed: int, num_predict
     rows = summary.filter(scenario=scenario)
     last = max(rows["horizon_years"], default=0.0)
     rows = rows.filter(horizon_years=last)
-    moved = rows.filter(pl.col("difference").abs() > NORMAL_975 * pl.col("standard_error").fill_null(0))
+    half_width = pl.sum_horizontal(
+        (NORMAL_975 * pl.col("standard_error").fill_null(0)) ** 2,
+        (STUDENT_975_4 * pl.col("fit_error").fill_null(0)) ** 2,
+    ).sqrt()
+    moved = rows.filter(pl.col("difference").abs() > half_width)
     moved = moved.sort(pl.col("difference").abs(), descending=True)
     named = [
         f"{row['outcome']} {row['difference']:+.2%}"
-        + ("" if row["standard_error"] is None else f" (SE {row['standard_error']:.2%})")
+        + _errors_in_words(row["standard_error"], row["fit_error"])
         for row in moved.head(_MOST_NAMED).iter_rows(named=True)
     ]
     more = f" and {moved.height - len(named)} more" if moved.height > len(named) else ""
     what = f"by {last:g} years {', '.join(named)}{more}" if named else "no outcome moves"
     return f"scenario {scenario} changes {num_changed:,} of {num_predictions:,} predictions: {what}"
+
+
+def _errors_in_words(over_subjects: float | None, of_fit: float | None) -> str:
+    """
+    >>> _errors_in_words(0.001, 0.002), _errors_in_words(None, None)
+    (' (SE 0.10%, of the fit 0.20%)', '')
+    """
+    found = [] if over_subjects is None else [f"SE {over_subjects:.2%}"]
+    found += (
+        [] if of_fit is None else [f"of the fit {of_fit:.2%}" if found else f"error of the fit {of_fit:.2%}"]
+    )
+    return f" ({', '.join(found)})" if found else ""
 
 
 def plausibility_in_words(plausibility: pl.DataFrame, scenario: str, least: float) -> tuple[str, bool]:

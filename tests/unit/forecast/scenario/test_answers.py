@@ -166,6 +166,11 @@ def test_differences_have_the_error_of_the_fit_of_both_risks(run: Run, world: Pa
     is_changed = table["is_changed"].to_numpy()
     assert (expected[is_changed] > 1e-4).mean() > 0.9
     assert not table["fit_error"].to_numpy()[~is_changed].any()
+    summary = SCENARIO_SUMMARY.read(tmp_path / "whole" / "scenario_summary.parquet")
+    for outcome, horizon, error in summary.select("outcome", "horizon_years", "fit_error").rows():
+        rows = ((table["outcome"] == outcome) & (table["horizon_years"] == horizon)).to_numpy() & is_changed
+        means = [difference[rows].mean() for difference in differences]
+        assert error == pytest.approx(np.sqrt((FOLDS - 1) * np.var(means)), abs=1e-6)
     sampled = ForecastConfig(split="train", estimator="scope", onsets="events", paths=2, max_events=5)
     assert run(change, config=sampled, out="paths")["fit_error"].null_count() == table.height
 
