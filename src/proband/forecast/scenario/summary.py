@@ -99,9 +99,8 @@ def _errors_in_words(over_subjects: float | None, of_fit: float | None) -> str:
     (' (SE 0.10%, of the fit 0.20%)', '')
     """
     found = [] if over_subjects is None else [f"SE {over_subjects:.2%}"]
-    found += (
-        [] if of_fit is None else [f"of the fit {of_fit:.2%}" if found else f"error of the fit {of_fit:.2%}"]
-    )
+    if of_fit is not None:
+        found.append(f"{'' if found else 'error '}of the fit {of_fit:.2%}")
     return f" ({', '.join(found)})" if found else ""
 
 
