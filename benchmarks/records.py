@@ -101,5 +101,7 @@ def drawn_records(
 def mapped_records(folder: Path) -> ArrayStore:
     """Records that :func:`drawn_records` kept in a folder, as mapped files."""
     names = ("tokens", "minutes", "offsets", "statics")
-    arrays = [np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in names]
-    return ArrayStore(*arrays, int(np.load(folder / "size.npy")), once=False)
+    tokens, minutes, offsets, statics = (
+        np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in names
+    )
+    return ArrayStore(tokens, minutes, offsets, statics, int(np.load(folder / "size.npy")), once=False)

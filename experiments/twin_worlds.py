@@ -11,10 +11,11 @@ import polars as pl
 import torch
 
 from proband.core.seeds import generator
-from proband.core.statistics.intervals import NORMAL_975
+from proband.core.statistics.intervals import NORMAL_975, STUDENT_975_4
 from proband.core.units import DAYS_PER_YEAR
 from proband.forecast.answers import closed_form_risks
 from proband.forecast.config import ForecastConfig
+from proband.forecast.estimators.risks import jackknife
 from proband.forecast.job import Opened, opened
 from proband.forecast.plan import Plan, make_plan
 from proband.forecast.risk import Points
@@ -62,7 +63,7 @@ class World:
 
     @functools.cached_property
     def as_they_are(self) -> np.ndarray:
-        """Risks by the last horizon, (points, outcomes), of the points as they are."""
+        """Risks by the last horizon of the points as they are, as :meth:`model_risk` gives them."""
         return self._risk(self.given, self.points)
 
     @functools.cached_property
@@ -71,15 +72,17 @@ class World:
         return self.true_risk(self.lives.at)
 
     def model_risk(self, scenario: Resolved) -> np.ndarray:
-        """Risks by the last horizon, (points, outcomes), in a scenario."""
+        """Risks by the last horizon in a scenario, (1 + folds, points, outcomes): those of the model, then
+        those of a fit without each fold of the train people."""
         made = make(scenario, self.given.store, self.given.tables, self.points)
         rows = made.points(self.points, self.points.prevalent[made.index])
         found = self.as_they_are.copy()
-        found[made.index] = self._risk(Opened(self.given.model, made.store, made.tables), rows)
+        found[:, made.index] = self._risk(Opened(self.given.model, made.store, made.tables), rows)
         return found
 
     def _risk(self, given: Opened, points: Points) -> np.ndarray:
-        return closed_form_risks(given, points, self.plan.job).risk[..., -1].double().numpy()
+        risk, by_fold = closed_form_risks(given, points, self.plan.job)
+        return torch.cat([risk[None], by_fold])[..., -1].double().numpy()
 
     def true_risk(self, at: Moments) -> np.ndarray:
         """True risks of a first record by the last horizon, (points, outcomes)."""
@@ -148,28 +151,35 @@ def genome_table(world: World, biobank: Path) -> pl.DataFrame:
     rows = []
     for place, outcome in enumerate(world.plan.job.outcomes):
         free = ~world.points.prevalent[:, place]
-        sign = np.sign(model[free, place])
-        columns = {"model": sign * model[free, place], "truth": sign * whole[free, place]}
-        rows.append(
-            _compared(outcome, columns) | {"truth_levels_held": float((sign * held[free, place]).mean())}
-        )
+        sign = np.sign(model[0, free, place])
+        found = _compared(outcome, sign * model[:, free, place], sign * whole[free, place])
+        rows.append(found | {"truth_levels_held": float((sign * held[free, place]).mean())})
     return pl.DataFrame(rows).sort("truth", descending=True)
 
 
-def _compared(outcome: str, columns: dict[str, np.ndarray]) -> dict[str, object]:
-    """Mean differences with the standard error of the truth's and of their difference, over subjects."""
-    model, truth = columns["model"], columns["truth"]
+def _compared(outcome: str, by_fit: np.ndarray, truth: np.ndarray) -> dict[str, object]:
+    """Mean differences with the error of the model's fit, and over subjects the standard errors of the
+    truth's and of how far they are apart.
+
+    Args:
+        outcome: Its name.
+        by_fit: Differences by the model, and by fits without each fold, (1 + folds, subjects).
+        truth: True differences.
+    """
+    model = by_fit[0]
+    of_fit = float(jackknife(torch.from_numpy(by_fit[1:].mean(axis=1))))
     apart = truth - model
     error = float(apart.std(ddof=1) / np.sqrt(len(apart)))
     return {
         "outcome": outcome,
         "num_predictions": len(model),
         "model": float(model.mean()),
+        "fit_error": of_fit,
         "truth": float(truth.mean()),
         "truth_error": float(truth.std(ddof=1) / np.sqrt(len(truth))),
         "apart": float(apart.mean()),
         "apart_error": error,
-        "agrees": bool(abs(apart.mean()) <= NORMAL_975 * error),
+        "agrees": bool(abs(apart.mean()) <= np.hypot(NORMAL_975 * error, STUDENT_975_4 * of_fit)),
     }
 
 
@@ -185,7 +195,7 @@ def treatment_table(world: World, treatment: str, code: str) -> pl.DataFrame:
     rows = []
     for place, outcome in enumerate(world.plan.job.outcomes):
         free = ~world.points.prevalent[:, place] & never
-        rows.append(_compared(outcome, {"model": model[free, place], "truth": truth[free, place]}))
+        rows.append(_compared(outcome, model[:, free, place], truth[free, place]))
     return pl.DataFrame(rows).sort(pl.col("truth").abs(), descending=True)
 
 
