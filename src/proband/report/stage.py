@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proband.core.errors import ConfigError
+from proband.core.errors import ConfigError, DataError
 from proband.core.files.atomic import whole_file
 from proband.core.files.lock import only_writer
+from proband.core.files.manifest import open_output
 from proband.core.files.provenance import real_folder
 from proband.core.running.progress import say
+from proband.core.schema import LABELS
+from proband.explain.tables import PARTS
 from proband.report.sections.found import read_results
 from proband.report.sections.page import content
 from proband.report.size import render_within
@@ -39,7 +42,8 @@ def report(
     Raises:
         ConfigError: ``out`` exists with other content and ``overwrite`` is not given, or is no page; it is a
             folder or lies in ``results``; or another process is writing it.
-        DataError: ``results``, ``realism`` or ``explain`` is no finished folder of its stage.
+        DataError: ``results``, ``realism`` or ``explain`` is no finished folder of its stage, or ``explain``
+            is of other people.
     """
     if out.is_dir():
         raise ConfigError("the output is a folder", where=out, expected="a file such as report.html")
@@ -50,6 +54,8 @@ def report(
     if out.exists() and not _is_page(out):
         remedy = "choose another file"
         raise ConfigError("the output file is no page of ours and is not replaced", where=out, remedy=remedy)
+    if explain is not None:
+        _refuse_other_people(explain, results)
     page = render_within(content(found, realism, explain))
     if not out.exists() or overwrite:
         _write(page, out)
@@ -58,6 +64,24 @@ def report(
     else:
         remedy = "choose another file or pass --overwrite"
         raise ConfigError("the output file exists, with other content", where=out, remedy=remedy)
+
+
+def _refuse_other_people(explain: Path, results: Path) -> None:
+    """Refuse explanations of a cohort of which nobody is in the results.
+
+    Raises:
+        DataError: They are, or the folder is no finished one of its stage.
+    """
+    open_output(explain, "explain")
+    explained = PARTS.read(explain / "parts.parquet")["subject_id"].unique()
+    labelled = LABELS.read(results / "labels.parquet")["subject_id"]
+    if len(explained) and not explained.is_in(labelled.to_list()).any():
+        raise DataError(
+            "explanations of other people than the results",
+            where=explain,
+            found=f"{len(explained):,} subjects, none of them in {results}",
+            remedy="explain the predictions that were evaluated",
+        )
 
 
 def _is_page(file: Path) -> bool:

@@ -99,6 +99,14 @@ def section_of(text: str) -> str:
     return text[text.index('id="why"') : text.index('id="methods"')]
 
 
+def test_explanations_of_other_people_are_refused(results: Path, tmp_path: Path) -> None:
+    others = parts().with_columns(pl.col("subject_id") + 10**9)
+    folder, out = write(tmp_path / "other", parts=others), tmp_path / "report.html"
+    with pytest.raises(DataError, match=r"of other people.*60 subjects, none of them.*remedy"):
+        report(results, out, explain=folder)
+    assert not out.exists()
+
+
 def test_the_page_has_the_section_and_passes_its_own_check(
     results: Path, folder: Path, tmp_path: Path
 ) -> None:
