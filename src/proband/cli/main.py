@@ -33,15 +33,11 @@ from proband.cli import (
     train,
 )
 from proband.cli.options import GroupedCommand, expanded
-from proband.core.errors import ConfigError, ProbandError, first_line, printable
+from proband.core.errors import ConfigError, ProbandError, first_line, printable, tells_of_full_disk
 
 INTERRUPTED, TERMINATED = 130, 143
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM)
 _CANNOT_READ = (errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ESTALE)
-_FULL_DISK = re.compile(
-    r"No space left on device|Disk quota exceeded|File too large|os error (?:27|28|122)\b|"
-    r"\d+ requested and \d+ written"
-)
 _NO_MEMORY = re.compile(
     r"can't (?:allocate memory|start new thread|spawn worker thread)|Cannot allocate memory|"
     r"bad_alloc|bad allocation|failed to map segment|kind: WouldBlock"
@@ -234,8 +230,7 @@ def _cannot_write(error: Exception) -> str:
     """
     if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
         return os.strerror(error.errno)
-    found = _FULL_DISK.search(str(error))
-    return os.strerror(errno.ENOSPC) if found else ""
+    return os.strerror(errno.ENOSPC) if tells_of_full_disk(error) else ""
 
 
 def _fail(message: str) -> int:

@@ -7,6 +7,7 @@ prints it and exits with status 2; library users catch :class:`ProbandError`.
 from __future__ import annotations
 
 import difflib
+import re
 import tokenize
 import unicodedata
 import zipfile
@@ -19,6 +20,10 @@ NUMPY_ERRORS = (
 )
 """What reading a damaged .npy or .npz raises: its header is an expression, its members lie in a zip."""
 
+_FULL_DISK = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|os error (?:27|28|122)\b|"
+    r"\d+ requested and \d+ written"
+)
 _MOST_CHARACTERS = 600
 _KEPT = "\n\t"
 _TURNS = range(0x2066, 0x206A)
@@ -127,3 +132,8 @@ def near_matches(word: str, known: Iterable[str], most: int = 3) -> str:
     """
     close = difflib.get_close_matches(word, list(known), n=most, cutoff=0.6)
     return f"did you mean {', '.join(close)}?" if close else ""
+
+
+def tells_of_full_disk(error: Exception) -> bool:
+    """Whether a library (polars, DuckDB, Arrow, NumPy) says in words of its own that the disk is full."""
+    return bool(_FULL_DISK.search(str(error)))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from proband.core.errors import ConfigError, DataError, ProbandError, first_line
+from proband.core.errors import ConfigError, DataError, ProbandError, first_line, tells_of_full_disk
 from proband.core.registry import Registry
 from proband.core.running.engine import available_cores
 from proband.ehr.meds.dataset import DATA
@@ -96,7 +96,9 @@ def open_source(source: Path | Address, work: Path, threads: int | None = None) 
     import duckdb
 
     def complaint(error: Exception) -> ProbandError | None:
-        return unreadable(error, source) if isinstance(error, duckdb.Error) else None
+        if not isinstance(error, duckdb.Error) or tells_of_full_disk(error):
+            return None
+        return unreadable(error, source)
 
     return Engine(open_omop(source, work, threads), complaint, fuse_selects=False)
 

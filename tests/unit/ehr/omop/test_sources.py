@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import ibis
 import polars as pl
 import pytest
@@ -264,3 +265,13 @@ def test_an_option_of_ibis_is_as_it_was_after_the_work(parquet: Path, tmp_path: 
     with engine.at_work():
         assert not ibis.options.sql.fuse_selects
     assert ibis.options.sql.fuse_selects
+
+
+def test_a_full_disk_is_not_laid_to_the_source(parquet: Path, tmp_path: Path) -> None:
+    engine = open_source(parquet, tmp_path / "work")
+    full = duckdb.IOException('IO Error: Could not write file "unsorted.parquet": No space left on device')
+    with pytest.raises(duckdb.IOException, match="No space left"), engine.at_work():
+        raise full
+    engine = open_source(parquet, tmp_path / "work")
+    with pytest.raises(DataError, match="unreadable OMOP source"), engine.at_work():
+        raise duckdb.IOException("IO Error: could not read 12 bytes")
