@@ -77,13 +77,13 @@ class Disclosure:
         curve: pl.DataFrame,
         num_subjects: int,
         num_cases: int,
-        boundaries: Sequence[int] = (),
+        drawn: Sequence[tuple[int, int]] = (),
         first: Sequence[bool] = (),
     ) -> pl.DataFrame:
-        """Points of a curve that may be drawn, those wanted ``first`` before others."""
+        """Points of a curve that may be drawn beside what is ``drawn``, those ``first`` before others."""
         if self.synthetic:
             return curve
-        return suppress.safe_points(curve, num_subjects, num_cases, boundaries, first)
+        return suppress.safe_points(curve, num_subjects, num_cases, drawn, first)
 
     def smoothed(self, curve: pl.DataFrame) -> pl.DataFrame:
         """Points of a smoothed curve that may be drawn, in ten-thousandths; it is a regression, no share."""
@@ -99,5 +99,5 @@ class Disclosure:
         if not self.synthetic:
             return suppress.merge_groups(groups, averaged)
         number = pl.int_range(1, pl.len() + 1)
-        kept = ["num_subjects", "observed", "low", "high", *averaged]
+        kept = ["num_subjects", "num_cases", "observed", "low", "high", *averaged]
         return groups.select(number.alias("first"), number.alias("last"), *kept)

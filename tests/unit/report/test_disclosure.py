@@ -37,7 +37,7 @@ def test_points_of_a_decision_curve_lie_more_than_twenty_apart():
     assert decision_points("m", here, OPEN).height == 4
     assert kept["low"].unique().to_list() == [0.12]  # a share of 100 cases, in hundredths
     assert kept["high"].null_count() == 3
-    assert decision_points("m", here, PEOPLE, [455])["threshold"].to_list() == [0.4, 0.1]
+    assert decision_points("m", here, PEOPLE, [(45, 410)])["threshold"].to_list() == [0.4, 0.1]
 
 
 def test_net_benefit_is_shown_where_enough_are_flagged_and_rounded():

@@ -107,20 +107,21 @@ def safe_points(
     curve: pl.DataFrame,
     num_subjects: int,
     num_cases: int,
-    boundaries: Sequence[int] = (),
+    drawn: Sequence[tuple[int, int]] = (),
     first: Sequence[bool] = (),
 ) -> pl.DataFrame:
     """The points of a curve between which more than 20 cases and more than 20 others lie.
 
     A point without cases before it or after it goes too: it would tell the rank of a single case. So does
-    one that is 1 to 20 subjects away from a boundary of groups shown on the same page: their difference
-    would be a group of so few.
+    one that is 1 to 20 cases, others or subjects away from what else is shown of the same risks: their
+    difference would be a group of so few.
 
     Args:
         curve: One model's points with num_flagged and num_flagged_cases, rising.
         num_subjects: All rows whose status is known.
         num_cases: All cases.
-        boundaries: Subjects of higher risk than each boundary between groups in the same order of risk.
+        drawn: Cases and others of higher risk than each point of another curve, and each boundary between
+            groups, in the same order of risk.
         first: Which points are chosen before the others, which then have to be as far from them.
 
     Returns:
@@ -134,12 +135,18 @@ def safe_points(
     for number in [*wanted, *sorted(set(range(len(points))) - set(wanted))]:
         cases, others = points[number]
         near = (min(abs(cases - one), abs(others - other)) for one, other in (*ends, *kept))
-        apart = all(may_show(abs(cases + others - boundary)) for boundary in boundaries)
+        apart = all(_may_subtract(points[number], other) for other in drawn)
         inside = cases <= ends[1][0] and others <= ends[1][1]
         if inside and apart and min(near) >= LEAST:
             keep[number] = True
             kept.append(points[number])
     return curve.filter(pl.Series(keep, dtype=pl.Boolean))
+
+
+def _may_subtract(point: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether neither cases nor others nor both together differ by 1 to 20."""
+    cases, others = abs(point[0] - other[0]), abs(point[1] - other[1])
+    return may_show(cases) and may_show(others) and may_show(abs(sum(point) - sum(other)))
 
 
 def merge_groups(groups: pl.DataFrame, averaged: Sequence[str]) -> pl.DataFrame:
@@ -150,9 +157,9 @@ def merge_groups(groups: pl.DataFrame, averaged: Sequence[str]) -> pl.DataFrame:
         averaged: Further columns to average, weighted by subjects.
 
     Returns:
-        first and last (numbers of the groups merged), num_subjects, observed, low, high and ``averaged``, all
-        rounded as :func:`share` does; intervals of merged groups by the normal approximation. Empty when not
-        even the whole is enough.
+        first and last (numbers of the groups merged), num_subjects, num_cases, observed, low, high and
+        ``averaged``, shares rounded as :func:`share` does; intervals of merged groups by the normal
+        approximation. Empty when not even the whole is enough.
     """
     pools: list[list[dict]] = [[]]
     for number, row in enumerate(groups.iter_rows(named=True), start=1):
@@ -166,11 +173,12 @@ def merge_groups(groups: pl.DataFrame, averaged: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(merged)
 
 
-def boundaries(merged: pl.DataFrame) -> list[int]:
-    """How many subjects lie above each boundary between groups that ascend."""
+def boundaries(merged: pl.DataFrame) -> list[tuple[int, int]]:
+    """How many cases and others lie above each boundary between groups that ascend."""
     if merged.is_empty():
         return []
-    return merged["num_subjects"].reverse().cum_sum().to_list()[:-1]
+    above = merged.select(pl.col("num_cases", "num_subjects").reverse().cum_sum())[:-1]
+    return [(cases, subjects - cases) for cases, subjects in above.iter_rows()]
 
 
 def _enough(pool: Sequence[Mapping]) -> bool:
@@ -189,6 +197,7 @@ def _merge(pool: Sequence[Mapping], averaged: Sequence[str]) -> dict:
         half = error / (2 * total)
         low, high = max(0.0, means["observed"] - half), min(1.0, means["observed"] + half)
     numbers = {"first": pool[0]["number"], "last": pool[-1]["number"], "num_subjects": total}
+    numbers["num_cases"] = sum(row["num_cases"] for row in pool)
     found = means | {"low": low, "high": high}
     return numbers | {name: None if value is None else share(value, total) for name, value in found.items()}
 

@@ -153,11 +153,21 @@ def test_full_precision_would_have_told_it():
 def test_points_near_a_boundary_of_groups_on_the_page_are_left_out():
     curve = pl.DataFrame({"num_flagged": [100, 200, 300, 400], "num_flagged_cases": [30, 60, 90, 120]})
     assert safe_points(curve, 600, 160)["num_flagged"].to_list() == [100, 200, 300, 400]
-    kept = safe_points(curve, 600, 160, boundaries=[100, 180, 321])
+    kept = safe_points(curve, 600, 160, drawn=[(30, 70), (55, 125), (90, 231)])
     assert kept["num_flagged"].to_list() == [100, 300, 400]
-    groups = pl.DataFrame({"num_subjects": [100, 200, 300]})
-    assert boundaries(groups) == [300, 500]
+    groups = pl.DataFrame({"num_subjects": [100, 200, 300], "num_cases": [10, 40, 90]})
+    assert boundaries(groups) == [(90, 210), (130, 370)]
     assert boundaries(groups.clear()) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "apart"),
+    [((60, 140), True), ((65, 300), False), ((90, 150), False), ((60, 161), True), ((75, 121), False)],
+)
+def test_neither_cases_nor_others_between_two_curves_are_few(other, apart):
+    """(65, 300) is 165 subjects away and 5 cases; (75, 121) 4 subjects."""
+    curve = pl.DataFrame({"num_flagged": [200], "num_flagged_cases": [60]})
+    assert safe_points(curve, 600, 160, [other]).height == apart
 
 
 @given(

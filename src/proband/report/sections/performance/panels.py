@@ -37,7 +37,7 @@ def outcome_figures(name: str, found: Found) -> tuple[list[Figure], str]:
     incidence = rules.share(overall["value"], overall["num_subjects"])
     models = judged(here, found.models)
     groups = calibration_groups(here, found, models)
-    safe = {model: _safe_curves(model, here, found, boundaries(groups[model][0])) for model in models}
+    safe = {model: _safe_curves(model, here, found) for model in models}
     roc, pr = ({model: curves[place] for model, curves in safe.items()} for place in (0, 1))
     deciles, score, caption = chosen_deciles(here, found)
     predicted = decile_risks(here, deciles, found, found.own)
@@ -79,16 +79,28 @@ def calibrations(
         found: Results and rules.
         groups: Of :func:`calibration_groups`.
     """
-    curves, bins, whole = here["calibration_curve"], here["risk_histogram"], found.own or found.models
+    bins, whole = here["risk_histogram"], found.own or found.models
     drawn = {}
     for model, (mine, css) in groups.items():
-        curve = found.rules.smoothed(curves.filter(model=model))
+        curve = _smoothed(model, here, found)
         bars = found.rules.bars(bins.filter(model=model))
         if model not in whole:
             mine, bars = mine.clear() if curve.height else mine, bars.clear()
             curve = curve.with_columns(pl.lit(None, pl.Float64).alias(end) for end in ("low", "high"))
         drawn[model] = Calibration(css, _with_columns(mine), curve, bars)
     return drawn
+
+
+def _smoothed(model: str, here: Mapping[str, pl.DataFrame], found: Found) -> pl.DataFrame:
+    """A model's calibration curve that may be drawn."""
+    return found.rules.smoothed(here["calibration_curve"].filter(model=model))
+
+
+def _bounds(model: str, here: Mapping[str, pl.DataFrame], found: Found) -> list[tuple[int, int]]:
+    """Cases and others above each boundary between those groups of a model that are drawn."""
+    if model not in (found.own or found.models) and _smoothed(model, here, found).height:
+        return []
+    return boundaries(calibration_groups(here, found, [model])[model][0])
 
 
 def _with_columns(groups: pl.DataFrame) -> pl.DataFrame:
@@ -113,13 +125,12 @@ def distribution_figure(
 def decision_figure(title: str, here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> str:
     """Decision curves of one outcome and horizon; empty where none may be shown.
 
-    Their points lie as far from the points of the ROC curve and from the boundaries of the calibration groups
-    as these from each other. Models given have a pointwise 95% band.
+    Between their points and the boundaries of the calibration groups lie none or more than 20 cases, and none
+    or more than 20 others. Models given have a pointwise 95% band.
     """
-    bounds = _bounds(here, found, models)
     points, whole = {}, found.own or found.models
-    for model, taken in bounds.items():
-        curve = decision_points(model, here, found.rules, taken)
+    for model in models:
+        curve = decision_points(model, here, found.rules, _bounds(model, here, found))
         if model not in whole:
             curve = curve.with_columns(pl.lit(None, pl.Float64).alias(end) for end in ("low", "high"))
         points[model] = (curve, found.css(model))
@@ -141,30 +152,19 @@ def thresholds(name: str, found: Found, rows: Mapping[str, pl.DataFrame]) -> Tex
 
 
 def acting_rows(here: Mapping[str, pl.DataFrame], found: Found) -> dict[str, pl.DataFrame]:
-    """Model -> rows of its decision table that may be shown beside its ROC curve and calibration groups."""
-    bounds = _bounds(here, found, judged(here, found.models))
-    return {model: decision_rows(model, here, found.rules, taken) for model, taken in bounds.items()}
+    """Model -> rows of its decision table that may be shown beside its calibration groups."""
+    return {
+        model: decision_rows(model, here, found.rules, _bounds(model, here, found))
+        for model in judged(here, found.models)
+    }
 
 
-def _bounds(here: Mapping[str, pl.DataFrame], found: Found, models: list[str]) -> dict[str, list[int]]:
-    """Model -> subjects above each point of its ROC curve and each boundary of its groups that are shown."""
-    bounds = {}
-    for model, (groups, _) in calibration_groups(here, found, models).items():
-        taken = boundaries(groups)
-        roc = _safe_points("roc", model, here, found, taken)["num_flagged"].to_list()
-        bounds[model] = [*taken, *roc]
-    return bounds
-
-
-def _safe_curves(
-    model: str, here: Mapping[str, pl.DataFrame], found: Found, bounds: list[int]
-) -> list[figures.Curve]:
+def _safe_curves(model: str, here: Mapping[str, pl.DataFrame], found: Found) -> list[figures.Curve]:
     """ROC and precision-recall points that may be drawn, their coordinates rounded."""
     auroc = here["metrics"].filter(metric="auroc", model=model)["value"][0]
+    num_subjects, num_cases = known(here, model)
     safe = []
-    for kind in ("roc", "pr"):
-        kept = _safe_points(kind, model, here, found, bounds)
-        num_subjects, num_cases = known(here, model)
+    for kept in curve_rows(model, here, found):
         totals = {
             "sensitivity": pl.Series([num_cases] * kept.height, dtype=pl.Int64),
             "false_positive_rate": pl.Series([num_subjects - num_cases] * kept.height, dtype=pl.Int64),
@@ -175,11 +175,50 @@ def _safe_curves(
     return safe
 
 
-def _safe_points(
-    kind: str, model: str, here: Mapping[str, pl.DataFrame], found: Found, bounds: list[int]
+def curve_rows(
+    model: str, here: Mapping[str, pl.DataFrame], found: Found
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of a model's ROC and of its precision-recall curve that may be drawn, unrounded.
+
+    With data of people both go through the rows of the decision table that are shown: a point near to one
+    would tell of the few between them. What they hold besides is as far from these as these from each other.
+
+    Args:
+        model: Its name.
+        here: Tables of one outcome and horizon.
+        found: Results and rules.
+    """
+    bounds = _bounds(model, here, found)
+    acting = decision_rows(model, here, found.rules, bounds)
+    roc, pr = (here[kind].filter(model=model) for kind in ("roc", "pr"))
+    if found.rules.synthetic:
+        return roc, pr
+    rate, precision = 1 - pl.col("specificity"), pl.col("positive_predictive_value")
+    acting = acting.with_columns(rate.alias("false_positive_rate"), precision.alias("precision"))
+    roc = _through(roc, acting, here, found, bounds)
+    drawn = roc if roc.height >= figures.LEAST_POINTS else acting
+    return roc, _through(pr, acting, here, found, [*bounds, *_counts(drawn)])
+
+
+def _through(
+    curve: pl.DataFrame,
+    acting: pl.DataFrame,
+    here: Mapping[str, pl.DataFrame],
+    found: Found,
+    drawn: list[tuple[int, int]],
 ) -> pl.DataFrame:
-    """Rows of a model's curve that may be drawn."""
-    return found.rules.points(here[kind].filter(model=model), *known(here, model), bounds)
+    """Rows of the decision table and the points of a curve that may be drawn beside, by falling risk."""
+    if curve.is_empty():
+        return curve
+    rows = pl.concat([acting.select(curve.columns), curve]).sort("num_flagged", maintain_order=True)
+    first = rows["threshold"].is_in(acting["threshold"].implode()).to_list()
+    return found.rules.points(rows, *known(here, curve["model"][0]), drawn, first)
+
+
+def _counts(rows: pl.DataFrame) -> list[tuple[int, int]]:
+    """Cases and others above each row."""
+    counts = rows.select("num_flagged_cases", pl.col("num_flagged") - pl.col("num_flagged_cases"))
+    return list(counts.iter_rows())
 
 
 def chosen_deciles(here: Mapping[str, pl.DataFrame], found: Found) -> tuple[pl.DataFrame, str, str]:

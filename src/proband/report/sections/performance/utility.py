@@ -16,7 +16,7 @@ _CURVE = dict.fromkeys(("threshold", *_VALUES), pl.Float64)
 
 
 def decision_points(
-    model: str, here: Mapping[str, pl.DataFrame], rules: Disclosure, boundaries: Sequence[int] = ()
+    model: str, here: Mapping[str, pl.DataFrame], rules: Disclosure, drawn: Sequence[tuple[int, int]] = ()
 ) -> pl.DataFrame:
     """A model's decision curve at thresholds that may be shown.
 
@@ -24,14 +24,14 @@ def decision_points(
         model: Its name.
         here: Tables of one outcome and horizon.
         rules: What may be shown.
-        boundaries: Subjects of higher risk than each point and boundary shown elsewhere on the page.
+        drawn: Cases and others of higher risk than each point and boundary shown elsewhere on the page.
 
     Returns:
         threshold, standardised_net_benefit and the ends of its interval (null without), thresholds falling.
         With data of people a point is kept only where more than 20 cases and others lie between it and the
         next, and before and after all.
     """
-    kept = decision_rows(model, here, rules, boundaries)
+    kept = decision_rows(model, here, rules, drawn)
     grid = here["decision"].filter(~pl.col("threshold").is_in(compared(here)))["threshold"]
     if len(grid):  # a stated threshold beyond it would squeeze the curve into a corner
         kept = kept.filter(pl.col("threshold") <= grid.max())
@@ -44,14 +44,14 @@ def decision_points(
 
 
 def decision_rows(
-    model: str, here: Mapping[str, pl.DataFrame], rules: Disclosure, boundaries: Sequence[int] = ()
+    model: str, here: Mapping[str, pl.DataFrame], rules: Disclosure, drawn: Sequence[tuple[int, int]] = ()
 ) -> pl.DataFrame:
     """Rows of the decision table that may be shown, unrounded; arguments of :func:`decision_points`."""
     rows = here["decision"].filter(model=model).sort("threshold", descending=True)
     if rows.is_empty():
         return rows
     first = rows["threshold"].is_in(compared(here)).to_list()
-    return rules.points(rows, *known(here, model), boundaries, first)
+    return rules.points(rows, *known(here, model), drawn, first)
 
 
 def compared(here: Mapping[str, pl.DataFrame]) -> list[float]:
