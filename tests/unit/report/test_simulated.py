@@ -131,8 +131,49 @@ def test_differences_come_largest_first_with_their_interval(folder: Path) -> Non
 
 def test_what_is_said_of_copies(folder: Path) -> None:
     rows = simulated_section(folder).copies.rows
-    assert rows[0][1:] == ["390", "0.620 (0.581–0.659)", HIDDEN]
-    assert rows[1][1:] == ["390", "0.620 (0.581–0.659)", "25.0%"]
+    assert rows[0][1:] == ["390", "0.620 (0.580–0.660)", HIDDEN]  # 388 futures: steps of 0.005
+    assert rows[1][1:] == ["390", "0.620 (0.580–0.660)", "25.0%"]
+
+
+@pytest.mark.parametrize(
+    ("nearer", "beyond", "shown"),
+    [
+        (5, 21, [HIDDEN, "5.5%"]),
+        (20.5, 101, [HIDDEN, "26.0%"]),
+        (383, 383, ["withheld", "withheld"]),
+        (0, 0, ["0.000 (0.000–0.010)", "0.0%"]),
+        (388, 388, ["1.000 (0.990–1.000)", "100.0%"]),
+    ],
+)
+def test_shares_of_copies_tell_no_small_count_on_either_side(folder, nearer, beyond, shown) -> None:
+    row = COPIES[0] | {"share_nearer": nearer / 388, "standard_error": 0.006, "num_simulated_beyond": beyond}
+    MEMORISATION.write(
+        pl.DataFrame([row], schema=MEMORISATION.empty().schema), folder / "memorisation.parquet"
+    )
+    assert simulated_section(folder).copies.rows[0][2:] == shown
+
+
+@pytest.mark.parametrize(
+    ("both", "kept"),
+    [
+        ({}, True),
+        ({"num_real": 93}, False),  # 7 had A alone
+        ({"num_simulated": 120}, False),
+        ({"num_real": 79}, True),
+    ],
+)
+def test_a_pair_is_held_back_where_few_have_one_code_alone(both, kept) -> None:
+    rows = [row("prevalence", "A"), row("prevalence", "B", num_real=200, num_simulated=240)]
+    rows.append(row("pair", "A", "B", **both))
+    shown = may_show(pl.DataFrame(rows, schema=REALISM.empty().schema))
+    assert shown.filter(statistic="pair").height == kept
+    assert shown.filter(statistic="prevalence").height == 2
+
+
+def test_a_pair_is_held_back_where_few_have_neither_code() -> None:
+    rows = [row("prevalence", "A", num_real=250), row("prevalence", "B", num_real=240)]
+    rows.append(row("pair", "A", "B", num_real=105))  # 145 and 135 had one alone, 15 neither
+    assert may_show(pl.DataFrame(rows, schema=REALISM.empty().schema)).filter(statistic="pair").is_empty()
 
 
 def test_bins_are_merged_until_none_is_small() -> None:

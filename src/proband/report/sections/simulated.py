@@ -94,18 +94,40 @@ def _nearness(found: pl.DataFrame) -> list[Figure]:
 def may_show(found: pl.DataFrame) -> pl.DataFrame:
     """The rows of which no count of 1 to 20 follows: of subjects who had it, and for shares who had it not.
 
-    Simulated counts are held back alike, since futures are drawn from people's histories. Shares are rounded
-    by :func:`proband.core.statistics.suppress.share`, rates to thousandths.
+    A pair of codes is left out, too, where so few have one of them without the other, or neither. Simulated
+    counts are held back alike, since futures are drawn from people's histories. Shares are rounded by
+    :func:`proband.core.statistics.suppress.share`, rates to thousandths.
     """
     few = pl.lit(False)
     for name in ("num_real", "num_simulated"):
         without = pl.col("num_subjects") - pl.col(name)
         few |= pl.col(name).is_between(1, suppress.LEAST - 1)
         few |= pl.col("statistic").is_in(_SHARES) & without.is_between(1, suppress.LEAST - 1)
-    kept = found.filter(~few)
+    kept = found.filter(~few & ~_few_beside_a_pair(found))
     subjects = pl.when(pl.col("statistic").is_in(_SHARES)).then("num_subjects").otherwise(_MANY)
     numbers = kept.select(subjects).to_series()
     return kept.with_columns(suppress.shares(kept[name], numbers) for name in ("real", "simulated"))
+
+
+def _few_beside_a_pair(found: pl.DataFrame) -> pl.Series:
+    """Whether 1 to 20 have just one code of a pair, or neither, on either side; False of other rows.
+
+    A pair without the shares of both its codes is compared with nothing.
+    """
+    sides = ("num_real", "num_simulated")
+    alone = found.filter(statistic="prevalence")
+    rows = found
+    for code in ("item", "other"):
+        one = alone.select(
+            pl.col("item").alias(code), *(pl.col(side).alias(f"{side} {code}") for side in sides)
+        )
+        rows = rows.join(one, on=code, how="left", maintain_order="left")
+    few = pl.lit(False)
+    for side in sides:
+        first, second, both = pl.col(f"{side} item"), pl.col(f"{side} other"), pl.col(side)
+        for rest in (first - both, second - both, pl.col("num_subjects") - first - second + both):
+            few |= rest.is_between(1, suppress.LEAST - 1).fill_null(False)
+    return rows.select((few & (pl.col("statistic") == "pair")).alias("few")).to_series()
 
 
 def _summary(counts: Mapping[str, Any]) -> str:
@@ -173,13 +195,25 @@ def _copies(rows: pl.DataFrame) -> TextTable:
     header = ["Measure", "Futures compared", "Simulated nearer (95% CI)", "Simulated beyond the real 99%"]
     cells = []
     for row in rows.iter_rows(named=True):
-        share, half = row["share_nearer"], NORMAL_975 * row["standard_error"]
-        interval = f"{number(share)} ({number(max(0.0, share - half))}–{number(min(1.0, share + half))})"
-        beyond = row["num_simulated_beyond"]
-        shown = suppress.count(beyond)
-        if suppress.may_show(beyond):
-            shown = percent(beyond / row["num_points"])
-        few = not suppress.may_show(row["num_subjects"])
+        number_of, beyond = row["num_points"], row["num_simulated_beyond"]
         title = _MEASURES.get(row["measure"], row["measure"])
-        cells.append([title, suppress.count(row["num_points"]), "–" if few else interval, shown])
+        far = _hidden(beyond, number_of) or percent(suppress.share(beyond / number_of, number_of))
+        cells.append([title, suppress.count(number_of), _nearer(row), far])
     return TextTable(header, cells)
+
+
+def _nearer(row: Mapping[str, Any]) -> str:
+    """The share of simulated futures that are nearer, with its interval, as it may be shown."""
+    if not suppress.may_show(row["num_subjects"]):
+        return "–"
+    number_of, share, half = row["num_points"], row["share_nearer"], NORMAL_975 * row["standard_error"]
+    ends = (share, max(0.0, share - half), min(1.0, share + half))
+    middle, low, high = (number(suppress.share(end, number_of)) for end in ends)
+    return _hidden(round(share * number_of, 1), number_of) or f"{middle} ({low}–{high})"
+
+
+def _hidden(some: float, number_of: int) -> str:
+    """What stands in the place of a share of which 1 to 20 follow, on its side or the other; else empty."""
+    if 0 < some < suppress.LEAST:
+        return suppress.HIDDEN
+    return suppress.WITHHELD if 0 < number_of - some < suppress.LEAST else ""
