@@ -52,6 +52,10 @@ class Disclosure:
         """Whether a summary of so many subjects may be shown."""
         return self.synthetic or number >= suppress.LEAST
 
+    def may_show(self, number: int) -> bool:
+        """Whether a count may be known."""
+        return self.synthetic or suppress.may_show(number)
+
     def share(self, value: float, number: int) -> float:
         """A share of ``number`` subjects."""
         return round(value, 4) if self.synthetic else suppress.share(value, number)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from proband.evaluate.leaks.held import LAST_DAY
-from proband.evaluate.leaks.rule import AUROC
+from proband.evaluate.leaks.rule import AUROC, LEAST_AUROC, LEAST_VALUE
 from proband.report.disclosure import Disclosure
 from proband.report.sections.found import Found
 from proband.report.tables import SPLIT_NAMES, TextTable, number, plain
@@ -79,8 +79,6 @@ def leaks_table(found: Found) -> TextTable | None:
 
 
 def _leak_cells(row: Mapping, rules: Disclosure) -> list[str]:
-    number_of = row["num_subjects"]
-    value, low = (number(rules.share(row[name], number_of)) for name in ("value", "low"))
     return [
         plain(row["outcome"]),
         row["code"],
@@ -88,9 +86,20 @@ def _leak_cells(row: Mapping, rules: Disclosure) -> list[str]:
         f"{row['who']} it",
         "AUROC of this alone" if row["rule"] == AUROC else f"share {row['label']}",
         "end of follow-up" if row["horizon_years"] is None else f"{row['horizon_years']:g} years",
-        f"{value} ({low})" if rules.enough(number_of) else "–",
-        rules.count(number_of),
+        _leak_value(row, rules),
+        rules.count(row["num_subjects"]),
     ]
+
+
+def _leak_value(row: Mapping, rules: Disclosure) -> str:
+    """Value and lower limit; the bound of the rule alone where 1 to 20 have the label, or have it not."""
+    number_of, cases = row["num_subjects"], row["num_cases"]
+    if not rules.enough(number_of):
+        return "–"
+    if not (rules.may_show(cases) and rules.may_show(number_of - cases)):
+        return f"≥{LEAST_AUROC if row['rule'] == AUROC else LEAST_VALUE:g}"
+    value, low = (number(rules.share(row[name], number_of)) for name in ("value", "low"))
+    return f"{value} ({low})"
 
 
 def costs_table(found: Found) -> TextTable | None:
