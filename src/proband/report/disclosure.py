@@ -72,9 +72,9 @@ class Disclosure:
         """
         return self.shares(values, pl.Series([_THOUSANDTHS] * len(values), dtype=pl.Int64))
 
-    def horizons(self, cases: Mapping[float, int], num_subjects: int) -> list[float]:
+    def horizons(self, cases: Mapping[float, int], controls: Mapping[float, int]) -> list[float]:
         """Horizons whose results may be shown together."""
-        return sorted(cases) if self.synthetic else suppress.shown_horizons(cases, num_subjects)
+        return sorted(cases) if self.synthetic else suppress.shown_horizons(cases, controls)
 
     def points(
         self,

@@ -160,6 +160,13 @@ def test_outcomes_without_an_interval_stand_apart(found):
     assert (len(whole.rows), len(whole.without_interval)) == (1, 0)
 
 
+def test_an_outcome_of_few_known_controls_is_not_shown_however_many_are_censored(found):
+    flow = found.tables["flow"]
+    few = pl.when(step="control").then(20).otherwise("num_subjects").alias("num_subjects")
+    assert with_tables(found, flow=flow).main
+    assert with_tables(found, flow=flow.with_columns(few)).main == {}
+
+
 def test_an_outcome_that_baselines_alone_predict_is_placed_by_the_best_of_them(found):
     own = pl.col("model").is_in(found.own)
     outcome = next(iter(found.main))

@@ -82,19 +82,20 @@ def may_show(number: int) -> bool:
     return number == 0 or number >= LEAST
 
 
-def shown_horizons(cases: Mapping[float, int], num_subjects: int) -> list[float]:
+def shown_horizons(cases: Mapping[float, int], controls: Mapping[float, int]) -> list[float]:
     """Horizons whose results may be shown together, from the longest down.
 
     Args:
         cases: Horizon in years -> cases by then.
-        num_subjects: Subjects at risk.
+        controls: Horizon in years -> subjects known to be without the outcome by then, those censored before
+            aside; none where it is missing.
 
-    >>> shown_horizons({1.0: 30, 5.0: 120, 10.0: 135}, 1000)
+    >>> shown_horizons({1.0: 30, 5.0: 120, 10.0: 135}, {1.0: 950, 5.0: 800, 10.0: 700})
     [1.0, 10.0]
     """
     kept: list[float] = []
     for horizon in sorted(cases, reverse=True):
-        enough = cases[horizon] >= LEAST and num_subjects - cases[horizon] >= LEAST
+        enough = min(cases[horizon], controls.get(horizon, 0)) >= LEAST
         if enough and (not kept or may_show(cases[kept[-1]] - cases[horizon])):
             kept.append(horizon)
     return kept[::-1]

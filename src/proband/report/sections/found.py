@@ -62,7 +62,8 @@ class Found:
         """Outcome -> horizons that may be shown, rising; outcomes in alphabetical order."""
         metrics = self.tables["metrics"]
         return {
-            name: self._horizons(metrics.filter(outcome=name)) for name in metrics["outcome"].unique().sort()
+            name: self._horizons(name, metrics.filter(outcome=name))
+            for name in metrics["outcome"].unique().sort()
         }
 
     @cached_property
@@ -102,12 +103,13 @@ class Found:
         wanted = pl.DataFrame(rows, schema={"outcome": pl.String, "horizon_years": pl.Float64}, orient="row")
         return self.tables[name].join(wanted, on=["outcome", "horizon_years"], maintain_order="left")
 
-    def _horizons(self, metrics: pl.DataFrame) -> list[float]:
-        counts = metrics.group_by("horizon_years").agg(pl.col("num_cases", "num_subjects").min())
+    def _horizons(self, name: str, metrics: pl.DataFrame) -> list[float]:
+        counts = metrics.group_by("horizon_years").agg(pl.col("num_cases").min())
         cases = dict(counts.select("horizon_years", "num_cases").iter_rows())
         estimable = set(metrics.filter(pl.col("value").is_not_null(), metric="auroc")["horizon_years"])
         usable = {horizon: value for horizon, value in cases.items() if horizon in estimable}
-        return self.rules.horizons(usable, min(counts["num_subjects"].to_list(), default=0))
+        controls = self.tables["flow"].filter(outcome=name, step="control")
+        return self.rules.horizons(usable, dict(controls.select("horizon_years", "num_subjects").iter_rows()))
 
 
 def is_control(model: str) -> bool:

@@ -54,16 +54,23 @@ def test_never_a_single_hidden_part_with_all_others_shown(numbers):
 def test_horizons_shown_together_differ_by_none_or_enough(increments, rest):
     cases = dict(enumerate(itertools.accumulate(increments), start=1))
     total = max(cases.values()) + rest
-    shown = shown_horizons({float(key): value for key, value in cases.items()}, total)
+    others = {float(key): total - value for key, value in cases.items()}
+    shown = shown_horizons({float(key): value for key, value in cases.items()}, others)
     assert all(cases[int(key)] >= LEAST and total - cases[int(key)] >= LEAST for key in shown)
     for a, b in itertools.combinations(shown, 2):
         assert may_show(abs(cases[int(a)] - cases[int(b)]))
 
 
 def test_longest_horizon_goes_first():
-    assert shown_horizons({1.0: 25, 5.0: 40, 10.0: 100}, 500) == [5.0, 10.0]
-    assert shown_horizons({1.0: 20, 5.0: 20}, 500) == []
-    assert shown_horizons({1.0: 490}, 500) == []
+    assert shown_horizons({1.0: 25, 5.0: 40, 10.0: 100}, {1.0: 475, 5.0: 460, 10.0: 400}) == [5.0, 10.0]
+    assert shown_horizons({1.0: 20, 5.0: 20}, {1.0: 480, 5.0: 480}) == []
+    assert shown_horizons({1.0: 490}, {1.0: 10}) == []
+
+
+def test_those_censored_are_no_others():
+    """120 of 500 have the outcome by 10 years and 12 are known not to have it; by 5 years 300 are."""
+    assert shown_horizons({5.0: 60, 10.0: 120}, {5.0: 300, 10.0: 12}) == [5.0]
+    assert shown_horizons({5.0: 60}, {}) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=1, max_size=80))
