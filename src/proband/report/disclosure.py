@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -31,9 +31,11 @@ class Disclosure:
         """
         return f"{number:,}" if self.synthetic and number is not None else suppress.count(number)
 
-    def parts(self, numbers: Sequence[int]) -> list[str]:
-        """Counts that add up to a total shown beside."""
-        return [self.count(number) for number in numbers] if self.synthetic else suppress.parts(numbers)
+    def parts(self, numbers: Sequence[int], elsewhere: Collection[int] = ()) -> list[str]:
+        """Counts that add up to a total shown beside; those at ``elsewhere`` are printed there as well."""
+        if self.synthetic:
+            return [self.count(number) for number in numbers]
+        return suppress.parts(numbers, elsewhere)
 
     def steps(self, numbers: Sequence[int | None]) -> list[str]:
         """Counts of nested groups, each within the one before: from two that are shown no small one follows.

@@ -11,7 +11,7 @@ fraction tells its denominator.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -63,17 +63,21 @@ def shares(values: pl.Series, numbers: pl.Series) -> pl.Series:
     return pl.Series(values.name, rounded, dtype=pl.Float64)
 
 
-def parts(numbers: Sequence[int]) -> list[str]:
+def parts(numbers: Sequence[int], elsewhere: Collection[int] = ()) -> list[str]:
     """Counts that add up to a total shown beside: if just one is hidden, the next smallest is withheld too.
 
-    >>> parts([7, 500]), parts([300, 500])
-    (['≤20', 'withheld'], ['300', '500'])
+    Args:
+        numbers: The counts.
+        elsewhere: Places of those that are printed elsewhere as well: others are withheld before them.
+
+    >>> parts([7, 500]), parts([300, 500]), parts([80, 500, 7], elsewhere=[0])
+    (['≤20', 'withheld'], ['300', '500'], ['80', 'withheld', '≤20'])
     """
     shown = [count(number) for number in numbers]
     if shown.count(HIDDEN) == 1:
         others = [place for place, text in enumerate(shown) if text not in (HIDDEN, "0")]
         if others:
-            shown[min(others, key=lambda place: numbers[place])] = WITHHELD
+            shown[min(others, key=lambda place: (place in elsewhere, numbers[place]))] = WITHHELD
     return shown
 
 

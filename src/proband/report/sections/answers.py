@@ -14,6 +14,7 @@ from proband.evaluate.panel.gain import Gain, genome_sentence
 from proband.evaluate.panel.models import unpaired
 from proband.evaluate.results import below_age_sex
 from proband.report.figures.forest import Axis, Estimate, axis_of, row_svg, scale_svg
+from proband.report.sections.counts import shown_counts
 from proband.report.sections.found import Found, is_control
 from proband.report.sections.sources import source_cohorts
 from proband.report.tables import number, plain
@@ -212,7 +213,7 @@ def auroc_forest(found: Found) -> Forest:
     lines = []
     for name, each in estimates.items():
         mine = ranked.filter(outcome=name).row(-1, named=True)
-        lines.append(_row(found, name, each, axis, f"{mine['value']:.3f}", mine["value"], mine["num_cases"]))
+        lines.append(_row(found, name, each, axis, f"{mine['value']:.3f}", mine["value"]))
     return _forest(found, lines, scale_svg(axis))
 
 
@@ -227,9 +228,8 @@ def gain_forest(found: Found) -> Forest | None:
                 estimates[row["outcome"]].append(difference_of(found, model, reference, row))
     mean = _means(found)
     axis = axis_of([mean, *estimates.values()], _NOTHING, _LEAST_HALF_WIDTH)
-    cases = dict(found.at_main("metrics").group_by("outcome").agg(pl.col("num_cases").min()).iter_rows())
     lines = [
-        _row(found, name, each, axis, number(each[0].value, sign=True), each[0].value, cases[name])
+        _row(found, name, each, axis, number(each[0].value, sign=True), each[0].value)
         for name, each in estimates.items()
         if each
     ]
@@ -272,10 +272,11 @@ def _with_ends(row: Mapping, name: str, sign: bool) -> str:
 
 
 def _row(
-    found: Found, name: str, each: Sequence[Estimate], axis: Axis, value: str, order: float, num_cases: int
+    found: Found, name: str, each: Sequence[Estimate], axis: Axis, value: str, order: float
 ) -> ForestRow:
-    horizon = "" if found.main[name] == found.horizon else f"{found.main[name]:g} years, "
-    detail = f"{horizon}{found.rules.count(num_cases)} onsets"
+    longest = found.main[name]
+    horizon = "" if longest == found.horizon else f"{longest:g} years, "
+    detail = f"{horizon}{shown_counts(found, name)[longest]['case']} onsets"
     wide = any(one.low is not None for one in each)
     return ForestRow(plain(name), detail, row_svg(each, axis, plain(name)), value, order, has_interval=wide)
 

@@ -9,10 +9,9 @@ import polars as pl
 from proband.evaluate.leaks.held import LAST_DAY
 from proband.evaluate.leaks.rule import AUROC, LEAST_AUROC, LEAST_VALUE
 from proband.report.disclosure import Disclosure
+from proband.report.sections.counts import ENDS, shown_counts
 from proband.report.sections.found import Found
 from proband.report.tables import SPLIT_NAMES, TextTable, number, plain
-
-_ENDS = ("case", "control", "censored")
 
 
 def cohort_table(found: Found) -> TextTable:
@@ -48,16 +47,13 @@ def flow_table(found: Found) -> TextTable | None:
     Returns:
         None where no outcome may be shown.
     """
-    flow = found.at_main("flow")
-    steps = [step for step in flow["step"].unique(maintain_order=True) if step not in _ENDS]
+    steps = found.at_main("flow")["step"].unique(maintain_order=True)
     rows = []
     for name, horizon in found.main.items():
-        counts = dict(flow.filter(outcome=name).select("step", "num_subjects").iter_rows())
-        ends = found.rules.parts([counts.get(end, 0) for end in _ENDS])
-        left = found.rules.steps([counts.get(step) for step in steps])
-        rows.append([plain(name), f"{horizon:g} years", *left, *ends])
-    header = ["Outcome", "Horizon", *(f"Subjects {step}" for step in steps)]
-    return TextTable([*header, "Case", "Control", "Censored"], rows) if rows else None
+        counts = shown_counts(found, name)[horizon]
+        rows.append([plain(name), f"{horizon:g} years", *(counts.get(step, "–") for step in steps)])
+    titles = [step.title() if step in ENDS else f"Subjects {step}" for step in steps]
+    return TextTable(["Outcome", "Horizon", *titles], rows) if rows else None
 
 
 def leaks_table(found: Found) -> TextTable | None:

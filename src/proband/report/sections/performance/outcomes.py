@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from proband.report import tables
+from proband.report.sections.counts import at_risk_and_onsets, shown_counts
 from proband.report.sections.found import Found
 from proband.report.sections.performance.panels import Figure, acting_rows, outcome_figures, thresholds
 from proband.report.sections.performance.utility import utility_table
@@ -136,11 +137,8 @@ def _horizon(name: str, horizon: float, found: Found, acting: Mapping[str, pl.Da
         for share in (incidence["value"], incidence["low"], incidence["high"])
     )
     interval = "" if incidence["low"] is None else f" (95% CI {low} to {high})"
-    subjects, cases = rules.count(first["num_subjects"]), rules.count(first["num_cases"])
-    summary = (
-        f"{subjects} subjects at risk, {cases} onsets seen; cumulative incidence {value}{interval}, "
-        "death competing."
-    )
+    counted = at_risk_and_onsets(shown_counts(found, name)[horizon])
+    summary = f"{counted}; cumulative incidence {value}{interval}, death competing."
     return HorizonSection(
         in_years(horizon),
         summary,
