@@ -22,7 +22,12 @@ RULES: tuple[Rule, ...] = (
     digits.marks,
 )
 """For every page."""
-RULES_OF_PEOPLE: tuple[Rule, ...] = (counts.small_or_exact, counts.in_prose, counts.recoverable)
+RULES_OF_PEOPLE: tuple[Rule, ...] = (
+    counts.small_or_exact,
+    counts.in_prose,
+    counts.in_code,
+    counts.recoverable,
+)
 """For pages of people; a synthetic biobank has none."""
 _LONGEST = 80
 

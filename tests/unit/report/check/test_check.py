@@ -44,6 +44,44 @@ PLANTED = {
     "exact total of a fraction": (TABLE.format("Cases", "40/343"), "not rounded to tens"),
     "onsets by years": (TABLE.format("Onsets by 5 years", "7"), "small count"),
     "number at risk": (TABLE.format("Number at risk", "7"), "small count"),
+    "marked count": (TABLE.format("Cases", "7*"), "small count"),
+    "count of a total": (TABLE.format("Cases", "7 of 500 (1%)"), "small count"),
+    "bound below 20": (TABLE.format("Cases", "&lt;10"), "small count"),
+    "bound in words": (TABLE.format("Cases", "fewer than 5"), "small count"),
+    "exact count with a space": (TABLE.format("Cases", "1\u2009234"), "not rounded to tens"),
+    "bold number": ("<p><b>12</b> cases died</p>", "small count in a sentence"),
+    "number in a span": ("<p><span>12</span> patients</p>", "small count in a sentence"),
+    "bold number after a title": ("<p>Cases:\n<b>12</b></p>", "small count in a sentence"),
+    "label of a figure in parts": (
+        "<svg><text>n = <tspan>7</tspan></text></svg>",
+        "small count in a sentence",
+    ),
+    "wide title": (
+        "<table><tr><th colspan=2>Outcome</th><th>Cases</th></tr>"
+        "<tr><td>a</td><td>b</td><td>7</td></tr></table>",
+        "small count",
+    ),
+    "two rows of titles": (
+        "<table><tr><th rowspan=2>Outcome</th><th colspan=2>Train</th></tr>"
+        "<tr><th>Cases</th><th>AUROC</th></tr><tr><td>Gout</td><td>7</td><td>0.5</td></tr></table>",
+        "small count",
+    ),
+    "title of two columns": (
+        "<table><tr><th></th><th colspan=2>Cases</th></tr><tr><th></th><th>Train</th><th>Test</th></tr>"
+        "<tr><td>Gout</td><td>500</td><td>7</td></tr></table>",
+        "small count",
+    ),
+    "hidden below two rows of titles": (
+        "<table><tr><th colspan=2>Sex</th></tr><tr><th>Female</th><th>Male</th></tr>"
+        "<tr><td>≤20</td><td>500</td></tr></table>",
+        "follows from its total",
+    ),
+    "count in a script": ("<script>var d={cases:7}</script>", "small count in a script"),
+    "counts in a script": ('<script>var d={"numCases":\n[100, 7]}</script>', "small count in a script"),
+    "count in an attribute": ("<p data-cases='7'>x</p>", "small count"),
+    "exact count in an attribute": ("<p data-num_cases='1243'>x</p>", "not rounded to tens"),
+    "hint of a field": ("<input placeholder='7 cases'>", "small count in a sentence"),
+    "content of a field": ("<input value='7 cases'>", "small count in a sentence"),
     "table of rows": ("<table><tr><td>Cases</td><td>7</td></tr></table>", "small count"),
     "table of rows with titles": (
         "<table><tr><th>Item</th><th>Value</th></tr><tr><td>Deaths</td><td>7</td></tr></table>",
@@ -111,6 +149,15 @@ HARMLESS = [
     TABLE.format("Median years to onset", "7"),
     TABLE.format("Incidence by 5 years", "7"),
     TABLE.format("Cases", "40/340"),
+    TABLE.format("Cases", "≤20*") + TABLE.format("Cases", "&lt;21") + TABLE.format("Cases", "1 230†"),
+    TABLE.format("Cases", "40 of 340 (12%)") + TABLE.format("Models", "7*"),
+    "<table><tr><th></th><th colspan=2>Cases</th></tr><tr><th></th><th>Number</th><th>Mean age</th></tr>"
+    "<tr><td>Gout</td><td>500</td><td>7</td></tr></table>",
+    "<table><tr><th>Outcome</th><th colspan=2>Onsets</th></tr><tr><th></th><th>1</th><th>5</th></tr>"
+    "<tr><td>Gout</td><td>50</td><td>70</td></tr></table>",
+    "<table><tr><th rowspan=2>Outcome</th><th>Horizon</th></tr><tr><th>Years</th></tr></table>",
+    "<p data-order='7' data-name='Type 2 diabetes' title='7 models'>Type <b>2</b>, n = <i>120</i></p>",
+    "<script>const showcases = 7, cases = 120, women = 7.5; on('events', 7);</script>",
     TABLE.format("Women, years", "2"),
     TABLE.format("Number of scores", "5"),
     TABLE.format("Cases (%)", "3"),
