@@ -160,6 +160,39 @@ def test_outcomes_without_an_interval_stand_apart(found):
     assert (len(whole.rows), len(whole.without_interval)) == (1, 0)
 
 
+def without_resamples(found, **tables):
+    """The results as they are of ``--bootstrap 0``: no interval anywhere."""
+    none = [pl.lit(None, pl.Float64).alias(name) for name in ("low", "high")]
+    bare = {
+        name: table.with_columns(none) if "low" in table.columns and name != "risk_histogram" else table
+        for name, table in (dict(found.tables) | tables).items()
+    }
+    config = dict(found.manifest["config"]) | {"bootstrap": 0}
+    return Found(bare, dict(found.manifest) | {"config": config}, Disclosure())
+
+
+def test_without_resamples_few_cases_are_not_blamed(found):
+    own = pl.col("model").is_in(found.own) & (pl.col("metric") == "auroc")
+    metrics = found.tables["metrics"].with_columns(pl.when(own).then(0.4).otherwise("value").alias("value"))
+    bare = without_resamples(found, metrics=metrics)
+    genome, above, calibrated = answers(bare)
+    said = "the results were evaluated without resamples"
+    assert said in genome.answer
+    assert calibrated.answer == f"Not known: {said}."
+    assert above.verdict == "no"
+    assert above.detail.startswith("<b>ehr: ")  # not: below in 0 of the 0 comparisons
+    for plot in (auroc_forest(bare), gain_forest(bare)):
+        assert (len(plot.rows), len(plot.without_interval)) == (1, 0)
+
+
+def test_without_resamples_models_above_age_and_sex_are_not_said_to_be_so_beyond_chance(found):
+    own = pl.col("model").is_in(found.own) & (pl.col("metric") == "auroc")
+    metrics = found.tables["metrics"].with_columns(pl.when(own).then(0.9).otherwise("value").alias("value"))
+    second = answers(without_resamples(found, metrics=metrics))[1]
+    assert (second.verdict, second.detail) == ("open", "")
+    assert "whether beyond chance is not known: the results were evaluated" in second.answer
+
+
 def test_an_outcome_of_few_known_controls_is_not_shown_however_many_are_censored(found):
     flow = found.tables["flow"]
     few = pl.when(step="control").then(20).otherwise("num_subjects").alias("num_subjects")

@@ -150,6 +150,50 @@ def test_results_with_a_truth_are_known_to_be_synthetic(results, tmp_path):
     assert "Synthetic data." in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def with_config(results, folder, **changes):
+    """The page of the results as if evaluated with other options."""
+    shutil.copytree(results, folder / "results")
+    manifest = folder / "results" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["config"] |= changes
+    manifest.write_text(json.dumps(content))
+    forget_digests(folder / "results")
+    report(folder / "results", folder / "report.html")
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("split", "lead", "banner"),
+    [
+        ("train", "foretold new onset in the people it was fitted to, with", "Train split."),
+        (
+            "tuning",
+            "foretold new onset in the people on whom its settings were chosen, with",
+            "Tuning split.",
+        ),
+    ],
+)
+def test_the_page_says_in_whom_models_were_judged(results, page, tmp_path, split, lead, banner):
+    assert "foretold new onset in people it had not seen, with" in page
+    assert "banner" not in page[page.index("<body>") :]
+    text = with_config(results, tmp_path, split=split)
+    assert lead in text
+    assert f'<p class="banner" role="note"><strong>{banner}</strong>' in text
+    assert "had not seen" not in text
+    assert check(tmp_path / "report.html") == []
+
+
+def test_a_page_of_results_without_resamples_promises_no_intervals(results, page, tmp_path):
+    before, text = (
+        one[one.index("<main>") : one.index('id="methods"')]
+        for one in (page, with_config(results, tmp_path, bootstrap=0))
+    )
+    for said in ("With 95% intervals, at the longest", "95% bands", "pointwise 95% band"):
+        assert said in before
+        assert said not in text
+    assert "Without intervals, since there were no resamples, at the longest" in text
+
+
 def test_the_first_screen_answers_three_questions(results, page, tmp_path):
     assert "No two models are known to differ by the genome alone" in page
     shutil.copytree(results, tmp_path / "results")

@@ -21,6 +21,7 @@ from proband.report.tables import number, plain
 
 _CHANCE, _NOTHING = 0.5, 0.0
 _LEAST_HALF_WIDTH = 0.02
+_WITHOUT_RESAMPLES = "the results were evaluated without resamples"
 _BY_CHANCE, _ALL_BUT_RARE = 0.05, 0.975
 """Share of checks that miss by chance, and the quantile of their number, of one model, up to which it may be
 chance; as if checks were independent, which those of one outcome are not quite."""
@@ -107,6 +108,8 @@ def _what_is_missing(found: Found) -> str:
 
 def _counted(found: Found, model: str, reference: str) -> str:
     """In how many outcomes the interval of the paired difference lies above and below 0."""
+    if not found.resampled:
+        return f"{_WITHOUT_RESAMPLES}, so there is no interval"
     rows = _paired(found, model, reference).drop_nulls(["low", "high"])
     above, below = (rows["low"] > 0).sum(), (rows["high"] < 0).sum()
     if rows.is_empty():
@@ -140,9 +143,10 @@ def _above(found: Found) -> Answer:
         detail = f"Beyond its 95% interval in {surely} of the {compared} comparisons that have one."
         if compared and surely == compared:
             return Answer(question, f"Yes, {where}.", "yes", detail)
-        return Answer(
-            question, f"Above {where}, not always beyond chance.", "open", detail if compared else ""
-        )
+        unsure = "not always beyond chance"
+        if not found.resampled:
+            unsure = f"whether beyond chance is not known: {_WITHOUT_RESAMPLES}"
+        return Answer(question, f"Above {where}, {unsure}.", "open", detail if compared else "")
     base = judged.filter(model=reference).select("outcome", pl.col("auroc").alias("base"))
     low = judged.join(base, on="outcome").filter(pl.col("auroc") <= pl.col("base"))
     names = [
@@ -150,12 +154,14 @@ def _above(found: Found) -> Answer:
         for model in found.own
         if model in low["model"]
     ]
-    return Answer(question, warning, "no", f"{_surely_below(found, reference)} {'; '.join(names)}.")
+    return Answer(question, warning, "no", f"{_surely_below(found, reference)} {'; '.join(names)}.".lstrip())
 
 
 def _surely_below(found: Found, reference: str) -> str:
-    """How often a model is below the reference by more than chance."""
+    """How often a model is below the reference by more than chance; empty where no comparison can tell."""
     below, compared = _beyond_chance(found, reference, -1)
+    if not compared:
+        return ""
     return f"Below by more than its 95% interval in {below} of the {compared} comparisons that have one."
 
 
@@ -187,7 +193,8 @@ def _calibrated(found: Found) -> Answer:
             f"slope in {holds[1].sum()} of {slope.height}"
         )
     if not sentences:
-        return Answer(question, "Not known: no outcome has cases enough for an interval.", "open")
+        why = "no outcome has cases enough for an interval" if found.resampled else _WITHOUT_RESAMPLES
+        return Answer(question, f"Not known: {why}.", "open")
     answer = (
         f"{held} of {checks} checks agree with perfect calibration within their 95% intervals; "
         f"about {number(_BY_CHANCE * checks, 0)} would miss by chance."
@@ -285,5 +292,5 @@ def _forest(found: Found, rows: Sequence[ForestRow], scale: str) -> Forest:
     left_out = [plain(name) for name in found.shown if name not in found.main]
     missing = f"Too few cases to judge or to show: {', '.join(left_out)}." if left_out else ""
     ordered = sorted(rows, key=lambda row: (-row.order, row.title))
-    firm = [row for row in ordered if row.has_interval]
-    return Forest(firm, [row for row in ordered if not row.has_interval], scale, missing)
+    firm = [row for row in ordered if row.has_interval or not found.resampled]
+    return Forest(firm, [row for row in ordered if row not in firm], scale, missing)

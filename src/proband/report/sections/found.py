@@ -79,6 +79,11 @@ class Found:
         return [name for name in self.main if name in firm] or list(self.main)
 
     @property
+    def resampled(self) -> bool:
+        """Whether the results were evaluated with resamples; without there are no intervals at all."""
+        return bool(self.manifest.get("config", {}).get("bootstrap"))
+
+    @property
     def horizon(self) -> float | None:
         """The horizon that is the longest of most outcomes; the longer of two that are of as many."""
         longest = list(self.main.values())

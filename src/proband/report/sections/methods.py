@@ -57,7 +57,7 @@ def _resampled(found: Found) -> str:
 
 def uncertainty(found: Found) -> str:
     """Where intervals and p values come from, and for what the latter are adjusted."""
-    if not found.manifest.get("config", {}).get("bootstrap"):
+    if not found.resampled:
         return "There are no intervals and no p values: the results were evaluated without resamples."
     said = f"Intervals are 2.5 and 97.5 percentiles of a bootstrap over {_resampled(found)}; p is two-sided"
     number = num_adjusted(found.tables["differences"])
@@ -157,7 +157,7 @@ _ALWAYS = {
 
 def _of_results(found: Found) -> dict[str, str]:
     """What is said only where the results hold it."""
-    wide = " with 95% intervals" if found.manifest.get("config", {}).get("bootstrap") else ""
+    wide = " with 95% intervals" if found.resampled else ""
     known = {
         "performance": f"Discrimination, calibration and net benefit{wide}, per outcome and horizon.",
     }
@@ -196,9 +196,10 @@ def _of_analysis(found: Found) -> dict[str, str]:
     manifest, config = found.manifest, found.manifest.get("config", {})
     number = found.rules.count(manifest.get("counts", {}).get("num_subjects"))
     replicates = f"{config.get('bootstrap', 0):,} replicates, seed {manifest.get('seed')}"
+    bootstrap = f"Bootstrap over {_resampled(found)}, {replicates}."
     return {
         "size": f"{number} subjects judged; onsets are in the section of each outcome.",
-        "uncertainty": f"Bootstrap over {_resampled(found)}, {replicates}.",
+        "uncertainty": bootstrap if found.resampled else "None: evaluated without resamples.",
         "software": f"{_versions(manifest)}.",
     }
 

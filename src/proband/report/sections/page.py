@@ -46,6 +46,21 @@ _CONTENTS = (
     ("checklists", "Checklists"),
     ("limits", "Limits"),
 )
+_JUDGED_IN = {
+    "held_out": "in people it had not seen",
+    "tuning": "in the people on whom its settings were chosen",
+    "train": "in the people it was fitted to",
+}
+_SPLIT_BANNERS = {
+    "tuning": (
+        "Tuning split.",
+        "Settings of the models were chosen on these people: in others they may do worse.",
+    ),
+    "train": (
+        "Train split.",
+        "The models were fitted to these people: nothing here shows how they do in others.",
+    ),
+}
 _HIDING_NOTE = (
     "Between two points of a curve lie at least 21 onsets and 21 others; groups and deciles with fewer are "
     "merged. Where too few points are left to draw a ROC curve, the dashed line is that of two normal "
@@ -53,13 +68,13 @@ _HIDING_NOTE = (
     "beyond; bars stand for at least 21."
 )
 _GUIDES_NOTE = (
-    "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on "
-    "all. Decision curves of the models given have a pointwise 95% band."
+    "Grey lines: chance, the cumulative incidence, perfect calibration, acting on nobody and (dashed) on all."
 )
+_BAND_NOTE = " Decision curves of the models given have a pointwise 95% band."
 _CALIBRATION_NOTE = (
     "Calibration: curves are observed risk smoothed over predicted risk (logistic regression on a restricted "
     "cubic spline, weighted for censoring), from the 1st to the 99th percentile of the risks; of the models "
-    "given also the pointwise 95% band, groups of rising risk as points with intervals, and below the axis a "
+    "given also {band}groups of rising risk as points{intervals}, and below the axis a "
     "histogram of predicted risks, whose last bar holds all higher ones; other curves end with the axes."
 )
 _RISKS_NOTE = (
@@ -89,14 +104,17 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
     Raises:
         DataError: ``realism`` or ``explain`` is no finished folder of its stage.
     """
+    split = found.manifest.get("config", {}).get("split", "")
     simulated = None if realism is None else simulated_section(realism)
     outcomes = outcome_sections(found)
     calibration, decisions, deciles = _multiples(found)
     why = None if explain is None else explained_section(explain, found.rules, not deciles)
-    hiding = "" if found.rules.synthetic else f" {_HIDING_NOTE}"
     filled = {
         "title": "Risk model evaluation",
         "synthetic": found.rules.synthetic,
+        "resampled": found.resampled,
+        "judged_in": _JUDGED_IN.get(split, "in the people judged"),
+        "split_banner": _SPLIT_BANNERS.get(split, ("", "")),
         "answers": answers(found),
         "legend": _legend(found),
         "aurocs": auroc_forest(found),
@@ -117,7 +135,7 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "cohort": cohort.cohort_table(found),
         "outcomes": outcomes,
         "risks_note": _RISKS_NOTE,
-        "figures_note": f"{_GUIDES_NOTE} {_CALIBRATION_NOTE}{hiding}",
+        "figures_note": _figures_note(found),
         "why": why,
         "simulated": simulated,
         "how_made": how_made(found)
@@ -131,6 +149,15 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
     absent = {name for name in ("deciles", "stability", "learning", "why", "simulated") if not filled[name]}
     absent |= {"subgroups"} if filled["strata"] is None else set()
     return filled | {"contents": [one for one in _CONTENTS if one[0] not in absent]}
+
+
+def _figures_note(found: Found) -> str:
+    """What the figures of an outcome show."""
+    wide = found.resampled
+    band, intervals = ("the pointwise 95% band, ", " with intervals") if wide else ("", "")
+    note = f"{_GUIDES_NOTE}{_BAND_NOTE if wide else ''} "
+    note += _CALIBRATION_NOTE.format(band=band, intervals=intervals)
+    return note if found.rules.synthetic else f"{note} {_HIDING_NOTE}"
 
 
 def _legend(found: Found) -> list[Key]:
