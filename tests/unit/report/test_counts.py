@@ -5,7 +5,7 @@ import pytest
 
 from proband.report.disclosure import Disclosure
 from proband.report.sections.answers import auroc_forest
-from proband.report.sections.cohort import flow_table
+from proband.report.sections.cohort import cohort_table, flow_table
 from proband.report.sections.counts import shown_counts
 from proband.report.sections.found import Found, read_results
 from proband.report.sections.performance.outcomes import outcome_sections
@@ -68,3 +68,17 @@ def test_of_synthetic_data_all_counts_are_printed(results):
     row, summary, detail = places(found)
     assert row == ["909", "900", "900", "81", "57", "7"]
     assert (summary[:22], detail) == ("900 subjects at risk, ", "81 onsets")
+
+
+@pytest.mark.parametrize(
+    ("events", "synthetic", "shown"),
+    [(80, False, "80"), (92, False, "withheld"), (104, False, "110"), (92, True, "92")],
+)
+def test_onsets_of_all_follow_up_beside_the_cases_of_a_horizon_tell_no_few(results, events, synthetic, shown):
+    found = with_flow(results, synthetic, case=80, control=100)
+    number = pl.when(outcome=OUTCOME, split="held_out").then(events).otherwise("num_events")
+    cohort = found.tables["cohort"].with_columns(number.alias("num_events"))
+    found = Found(dict(found.tables) | {"cohort": cohort}, found.manifest, found.rules)
+    table = cohort_table(found)
+    place = table.header.index("Onsets")
+    assert [row[place] for row in table.rows if row[:2] == [TITLE, "held out"]] == [shown]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from proband.core.statistics.suppress import WITHHELD
 from proband.evaluate.leaks.held import LAST_DAY
 from proband.evaluate.leaks.rule import AUROC, LEAST_AUROC, LEAST_VALUE
 from proband.report.disclosure import Disclosure
@@ -22,11 +23,12 @@ def cohort_table(found: Found) -> TextTable:
     rows = []
     for outcome in cohort["outcome"].unique(maintain_order=True).sort():
         for row in cohort.filter(outcome=outcome).iter_rows(named=True):
-            rows.append([plain(outcome), *_cells(row, found.rules)])
+            rows.append([plain(outcome), *_cells(row, found)])
     return TextTable(header, rows, num_labels=2)
 
 
-def _cells(row: Mapping, rules: Disclosure) -> list[str]:
+def _cells(row: Mapping, found: Found) -> list[str]:
+    rules = found.rules
     age = f"{number(row['mean_age_years'], 1)} ({number(row['sd_age_years'], 1)})"
     enough = rules.enough(row["num_subjects"])
     return [
@@ -36,9 +38,19 @@ def _cells(row: Mapping, rules: Disclosure) -> list[str]:
         rules.count(row["num_genotyped"]),
         age if enough else "–",
         number(row["median_follow_up_years"], 1) if enough else "–",
-        rules.count(row["num_events"]),
+        _onsets(row, found),
         rules.count(row["num_deaths"]),
     ]
+
+
+def _onsets(row: Mapping, found: Found) -> str:
+    """Onsets in all of follow-up; withheld where few came after the horizon whose cases are printed."""
+    name, horizon = row["outcome"], found.main.get(row["outcome"])
+    if horizon is None or row["split"] != found.manifest.get("config", {}).get("split"):
+        return found.rules.count(row["num_events"])
+    [cases] = found.tables["flow"].filter(outcome=name, horizon_years=horizon, step="case")["num_subjects"]
+    may_show = found.rules.may_show(row["num_events"] - cases)
+    return found.rules.count(row["num_events"]) if may_show else WITHHELD
 
 
 def flow_table(found: Found) -> TextTable | None:
