@@ -60,25 +60,21 @@ def embed(
 
     Raises:
         CheckpointError: Model and tokens do not fit.
-        ConfigError: Both ``task`` and ``dates``, ``fam`` without the tables of a GWAS, or ``genome`` without
-            these or the map.
+        ConfigError: Both ``task`` and ``dates``, or ``fam`` without the tables of a GWAS.
         DataError: Dates that are not usable, or none; nobody who is in the genotypes.
     """
     config = config or EmbedConfig()
     if fam is not None and not config.gwas:
         remedy = "give --gwas too, or leave --fam out"
         raise ConfigError("--fam without the tables of a GWAS", found=fam, remedy=remedy)
-    if genome is not None and not (config.gwas or config.map):
-        remedy = "give --gwas or --map too, or leave --genome out"
-        raise ConfigError(
-            "--genome without --gwas or --map, which alone read it", found=genome, remedy=remedy
-        )
     given = task or dates
     config = config.model_copy(update={"task": hash_file(given) if given and given.is_file() else ""})
     more = [*(task_files(task) if task else []), *(path for path in (dates, genome, fam) if path)]
     inputs = [model, tokens, *more]
     if is_finished(out, STAGE, config, overwrite, inputs):
         return
+    if genome is not None and not (config.gwas or config.map):
+        say("embed: not used: --genome, which --gwas and --map alone read; vectors tell of records alone")
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash)
     asked = read_dates(store, config.split, task, dates)
