@@ -110,7 +110,9 @@ def _output(
             for item in work.iterdir():
                 if item.name not in (_WORK, RUN):
                     shutil.rmtree(item)
-        output = stage_output(out, stage="ehr", config=settings, inputs=inputs, seed=seed, work=work)
+        output = stage_output(
+            out, stage="ehr", config=settings, inputs=inputs, seed=seed, work=work, overwrite=overwrite
+        )
         run = stack.enter_context(output)
         (run.folder / _WORK).mkdir(exist_ok=True)
         yield run

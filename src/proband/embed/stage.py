@@ -78,7 +78,7 @@ def embed(
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash)
     asked = read_dates(store, config.split, task, dates)
-    with stage_output(out, stage=STAGE, config=config, inputs=inputs) as run:
+    with stage_output(out, stage=STAGE, config=config, inputs=inputs, overwrite=overwrite) as run:
         states = read_vectors(loaded, store, asked, choose_device(config.device))
         vectors = _frame(asked, states)
         EMBEDDINGS.write(vectors, run.folder / VECTORS)

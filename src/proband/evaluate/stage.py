@@ -119,7 +119,9 @@ def evaluate(
     described = read_task(risks, task)
     given = read_risks(risks, described, with_baselines=bool(chosen(config.baselines)))
     scores = None if genome is None else read_scores(genome)
-    with stage_output(out, stage="evaluate", config=config, inputs=inputs, seed=config.seed) as run:
+    with stage_output(
+        out, stage="evaluate", config=config, inputs=inputs, seed=config.seed, overwrite=overwrite
+    ) as run:
         _judge(run, config, described, given, scores, begun)
 
 

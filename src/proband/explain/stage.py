@@ -94,7 +94,9 @@ def explain(
     asked = read_asked(model, tokens, files, task, config, subjects, genome, code_names)
     known = [] if published is None else _known_effects(published, asked, genome)
     with (
-        stage_output(out, stage="explain", config=config, inputs=inputs, seed=config.seed) as run,
+        stage_output(
+            out, stage="explain", config=config, inputs=inputs, seed=config.seed, overwrite=overwrite
+        ) as run,
         one_thread(),
         threadpool_limits(1),  # many small products: threads would only wait for each other
     ):

@@ -73,7 +73,7 @@ def genome_from_scores(
     if is_finished(out, "genome", config, overwrite, inputs):
         return
     left_out = LeftOut()
-    with stage_output(out, stage="genome", config=config, inputs=inputs) as run:
+    with stage_output(out, stage="genome", config=config, inputs=inputs, overwrite=overwrite) as run:
         with tempfile.TemporaryDirectory(dir=run.folder) as scratch:
             table = _read(files, Path(scratch), left_out)
             sample_ids, names = table.sample_ids, table.names

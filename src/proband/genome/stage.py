@@ -114,7 +114,9 @@ def genome(
     task = _Task(genotypes, files, samples, keep, listed, cohorts, config, extra, memory_mb, workers, spark)
     with (
         resumable(out, "genome", config, inputs=[*paths, *files], overwrite=overwrite) as work,
-        stage_output(out, stage="genome", config=config, inputs=inputs, work=work) as run,
+        stage_output(
+            out, stage="genome", config=config, inputs=inputs, work=work, overwrite=overwrite
+        ) as run,
     ):
         _drop_unfinished(work)
         scratch = work / _PROGRESS / "genotypes"

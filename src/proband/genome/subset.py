@@ -67,7 +67,7 @@ def genome_from_genome(
     if cohorts:
         described = cohorts.mark(described)
     kept = _kept(described, leave_out, source)
-    with stage_output(out, stage="genome", config=config, inputs=inputs) as run:
+    with stage_output(out, stage="genome", config=config, inputs=inputs, overwrite=overwrite) as run:
         num_adjusted = _write(source, run.folder, kept)
         write_json(run.folder / "scores.json", kept)
         counts = before.get("counts", {})

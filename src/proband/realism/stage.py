@@ -84,7 +84,9 @@ def realism(
     whose = read_whose(trajectories)
     points = read_points(whose, store)
     _refuse_train(store, points, trajectories)
-    with stage_output(out, stage="realism", config=config, inputs=inputs, seed=seed) as run:
+    with stage_output(
+        out, stage="realism", config=config, inputs=inputs, seed=seed, overwrite=overwrite
+    ) as run:
         real = real_futures(store, points)
         shared = _Shared(
             tokens,

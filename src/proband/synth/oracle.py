@@ -181,7 +181,9 @@ def oracle_stage(
     inputs = [biobank / "truth", times]
     if is_finished(out, "oracle", config, overwrite, inputs):
         return
-    with stage_output(out, stage="oracle", config=config, inputs=inputs, seed=config.seed) as run:
+    with stage_output(
+        out, stage="oracle", config=config, inputs=inputs, seed=config.seed, overwrite=overwrite
+    ) as run:
         asked = read_parquet(times)
         risk = oracle(biobank, asked, **config.model_dump())
         schema.RISK.write(risk, run.folder / "risk.parquet")

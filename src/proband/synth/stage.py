@@ -59,7 +59,9 @@ def synth(
     import_msprime()
     with (
         resumable(out, "synth", config, overwrite=overwrite) as work,
-        stage_output(out, stage="synth", config=config, seed=config.seed, work=work) as run,
+        stage_output(
+            out, stage="synth", config=config, seed=config.seed, work=work, overwrite=overwrite
+        ) as run,
     ):
         pedigree = draw_pedigree(config)
         genetics = _make_genomes(config, pedigree, run.folder, workers)

@@ -75,7 +75,7 @@ def tokens(
             "subjects without a split", where=meds, expected="data/SPLIT/*.parquet", remedy=remedy
         )
     parents = read_parents(meds)
-    with stage_output(out, stage="tokens", config=config, inputs=inputs) as run:
+    with stage_output(out, stage="tokens", config=config, inputs=inputs, overwrite=overwrite) as run:
         fitted = frozen or fit_vocabulary(shards, parents, config, workers, spark)
         _tokenise_all(shards, fitted, parents, run, workers, spark, freeze=frozen is None)
     if not run.counts["num_subjects_with_sex"]:

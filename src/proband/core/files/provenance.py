@@ -180,6 +180,7 @@ def stage_output(
     seed: int | None = None,
     work: Path | None = None,
     may_leave: str = STAYS_IN,
+    overwrite: bool = True,
 ) -> Iterator[StageRun]:
     """Write a stage's output whole or not at all, readable by its owner alone.
 
@@ -192,13 +193,15 @@ def stage_output(
         work: A folder to write in that outlives failure (for resumable stages); default a fresh
             temporary folder beside ``out``, removed on failure.
         may_leave: The manifest's line on whether the folder may leave the place where the data are.
+        overwrite: Whether an output may be replaced; else one that another process has finished since
+            :func:`is_finished` was asked stays.
 
     Yields:
         The :class:`StageRun` to write into.
 
     Raises:
         ConfigError: ``out`` is, or holds, one of the inputs, which replacing it would destroy; or it holds
-            something else than this stage's output; or another process is writing it.
+            something else than this stage's output; or another process is writing it, or has just done so.
         DataError: An input was changed while it was read.
     """
     started = time.time()
@@ -211,6 +214,9 @@ def stage_output(
             )
     with only_writer(out):
         refuse_foreign(out, stage)
+        if not overwrite and out.exists() and any(out.iterdir()):
+            remedy = "look at it, then choose another output folder or pass --overwrite"
+            raise ConfigError("another process has finished this output meanwhile", where=out, remedy=remedy)
         folder = work or temporary_folder(out)
         folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         run = StageRun(folder)

@@ -49,7 +49,7 @@ def aces(
     if rows.is_empty():
         remedy = "look at its predicates' codes in metadata/codes.parquet, and at the windows' has"
         raise DataError("no trigger makes a row", where=config, remedy=remedy)
-    with stage_output(out, stage=STAGE, config=settings, inputs=inputs) as run:
+    with stage_output(out, stage=STAGE, config=settings, inputs=inputs, overwrite=overwrite) as run:
         rows.write_parquet(run.folder / LABEL_FILE, compression="zstd")
         (run.folder / TASK_FILE).write_text(_yaml(task), encoding="utf-8")
         run.counts.update(num_rows=rows.height, num_subjects=rows["subject_id"].n_unique())

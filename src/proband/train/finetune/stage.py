@@ -85,7 +85,14 @@ def finetune(
     with (
         work_of as work,
         stage_output(
-            out, stage=STAGE, config=config, inputs=inputs, seed=config.seed, work=work, may_leave=MAY_LEAVE
+            out,
+            stage=STAGE,
+            config=config,
+            inputs=inputs,
+            seed=config.seed,
+            work=work,
+            may_leave=MAY_LEAVE,
+            overwrite=overwrite,
         ) as run,
     ):
         fit = Adaptation(loaded, store, tables, wanted, mode, config)

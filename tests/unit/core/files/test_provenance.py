@@ -422,3 +422,18 @@ def test_a_path_spelled_otherwise_is_the_same_setting(
             is_finished(Path("out"), "x", {"risks": risks, "meds": meds, "name": name}, False)
     with pytest.raises(ConfigError, match="name 'n', now 'm'"):
         is_finished(Path("out"), "x", {"risks": ["a", "b"], "meds": "a", "name": "m"}, False)
+
+
+def test_what_another_process_has_finished_meanwhile_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert not is_finished(out, "tokens", Settings(bins=2), overwrite=False)
+    make(out)
+    with (
+        pytest.raises(ConfigError, match="another process has finished this output meanwhile"),
+        stage_output(out, stage="tokens", config=Settings(bins=2), overwrite=False),
+    ):
+        pytest.fail("written")
+    assert (out / "a.txt").read_text() == "first"
+    with stage_output(out, stage="tokens", config=Settings(bins=2), overwrite=True) as run:
+        (run.folder / "a.txt").write_text("second")
+    assert (out / "a.txt").read_text() == "second"
