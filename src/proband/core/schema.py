@@ -98,7 +98,7 @@ subjects; of one subject that of sampled paths, null in closed form. ``fit_error
 mean difference, as in :data:`RISK`: more subjects do not lower it."""
 
 SCENARIO_FOLDS = Table(
-    "mean differences of scenarios without a fold",
+    "differences of scenarios without a fold",
     {
         "scenario": pl.String,
         "outcome": pl.String,
