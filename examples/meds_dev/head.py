@@ -22,7 +22,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from labels import KEY, MODEL, TOKENS, exit_with_one_line, labels_of_split, read_labels, write_predictions
+from labels import (
+    KEY,
+    MODEL,
+    TOKENS,
+    VALUE,
+    exit_with_one_line,
+    labels_of_split,
+    read_labels,
+    write_predictions,
+)
 from scipy import sparse
 from scipy.special import expit
 
@@ -123,9 +132,9 @@ def fit(pretrained: Path, labels: Path, out: Path) -> None:
     """Fit a head and write it.
 
     Raises:
-        DataError: No train subject has a label.
+        DataError: No train subject has a label; one without a value is none.
     """
-    known, inputs = read_inputs(pretrained, read_labels(labels))
+    known, inputs = read_inputs(pretrained, read_labels(labels).drop_nulls(VALUE))
     is_train, is_tuning = (known["split"].to_numpy() == split for split in ("train", "tuning"))
     if not is_train.any():
         raise DataError("no train subject has a label", where=labels, found=f"{known.height} labels")

@@ -144,11 +144,16 @@ def visits_of(people: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def gains(out: Path, seed: int) -> dict[str, dict[str, Gain]]:
-    """AUROC of each model less that of records alone: of each disease, and in the mean over diseases."""
+    """AUROC of each model less that of records alone: of each disease with risks, and in the mean."""
     files = [out / f"risk_{vector}" / "risk.parquet" for vector in ("ehr", *WITH.values())]
     paired = PairedRisks.read(out / "results", files, HORIZON_YEARS, RESAMPLES, seed)
+    known = [one for one in DISEASES if one in paired.rows]
+    if absent := sorted({*DISEASES} - {*known}):
+        print(f"vectors: too few onsets to learn from: {', '.join(absent)}")
+    if not known:
+        sys.exit("vectors: too few onsets of every disease; give more --subjects")
     found = {}
-    for name, outcomes in {**{one: [one] for one in DISEASES}, "mean": list(DISEASES)}.items():
+    for name, outcomes in {**{one: [one] for one in known}, "mean": known}.items():
         both = paired.gains({(model, ALONE): outcomes for model in WITH})
         found[name] = {model: auroc for (model, _), (auroc, _) in both.items()}
     return found

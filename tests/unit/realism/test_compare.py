@@ -56,6 +56,30 @@ def test_z_is_standard_normal_when_both_sides_have_one_law() -> None:
     assert z.std() == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize("expected_cases", [12, 50])
+def test_a_model_that_is_right_seldom_differs_by_more_than_chance(expected_cases: int) -> None:
+    """Among many rare codes, few of which happen by chance; without the variance expected, 37% and 5% do."""
+    rng, subjects, codes, paths = np.random.default_rng(3), 1000, 150, 64
+    items = [Item("prevalence", str(number), "", 0) for number in range(codes)]
+    once, found = np.ones((subjects, 1)), []
+    for _ in range(30):
+        share = expected_cases / subjects
+        real = Counts(sparse.csr_array((rng.random((subjects, codes)) < share).astype(float)), once)
+        simulated = Counts(sparse.csr_array(rng.binomial(paths, share, (subjects, codes)) / paths), once)
+        found.append(summarise(compare(items, real, simulated, np.arange(subjects)))["adjusted_p"][0])
+    assert np.mean(np.array(found) < 0.01) < 0.05
+
+
+def test_a_model_that_expects_half_or_twice_as_much_is_told() -> None:
+    rng, subjects = np.random.default_rng(4), 1000
+    once = np.ones((subjects, 1))
+    for kind, factor in (("prevalence", 2.0), ("prevalence", 0.5), ("rate", 2.0), ("rate", 0.5)):
+        real = Counts(sparse.csr_array((rng.random((subjects, 1)) < 0.1).astype(float)), once)
+        simulated = Counts(sparse.csr_array(rng.binomial(64, 0.1 * factor, (subjects, 1)) / 64), once)
+        z = compare([Item(kind, "x", "", 0)], real, simulated, np.arange(subjects))["z"][0]
+        assert (z > 4) if factor > 1 else (z < -4)
+
+
 def test_too_few_are_not_judged_and_what_never_happened_is_left_out() -> None:
     few = np.zeros(100)
     few[:5] = 1
@@ -65,7 +89,7 @@ def test_too_few_are_not_judged_and_what_never_happened_is_left_out() -> None:
     assert row["num_real"] == 5
     assert compare(ITEM, counts(0 * few, ones), counts(0 * few, ones), np.arange(100)).is_empty()
     many = counts(np.ones(100), ones)
-    assert compare(ITEM, counts(0 * few, ones), many, np.arange(100))["z"].to_list() == [None]
+    assert compare(ITEM, counts(0 * few, ones), many, np.arange(100))["z"].to_list() == [10.0]
 
 
 def test_an_item_without_denominator_has_no_value() -> None:

@@ -6,6 +6,7 @@ stamps. Events without a time are not read.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 import polars as pl
@@ -27,13 +28,17 @@ def cohort(events: pl.DataFrame, aces: Aces) -> pl.DataFrame:
         aces: The configuration.
 
     Returns:
-        A frame of :data:`ROWS`, sorted: each trigger for which every window has the numbers wanted, at its
-        prediction time, true where the label predicate comes in the target window.
+        A frame of :data:`ROWS`, sorted: each trigger for which every window has the numbers wanted, and any
+        event where it is open to an end of the record, at its prediction time; true where the label predicate
+        comes in the target window.
     """
     counts = count(events, aces)
     rows = counts.filter(pl.col(aces.trigger) > 0).select("subject_id", "time")
     sums = counts.select("subject_id", "time", pl.exclude("subject_id", "time").cum_sum().over("subject_id"))
     for span in aces.spans:
+        if span.start is None or span.end is None:  # ACES gives no row for an open window without events
+            closed = replace(span, start_inclusive=True, end_inclusive=True)
+            rows = rows.filter(within(rows, sums, closed, ANY_EVENT) > 0)
         for name, (least, largest) in span.has.items():
             number = within(rows, sums, span, name)
             kept = number >= (least or 0)

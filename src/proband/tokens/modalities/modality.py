@@ -34,6 +34,8 @@ _FAR = 2**40
 """Minutes beyond every age that int64 still holds."""
 _NAME = re.compile(r"[A-Za-z]\w*")
 _CLOCKS = ("time", "age_days", "age_years")
+_NEARLY_CLOCKS = (*_CLOCKS, "age", "date", "datetime", "timestamp")
+"""Names, in any case, of what is no value but says when one was measured."""
 _FEW = 0.5
 """Share of the subjects below which it is said how many a file has: it may be of other people."""
 RAW = "raw"
@@ -205,13 +207,16 @@ def load_modality(
         kind: Of scores that a trained model expects; default what the file holds.
 
     Raises:
-        DataError: The file is missing or unreadable; has no ``subject_id``, two columns of time, no numbers,
-            an infinite one, or numbers stored as text; a row repeats, lacks its time or lies before birth;
-            no subject is in common; or it is not what the model was trained on.
+        DataError: The file is missing or unreadable; has no ``subject_id``, two columns of time, or a time in
+            a column of another name alone; no numbers, an infinite one, or numbers stored as text; a row repeats,
+            lacks its time or lies before birth; no subject is in common; or it is not what the model was
+            trained on.
     """
     _check_kind(kind_of(name, path), kind, path)
     frame = SCORES.read(path) if name == GENOME else read_parquet(path)
     clock = _clock(frame, path, timed)
+    if clock is None and name != GENOME:
+        _refuse_other_clocks(frame, path)
     names = names or _value_columns(frame, clock, path)
     _check_values(frame, names, path, name)
     key = ["subject_id", *([clock] if clock else [])]
@@ -264,6 +269,23 @@ def _clock(frame: pl.DataFrame, path: Path, timed: bool | None) -> str | None:
     if not (dtype in (pl.Datetime, pl.Date) if clocks[0] == "time" else dtype.is_numeric()):
         raise DataError(f"{clocks[0]} is no {expected}", where=path, found=dtype)
     return clocks[0]
+
+
+def _refuse_other_clocks(frame: pl.DataFrame, path: Path) -> None:
+    """Refuse times that are not read as such: the values would count as known from birth.
+
+    Raises:
+        DataError: A column of dates, or one whose name is that of a time or age.
+    """
+    for name, dtype in frame.schema.items():
+        if dtype in (pl.Datetime, pl.Date) or name.lower() in _NEARLY_CLOCKS:
+            raise DataError(
+                "a column of time that is not read as one",
+                where=path,
+                found=f"{name}; without a time values count as known from birth",
+                expected=f"one of {', '.join(_CLOCKS)}, or none",
+                remedy=f"rename {name} to the one that it is, or leave it out",
+            )
 
 
 def _value_columns(frame: pl.DataFrame, clock: str | None, path: Path) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import copy
 import shutil
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,32 @@ def test_counts_in_a_window_by_hand(tmp_path: Path) -> None:
     assert rows(has={"b": "(0, 0)"}, end_inclusive=False) == 1
     assert rows(has={"_ANY_EVENT": "(2, 2)"}, start_inclusive=True) == 1
     assert rows(has={"b": "(None, 0)"}, end="start + 23 hours, 59 minutes") == 1
+
+
+def test_a_window_that_is_open_to_an_end_of_the_record_needs_an_event(tmp_path: Path) -> None:
+    """As in es-aces 0.7.3: none of three visits but that whose record goes on after the target has a row."""
+    events = pl.DataFrame(
+        [
+            (subject, datetime(2020, 1, 1) + timedelta(days=day), code)
+            for subject, last in ((1, 10), (2, 40), (3, 0))
+            for day, code in ((0, "V"), (last, "DX"))
+        ],
+        schema={"subject_id": pl.Int64, "time": pl.Datetime("us"), "code": pl.String},
+        orient="row",
+    ).with_columns(numeric_value=pl.lit(None, pl.Float32))
+    bounds = {"start_inclusive": False, "end_inclusive": True}
+    content = {
+        "predicates": {"dx": {"code": "DX"}, "visit": {"code": "V"}},
+        "trigger": "visit",
+        "windows": {
+            "input": bounds
+            | {"start": None, "end": "trigger", "index_timestamp": "end", "start_inclusive": True},
+            "target": bounds | {"start": "input.end", "end": "start + 30d", "label": "dx"},
+            "after": bounds | {"start": "target.end", "end": None, "has": {"dx": "(None, 1)"}},
+        },
+    }
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(content))
+    assert cohort(events, load_aces(tmp_path / "a.yaml"))["subject_id"].to_list() == [2]
 
 
 def test_predicates_of_a_dataset_stand_in_for_the_configurations(tmp_path: Path) -> None:
