@@ -208,9 +208,9 @@ def load_modality(
 
     Raises:
         DataError: The file is missing or unreadable; has no ``subject_id``, two columns of time, or a time in
-            a column of another name alone; no numbers, an infinite one, or numbers stored as text; a row repeats,
-            lacks its time or lies before birth; no subject is in common; or it is not what the model was
-            trained on.
+            a column of another name alone; no numbers, an infinite one, or numbers stored as text; a row
+            repeats, lacks its time or lies before birth; no subject is in common; or it is not what the model
+            was trained on.
     """
     _check_kind(kind_of(name, path), kind, path)
     frame = SCORES.read(path) if name == GENOME else read_parquet(path)
