@@ -33,8 +33,8 @@ REALISM = Table(
     nullable=frozenset({"real", "simulated", "standard_error", "z"}),
     unique=("statistic", "item", "other"),
 )
-"""``standard_error`` is that of ``simulated`` − ``real``. ``z`` is the difference over it, the real side with the
-variance that the simulated number lets expect where that is larger (null where fewer than 10 subjects'
+"""``standard_error`` is that of ``simulated`` − ``real``. ``z`` is the difference over it, the real side with
+the variance that the simulated number lets expect where that is larger (null where fewer than 10 subjects'
 worth happened on either side). ``num_real`` subjects had it, ``num_simulated`` on any path."""
 
 LEAST_FOR_Z = 10
