@@ -213,8 +213,8 @@ class Biobank:
         return pl.read_parquet(scores_file(self.genome))
 
     def keep_scores(self, name: str, scores: pl.DataFrame) -> str:
-        """Write other scores beside the genome, once; returns ``name``, for :class:`Model`."""
-        path = self.folder / name / "scores.parquet"
+        """Write other scores beside the genome, once, as adjusted as those; returns ``name``, for :class:`Model`."""
+        path = self.folder / name / scores_file(self.genome).relative_to(self.genome)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             scores.write_parquet(path.with_suffix(".partial"))

@@ -18,7 +18,7 @@ import pytest
 from biobank import EHR_PCS, SIZES, Biobank, Model, noise_like, permuted, places, with_scores
 
 from proband.core.config import validated
-from proband.core.schema import TIME
+from proband.core.schema import TIME, scores_file
 from proband.ehr.outcomes import load_task
 from proband.synth.config import SynthConfig
 from proband.train.config import TrainConfig
@@ -72,6 +72,10 @@ def test_scores_are_kept_once(tmp_path: Path) -> None:
     assert bank.keep_scores("noise", SCORES) == "noise"
     bank.keep_scores("noise", SCORES.head(1))
     assert pl.read_parquet(tmp_path / "noise" / "scores.parquet").height == SCORES.height
+    (bank.genome / "adjusted").mkdir(parents=True)
+    (bank.genome / "adjusted" / "Z_norm2.parquet").touch()  # a model of one kind refuses the other
+    bank.keep_scores("permuted", SCORES)
+    assert scores_file(tmp_path / "permuted") == tmp_path / "permuted" / "adjusted" / "Z_norm2.parquet"
 
 
 def test_names_in_files_and_tables() -> None:
