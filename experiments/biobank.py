@@ -213,7 +213,7 @@ class Biobank:
         return pl.read_parquet(scores_file(self.genome))
 
     def keep_scores(self, name: str, scores: pl.DataFrame) -> str:
-        """Write other scores beside the genome, once, as adjusted as those; returns ``name``, for :class:`Model`."""
+        """Write other scores beside the genome, once, as adjusted as those; returns ``name``, for a model."""
         path = self.folder / name / scores_file(self.genome).relative_to(self.genome)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
