@@ -72,7 +72,7 @@ def cohort(rng: np.random.Generator) -> np.ndarray:
 def page(case: np.ndarray) -> Page | None:
     """The numbers shown of a cohort; None where none may be."""
     number, cases = len(case), int(case.sum())
-    if not suppress.shown_horizons({1.0: cases}, number):
+    if not suppress.shown_horizons({1.0: cases}, {1.0: number - cases}):
         return None
     flagged = np.unique(np.linspace(1, number - 1, NUM_POINTS).astype(int))
     curve = pl.DataFrame({"num_flagged": flagged, "num_flagged_cases": case.cumsum()[flagged - 1]})
