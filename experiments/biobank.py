@@ -275,7 +275,7 @@ class Biobank:
         return out
 
     def evaluated(
-        self, name: str, risks: Sequence[Path], baselines: Sequence[str] = (ALL,), **inputs: Path
+        self, name: str, risks: Sequence[Path], baselines: Sequence[str] = (ALL,), **inputs: Any
     ) -> Path:
         """Judge risks on the same people, families drawn as one; returns the results folder.
 

@@ -161,6 +161,7 @@ class Contest:
         lines = "".join(f"  {name.replace('/', '_')}: {{codes: {name}}}\n" for name in self.diseases)
         task.write_text(f"outcomes:\n{lines}prediction: {{every_years: 5}}\nhorizons_years: [5]\n")
         tasks = choose_tasks(self.store, [task], with_codes=True)
+        assert tasks is not None
         log = (out / "onset.jsonl").open("w", encoding="utf-8")
         fitted = fit_onset(
             model, self.store, {}, tasks, config, torch.device("cpu"),

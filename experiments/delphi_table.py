@@ -63,8 +63,10 @@ class AgeSexTable:
                 rows.append((number, sex, day, code, following, nats))
                 if code >= 0:
                     open_rates[:, code] = 0
-        subject, sex, day, code, following, nats = (np.array(column) for column in zip(*rows, strict=True))
-        return Positions(subject, sex, day, code, following, self._at(sex, day), nats)
+        subjects, sexes, ages, seen, next_ages, losses = (
+            np.array(column) for column in zip(*rows, strict=True)
+        )
+        return Positions(subjects, sexes, ages, seen, next_ages, self._at(sexes, ages), losses)
 
     @staticmethod
     def next_code(rates: np.ndarray, day: float) -> np.ndarray:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from biobank import EHR, SIZES, Biobank, arguments
@@ -87,7 +88,7 @@ def some_people(bank: Biobank, most: int) -> Path:
     return path
 
 
-def timed(bank: Biobank, name: str, task: Path, people: Path, settings: dict[str, object]) -> Path:
+def timed(bank: Biobank, name: str, task: Path, people: Path, settings: dict[str, Any]) -> Path:
     """Forecast once, in one process, with the CPU seconds that it took; returns the folder."""
     bank.model(EHR)  # its training is not part of the forecast
     began = time.process_time()

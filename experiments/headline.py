@@ -147,7 +147,7 @@ class Judged:
             & (pl.col("metric") == metric)
             & pl.col("outcome").is_in(list(outcomes))
         )
-        share = float(table["value"].is_between(0.9, 1.1).mean() or 0)
+        share = float(np.mean(table["value"].drop_nulls().is_between(0.9, 1.1).to_list() or [0]))
         error = ((table["high"] - table["low"]) / (2 * NORMAL_975)).to_numpy()
         perfect = float((2 * norm.cdf(0.1 / error) - 1).mean()) if len(error) else float("nan")
         number = f"({table.height} with {2 * self.least_cases} cases)"

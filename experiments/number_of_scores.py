@@ -44,7 +44,8 @@ def main() -> None:
         chosen[seed] = paired.with_cases(size.least_cases, [EHR_PCS.name, *(m.name for m in models.values())])
         costs |= {(seed, place): cost(bank, model) for place, model in enumerate(models.values())}
     rows = []
-    for place, kind in enumerate((*NUMBERS[given.size], "all")):
+    kinds: tuple[int | str, ...] = (*NUMBERS[given.size], "all")
+    for place, kind in enumerate(kinds):
         name = model_of(kind).name
         found = {
             seed: one.gain(chosen[seed], name, EHR_PCS.name) for seed, one in areas.items() if chosen[seed]
@@ -77,7 +78,8 @@ def models_of(bank: Biobank, numbers: tuple[int, ...]) -> dict[int, Model]:
     """A model for each number of scores, the last of them for all; the scores of a smaller one are nested."""
     scores = bank.scores()
     found = {}
-    for kind in (*numbers, "all"):
+    kinds: tuple[int | str, ...] = (*numbers, "all")
+    for kind in kinds:
         names = some_scores(scores.columns[1:], kind, bank.seed)
         bank.keep_scores(model_of(kind).scores, scores.select("subject_id", *names))
         found[len(names)] = model_of(kind)

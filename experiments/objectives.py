@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from biobank import EHR, ONE_STEP, SIZES, Biobank, Model, arguments
@@ -64,7 +65,8 @@ def name_of(objective: str, share: float) -> str:
 
 def risk_files(bank: Biobank, shares: Sequence[float], paths: int) -> Iterator[Path]:
     """Risks of every objective and share; of LightGBM where there are onsets enough."""
-    sampled = {"estimator": "scope", "paths": paths, "onsets": "events"}  # one pool for all outcomes
+    # One pool of paths for all outcomes.
+    sampled: dict[str, Any] = {"estimator": "scope", "paths": paths, "onsets": "events"}
     for share in shares:
         for objective, settings in ((GENERATIVE, sampled), (ONSET, {}), (BOTH, {})):
             name, model = name_of(objective, share), model_of(objective, share)

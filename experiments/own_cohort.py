@@ -96,8 +96,8 @@ def write_scorefiles(bank: Biobank, folder: Path) -> list[str]:
             os.link(path, folder / path.name)
     names, calls, subjects = drawn_variants(bank)
     pcs = pl.read_parquet(bank.genome / "pcs.parquet")
-    components = subjects.to_frame("subject_id").join(pcs, on="subject_id", maintain_order="left")
-    components = components.drop("subject_id").to_numpy()
+    joined = subjects.to_frame("subject_id").join(pcs, on="subject_id", maintain_order="left")
+    components = joined.drop("subject_id").to_numpy()
     lines = [f"{path.name.split('_')[0]},{THEIRS}" for path in theirs]
     for outcome, case, known in onsets(bank, subjects):
         effects = ridge_effects(calls[known], case[known], components[known])

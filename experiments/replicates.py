@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -77,7 +78,7 @@ def by_seed(found: Mapping[int, np.ndarray]) -> list[dict[str, object]]:
     return rows
 
 
-def labelled(found: Mapping[int, np.ndarray], **labels: object) -> list[dict[str, object]]:
+def labelled(found: Mapping[int, np.ndarray], **labels: object) -> list[dict[str, Any]]:
     """Rows of :func:`by_seed` with labels in front."""
     return [labels | row for row in by_seed(found)]
 

@@ -14,7 +14,7 @@ diabetes. Riley and Collins 2023, doi 10.1002/bimj.202200302.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def summary(found: pl.DataFrame) -> pl.DataFrame:
     return means.sort(*key, "measure")
 
 
-def draw(bank: Biobank, refits: dict[str, Sequence[Path]], found: pl.DataFrame, path: Path) -> None:
+def draw(bank: Biobank, refits: Mapping[str, Sequence[Path]], found: pl.DataFrame, path: Path) -> None:
     """Risks of refits against those of the model, a panel per model."""
     import matplotlib
 
@@ -124,7 +124,7 @@ def draw(bank: Biobank, refits: dict[str, Sequence[Path]], found: pl.DataFrame, 
         )
         for end in ("group_low", "group_high"):
             axis.plot(groups["group_original"], groups[end], color="tab:blue")
-        top = float(original["risk"].max() or 1)
+        top = float(original["risk"].to_numpy().max(initial=0)) or 1.0
         axis.plot([0, top], [0, top], color="black", linewidth=0.8)
         axis.set(title=model.name, xlabel="risk by the model", ylabel="risk by its refits")
     figure.suptitle(f"Type 2 diabetes, {HORIZON:g} years")

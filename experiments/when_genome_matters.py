@@ -17,7 +17,7 @@ OUT/SIZE gets when_genome_matters.csv (by subgroup), _horizons, _deciles and _ye
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def by_subgroup(
     return rows
 
 
-def levels(members: Iterator[pl.DataFrame] | Sequence[pl.DataFrame]) -> list[tuple[str, str]]:
+def levels(members: Iterable[pl.DataFrame]) -> list[tuple[str, str]]:
     """All dimensions and their subgroups, dimensions in the order of the table."""
     frames = list(members)
     dimensions = [name for name in frames[0].columns if name not in MOMENT]
