@@ -44,7 +44,7 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
-	$(BIN)/mypy experiments benchmarks $(LOOSELY)
+	$(BIN)/mypy experiments benchmarks --cache-dir .mypy_cache/scripts $(LOOSELY)
 
 bench: .venv/ready
 	for script in $$(grep -l __main__ benchmarks/*.py); do $(BIN)/python $$script --quick || exit 1; done
