@@ -88,8 +88,7 @@ def _frame(
 ) -> pl.DataFrame:
     real, real_part = _ratio(real_top, real_bottom)
     simulated, simulated_part = _ratio(simulated_top, simulated_bottom)
-    number = len(real_top)
-    error = np.sqrt(((simulated_part - real_part) ** 2).sum(axis=0) * number / max(1, number - 1))
+    error = np.sqrt(_variance(simulated_part - real_part))
     enough = np.maximum(real_top.sum(axis=0), simulated_top.sum(axis=0)) >= LEAST_FOR_Z
     expected = np.sqrt(
         error**2 + _unseen_variance(items, real, simulated, real_part, real_bottom.sum(axis=0))
@@ -126,12 +125,17 @@ def _unseen_variance(
     beyond 3.3 in one of a hundred of 12 expected events, and among many codes one always is.
     """
     of_share = np.isin([item.statistic for item in items], _OF_SHARES)
-    number = len(real_part)
-    seen = (real_part**2).sum(axis=0) * number / max(1, number - 1)
+    seen = _variance(real_part)
     spread, expected = (value * np.where(of_share, 1 - value, 1) for value in (real, simulated))
     without = np.divide(expected, total, out=np.zeros_like(expected), where=total > 0)
     ratio = np.divide(expected, spread, out=np.ones_like(expected), where=spread > 0)
     return np.nan_to_num(np.where(spread > 0, seen * (ratio - 1), without)).clip(0)
+
+
+def _variance(parts: Float[np.ndarray, "subjects items"]) -> Float[np.ndarray, " items"]:
+    """Of a sum over subjects, from each subject's part."""
+    number = len(parts)
+    return (parts**2).sum(axis=0) * number / max(1, number - 1)
 
 
 def _ratio(

@@ -195,8 +195,9 @@ def _write_piece(
 ) -> _Piece:
     frame, counts, early, examples = tidy(raw, config.assume_birth, config.latest_year)
     counts["num_open_periods"] = num_open(frame)
-    first = first_after_birth(frame)
+    first = None
     if config.follow_up_end is not None:
+        first = first_after_birth(frame)
         until = last_second(config.follow_up_end)
         frame = without_later_deaths(frame, until, counts)
         frame = add_ends(cut_ends(frame, until, timedelta(0), counts), until, counts)

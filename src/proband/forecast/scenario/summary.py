@@ -53,9 +53,8 @@ def summarised(risks: pl.LazyFrame, folds: pl.DataFrame) -> pl.DataFrame:
             .when(pl.col("of_paths") > 0)
             .then("of_paths")
             .alias("standard_error"),
-            pl.col("spread") / number,
+            (pl.col("spread") / number).alias("fit_error"),
         )
-        .rename({"spread": "fit_error"})
         .sort(key)
         .collect()
     )

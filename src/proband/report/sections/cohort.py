@@ -46,7 +46,7 @@ def _cells(row: Mapping, found: Found) -> list[str]:
 def _onsets(row: Mapping, found: Found) -> str:
     """Onsets in all of follow-up; withheld where few came after the horizon whose cases are printed."""
     name, horizon = row["outcome"], found.main.get(row["outcome"])
-    if horizon is None or row["split"] != found.manifest.get("config", {}).get("split"):
+    if horizon is None or row["split"] != found.split:
         return found.rules.count(row["num_events"])
     [cases] = found.tables["flow"].filter(outcome=name, horizon_years=horizon, step="case")["num_subjects"]
     may_show = found.rules.may_show(row["num_events"] - cases)

@@ -79,9 +79,19 @@ class Found:
         return [name for name in self.main if name in firm] or list(self.main)
 
     @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the evaluation."""
+        return self.manifest.get("config", {})
+
+    @property
+    def split(self) -> str:
+        """The split that is judged; empty where the manifest does not say."""
+        return self.settings.get("split", "")
+
+    @property
     def resampled(self) -> bool:
         """Whether the results were evaluated with resamples; without there are no intervals at all."""
-        return bool(self.manifest.get("config", {}).get("bootstrap"))
+        return bool(self.settings.get("bootstrap"))
 
     @property
     def horizon(self) -> float | None:

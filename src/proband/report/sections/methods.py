@@ -34,7 +34,7 @@ def how_made(found: Found) -> list[Fact]:
         Fact("Command", shown_command(manifest)),
         Fact("Finished", str(manifest.get("finished", "")), "made-on"),
         Fact("Seed", str(manifest.get("seed", ""))),
-        Fact("Split judged", SPLIT_NAMES.get(config.get("split", ""), str(config.get("split", "")))),
+        Fact("Split judged", SPLIT_NAMES.get(found.split, found.split)),
         Fact("Bootstrap replicates", f"{config.get('bootstrap', 0):,}, over {_resampled(found)}"),
         Fact("Versions", _versions(manifest)),
     ]
@@ -50,7 +50,7 @@ def how_made(found: Found) -> list[Fact]:
 
 def _resampled(found: Found) -> str:
     """What the bootstrap drew."""
-    if not found.manifest.get("config", {}).get("kinship"):
+    if not found.settings.get("kinship"):
         return "subjects"
     return "families (relatives to the third degree together)"
 
@@ -181,13 +181,13 @@ def _of_design(found: Found) -> dict[str, str]:
     horizons = sorted({horizon for each in found.shown.values() for horizon in each})
     years = ", ".join(f"{horizon:g}" for horizon in horizons)
     names = ", ".join(map(plain, found.shown))
-    split = found.manifest.get("config", {}).get("split", "")
+    split = SPLIT_NAMES.get(found.split, found.split)
     return {
         "outcomes": f"{len(found.shown)} outcomes: {names}, as task.yaml of the results defines them.",
         "horizons": f"By {years} years, death competing.",
         "models": f"{', '.join(found.models)}.",
         "genome": f"Read polygenic scores: {_listed(found.with_genome, found)}.",
-        "splits": f"Judged on the {SPLIT_NAMES.get(split, split)} split; baselines were fitted on train.",
+        "splits": f"Judged on the {split} split; baselines were fitted on train.",
         "baselines": f"On the same subjects: {_listed(_baselines(found), found)}.",
     }
 

@@ -104,7 +104,6 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
     Raises:
         DataError: ``realism`` or ``explain`` is no finished folder of its stage.
     """
-    split = found.manifest.get("config", {}).get("split", "")
     simulated = None if realism is None else simulated_section(realism)
     outcomes = outcome_sections(found)
     calibration, decisions, deciles = _multiples(found)
@@ -113,8 +112,8 @@ def content(found: Found, realism: Path | None, explain: Path | None = None) -> 
         "title": "Risk model evaluation",
         "synthetic": found.rules.synthetic,
         "resampled": found.resampled,
-        "judged_in": _JUDGED_IN.get(split, "in the people judged"),
-        "split_banner": _SPLIT_BANNERS.get(split, ("", "")),
+        "judged_in": _JUDGED_IN.get(found.split, "in the people judged"),
+        "split_banner": _SPLIT_BANNERS.get(found.split, ("", "")),
         "answers": answers(found),
         "legend": _legend(found),
         "aurocs": auroc_forest(found),

@@ -46,23 +46,24 @@ def open_spark(address: Address, names: tuple[str, ...], work: Path) -> Engine:
     before = {name: session.conf.get(name, None) for name in (*_SETTINGS, _TIME_ZONE)}
     for name, value in _SETTINGS.items():
         session.conf.set(name, value)
-    try:
-        backend = _backend(session, work / "spark")
-        tables, schemas = _find(backend, address, names)
-    except Exception as error:
+
+    def release() -> None:
         if is_ours:
             session.stop()
         else:
             _put_back(session, before)
+
+    try:
+        backend = _backend(session, work / "spark")
+        tables, schemas = _find(backend, address, names)
+    except Exception as error:
+        release()
         raise _complaint(error, address) or error from None
     about: dict[str, object] = {"engine": f"Spark {session.version}", "schemas": schemas}
 
     def close() -> None:
         shutil.rmtree(work / "spark", ignore_errors=True)
-        if is_ours:
-            session.stop()
-        else:
-            _put_back(session, before)
+        release()
 
     return Engine(tables, lambda error: _complaint(error, address), about, close)
 

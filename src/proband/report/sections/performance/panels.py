@@ -147,7 +147,7 @@ def thresholds(name: str, found: Found, rows: Mapping[str, pl.DataFrame]) -> Tex
     """
     here = found.at(name, found.main[name])
     incidence = here["metrics"].filter(metric="cumulative_incidence")["value"][0]
-    stated = found.manifest.get("config", {}).get("thresholds", ())
+    stated = found.settings.get("thresholds", ())
     return threshold_table(rows, here, incidence, found.rules, stated)
 
 
@@ -188,11 +188,11 @@ def curve_rows(
         here: Tables of one outcome and horizon.
         found: Results and rules.
     """
-    bounds = _bounds(model, here, found)
-    acting = decision_rows(model, here, found.rules, bounds)
     roc, pr = (here[kind].filter(model=model) for kind in ("roc", "pr"))
     if found.rules.synthetic:
         return roc, pr
+    bounds = _bounds(model, here, found)
+    acting = decision_rows(model, here, found.rules, bounds)
     rate, precision = 1 - pl.col("specificity"), pl.col("positive_predictive_value")
     acting = acting.with_columns(rate.alias("false_positive_rate"), precision.alias("precision"))
     roc = _through(roc, acting, here, found, bounds)
