@@ -62,7 +62,7 @@ def summarised(risks: pl.LazyFrame, folds: pl.DataFrame) -> pl.DataFrame:
 
 
 def _errors_of_fit(folds: pl.DataFrame) -> pl.DataFrame:
-    """The jackknife error of the sum of differences, ``spread``; null of one fold."""
+    """Jackknife error of the sum of differences, ``spread``, as of ``forecast.estimators.risks``."""
     key = ["scenario", "outcome", "horizon_years"]
     sums = folds.group_by([*key, "fold"], maintain_order=True).agg(pl.col("difference").sum())
     number = pl.len()
@@ -93,7 +93,8 @@ def in_words(summary: pl.DataFrame, scenario: str, num_changed: int, num_predict
 
 
 def _errors_in_words(over_subjects: float | None, of_fit: float | None) -> str:
-    """
+    """Both errors in brackets, those that are known.
+
     >>> _errors_in_words(0.001, 0.002), _errors_in_words(None, None)
     (' (SE 0.10%, of the fit 0.20%)', '')
     """
