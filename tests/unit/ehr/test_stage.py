@@ -16,8 +16,10 @@ from proband.core.errors import ConfigError, DataError
 from proband.ehr import ehr
 from proband.ehr.cohort import follow_up, read_follow_up
 from proband.ehr.config import EhrConfig
+from proband.ehr.labels import labels
 from proband.ehr.meds.dataset import BIRTH, DEATH, ENTRY, EXIT
 from proband.ehr.meds.follow_up_end import YEAR, supported
+from proband.ehr.outcomes import Task
 
 BORN = datetime(1950, 1, 1)
 T = datetime(2000, 1, 1)
@@ -465,3 +467,30 @@ def test_metadata_that_are_empty_throughout_are_absent_ones(
     found = pl.read_parquet(convert(source, tmp_path / "out") / "metadata" / "codes.parquet")
     assert found.schema["parent_codes"] == pl.List(pl.String)
     assert found["parent_codes"].null_count() == found.height
+
+
+def test_death_and_birth_with_further_parts_are_death_and_birth(
+    events: Callable, meds: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A subject dies of MEDS_DEATH//in_hospital two years after the prediction: competing death, no survivor;
+    whether the source is read as it is or by way of the stage."""
+    born, at = datetime(1950, 1, 1), datetime(2001, 1, 1)
+    rows = events(
+        (1, None, "GENDER//M"), (1, born, "MEDS_BIRTH//year"), (1, datetime(2000, 1, 1), "A//1"),
+        (1, datetime(2003, 1, 1), "MEDS_DEATH//in_hospital"),
+        (2, None, "GENDER//F"), (2, born, BIRTH), (2, datetime(2000, 1, 1), "A//1"),
+        (2, datetime(2010, 1, 1), "B//2"),
+    )  # fmt: skip
+    source = meds({"train/0": rows})
+    out = convert(source, tmp_path / "out")
+    assert "2 rows MEDS_BIRTH//... or MEDS_DEATH//..." in capsys.readouterr().err
+    assert counts(out)["num_bare_birth_death"] == 2
+    task = Task(outcomes={"b": {"codes": ["B//2"]}}, prediction={"date": at.date()}, horizons_years=[5])
+    splits = pl.DataFrame({"subject_id": [1, 2], "split": ["train", "train"]})
+    (source / "metadata").mkdir()
+    splits.write_parquet(source / "metadata" / "subject_splits.parquet")
+    for folder in (source, out):
+        found = labels(folder, task).sort("subject_id")
+        assert found["event"].to_list() == [2, 1]
+        assert found["time_years"][0] == pytest.approx(2.0, abs=0.01)
+        assert read_follow_up(folder).sort("subject_id")["birth_time"].to_list() == [born, born]

@@ -7,6 +7,7 @@ format is the Medical Event Data Standard (https://medical-event-data-standard.g
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +50,9 @@ EVENTS = pl.Schema(
 """Columns of a shard; ``time``, ``numeric_value`` and ``unit`` may be null."""
 
 _OPTIONAL = ("numeric_value", "unit")
+
+NUM_BARE = "num_bare_birth_death"
+"""Count of rows of which :func:`bare` made ``MEDS_BIRTH`` or ``MEDS_DEATH``."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,32 @@ def read_shard(path: Path) -> pl.DataFrame:
     return frame
 
 
-def conform(frame: pl.DataFrame, where: object) -> pl.DataFrame:
+def bare(code: pl.Expr) -> pl.Expr:
+    """``MEDS_BIRTH`` for a code that begins with ``MEDS_BIRTH//``, likewise ``MEDS_DEATH``; else the code.
+
+    MEDS lets both stand alone or before further parts, as in ``MEDS_DEATH//in_hospital``.
+
+    >>> codes = pl.DataFrame({"code": ["MEDS_DEATH//ICU//2", "MEDS_BIRTH", "MEDS_DEATHS//1"]})
+    >>> codes.select(bare(pl.col("code")))["code"].to_list()
+    ['MEDS_DEATH', 'MEDS_BIRTH', 'MEDS_DEATHS//1']
+    """
+    found = code
+    for one in (BIRTH, DEATH):
+        found = pl.when(code.str.starts_with(f"{one}//")).then(pl.lit(one)).otherwise(found)
+    return found.alias("code")
+
+
+def conform(frame: pl.DataFrame, where: object, counts: Counter[str] | None = None) -> pl.DataFrame:
     """The columns of :data:`EVENTS` in their types; absent optional ones null, further ones left out.
 
     Narrower integers, other floats and decimals, other time units and categorical strings are
     converted, and a time in a time zone becomes UTC; text or numbers where another kind is due are refused.
+    Codes of birth and death are bare ones (:func:`bare`).
+
+    Args:
+        frame: Events as a source holds them.
+        where: What messages call the source.
+        counts: Gets :data:`NUM_BARE`.
 
     Raises:
         DataError: A required column is missing, one has a wrong type, or a subject_id or code is null.
@@ -135,6 +160,11 @@ def conform(frame: pl.DataFrame, where: object) -> pl.DataFrame:
         if frame[name].null_count():
             found = f"{frame[name].null_count()} nulls in {name}"
             raise DataError(f"null {name}", where=where, found=found, expected=f"a {name} in every row")
+    is_prefixed = bare(pl.col("code")) != pl.col("code")
+    if num := frame.select(is_prefixed.sum()).item():
+        frame = frame.with_columns(bare(pl.col("code")))
+        if counts is not None:
+            counts[NUM_BARE] += num
     return frame
 
 
@@ -169,13 +199,16 @@ def check_sorted(frame: pl.DataFrame, where: object) -> None:
         )
 
 
-def whole_subjects(path: Path, rows: int, sort: bool = False) -> Iterator[pl.DataFrame]:
+def whole_subjects(
+    path: Path, rows: int, sort: bool = False, counts: Counter[str] | None = None
+) -> Iterator[pl.DataFrame]:
     """Read one shard in pieces of whole subjects, so that memory is bounded by ``rows`` or one subject.
 
     Args:
         path: The file.
         rows: Rows to read at a time.
         sort: Sort the rows first (in memory) instead of refusing unsorted ones.
+        counts: As of :func:`conform`, complete after the last piece.
 
     Yields:
         Checked frames as :func:`read_shard` returns; a subject that comes again in a later piece is the
@@ -184,7 +217,8 @@ def whole_subjects(path: Path, rows: int, sort: bool = False) -> Iterator[pl.Dat
     Raises:
         DataError: As :func:`read_shard`.
     """
-    for piece in in_pieces(_sorted_batches(path, rows) if sort else _batches(path, rows), rows):
+    read = _sorted_batches if sort else _batches
+    for piece in in_pieces(read(path, rows, counts), rows):
         check_sorted(piece, path)
         yield piece
 
@@ -218,12 +252,12 @@ def _whole_rows(events: pl.DataFrame, rows: int) -> int:
     return int(starts[max(fitting - 1, 0)]) if len(starts) else 0
 
 
-def _sorted_batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
-    frame = conform(read_parquet(path), path)
+def _sorted_batches(path: Path, rows: int, counts: Counter[str] | None) -> Iterator[pl.DataFrame]:
+    frame = conform(read_parquet(path), path, counts)
     return frame.sort("subject_id", "time", nulls_last=False, maintain_order=True).iter_slices(rows)
 
 
-def _batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+def _batches(path: Path, rows: int, counts: Counter[str] | None) -> Iterator[pl.DataFrame]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -234,7 +268,7 @@ def _batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
             columns = [name for name in file.schema_arrow.names if name in EVENTS]
             for batch in file.iter_batches(batch_size=rows, columns=columns):
                 if batch.num_rows:
-                    yield conform(pl.DataFrame(batch), path)
+                    yield conform(pl.DataFrame(batch), path, counts)
     except (pa.ArrowException, OSError) as error:
         found = str(error).split("\n")[0]
         remedy = "the file is truncated or no Parquet: copy or make it again"
@@ -242,10 +276,13 @@ def _batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
 
 
 def read_codes(meds: Path) -> list[str]:
-    """All codes of a MEDS folder, from its ``metadata/codes.parquet`` or else from its shards."""
-    if (meds / CODES).is_file():
-        return read_parquet(meds / CODES, ["code"])["code"].sort().to_list()
+    """All codes of a MEDS folder, from its ``metadata/codes.parquet`` or else from its shards.
+
+    Codes of birth and death are bare ones, as in the events that are read (:func:`bare`).
+    """
+    is_listed = (meds / CODES).is_file()
     found: set[str] = set()
-    for shard in list_shards(meds):
-        found.update(read_parquet(shard.path, ["code"])["code"].cast(pl.String).unique())
+    for path in [meds / CODES] if is_listed else [shard.path for shard in list_shards(meds)]:
+        codes = read_parquet(path, ["code"]).select(pl.col("code").cast(pl.String).unique())
+        found.update(codes.select(bare(pl.col("code")))["code"].drop_nulls())
     return sorted(found)

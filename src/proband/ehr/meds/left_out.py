@@ -16,6 +16,7 @@ REASONS = {
     "num_conflicting_date": "rows take their date: their datetime is more than a day from it",
     "num_impossible_birth": "dates of birth mended: a year, month or day in no calendar",
     "num_conflicting_birth": "births take year_of_birth: their birth_datetime is of another year",
+    "num_bare_birth_death": "rows MEDS_BIRTH//... or MEDS_DEATH//...: taken as MEDS_BIRTH or MEDS_DEATH",
     "num_repeated_death": "rows left out: a further death of a subject",
     "num_events_no_birth": "rows left out: subjects without a birth (--assume-birth)",
     "num_before_birth": "rows left out: before the day of birth",

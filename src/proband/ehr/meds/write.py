@@ -29,6 +29,7 @@ from proband.ehr.meds.dataset import (
     MEDS_VERSION,
     SUBJECT_SPLITS,
     Shard,
+    bare,
     whole_subjects,
 )
 from proband.ehr.meds.follow_up_end import (
@@ -177,11 +178,15 @@ def _write_shard(
     families: Families | None,
 ) -> list[_Piece]:
     number, shard = job
-    pieces = whole_subjects(shard.path, config.rows_per_shard, config.sort)
-    return [
+    counts: Counter[str] = Counter()
+    frames = whole_subjects(shard.path, config.rows_per_shard, config.sort, counts)
+    pieces = [
         _write_piece(frame, f"{number}-{index}", shard.split, given, config, folder, families)
-        for index, frame in enumerate(pieces)
+        for index, frame in enumerate(frames)
     ]
+    if pieces:
+        pieces[0].counts.update(counts)
+    return pieces
 
 
 def _write_piece(
@@ -340,6 +345,8 @@ def write_codes(
 def conform_codes(frame: pl.DataFrame, where: Path) -> pl.DataFrame:
     """The codes' metadata that came with a MEDS dataset: code, description and parent_codes.
 
+    Of several rows of a code the first; of ``MEDS_BIRTH`` and ``MEDS_DEATH`` the bare one, if there is one.
+
     Raises:
         DataError: There is no code column, or a column has a wrong type.
     """
@@ -351,4 +358,6 @@ def conform_codes(frame: pl.DataFrame, where: Path) -> pl.DataFrame:
         frame = frame.with_columns(absent).select(pl.col(name).cast(dtype) for name, dtype in types.items())
     except pl.exceptions.PolarsError as error:
         raise DataError("wrong type", where=where, found=first_line(error)) from None
-    return frame.unique("code", keep="first", maintain_order=True)
+    own = pl.col("code")
+    rows = frame.sort(bare(own) != own, maintain_order=True).with_columns(bare(own))
+    return rows.unique("code", keep="first", maintain_order=True)

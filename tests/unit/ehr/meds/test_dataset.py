@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from proband.core.errors import DataError
 from proband.ehr.meds.dataset import (
     BIRTH,
+    DEATH,
     EVENTS,
+    NUM_BARE,
     check_sorted,
     conform,
     in_pieces,
@@ -168,3 +171,25 @@ def test_a_time_in_a_zone_becomes_utc(zone: str) -> None:
     zoned = zoned.dt.convert_time_zone(zone)
     frame = pl.DataFrame({"subject_id": [1, 1], "time": zoned, "code": ["A", "A"]})
     assert conform(frame, "here")["time"].to_list() == utc.to_list()
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_codes_of_birth_and_death_with_further_parts_are_bare(
+    events: Callable, meds: Callable, sort: bool
+) -> None:
+    rows = events(
+        (1, BORN, "MEDS_BIRTH//year"), (1, T[0], "MEDS_DEATHS//1"), (1, T[1], "A//MEDS_DEATH//b"),
+        (1, T[2], "MEDS_DEATH//ICU//2"), (2, BORN, BIRTH), (2, T[2], DEATH),
+    )  # fmt: skip
+    folder = meds({"0": rows})
+    path = folder / "data" / "0.parquet"
+    wanted = [BIRTH, "MEDS_DEATHS//1", "A//MEDS_DEATH//b", DEATH, BIRTH, DEATH]
+    assert read_shard(path)["code"].to_list() == wanted
+    counts: Counter[str] = Counter()
+    assert pl.concat(whole_subjects(path, 2, sort, counts))["code"].to_list() == wanted
+    assert counts == {NUM_BARE: 2}
+    assert read_codes(folder) == ["A//MEDS_DEATH//b", BIRTH, DEATH, "MEDS_DEATHS//1"]
+    (folder / "metadata").mkdir()
+    listed = pl.DataFrame({"code": ["MEDS_DEATH//ICU//2", "MEDS_DEATH//home", "B"]})
+    listed.write_parquet(folder / "metadata" / "codes.parquet")
+    assert read_codes(folder) == ["B", DEATH]

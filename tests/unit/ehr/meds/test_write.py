@@ -67,3 +67,10 @@ def test_a_subject_that_comes_again_later(events: Callable, meds: Callable, tmp_
 def test_unusable_codes_metadata(frame: pl.DataFrame, message: str) -> None:
     with pytest.raises(DataError, match=message):
         conform_codes(frame, Path("codes.parquet"))
+
+
+def test_metadata_of_birth_and_death_are_of_the_bare_codes() -> None:
+    codes = ["MEDS_DEATH//ICU", "A", "MEDS_DEATH", "MEDS_BIRTH//year", "MEDS_BIRTH//day"]
+    frame = pl.DataFrame({"code": codes, "description": ["in the ICU", "a", "any", "by year", "by day"]})
+    found = dict(conform_codes(frame, Path("codes.parquet")).select("code", "description").rows())
+    assert found == {"A": "a", "MEDS_DEATH": "any", "MEDS_BIRTH": "by year"}
