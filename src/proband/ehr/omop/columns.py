@@ -21,6 +21,7 @@ from proband.core.errors import DataError
 
 if TYPE_CHECKING:
     import ibis
+    import ibis.expr.datatypes as dt
     import ibis.expr.types as ir
 
 ISO_8601 = (
@@ -53,6 +54,7 @@ _PLAIN_NUMBER = "^-?[0-9]{1,15}(?:[.][0-9]{1,15})?$"
 FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)
 """Times beyond these, such as infinity, are taken as these: not every engine and file can hold them."""
 
+_NANOSECONDS, _ZONED_NANOSECONDS = 9, "TIMESTAMPTZ_NS"
 _LARGEST = 9.2e18
 _MOST = str(2**63 - 1)
 _INTEGER = "|".join(
@@ -90,7 +92,8 @@ def days_apart(first: ir.TimestampColumn, second: ir.TimestampColumn) -> ir.Bool
 def timestamp(table: ibis.Table, name: str, column: str) -> ir.TimestampColumn:
     """A date, timestamp or text column as microseconds without a time zone (UTC where it had one).
 
-    Text is read as ISO 8601; a day that is in no calendar, such as 30 February, is null.
+    Text is read as ISO 8601; a day that is in no calendar, such as 30 February, is null. What is finer than a
+    microsecond is cut.
 
     Raises:
         DataError: The column is of another type.
@@ -99,10 +102,34 @@ def timestamp(table: ibis.Table, name: str, column: str) -> ir.TimestampColumn:
     kind = values.type()
     if kind.is_string():
         return _utc(values)
+    if _has_nanoseconds(kind):
+        return _within_calendar(_floored(values))
     if not (kind.is_timestamp() or kind.is_date()):
         expected = "a date or timestamp"
         raise DataError(f"wrong type of {column}", where=f"table {name}", found=kind, expected=expected)
     return _within_calendar(values.cast("timestamp(6)"))
+
+
+def _has_nanoseconds(kind: dt.DataType) -> bool:
+    """Whether a type is of nanoseconds, which DuckDB alone has; ibis knows none with a time zone."""
+    return (kind.is_timestamp() and kind.scale == _NANOSECONDS) or _ZONED_NANOSECONDS in str(kind)
+
+
+def _floored(values: ir.Column) -> ir.TimestampColumn:
+    """Nanoseconds as the microsecond they lie in, without a time zone; a cast alone rounds to the nearest."""
+    import ibis
+
+    since_1970 = ibis.udf.scalar.builtin(name="epoch_ns", signature=((values.type(),), "int64"))(_builtin)
+    made = ibis.udf.scalar.builtin(name="make_timestamp_ns", signature=(("int64",), "timestamp(9)"))(_builtin)
+    count = since_1970(values)
+    beyond = (count % 1000 + 1000) % 1000  # the remainder of what is before 1970 is negative
+    nearest = values.cast("timestamp(6)" if values.type().is_timestamp() else "timestamp('UTC', 6)")
+    # Infinity has no count.
+    return ibis.coalesce(made(count - beyond).cast("timestamp(6)"), nearest.cast("timestamp(6)"))
+
+
+def _builtin(_: object) -> None:
+    """What the engine has by another name."""
 
 
 def _within_calendar(values: ir.TimestampColumn) -> ir.TimestampColumn:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,28 @@ def test_decimal_ids_up_to_the_largest_are_whole_numbers(tmp_path: Path) -> None
     table = sources._connect(None, tmp_path, 1).read_parquet(tmp_path / "ids.parquet")
     found = pl.from_arrow(table.select(id=columns.whole(table, "t", "id")).to_pyarrow())["id"].to_list()
     assert found == [*ids[:3], None, 7]
+
+
+EPOCH = datetime(1970, 1, 1)
+NANOSECONDS = (1_325_375_999_999_999_999, 1_325_375_999_999_999_000, 999, 0, -1, -1001, -(10**18) - 500, None)
+"""The first is the last nanosecond of 2011."""
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
+def test_nanoseconds_are_cut_and_a_zone_becomes_utc(tmp_path: Path, zone: str | None) -> None:
+    values = pl.Series("x", NANOSECONDS).cast(pl.Datetime("ns"))
+    if zone is not None:
+        values = values.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    path = tmp_path / "times.parquet"
+    values.to_frame().write_parquet(path)
+    connection = sources._connect(None, tmp_path, 1)
+    table = connection.read_parquet(path)
+    floored = [None if one is None else EPOCH + timedelta(microseconds=one // 1000) for one in NANOSECONDS]
+    assert floored[0] == datetime(2011, 12, 31, 23, 59, 59, 999_999)
+    read = table.select(x=columns.timestamp(table, "t", "x"))
+    assert read.to_pyarrow()["x"].to_pylist() == floored
+    kind = "timestamp_ns" if zone is None else "timestamptz_ns"
+    connection.raw_sql(f"create table bounds as select unnest(['-infinity', 'infinity'])::{kind} as x")
+    bounds = connection.table("bounds")
+    ends = bounds.select(x=columns.timestamp(bounds, "t", "x")).to_pyarrow()["x"].to_pylist()
+    assert sorted(ends) == [columns.FIRST, columns.LAST]

@@ -499,6 +499,28 @@ def test_iso_8601_is_read_the_same_from_every_source(
     assert found == sorted(time for _, time in TIMES)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "duckdb"])
+@pytest.mark.parametrize("zone", [None, "America/New_York"])
+def test_times_in_nanoseconds_are_of_the_microsecond_they_lie_in(
+    tables: Tables, convert: Callable, kind: str, zone: str | None
+) -> None:
+    """pandas writes them, with a zone too; the last one of a year is not of the next."""
+    last = pl.Series([1_325_375_999_999_999_999]).cast(pl.Datetime("ns"))
+    if zone is not None:
+        last = last.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    period = tables["observation_period"][0]
+    tables["observation_period"] = pl.DataFrame([period]).with_columns(
+        last.alias("observation_period_end_datetime"),
+        pl.lit(date(2011, 12, 31)).alias("observation_period_end_date"),
+    )
+    tables["visit_occurrence"] = pl.DataFrame(tables["visit_occurrence"]).with_columns(
+        last.alias("visit_start_datetime"), pl.lit(date(2011, 12, 31)).alias("visit_start_date")
+    )
+    times = dict(convert(tables, kind)[0].filter(subject_id=1).select("code", "time").rows())
+    assert times["Visit//OP"] == datetime(2011, 12, 31, 23, 59, 59, 999_999)
+    assert times["OBSERVATION_PERIOD//END"] == datetime(2011, 12, 31, 23, 59, 59)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_whole_numbers_may_be_written_as_others_are(tables: Tables, convert: Callable, kind: str) -> None:
     tables["condition_occurrence"] = pl.DataFrame(
