@@ -125,7 +125,7 @@ def bare(code: pl.Expr) -> pl.Expr:
 def conform(frame: pl.DataFrame, where: object, counts: Counter[str] | None = None) -> pl.DataFrame:
     """The columns of :data:`EVENTS` in their types; absent optional ones null, further ones left out.
 
-    Narrower integers, other floats and decimals, other time units and categorical strings are
+    Narrower integers, other floats and decimals, other time units, categorical strings and bytes of UTF-8 are
     converted, and a time in a time zone becomes UTC; text or numbers where another kind is due are refused.
     Codes of birth and death are bare ones (:func:`bare`).
 
@@ -175,7 +175,8 @@ def _convertible(name: str, dtype: PolarsType) -> bool:
         return isinstance(dtype, pl.Datetime) or dtype == pl.Null
     if name == "numeric_value":
         return dtype.is_numeric() or dtype == pl.Null
-    return isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or (name == "unit" and dtype == pl.Null)
+    is_text = isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) or dtype == pl.Binary
+    return is_text or (name == "unit" and dtype == pl.Null)
 
 
 def check_sorted(frame: pl.DataFrame, where: object) -> None:

@@ -55,6 +55,8 @@ FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)
 """Times beyond these, such as infinity, are taken as these: not every engine and file can hold them."""
 
 _NANOSECONDS, _ZONED_NANOSECONDS = 9, "TIMESTAMPTZ_NS"
+_ESCAPE_BYTES = ("duckdb", "postgres")
+"""Engines that cast bytes to text as escapes, such as \\xC3 or \\x4531; others read them as UTF-8."""
 _LARGEST = 9.2e18
 _MOST = str(2**63 - 1)
 _INTEGER = "|".join(
@@ -218,10 +220,16 @@ def text(table: ibis.Table, name: str, column: str) -> ir.StringColumn:
     """A column of text, without blanks and quotes around it; null where nothing is left.
 
     Raises:
-        DataError: The column is missing.
+        DataError: The column is missing, or of bytes that the engine would not read as UTF-8.
     """
     _require(table, name, column)
-    return trimmed(table[column].cast("string"))
+    values = table[column]
+    if values.type().is_binary() and table.get_backend().name in _ESCAPE_BYTES:
+        remedy = "export the column as text"
+        raise DataError(
+            f"wrong type of {column}", where=f"table {name}", found="bytes", expected="text", remedy=remedy
+        )
+    return trimmed(values.cast("string"))
 
 
 def optional(table: ibis.Table, column: str, kind: str) -> ir.Value:

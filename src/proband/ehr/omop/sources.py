@@ -43,6 +43,8 @@ _MEMORY_MIB, _MEMORY_MIB_OF_THREAD = 1536, 256
 """What DuckDB may hold before it goes to disk: however large the tables are, there is room beside it."""
 _MOST_UNPACKED_BYTES, _MOST_TIMES = 2**28, 100
 """Tables of text shrink 5 to 30 times; a zip bomb 1,000 times."""
+_NOT_UTF_8 = "Invalid string encoding"
+"""What DuckDB says of text in a Parquet file that is not UTF-8."""
 _SQLITE = b"SQLite format 3"
 """First bytes of a file of SQLite (https://www.sqlite.org/fileformat.html)."""
 
@@ -212,7 +214,9 @@ def unreadable(error: Exception, where: object) -> ProbandError:
     known = [line.strip() for line in lines if line.startswith(("Expected Number", "Value with unterm"))]
     found = ". ".join([lines[0].removeprefix("Invalid Input Error: "), *known])
     remedy = "export the table again, as CSV with one kind of line end and quotes doubled within quotes"
-    if not file:
+    if _NOT_UTF_8 in lines[0]:
+        remedy = "export the table again, with its text in UTF-8"
+    elif not file:
         remedy = "export the table again"
     return DataError("unreadable OMOP source", where=file or where, found=found, remedy=remedy)
 
@@ -228,7 +232,10 @@ def _file_tables(connection: ibis.BaseBackend, files: dict[str, list[Path]]) -> 
     for name, paths in files.items():
         if paths[0].name.lower().endswith(".parquet"):
             listed = [str(path) for path in paths]
-            tables[name] = connection.read_parquet(listed, table_name=name, union_by_name=True)
+            # Impala, Hive and ClickHouse write text without the mark that it is text.
+            tables[name] = connection.read_parquet(
+                listed, table_name=name, union_by_name=True, binary_as_string=True
+            )
         else:
             # Text only: types are declared where a column is used, never guessed from the first rows.
             tables[name] = read_text(connection, name, paths)

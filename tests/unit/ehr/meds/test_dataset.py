@@ -193,3 +193,14 @@ def test_codes_of_birth_and_death_with_further_parts_are_bare(
     listed = pl.DataFrame({"code": ["MEDS_DEATH//ICU//2", "MEDS_DEATH//home", "B"]})
     listed.write_parquet(folder / "metadata" / "codes.parquet")
     assert read_codes(folder) == ["B", DEATH]
+
+
+def test_codes_and_units_in_bytes_are_text(events: Callable, meds: Callable) -> None:
+    rows = events((1, BORN, BIRTH), (1, T[0], "CONDITION//Ménière")).with_columns(pl.lit("µg").alias("unit"))
+    written = rows.with_columns(pl.col("code", "unit").cast(pl.Binary))
+    folder = meds({"0": written})
+    assert read_shard(folder / "data" / "0.parquet").equals(rows)
+    assert read_codes(folder) == ["CONDITION//Ménière", BIRTH]
+    latin = written.with_columns(pl.lit("é".encode("latin1")).alias("unit"))
+    with pytest.raises(DataError, match="a value does not fit its type; in here"):
+        conform(latin, "here")

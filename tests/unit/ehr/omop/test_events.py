@@ -521,6 +521,35 @@ def test_times_in_nanoseconds_are_of_the_microsecond_they_lie_in(
     assert times["OBSERVATION_PERIOD//END"] == datetime(2011, 12, 31, 23, 59, 59)
 
 
+def as_bytes(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """A table whose text is bytes, as Impala writes it."""
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.col(pl.String).cast(pl.Binary))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "duckdb"])
+def test_text_of_parquet_without_its_mark_is_text(tables: Tables, convert: Callable, kind: str) -> None:
+    tables["condition_occurrence"][1]["condition_source_value"] = 'Ménière "x"\\'
+    tables["concept"][1]["concept_name"] = "Diabète"
+    read = [{"person_id": 1, "procedure_concept_id": 4000, "procedure_date": "2012-03-05"}]
+    changed = {name: as_bytes(tables[name]) for name in ("condition_occurrence", "concept", "measurement")}
+    changed["procedure_occurrence"] = as_bytes(read)
+    if kind == "duckdb":
+        with pytest.raises(DataError, match=r"wrong type of vocabulary_id; .*found bytes"):
+            convert(tables | {"concept": changed["concept"]}, kind)
+        return
+    events, _, out = convert(tables | changed, kind)
+    codes = events["code"].to_list()
+    assert 'CONDITION//Ménière "x"\\' in codes
+    assert codes.count("LOINC//4548-4") == 2
+    assert events.filter(code="SNOMED//86273004")["time"].to_list() == [datetime(2012, 3, 5)]
+    described = dict(pl.read_parquet(out / "metadata" / "codes.parquet").select("code", "description").rows())
+    assert described["SNOMED//44054006"] == "Diabète"
+    latin = pl.col("condition_source_value").fill_null("é".encode("latin1"))
+    changed["condition_occurrence"] = changed["condition_occurrence"].with_columns(latin)
+    with pytest.raises(DataError, match=r"unreadable OMOP source; .*with its text in UTF-8"):
+        convert(tables | changed, kind)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_whole_numbers_may_be_written_as_others_are(tables: Tables, convert: Callable, kind: str) -> None:
     tables["condition_occurrence"] = pl.DataFrame(
