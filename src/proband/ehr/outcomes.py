@@ -26,7 +26,7 @@ from proband.core.errors import ConfigError, near_matches
 from proband.core.files.atomic import whole_file
 from proband.core.running.progress import say
 from proband.core.text.yamlfile import first_problem, read_mapping
-from proband.ehr.task.codesets import CodeSet, Pattern, Step
+from proband.ehr.task.codesets import Codes, CodeSet, Pattern, Step, one_slash, one_spelling
 from proband.ehr.task.dates import SubjectTable, read_subject_dates, table_files
 from proband.ehr.task.files import OutcomeFiles, named_files, outcomes_with_codes
 from proband.ehr.task.labelled import Labelled, is_labelled
@@ -233,15 +233,17 @@ def require_known(task: Task, codes: Iterable[str]) -> None:
     """Refuse an outcome a line of which selects no code of the data, so that a typing error is no lost case.
 
     Each prefix and each regex must match; of listed codes one must be there, as a code list may be wider than
-    the data: what is absent beside codes that are present is only said. So is all that may be absent.
+    the data: what is absent beside codes that are present is only said. So is all that may be absent, but not
+    all of a panel.
 
     Raises:
         ConfigError: A line of an outcome selects nothing, with near matches of the first, and the names of
-            the other outcomes.
+            the other outcomes; or no outcome of several has a code of the data.
     """
     known = list(codes)
     present = set(known)
     unknown: dict[str, list[str]] = {}
+    _refuse_foreign(task, known)
     for name, outcome in task.outcomes.items():
         lines = [line for step in outcome.steps for line in step.lines.values()]
         empty = [line for line in lines if not line.select(known)]
@@ -250,14 +252,41 @@ def require_known(task: Task, codes: Iterable[str]) -> None:
         elif outcome.may_be_absent and empty:
             say(f"task: outcome {name} names {len(empty)} lines that no event has, first {empty[0].asked[0]}")
         elif empty:
-            unknown[name] = [entry for line in empty for entry in line.asked]
+            unknown[name] = [entry for line in empty for entry in _asked(line)]
         else:
             listed = {code for step in outcome.steps for code in step.codes}
-            absent = sorted(listed - present)
+            spelled = {one_slash(code) for code in listed & present}
+            absent = one_spelling(sorted(code for code in listed - present if one_slash(code) not in spelled))
             if absent:
                 say(f"task: outcome {name} lists {len(absent)} codes that no event has, first {absent[0]}")
     if unknown:
         raise _unknown_codes(unknown, known)
+
+
+def _refuse_foreign(task: Task, known: list[str]) -> None:
+    """Refuse several outcomes that may all be absent, and are: they are of other vocabularies or spellings.
+
+    Raises:
+        ConfigError: There are some, and no code of any is in the data.
+    """
+    outcomes = list(task.outcomes.values())
+    steps = [step for outcome in outcomes for step in outcome.steps]
+    all_may = len(outcomes) > 1 and all(outcome.may_be_absent and outcome.steps for outcome in outcomes)
+    if not all_may or any(step.select(known) for step in steps):
+        return
+    first, *_ = _asked(steps[0])
+    raise ConfigError(
+        "no outcome has a code of the data",
+        where="the task",
+        found=f"{len(outcomes):,} outcomes, first {first}; in the data such as {', '.join(known[:3])}",
+        expected="at least one outcome that some event has",
+        remedy=near_matches(first, known) or "spell codes as in metadata/codes.parquet, phecodes by prefixes",
+    )
+
+
+def _asked(codes: Codes) -> list[str]:
+    """What a line asks for, without the other spellings of its codes."""
+    return [*one_spelling(codes.codes), *codes.asked[len(codes.codes) :]]
 
 
 def _unknown_codes(unknown: dict[str, list[str]], known: list[str]) -> ConfigError:

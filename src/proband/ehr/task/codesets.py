@@ -8,7 +8,40 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+SEPARATOR, OTHER_SEPARATOR = "//", "/"
+"""Between vocabulary and code: ours, and that of femr and meds_etl."""
+
 Bound = Annotated[float | None, Field(allow_inf_nan=False)]
+
+
+def one_slash(code: str) -> str:
+    """A code with one slash between vocabulary and code.
+
+    >>> one_slash("SNOMED//44054006"), one_slash("SNOMED/44054006"), one_slash("DRUG//A//1")
+    ('SNOMED/44054006', 'SNOMED/44054006', 'DRUG/A//1')
+    """
+    return code.replace(SEPARATOR, OTHER_SEPARATOR, 1)
+
+
+def with_one_slash(codes: Iterable[str]) -> list[str]:
+    """Codes made of vocabulary and code, and after them the same as those spell them who write one slash.
+
+    >>> with_one_slash(["SNOMED//1", "ICD10CM//E11.9"])
+    ['SNOMED//1', 'ICD10CM//E11.9', 'SNOMED/1', 'ICD10CM/E11.9']
+    """
+    listed = list(codes)
+    return list(dict.fromkeys([*listed, *map(one_slash, listed)]))
+
+
+def one_spelling(codes: Iterable[str]) -> list[str]:
+    """Codes without those that are there with two slashes, too.
+
+    >>> one_spelling(["B/2", "SNOMED/1", "SNOMED//1"])
+    ['B/2', 'SNOMED//1']
+    """
+    listed = list(codes)
+    with_two = {one_slash(code) for code in listed if SEPARATOR in code}
+    return [code for code in listed if SEPARATOR in code or code not in with_two]
 
 
 class Codes(BaseModel):

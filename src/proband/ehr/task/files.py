@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from proband.core.errors import ConfigError
 from proband.core.text.yamlfile import first_problem
+from proband.ehr.task.codesets import with_one_slash
 from proband.ehr.task.conceptsets import concept_codes
 from proband.ehr.task.packaged import map_file
 from proband.ehr.task.panels import read_panel
@@ -75,7 +76,10 @@ def outcomes_with_codes(outcomes: Any, path: Path) -> Any:
     """
     if isinstance(outcomes, str):
         panel = map_file(outcomes, path.parent)
-        return read_phecode_map(panel).panel() if is_phecode_map(panel) else read_panel(panel)
+        if not is_phecode_map(panel):
+            return read_panel(panel)
+        found = read_phecode_map(panel).panel()
+        return {name: one | {"codes": with_one_slash(one["codes"])} for name, one in found.items()}
     for place, holder, key in _named(outcomes):
         holder["codes"] = [*_listed(holder.get("codes", [])), *_codes(holder.pop(key), key, place, path)]
     return outcomes
@@ -123,10 +127,13 @@ def _codes(value: Any, key: str, place: str, path: Path) -> list[str]:
     found: dict[str, None] = {}
     if (one := named.concept_set) is not None:
         vocabulary = None if one.vocabulary is None else path.parent / one.vocabulary
-        found |= dict.fromkeys(concept_codes(path.parent / one.file, vocabulary))
+        found |= dict.fromkeys(with_one_slash(concept_codes(path.parent / one.file, vocabulary)))
     if (some := named.phecodes) is not None:
         by_phecode = read_phecode_map(map_file(some.map, path.parent)).codes(some.codes, some.prefixes)
-        found |= dict.fromkeys(code for codes in by_phecode.values() for code in codes)
+        codes = list(dict.fromkeys(code for codes in by_phecode.values() for code in codes))
+        given = tuple(some.prefixes.values())
+        own = [code for code in codes if not (given and code.startswith(given))]
+        found |= dict.fromkeys([*codes, *with_one_slash(own)])
     if not found:
         raise ConfigError(f"{place}.{key}: names no code", where=path, expected="a file")
     return list(found)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from proband.core.errors import ConfigError, DataError
-from proband.ehr.outcomes import load_task, task_files
+from proband.ehr.outcomes import load_task, require_known, task_files
 from proband.ehr.task.conceptsets import concept_codes
 
 T2D = {"CONCEPT_ID": 1, "CONCEPT_CODE": "T2D", "VOCABULARY_ID": "SNOMED", "CONCEPT_NAME": "Type 2 diabetes"}
@@ -144,10 +144,10 @@ def test_a_task_names_concept_sets_of_outcomes_and_steps(tmp_path, vocabulary):
     )
     task = load_task(tmp_path / "task.yaml")
     assert task.outcomes["t2d"].codes == tuple(
-        f"SNOMED//{one}" for one in ("EYE", "EYE_BLEED", "FOOT", "T2D")
+        f"SNOMED{slash}{one}" for slash in ("//", "/") for one in ("EYE", "EYE_BLEED", "FOOT", "T2D")
     )
     assert task.outcomes["t2d"].prefixes == ("ICD10CM//E11",)
-    assert task.outcomes["foot"].steps[1].codes == ("SNOMED//FOOT",)
+    assert task.outcomes["foot"].steps[1].codes == ("SNOMED//FOOT", "SNOMED/FOOT")
     names = [path.name for path in task_files(tmp_path / "task.yaml")]
     assert names == ["task.yaml", "set.json", "foot.json"]
 
@@ -168,3 +168,15 @@ def test_mistakes_in_the_task_file_are_named(tmp_path, outcome, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_task(tmp_path / "task.yaml")
     assert "\n" not in str(caught.value)
+
+
+def test_a_concept_set_selects_codes_of_one_slash_or_two(tmp_path, capsys):
+    write(tmp_path, item(T2D), item(FOOT))
+    (tmp_path / "task.yaml").write_text("outcomes: {a: {concept_set: set.json}}\n" + REST)
+    task = load_task(tmp_path / "task.yaml")
+    for known in (["SNOMED/T2D"], ["SNOMED//T2D"], ["SNOMED//T2D", "SNOMED/T2D"]):
+        require_known(task, known)
+        assert task.outcomes["a"].select(known) == known
+        assert "outcome a lists 1 codes that no event has, first SNOMED//FOOT" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="found 2 that no event has, first SNOMED//T2D"):
+        require_known(task, ["ICD10CM//E11"])

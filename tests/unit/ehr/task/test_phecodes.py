@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proband.core.errors import ConfigError, DataError
-from proband.ehr.outcomes import load_task, task_files
+from proband.ehr.outcomes import load_task, require_known, task_files
 from proband.ehr.task.packaged import map_file
 from proband.ehr.task.phecodes import is_phecode_map, read_phecode_map
 
@@ -96,14 +96,21 @@ def load(folder: Path, outcomes: str):
 def test_a_task_names_phecodes(tmp_path):
     write(tmp_path, MAP)
     task = load(tmp_path, "{t2d: {phecodes: {map: map.csv, codes: 250.23}, codes: SNOMED//1}}")
-    assert task.outcomes["t2d"].codes == ("SNOMED//1", "ICD10CM//E11.3", "ICD10CM//E113")
+    both = ("ICD10CM//E11.3", "ICD10CM//E113", "ICD10CM/E11.3", "ICD10CM/E113")
+    assert task.outcomes["t2d"].codes == ("SNOMED//1", *both)
+    given = "{t2d: {phecodes: {map: map.csv, codes: 250.2, prefixes: {ICD10CM: DX//}}}}"
+    found = load(tmp_path, given).outcomes["t2d"].codes
+    assert {"DX//E11.9", "ICD9CM//250.00", "ICD9CM/250.00"} <= set(found)
+    assert "DX/E11.9" not in found
 
 
 def test_a_map_is_a_panel_of_all_its_phecodes(tmp_path):
     write(tmp_path, MAP)
     outcomes = load(tmp_path, "map.csv").outcomes
     assert list(outcomes) == ["250.2", "250.23", "010", "250.1"]
-    assert outcomes["250.1"].codes == ("ICD10CM//E10.9", "ICD10CM//E109")
+    assert outcomes["250.1"].codes == (
+        "ICD10CM//E10.9", "ICD10CM//E109", "ICD10CM/E10.9", "ICD10CM/E109"
+    )  # fmt: skip
     assert all(outcome.may_be_absent for outcome in outcomes.values())
     assert not is_phecode_map(write(tmp_path, "outcome,code\na,b\n", "panel.csv"))
 
@@ -146,7 +153,7 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path, **maps: str) -> None:
 def test_a_map_of_an_installed_package_is_read_without_running_its_code(tmp_path, monkeypatch):
     install(monkeypatch, tmp_path / "site", phetk=MAP)
     task = load(tmp_path, "{t2d: {phecodes: {map: 'package:phecodeX', codes: 250.23}}}")
-    assert task.outcomes["t2d"].codes == ("ICD10CM//E11.3", "ICD10CM//E113")
+    assert task.outcomes["t2d"].codes[:2] == ("ICD10CM//E11.3", "ICD10CM//E113")
     assert list(load(tmp_path, "package:phecodeX").outcomes) == ["250.2", "250.23", "010", "250.1"]
     task_file = tmp_path / "task.yaml"
     assert task_files(task_file) == [task_file, tmp_path / "site" / "phetk" / "phecode" / "phecodeX.csv"]
@@ -184,3 +191,20 @@ def test_every_phecode_is_below_each_of_its_beginnings(tmp_path_factory, whole, 
     for size in range(len(part) + 1):
         above = whole if not size else f"{whole}.{part[:size]}"
         assert phecodes.codes([above])[above] == ["ICD10CM//A1"]
+
+
+def test_a_panel_finds_codes_of_one_slash_and_is_refused_where_no_code_is_of_the_data(tmp_path, capsys):
+    write(tmp_path, MAP)
+    task = load(tmp_path, "map.csv")
+    require_known(task, ["ICD10CM/E119", "SNOMED/1"])
+    told = capsys.readouterr().err
+    assert task.outcomes["250.2"].select(["ICD10CM/E119", "SNOMED/1"]) == ["ICD10CM/E119"]
+    assert "no event has a code of outcome 250.23" in told
+    assert "no event has a code of outcome 250.2;" not in told
+    message = (
+        r"no outcome has a code of the data; .*found 4 outcomes, first ICD9CM//250.00; .*such as SNOMED//1"
+    )
+    with pytest.raises(ConfigError, match=message) as caught:
+        require_known(task, ["SNOMED//1", "SNOMED//2"])
+    assert "\n" not in str(caught.value)
+    require_known(load(tmp_path, "{a: {codes: A, may_be_absent: true}}"), ["SNOMED//1"])
