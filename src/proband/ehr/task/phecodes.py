@@ -26,11 +26,13 @@ _ICD = {
     "icd10cm": "ICD10CM",
 }
 """Columns of ICD codes, and the vocabulary that the name tells."""
+_CODE = "code"
+"""Column of ICD codes in maps of R packages: with a column of vocabularies, and without one of the above."""
 _VOCABULARY = ("flag", "vocabularyid", "vocabulary")
 _KINDS = {"9": "ICD9CM", "10": "ICD10CM", "ICD9": "ICD9CM"} | {
     name: name for name in ("ICD9CM", "ICD10CM", "ICD10")
 }
-_EXPECTED = "columns phecode, ICD, and vocabulary_id or Flag"
+_EXPECTED = "columns phecode, ICD or code, and vocabulary_id or Flag"
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ def read_phecode_map(path: Path) -> PhecodeMap:
         raise ConfigError("missing phecode map", where=path, remedy="name it relative to the task file")
     _, table = open_table(path, "##", _wrong(path), lambda: _wrong(path)("no line"))
     plain = {_plain(name): name for name in table.columns}
-    icd = [name for name in plain if name in _ICD]
     kind = next((name for name in plain if name in _VOCABULARY), "")
+    icd = [name for name in plain if name in _ICD] or [_CODE] * (bool(kind) and _CODE in plain)
     if "phecode" not in plain or not icd or not (kind or all(map(_ICD.get, icd))):
         raise _wrong(path)(", ".join(table.columns))
     frame = table.read([plain[name] for name in ("phecode", *icd, *([kind] if kind else []))], {})

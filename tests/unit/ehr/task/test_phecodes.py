@@ -42,6 +42,11 @@ def test_a_phecode_has_those_below_it_and_codes_are_spelled_both_ways(tmp_path, 
             "x.tsv",
             '"ICD"\t"vocabulary_id"\t"phecode"\n"E11.9"\t"ICD10CM"\t"EM_202.2"\n250.00\tICD9CM\tEM_202.2\n',
         ),
+        ("x.csv", '"code","vocabulary_id","phecode"\nE11.9,ICD10CM,EM_202.2\n250.00,ICD9CM,EM_202.2\n'),
+        (
+            "x.csv",  # with names of rows, as R's write.csv
+            '"","vocabulary_id","code","phecode"\n"1",ICD10CM,E11.9,EM_202.2\n"2",ICD9CM,250.00,EM_202.2\n',
+        ),
         ("x.csv", "\ufefficd, flag, PheCode\r\ne11.9, 10, EM_202.2\r\n250.00, 9, EM_202.2\r\n"),
     ],
 )
@@ -75,6 +80,7 @@ def test_a_column_of_icd_10_tells_its_vocabulary_and_prefixes_replace_it(tmp_pat
             "ICD,Flag\nE11,10\n",
             "unusable phecode map; in .*map.csv; found ICD, Flag; expected columns phecode",
         ),
+        ("code,phecode\nE11,250\n", "unusable phecode map.*found code, phecode; expected .*vocabulary_id"),
         ("ICD,phecode\nE11,250\n", "unusable phecode map.*vocabulary_id or Flag"),
         ("ICD,Flag,phecode\nE11,11,250\n", "unknown vocabulary in a phecode map; in .*row 1; found 11"),
         ("ICD,Flag,phecode\n", "found no row"),
