@@ -99,6 +99,7 @@ def first_problem(
     models: Iterable[type[BaseModel]],
     hidden: Collection[str] = (),
     within: str = "",
+    unread: str = "remove it",
 ) -> ConfigError:
     """The first of pydantic's complaints about a file, naming the place; of an unknown key near matches.
 
@@ -109,6 +110,7 @@ def first_problem(
         models: Whose fields are keys.
         hidden: Parts of places that are no keys of the file, such as tags of unions.
         within: Place of what was checked, where that is a part of the file.
+        unread: Remedy for an unknown key that is like no other.
     """
     problems = error.errors(include_url=False)
     # A key spelled wrongly is often one that then lacks: the first says more.
@@ -123,7 +125,7 @@ def first_problem(
     fields = {name: field for model in models for name, field in model.model_fields.items()}
     last = str(parts[-1]) if parts else ""
     if first["type"] == "extra_forbidden":
-        remedy = near_matches(last, sorted(fields.keys() - {last})) or "remove it"
+        remedy = near_matches(last, sorted(fields.keys() - {last})) or unread
         return ConfigError(f"unknown key {place}", where=path, remedy=remedy)
     if first["type"] == "missing":
         meaning = fields[last].description if last in fields else ""

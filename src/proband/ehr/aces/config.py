@@ -26,6 +26,9 @@ TRIGGER = "trigger"
 _OPEN = "???"
 """What a configuration leaves to the predicates of a dataset."""
 _RUN_ACES = "make a label file with aces-cli, and give it in a task file as labels: FILE"
+_KEEP_KEY = f"without it other rows may be chosen: {_RUN_ACES}"
+_FURTHER_KEYS = ("static", "other_cols")
+"""Keys of ACES' predicates that choose rows by what a task file does not read."""
 _BOUNDARY = re.compile(r"(?P<at>\w+(?:\.(?:start|end))?)\s*(?:(?P<sign>[+-])\s*(?P<length>[^+-]+))?")
 _LENGTH = re.compile(
     r"(\d+(?:\.\d+)?)\s*(weeks?|w|days?|d|hours?|hrs?|hr|h|minutes?|mins?|m|seconds?|secs?|s)"
@@ -191,10 +194,12 @@ def aces_of(content: dict[str, Any], path: Path, predicates: Path | None = None)
         raise _unsupported(path, "patient_demographics", "rows without a time", "predicates of dated events")
     own, ours = (_predicates(file, found) for file, found in _files(path, content, predicates))
     known = {name: one for name, one in (own | ours).items() if one != _OPEN}
+    known = {name: _without_further_keys(name, one, path) for name, one in known.items()}
     try:
         file = _File.model_validate(content | {"predicates": known})
     except ValidationError as error:
-        raise first_problem(error, path, "ACES", (_File, Window, Predicate)) from None
+        models = (_File, Window, Predicate)
+        raise first_problem(error, path, "ACES", models, unread=_KEEP_KEY) from None
     spans = {name: _span(file, name, path) for name in file.windows}
     target, index = _only(file, "label", path), _only(file, "index_timestamp", path)
     at = getattr(spans[index], str(file.windows[index].index_timestamp))
@@ -218,6 +223,16 @@ def _predicates(path: Path, content: dict) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError("predicates are no mapping", where=path, found=type(found).__name__)
     return found
+
+
+def _without_further_keys(name: str, predicate: Any, path: Path) -> Any:
+    """A predicate as written, without :data:`_FURTHER_KEYS` that choose nothing; others are refused."""
+    if not isinstance(predicate, dict):
+        return predicate
+    for key in _FURTHER_KEYS:
+        if predicate.get(key):
+            raise _unsupported(path, f"predicates.{name}.{key}", repr(predicate[key]), "codes and values")
+    return {key: value for key, value in predicate.items() if key not in _FURTHER_KEYS}
 
 
 def _only(file: _File, key: str, path: Path) -> str:

@@ -187,6 +187,12 @@ REFUSED = [
     ("mortality", {"windows__input__has": {"_ANY_EVENT": "five"}}, r"unusable windows.input.has._ANY_EVENT"),
     ("mortality", {"windows__input__has": {"dead": "(1, None)"}}, "undefined predicate dead.*death"),
     ("mortality", {"windows__input__starts": "trigger"}, "unknown key windows.input.starts.*start"),
+    ("mortality", {"predicates__death": {"code": "A", "colour": "red"}},
+     "unknown key predicates.death.colour; .*remedy: without it other rows.*aces-cli"),
+    ("mortality", {"predicates__death": {"code": "A", "static": True}},
+     "death.static is of no form.*aces-cli"),
+    ("mortality", {"predicates__death": {"code": "A", "other_cols": {"ward": "ICU"}}},
+     "death.other_cols is of no form.*found {'ward': 'ICU'}.*aces-cli"),
     ("mortality", {"patient_demographics": {"male": {"code": "GENDER//M"}}}, "demographics is of no form"),
     ("mortality", {"predicates__death": {"code": {"regex": "("}}}, "predicates.death.code: bad regex"),
     ("mortality", {"predicates__death": {"expr": "not(discharge)"}}, "unusable predicate death.*either code"),
@@ -211,6 +217,12 @@ def test_a_regex_that_selects_death_alone_is_of_what_comes_once(tmp_path: Path) 
     assert task_of(asked, KNOWN).outcomes["death"].regex == "MEDS_DEATH.*"
     with pytest.raises(ConfigError, match="who has death by the prediction time is not kept out"):
         task_of(asked, [*KNOWN, "MEDS_DEATH//OTHER"])
+
+
+def test_keys_of_predicates_that_choose_nothing_are_passed_over(tmp_path: Path) -> None:
+    plain = load_aces(written(tmp_path, "mortality", predicates__death={"code": "MEDS_DEATH"}))
+    said = {"code": "MEDS_DEATH", "static": False, "other_cols": {}}
+    assert load_aces(written(tmp_path, "mortality", predicates__death=said)) == plain
 
 
 def test_no_row_and_unknown_codes_are_said(meds: Path, tmp_path: Path) -> None:
