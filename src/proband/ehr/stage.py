@@ -147,7 +147,7 @@ def _from_omop(
     from proband.ehr.omop.accounts import MENDED, REASONS, REVERSED
     from proband.ehr.omop.births import mended_births
     from proband.ehr.omop.concepts import concept_names, describe
-    from proband.ehr.omop.events import table_of_deaths
+    from proband.ehr.omop.events import table_of_deaths, without_empty_deaths
     from proband.ehr.omop.tables import sources
     from proband.ehr.omop.typed import typed
 
@@ -155,6 +155,8 @@ def _from_omop(
     engine = open_source(source, work, workers)
     with engine.at_work() as tables:
         _require_asked(tables, config.more_tables, source)
+        lacking = "table death is empty" if "death" in tables else "no table death"
+        tables = without_empty_deaths(tables)
         declared = sources(tables, config.more_tables)
         tables = typed(tables, declared, work / "typed")
         counted, examples, shards = _export(tables, declared, config, work)
@@ -163,7 +165,7 @@ def _from_omop(
         run.counts |= counts_by_code(shards, of_person) | mended_births(tables["person"])
         if DEATH in of_person:
             num = run.counts["num_deaths"]
-            say(f"ehr: no table death; {num:,} deaths are taken from person.death_datetime")
+            say(f"ehr: {lacking}; {num:,} deaths are taken from person.death_datetime")
         run.counts |= {f"num_{name}": counts["num_rows"] for name, counts in counted.items()}
         for reason in (*REASONS, REVERSED, *MENDED):
             run.counts[reason] = sum(counts.get(reason, 0) for counts in counted.values())

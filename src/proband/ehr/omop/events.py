@@ -79,6 +79,18 @@ def table_of_deaths(tables: Mapping[str, ibis.Table]) -> str | None:
     return "person" if "death" in tables["person"].columns else None
 
 
+def without_empty_deaths(tables: Mapping[str, ibis.Table]) -> dict[str, ibis.Table]:
+    """The tables without a death of no rows, where person has death_datetime: such an export has only that.
+
+    Args:
+        tables: The OMOP tables, as they are in the source.
+    """
+    is_in_person = "death" in tables and "death_datetime" in tables["person"].columns
+    if is_in_person and not tables["death"].limit(1).count().to_pyarrow().as_py():
+        return {name: table for name, table in tables.items() if name != "death"}
+    return dict(tables)
+
+
 def events(parts: Sequence[Part], person: ibis.Table, after: int | None = None) -> ibis.Table:
     """Rows of known persons, in no order: one expression. Those that are ``usable`` are events.
 

@@ -291,6 +291,24 @@ def test_deaths_of_person_are_read_where_there_is_no_table_of_them(
     assert "no table death; 1 deaths are taken from person.death_datetime" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "duckdb"])
+def test_an_empty_table_of_deaths_is_an_absent_one(
+    tables: Tables, convert: Callable, kind: str, capsys: pytest.CaptureFixture
+) -> None:
+    none = pl.DataFrame(schema={"person_id": pl.Int64, "death_date": pl.Date})
+    tables["person"] = [row | {"death_datetime": None} for row in tables["person"]]
+    tables["person"][1]["death_datetime"] = datetime(2010, 5, 5)
+    events, counts, _ = convert(tables | {"death": none}, kind)
+    assert events.rows() == EXPECTED
+    assert counts["num_deaths"] == 1
+    assert "table death is empty; 1 deaths are taken from person.death_datetime" in capsys.readouterr().err
+
+
+def test_an_empty_table_of_deaths_alone_tells_of_none(tables: Tables, convert: Callable) -> None:
+    none = pl.DataFrame(schema={"person_id": pl.Int64, "death_date": pl.Date})
+    assert convert(tables | {"death": none})[1]["num_deaths"] == 0
+
+
 def test_ids_beyond_64_bits_name_their_table(tables: Tables, convert: Callable) -> None:
     persons = pl.DataFrame(tables["person"])
     tables["person"] = persons.with_columns(person_id=pl.Series([1, 2], dtype=pl.UInt64))
