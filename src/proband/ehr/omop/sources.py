@@ -26,7 +26,7 @@ from proband.ehr.omop.tablefiles import (
     find_tables,
     table_of,
 )
-from proband.ehr.omop.textfiles import read_text
+from proband.ehr.omop.textfiles import LONGEST_LINE_BYTES, read_text
 
 if TYPE_CHECKING:
     import ibis
@@ -43,6 +43,9 @@ _MEMORY_MIB, _MEMORY_MIB_OF_THREAD = 1536, 256
 """What DuckDB may hold before it goes to disk: however large the tables are, there is room beside it."""
 _MOST_UNPACKED_BYTES, _MOST_TIMES = 2**28, 100
 """Tables of text shrink 5 to 30 times; a zip bomb 1,000 times."""
+_TOO_LONG = "Maximum line size"
+_TELLING = ("Expected Number", "Value with unterm", _TOO_LONG)
+"""How lines of DuckDB's complaints begin that say what is wrong with a line of CSV."""
 _NOT_UTF_8 = "Invalid string encoding"
 """What DuckDB says of text in a Parquet file that is not UTF-8."""
 _SQLITE = b"SQLite format 3"
@@ -211,11 +214,15 @@ def unreadable(error: Exception, where: object) -> ProbandError:
         )
     lines = str(error).strip().split("\n")
     file = next((line.partition("=")[2].strip() for line in lines if line.strip().startswith("file = ")), "")
-    known = [line.strip() for line in lines if line.startswith(("Expected Number", "Value with unterm"))]
+    known = [line.strip() for line in lines if line.startswith(_TELLING)]
     found = ". ".join([lines[0].removeprefix("Invalid Input Error: "), *known])
     remedy = "export the table again, as CSV with one kind of line end and quotes doubled within quotes"
     if _NOT_UTF_8 in lines[0]:
         remedy = "export the table again, with its text in UTF-8"
+    elif any(line.startswith(_TOO_LONG) for line in known):
+        remedy = (
+            f"close quotes, or shorten or leave out long text: lines may have {LONGEST_LINE_BYTES:,} bytes"
+        )
     elif not file:
         remedy = "export the table again"
     return DataError("unreadable OMOP source", where=file or where, found=found, remedy=remedy)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 _DELIMITERS = "\t,;|"
 _LONGEST_HEADER = 1_000_000
 _KEY, _MOST_NAMED = "person_id", 5
+_GZIP = b"\x1f\x8b"
+LONGEST_LINE_BYTES = 16_000_000
+"""A row may hold a text of many pages, whether it is read or not."""
+_BUFFER_BYTES = 2 * LONGEST_LINE_BYTES
+"""Of each thread; DuckDB's own for lines of its own limit, 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +45,18 @@ class Dialect:
 
 
 def dialect_of(path: Path) -> Dialect:
-    """Read the header line of a CSV file, plain or gzipped.
+    """Read the header line of a CSV file, plain or gzipped by its first bytes.
 
     Raises:
         DataError: The file is unreadable, not UTF-8 or has no header, or a name is there twice.
     """
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
     try:
+        opened = gzip.open if is_gzip(path) else open
         with opened(path, "rt", encoding="utf-8-sig") as file:
             line = file.readline(_LONGEST_HEADER).rstrip("\r\n")
     except UnicodeDecodeError:
         raise DataError("no text in UTF-8", where=path, remedy="export the table in UTF-8") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         remedy = "the file is truncated or locked: copy it again"
         raise DataError("unreadable file", where=path, found=error, remedy=remedy) from None
     if not line.strip():
@@ -66,6 +72,12 @@ def dialect_of(path: Path) -> Dialect:
     if repeated:
         raise DataError(f"column {repeated[0]} is there twice", where=path, remedy="keep one")
     return Dialect(columns, delimiter, quote)
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is packed, by its first bytes, whatever its name is."""
+    with open(path, "rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
 
 
 def read_text(connection: ibis.BaseBackend, name: str, paths: Sequence[Path]) -> ibis.Table:
@@ -93,8 +105,11 @@ def read_text(connection: ibis.BaseBackend, name: str, paths: Sequence[Path]) ->
             quote=dialect.quote,
             escape=dialect.quote,
             strict_mode=True,
+            compression=packing,
+            max_line_size=LONGEST_LINE_BYTES,
+            buffer_size=_BUFFER_BYTES,
         )
-        for number, (dialect, files) in enumerate(parts.items())
+        for number, (dialect, packing, files) in enumerate(_alike(parts))
     ]
     if len(tables) == 1:
         return tables[0]
@@ -105,6 +120,14 @@ def read_text(connection: ibis.BaseBackend, name: str, paths: Sequence[Path]) ->
         for table in tables
     ]
     return ibis.union(*same)
+
+
+def _alike(parts: Mapping[Dialect, list[str]]) -> Iterator[tuple[Dialect, str, list[str]]]:
+    """The parts that are read at once: of one dialect, and packed alike."""
+    for dialect, files in parts.items():
+        packed = [file for file in files if is_gzip(Path(file))]
+        plain = [file for file in files if file not in packed]
+        yield from ((dialect, name, some) for name, some in (("gzip", packed), ("none", plain)) if some)
 
 
 def _refuse_strange(parts: Mapping[Dialect, list[str]]) -> None:

@@ -721,3 +721,15 @@ def test_a_broken_line_of_a_file_is_named(
     assert "Line: 5" in str(caught.value)
     assert complaint in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_line_too_long_to_be_read_says_so(tables: Tables, omop: Callable, tmp_path: Path) -> None:
+    source = omop(tables, "csv")
+    header = "person_id,observation_concept_id,observation_date,value_as_string\n"
+    (source / "observation.csv").write_text(f"{header}1,5000,2001-01-01,{'x' * 17_000_000}\n")
+    message = (
+        r"unreadable OMOP source; .*observation.csv; found CSV Error on Line: 2. Maximum line size of .*; "
+    )
+    with pytest.raises(DataError, match=f"{message}remedy: close quotes, or shorten .* 16,000,000") as caught:
+        ehr(source, tmp_path / "out", workers=1)
+    assert "\n" not in str(caught.value)

@@ -100,9 +100,11 @@ def test_headers_that_are_none(tmp_path: Path, content: bytes, message: str) -> 
 def test_a_damaged_gzip_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "person.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n" * 1000)[:-20])
-    path.with_name("other.csv.gz").write_bytes(b"a,b\n")
-    with pytest.raises(DataError, match="unreadable file"):
-        dialect_of(path.with_name("other.csv.gz"))
+    header = gzip.compress(b"a,b\n")[:10]
+    for content in (header + b"\xff" * 20, b"\x1f\x8ba,b\n", header):
+        path.with_name("other.csv").write_bytes(content)
+        with pytest.raises(DataError, match="unreadable file"):
+            dialect_of(path.with_name("other.csv"))
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -114,3 +116,23 @@ def test_any_bytes_are_a_header_or_one_line(tmp_path: Path, content: bytes) -> N
         found = dialect_of(path)
         assert isinstance(found, Dialect)
         assert len(set(found.columns)) == len(found.columns) > 0
+
+
+def test_packed_and_plain_parts_are_told_by_their_first_bytes(
+    connection: ibis.BaseBackend, tmp_path: Path
+) -> None:
+    paths = [tmp_path / name for name in ("0.csv", "1.csv", "2.csv.gz", "3.csv.gz")]
+    for number, path in enumerate(paths):
+        content = f"person_id,source_value\n{number},x\n".encode()
+        path.write_bytes(gzip.compress(content) if number % 2 else content)
+    wanted = [(str(number), "x") for number in range(4)]
+    assert sorted(rows_of(connection, *paths)) == wanted
+    assert [rows_of(connection, path) for path in paths] == [[row] for row in wanted]
+
+
+def test_a_long_text_is_no_damaged_file(connection: ibis.BaseBackend, tmp_path: Path) -> None:
+    path = tmp_path / "observation.csv"
+    path.write_text("person_id,source_value\n1,a\n2," + "x" * 3_000_000 + "\n3,b\n")
+    table = read_text(connection, "t", [path])
+    assert sorted(table.select("person_id").to_pyarrow()["person_id"].to_pylist()) == ["1", "2", "3"]
+    assert table.source_value.length().max().to_pyarrow().as_py() == 3_000_000
