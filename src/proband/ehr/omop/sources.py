@@ -46,6 +46,8 @@ _MOST_UNPACKED_BYTES, _MOST_TIMES = 2**28, 100
 _TOO_LONG = "Maximum line size"
 _TELLING = ("Expected Number", "Value with unterm", _TOO_LONG)
 """How lines of DuckDB's complaints begin that say what is wrong with a line of CSV."""
+_OPEN_ELSEWHERE = ("Could not set lock", "with a different configuration")
+"""What DuckDB says of a file that another program, or this one, has opened for writing."""
 _NOT_UTF_8 = "Invalid string encoding"
 """What DuckDB says of text in a Parquet file that is not UTF-8."""
 _SQLITE = b"SQLite format 3"
@@ -213,6 +215,9 @@ def unreadable(error: Exception, where: object) -> ProbandError:
             "memory and the disk for what does not fit are full", where=where, found=found, remedy=remedy
         )
     lines = str(error).strip().split("\n")
+    if any(words in lines[0] for words in _OPEN_ELSEWHERE):
+        remedy = "close it in the other program or notebook, or copy the file and name the copy"
+        return DataError("DuckDB file is open elsewhere", where=where, found=lines[0], remedy=remedy)
     file = next((line.partition("=")[2].strip() for line in lines if line.strip().startswith("file = ")), "")
     known = [line.strip() for line in lines if line.startswith(_TELLING)]
     found = ". ".join([lines[0].removeprefix("Invalid Input Error: "), *known])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -275,3 +277,22 @@ def test_a_full_disk_is_not_laid_to_the_source(parquet: Path, tmp_path: Path) ->
     engine = open_source(parquet, tmp_path / "work")
     with pytest.raises(DataError, match="unreadable OMOP source"), engine.at_work():
         raise duckdb.IOException("IO Error: could not read 12 bytes")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_database_that_is_open_for_writing_is_to_be_closed_or_copied(
+    tables: dict, omop: Callable, tmp_path: Path, elsewhere: bool
+) -> None:
+    path = omop(tables, "duckdb")
+    names = "from pathlib import Path\nfrom proband.ehr.omop.sources import open_omop\n"
+    read = f"{names}open_omop(Path({str(path)!r}), Path({str(tmp_path)!r}))"
+    with duckdb.connect(str(path)):
+        if elsewhere:
+            done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True)
+            said = done.stderr.strip().splitlines()[-1]
+        else:
+            with pytest.raises(DataError) as caught:
+                open_omop(path, tmp_path)
+            said = str(caught.value)
+    assert "DuckDB file is open elsewhere; in " in said
+    assert "remedy: close it in the other program or notebook, or copy the file" in said
