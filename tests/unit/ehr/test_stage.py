@@ -95,6 +95,11 @@ def test_own_splits_by_table_win_and_who_lacks_one_is_drawn(
     assert counts(out)["num_drawn_splits"] == counts(out)["num_drawn_train"] == 10
     said = "10 subjects came without a split; drawn: 10 train, 0 tuning, 0 held_out"
     assert said in capsys.readouterr().err
+    given.with_columns(pl.col("subject_id") + 100).write_parquet(
+        source / "metadata" / "subject_splits.parquet"
+    )
+    convert(source, tmp_path / "of strangers")
+    assert "40 subjects came without a split" in capsys.readouterr().err
     convert(meds({"0": many}, "none given"), tmp_path / "other")
     assert "came without a split" not in capsys.readouterr().err
 

@@ -37,6 +37,8 @@ DATA = "data"
 CODES = Path("metadata") / "codes.parquet"
 DATASET = Path("metadata") / "dataset.json"
 SUBJECT_SPLITS = Path("metadata") / "subject_splits.parquet"
+PATIENT_SPLITS = Path("metadata") / "patient_splits.parquet"
+"""The same in older versions of MEDS."""
 
 EVENTS = pl.Schema(
     {

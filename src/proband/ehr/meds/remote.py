@@ -11,7 +11,7 @@ from typing import Any
 
 from proband.core.errors import ConfigError, DataError, first_line
 from proband.core.running.progress import track
-from proband.ehr.meds.dataset import CODES, DATA, SUBJECT_SPLITS
+from proband.ehr.meds.dataset import CODES, DATA, PATIENT_SPLITS, SUBJECT_SPLITS
 
 _ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]*)://")
 
@@ -43,7 +43,8 @@ def fetch(address: str, folder: Path) -> Path:
     store, root = _open(address)
     try:
         found = sorted(str(path) for path in store.find(f"{root}/{DATA}") if str(path).endswith(".parquet"))
-        found += [path for path in (f"{root}/{CODES}", f"{root}/{SUBJECT_SPLITS}") if store.exists(path)]
+        metadata = [f"{root}/{name}" for name in (CODES, SUBJECT_SPLITS, PATIENT_SPLITS)]
+        found += [path for path in metadata if store.exists(path)]
         names = {path: PurePosixPath(path).relative_to(root) for path in found}
         if not any(name.parts[0] == DATA for name in names.values()):
             expected = "data/**/*.parquet below it; tables of OMOP are read from folders and databases"

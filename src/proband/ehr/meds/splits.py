@@ -12,7 +12,7 @@ from proband.core.errors import DataError, first_line
 from proband.core.files.tables import read_parquet
 from proband.core.schema import SPLITS
 from proband.core.seeds import uniforms
-from proband.ehr.meds.dataset import SUBJECT_SPLITS
+from proband.ehr.meds.dataset import PATIENT_SPLITS, SUBJECT_SPLITS
 from proband.ehr.meds.kinship import Families, clusters_of
 
 
@@ -51,13 +51,18 @@ def assign_splits(
 def read_splits(meds: Path) -> pl.DataFrame | None:
     """The subject splits that come with a MEDS dataset; None where it has none.
 
+    They are those of metadata/subject_splits.parquet, else of patient_splits.parquet, as older versions of
+    MEDS name it, where the subject may be patient_id.
+
     Raises:
         DataError: A subject has two splits, or a split is none of train, tuning, held_out.
     """
-    path = meds / SUBJECT_SPLITS
-    if not path.is_file():
+    path = next((meds / one for one in (SUBJECT_SPLITS, PATIENT_SPLITS) if (meds / one).is_file()), None)
+    if path is None:
         return None
     frame = read_parquet(path)
+    if path.name == PATIENT_SPLITS.name and "subject_id" not in frame.columns:
+        frame = frame.rename({"patient_id": "subject_id"}, strict=False)
     for name, dtype in {"subject_id": pl.Int64, "split": pl.String}.items():
         if name not in frame.columns or frame[name].null_count():
             raise DataError(f"missing column or values of {name}", where=path, expected=str(dtype))

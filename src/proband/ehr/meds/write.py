@@ -109,7 +109,7 @@ def write_events(
     if cut_at is not None:
         run.notes["follow_up_cut_at"] = cut_at.isoformat()
     _number_files([file for piece in pieces for file in piece.files], run.folder / DATA)
-    subjects = _write_splits(pieces, counts, run, source)
+    subjects = _write_splits(pieces, counts, run, source, came_with_splits=given is not None)
     _note_what_was_found(pieces, counts, run, config, examples or {})
     codes = sorted(set().union(*(piece.codes for piece in pieces)))
     run.counts["num_codes"] = len(codes)
@@ -123,7 +123,9 @@ def _ends(pieces: list[_Piece]) -> list[Ends]:
     ]
 
 
-def _write_splits(pieces: list[_Piece], counts: Counter[str], run: StageRun, source: object) -> pl.DataFrame:
+def _write_splits(
+    pieces: list[_Piece], counts: Counter[str], run: StageRun, source: object, came_with_splits: bool
+) -> pl.DataFrame:
     """Write subject_id and split of every subject, and count them."""
     subjects = pl.DataFrame(
         {
@@ -142,9 +144,10 @@ def _write_splits(pieces: list[_Piece], counts: Counter[str], run: StageRun, sou
     run.counts["num_subjects"] = subjects.height
     for split in SPLITS:
         run.counts[f"num_subjects_{split}"] = int((subjects["split"] == split).sum())
-    if 0 < counts["num_drawn_splits"] < subjects.height:
+    num_drawn = counts["num_drawn_splits"]
+    if num_drawn and (came_with_splits or num_drawn < subjects.height):
         drawn = ", ".join(f"{counts[f'num_drawn_{split}']:,} {split}" for split in SPLITS)
-        say(f"ehr: {counts['num_drawn_splits']:,} subjects came without a split; drawn: {drawn}")
+        say(f"ehr: {num_drawn:,} subjects came without a split; drawn: {drawn}")
     return subjects
 
 

@@ -64,6 +64,19 @@ def test_given_splits_are_read(tmp_path: Path) -> None:
     assert read_splits(tmp_path / "metadata") is None
 
 
+@pytest.mark.parametrize("key", ["patient_id", "subject_id"])
+def test_splits_of_older_versions_are_read(tmp_path: Path, key: str) -> None:
+    frame = pl.DataFrame({key: [2, 1], "split": ["train", "held_out"]})
+    (tmp_path / "metadata").mkdir()
+    frame.write_parquet(tmp_path / "metadata" / "patient_splits.parquet")
+    found = read_splits(tmp_path)
+    assert found is not None
+    assert dict(found.select("subject_id", "split").rows()) == {2: "train", 1: "held_out"}
+    newer = pl.DataFrame({"subject_id": [1], "split": ["tuning"]})
+    newer.write_parquet(tmp_path / "metadata" / "subject_splits.parquet")
+    assert read_splits(tmp_path).rows() == [(1, "tuning")]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
