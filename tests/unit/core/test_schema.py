@@ -71,6 +71,42 @@ def test_missing_truncated_and_empty_files(tmp_path: Path) -> None:
         TABLE.read(path)
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        pl.Series(["2015-03-31"]).str.to_date(),
+        pl.Series([datetime(2015, 3, 31)]).cast(pl.Datetime("ns")),
+        pl.Series([datetime(2015, 3, 31)]).cast(pl.Datetime("ms", "UTC")),
+        pl.Series([datetime(2015, 3, 30, 20)]).dt.replace_time_zone("America/New_York"),
+    ],
+)
+def test_types_of_other_writers_are_read(tmp_path: Path, times: pl.Series) -> None:
+    """As pandas and R write them: times of other units and zones, dates, narrow numbers, categories."""
+    row = {
+        "subject_id": 1, "outcome": "d", "horizon_years": 5, "model": "m", "risk": 0.25,
+        "standard_error": 0, "unresolved": 0.0, "num_paths": 7,
+    }  # fmt: skip
+    frame = pl.DataFrame([row]).with_columns(times.alias("prediction_time"))
+    narrow = {"subject_id": pl.Int32, "risk": pl.Float32, "num_paths": pl.UInt8, "outcome": pl.Categorical}
+    path = tmp_path / "risk.parquet"
+    frame.cast(narrow).write_parquet(path)
+    found = RISK.read(path)
+    assert found.schema == {**RISK.columns, "num_paths": pl.Int64}
+    assert found.row(0) == (1, datetime(2015, 3, 31), "d", 5.0, "m", 0.25, 0.0, 0.0, 7)
+
+
+def test_types_of_another_kind_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    for name, kind in (("id", pl.Float64), ("share", pl.String), ("note", pl.Int64)):
+        GOOD.with_columns(pl.lit(None).cast(kind).alias(name)).write_parquet(path)
+        with pytest.raises(DataError, match=f"wrong type of {name}; .*remedy: write the column in that type"):
+            TABLE.read(path)
+    GOOD.with_columns(pl.lit(2**63, pl.UInt64).alias("id")).write_parquet(path)
+    with pytest.raises(DataError, match=r"things: a value does not fit its type; in .*t\.parquet") as caught:
+        TABLE.read(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_risk_table_holds_one_row_per_question() -> None:
     row = {
         "subject_id": 1,

@@ -78,7 +78,11 @@ class Table:
             if name in frame.columns and frame.schema[name] != dtype:
                 found = str(frame.schema[name])
                 raise DataError(
-                    f"{self.name}: wrong type of {name}", where=where, found=found, expected=str(dtype)
+                    f"{self.name}: wrong type of {name}",
+                    where=where,
+                    found=found,
+                    expected=str(dtype),
+                    remedy="write the column in that type",
                 )
         for name in set(frame.columns) - self.columns.keys() - self.optional.keys():
             if self.extra is None or frame.schema[name] != self.extra:
@@ -96,10 +100,51 @@ class Table:
     def read(self, path: Path) -> pl.DataFrame:
         """Read a Parquet file and check it.
 
+        Declared columns in another type of the same kind (:func:`same_kind`) are converted.
+
         Raises:
-            DataError: The file is missing, unreadable or not this table.
+            DataError: The file is missing, unreadable or not this table, or a number does not fit its type.
         """
-        return self.check(read_parquet(path), path)
+        frame = read_parquet(path)
+        found = frame.schema
+        declared = {**self.columns, **self.optional}.items()
+        others = {name: dtype for name, dtype in declared if name in found and found[name] != dtype}
+        try:
+            frame = frame.with_columns(
+                _converted(name, found[name], dtype)
+                for name, dtype in others.items()
+                if same_kind(found[name], dtype)
+            )
+        except pl.exceptions.PolarsError as error:
+            first = first_line(error)
+            raise DataError(f"{self.name}: a value does not fit its type", where=path, found=first) from None
+        return self.check(frame, path)
+
+
+def same_kind(found: PolarsType, wanted: PolarsType) -> bool:
+    """Whether a column can become one of the wanted type: a number, a time or a date, or text, likewise.
+
+    Whole numbers of other widths, floats of other widths or whole numbers for floats, times of other units
+    and zones and dates for times, categories for text. No float becomes a whole number.
+
+    >>> same_kind(pl.Int32, pl.Int64), same_kind(pl.Float64, pl.Int64), same_kind(pl.Date, pl.Datetime("us"))
+    (True, False, True)
+    """
+    if wanted.is_integer():
+        return found.is_integer()
+    if wanted.is_float():
+        return found.is_numeric()
+    if wanted == pl.Datetime:
+        return found in (pl.Datetime, pl.Date)
+    return wanted == pl.String and found in (pl.String, pl.Categorical, pl.Enum)
+
+
+def _converted(name: str, found: PolarsType, wanted: PolarsType) -> pl.Expr:
+    """A column in another type of its kind; a time in a zone becomes UTC."""
+    values = pl.col(name)
+    if isinstance(found, pl.Datetime) and found.time_zone is not None:
+        values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return values.cast(wanted)
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
