@@ -7,11 +7,10 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.files.tables import as_text
 from proband.core.schema import TIME
+from proband.core.text.isotimes import utc_of
 from proband.core.text.textvalues import whole_numbers
 
 COLUMNS = ("subject_id", "prediction_time")
-_TIMES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
-_WITH_OFFSET = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f%z")
 
 
 def prediction_times_of(frame: pl.DataFrame, where: object) -> pl.DataFrame:
@@ -19,7 +18,7 @@ def prediction_times_of(frame: pl.DataFrame, where: object) -> pl.DataFrame:
 
     Args:
         frame: subject_id as whole numbers or text of such; prediction_time as dates, time stamps, or text of
-            either (ISO 8601). A time with an offset or a zone becomes UTC.
+            either (:mod:`proband.core.text.isotimes`). A time with an offset or a zone becomes UTC.
         where: The table, for messages.
 
     Raises:
@@ -45,12 +44,4 @@ def prediction_times_of(frame: pl.DataFrame, where: object) -> pl.DataFrame:
 def _times(values: pl.Series, where: object) -> pl.Series:
     if values.dtype in (pl.Date, pl.Datetime):
         return values.cast(TIME, strict=False)
-    text = pl.col(values.name)
-    plain = [text.str.to_datetime(form, strict=False) for form in _TIMES]
-    shifted = text.str.replace(r"Z$", "+00:00")
-    utc = [
-        shifted.str.to_datetime(form, strict=False, time_zone="UTC").dt.replace_time_zone(None)
-        for form in _WITH_OFFSET
-    ]
-    names = as_text(values, where).to_frame()
-    return names.select(pl.coalesce(*plain, *utc).cast(TIME).alias(values.name)).to_series()
+    return utc_of(as_text(values, where))

@@ -18,17 +18,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
+from proband.core.text.isotimes import ISO_8601
 
 if TYPE_CHECKING:
     import ibis
     import ibis.expr.datatypes as dt
     import ibis.expr.types as ir
-
-ISO_8601 = (
-    r"(?i)^(\d{4})(?:-(\d{2})-|(\d{2}))(\d{2})"
-    r"(?:[T ]+(\d{2}):?(\d{2})(?::?(\d{2}(?:[.,]\d+)?))? ?(?:Z|UTC|GMT|([+-]\d{2})(?::?(\d{2}))?)?)?$"
-)
-"""A date, or a date and time with or without an offset from UTC (https://www.iso.org/standard/70907.html)."""
 
 _SPELLED = r"\1-\2\3-\4 \5:\6:\7@\8:\9@"
 _NOTHING = r"(?i)^(NULL|\\N|NA|NAN|NONE)$"

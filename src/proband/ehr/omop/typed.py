@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
+from proband.core.text.isotimes import ISO_8601
 from proband.ehr.omop.columns import (
-    ISO_8601,
     PLAIN_TIME,
     days_apart,
     evaluated,

@@ -17,6 +17,11 @@ AT = datetime(2015, 4, 1, 4)
         ["2015-04-01T04:00:00Z"],
         ["2015-03-31T23:00:00-05:00"],
         ["2015-04-01 06:00:00+0200"],
+        ["2015-04-01 04:00"],
+        ["2015-04-01 04:00:00 UTC"],
+        ["2015-04-01 04:00:00+00"],
+        ["20150401T040000Z"],
+        ["  2015-04-01 04:00:00\t"],
         pl.Series([AT], dtype=pl.Datetime("ns")),
         pl.Series([AT]).dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo"),
     ],
@@ -30,6 +35,8 @@ def test_dates_and_identifiers_as_text():
     frame = pl.DataFrame({"subject_id": ["0011", "1e+05"], "prediction_time": [date(2015, 1, 2)] * 2})
     assert prediction_times_of(frame, "x")["subject_id"].to_list() == [11, 100000]
     assert prediction_times_of(frame, "x")["prediction_time"][0] == datetime(2015, 1, 2)
+    packed = frame.with_columns(pl.lit("20150102").alias("prediction_time"))
+    assert prediction_times_of(packed, "x")["prediction_time"][0] == datetime(2015, 1, 2)
 
 
 @pytest.mark.parametrize(

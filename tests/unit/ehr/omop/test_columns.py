@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from proband.core.text.isotimes import utc_of
 from proband.ehr.omop import columns, sources
 
 DAYS = (
@@ -81,6 +82,22 @@ def test_decimal_ids_up_to_the_largest_are_whole_numbers(tmp_path: Path) -> None
     table = sources._connect(None, tmp_path, 1).read_parquet(tmp_path / "ids.parquet")
     found = pl.from_arrow(table.select(id=columns.whole(table, "t", "id")).to_pyarrow())["id"].to_list()
     assert found == [*ids[:3], None, 7]
+
+
+OFFSETS = ("", "Z", " UTC", "+00", "-05:00", "+0530", "+16:00", "-05:75")
+CLOCKS_MORE = ("T10:00:60", " 1000", "T100000,5", " 23:59:59.9999999")
+
+
+def test_text_of_tables_and_of_prediction_times_is_read_alike(tmp_path: Path) -> None:
+    days = [day for day in DAYS if not day.startswith(("0000", "9999"))] + ["20120305", " 20120305 "]
+    texts = [*map("".join, product(days, (*CLOCKS, *CLOCKS_MORE), OFFSETS)), *ODD, *NUMBERS]
+    frame = pl.DataFrame({"x": texts})
+    frame.write_parquet(tmp_path / "texts.parquet")
+    table = sources._connect(None, tmp_path, 1).read_parquet(tmp_path / "texts.parquet")
+    of_tables = table.select("x", y=columns.timestamp(table, "t", "x")).to_pyarrow().to_pylist()
+    read = {row["x"]: row["y"] for row in of_tables}
+    assert dict(zip(texts, utc_of(frame["x"]).to_list(), strict=True)) == read
+    assert sum(one is not None for one in read.values()) > 100
 
 
 EPOCH = datetime(1970, 1, 1)
