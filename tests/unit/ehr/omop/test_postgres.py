@@ -96,6 +96,22 @@ def test_times_that_files_cannot_hold_come_to_the_latest_year(
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]["num_impossible_date"] == 1
 
 
+def test_bytes_where_text_is_due_are_refused(
+    tables: Tables, omop: Callable, tmp_path: Path, server: postgres_server.Server
+) -> None:
+    server.load("cdm", frames_of(omop(tables)))
+    with server.connect() as connection:
+        column = "condition_source_value"
+        connection.execute(
+            f"alter table cdm.condition_occurrence alter {column} type bytea using {column}::bytea"
+        )
+    message = (
+        r"wrong type of condition_source_value; in table condition_occurrence; found bytes; expected text"
+    )
+    with pytest.raises(DataError, match=message):
+        ehr(server.url("cdm"), tmp_path / "out", workers=1)
+
+
 def test_nothing_is_written_and_nothing_told_of_the_login(
     tables: Tables,
     omop: Callable,

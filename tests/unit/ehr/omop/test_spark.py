@@ -134,3 +134,15 @@ def test_a_schema_that_is_not_there(tmp_path: Path, session: Any) -> None:
     with pytest.raises(DataError, match=r"no such table or schema; in spark:local\[2\]\?schema=none"):
         ehr("spark:local[2]?schema=none", tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_bytes_are_text_in_utf_8(
+    tables: Tables, omop: Callable, read_out: Callable, tmp_path: Path, session: Any
+) -> None:
+    tables["condition_occurrence"][1]["condition_source_value"] = "Ménière"
+    frames = frames_of(omop(tables))
+    source = pl.col("condition_source_value").cast(pl.Binary)
+    frames["condition_occurrence"] = frames["condition_occurrence"].with_columns(source)
+    load(session, tmp_path, "bytes", frames)
+    ehr("spark:local[2]?schema=bytes", tmp_path / "out", workers=1)
+    assert "CONDITION//Ménière" in read_out(tmp_path / "out")["code"].to_list()
