@@ -169,7 +169,7 @@ def kinship(folder: Path) -> Any:
 
 
 def keep(folder: Path) -> Any:
-    from proband.genome.genotypes.samples import _read_names
+    from proband.genome.genotypes.keep import _read_names
 
     return _read_names(folder / "keep.txt")
 

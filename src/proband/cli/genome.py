@@ -35,7 +35,8 @@ def command(
     keep: Annotated[
         Path | None,
         typer.Option(
-            help="List of samples to score, as of plink2: a line is a name, or FID and IID (IID counts).",
+            help="List of samples to score, as of plink2: a line is a name, or FID and IID (IID counts). "
+            "Of several files those are scored that every file holds.",
             show_default="all samples",
         ),
     ] = None,
@@ -99,7 +100,7 @@ def command(
 
     Example: proband genome biobank/genotypes biobank/scorefiles genome/
 
-    Example: proband genome 'ukb_c{chrom}_b0_v3.bgen' scorefiles/ genome/ --keep consented.txt --workers 16
+    Example: proband genome 'ukb_c[0-9]*_b0_v3.bgen' scorefiles/ genome/ --keep consented.txt --workers 16
 
     Example: proband genome calls.vcf.gz scorefiles/ genome/ --ancestry --reference 1000G.pgen
 

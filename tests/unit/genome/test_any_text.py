@@ -14,7 +14,8 @@ from proband.genome.ancestry.inputs import read_table as read_people_table
 from proband.genome.external import genome_from_scores
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.formats.plink import read_samples, read_variants
-from proband.genome.genotypes.samples import identify, keep_samples
+from proband.genome.genotypes.keep import keep_samples
+from proband.genome.genotypes.samples import identify
 from proband.genome.scorefiles.scorefile import read_scorefile, read_sites
 from proband.genome.scorefiles.variantlist import read_variant_list
 
@@ -40,7 +41,7 @@ def identified(path):
 
 def kept(path):
     nobody = Genotypes((), pl.DataFrame(), ["1", "a", "é"], np.zeros(3, bool), None)
-    return keep_samples(nobody, path)
+    return keep_samples([nobody], path)
 
 
 def scored(path: Path):

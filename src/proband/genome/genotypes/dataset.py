@@ -41,7 +41,7 @@ class Part:
         num_variants: Rows of the file.
         num_samples: Samples of the file, before ``subset``.
         first: Row of the data set that is the file's row 0.
-        subset: Rows of the samples to read, ascending; None for all.
+        subset: Rows of the samples to read, in the order of the data set; None for all.
         offsets: What the reader needs to find a variant: alleles before each in a .pgen with several ALT
             alleles; else None.
         dosages: Of a VCF, its dosages in the scratch folder.
@@ -140,7 +140,7 @@ class Genotypes:
         variants: One row per ALT allele: ``index`` (row of the data set, UInt32), ``chrom``, ``pos`` (Int64),
             ``ref``, ``alt``, ``is_multiallelic`` (the file's row has several ALT alleles), ``is_ambiguous``
             (ALT is REF on the other strand); if asked for, ``id`` (String).
-        sample_ids: Names of the samples that are read, in the files' order.
+        sample_ids: Names of the samples that are read, in the first file's order.
         is_male: Recorded sex is male, per sample.
         build: GRCh37 or GRCh38 if the files tell, else None.
     """

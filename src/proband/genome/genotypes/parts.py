@@ -1,6 +1,7 @@
 """Data sets of several files, such as one per chromosome: find them by a pattern and join them.
 
-Every file must hold the same samples in the same order.
+Every file must hold the same samples in the same order, or a list of samples to keep gives them one
+(:mod:`~proband.genome.genotypes.keep`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from proband.core.errors import DataError
 from proband.genome.genotypes.alleles import chromosome_numbers
 from proband.genome.genotypes.builds import build_of_positions
 from proband.genome.genotypes.dataset import Genotypes
+from proband.genome.genotypes.keep import LEAVE_OUT_FILES
 
 KINDS = (".pgen", ".bed", ".bgen", ".vcf.gz", ".vcf", ".bcf", ".vcf.bgz")
 """Endings of genotype files, in the order in which a prefix is tried."""
@@ -125,7 +127,8 @@ def _check_samples(first: Genotypes, other: Genotypes) -> None:
         where=other.files[0],
         found=f"{names[1]} as sample {row + 1} of {counts[1]}",
         expected=f"{names[0]} of {counts[0]}, as in {first.files[0].name}",
-        remedy="write all files with the same samples in the same order (plink2 --keep, --indiv-sort)",
+        remedy=f"list the samples to score with --keep (those that every file holds are taken), or "
+        f"{LEAVE_OUT_FILES}",
     )
 
 

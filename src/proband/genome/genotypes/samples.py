@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -12,21 +11,9 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.running.progress import say
 from proband.core.schema import SAMPLES
-from proband.core.text.texttable import (
-    READ_ERRORS,
-    open_text,
-    read_lines,
-    read_people,
-    separator_of,
-    split_line,
-)
+from proband.core.text.texttable import READ_ERRORS, read_people
 from proband.core.text.textvalues import NO_VALUE, whole_numbers
-from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.leftout import LeftOut
-from proband.genome.names import by_rank, is_family_name, is_sample_name
-
-_KEEP_COLUMNS = 2  # FID and IID
-_PLINK_HEADERS = ("#IID", "#FID")
 
 
 def identify(
@@ -107,85 +94,6 @@ def _check_subjects(samples: pl.DataFrame, where: object) -> None:
             expected="each subject once",
             remedy="leave one of them out with --keep, or mend --samples",
         )
-
-
-def keep_samples(genotypes: Genotypes, path: Path) -> Genotypes:
-    """The same data set with the listed samples only, in the files' order.
-
-    Args:
-        genotypes: All samples.
-        path: Names one a line, or ``FID IID``, of which IID counts, or columns of which one is called ``IID``
-            (or ``sample_id`` or the like); other lines that begin with ``#`` are skipped.
-
-    Raises:
-        DataError: The list is unreadable, empty, of unclear columns, or names no sample of the data set.
-    """
-    names = _read_names(path)
-    rows = np.flatnonzero([name in names for name in genotypes.sample_ids]).astype(np.uint32)
-    num_absent = len(names) - len({genotypes.sample_ids[row] for row in rows})
-    if not len(rows):
-        raise DataError(
-            "no listed sample is in the genotypes",
-            where=path,
-            found=f"{len(names)} names, first {next(iter(names))!r}",
-            expected=f"names such as {genotypes.sample_ids[0]!r}",
-        )
-    if num_absent:
-        say(f"genome: {num_absent} of {len(names)} samples of {path.name} are not in the genotypes")
-    parts = [
-        dataclasses.replace(part, subset=rows if part.subset is None else part.subset[rows])
-        for part in genotypes.parts
-    ]
-    kept = [genotypes.sample_ids[row] for row in rows]
-    return dataclasses.replace(
-        genotypes, parts=tuple(parts), sample_ids=kept, is_male=genotypes.is_male[rows]
-    )
-
-
-def _read_names(path: Path) -> dict[str, None]:
-    """The names of a sample list, in order and once each."""
-    expected = "a text file of one sample name a line, or FID and IID, or columns of which one is called IID"
-    try:
-        rows = _plink_header(path) + [row for _, row in read_lines(path, comment="#")]
-    except READ_ERRORS as error:
-        raise DataError("unreadable list of samples", where=path, found=error, expected=expected) from None
-    has_header = bool(rows) and any(is_sample_name(name) or is_family_name(name) for name in rows[0])
-    place, wrong = _place_of_names(rows, has_header)
-    names = [] if wrong else [row[place] for row in rows[has_header:] if row[place]]
-    if not names:
-        found = wrong or "no names"
-        raise DataError("not a list of samples", where=path, found=found, expected=expected)
-    return dict.fromkeys(names)
-
-
-def _plink_header(path: Path) -> list[list[str]]:
-    """The line of column names, if it begins with ``#`` as plink2 writes it; others are comments."""
-    with open_text(path) as lines:
-        for line in lines:
-            if line.startswith(_PLINK_HEADERS):
-                return [split_line(line, separator_of(line))]
-            if line.strip() and not line.startswith("#"):
-                break
-    return []
-
-
-def _place_of_names(rows: list[list[str]], has_header: bool) -> tuple[int, str]:
-    """Which column of a list holds its samples, and what is wrong with the list, empty for nothing.
-
-    Without header two columns are FID and IID, as plink has it.
-    """
-    widths = {len(row) for row in rows[has_header:]}
-    if not widths:
-        return 0, "no names"
-    if not has_header:
-        is_clear = len(widths) == 1 and max(widths) <= _KEEP_COLUMNS
-        counted = " and ".join(map(str, sorted(widths)))
-        return -1, "" if is_clear else f"rows of {counted} columns without column names"
-    named = by_rank(rows[0])
-    if not named:
-        return 0, f"columns {' '.join(rows[0])}"
-    place = rows[0].index(named[0])
-    return place, "" if min(widths) > place else f"a row of {min(widths)} columns below {' '.join(rows[0])}"
 
 
 def _read_mapping(path: Path, left_out: LeftOut) -> pl.DataFrame:

@@ -6,7 +6,8 @@ from proband.core.errors import DataError
 from proband.core.schema import SCORES
 from proband.genome import genome
 from proband.genome.genotypes.dataset import Genotypes
-from proband.genome.genotypes.samples import identify, keep_samples
+from proband.genome.genotypes.keep import keep_samples
+from proband.genome.genotypes.samples import identify
 from proband.genome.leftout import LeftOut
 
 
@@ -134,7 +135,7 @@ def kept(tmp_path, text, names="123456"):
     """Which of some samples a list keeps."""
     (tmp_path / "keep.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
     people = Genotypes((), pl.DataFrame(), list(names), np.zeros(len(names), bool), None)
-    return "".join(keep_samples(people, tmp_path / "keep.txt").sample_ids)
+    return "".join(keep_samples([people], tmp_path / "keep.txt")[0].sample_ids)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class PlinkReader:
         num_samples: Samples it should hold.
         allele_offsets: Running count of alleles before each variant, as pgenlib wants it; None where every
             variant has two.
-        subset: Rows of the samples to read, ascending; None for all.
+        subset: Rows of the samples to read, in any order; None for all.
 
     Raises:
         DataError: The file cannot be opened or holds other numbers of samples or variants.
@@ -49,6 +49,7 @@ class PlinkReader:
 
         self._path = path
         self._subset = np.arange(num_samples, dtype=np.uint32) if subset is None else subset
+        self._is_ordered = bool((self._subset[1:] > self._subset[:-1]).all())
         self._samples = (0, num_samples) if subset is None else (0, 0)
         is_bed = path.suffix == ".bed"
         if not is_bed:
@@ -105,12 +106,15 @@ class PlinkReader:
     ) -> None:
         with self._of_samples(start, stop):
             getattr(self._reader, method)(indices, out)
+        if not self._is_ordered:
+            order = np.argsort(self._subset[start:stop])
+            out[:, order] = out.copy()
 
     @contextlib.contextmanager
     def _of_samples(self, start: int, stop: int) -> Iterator[None]:
         try:
             if (start, stop) != self._samples:
-                self._reader.change_sample_subset(self._subset[start:stop])
+                self._reader.change_sample_subset(np.sort(self._subset[start:stop]))  # pgenlib wants them so
                 self._samples = (start, stop)
             yield
         except (RuntimeError, OSError, ValueError) as error:
