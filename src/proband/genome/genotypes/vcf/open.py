@@ -1,7 +1,8 @@
 """VCF and BCF: read once by htslib, in a process of its own, dosages kept in a temporary file.
 
-A sample's hard call (GT) is used where there is one, else its dosage (DS). Dosages are kept in units of
-2^-14, the precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is missing.
+A sample's hard call (GT) is used where there is one, else its dosage (DS), of whatever type. Dosages are kept
+in units of 2^-14, the precision of .pgen. A haploid call counts 0 or 2; a half call such as ``./1`` is
+missing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from proband.genome.genotypes.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele
 from proband.genome.genotypes.vcf.process import UnreadableError, read_apart
-from proband.genome.genotypes.vcf.records import COLUMNS, MISSING_UNITS, UNIT
+from proband.genome.genotypes.vcf.records import COLUMNS
+from proband.genome.genotypes.vcf.units import MISSING_UNITS, UNIT
 
 _SCHEMA = {name: pl.Int64 if name == "pos" else pl.String for name in COLUMNS}
 # The empty block that ends every whole BGZF file, and what such a file begins with (SAM specification 4.1).
@@ -59,14 +61,14 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
     """Read a VCF or BCF file whole and keep its dosages in ``scratch``; perhaps with identifiers.
 
     Raises:
-        DataError: The file is no VCF, truncated, damaged, empty, or no record has GT or DS.
+        DataError: The file is no VCF, truncated, damaged, empty, no record has GT or DS, or DS is no number.
     """
     _check_end(path)
     dosage_path = _new_file(scratch)
     try:
         header, sample_ids, table = _read(path, dosage_path)
     except UnreadableError as error:
-        remedy = "the file is truncated, damaged or no VCF: copy or make it again"
+        remedy = error.remedy or "the file is truncated, damaged or no VCF: copy or make it again"
         raise DataError("unreadable genotype file", where=path, found=error, remedy=remedy) from None
     if not table.height or not sample_ids:
         found = f"{table.height} variants of {len(sample_ids)} samples"

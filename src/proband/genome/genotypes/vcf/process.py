@@ -24,7 +24,16 @@ _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal
 
 
 class UnreadableError(Exception):
-    """htslib cannot read the file, in one line."""
+    """htslib cannot read the file, in one line.
+
+    Args:
+        found: What was there.
+        remedy: What the user can do; empty where it is not known.
+    """
+
+    def __init__(self, found: str, remedy: str = "") -> None:
+        super().__init__(found)
+        self.remedy = remedy
 
 
 class _Reader:
@@ -120,4 +129,4 @@ def _raise(answer: dict[str, Any]) -> None:
         raise OSError(*answer["disk"])
     if "memory" in answer:
         raise MemoryError(answer["memory"])
-    raise UnreadableError(answer["unreadable"])
+    raise UnreadableError(answer["unreadable"], answer["remedy"])

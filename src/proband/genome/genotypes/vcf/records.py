@@ -3,6 +3,8 @@
 cyvcf2 hands on what htslib holds. Some damaged records crash both, so this module runs apart
 (:mod:`~proband.genome.genotypes.vcf.process`) and is light to import.
 
+DS is read as numbers whatever the header declares: floats, integers, or text, which it is where undeclared.
+
 The first record of a contig that the header does not declare is taken by cyvcf2 whether or not htslib could
 parse it (``VCF.__next__``; samtools/htslib issue 515): every contig is declared before its records are read.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -20,35 +23,56 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int16, UInt16
+from jaxtyping import Float32
 
 from proband.core.errors import first_line
 from proband.core.running.engine import begin_worker
+from proband.genome.genotypes.vcf.units import (
+    MISSING_UNITS,
+    as_dosages,
+    call_units,
+    dosage_units,
+    filled,
+    is_haploid,
+)
 
-UNIT = 2**14
-"""A dosage of 1, the precision of .pgen."""
-MISSING_UNITS = np.uint16(2**16 - 1)
-"""A missing call."""
 COLUMNS = ("chrom", "pos", "ref", "alt", "id", "bare")
 """Of a record; ``bare`` holds its FORMAT if that tells no dosages, else None."""
 _BATCH = 256
 """Records in one answer."""
-_NOT_CALLED, _PADDING = -1, -2  # cyvcf2's codes of a missing allele and of what fills up haploid calls
 _SOMETIMES_HAPLOID = ("X", "Y", "M", "MT", "23", "24", "26")
 _USUAL_CONTIGS = [
     f"{prefix}{name}" for prefix in ("", "chr") for name in (*range(1, 23), "X", "Y", "M", "MT")
 ]
+_DS = "DS"
+_DECLARED_DS = re.compile(r'##FORMAT=<(?:[^"]*,)?ID=DS[,>]')
+_DS_LINE = '##FORMAT=<ID=DS,Number=1,Type=String,Description="Dosage">'
+_DS_REMEDY = "declare DS as Number=A,Type=Float in the header (bcftools reheader), or leave it out"
 
 
 class _UndeclaredError(Exception):
     """A contig without header line."""
 
 
+class UnusableError(Exception):
+    """What a file holds that cannot be read, and what to do about it.
+
+    Args:
+        found: What was there.
+        remedy: What the user can do.
+    """
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(found)
+        self.remedy = remedy
+
+
 def serve(parent: int) -> None:
     """Answer requests until standard input ends or the parent is gone.
 
     A request is a line ``[file, file of dosages]``. Answers are lines of JSON: those of :func:`read`, last
-    ``{"end": null}``, ``{"unreadable": why}``, ``{"memory": what}`` or ``{"disk": [number, text, file]}``.
+    ``{"end": null}``, ``{"unreadable": why, "remedy": what}``, ``{"memory": what}`` or
+    ``{"disk": [number, text, file]}``.
 
     Args:
         parent: Number of the process that asks.
@@ -73,11 +97,13 @@ def _answers(path: Path, dosages: Path) -> Iterator[dict[str, Any]]:
         yield {"end": None}
     except MemoryError as error:
         yield {"memory": str(error)}
+    except UnusableError as error:
+        yield {"unreadable": str(error), "remedy": error.remedy}
     except Exception as error:  # cyvcf2 raises bare Exception on a damaged file
         if isinstance(error, OSError) and error.errno:
             yield {"disk": [error.errno, os.strerror(error.errno), error.filename]}
         else:
-            yield {"unreadable": first_line(error)}
+            yield {"unreadable": first_line(error), "remedy": ""}
 
 
 def read(path: Path, dosages: Path) -> Iterator[dict[str, Any]]:
@@ -88,6 +114,7 @@ def read(path: Path, dosages: Path) -> Iterator[dict[str, Any]]:
         records at a time. A second header says that what came before is to be forgotten.
 
     Raises:
+        UnusableError: DS is no number.
         Exception: htslib cannot read the file.
     """
     try:
@@ -101,7 +128,10 @@ def _read(path: Path, dosages: Path, contigs: list[str]) -> Iterator[dict[str, A
 
     vcf = VCF(str(path))
     samples = list(vcf.samples)
-    yield {"header": vcf.raw_header.splitlines(), "samples": samples}
+    header = vcf.raw_header.splitlines()
+    yield {"header": header, "samples": samples}
+    if not any(map(_DECLARED_DS.match, header)):
+        vcf.add_to_header(_DS_LINE)  # text, as htslib takes a field that is not declared
     for name in contigs:
         vcf.add_to_header(f"##contig=<ID={name}>")
     declared, rows = set(vcf.seqnames), []
@@ -144,61 +174,31 @@ def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str,
     shape = record.FORMAT
     may_be_haploid = record.CHROM.upper().removeprefix("CHR") in _SOMETIMES_HAPLOID
     # Without calls, DS of one copy and of two cannot be told apart.
-    alone = "GT" not in shape and "DS" in shape and not may_be_haploid
-    dosages = record.format("DS") if alone else None
+    alone = "GT" not in shape and _DS in shape and not may_be_haploid
+    units = np.full(num_samples, MISSING_UNITS)
     if "GT" in shape:
         calls = record.genotype.array()
         units = call_units(calls)
-        if "DS" in shape and (units == MISSING_UNITS).any():
-            units = filled(units, record.format("DS"), is_haploid(calls) & may_be_haploid)
-    elif dosages is not None and dosages.ndim > 1 and dosages.shape[1]:
-        units = dosage_units(dosages[:, 0])
-    else:
-        units = np.full(num_samples, MISSING_UNITS)
+        if _DS in shape and (units == MISSING_UNITS).any():
+            units = filled(units, _dosages(record), is_haploid(calls) & may_be_haploid)
+    elif alone and (dosages := _dosages(record)) is not None:
+        units = dosage_units(dosages)
     file.write(units.tobytes())
     bare = " ".join(shape) if not ("GT" in shape or alone) else None
     return record.CHROM, record.POS, record.REF, ",".join(record.ALT) or ".", record.ID, bare
 
 
-def call_units(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> UInt16[np.ndarray, " samples"]:
-    """Units of the first ALT's dosage from called alleles (-1 missing, -2 padding; last column phase).
+def _dosages(record: Any) -> Float32[np.ndarray, " samples"] | None:
+    """The first ALT's DS of every sample; None where the record has none.
 
-    >>> calls = np.array([[0, 1, 0], [1, -2, 0], [-1, 1, 0]], np.int16)
-    >>> (call_units(calls) / 2**14).tolist()[:2]
-    [1.0, 2.0]
+    Raises:
+        UnusableError: DS is not declared as numbers or text, or a value is no number.
     """
-    alleles = calls[:, :-1]
-    num_called = (alleles >= 0).sum(axis=1)
-    units = (alleles == 1).sum(axis=1) * (2 * UNIT) // np.maximum(num_called, 1)
-    units[(alleles == _NOT_CALLED).any(axis=1) | (num_called == 0)] = MISSING_UNITS
-    return units.astype(np.uint16)
-
-
-def is_haploid(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> Bool[np.ndarray, " samples"]:
-    """Whose call is of one allele, be it missing (``.``, where who has two has ``./.``)."""
-    return (calls[:, 1:-1] == _PADDING).all(axis=1)
-
-
-def filled(
-    units: UInt16[np.ndarray, " samples"],
-    dosages: Float32[np.ndarray, "samples alleles"] | None,
-    is_haploid: Bool[np.ndarray, " samples"],
-) -> UInt16[np.ndarray, " samples"]:
-    """Units of calls, where a call is missing those of the first ALT's dosage; that of a haploid sample, 0 to
-    1, counts twice as its call does.
-
-    >>> calls, dosages = np.array([0, 2**16 - 1], np.uint16), np.array([[1.5], [0.25]], np.float32)
-    >>> (filled(calls, dosages, np.array([False, True])) / 2**14).tolist()
-    [0.0, 0.5]
-    """
-    if dosages is None or dosages.ndim == 1 or not dosages.size or dosages.dtype.kind != "f":
-        return units
-    copies = np.where(is_haploid, np.float32(2), np.float32(1))
-    return np.where(units == MISSING_UNITS, dosage_units(dosages[:, 0] * copies), units)
-
-
-def dosage_units(dosages: Float32[np.ndarray, " samples"]) -> UInt16[np.ndarray, " samples"]:
-    """Units of given dosages; NaN and values outside 0 to 2 are missing, as in plink2."""
-    valid = (dosages >= 0) & (dosages <= 2)
-    units = np.rint(np.where(valid, dosages, 0) * UNIT).astype(np.uint16)
-    return np.where(valid, units, MISSING_UNITS)
+    try:
+        given = record.format(_DS)
+        return None if given is None else as_dosages(given)
+    except MemoryError:
+        raise
+    except Exception as error:  # cyvcf2 raises bare Exception for a type that it does not know
+        where = f"{record.CHROM}:{record.POS}"
+        raise UnusableError(f"DS at {where} that is no number ({first_line(error)})", _DS_REMEDY) from None

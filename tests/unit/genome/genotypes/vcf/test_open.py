@@ -7,9 +7,11 @@ import pytest
 from cyvcf2 import VCF, Writer
 
 from proband.core.errors import DataError
+from proband.core.schema import SCORES
+from proband.genome import genome
 from proband.genome.genotypes.dataset import MISSING
 from proband.genome.genotypes.vcf.open import open_vcf
-from proband.genome.genotypes.vcf.records import call_units, dosage_units
+from proband.genome.genotypes.vcf.units import call_units, dosage_units
 
 
 def all_of(genotypes):
@@ -59,10 +61,60 @@ def test_a_dosage_of_one_copy_counts_as_its_call_does(vcf, tmp_path, capsys):
     assert "1 of 4 records of toy.vcf have neither GT nor DS" in capsys.readouterr().err
 
 
-def test_a_field_ds_of_text_fills_in_nothing(vcf, tmp_path):
-    path = vcf(["1 5 A G GT:DS 0/1:x ./.:y 1/1:z"])
-    path.write_text(path.read_text().replace("ID=DS,Number=A,Type=Float", "ID=DS,Number=1,Type=String"))
-    np.testing.assert_array_equal(all_of(open_vcf(path, tmp_path)), [[1, -9, 2]])
+DECLARED = 'FORMAT=<ID=DS,Number=A,Type=Float,Description="Dosage">'
+
+
+def declared(path, line):
+    """The file with DS declared by another line of the header."""
+    path.write_text(path.read_text().replace(f"##{DECLARED}\n", line))
+    return path
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        '##FORMAT=<ID=DS,Number=1,Type=String,Description="Dosage">\n',
+        '##FORMAT=<ID=DS,Number=A,Type=String,Description="Dosage">\n',
+        '##FORMAT=<Number=.,Type=Float,ID=DS,Description="Dosage">\n',
+        '##INFO=<ID=DS,Number=0,Type=Flag,Description="Downsampled">\n',
+    ],
+    ids=["undeclared", "text", "text of alleles", "float", "another field of the name"],
+)
+def test_dosages_are_numbers_whatever_the_header_declares(vcf, tmp_path, line):
+    rows = [
+        "1 5 A G GT:DS 0/1:0.9 ./.:0.25 ./.:1.9",
+        "1 6 A G DS 0.5 . 2",
+        "1 7 A G,T DS 0.25,1 1.5,0 .",
+        "X 8 A G GT:DS .:0.5 0/1:1 ./.:.",
+    ]
+    path = declared(vcf(rows), line)
+    expected = [[1, 0.25, 1.9], [0.5, -9, 2], [0.25, 1.5, -9], [1, 1, -9]]
+    np.testing.assert_allclose(all_of(open_vcf(path, tmp_path)), expected, atol=1e-4)
+
+
+def test_whole_dosages(vcf, tmp_path):
+    rows = ["1 5 A G GT:DS 0/1:1 ./.:2 ./.:.", "1 6 A G DS 0 1 3"]
+    path = declared(vcf(rows), '##FORMAT=<ID=DS,Number=1,Type=Integer,Description="Dosage">\n')
+    np.testing.assert_array_equal(all_of(open_vcf(path, tmp_path)), [[1, 2, -9], [0, 1, -9]])
+
+
+def test_scores_of_dosages_that_are_not_declared(vcf, scores, tmp_path):
+    """Filled in by the mean of the called, sample 3 had 0.4."""
+    path = declared(vcf([f"1 {pos} A G GT:DS 0/0:0 0/1:1.1 ./.:1.9" for pos in range(1, 9)]), "")
+    genome(path, scores("S.txt", [["1", pos, "G", "A", 0.1] for pos in range(1, 9)]), tmp_path / "out")
+    sums = SCORES.read(tmp_path / "out" / "scores.parquet")["S"]
+    np.testing.assert_allclose(sums, [0, 0.8, 1.52], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["String", "Double", None])
+def test_a_field_ds_that_is_no_number(vcf, tmp_path, kind):
+    line = f'##FORMAT=<ID=DS,Number=1,Type={kind},Description="D">\n' if kind else ""
+    path = declared(vcf(["1 5 A G GT:DS 0/1:x ./.:y 1/1:z"]), line)
+    message = r"unreadable genotype file; in .*toy\.vcf; found DS at 1:5 that is no number.*Type=Float"
+    with pytest.raises(DataError, match=message) as caught:
+        open_vcf(path, tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_sites_with_several_or_no_alt_alleles(vcf, tmp_path):

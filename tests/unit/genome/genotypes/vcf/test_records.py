@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from proband.genome.genotypes.vcf.records import COLUMNS, MISSING_UNITS, read
+from proband.genome.genotypes.vcf.records import COLUMNS, read
+from proband.genome.genotypes.vcf.units import MISSING_UNITS
 
 
 def read_all(path, dosages):
