@@ -3,7 +3,9 @@
 cyvcf2 hands on what htslib holds. Some damaged records crash both, so this module runs apart
 (:mod:`~proband.genome.genotypes.vcf.process`) and is light to import.
 
-DS is read as numbers whatever the header declares: floats, integers, or text, which it is where undeclared.
+An ALT that nobody has (``<NON_REF>``, ``<*>``) is dropped where others stand beside it; a call of it is
+missing. DS is read as numbers whatever the header declares: floats, integers, or text, which it is where
+undeclared.
 
 The first record of a contig that the header does not declare is taken by cyvcf2 whether or not htslib could
 parse it (``VCF.__next__``; samtools/htslib issue 515): every contig is declared before its records are read.
@@ -44,6 +46,8 @@ _SOMETIMES_HAPLOID = ("X", "Y", "M", "MT", "23", "24", "26")
 _USUAL_CONTIGS = [
     f"{prefix}{name}" for prefix in ("", "chr") for name in (*range(1, 23), "X", "Y", "M", "MT")
 ]
+_NOBODYS = ("<NON_REF>", "<*>")
+"""Of :data:`~proband.genome.genotypes.alleles.ABSENT_ALLELES` those that stand beside others."""
 _DS = "DS"
 _DECLARED_DS = re.compile(r'##FORMAT=<(?:[^"]*,)?ID=DS[,>]')
 _DS_LINE = '##FORMAT=<ID=DS,Number=1,Type=String,Description="Dosage">'
@@ -175,28 +179,39 @@ def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str,
     may_be_haploid = record.CHROM.upper().removeprefix("CHR") in _SOMETIMES_HAPLOID
     # Without calls, DS of one copy and of two cannot be told apart.
     alone = "GT" not in shape and _DS in shape and not may_be_haploid
+    alts, kept = record.ALT, _kept(record.ALT)
+    counted = kept[0] if kept else 0
     units = np.full(num_samples, MISSING_UNITS)
     if "GT" in shape:
         calls = record.genotype.array()
-        units = call_units(calls)
+        units = call_units(
+            calls, counted + 1, [number + 1 for number in range(len(alts)) if number not in kept]
+        )
         if _DS in shape and (units == MISSING_UNITS).any():
-            units = filled(units, _dosages(record), is_haploid(calls) & may_be_haploid)
-    elif alone and (dosages := _dosages(record)) is not None:
+            units = filled(units, _dosages(record, counted), is_haploid(calls) & may_be_haploid)
+    elif alone and (dosages := _dosages(record, counted)) is not None:
         units = dosage_units(dosages)
     file.write(units.tobytes())
     bare = " ".join(shape) if not ("GT" in shape or alone) else None
-    return record.CHROM, record.POS, record.REF, ",".join(record.ALT) or ".", record.ID, bare
+    alt = ",".join(alts[number] for number in kept) or "."
+    return record.CHROM, record.POS, record.REF, alt, record.ID, bare
 
 
-def _dosages(record: Any) -> Float32[np.ndarray, " samples"] | None:
-    """The first ALT's DS of every sample; None where the record has none.
+def _kept(alts: list[str]) -> list[int]:
+    """Places of the ALT alleles that somebody may have; the first where there is none."""
+    places = range(len(alts))
+    return [number for number in places if alts[number].upper() not in _NOBODYS] or list(places[:1])
+
+
+def _dosages(record: Any, counted: int) -> Float32[np.ndarray, " samples"] | None:
+    """DS of every sample, of the ALT at the place ``counted``; None where the record has none.
 
     Raises:
         UnusableError: DS is not declared as numbers or text, or a value is no number.
     """
     try:
         given = record.format(_DS)
-        return None if given is None else as_dosages(given)
+        return None if given is None else as_dosages(given, counted)
     except MemoryError:
         raise
     except Exception as error:  # cyvcf2 raises bare Exception for a type that it does not know

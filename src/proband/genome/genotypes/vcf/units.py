@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, UInt16
 
@@ -13,16 +15,25 @@ _NOT_CALLED, _PADDING = -1, -2  # cyvcf2's codes of a missing allele and of what
 _NO_DOSAGE = ("", ".", "NA")
 
 
-def call_units(calls: Int16[np.ndarray, "samples ploidy_and_phase"]) -> UInt16[np.ndarray, " samples"]:
-    """Units of the first ALT's dosage from called alleles (-1 missing, -2 padding; last column phase).
+def call_units(
+    calls: Int16[np.ndarray, "samples ploidy_and_phase"], counted: int = 1, dropped: Sequence[int] = ()
+) -> UInt16[np.ndarray, " samples"]:
+    """Units of one ALT's dosage from called alleles (-1 missing, -2 padding; last column phase).
+
+    Args:
+        calls: Numbers of alleles, 0 for REF.
+        counted: Number of the allele that is counted.
+        dropped: Numbers of alleles that count as missing.
 
     >>> calls = np.array([[0, 1, 0], [1, -2, 0], [-1, 1, 0]], np.int16)
     >>> (call_units(calls) / 2**14).tolist()[:2]
     [1.0, 2.0]
     """
     alleles = calls[:, :-1]
+    if dropped:
+        alleles = np.where(np.isin(alleles, dropped), _NOT_CALLED, alleles)
     num_called = (alleles >= 0).sum(axis=1)
-    units = (alleles == 1).sum(axis=1) * (2 * UNIT) // np.maximum(num_called, 1)
+    units = (alleles == counted).sum(axis=1) * (2 * UNIT) // np.maximum(num_called, 1)
     units[(alleles == _NOT_CALLED).any(axis=1) | (num_called == 0)] = MISSING_UNITS
     return units.astype(np.uint16)
 
@@ -50,11 +61,12 @@ def filled(
     return np.where(units == MISSING_UNITS, dosage_units(dosages * copies), units)
 
 
-def as_dosages(given: np.ndarray) -> Float32[np.ndarray, " samples"] | None:
-    """The first ALT's dosage of every sample, NaN or negative where missing; None where there is no value.
+def as_dosages(given: np.ndarray, counted: int = 0) -> Float32[np.ndarray, " samples"] | None:
+    """One ALT's dosage of every sample, NaN or negative where missing; None where there is no value.
 
     Args:
         given: DS as cyvcf2 gives it: numbers, samples by alleles; or text, with commas between alleles.
+        counted: Place of the ALT that is counted.
 
     Raises:
         ValueError: A text is no number.
@@ -63,8 +75,9 @@ def as_dosages(given: np.ndarray) -> Float32[np.ndarray, " samples"] | None:
     ([0.5, nan, 2.0], [1.0, -2147483648.0])
     """
     if given.dtype.kind in "fi":
-        return given[:, 0].astype(np.float32) if given.ndim > 1 and given.shape[1] else None
-    text = np.array([value.partition(",")[0].strip() for value in given.ravel().tolist()], str)
+        return given[:, counted].astype(np.float32) if given.ndim > 1 and given.shape[1] > counted else None
+    values = [value.split(",") for value in given.ravel().tolist()]
+    text = np.array([value[counted].strip() if len(value) > counted else "" for value in values], str)
     return np.where(np.isin(text, _NO_DOSAGE), "nan", text).astype(np.float32)
 
 

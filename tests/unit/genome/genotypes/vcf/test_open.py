@@ -9,8 +9,10 @@ from cyvcf2 import VCF, Writer
 from proband.core.errors import DataError
 from proband.core.schema import SCORES
 from proband.genome import genome
+from proband.genome.genotypes.alleles import ABSENT_ALLELES
 from proband.genome.genotypes.dataset import MISSING
 from proband.genome.genotypes.vcf.open import open_vcf
+from proband.genome.genotypes.vcf.records import _NOBODYS
 from proband.genome.genotypes.vcf.units import call_units, dosage_units
 
 
@@ -123,6 +125,33 @@ def test_sites_with_several_or_no_alt_alleles(vcf, tmp_path):
         (0, "G", True), (0, "T", True), (1, ".", False),
     ]  # fmt: skip
     np.testing.assert_array_equal(all_of(found)[1], [0, 0, -9])
+
+
+@pytest.mark.parametrize("name", ["<NON_REF>", "<*>", "<non_ref>"])
+def test_an_allele_that_nobody_has_is_dropped_beside_others(vcf, tmp_path, name):
+    """As gVCF files and bcftools mpileup write it."""
+    rows = [
+        f"1 5 A G,{name} GT 0/0 0/1 1/1",
+        f"1 6 A G,{name} GT 0/2 1/2 2/2",  # a call of what nobody has is missing
+        f"1 7 A {name},G GT:DS 0/2:0,1 ./.:0,1.5 2/2:0,2",
+        f"1 8 A G,T,{name} GT 0/1 1/2 2/3",
+        f"1 9 A {name} GT 0/0 0/0 ./.",
+        f"1 10 A {name},G DS 0,0.5 .,. 1,0.25",
+    ]
+    found = open_vcf(vcf(rows), tmp_path)
+    expected = [[0, 1, 2], [-9, -9, -9], [1, 1.5, 2], [1, 1, -9], [0, 0, -9], [0.5, -9, 0.25]]
+    np.testing.assert_array_equal(all_of(found), expected)
+    assert found.variants.select("index", "alt", "is_multiallelic").rows() == [
+        (0, "G", False), (1, "G", False), (2, "G", False), (3, "G", True), (3, "T", True),
+        (4, name.upper(), False), (5, "G", False),
+    ]  # fmt: skip
+    assert set(_NOBODYS) < set(ABSENT_ALLELES)
+
+
+def test_scores_of_a_gvcf(vcf, scores, tmp_path):
+    path = vcf([f"1 {pos} A G,<NON_REF> GT 0/0 0/1 1/1" for pos in range(1, 9)])
+    genome(path, scores("S.txt", [["1", pos, "G", "A", 0.5] for pos in range(1, 9)]), tmp_path / "out")
+    assert SCORES.read(tmp_path / "out" / "scores.parquet")["S"].to_list() == [0, 4, 8]
 
 
 def test_chosen_variants_of_a_range_of_samples(vcf, tmp_path):
