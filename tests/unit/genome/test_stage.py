@@ -12,6 +12,7 @@ from proband.cli.main import app
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import MATCH, SAMPLES, SCORES
 from proband.genome import AncestryConfig, AncestryInputs, GenomeConfig, genome, stage
+from proband.genome.genotypes.builds import build_name
 
 REFERENCE = Path(__file__).parents[2] / "reference" / "genome_small"
 SITES = [("1", 10, "A", "G"), ("1", 20, "C", "T"), ("2", 30, "A", "T")]
@@ -300,6 +301,38 @@ def test_wrong_build(vcf, scores, out):
     folder = scores("C.txt", [["1", 10, "G", "A", 1]])
     with pytest.raises(DataError, match=r"wrong genome build.*C\.txt.*found GRCh38.*expected GRCh37"):
         genome(path, folder, out, overwrite=True)
+
+
+@pytest.mark.parametrize("told", ["hg18", "NCBI36", "NCBI35", "hg17", "T2T-CHM13"])
+def test_a_scoring_file_of_an_older_or_newer_build(vcf, scores, out, told):
+    path = vcf(["1 10 A G GT 0/0 0/1 1/1"], header="##contig=<ID=22,length=50818468>")
+    columns = ["chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"]
+    folder = scores("A.txt", [["1", 10, "G", "A", 1]], columns, genome_build=told)
+    message = (
+        rf"wrong genome build; in .*A\.txt; found {build_name(told)}; expected GRCh38; .*harmonised to GRCh38"
+    )
+    with pytest.raises(DataError, match=message):
+        genome(path, folder, out)
+
+
+@pytest.mark.parametrize(
+    ("header", "build"),
+    [
+        ("##contig=<ID=1,length=248387328>", "T2T-CHM13"),
+        ("##reference=chm13v2.0.fa", "T2T-CHM13"),
+        ("##contig=<ID=1,length=247249719>", "NCBI36"),
+    ],
+)
+def test_genotypes_of_an_older_or_newer_build(vcf, scores, out, header, build):
+    """At a position that only GRCh37 of the two harmonised builds has, too."""
+    path = vcf(["1 10 A G GT 0/0 0/1 1/1", "19 59000000 A G GT 0/0 0/1 1/1"], header=header)
+    folder = scores("A.txt", [["1", 10, "G", "A", 1]])
+    message = rf"wrong genome build; in .*found GRCh38; expected {build}; remedy: lift the genotypes over"
+    with pytest.raises(DataError, match=message):
+        genome(path, folder, out)
+    folder = scores("A.txt", [["1", 10, "G", "A", 1]], HmPOS_build="NR")
+    genome(path, folder, out)
+    assert SCORES.read(out / "scores.parquet")["A"].to_list() == [0, 1, 2]
 
 
 def test_two_files_of_one_score(pgen, scores, out):

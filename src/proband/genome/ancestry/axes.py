@@ -27,6 +27,7 @@ from proband.genome.ancestry.components.prune import candidates, prune, thin
 from proband.genome.ancestry.components.shared import shared_variants
 from proband.genome.ancestry.config import AncestryConfig
 from proband.genome.ancestry.model import Axes, sample_key
+from proband.genome.genotypes.builds import HARMONISED
 from proband.genome.genotypes.dataset import Genotypes
 
 _LEAST_SHARE = 0.5
@@ -65,8 +66,9 @@ def fit_axes(
         ConfigError: There are too many people to estimate kinship.
     """
     sites = candidates(source.variants, source.build)
-    if source.build is None:
-        say("genome: the genotypes tell no genome build, so regions of long-range LD are not left out")
+    if source.build not in HARMONISED:
+        told = f"are of {source.build}" if source.build else "tell no genome build"
+        say(f"genome: the genotypes {told}, so regions of long-range LD are not left out")
     people = np.flatnonzero(may_fit)
     if kinship is not None:
         people = without_relatives(source.sample_ids, people, kinship, config)

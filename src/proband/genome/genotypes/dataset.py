@@ -142,7 +142,7 @@ class Genotypes:
             (ALT is REF on the other strand); if asked for, ``id`` (String).
         sample_ids: Names of the samples that are read, in the first file's order.
         is_male: Recorded sex is male, per sample.
-        build: GRCh37 or GRCh38 if the files tell, else None.
+        build: Name of the genome build if the files tell, else None.
     """
 
     parts: tuple[Part, ...]

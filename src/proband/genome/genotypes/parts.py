@@ -17,7 +17,7 @@ import polars as pl
 
 from proband.core.errors import DataError
 from proband.genome.genotypes.alleles import chromosome_numbers
-from proband.genome.genotypes.builds import build_of_positions
+from proband.genome.genotypes.builds import HARMONISED, build_of_positions
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.keep import LEAVE_OUT_FILES
 
@@ -150,11 +150,12 @@ def _confirmed_build(genotypes: Genotypes) -> str | None:
     """The build that the files tell, else the one that positions give away.
 
     Raises:
-        DataError: Positions lie beyond the ends of the chromosomes of the build told, and fit the other.
+        DataError: Positions lie beyond the ends of the chromosomes of the build told, GRCh37 or GRCh38, and
+            fit the other.
     """
     numbers = chromosome_numbers(genotypes.variants["chrom"])
     found = build_of_positions(numbers, genotypes.variants["pos"].to_numpy())
-    if genotypes.build and found and found != genotypes.build:
+    if genotypes.build in HARMONISED and found and found != genotypes.build:
         raise DataError(
             "positions of another genome build",
             where=genotypes.files[0],

@@ -12,6 +12,7 @@ import polars as pl
 from proband.core.errors import DataError
 from proband.core.running.progress import say, track
 from proband.genome.genotypes.alleles import NO_SITE, OTHER_SITE, variant_sites
+from proband.genome.genotypes.builds import HARMONISED
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.sites import Sites
 from proband.genome.matching.diagnose import left_out as left_out_line
@@ -176,6 +177,8 @@ def _check(item: Scorefile, metadata: dict[str, dict[str, str | None]], build: s
         raise DataError("two scoring files of one score", where=item.path, found=found, remedy=remedy)
     if build and item.build and build != item.build:
         remedy = f"use scoring files harmonised to {build}, or genotypes of {item.build}"
+        if build not in HARMONISED:
+            remedy = f"lift the genotypes over to {' or '.join(HARMONISED)}, which harmonised files are of"
         raise DataError(
             "wrong genome build", where=item.path, found=item.build, expected=build, remedy=remedy
         )

@@ -47,7 +47,7 @@ class Scorefile:
         path: Where it was read.
         pgs_id: Its identifier; the file's name without its ending where the header has none.
         metadata: Header fields, by their names of format 2, to text.
-        build: GRCh37 or GRCh38 of the positions used, None if the file does not tell.
+        build: Name of the genome build of the positions used, None if the file does not tell.
         rows: Its rows.
         num_blank: Lines without any value, which are no rows.
         log_of: The kind of ratio whose logarithm the weights are; None where they are taken as they stand.

@@ -30,7 +30,7 @@ class VariantList:
         path: The list.
         rows: Text columns ``name`` (each once), ``id``, ``chrom``, ``effect_allele``, ``other_allele`` and
             integers ``pos``, null where not given.
-        build: GRCh37 or GRCh38 if the list tells.
+        build: Name of the genome build if the list tells, else None.
     """
 
     path: Path

@@ -10,6 +10,29 @@ def test_builds_by_their_names():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("build", "names"),
+    [
+        ("NCBI36", ["hg18", "NCBI36", "NCBI Build 36.1", "build36", "human_b36_both.fasta", "GRCh36"]),
+        ("NCBI35", ["hg17", "NCBI35"]),
+        ("T2T-CHM13", ["T2T-CHM13v2.0", "chm13v2.0.fa", "hs1", "file:///ref/hs1.fa.gz"]),
+        ("GRCh37", ["hs37d5.fa", "human_g1k_b37.fasta", "NCBI37"]),
+        ("GRCh38", ["GCA_000001405.15_GRCh38_no_alt", "hs38DH.fa"]),
+        (None, ["ths1", "hs10", "mm36", "fb36a", "2.36"]),
+    ],
+)
+def test_older_and_newer_builds_by_their_names(build, names):
+    assert [build_name(name) for name in names] == [build] * len(names)
+
+
+@pytest.mark.parametrize(
+    ("build", "length"),
+    [("T2T-CHM13", 248387328), ("T2T-CHM13", 154259566), ("NCBI36", 247249719), ("NCBI36", 140273252)],
+)
+def test_older_and_newer_builds_by_lengths_of_contigs(build, length):
+    assert build_of_header([f"##contig=<ID=chr1,length={length}>"]) == build
+
+
 def test_build_by_contig_length_wins_over_silence():
     assert (
         build_of_header(["##fileformat=VCFv4.3", "##contig=<ID=1>", "##contig=<ID=chr2,length=243199373>"])
