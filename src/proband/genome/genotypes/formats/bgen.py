@@ -23,11 +23,12 @@ from proband.core.text.texttable import split_line
 from proband.genome.genotypes.builds import plain_chromosomes
 from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele
+from proband.genome.names import by_rank
 
 _DIPLOID = 2
 _OF_PYTHON = (ValueError, TypeError, OSError, IndexError, OverflowError, RuntimeError)
 _ERRORS = (*_OF_PYTHON, sqlite3.Error, pl.exceptions.PolarsError)
-_MALE = "1"
+_MALE = ("1", "M", "m")
 _SAMPLE_HEADER_LINES = 2
 _INDEX_QUERY = """SELECT chromosome, position, allele1, allele2, number_of_alleles, rsid FROM Variant
     ORDER BY file_start_position"""
@@ -210,17 +211,25 @@ def _sample_path(path: Path, has_names: bool) -> Path | None:
 
 
 def _read_samples(path: Path) -> tuple[list[str], Bool[np.ndarray, " samples"]]:
-    """ID_2 and recorded sex from a .sample file (https://www.cog-genomics.org/plink/2.0/formats#sample)."""
+    """Names and recorded sex from a .sample file (https://www.cog-genomics.org/plink/2.0/formats#sample).
+
+    Names are in ``ID_2``, else ``IID`` or the like, such as QCTOOL's ``ID``, else in the first column; the
+    case of columns' names does not matter. The second line tells types.
+    """
     rows = [
         split_line(line, " ")
         for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         if line.strip()
     ]
     head, people = (rows[0] if rows else []), rows[_SAMPLE_HEADER_LINES:]
-    if head[:2] != ["ID_1", "ID_2"] or not people or any(len(row) != len(head) for row in people):
-        found = " ".join(head[:4]) or "nothing"
-        raise DataError(
-            "not a .sample file", where=path, found=found, expected="ID_1 ID_2 missing ... and samples"
-        )
-    sex = head.index("sex") if "sex" in head else None
-    return [row[1] for row in people], np.array([sex is not None and row[sex] == _MALE for row in people])
+    if not people or any(len(row) != len(head) for row in people):
+        uneven = next((row for row in people if len(row) != len(head)), None)
+        found = f"columns {' '.join(head[:4]) or 'nothing'}"
+        found += f" above {len(uneven)} values" if uneven else f" and {len(rows)} lines"
+        expected = "a line of names such as ID_1 ID_2 missing sex, one of types, and a line per sample"
+        raise DataError("not a .sample file", where=path, found=found, expected=expected)
+    columns = [name.lower() for name in head]
+    name = columns.index(next((name for name in ("id_2", *by_rank(columns)) if name in columns), columns[0]))
+    sex = columns.index("sex") if "sex" in columns else None
+    is_male = [sex is not None and row[sex] in _MALE for row in people]
+    return [row[name] for row in people], np.array(is_male)

@@ -83,11 +83,32 @@ def test_a_file_without_names_takes_the_only_sample_file(tmp_path):
         open_bgen(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ID missing sex\n0 0 D\nx 0 1\ny 0 2\nz 0 NA\n",
+        "ID SEX\n0 D\nx 1\ny 2\nz NA\n",
+        "id_1 id_2 missing Sex\n0 0 0 D\n1 x 0 1\n2 y 0 2\n3 z 0 NA\n",
+        "FID IID missing sex\n0 0 0 D\n1 x 0 M\n2 y 0 F\n3 z 0 NA\n",
+        "FID\tIID\tmissing\tsex\r\n0\t0\t0\tD\r\n1\tx\t0\t1\r\n2\ty\t0\t2\r\n3\tz\t0\tNA\r\n",
+        "barcode missing sex\n0 0 D\nx 0 1\ny 0 2\nz 0 NA\n",
+    ],
+    ids=["QCTOOL", "one column of names", "small letters", "FID and IID", "tabs", "another name"],
+)
+def test_columns_of_sample_files(tmp_path, text):
+    path = write(tmp_path / "a.bgen")
+    (tmp_path / "a.sample").write_bytes(text.encode())
+    found = open_bgen(path)
+    assert (found.sample_ids, found.is_male.tolist()) == (["x", "y", "z"], [True, False, False])
+
+
 @pytest.mark.parametrize("text", ["", "ID_1 ID_2\n", "#IID\nx\n", SAMPLE + "0 w\n"])
 def test_unusable_sample_files(tmp_path, text):
     path = write(tmp_path / "a.bgen")
     (tmp_path / "a.sample").write_text(text)
-    with pytest.raises(DataError, match=r"not a \.sample file.*a\.sample"):
+    with pytest.raises(
+        DataError, match=r"not a \.sample file.*a\.sample; found columns .*; expected a line of"
+    ):
         open_bgen(path)
 
 
