@@ -9,10 +9,12 @@ from proband.core.errors import DataError
 SUBJECT = "subject_id"
 _SAMPLES = (
     "iid", "sampleid", "samplename", "sample", SUBJECT.replace("_", ""), "eid", "feid", "neid", "personid",
-    "person", "participantid", "participant", "individualid", "individual", "indid", "individ", "patientid",
+    "person", "participantid", "participant", "participanteid", "researchid",
+    "individualid", "individual", "indid", "individ", "patientid",
     "subject", "id",
 )  # fmt: skip
-"""Names of a column of samples, of :func:`_plain`; ``f.eid`` and ``n_eid`` are UK Biobank's."""
+"""Names of a column of samples, of :func:`_plain`; ``f.eid``, ``n_eid`` and ``participant.eid`` are UK
+Biobank's, ``research_id`` All of Us's."""
 _FAMILIES = ("fid", "familyid", "family", "famid")
 
 

@@ -103,6 +103,7 @@ def read_people(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     lines = list(read_lines(path))
     header, rows = (lines[0][1], lines[1:]) if lines else ([], [])
     has_names = bool(rows) and all(len(row) == len(header) + 1 and row[0] for _, row in rows)
+    has_names = has_names and any(row[-1] for _, row in rows)  # else the lines end in a separator
     return header, [number for number, _ in rows], [row[has_names:] for _, row in rows]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,18 @@ from proband.core.errors import DataError, near_matches
 from proband.core.files.tables import as_text, read_parquet
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 from proband.core.text.textvalues import whole_numbers
+from proband.genome.names import by_rank, is_subject_name
 
-_SAMPLE_COLUMNS = ("IID", "SAMPLE_ID", "ID_2", "SAMPLE", "ID")
-_POPULATION_COLUMNS = ("SUPERPOP", "SUPER_POP", "SUPERPOPULATION", "ANCESTRY_PRED", "POPULATION", "POP")
+_OXFORD, _HAIL = "ID_2", "S"
+"""Columns of samples of an Oxford .sample file and of Hail, which are no such names elsewhere."""
+_POPULATION_COLUMNS = (
+    *("SUPERPOP", "SUPER_POP", "SUPERPOPULATION", "SUPERPOPULATION CODE", "ANCESTRY_PRED", "MOSTSIMILARPOP"),
+    *("POPULATION", "POPULATION CODE", "POP"),
+)
+"""Beside the common ones, IGSR's, All of Us's (``ancestry_pred``) and pgsc_calc's (``MostSimilarPop``)."""
+_UK_BIOBANK_PC = re.compile(r"(?:PARTICIPANT\.)?(?:P22009_A|22009-0\.|F\.22009\.0\.|N_22009_0_)(\d+)")
+_PC_LISTS = "PCA_FEATURES"
+"""Column of lists of components in All of Us's ``ancestry_preds.tsv``."""
 _NO_POPULATION = ("", "NA", "NAN", "NONE", ".")
 _SPLITS_IN_MEDS = Path("metadata") / "subject_splits.parquet"
 _TRAIN = "train"
@@ -24,7 +34,8 @@ def read_table(path: Path) -> pl.DataFrame:
     """A table of strings from Parquet, or from text separated by tabs, commas or blanks, with a header.
 
     Names lose a leading ``#`` and are in capitals; the second line of an Oxford .sample file, which gives
-    types, is no row.
+    types, is no row, and last columns without name and values are none. Lists of numbers in
+    Parquet are joined by commas.
 
     Raises:
         DataError: The file is unreadable, empty, or a line has more or fewer columns than the header.
@@ -32,7 +43,8 @@ def read_table(path: Path) -> pl.DataFrame:
     if path.suffix == ".parquet":
         frame = read_parquet(path)
         check_names([name.upper() for name in frame.columns], path)
-        return pl.DataFrame([as_text(column, path).alias(column.name.upper()) for column in frame])
+        joined = [_joined_lists(column) for column in frame]
+        return pl.DataFrame([as_text(column, path).alias(column.name.upper()) for column in joined])
     try:
         names, lines, rows = read_people(path)
     except READ_ERRORS as error:
@@ -40,7 +52,8 @@ def read_table(path: Path) -> pl.DataFrame:
         raise DataError("unreadable table", where=path, found=error, remedy=remedy) from None
     if not names:
         raise DataError("empty table", where=path, expected="a header and one row per sample")
-    header = [name.lstrip("#").upper() for name in names]
+    header, rows = _without_empty_last(names, rows)
+    header = [name.lstrip("#").upper() for name in header]
     check_names(header, path)
     header = [name or f"COLUMN {number}" for number, name in enumerate(header, 1)]
     if header[0] == "ID_1" and rows and rows[0][0] == "0":
@@ -54,18 +67,34 @@ def read_table(path: Path) -> pl.DataFrame:
     )
 
 
+def _joined_lists(column: pl.Series) -> pl.Series:
+    """Lists of numbers as text, null where a number is missing; another column as it is."""
+    if not (isinstance(column.dtype, pl.List) and column.dtype.inner.is_numeric()):
+        return column
+    return column.cast(pl.List(pl.String)).list.join(",", ignore_nulls=False)
+
+
+def _without_empty_last(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The same without last columns that have neither name nor value, as of tabs at the end of lines."""
+    width = max((number for number, name in enumerate(header, 1) if name), default=0)
+    if any(any(row[width:]) for row in rows):
+        return header, rows
+    return header[:width], [row[:width] for row in rows]
+
+
 def read_pcs(path: Path, samples: pl.DataFrame, num_pcs: int) -> Float64[np.ndarray, "samples pcs"]:
     """Given components of every sample, in the samples' order.
 
     Args:
-        path: Table of ``subject_id`` or a sample name (IID, sample_id) and PC1, PC2, ...
+        path: Table of ``subject_id`` or a sample name (:mod:`proband.genome.names`) and PC1, PC2, ...; or of
+            UK Biobank's field 22009; or of lists in ``pca_features``, as All of Us gives them.
         samples: ``subject_id, sample_id``.
         num_pcs: Components wanted.
 
     Raises:
         DataError: A column or a sample is missing, a sample comes twice, or a value is no finite number.
     """
-    table = read_table(path)
+    table = _with_components(read_table(path))
     by_subject = "SUBJECT_ID" in table.columns
     key = "SUBJECT_ID" if by_subject else _sample_column(table, path)
     wanted = [f"PC{number + 1}" for number in range(num_pcs)]
@@ -88,12 +117,26 @@ def read_pcs(path: Path, samples: pl.DataFrame, num_pcs: int) -> Float64[np.ndar
     return np.ascontiguousarray(values)
 
 
+def _with_components(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with its components in columns PC1, PC2, ..."""
+    places = {name: _UK_BIOBANK_PC.fullmatch(name) for name in table.columns}
+    table = table.rename({name: f"PC{place.group(1)}" for name, place in places.items() if place})
+    if "PC1" in table.columns or _PC_LISTS not in table.columns:
+        return table
+    lists = table[_PC_LISTS].str.strip_chars("[]() ").str.split(",")
+    number = int(lists.list.len().fill_null(0).max() or 0)  # type: ignore[arg-type]
+    values = [lists.list.get(place, null_on_oob=True).str.strip_chars() for place in range(number)]
+    return table.with_columns(column.alias(f"PC{place}") for place, column in enumerate(values, 1))
+
+
 def _sample_column(table: pl.DataFrame, path: Path) -> str:
-    found = next((name for name in _SAMPLE_COLUMNS if name in table.columns), None)
-    if found is None:
-        expected = f"a column of sample names: {', '.join(_SAMPLE_COLUMNS)}"
+    """The column of samples, plink's ``IID`` first; ``ID_2`` is the one of an Oxford .sample file."""
+    named = [name for name in by_rank(table.columns) if not is_subject_name(name)]
+    special = [name for name in (_OXFORD, _HAIL) if name in table.columns]
+    if not named and not special:
+        expected = "a column of sample names: IID, sample_id, eid, research_id, ID_2 or the like"
         raise DataError("missing column", where=path, found=" ".join(table.columns[:12]), expected=expected)
-    return found
+    return _OXFORD if _OXFORD in special else [*named, *special][0]
 
 
 def _joined(table: pl.DataFrame, key: str, names: pl.Series, columns: list[str], path: Path) -> pl.DataFrame:

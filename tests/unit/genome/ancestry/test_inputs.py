@@ -23,6 +23,47 @@ def test_components_in_the_samples_order(tmp_path, text):
     assert read_pcs(tmp_path / "pcs", SAMPLES, 2).tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
+FEATURES = "research_id\tancestry_pred\tprobabilities\tpca_features\tancestry_pred_other\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FEATURES + "".join(f"{name}\teur\t[0.0, 1.0]\t{pcs}\teur\n" for name, pcs in (
+            ("c", "[5.0, 6.0, 0]"), ("a", "[1.0,2.0,0]"), ("b", "[3e0, 4, 0]"),
+        )),
+        "eid,PC1,PC2\nc,5,6\na,1,2\nb,3,4\n",
+        "eid,22009-0.1,22009-0.2\nc,5,6\na,1,2\nb,3,4\n",
+        "participant.eid,participant.p22009_a2,participant.p22009_a1\nc,6,5\na,2,1\nb,4,3\n",
+        "f.eid\tf.22009.0.1\tf.22009.0.2\nc\t5\t6\na\t1\t2\nb\t3\t4\n",
+        "s\tPC1\tPC2\nc\t5\t6\na\t1\t2\nb\t3\t4\n",
+        "sampleset\tIID\tPC1\tPC2\tMostSimilarPop\nme\tc\t5\t6\tEUR\nme\ta\t1\t2\tEUR\nme\tb\t3\t4\tAFR\n",
+        "IID\tPC1\tPC2\t\t\nc\t5\t6\na\t1\t2\t\nb\t3\t4\n",
+        "IID\tPC1\tPC2\nc\t5\t6\t\na\t1\t2\t\nb\t3\t4\t\n",
+    ],
+    ids=[
+        "All of Us", "UK Biobank", "field 22009", "platform", "old names", "Hail", "pgsc_calc",
+        "tabs at the end", "tabs at the end of rows",
+    ],
+)  # fmt: skip
+def test_components_as_programs_and_biobanks_write_them(tmp_path, text):
+    (tmp_path / "pcs").write_text(text)
+    assert read_pcs(tmp_path / "pcs", SAMPLES, 2).tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_lists_of_components_in_parquet(tmp_path):
+    path = tmp_path / "pcs.parquet"
+    table = {"research_id": ["c", "a", "b"], "pca_features": [[5.5, 6.0], [1.0, 2.0], [3.0, 4.0]]}
+    pl.DataFrame(table).write_parquet(path)
+    assert read_pcs(path, SAMPLES, 2).tolist() == [[1, 2], [3, 4], [5.5, 6]]
+    pl.DataFrame(table | {"pca_features": [[5.5, 6.0], [1.0, 2.0], [None, 4.0]]}).write_parquet(path)
+    with pytest.raises(DataError, match=r"component is no number.*1 samples with one, first 'b'"):
+        read_pcs(path, SAMPLES, 2)
+    pl.DataFrame(table | {"pca_features": [[b"1"]] * 3}).write_parquet(path)
+    with pytest.raises(DataError, match=r"wrong type of pca_features"):
+        read_pcs(path, SAMPLES, 2)
+
+
 def test_components_from_parquet(tmp_path):
     path = tmp_path / "pcs.parquet"
     pl.DataFrame({"subject_id": [9, 7, 8], "is_fitted": True, "PC1": [5.5, 1, 3]}).write_parquet(path)
@@ -36,7 +77,8 @@ def test_components_from_parquet(tmp_path):
         ("IID PC1\na 1\nb 1\nc 1\n", r"missing components.*1 of 2, first missing PC2.*--num-pcs"),
         ("IID PC1 PC2\na 1 2\nb 1 x\nc 1 inf\n", r"component is no number.*2 samples with one, first 'b'"),
         ("IID PC1 PC2\na 1 2\na 1 2\nb 1 2\nc 1 2\n", r"sample twice.*'a'"),
-        ("name PC1 PC2\na 1 2\n", r"missing column.*NAME PC1 PC2.*SAMPLE_ID"),
+        ("name PC1 PC2\na 1 2\n", r"missing column.*NAME PC1 PC2.*sample_id"),
+        ("research_id\tpca_features\na\t[1]\n", r"missing components.*1 of 2, first missing PC2"),
         ("IID PC1 PC2\na 1\n", r"uneven table.*row 2.*3 columns"),
         ("", "empty table"),
     ],
@@ -59,8 +101,12 @@ def test_a_missing_file(tmp_path):
         "##made by somebody\n#IID SuperPop\na AFR\nb EUR\nc NA\n",
         "ID_1 ID_2 missing sex SuperPop\n0 0 0 D D\n0 a 0 1 AFR\n0 b 0 2 EUR\n",
         "sample_id,ancestry_pred\na,AFR\nb,EUR\nc,\n",
+        "research_id\tancestry_pred\tpca_features\na\tAFR\t[1, 2]\nb\tEUR\t[1, 2]\n",
+        "Sample name\tSex\tPopulation code\tSuperpopulation code\na\tmale\tYRI\tAFR\nb\tmale\tGBR\tEUR\n",
+        "sample\tpop\tsuper_pop\tgender\t\t\na\tYRI\tAFR\tmale\nb\tGBR\tEUR\tfemale\n",
+        "sampleset\tIID\tPC1\tMostSimilarPop\nreference\tHG1\t1\tEAS\nme\ta\t1\tAFR\nme\tb\t1\tEUR\n",
     ],
-    ids=["psam", "comment line", "Oxford", "All of Us"],
+    ids=["psam", "comment line", "Oxford", "All of Us", "lists", "IGSR", "1000 Genomes panel", "pgsc_calc"],
 )
 def test_populations(tmp_path, text):
     (tmp_path / "table").write_text(text)
