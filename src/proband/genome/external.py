@@ -29,10 +29,16 @@ from proband.genome.constant import say_constant
 from proband.genome.genotypes.samples import identify
 from proband.genome.leftout import LeftOut
 from proband.genome.names import refuse_subject
-from proband.genome.scorefiles.scoretables import ScoreTable, batches, columns_of, read_table
+from proband.genome.scorefiles.scoretables import (
+    ScoreTable,
+    batches,
+    check_sample_sets,
+    columns_of,
+    read_table,
+)
+from proband.genome.scorefiles.tablecolumns import REFERENCE
 
 _LONG = ("sampleset", "IID", "PGS", "SUM")
-_REFERENCE = "reference"  # pgsc_calc's name of the panel's sample set
 _ROW_GROUP_BYTES = 2**27
 
 
@@ -127,14 +133,10 @@ def _read_long(path: Path, scratch: Path, left_out: LeftOut) -> ScoreTable:
             known = seen.setdefault(str(name), ({}, {}))
             for column, names_seen in zip(("IID", "PGS"), known, strict=True):
                 names_seen.update(dict.fromkeys(rows[column].unique(maintain_order=True)))
-    targets = [name for name in seen if name != _REFERENCE]
-    if len(targets) != 1:
-        found = ", ".join(map(str, targets)) or "none"
-        raise DataError(
-            "not one sample set", where=path, found=found, remedy="keep the rows of one sampleset"
-        )
-    if len(seen) > 1:
-        say(f"genome: the rows of the sample set {_REFERENCE} in {path.name} are left out")
+    targets = [name for name in seen if name != REFERENCE]
+    check_sample_sets(set(seen), path)
+    if not targets:
+        raise DataError("score table without rows", where=path, remedy="make it again")
     sample_ids, names = (list(known) for known in seen[targets[0]])
     sums = np.lib.format.open_memmap(scratch / "sums.npy", "w+", np.float32, (len(names), len(sample_ids)))
     sums[:] = np.nan

@@ -114,6 +114,32 @@ def test_a_missing_file(tmp_path, out):
             genome_from_scores([tmp_path / name], out)
 
 
+WIDE = "sampleset\tIID\tDENOM\tPGS1_SUM\tPGS2_SUM\tPGS1_AVG\tPGS2_AVG\n"
+
+
+def test_the_wide_table_of_pgsc_calc_1(read, capsys):
+    rows = "reference\tHG1\t4\t9\t9\t1\t1\nmine\t2\t4\t1.5\t2.5\t.1\t.2\nmine\t1\t4\t-1\t\t.1\t.2\n"
+    found = read(WIDE + rows, name="aggregated_scores{}.txt.gz")
+    assert found.columns == ["subject_id", "PGS1", "PGS2"]
+    assert found["subject_id"].to_list() == [2, 1]
+    np.testing.assert_array_equal(found.drop("subject_id"), [[1.5, 2.5], [-1, np.nan]])
+    said = capsys.readouterr().err
+    assert "the rows of the sample set reference in aggregated_scores0.txt.gz are left out" in said
+    assert "left out: sampleset, DENOM, PGS1_AVG, PGS2_AVG" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ("mine\t1\t4\t1\t1\t1\t1\nyours\t2\t4\t1\t1\t1\t1\n", "mine, yours"),
+        ("reference\t1" + "\t1" * 5 + "\n", "reference only"),
+    ],
+)
+def test_sample_sets_of_the_wide_table(read, rows, found):
+    with pytest.raises(DataError, match=f"not one sample set.*found {found}; remedy"):
+        read(WIDE + rows, name="a{}.txt")
+
+
 def test_sums_of_plink2(read):
     found = read(SSCORE + "0\t1\t4\t2\t0.5\t2\t-1\n0\t2\t4\t2\t1\t4\t0.25\n")
     assert found.rows() == [(1, 2, -1), (2, 4, 0.25)]

@@ -27,7 +27,7 @@ from proband.core.text.plaintext import check_text
 from proband.core.text.texttable import READ_ERRORS, check_names, num_row_names, separator_of, split_line
 from proband.core.text.textvalues import NO_VALUE, clean
 from proband.genome.leftout import LeftOut
-from proband.genome.scorefiles.tablecolumns import ROW_NAME, SUM, choose, is_plink2
+from proband.genome.scorefiles.tablecolumns import REFERENCE, ROW_NAME, SAMPLE_SET, SUM, choose, has_sums
 
 _ONE_SCORE = ("PRS", "SCORE", "SCORESUM")
 """Names of the only score of PRSice's .best and plink 1.9's .profile, which tell nothing."""
@@ -167,7 +167,7 @@ def _by_blanks(path: Path, layout: _Layout, names: list[str]) -> Iterator[pl.Dat
 
 
 def read_table(path: Path, left_out: LeftOut) -> ScoreTable:
-    """A table of one row per sample.
+    """A table of one row per sample; of pgsc_calc's sample sets the one besides ``reference``.
 
     Args:
         path: The file.
@@ -175,25 +175,49 @@ def read_table(path: Path, left_out: LeftOut) -> ScoreTable:
 
     Raises:
         DataError: It is unreadable or empty, holds no scores, averages of plink2 alone, no one column of
-            samples, or a value that is no finite number.
+            samples, several sample sets, or a value that is no finite number.
     """
     columns = columns_of(path)
     identifier, names = choose(path, columns, lambda name: _names_of(path, name))
-    wanted = [identifier, *names]
+    wanted = [identifier, *names, *({SAMPLE_SET} & set(columns))]
     frames = _frames(path, wanted)
+    sample_sets: set[str | None] = set()
     sample_ids: list[str] = []
     parts, num_read, unnamed = [], 0, []
     for frame in frames:
         who = _names(frame[identifier], path)
         values = _numbers(frame[names], path, num_read)
         unnamed += [num_read + row + 1 for row in np.flatnonzero(who.is_null().to_numpy()).tolist()]
-        parts.append(values[:, who.is_not_null().to_numpy()])
-        sample_ids += who.drop_nulls().to_list()
+        is_target = who.is_not_null()
+        if SAMPLE_SET in frame.columns:
+            sample_sets |= set(frame[SAMPLE_SET].unique())
+            is_target &= frame[SAMPLE_SET].ne_missing(REFERENCE)
+        parts.append(values[:, is_target.to_numpy()])
+        sample_ids += who.filter(is_target).to_list()
         num_read += frame.height
     left_out.add(path, f"no {identifier}", len(unnamed), f"row {unnamed[0]}" if unnamed else "")
+    check_sample_sets(sample_sets, path)
     if not sample_ids:
         raise DataError("score table without rows", where=path, remedy="make it again")
     return ScoreTable(sample_ids, _told_names(path, columns, names), np.concatenate(parts, axis=1))
+
+
+def check_sample_sets(found: set[str | None], path: Path) -> None:
+    """Say that the rows of pgsc_calc's panel are left out, if they are.
+
+    Raises:
+        DataError: There are several sample sets besides it.
+    """
+    targets = sorted(map(str, found - {REFERENCE}))
+    if len(targets) > 1 or (found and not targets):
+        raise DataError(
+            "not one sample set",
+            where=path,
+            found=", ".join(targets) or f"{REFERENCE} only",
+            remedy="keep the rows of one sampleset",
+        )
+    if REFERENCE in found:
+        say(f"genome: the rows of the sample set {REFERENCE} in {path.name} are left out")
 
 
 def _frames(path: Path, names: list[str]) -> Iterable[pl.DataFrame]:
@@ -240,7 +264,7 @@ def _numbers(frame: pl.DataFrame, path: Path, num_before: int) -> Float32[np.nda
 def _told_names(path: Path, columns: list[str], names: list[str]) -> list[str]:
     """Names of the scores: a .sscore's without ``_SUM``; the one of a .best or .profile as its file."""
     if len(names) > 1 or names[0] not in _ONE_SCORE:
-        return [name.removesuffix(SUM) for name in names] if is_plink2(path, columns) else names
+        return [name.removesuffix(SUM) for name in names] if has_sums(path, columns) else names
     told = path.name
     while ending := next((ending for ending in _ENDINGS if told.endswith(ending) and told != ending), ""):
         told = told.removesuffix(ending)

@@ -20,9 +20,11 @@ ROW_NAME = "row name"
 """What a column without a name is called here."""
 SUM, _AVG = "_SUM", "_AVG"
 _ROW_NAMES = re.compile(rf"{ROW_NAME}( \d+)?|__index_level_\d+__|Unnamed: \d+|")
+SAMPLE_SET, REFERENCE = "sampleset", "reference"
+"""pgsc_calc's column of sample sets, and its name of the panel's."""
 _NO_SCORES = {
-    "PHENO", "PHENO1", "ALLELE_CT", "NMISS_ALLELE_CT", "DENOM", "NAMED_ALLELE_DOSAGE_SUM", "CNT", "CNT2",
-    "In_Regression", "Has_Phenotype",
+    SAMPLE_SET, "PHENO", "PHENO1", "ALLELE_CT", "NMISS_ALLELE_CT", "DENOM", "NAMED_ALLELE_DOSAGE_SUM", "CNT",
+    "CNT2", "In_Regression", "Has_Phenotype",
 }  # fmt: skip
 _PLINK2 = {"ALLELE_CT", "NMISS_ALLELE_CT", "NAMED_ALLELE_DOSAGE_SUM"}
 """Columns of plink2's .sscore alone."""
@@ -46,7 +48,7 @@ def choose(path: Path, columns: list[str], read: Read) -> tuple[str, list[str]]:
     """
     identifier = _identifier(path, columns, read)
     names = [name for name in columns if name != identifier and _may_be_score(name)]
-    names = _sums(path, names) if is_plink2(path, columns) else names
+    names = _sums(path, names) if has_sums(path, columns) else names
     if not names:
         found, expected = "no column of scores", "one row per sample: its name, then numbers"
         raise DataError("not a table of scores", where=path, found=found, expected=expected)
@@ -57,9 +59,9 @@ def choose(path: Path, columns: list[str], read: Read) -> tuple[str, list[str]]:
     return identifier, names
 
 
-def is_plink2(path: Path, columns: list[str]) -> bool:
-    """Whether a table is a .sscore, by its columns or its name."""
-    return bool(_PLINK2 & set(columns)) or ".sscore" in path.name
+def has_sums(path: Path, columns: list[str]) -> bool:
+    """Whether scores end in ``_SUM``: of a .sscore, by its columns or its name, or of pgsc_calc's table."""
+    return bool((_PLINK2 | {SAMPLE_SET}) & set(columns)) or ".sscore" in path.name
 
 
 def _is_row_name(name: str) -> bool:
@@ -124,7 +126,7 @@ def _is_count(values: pl.Series) -> bool:
 
 
 def _sums(path: Path, columns: list[str]) -> list[str]:
-    """Of the columns of a .sscore its sums, if it has sums or averages at all."""
+    """Of the columns of such a table its sums, if it has sums or averages at all."""
     names = [name for name in columns if name.endswith(SUM)]
     average = next((name for name in columns if name.endswith(_AVG)), None)
     if average and not names:
