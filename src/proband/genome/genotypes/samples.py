@@ -41,7 +41,11 @@ def identify(
     repeated = [name for name, count in Counter(sample_ids).items() if count > 1]
     if repeated:
         found = f"{len(repeated)} names more than once, first {repeated[0]!r}"
-        raise DataError("duplicate sample IDs", where=where, found=found, remedy="keep one row per sample")
+        remedy = (
+            "give each sample a name of its own (IIDs that are unique within families only: FID_IID, by"
+            " plink2 --update-ids), or keep one row per sample"
+        )
+        raise DataError("duplicate sample IDs", where=where, found=found, remedy=remedy)
     samples = pl.DataFrame({"sample_id": sample_ids}, schema={"sample_id": pl.String})
     if mapping is not None:
         known = _read_mapping(mapping, left_out or LeftOut())

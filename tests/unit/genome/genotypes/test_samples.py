@@ -37,7 +37,9 @@ def test_a_mapping_wins_and_leaves_the_rest_negative(tmp_path, capsys):
 
 @pytest.mark.parametrize("names", [["1", "2", "1"], ["a", "a"]])
 def test_duplicate_names(names):
-    with pytest.raises(DataError, match=f"duplicate sample IDs.*x.*{names[0]}"):
+    with pytest.raises(
+        DataError, match=f"duplicate sample IDs.*x.*{names[0]}.*FID_IID, by plink2 --update-ids"
+    ):
         identify(names, None, "x")
 
 
