@@ -66,7 +66,9 @@ def _fitting(pattern: str) -> list[Path]:
         return [file for file in files if file.is_file() and name.fullmatch(file.name)]
     if not re.search(r"[*?\[]", path.name) or not path.parent.is_dir():
         return []
-    return [file for file in path.parent.glob(path.name) if file.is_file()]
+    # Hidden ones are passed over, as a shell does.
+    found = (file for file in path.parent.glob(path.name) if not file.name.startswith("."))
+    return [file for file in found if file.is_file()]
 
 
 def _of_one_kind(folder: Path) -> list[Path]:

@@ -67,12 +67,14 @@ class Scorefile:
 def list_scorefiles(path: Path) -> list[Path]:
     """Scoring files of a folder by name, or the one file named; one line names what else the folder holds.
 
+    Names that begin with a dot, such as ``._PGS1.txt`` of macOS, are passed over.
+
     Raises:
         DataError: There are none.
     """
     if path.is_file():
         return [path]
-    items = sorted(item for item in path.glob("*") if item.name != ".DS_Store") if path.is_dir() else []
+    items = sorted(item for item in path.glob("*") if not item.name.startswith(".")) if path.is_dir() else []
     wanted = {item for item in items if item.is_file() and _suffix(item.name)}
     files = sorted(wanted)
     others = [item.name + "/" * item.is_dir() for item in items if item not in wanted]

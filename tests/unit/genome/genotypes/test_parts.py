@@ -67,10 +67,12 @@ def test_patterns_list_chromosomes_in_order(tmp_path):
     chromosomes = ["1", "2", "10", "22", "X"]
     for name in [*chromosomes, "X_old", "1.backup"]:
         (tmp_path / f"calls_chr{name}.bed").touch()
+    (tmp_path / "._calls_chr10.bed").touch()
     expected = [f"calls_chr{name}.bed" for name in chromosomes]
     for pattern in ("calls_chr{chrom}.bed", "calls_chr{chrom}", "calls_{chrom}.bed"):
         assert names(find_genotypes(tmp_path / pattern)) == expected
     assert names(find_genotypes(tmp_path / "calls_chr*0.bed")) == ["calls_chr10.bed"]
+    assert names(find_genotypes(tmp_path / "*0.bed")) == ["calls_chr10.bed"]
     assert names(find_genotypes(tmp_path / "calls_chr?")) == [
         "calls_chr1.bed",
         "calls_chr2.bed",

@@ -538,7 +538,7 @@ def test_files_that_are_no_plain_text(tmp_path, content, message):
 
 
 def test_scoring_files_in_any_case_and_what_else_the_folder_holds(tmp_path, capsys):
-    for name in ("P1.txt", "P2.TXT", "P4.tsv.GZ", "P5.txt.zip", "notes.md", ".DS_Store"):
+    for name in ("P1.txt", "P2.TXT", "P4.tsv.GZ", "P5.txt.zip", "notes.md", ".DS_Store", "._P1.txt"):
         (tmp_path / name).write_text(TABLE)
     blocks = [gzip.compress(part.encode()) for part in (TABLE, "2\t7\tC\tT\t4\n")]
     (tmp_path / "P3.txt.bgz").write_bytes(b"".join(blocks))
