@@ -21,6 +21,7 @@ from proband.core.running.progress import say, track
 from proband.genome.genotypes.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele
+from proband.genome.genotypes.vcf.causes import cause_of
 from proband.genome.genotypes.vcf.process import UnreadableError, read_apart
 from proband.genome.genotypes.vcf.records import COLUMNS
 from proband.genome.genotypes.vcf.units import MISSING_UNITS, UNIT
@@ -68,8 +69,11 @@ def open_vcf(path: Path, scratch: Path, *, with_ids: bool = False) -> Genotypes:
     try:
         header, sample_ids, table = _read(path, dosage_path)
     except UnreadableError as error:
-        remedy = error.remedy or "the file is truncated, damaged or no VCF: copy or make it again"
-        raise DataError("unreadable genotype file", where=path, found=error, remedy=remedy) from None
+        found, remedy = (str(error), error.remedy) if error.remedy else cause_of(path)
+        remedy = remedy or "the file is truncated, damaged or no VCF: copy or make it again"
+        raise DataError(
+            "unreadable genotype file", where=path, found=found or str(error), remedy=remedy
+        ) from None
     if not table.height or not sample_ids:
         found = f"{table.height} variants of {len(sample_ids)} samples"
         raise DataError("empty genotype file", where=path, found=found, expected="variants and samples")
