@@ -15,7 +15,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -119,6 +119,7 @@ class TextTable:
         num_row_names: 1 where each row begins with a name that the header lacks, as R writes them; else 0.
         wrong: Makes the error of a file that is damaged from what was found.
         no_value: What is null, beside an empty value.
+        num_last_empty: 1 where each row ends in a separator that the header lacks; else 0.
     """
 
     path: Path
@@ -128,6 +129,7 @@ class TextTable:
     num_row_names: int
     wrong: Callable[[str], DataError]
     no_value: tuple[str, ...] = NO_VALUE
+    num_last_empty: int = 0
 
     def read(self, names: list[str], types: dict[str, PolarsType], most: int | None = None) -> pl.DataFrame:
         """The columns called ``names``, null where empty; every column that has no type as text.
@@ -155,10 +157,11 @@ class TextTable:
 
     def _all_lines(self, names: list[str], types: dict[str, PolarsType], most: int | None) -> pl.DataFrame:
         at = sorted(self.columns.index(name) for name in names)
-        num_columns = len(self.columns) + self.num_row_names
+        num_columns = len(self.columns) + self.num_row_names + self.num_last_empty
+        wanted, last = [number + self.num_row_names for number in at], [num_columns - 1] * self.num_last_empty
         schema: dict[str, PolarsType] = {f"column {number}": pl.String for number in range(num_columns)}
-        for number in at:
-            schema[f"column {number + self.num_row_names}"] = types.get(self.columns[number], pl.String)
+        for number, place in zip(wanted, at, strict=True):
+            schema[f"column {number}"] = types.get(self.columns[place], pl.String)
         is_rewritten = self._rewritten is not None
         try:
             frame = pl.read_csv(
@@ -166,21 +169,31 @@ class TextTable:
                 separator="\t" if is_rewritten else self.separator,
                 skip_lines=0 if is_rewritten else self.num_header,
                 has_header=False,
-                columns=[number + self.num_row_names for number in at],
+                columns=[*wanted, *last],
                 schema=schema,
                 quote_char=None,
                 null_values=list(self.no_value) or None,
                 n_rows=most,
             )
         except pl.exceptions.NoDataError:
-            frame = pl.DataFrame(schema={f"column {number + self.num_row_names}": pl.String for number in at})
+            frame = pl.DataFrame(schema={f"column {number}": pl.String for number in (*wanted, *last)})
         except (OSError, pl.exceptions.PolarsError) as error:
             if types and isinstance(error, pl.exceptions.ComputeError):
                 raise
             raise self.wrong(first_line(error)) from None
+        if last:
+            self._check_empty(frame.to_series(-1))
+            frame = frame[:, :-1]
         frame.columns = [self.columns[number] for number in at]
         text = [column for column in frame if column.dtype == pl.String]
         return frame.with_columns(clean(column, self.no_value) for column in text)
+
+    def _check_empty(self, last: pl.Series) -> None:
+        """Refuse a value behind the last column."""
+        is_value = clean(last, self.no_value).is_not_null()
+        if is_value.any():
+            found = f"{len(self.columns) + 1} values in row {int(is_value.arg_max() or 0) + 1}"
+            raise self.wrong(f"{found} under {len(self.columns)} column names")
 
     @functools.cached_property
     def _rewritten(self) -> bytes | None:
@@ -236,7 +249,9 @@ def open_table(
                     columns = split_line(line, separator)
                     below = next((row for row in lines if row.strip(AROUND)), "")
                     extra = num_row_names(below, separator, columns)
-                    return header, TextTable(path, len(header) + 1, separator, columns, extra, wrong)
+                    last = num_last_empty(below, separator, columns)
+                    table = TextTable(path, len(header) + 1, separator, columns, extra, wrong)
+                    return header, replace(table, num_last_empty=last)
                 header.append(line.rstrip("\r\n"))
     except READ_ERRORS as error:
         raise wrong(first_line(error)) from None
@@ -247,3 +262,9 @@ def num_row_names(line: str, separator: str, columns: list[str]) -> int:
     """1 where a row begins with a name that the header lacks, as R writes them; else 0."""
     cells = split_line(line, separator)
     return int(len(cells) == len(columns) + 1 and bool(cells[0]) and bool(cells[-1]))
+
+
+def num_last_empty(line: str, separator: str, columns: list[str]) -> int:
+    """1 where a row ends in a separator that the header lacks; else 0."""
+    cells = split_line(line, separator)
+    return int(len(cells) == len(columns) + 1 and not cells[-1])

@@ -16,7 +16,7 @@ from proband.genome.genotypes.builds import CHROMOSOMES
 from proband.genome.genotypes.dataset import Genotypes
 from proband.genome.genotypes.sites import Sites
 from proband.genome.matching.match import REASONS
-from proband.genome.scorefiles.scorefile import read_sites
+from proband.genome.scorefiles.scorefile import odd_position, read_sites
 
 _ROWS_LOOKED_AT = 20_000
 """Rows of a badly matched score read again: enough to tell builds apart. Rounded choice of ours."""
@@ -59,6 +59,8 @@ def with_remedies(match: pl.DataFrame, paths: Mapping[str, Path], sites: Sites) 
 
 def _remedy(row: Mapping[str, Any], path: Path | None, sites: Sites) -> str:
     main = max((name for name in REASONS if name != "matched"), key=lambda name: row[f"num_{name}"])
+    if main == "no_position" and path and (odd := odd_position(path, _ROWS_LOOKED_AT)) is not None:
+        return f"{odd!r} is no number: write positions as whole numbers without marks between digits"
     if main != "no_variant":
         return _REMEDIES[main]
     if path is None:

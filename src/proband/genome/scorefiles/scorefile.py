@@ -159,6 +159,20 @@ def read_sites(path: Path, most: int) -> list[Int64[np.ndarray, " rows"]]:
     return found
 
 
+def odd_position(path: Path, most: int) -> str | None:
+    """The first position of a file's first rows that is given and no whole number; None where there is none.
+
+    Args:
+        path: The file.
+        most: Rows read.
+    """
+    _, text = open_score_text(path)
+    column = "hm_pos" if {"hm_chr", "hm_pos"} <= set(text.columns) else "chr_position"
+    given = text.read([column], {}, most)[column]
+    odd = given.filter(whole_numbers(given).is_null() & given.is_not_null())
+    return odd[0] if len(odd) else None
+
+
 def _check_columns(text: TextTable, is_harmonised: bool, by_id: bool) -> None:
     columns = set(text.columns)
     found = "columns " + " ".join(text.columns[:12])

@@ -72,9 +72,14 @@ def _with_commented_names(header: list[str], text: TextTable) -> tuple[list[str]
     columns = split_line(line, separator)
     if "effect_allele" in text.columns or len(_COLUMNS & set(columns)) < _FEWEST_COLUMNS:
         return header, text
-    names_rows = len(text.columns) == len(columns) + 1
+    is_wider = len(text.columns) == len(columns) + 1  # those of the first row, here
     told = dataclasses.replace(
-        text, num_header=len(header), separator=separator, columns=columns, num_row_names=int(names_rows)
+        text,
+        num_header=len(header),
+        separator=separator,
+        columns=columns,
+        num_row_names=int(is_wider and bool(text.columns[-1])),
+        num_last_empty=int(is_wider and not text.columns[-1]),
     )
     return header[:-1], told
 

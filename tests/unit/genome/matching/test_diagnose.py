@@ -64,6 +64,14 @@ def test_rows_of_one_variant(remedy):
     assert "names a variant more than once" in remedy([GOOD[0], GOOD[0], GOOD[1], GOOD[1]])
 
 
+@pytest.mark.parametrize(
+    "columns", [(), (["chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight"],)]
+)
+def test_positions_that_are_no_numbers(remedy, columns):
+    found = remedy([["1", "1,000,010", "G", "A", 1], ["1", "1,000,020", "G", "A", 1], GOOD[0]], *columns)
+    assert found == "'1,000,010' is no number: write positions as whole numbers without marks between digits"
+
+
 def test_no_positions(remedy):
     assert "harmonised file" in remedy([[None, None, "A", "G", 1], GOOD[0]])
 

@@ -566,3 +566,27 @@ def test_a_line_of_names_that_begins_with_a_hash_and_cannot_be_split_is_unreadab
     path.write_text(f"#pgs_id=P\n#effect_allele,chr_name,chr_position,{'x' * 200_000}\n1,2,3,4\n")
     with pytest.raises(DataError, match=r"unreadable scoring file.*field larger than field limit"):
         open_score_text(path)
+
+
+NAMES, ROWS = (
+    ["chr_name", "chr_position", "effect_allele", "effect_weight"],
+    [["1", "5", "A", "2"], ["1", "6", "C", "3"]],
+)
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+@pytest.mark.parametrize("before", ["", "#"])
+def test_a_separator_at_the_end_of_rows_is_no_value(tmp_path, separator, before):
+    lines = [before + separator.join(NAMES), *(separator.join([*row, ""]) for row in ROWS)]
+    (tmp_path / "a.txt").write_text("\n".join(lines) + "\n")
+    rows = read_scorefile(tmp_path / "a.txt").rows
+    assert places(rows) == [("1", 5), ("1", 6)]
+    assert rows.effect.tolist() == coded("A", "C")
+    assert rows.at[1].tolist() == [2, 3]
+
+
+def test_a_value_behind_the_last_column(tmp_path):
+    lines = ["\t".join(NAMES), "1\t5\tA\t2\t", "1\t6\tC\tx\t3"]
+    (tmp_path / "a.txt").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"unreadable scoring file; .*found 5 values in row 2 under 4 column"):
+        read_scorefile(tmp_path / "a.txt")
