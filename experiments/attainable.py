@@ -5,8 +5,9 @@
 The oracle knows everybody's genes, unobserved liabilities and biomarkers; a model reads a record, and
 scores of finite studies. How far below the oracle must it stay? Gradient boosting is given the true risk
 of every train subject in the place of what happened, so that chance onsets cost nothing, and reads the
-record, the record and scores (what EHR+PCs+PGS reads), the record and true genetic values (scores of
-endless studies), or these with all true liabilities. Its AUROC in expectation over true risks
+record, the record and scores, the record and true genetic values (scores of
+endless studies), or these with all true liabilities. Principal components, which EHR+PCs+PGS reads beside
+record and scores, are not among the inputs of the trees. Its AUROC in expectation over true risks
 (expected_auroc.py) is a lower bound of what can be attained from the same inputs: trees may miss
 something, and a model may be above. They stand beside the models and baselines of expected_auroc.py, with
 the share of the way from age and sex to them that models go. Intervals are over resamples of people.
@@ -21,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 from biobank import EHR, EHR_PCS, SIZES, Biobank, arguments
-from expected_auroc import AGE_SEX, BOOSTING, BOOSTING_PGS, MODELS, PGS, ExpectedAreas, compared, table
+from expected_auroc import AGE_SEX, BOOSTING, BOOSTING_PGS, COMPARED, PGS, ExpectedAreas, compared, table
 from onset_panel import panel
 from replicates import Areas, labelled, write
 from scipy.sparse import csr_matrix, hstack
@@ -70,7 +71,7 @@ def main() -> None:
     size = SIZES[given.size]
     banks = {seed: Biobank.made(given.out, size, seed) for seed in given.seeds}
     paired = {seed: compared(bank) for seed, bank in banks.items()}
-    chosen = panel(list(paired.values()), size.least_cases, MODELS)
+    chosen = panel(list(paired.values()), size.least_cases, COMPARED)
     areas = {seed: ExpectedAreas(with_taught(banks[seed], one, chosen)) for seed, one in paired.items()}
     tables = {
         "Differences": pl.DataFrame(differences(areas, chosen)),

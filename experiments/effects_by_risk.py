@@ -37,7 +37,7 @@ def main() -> None:
     panels = {seed: judged(bank) for seed, bank in banks.items()}
     for horizon in HORIZONS[1:]:
         paired = {seed: read_paired(bank, *panels[seed], horizon) for seed, bank in banks.items()}
-        models = [EHR_PCS.name, PGS.name]
+        models = [EHR_PCS.name, PGS.name, ORACLE]
         outcomes = [one.with_cases(2 * size.least_cases, models) for one in paired.values()]
         for outcome in sorted(set.intersection(*map(set, outcomes))):
             by_seed = {seed: slopes(one, outcome) for seed, one in paired.items()}
@@ -52,10 +52,10 @@ def main() -> None:
 
 def slopes(paired: PairedRisks, outcome: str) -> list[np.ndarray]:
     """Of each group by the record's risk the slope, one value per resample; NaN where scores add little."""
-    rows, weights = paired.rows[outcome], paired.weights(outcome)
-    record, both = (log_odds(rows[model].to_numpy()) for model in (EHR_PCS.name, PGS.name))
+    weights = paired.weights(outcome)
+    record, both = (log_odds(paired.risks_of(outcome, model)) for model in (EHR_PCS.name, PGS.name))
     group = np.searchsorted(np.quantile(record, BOUNDS), record)
-    truth, added = rows[ORACLE].to_numpy(), both - record
+    truth, added = paired.risks_of(outcome, ORACLE), both - record
     return [
         slope(truth[group == at], added[group == at], record[group == at], weights[:, group == at])
         for at in range(len(GROUPS))

@@ -5,11 +5,12 @@
 An outcome with 300 cases gives AUROC with a standard error of 0.015, which hides what models differ by. On
 a synthetic biobank the true risk p of everybody is known: a person counts as p cases and 1 - p controls.
 Given are, at the longest horizon and for EHR, EHR+PCs, EHR+PCs+PGS (prefix) and four baselines, expected
-AUROC beside the observed one, by outcome and as a mean over outcomes with cases enough, and the differences
-of interest; and the expected ones at shorter horizons, over the same outcomes. True risks are means over
-simulated futures, whose noise lowers the oracle's own AUROC: that is given for more and more futures, with
-the share of the distance to it that the genome closes. Intervals are over resamples of people. OUT/SIZE gets
-expected_auroc.csv and expected_auroc.md.
+AUROC beside the observed one, by outcome and as a mean over outcomes with cases enough of which all of these
+and the oracle have risks, and the differences of interest; and the expected ones at shorter horizons, over
+those of the same outcomes of which all have risks there, too (num_outcomes says how many). True risks are
+means over simulated futures, whose noise lowers the oracle's own AUROC: that is given for more and more
+futures, with the share of the distance to it that the genome closes. Intervals are over resamples of people.
+OUT/SIZE gets expected_auroc.csv and expected_auroc.md.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 from biobank import EHR, EHR_PCS, ORACLE, SIZES, Biobank, arguments
-from onset_panel import HORIZONS, WITH_PGS, panel, read_paired
+from onset_panel import HORIZONS, WITH_PGS, complete, panel, read_paired
 from replicates import Areas, labelled, write
 
+from proband.core.errors import DataError
 from proband.evaluate.metrics.discrimination import auroc_and_auprc, rank
 from proband.evaluate.panel.gain import PairedRisks
 from proband.synth.oracle import oracle
@@ -30,6 +32,8 @@ from proband.synth.oracle import oracle
 AGE_SEX, LOGISTIC, BOOSTING, BOOSTING_PGS = "age_sex", "logistic", "lightgbm", "lightgbm_pgs"
 MODELS = (EHR, EHR_PCS, WITH_PGS[0])
 BASELINES = (AGE_SEX, LOGISTIC, BOOSTING, BOOSTING_PGS)
+COMPARED = (*(model.name for model in MODELS), *BASELINES, ORACLE)
+"""Of which an outcome needs risks of everybody."""
 PGS = WITH_PGS[0].name
 SHOWN = (AGE_SEX, LOGISTIC, BOOSTING, EHR.name, BOOSTING_PGS, PGS)
 FUTURES = {"tiny": (5, 20), "small": (25, 100, 400), "full": (100, 400)}
@@ -42,8 +46,7 @@ class ExpectedAreas(Areas):
 
     def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
         """AUROC and AUPRC, one value per resample."""
-        rows = self.paired.rows[outcome]
-        risk, truth = rows[model].to_numpy(), rows[ORACLE].to_numpy()
+        risk, truth = (self.paired.risks_of(outcome, one) for one in (model, ORACLE))
         auroc = expected_auroc(risk, truth, self.paired.weights(outcome))
         return auroc, np.full_like(auroc, np.nan)
 
@@ -62,9 +65,21 @@ def expected_auroc(risk: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> 
     Returns:
         (resamples,); NaN where there is no pair.
 
+    Raises:
+        DataError: A risk is not finite.
+
     >>> expected_auroc(np.array([0.1, 0.9]), np.array([0.0, 1.0]), np.ones((1, 2)))
     array([1.])
     """
+    absent = ~(np.isfinite(risk) & np.isfinite(truth))
+    if absent.any():
+        raise DataError(
+            "a risk that is not finite",
+            where="expected AUROC",
+            found=f"{absent.sum():,} of {len(risk):,} people without a finite or a true risk",
+            expected="both of everybody",
+            remedy="leave out these people, or this model",
+        )
     case, control = weights * truth, weights * (1 - truth)
     is_case = np.repeat([True, False], len(risk))
     auroc, _ = auroc_and_auprc(rank(np.tile(risk, 2), is_case), np.hstack([case, control]))
@@ -79,25 +94,22 @@ def main() -> None:
     size = SIZES[given.size]
     banks = {seed: Biobank.made(given.out, size, seed) for seed in given.seeds}
     paired = {seed: with_oracles(bank, compared(bank), FUTURES[size.name]) for seed, bank in banks.items()}
-    chosen = panel(list(paired.values()), size.least_cases, MODELS)
+    futures = FUTURES[size.name]
+    chosen = panel(list(paired.values()), size.least_cases, (*COMPARED, *map(name_of, futures)))
     expected = {seed: ExpectedAreas(one) for seed, one in paired.items()}
     observed = {seed: Areas(one) for seed, one in paired.items()}
     shorter = {
         years: {seed: ExpectedAreas(compared(bank, years)) for seed, bank in banks.items()}
         for years in HORIZONS[:-1]
     }
+    gained, aurocs = at_horizons(shorter, chosen)
     tables = {
         "Differences": pl.DataFrame(differences(expected, observed, chosen)),
         "Expected AUROC": table(expected, chosen),
         "Observed AUROC": table(observed, chosen),
-        "Differences at shorter horizons": pl.DataFrame(
-            [row for years, areas in shorter.items() for row in gains(areas, chosen, horizon_years=years)]
-        ),
-        "Expected AUROC at shorter horizons": pl.concat(
-            table(areas, chosen).insert_column(0, pl.lit(years).alias("horizon_years"))
-            for years, areas in shorter.items()
-        ),
-        "Oracle by futures": pl.DataFrame(ceilings(observed, chosen, FUTURES[size.name])),
+        "Differences at shorter horizons": gained,
+        "Expected AUROC at shorter horizons": aurocs,
+        "Oracle by futures": pl.DataFrame(ceilings(observed, chosen, futures)),
     }
     write(
         given.out / size.name,
@@ -165,7 +177,7 @@ def differences(
 
 
 def gains(areas: Mapping[int, Areas], chosen: Sequence[str], **labels: object) -> list[dict[str, object]]:
-    """Rows of each pair of models, mean over the outcomes."""
+    """Rows of each pair of models, mean over the outcomes, whose number is given."""
     return [
         row
         for model, other in PAIRS
@@ -173,8 +185,23 @@ def gains(areas: Mapping[int, Areas], chosen: Sequence[str], **labels: object) -
             {seed: one.gain(chosen, model, other) for seed, one in areas.items()},
             **labels,
             difference=f"{model} less {other}",
+            num_outcomes=len(chosen),
         )
     ]
+
+
+def at_horizons(
+    shorter: Mapping[float, Mapping[int, Areas]], chosen: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """:func:`gains` and :func:`table` by horizon, over the outcomes of which all that is compared has risks
+    there; a horizon without any is left out."""
+    gained, aurocs = [], []
+    for years, areas in shorter.items():
+        known = complete([one.paired for one in areas.values()], chosen, COMPARED)
+        if known:
+            gained += gains(areas, known, horizon_years=years)
+            aurocs.append(table(areas, known).insert_column(0, pl.lit(years).alias("horizon_years")))
+    return pl.DataFrame(gained), pl.concat(aurocs) if aurocs else pl.DataFrame()
 
 
 def table(areas: Mapping[int, Areas], chosen: Sequence[str], shown: Sequence[str] = SHOWN) -> pl.DataFrame:

@@ -45,8 +45,7 @@ class Explained(ExpectedAreas):
 
     def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
         """AUROC and share, one value per resample."""
-        rows = self.paired.rows[outcome]
-        risk, truth = rows[model].to_numpy(), rows[ORACLE].to_numpy()
+        risk, truth = (self.paired.risks_of(outcome, one) for one in (model, ORACLE))
         auroc, _ = super().areas(outcome, model)
         return auroc, explained(risk, truth, self.paired.weights(outcome))
 

@@ -31,6 +31,8 @@ LEAST_AT_HORIZON = 10
 FUSIONS = ("prefix", "adapter", "cross_attention")
 WITH_PGS = tuple(with_scores(f"PGS {fusion.replace('_', ' ')}", fusion=fusion) for fusion in FUSIONS)
 MODELS = (EHR, EHR_PCS, *WITH_PGS)
+COMPARED = (*(model.name for model in MODELS), ORACLE)
+"""Of which an outcome needs risks of everybody."""
 RESULTS = "onset_panel"
 SHOWN = ("auroc", "auprc", "observed_expected", "calibration_slope", "brier_scaled")
 
@@ -47,7 +49,7 @@ def main() -> None:
         for horizon in HORIZONS:
             paired[horizon, seed] = read_paired(bank, results, risks, horizon)
         print(f"onset_panel: seed {seed} done", flush=True)
-    chosen = panel([paired[HORIZONS[-1], seed] for seed in given.seeds], size.least_cases)
+    chosen = panel([paired[HORIZONS[-1], seed] for seed in given.seeds], size.least_cases, COMPARED)
     gains = [
         row
         for horizon in HORIZONS
@@ -84,12 +86,16 @@ def values_of(results: Path) -> pl.DataFrame:
     )
 
 
-def panel(paired: Sequence[PairedRisks], least: int, models: Sequence[Model] = MODELS) -> list[str]:
+def panel(paired: Sequence[PairedRisks], least: int, names: Sequence[str]) -> list[str]:
     """Outcomes with so many cases in every seed, type 2 diabetes first, then most cases first.
 
     With fewer than LEAST_OUTCOMES of them, the commonest that every seed has.
+
+    Args:
+        paired: By seed.
+        least: Cases.
+        names: Models, baselines and oracles that are compared: an outcome needs risks of everybody by each.
     """
-    names = [model.name for model in models]
     common = [one.with_cases(1, names) for one in paired]
     enough = [set(one.with_cases(least, names)) for one in paired]
     ordered = [name for name in common[0] if all(name in other for other in common)]
@@ -98,10 +104,23 @@ def panel(paired: Sequence[PairedRisks], least: int, models: Sequence[Model] = M
     return sorted(chosen, key=lambda name: name != T2D)
 
 
+def complete(paired: Sequence[PairedRisks], chosen: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Those of the chosen outcomes of which all names have risks of everybody in every seed; how many are
+    left out is printed."""
+    known = [
+        outcome
+        for outcome in chosen
+        if all(one.is_complete(outcome, name) for one in paired for name in names)
+    ]
+    if len(known) < len(chosen):
+        left = f"{len(chosen) - len(known)} of {len(chosen)} outcomes are left out"
+        print(f"{paired[0].horizon_years:g} years: {left}: not all models and baselines have risks of them")
+    return known
+
+
 def gains_at(horizon: float, areas: Mapping[int, Areas], chosen: Sequence[str]) -> list[dict[str, object]]:
     """Paired differences of models with scores and those without, of the panel and of type 2 diabetes."""
-    names = [model.name for model in MODELS]
-    judged = [one.paired.with_cases(LEAST_AT_HORIZON, names) for one in areas.values()]
+    judged = [one.paired.with_cases(LEAST_AT_HORIZON, COMPARED) for one in areas.values()]
     known = [name for name in chosen if all(name in some for some in judged)]
     groups = {f"mean of {len(known)} outcomes": known, T2D: [T2D] if T2D in known else []}
     rows = []
@@ -134,11 +153,16 @@ def _pairs() -> list[tuple[Model, Model]]:
 
 
 def wide(table: pl.DataFrame, chosen: Sequence[str]) -> pl.DataFrame:
-    """AUROC by outcome, in the order of the panel, and horizon, a column per model, mean over seeds."""
+    """AUROC by outcome, in the order of the panel, and horizon, a column per model, mean over seeds.
+
+    A cell is empty unless every seed has a value: means of some seeds could not be compared with others.
+    """
     order = table["model"].unique(maintain_order=True).to_list()
-    means = table.filter(metric="auroc").drop_nulls("value").group_by("outcome", "horizon_years", "model")
     keys = ["outcome", "horizon_years"]
-    found = means.agg(pl.col("value").mean()).pivot(on="model", index=keys, values="value")
+    known = table.filter(metric="auroc").filter(pl.col("value").is_finite())
+    of_all = pl.col("seed").n_unique() == table["seed"].n_unique()
+    means = known.group_by(*keys, "model").agg(pl.when(of_all).then(pl.col("value").mean()).alias("value"))
+    found = means.pivot(on="model", index=keys, values="value")
     place = pl.col("outcome").replace_strict({name: at for at, name in enumerate(chosen)})
     return found.sort(place, "horizon_years").select(
         *keys, *(name for name in order if name in found.columns)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from biobank import EHR_PCS, SIZES, Biobank, arguments, with_scores
+from biobank import EHR_PCS, ORACLE, SIZES, Biobank, arguments, with_scores
 from expected_auroc import ExpectedAreas
 from jaxtyping import Bool, Float64
 from onset_panel import WITH_PGS, panel, read_paired
@@ -40,6 +40,7 @@ HORIZON = 10.0
 VARIANTS = 2000
 MINE, THEIRS = "BIOBANK", "DISCOVERY"
 TRUE, OWN = WITH_PGS[0], with_scores("PGS of own cohort", "own")
+MODELS = (EHR_PCS, TRUE, OWN)
 
 
 def main() -> None:
@@ -52,7 +53,8 @@ def main() -> None:
         check_left(bank, own_scores(bank))
         paired[seed] = compared(bank)
         print(f"own_cohort: seed {seed} done", flush=True)
-    chosen = panel(list(paired.values()), size.least_cases, (EHR_PCS, TRUE, OWN))
+    names = [*(model.name for model in MODELS), ORACLE]
+    chosen = panel(list(paired.values()), size.least_cases, names)
     kinds = {"seen": Areas, "expected over true risks": ExpectedAreas}
     rows = []
     for kind, areas in kinds.items():
@@ -67,7 +69,7 @@ def main() -> None:
 
 def compared(bank: Biobank) -> PairedRisks:
     """Risks of the three models and the oracle for the same people."""
-    risks = [bank.risks(model) for model in (EHR_PCS, TRUE, OWN)]
+    risks = [bank.risks(model) for model in MODELS]
     return read_paired(bank, bank.evaluated("own_cohort", risks, [NONE]), risks, HORIZON)
 
 

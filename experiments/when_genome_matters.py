@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from biobank import EHR_PCS, SIZES, Biobank, arguments, places
-from onset_panel import HORIZONS, WITH_PGS, judged, panel, read_paired
+from onset_panel import COMPARED, HORIZONS, WITH_PGS, complete, judged, panel, read_paired
 from replicates import Areas, labelled, write
 
 from proband.evaluate.cohort import with_age_and_sex
@@ -57,7 +57,7 @@ def main() -> None:
         found[seed] = paired[LONGEST, seed]
         members[seed] = subgroups_of(bank, results)
         deciles.append(deciles_of(results).with_columns(seed=pl.lit(seed)))
-    chosen = panel(list(found.values()), size.least_cases)
+    chosen = panel(list(found.values()), size.least_cases, COMPARED)
     tables = {
         "By subgroup": pl.DataFrame(by_subgroup(found, members, chosen, size.least_cases)),
         "Horizons": pl.DataFrame(by_horizon(paired, given.seeds, chosen)),
@@ -137,6 +137,8 @@ def by_horizon(
 ) -> list[dict[str, object]]:
     """Gains by horizon, over the outcomes that can be judged at all of them."""
     areas = {key: Areas(one) for key, one in paired.items()}
+    for horizon in HORIZONS:
+        chosen = complete([paired[horizon, seed] for seed in seeds], chosen, (PCS, PGS))
     known = [name for name in chosen if all(estimable(one, name) for one in areas.values())]
     rows: list[dict[str, object]] = []
     for horizon in HORIZONS if known else ():

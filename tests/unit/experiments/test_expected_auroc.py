@@ -8,13 +8,27 @@ import numpy as np
 import polars as pl
 import pytest
 from biobank import EHR, EHR_PCS, ORACLE, with_truth
-from expected_auroc import PGS, SHOWN, ExpectedAreas, ceilings, differences, expected_auroc, name_of, table
+from expected_auroc import (
+    BOOSTING,
+    COMPARED,
+    PGS,
+    SHOWN,
+    ExpectedAreas,
+    at_horizons,
+    ceilings,
+    differences,
+    expected_auroc,
+    name_of,
+    table,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from replicates import Areas
 from sklearn.metrics import roc_auc_score
 
 from paired_people import drawn_people
+from proband.core.errors import DataError
+from proband.evaluate.panel.gain import PairedRisks
 
 
 def by_pairs(risk: np.ndarray, truth: np.ndarray, people: list[int]) -> float:
@@ -86,6 +100,44 @@ def test_who_has_no_true_risk_is_left_out() -> None:
     assert kept.with_cases(1, [PGS, ORACLE]) == ["common"]
     assert np.isfinite(found).all()
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_risks_that_are_not_finite_are_refused(place: int) -> None:
+    values = [np.array([0.1, 0.2, 0.3]), np.array([0.1, 0.5, 0.9])]
+    values[place][1] = np.nan
+    with pytest.raises(DataError, match="a risk that is not finite; in expected AUROC; found 1 of 3 people"):
+        expected_auroc(*values, np.ones((1, 3)))
+
+
+def lacking(whole: PairedRisks, outcome: str, model: str) -> PairedRisks:
+    """The same people, the first of whom a model has no risk for."""
+    known = pl.when(pl.int_range(pl.len()) > 0).then(model).alias(model)
+    return replace(whole, rows=whole.rows | {outcome: whole.rows[outcome].with_columns(known)})
+
+
+def test_shorter_horizons_leave_out_outcomes_that_a_baseline_lacks() -> None:
+    whole = drawn_people({"common": 0.3, "rare": 0.1}, dict.fromkeys(COMPARED, 1.0), number=300)
+    part = lacking(whole, "rare", BOOSTING)
+    with pytest.raises(DataError, match=f"model {BOOSTING}; found 1 of 300 rows"):
+        ExpectedAreas(part).of("rare", BOOSTING)
+    nothing = lacking(part, "common", ORACLE)
+    shorter = {years: {0: ExpectedAreas(one)} for years, one in ((1.0, nothing), (3.0, part), (5.0, whole))}
+    gained, aurocs = at_horizons(shorter, ["common", "rare"])
+    assert gained.group_by("horizon_years", maintain_order=True).agg(
+        pl.col("num_outcomes").first()
+    ).rows() == [
+        (3.0, 1),
+        (5.0, 2),
+    ]
+    assert aurocs.select("horizon_years", "outcome").rows() == [
+        *((3.0, name) for name in ("common", "mean")),
+        *((5.0, name) for name in ("common", "rare", "mean")),
+    ]
+    assert aurocs.select(pl.col(SHOWN).is_finite().all()).row(0) == (True,) * len(SHOWN)
+    none, empty = at_horizons({1.0: {0: ExpectedAreas(nothing)}}, ["common", "rare"])
+    assert none.is_empty()
+    assert empty.is_empty()
 
 
 def test_an_oracle_of_few_futures_is_no_ceiling() -> None:

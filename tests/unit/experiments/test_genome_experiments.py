@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from biobank import EHR, EHR_PCS, ORACLE, T2D
 from controls import CONTROLS, TRUE, gains, verdict
-from onset_panel import LEAST_OUTCOMES, MODELS, WITH_PGS, gains_at, panel
+from onset_panel import HORIZONS, LEAST_OUTCOMES, MODELS, WITH_PGS, complete, gains_at, panel, wide
 from own_cohort import ridge_effects
 from replicates import Areas
-from when_genome_matters import by_subgroup, mean_deciles, mean_warning, within, years_of_warning
+from when_genome_matters import by_horizon, by_subgroup, mean_deciles, mean_warning, within, years_of_warning
 
 from paired_people import WHEN, drawn_people, paired, rows_of
 
@@ -20,10 +22,55 @@ NOISE = {EHR.name: 3.0, EHR_PCS.name: 3.0, ORACLE: 0.0} | {model.name: 1.0 for m
 def test_panel_begins_with_type_2_diabetes_and_then_the_commonest() -> None:
     outcomes = {f"x{number}": 0.1 + 0.05 * number for number in range(LEAST_OUTCOMES)} | {T2D: 0.12}
     people = drawn_people(outcomes, dict.fromkeys((model.name for model in MODELS), 1.0), number=300)
-    chosen = panel([people], 5)
+    names = [model.name for model in MODELS]
+    chosen = panel([people], 5, names)
     assert chosen[:2] == [T2D, f"x{LEAST_OUTCOMES - 1}"]
     assert len(chosen) == LEAST_OUTCOMES + 1
-    assert len(panel([people], 10**6)) == LEAST_OUTCOMES  # too few cases: the commonest
+    assert len(panel([people], 10**6, names)) == LEAST_OUTCOMES  # too few cases: the commonest
+
+
+@pytest.mark.parametrize("absent", [None, float("nan"), float("inf")])
+def test_a_panel_has_the_outcomes_of_which_all_that_is_compared_has_risks(
+    absent: float | None, capsys: pytest.CaptureFixture
+) -> None:
+    people = drawn_people({T2D: 0.3, "x": 0.3, "y": 0.2}, NOISE | {"age_sex": 2.0}, seed=1)
+    some = pl.when(pl.int_range(pl.len()) > 0).then("age_sex").otherwise(pl.lit(absent, pl.Float64))
+    lacking = replace(people, rows=people.rows | {"x": people.rows["x"].with_columns(age_sex=some)})
+    models = [model.name for model in MODELS]
+    assert panel([people, lacking], 5, models) == [T2D, "x", "y"]
+    assert panel([people, lacking], 5, [*models, "age_sex", ORACLE]) == [T2D, "y"]
+    assert complete([people], [T2D, "x"], ["age_sex"]) == [T2D, "x"]
+    assert capsys.readouterr().out == ""
+    assert complete([people, lacking], [T2D, "x"], ["age_sex"]) == [T2D]
+    assert "10 years: 1 of 2 outcomes are left out" in capsys.readouterr().out
+    assert complete([people], [T2D], ["nobody"]) == []
+
+
+def test_a_cell_is_a_mean_of_all_seeds_or_empty() -> None:
+    rows = [
+        ("x", 1.0, model, "auroc", value, seed)
+        for model, values in {"EHR": (0.6, 0.8), "rare": (0.9, None), "odd": (float("nan"), 0.5)}.items()
+        for seed, value in enumerate(values)
+    ]
+    rows.append(("x", 1.0, "once", "auroc", 0.7, 0))
+    schema = ["outcome", "horizon_years", "model", "metric", "value", "seed"]
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    found = wide(table, ["x"])
+    assert found.columns == ["outcome", "horizon_years", "EHR", "rare", "odd", "once"]
+    assert found.row(0)[2:] == (pytest.approx(0.7), None, None, None)
+    one = wide(table.filter(seed=0), ["x"])
+    assert one.row(0)[2:] == (0.6, 0.9, 0.7)
+
+
+def test_gains_by_horizon_leave_out_outcomes_that_one_horizon_lacks() -> None:
+    noise = {EHR_PCS.name: 2.0, WITH_PGS[0].name: 0.5}
+    whole = drawn_people({"x": 0.3, "y": 0.3}, noise)
+    lacking = pl.when(pl.int_range(pl.len()) > 0).then(pl.col(WITH_PGS[0].name)).alias(WITH_PGS[0].name)
+    part = replace(whole, rows=whole.rows | {"y": whole.rows["y"].with_columns(lacking)})
+    paired_at = {(horizon, 0): part if horizon == HORIZONS[0] else whole for horizon in HORIZONS}
+    rows = by_horizon(paired_at, [0], ["x", "y"])
+    assert [row["outcomes"] for row in rows] == [1, 1, 1]
+    assert all(np.isfinite(row["value"]) for row in rows)  # type: ignore[call-overload]
 
 
 def test_gains_of_a_panel_are_found_in_every_seed_and_their_mean() -> None:

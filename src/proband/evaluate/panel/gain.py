@@ -95,13 +95,40 @@ class PairedRisks:
         return cls(rows, horizon_years, drawn(subjects, families, replicates, seed), subjects)
 
     def with_cases(self, least: int, models: Sequence[str]) -> list[str]:
-        """Outcomes with so many cases by the horizon that all models have risks of, most cases first."""
+        """Outcomes with so many cases by the horizon that all models have risks of, most cases first.
+
+        A risk that is null or not finite counts as absent.
+        """
         number = {
             name: int((self.status(rows) == CASE).sum())
             for name, rows in self.rows.items()
-            if all(model in rows.columns and not rows[model].null_count() for model in models)
+            if all(self.is_complete(name, model) for model in models)
         }
         return [name for name in sorted(number, key=lambda one: (-number[one], one)) if number[name] >= least]
+
+    def is_complete(self, outcome: str, model: str) -> bool:
+        """Whether a model has a finite risk for each of an outcome's rows; of a model or outcome that is not
+        there, none."""
+        rows = self.rows.get(outcome)
+        return rows is not None and model in rows.columns and not _absent(rows[model]).any()
+
+    def risks_of(self, outcome: str, model: str) -> Float[np.ndarray, " rows"]:
+        """Risks of a model, one for each of an outcome's rows.
+
+        Raises:
+            DataError: The model has no risk for some of them, or one that is not finite: it has no rank.
+        """
+        rows = self.rows[outcome]
+        number = int(_absent(rows[model]).sum()) if model in rows.columns else rows.height
+        if number or model not in rows.columns:
+            raise DataError(
+                "a model without a risk for everybody",
+                where=f"{outcome} at {self.horizon_years:g} years, model {model}",
+                found=f"{number:,} of {rows.height:,} rows without a finite risk",
+                expected="a finite risk in each row",
+                remedy="forecast for the same people, or leave out this model or outcome",
+            )
+        return rows[model].to_numpy()
 
     def weights(self, outcome: str) -> Float[np.ndarray, "replicates rows"]:
         """How often the subject of each of an outcome's rows was drawn in each replicate."""
@@ -109,20 +136,26 @@ class PairedRisks:
         return np.take(self.replicates, place, axis=1)
 
     def areas(self, outcome: str, model: str) -> tuple[np.ndarray, np.ndarray]:
-        """AUROC and AUPRC of every replicate, weighted for censoring."""
+        """AUROC and AUPRC of every replicate, weighted for censoring.
+
+        Raises:
+            DataError: See :meth:`risks_of`.
+        """
         return self._areas(outcome, [model])[model]
 
     def _areas(self, outcome: str, models: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         rows, weights = self.rows[outcome], self.weights(outcome)
         weights = weights * self.censoring(rows, weights)
         case = self.status(rows) == CASE
-        return {model: auroc_and_auprc(rank(rows[model].to_numpy(), case), weights) for model in models}
+        return {
+            model: auroc_and_auprc(rank(self.risks_of(outcome, model), case), weights) for model in models
+        }
 
     def gain(self, outcomes: Sequence[str], model: str, other: str, metric: str = "auroc") -> Gain:
         """Mean over outcomes of the metric (auroc or auprc) of ``model`` less that of ``other``.
 
         Raises:
-            DataError: There is no outcome.
+            DataError: There is no outcome, or a model has no finite risk for some row of one.
         """
         if not outcomes:
             raise DataError("no outcome to compare models on", found=f"{model} and {other}")
@@ -136,6 +169,9 @@ class PairedRisks:
         Args:
             outcomes: Model and the one it is compared with -> outcomes over which the mean is taken; pairs
                 without any are left out.
+
+        Raises:
+            DataError: See :meth:`risks_of`.
         """
         wanted = {pair: names for pair, names in outcomes.items() if names}
         each: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in wanted}
@@ -172,6 +208,11 @@ def drawn(
     chances = np.full(len(clusters), 1 / len(clusters))
     found = generator(seed, "gain").multinomial(len(clusters), chances, replicates)[:, own]
     return np.vstack([np.ones(len(subjects)), found])
+
+
+def _absent(risk: pl.Series) -> pl.Series:
+    """Which risks are null or not finite."""
+    return ~risk.cast(pl.Float64).fill_null(float("nan")).is_finite()
 
 
 def _means(differences: Sequence[np.ndarray]) -> tuple[Gain, Gain]:

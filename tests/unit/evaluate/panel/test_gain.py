@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -59,6 +60,31 @@ def test_a_better_model_gains_and_a_model_gains_nothing_on_itself(paired: Paired
     gain = paired.gain(["gout"], "good", "noise")
     assert 0 < gain.low < gain.value < gain.high
     assert paired.gain(["gout"], "noise", "noise")[:3] == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("absent", [None, float("nan"), float("inf")])
+def test_who_has_no_finite_risk_cannot_be_ranked(paired: PairedRisks, absent: float | None) -> None:
+    some = (
+        pl.when(pl.int_range(pl.len()) >= 3).then("good").otherwise(pl.lit(absent, pl.Float64)).alias("good")
+    )
+    lacking = replace(paired, rows={"gout": paired.rows["gout"].with_columns(some)})
+    assert lacking.with_cases(1, ["good"]) == []
+    assert lacking.with_cases(1, ["noise"]) == ["gout"]
+    message = (
+        "a model without a risk for everybody; in gout at 10 years, model good; found 3 of 400 rows without "
+        "a finite risk; expected a finite risk in each row; remedy: forecast for the same people, or leave"
+    )
+    for judge in (lambda: lacking.areas("gout", "good"), lambda: lacking.gain(["gout"], "noise", "good")):
+        with pytest.raises(DataError, match=message):
+            judge()
+    assert np.isfinite(lacking.areas("gout", "noise")[0]).all()
+
+
+def test_a_model_that_is_not_there_has_no_risks(paired: PairedRisks) -> None:
+    assert not paired.is_complete("gout", "nobody")
+    assert not paired.is_complete("asthma", "good")
+    with pytest.raises(DataError, match="model nobody; found 400 of 400 rows"):
+        paired.areas("gout", "nobody")
 
 
 def test_no_outcome_is_an_error(paired: PairedRisks) -> None:
