@@ -27,6 +27,7 @@ import proband.tokens
 import proband.train
 from proband.core.config import validated
 from proband.core.files.jsonfiles import read_json, write_json
+from proband.core.files.resume import partial_folder
 from proband.core.schema import scores_file
 from proband.core.seeds import generator
 from proband.core.units import MICROSECONDS_PER_MINUTE
@@ -228,23 +229,29 @@ class Biobank:
         return [name for name in null if name in self.scores().columns]
 
     def model(self, model: Model) -> Path:
-        """Train a model on the outcomes of the task; returns its folder."""
+        """Train a model on the outcomes of the task; returns its folder.
+
+        What training took is kept for :meth:`train_cpu_seconds`, unless it goes on from an interrupted one:
+        what that took is not known.
+        """
         out, task = self.folder / f"model_{model.slug}", self.task
         if model.left_out:
             task = self.task_of(model.slug, lambda outcome: outcome not in model.left_out)
         given: dict[str, Any] = {"minutes": self.size.minutes, "batch_tokens": 1024, "seed": self.seed}
         given |= self.size.train | model.settings | {"fusion": model.fusion}
         fresh = not out.is_dir()
+        seconds = self.folder / f"seconds_{model.slug}.json"
+        whole = fresh and not partial_folder(out).exists()
         if fresh:
+            seconds.unlink(missing_ok=True)  # of a folder that is gone
             _one_thread()
         began = time.process_time()
         proband.train.train(
             self.tokens, out, **self.modalities(model),
             tasks=[task], config=validated(TrainConfig, **given), clock=time.process_time,
         )  # fmt: skip
-        if fresh:
-            seconds = {"train_cpu_seconds": time.process_time() - began}
-            write_json(self.folder / f"seconds_{model.slug}.json", seconds)
+        if whole:
+            write_json(seconds, {"train_cpu_seconds": time.process_time() - began})
         return out
 
     def risks(
@@ -303,7 +310,7 @@ class Biobank:
         return with_truth(paired)
 
     def train_cpu_seconds(self) -> dict[str, float]:
-        """What training took, by the slug of each model."""
+        """What training took, by the slug of each model whose training was not interrupted."""
         files = sorted(self.folder.glob("seconds_*.json"))
         return {path.stem.removeprefix("seconds_"): read_json(path)["train_cpu_seconds"] for path in files}
 

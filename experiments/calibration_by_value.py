@@ -5,7 +5,9 @@
 A risk can be right in the mean and wrong for everybody whose blood glucose is high. For pairs of an outcome
 and the measurement that tells most of it, held-out people are grouped by their last value (fifths of the
 people, whole bins). Given is the mean true risk of each group over the mean risk that a model gives, at 1, 5
-and 10 years, for EHR, EHR+PCs+PGS (prefix) and three baselines. Intervals are over resamples of people.
+and 10 years, for EHR, EHR+PCs+PGS (prefix) and three baselines, where these have risks of everybody.
+num_subjects is the number of people of a seed; in the mean of seeds, the mean number. Intervals are over
+resamples of people.
 OUT/SIZE gets calibration_by_value.csv, calibration_by_value_farthest.csv (of each pair and horizon the ratio
 farthest from 1) and calibration_by_value.md.
 """
@@ -19,7 +21,7 @@ import polars as pl
 from biobank import EHR, ORACLE, SIZES, Biobank, arguments
 from expected_auroc import AGE_SEX, BOOSTING, BOOSTING_PGS, PGS, compared
 from onset_panel import HORIZONS
-from replicates import labelled, write
+from replicates import labelled, with_measured, write
 
 from proband.evaluate.baselines.records.record import RecordFeatures
 from proband.evaluate.cohort import with_age_and_sex
@@ -80,24 +82,27 @@ def fifths(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 def ratios(
     paired: Mapping[int, PairedRisks], groups: Mapping[int, np.ndarray], outcome: str
 ) -> list[dict[str, object]]:
-    """Rows of each group of people in all seeds and each model."""
+    """Rows of each group of people in all seeds and each model that has risks of everybody in all."""
+    known = [model for model in SHOWN if all(one.is_complete(outcome, model) for one in paired.values())]
+    if left := [model for model in SHOWN if model not in known]:
+        print(f"calibration_by_value: {outcome}: no risks of everybody by {', '.join(left)}: left out")
     found = []
     for number, group in enumerate(GROUPS):
-        if not all((one == number).any() for one in groups.values()):
+        of = {seed: one == number for seed, one in groups.items()}
+        if not all(one.any() for one in of.values()):
             continue
-        people = sum(int((one == number).sum()) for one in groups.values())
-        for model in SHOWN:
-            by_seed = {
-                seed: ratio_of(one, outcome, model, groups[seed] == number) for seed, one in paired.items()
-            }
-            found += labelled(by_seed, group=group, num_subjects=people, model=model)
+        people = {seed: {"num_subjects": int(one.sum())} for seed, one in of.items()}
+        for model in known:
+            by_seed = {seed: ratio_of(one, outcome, model, of[seed]) for seed, one in paired.items()}
+            found += with_measured(labelled(by_seed, group=group, model=model), people)
     return found
 
 
 def ratio_of(paired: PairedRisks, outcome: str, model: str, of: np.ndarray) -> np.ndarray:
     """Mean true over mean predicted risk of some of an outcome's rows, one value per resample."""
-    weights, rows = paired.weights(outcome)[:, of], paired.rows[outcome].filter(pl.Series(of))
-    return (weights @ rows[ORACLE].to_numpy()) / (weights @ rows[model].to_numpy())
+    weights = paired.weights(outcome)[:, of]
+    truth, risk = (paired.risks_of(outcome, one)[of] for one in (ORACLE, model))
+    return (weights @ truth) / (weights @ risk)
 
 
 def farthest(found: pl.DataFrame, models: Sequence[str] = SHOWN) -> pl.DataFrame:
@@ -107,7 +112,7 @@ def farthest(found: pl.DataFrame, models: Sequence[str] = SHOWN) -> pl.DataFrame
     mean = mean.group_by(*keys, "group", "model", maintain_order=True).agg(pl.col("value").mean())
     worst = pl.col("value").get(pl.col("value").log().abs().arg_max())
     wide = mean.group_by(*keys, "model", maintain_order=True).agg(worst).pivot(on="model", index=keys)
-    return wide.select(*keys, *models)
+    return wide.select(*keys, *(model for model in models if model in wide.columns))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ One model (EHR) answers for the same held-out people, some of them drawn at rand
 scope and reach with more and more sampled paths, for a few common outcomes at all horizons. Given are, at the
 longest horizon and as a mean over these outcomes, AUROC in expectation over the true risks and its paired
 difference to closed form, AUROC of the cases seen, observed over expected, the slope, the share of the
-variance of risks that is sampling noise, and CPU seconds per 1,000 predictions of one process (of a forecast
-that was not interrupted). OUT/SIZE gets estimators.csv and estimators.md.
+variance of risks that is sampling noise, and CPU seconds per 1,000 predictions of one process (empty for a
+forecast that was interrupted). OUT/SIZE gets estimators.csv and estimators.md.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from biobank import EHR, SIZES, Biobank, arguments
+from biobank import EHR, SIZES, Biobank, Model, arguments
 from expected_auroc import ExpectedAreas
 from onset_panel import read_paired
 from replicates import Areas, labelled, write
 
 from proband.core.files.jsonfiles import read_json, write_json
+from proband.core.files.resume import partial_folder
 from proband.core.seeds import generator
 from proband.evaluate.config import NONE
 from proband.evaluate.tables import read_table
@@ -89,19 +90,25 @@ def some_people(bank: Biobank, most: int) -> Path:
 
 
 def timed(bank: Biobank, name: str, task: Path, people: Path, settings: dict[str, Any]) -> Path:
-    """Forecast once, in one process, with the CPU seconds that it took; returns the folder."""
+    """Forecast once, in one process, with the CPU seconds that it took; returns the folder.
+
+    A forecast that goes on from an interrupted one, or was finished before, has no seconds.
+    """
     bank.model(EHR)  # its training is not part of the forecast
+    named = f"EHR {name}"
+    out = bank.folder / f"risk_{Model(named).slug}"
+    whole = not out.exists() and not partial_folder(out).exists()
     began = time.process_time()
-    out = bank.risks(EHR, task=task, subjects=people, workers=1, name=f"EHR {name}", **settings)
-    kept = out.with_name(f"{out.name}_seconds.json")
-    if not kept.is_file():
-        write_json(kept, {CPU_SECONDS: time.process_time() - began})
+    bank.risks(EHR, task=task, subjects=people, workers=1, name=named, **settings)
+    if whole:
+        write_json(out.with_name(f"{out.name}_seconds.json"), {CPU_SECONDS: time.process_time() - began})
     return out
 
 
 def per_thousand(folder: Path) -> float:
-    """CPU seconds of a forecast per 1,000 predictions (a subject at a date)."""
-    seconds = read_json(folder.with_name(f"{folder.name}_seconds.json"))[CPU_SECONDS]
+    """CPU seconds of a forecast per 1,000 predictions (a subject at a date); NaN where not known."""
+    kept = folder.with_name(f"{folder.name}_seconds.json")
+    seconds = read_json(kept)[CPU_SECONDS] if kept.is_file() else float("nan")
     points = pl.read_parquet(folder / "risk.parquet", columns=["subject_id", "prediction_time"])
     return 1000 * seconds / points.n_unique()
 

@@ -62,7 +62,7 @@ class Judged:
         metrics: As `proband evaluate` writes them.
         paired: Risks of all models for the same people.
         fifths: Fifth of visits in the year before the prediction, by subject.
-        seconds: CPU seconds of training of each model.
+        seconds: CPU seconds of training of each model, without those that were interrupted.
         least_cases: That an outcome needs to count; for a share of outcomes, twice as many.
     """
 
@@ -110,11 +110,17 @@ class Judged:
             rows += self._shares(model, "O/E", "observed_expected", many)
             rows += self._shares(model, "slope", "calibration_slope", many)
             rows.append(self._by_visits(model, chosen))
-        longest = max(self.seconds.values(), default=float("nan"))
-        rows.append(
-            _bar("training of the slowest model, CPU minutes", longest / 60, None, "<= 6", longest <= 360)
-        )
-        return rows
+        return [*rows, self._training()]
+
+    def _training(self) -> dict[str, object]:
+        """CPU minutes of the slowest model's training; unknown where one was interrupted."""
+        name = "training of the slowest model, CPU minutes"
+        unknown = [model.name for model in MODELS if model.name not in self.seconds]
+        if unknown:
+            which = f"{name} (unknown, interrupted: {', '.join(unknown)})"
+            return _bar(which, float("nan"), None, "<= 6", None)
+        longest = max(self.seconds.values())
+        return _bar(name, longest / 60, None, "<= 6", longest <= 360)
 
     def _gain(
         self, name: str, outcomes: Sequence[str], model: str, other: str, aim: float | None,
@@ -165,7 +171,7 @@ class Judged:
             weight = self.paired.censoring(rows, np.ones((1, rows.height)))[0]
             group = rows.join(self.fifths, on="subject_id", how="left", maintain_order="left")["fifth"]
             np.add.at(observed, group.to_numpy(), weight * (self.paired.status(rows) == CASE))
-            np.add.at(expected, group.to_numpy(), rows[model].to_numpy())
+            np.add.at(expected, group.to_numpy(), self.paired.risks_of(one, model))
         ratio = observed / expected
         text = " ".join(f"{value:.2f}" for value in ratio)
         name = f"{model}: O/E by fifth of visits ({text}), farthest from 1"
@@ -219,7 +225,7 @@ def write(out: Path, bars: pl.DataFrame, outcomes: pl.DataFrame) -> None:
 
 
 def _cell(row: dict[str, object]) -> str:
-    value = f"{row['value']:.3f}"
+    value = f"{row['value']:.3f}" if np.isfinite(row["value"]) else "unknown"  # type: ignore[call-overload]
     if row["low"] is not None:
         value += f" ({row['low']:.3f} to {row['high']:.3f})"
     return value + {True: ", met", False: ", **missed**", None: ""}[row["met"]]  # type: ignore[index]

@@ -7,7 +7,8 @@ onsets are read off sampled paths), onset hazards alone (onset: on the record su
 that was not pretrained), both, and LightGBM on the record summary of the same subjects. Given is AUROC of the
 longest horizon, mean over the outcomes with cases and, for LightGBM, onsets enough, that of each less
 LightGBM's and that of both less each alone. Sampled risks of the generative model have noise, which lowers
-its AUROC: the share of their variance that is noise is given. OUT/SIZE gets objectives.csv and
+its AUROC: the share of their variance that is noise is given. num_subjects is the number of train subjects of
+a seed; in the mean of seeds, the mean number. OUT/SIZE gets objectives.csv and
 objectives.md.
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 import polars as pl
 from biobank import EHR, ONE_STEP, SIZES, Biobank, Model, arguments
 from onset_panel import HORIZONS
-from replicates import Areas, labelled, write
+from replicates import Areas, labelled, with_measured, write
 from shares import BASELINES, BOOSTING, baseline_risks
 
 from proband.evaluate.config import NONE
@@ -110,7 +111,8 @@ def rows_of(
     pairs = [(one, BOOSTING) for one in OBJECTIVES[:-1]] + [(BOTH, GENERATIVE), (BOTH, ONSET)]
     for share in shares:
         names = {one: name_of(one, share) for one in OBJECTIVES}
-        numbers = {"subjects": "/".join(str(subjects[seed][share]) for seed in areas)}
+        labels = {"share": f"{100 * share:g}%"}
+        number = {seed: {"num_subjects": subjects[seed][share]} for seed in areas}
         judged = {seed: in_common(area.paired, least, list(names.values())) for seed, area in areas.items()}
         for one in OBJECTIVES:
             auroc = {
@@ -118,16 +120,16 @@ def rows_of(
                 for seed, (outcomes, models) in judged.items()
                 if names[one] in models
             }
-            share_of_noise = [noise[seed].get(names[one]) or 0.0 for seed in areas]
-            extra = {"noise": sum(share_of_noise) / len(share_of_noise)}
-            yield from labelled(auroc, **numbers, objective=one, metric="AUROC", **extra)
+            own = {seed: number[seed] | {"noise": noise[seed].get(names[one]) or 0.0} for seed in areas}
+            yield from with_measured(labelled(auroc, **labels, objective=one, metric="AUROC"), own)
         for one, other in pairs:
             gain = {
                 seed: areas[seed].gain(outcomes, names[one], names[other])
                 for seed, (outcomes, models) in judged.items()
                 if {names[one], names[other]} <= models
             }
-            yield from labelled(gain, **numbers, objective=one, metric=f"AUROC less {other}", noise=None)
+            rows = labelled(gain, **labels, objective=one, metric=f"AUROC less {other}")
+            yield from (row | {"noise": None} for row in with_measured(rows, number))
 
 
 def in_common(paired: PairedRisks, least: int, models: Sequence[str]) -> tuple[list[str], set[str]]:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,32 @@ def by_seed(found: Mapping[int, np.ndarray]) -> list[dict[str, object]]:
 def labelled(found: Mapping[int, np.ndarray], **labels: object) -> list[dict[str, Any]]:
     """Rows of :func:`by_seed` with labels in front."""
     return [labels | row for row in by_seed(found)]
+
+
+def with_measured(
+    rows: Iterable[Mapping[str, Any]], measured: Mapping[int, Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    """Rows of :func:`labelled` with what was measured of each seed; the mean of seeds has its mean, of whole
+    numbers rounded to one.
+
+    Args:
+        rows: Of seeds, and of their mean.
+        measured: By seed, numbers by column; those of seeds without a row do not count.
+
+    >>> with_measured([{"seed": "0"}, {"seed": "1"}, {"seed": "mean"}], {0: {"n": 2}, 1: {"n": 4}})[1:]
+    [{'seed': '1', 'n': 4}, {'seed': 'mean', 'n': 3}]
+    """
+    given = list(rows)
+    own = {str(seed): one for seed, one in measured.items()}
+    there = [own[str(row["seed"])] for row in given if str(row["seed"]) in own]
+    if there:
+        own["mean"] = {name: _mean([one[name] for one in there]) for name in there[0]}
+    return [dict(row) | dict(own[str(row["seed"])]) for row in given]
+
+
+def _mean(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return round(mean) if all(isinstance(one, int) for one in values) else mean
 
 
 def write(out: Path, name: str, tables: Mapping[str, pl.DataFrame], size: str) -> None:

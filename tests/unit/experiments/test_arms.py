@@ -9,12 +9,15 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
-from biobank import EHR, ONE_STEP, ORACLE, SIZES, Biobank
-from estimators import HORIZON, MEANS, OUTCOMES, per_thousand, rows_of
+from biobank import EHR, EHR_PCS, ONE_STEP, ORACLE, SIZES, Biobank
+from estimators import HORIZON, MEANS, OUTCOMES, per_thousand, rows_of, timed
+from expected_auroc import ExpectedAreas
 from few_labels import METHODS, Explained, drawn_once, explained
 from few_labels import rows_of as few_rows
-from fusion import KINDS, NARROWEST, WIDEST, model_of, nearest_width, reshaped
-from number_of_scores import models_of
+from fusion import KINDS, NARROWEST, WIDEST, nearest_width, reshaped
+from fusion import model_of as model_of_kind
+from number_of_scores import METRICS, model_of, models_of
+from number_of_scores import rows_of as score_rows
 from objectives import BOTH, GENERATIVE, ONSET
 from objectives import model_of as model_at
 from objectives import name_of as name_at
@@ -45,7 +48,7 @@ def test_reshaped_models_differ_in_fusion_and_encoder_alone() -> None:
         found = reshaped(shape, fusion, encoder, 12)
         assert (found.fusion, found.modalities["genome"].encoder) == (fusion, encoder)
         assert found.modalities["pcs"] == shape.modalities["pcs"]
-        assert model_of(fusion, encoder, 12).settings["encoders"]["genome"].hidden == 12
+        assert model_of_kind(fusion, encoder, 12).settings["encoders"]["genome"].hidden == 12
 
 
 def test_fewer_scores_are_among_more(tmp_path: Path) -> None:
@@ -59,6 +62,34 @@ def test_fewer_scores_are_among_more(tmp_path: Path) -> None:
     kept = [pl.read_parquet(tmp_path / model.scores / "scores.parquet").columns for model in models.values()]
     assert set(kept[0]) < set(kept[1]) < set(kept[2])
     assert set(kept[2]) == {"subject_id", *names}
+
+
+def test_more_scores_gain_as_seen_and_expected_with_measures_of_each_seed() -> None:
+    kinds = (10, "all")
+    noise = {EHR_PCS.name: 3.0, ORACLE: 0.0} | dict(
+        zip((model_of(k).name for k in kinds), (2.0, 0.3), strict=True)
+    )
+    paired = {seed: drawn_people({"x": 0.3, "y": 0.2}, noise, seed=seed) for seed in (0, 1)}
+    costs = {
+        seed: [
+            {"num_scores": n, "weights": 100 * n, "train_cpu_seconds": 60.0 + seed}
+            for n in (10, 80 + 2 * seed)
+        ]
+        for seed in paired
+    }
+    found = pl.DataFrame(score_rows(kinds, paired, {seed: ["x", "y"] for seed in paired}, costs))
+    assert found["metric"].unique(maintain_order=True).to_list() == list(METRICS)
+    whole = found.filter(scores="all", metric="expected AUROC")
+    assert whole["num_scores"].to_list() == [80, 82, 81]
+    assert whole["train_cpu_seconds"].to_list() == [60, 61, 60.5]
+    few = found.filter(scores="10", metric="expected AUROC")
+    assert (whole["value"] > few["value"]).all()
+    expected = ExpectedAreas(paired[0]).gain(["x", "y"], model_of("all").name, EHR_PCS.name)
+    assert whole["value"][0] == pytest.approx(expected[0])
+    seen = found.filter(scores="all", metric="AUROC", seed="0")["value"][0]
+    assert seen == pytest.approx(Areas(paired[0]).gain(["x", "y"], model_of("all").name, EHR_PCS.name)[0])
+    nobody = score_rows(kinds, paired, {0: ["x"], 1: []}, costs)
+    assert {str(row["seed"]) for row in nobody} == {"0"}
 
 
 def test_arms_of_transfer_read_what_they_say() -> None:
@@ -81,18 +112,24 @@ def test_objectives_are_compared_with_those_of_as_many_subjects() -> None:
     noise[name_at(BOOSTING, 1)] = 1.0  # too few labels for boosting at half
     outcomes = {"common": 0.3, "rare": 0.01}
     areas = {seed: Areas(drawn_people(outcomes, noise, seed=seed)) for seed in (0, 1)}
-    subjects = {seed: {0.5: 200, 1: 400} for seed in areas}
+    subjects = {seed: {0.5: 200 + seed, 1: 400} for seed in areas}
     sampled = {0: {name_at(GENERATIVE, 1): 0.2}, 1: {name_at(GENERATIVE, 1): 0.4}}
     found = pl.DataFrame(
         list(objective_rows((0.5, 1), areas, 50, subjects, sampled)), infer_schema_length=None
     )
     mean = found.filter(seed="mean")
-    assert mean.filter(subjects="200/200")["metric"].to_list() == ["AUROC"] * 3 + [
+    assert mean.filter(share="50%")["metric"].to_list() == ["AUROC"] * 3 + [
         "AUROC less generative", "AUROC less onset",
     ]  # fmt: skip
-    whole = mean.filter(subjects="400/400")
+    whole = mean.filter(share="100%")
     assert whole.height == 4 + 3 + 2
-    assert whole.filter(objective=GENERATIVE, metric="AUROC")["noise"][0] == pytest.approx(0.3)
+    of_generative = found.filter(share="100%", objective=GENERATIVE, metric="AUROC")
+    assert of_generative.select("seed", "noise").rows() == [
+        ("0", 0.2),
+        ("1", 0.4),
+        ("mean", pytest.approx(0.3)),
+    ]
+    assert found.filter(share="50%", seed="1")["num_subjects"].unique().to_list() == [201]
     assert (whole.filter(objective=BOTH).filter(pl.col("metric") != "AUROC")["low"] > 0).all()
 
 
@@ -171,6 +208,26 @@ def test_seconds_are_per_thousand_predictions(tmp_path: Path) -> None:
     pl.DataFrame(points).write_parquet(tmp_path / "risk" / "risk.parquet")
     write_json(tmp_path / "risk_seconds.json", {"forecast_cpu_seconds": 2.0})
     assert per_thousand(tmp_path / "risk") == pytest.approx(40)
+
+
+def test_an_interrupted_forecast_has_no_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = Biobank(tmp_path, SIZES["tiny"], 0)
+    monkeypatch.setattr(Biobank, "model", lambda self, model: tmp_path / "model")
+    monkeypatch.setattr(
+        "proband.forecast.forecast", lambda model, tokens, out, **given: out.mkdir(exist_ok=True)
+    )
+    (tmp_path / "risk_ehr_mc_8.partial").mkdir()
+    interrupted = timed(bank, "mc 8", tmp_path / "task.yaml", tmp_path / "people.tsv", {})
+    whole = timed(bank, "mc 32", tmp_path / "task.yaml", tmp_path / "people.tsv", {})
+    kept = tmp_path / "risk_ehr_mc_32_seconds.json"
+    assert kept.is_file()
+    kept.unlink()  # killed before it was written
+    timed(bank, "mc 32", tmp_path / "task.yaml", tmp_path / "people.tsv", {})
+    assert not list(tmp_path.glob("*_seconds.json"))
+    for folder in (interrupted, whole):
+        points = pl.DataFrame({"subject_id": [1], "prediction_time": [1]})
+        points.write_parquet(folder / "risk.parquet")
+        assert np.isnan(per_thousand(folder))
 
 
 def test_halves_draw_the_same_people_though_not_all_are_in_both() -> None:

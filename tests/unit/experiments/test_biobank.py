@@ -12,10 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import headline
 import numpy as np
 import polars as pl
 import pytest
-from biobank import EHR_PCS, SIZES, Biobank, Model, noise_like, permuted, places, with_scores
+from biobank import EHR, EHR_PCS, SIZES, Biobank, Model, noise_like, permuted, places, with_scores
+from headline import Judged
 
 from proband.core.config import validated
 from proband.core.schema import TIME, scores_file
@@ -110,6 +112,39 @@ def test_risks_are_of_the_model_its_inputs_and_a_name(
     assert [one["config"].split for one in calls] == ["tuning", "held_out"]
     assert (calls[1]["config"].estimator, calls[1]["config"].seed) == ("mc", 3)
     assert list(bank.train_cpu_seconds()) == ["ehr_pcs"]
+
+
+def test_an_interrupted_training_has_no_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last stretch took is not what training took."""
+    monkeypatch.setattr("proband.train.train", lambda tokens, out, **given: out.mkdir(exist_ok=True))
+    bank = Biobank(tmp_path, SIZES["tiny"], 0)
+    bank.model(EHR)
+    assert list(bank.train_cpu_seconds()) == ["ehr"]
+    (tmp_path / "model_ehr").rmdir()
+    (tmp_path / "model_ehr.partial").mkdir()
+    (tmp_path / "model_ehr_pcs.partial").mkdir()
+    for _ in range(2):  # gone on, then there
+        for model in (EHR, EHR_PCS):
+            bank.model(model)
+        assert bank.train_cpu_seconds() == {}
+
+
+def test_slowest_training_is_unknown_where_one_was_interrupted(tmp_path: Path) -> None:
+    def bar(seconds: dict[str, float]) -> dict[str, Any]:
+        return Judged(pl.DataFrame(), None, pl.DataFrame(), seconds, 5)._training()  # type: ignore[arg-type]
+
+    whole = {model.name: 100.0 for model in headline.MODELS}
+    assert (bar(whole)["value"], bar(whole)["met"]) == (pytest.approx(100 / 60), True)
+    assert bar(whole | {headline.PGS: 400.0})["met"] is False
+    unknown = bar({name: 100.0 for name in whole if name != headline.PGS})
+    assert unknown["met"] is None
+    assert np.isnan(unknown["value"])
+    assert unknown["bar"].endswith(f"(unknown, interrupted: {headline.PGS})")
+    bars = pl.DataFrame([{"seed": seed} | one for seed, one in enumerate((bar(whole), unknown))])
+    outcomes = {"outcome": ["gout"], "model": ["EHR"], "metric": ["auroc"], "value": [0.7]}
+    headline.write(tmp_path, bars, pl.DataFrame(outcomes))
+    line = "| training of the slowest model, CPU minutes | <= 6 | 1.667, met | unknown |"
+    assert line in (tmp_path / "headline.md").read_text()
 
 
 def test_some_outcomes_of_a_task(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -38,7 +40,8 @@ def test_who_ignores_the_value_is_wrong_at_both_ends() -> None:
         seed: paired({"one": rows_of("one", np.full(4000, 10.0), np.zeros(4000), risks)}, 100, seed)
         for seed in (0, 1)
     }
-    groups = {seed: fifths(value, np.ones(4000, dtype=bool)) for seed in people}
+    groups = {seed: fifths(value, np.arange(4000) >= 100 * seed) for seed in people}
+    groups[1][:100] = -1  # without a value
     labels = {"outcome": "one", "measured": "value", "horizon_years": 10.0}
     found = pl.DataFrame([labels | row for row in ratios(people, groups, "one")])
     mean = found.filter(seed="mean")
@@ -50,6 +53,17 @@ def test_who_ignores_the_value_is_wrong_at_both_ends() -> None:
     assert right.height == len(GROUPS)
     assert right["value"].to_numpy() == pytest.approx(1, abs=0.05)
     assert ((right["low"] < 1.02) & (right["high"] > 0.98)).all()
+    number = [[int((groups[seed] == at).sum()) for at in range(5)] for seed in groups]
+    for seed, own in enumerate(number):
+        assert found.filter(seed=str(seed), model=EHR.name)["num_subjects"].to_list() == own
+    missing = {
+        name: one.with_columns(pl.lit(None, pl.Float64).alias(SHOWN[1]))
+        for name, one in people[1].rows.items()
+    }
+    lacking = people | {1: replace(people[1], rows=missing)}
+    fewer = pl.DataFrame([labels | row for row in ratios(lacking, groups, "one")])
+    assert fewer["model"].unique(maintain_order=True).to_list() == [one for one in SHOWN if one != SHOWN[1]]
+    assert SHOWN[1] not in farthest(fewer).columns
     worst = farthest(found)
     assert worst[SHOWN[0]].item() in (pytest.approx(table[0]), pytest.approx(table[-1]))
     assert worst[EHR.name].item() == pytest.approx(1, abs=0.05)
