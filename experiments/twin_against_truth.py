@@ -28,10 +28,10 @@ TREATMENTS = ["metformin=RxNorm//860975", "lisinopril=RxNorm//314076"]
 
 
 def agreement(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """By change and seed: outcomes of the same sign, outcomes that agree, and the slope on the truth.
+    """By change and seed: outcomes of the same sign, outcomes that agree, and the slope of the truth.
 
-    The slope, through 0, is of the model's mean differences on the true ones: 1 where they have the true
-    size, 0 where they have nothing to do with it.
+    The slope, through 0, is of the true mean differences on the model's: 1 where the model's have the true
+    size, near 0 where they are noise, above 1 where they are too small; empty where all are 0.
     """
     rows = []
     for change, table in tables.items():
@@ -44,7 +44,7 @@ def agreement(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
                     "outcomes": own.height,
                     "same_sign": int((model * truth > 0).sum()),
                     "agree": int(own["agrees"].sum()),
-                    "slope_on_truth": float(model @ truth / (truth @ truth)),
+                    "slope_of_truth": float(model @ truth / (model @ model)) if model.any() else None,
                 }
             )
     return pl.DataFrame(rows)

@@ -138,7 +138,7 @@ def moved_lives(world: World, biobank: Path, donor: np.ndarray) -> tuple[Moments
 
 
 def genome_table(world: World, biobank: Path) -> pl.DataFrame:
-    """Everybody with the genome of another, drawn at random."""
+    """Everybody with the genome of another, drawn at random; see :func:`signed`."""
     number = len(world.points.rows)
     donor = generator(world.seed, "donors").permutation(number)
     values = world.given.tables[GENOME].values_by(world.points.rows, world.points.start)
@@ -151,10 +151,27 @@ def genome_table(world: World, biobank: Path) -> pl.DataFrame:
     rows = []
     for place, outcome in enumerate(world.plan.job.outcomes):
         free = ~world.points.prevalent[:, place]
-        sign = np.sign(model[0, free, place])
-        found = _compared(outcome, sign * model[:, free, place], sign * whole[free, place])
-        rows.append(found | {"truth_levels_held": float((sign * held[free, place]).mean())})
+        of_outcome = model[:, free, place], whole[free, place], held[free, place]
+        rows.append(signed(outcome, *of_outcome))
     return pl.DataFrame(rows).sort("truth", descending=True)
+
+
+def signed(outcome: str, by_fit: np.ndarray, truth: np.ndarray, held: np.ndarray) -> dict[str, object]:
+    """Mean differences with the sign that the model gives each subject's.
+
+    Exchanges of genomes raise one subject's risk and lower another's. The model's mean is that of absolute
+    differences, E|m|, the truth's E[sign(m) t]. If the model's differences are noise the first is above 0
+    all the same and the second is 0, so that the first alone says nothing of the size of true differences.
+
+    Args:
+        outcome: Its name.
+        by_fit: Differences by the model, and by fits without each fold, (1 + folds, subjects).
+        truth: True differences.
+        held: The same with the levels of biomarkers held.
+    """
+    sign = np.sign(by_fit[0])
+    found = _compared(outcome, sign * by_fit, sign * truth)
+    return found | {"truth_levels_held": float((sign * held).mean())}
 
 
 def _compared(outcome: str, by_fit: np.ndarray, truth: np.ndarray) -> dict[str, object]:
@@ -167,7 +184,7 @@ def _compared(outcome: str, by_fit: np.ndarray, truth: np.ndarray) -> dict[str, 
         truth: True differences.
     """
     model = by_fit[0]
-    of_fit = float(jackknife(torch.from_numpy(by_fit[1:].mean(axis=1))))
+    of_fit = float(jackknife(torch.from_numpy(by_fit[1:].mean(axis=1))[:, None, None]))
     apart = truth - model
     error = float(apart.std(ddof=1) / np.sqrt(len(apart)))
     return {

@@ -8,6 +8,7 @@ import pytest
 from alignment import by_population, covariance
 from twin_against_truth import agreement, in_points
 from twin_limits import _multiplied, regressed
+from twin_worlds import signed
 
 from proband.explain import tables
 
@@ -64,8 +65,29 @@ def test_scenarios_summed_up_by_seed() -> None:
     found = agreement(tables_)
     assert found["seed"].to_list() == ["0", "1"]
     assert found.row(0)[2:5] == (3, 2, 1)
-    assert found["slope_on_truth"][0] == pytest.approx((8 - 1 + 3) / (16 + 1 + 9))
+    assert found["slope_of_truth"][0] == pytest.approx((8 - 1 + 3) / (4 + 1 + 1))
     assert tables_["Genome exchanged"]["truth"][0] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(("size", "noise", "slope"), [(1.0, 0.0, 1.0), (0.5, 0.0, 2.0), (0.0, 1.0, 0.0)])
+def test_slope_of_the_truth_is_right_for_half_the_size_and_for_noise(
+    size: float, noise: float, slope: float
+) -> None:
+    """Of 20 outcomes whose true differences raise some risks and lower others."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for at in range(20):
+        truth = 0.01 * (1 + at) * rng.normal(size=5000)
+        model = size * truth + 0.05 * noise * rng.normal(size=5000)
+        by_fit = np.stack([model] * 6)
+        rows.append(signed(f"outcome {at}", by_fit, truth, truth))
+    found = agreement({"Genome exchanged": in_points(pl.DataFrame(rows), 0)})
+    assert found["slope_of_truth"][0] == pytest.approx(slope, abs=0.03)
+
+
+def test_no_slope_where_the_model_sees_no_difference() -> None:
+    table = pl.DataFrame({"model": [0.0, 0.0], "truth": [0.1, -0.2], "agrees": [True, False]})
+    assert agreement({"Metformin begun": in_points(table, 0)})["slope_of_truth"].to_list() == [None]
 
 
 def test_true_risks_teach_the_effects_they_were_made_with() -> None:
