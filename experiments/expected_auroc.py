@@ -32,13 +32,13 @@ from proband.synth.oracle import oracle
 AGE_SEX, LOGISTIC, BOOSTING, BOOSTING_PGS = "age_sex", "logistic", "lightgbm", "lightgbm_pgs"
 MODELS = (EHR, EHR_PCS, WITH_PGS[0])
 BASELINES = (AGE_SEX, LOGISTIC, BOOSTING, BOOSTING_PGS)
-COMPARED = (*(model.name for model in MODELS), *BASELINES, ORACLE)
-"""Of which an outcome needs risks of everybody."""
 PGS = WITH_PGS[0].name
 SHOWN = (AGE_SEX, LOGISTIC, BOOSTING, EHR.name, BOOSTING_PGS, PGS)
 FUTURES = {"tiny": (5, 20), "small": (25, 100, 400), "full": (100, 400)}
 """Of each person, behind the true risks."""
 PAIRS = ((EHR.name, AGE_SEX), (EHR.name, BOOSTING), (PGS, BOOSTING_PGS), (PGS, EHR_PCS.name))
+COMPARED = (*SHOWN, EHR_PCS.name, ORACLE)
+"""Of which an outcome needs risks of everybody."""
 
 
 class ExpectedAreas(Areas):
