@@ -24,7 +24,7 @@ from fuzz.strategies import files
 from proband.core.errors import ProbandError, printable
 
 LONG = "PROBAND_FUZZ" in os.environ
-EXAMPLES = int(os.environ.get("PROBAND_FUZZ", 200))
+EXAMPLES = int(os.environ.get("PROBAND_FUZZ", 100))
 SEED = int(os.environ.get("PROBAND_FUZZ_SEED", random.SystemRandom().randrange(10**6)))
 MOST_SECONDS, MOST_BYTES = 2.0, 512 * 2**20
 PARSERS = [*all_parsers(), *asked()]

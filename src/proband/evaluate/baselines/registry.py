@@ -158,7 +158,7 @@ def _late_fusion(given: Inputs) -> pl.DataFrame:
     return late_fusion.late_fusion(given.cox, given.tuning, given.wanted, given.fusion_risks, given.given)
 
 
-_RECORD, _GENOME = ("--tokens", "a tuning split"), ("--genome",)
+_RECORD, _GENOME, _TUNING = ("--tokens",), ("--genome",), ("a tuning split",)
 AGE_SEX = Baseline("incidence by age and sex", _age_sex, also=("age",), is_reference=True)
 LOGISTIC = Baseline("ridge logistic regression on records", _logistic(logistic.NAME, False), _RECORD)
 LOGISTIC_PGS = Baseline(
@@ -171,12 +171,12 @@ LIGHTGBM_PGS = Baseline("the same with all scores", _boosting_with_scores, (*_RE
 SURVIVAL_BOOST = Baseline(
     "gradient boosting on records, death competing",
     _survival_boost(survival_boost.NAME, False),
-    (*_RECORD, _HAZARDOUS),
+    (*_RECORD, *_TUNING, _HAZARDOUS),
 )
 SURVIVAL_BOOST_PGS = Baseline(
     "the same with all scores",
     _survival_boost(survival_boost.NAME_WITH_SCORES, True),
-    (*_RECORD, *_GENOME, _HAZARDOUS),
+    (*_RECORD, *_GENOME, *_TUNING, _HAZARDOUS),
 )
 PHERS_PGS = Baseline("elastic net on codes ever recorded and all scores", _phers, (*_RECORD, *_GENOME))
 PGS_LOGISTIC = Baseline("ridge logistic regression on age, sex and all scores", _pgs_logistic, _GENOME)
@@ -188,5 +188,5 @@ PGS_COX = Baseline(
 LATE_FUSION = Baseline(
     "a model's risk and the scores' log hazard, joined on the tuning split",
     _late_fusion,
-    (*_GENOME, "a tuning split", "--fusion-risks"),
+    (*_GENOME, *_TUNING, "--fusion-risks"),
 )

@@ -4,20 +4,25 @@ Per outcome and horizon, the log odds of the outcome by then are those of the ag
 learned, so with nothing learned it is the age-sex baseline. Rows of known status count with their censoring
 weights. Every baseline has the same budget: four settings at each outcome's longest horizon, each of at most
 :data:`MOST_STEPS` steps (trees, or iterations). The log loss of the tuning split decides, and one setting is
-chosen for all outcomes, since alone most have too few tuning cases.
+chosen for all outcomes, since alone most have too few tuning cases. Where an outcome has fewer than
+:data:`LEAST_TUNING_CASES`, folds of the train split judge in their place, and the mean of what is learned
+without each of them is added. With the setting chosen, folds judge all that stops early, whatever the
+number of tuning cases.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
+from joblib import Parallel, delayed
 
+from proband.core.running.engine import available_cores
 from proband.core.running.progress import track
 from proband.core.schema import RISK
 from proband.evaluate.baselines import age_sex
@@ -26,7 +31,9 @@ from proband.evaluate.baselines.table import LEAST_TRAIN_CASES, floats, known_ro
 
 MOST_STEPS = 500
 LEAST_TUNING_CASES = 10
-"""With fewer tuning cases nothing can be judged, and nothing is learned."""
+"""Fewer cases cannot judge what is learned."""
+MOST_FOLDS = 5
+"""Of train subjects; fewer where cases or others would be fewer than 10 in a fold."""
 
 _LOWEST_RISK = 1e-6
 _MOMENT = ["subject_id", "prediction_time"]
@@ -38,21 +45,40 @@ class Examples:
 
     Attributes:
         moment: Row of the features.
+        subject: Whose it is.
         case: Whether the outcome came by the horizon.
         weight: Inverse probability of being uncensored.
         offset: Log odds of the age-sex risk.
-        num_case_subjects: Subjects among the cases.
     """
 
     moment: Int[np.ndarray, " rows"]
+    subject: Int[np.ndarray, " rows"]
     case: Bool[np.ndarray, " rows"]
     weight: Float[np.ndarray, " rows"]
     offset: Float[np.ndarray, " rows"]
-    num_case_subjects: int
+
+    @property
+    def num_case_subjects(self) -> int:
+        """Subjects among the cases."""
+        return len(np.unique(self.subject[self.case]))
+
+    @property
+    def can_judge(self) -> bool:
+        """Whether there are cases enough, and others."""
+        return bool(self.case.sum() >= LEAST_TUNING_CASES and not self.case.all())
+
+    def where(self, kept: Bool[np.ndarray, " rows"]) -> Examples:
+        """Some of the rows."""
+        columns = (self.moment, self.subject, self.case, self.weight, self.offset)
+        return Examples(*(column[kept] for column in columns))
 
     def nats(self, log_odds: Float[np.ndarray, " rows"]) -> float:
         """Weighted log loss of given log odds, summed over rows."""
         return float(self.weight @ np.logaddexp(0.0, np.where(self.case, -log_odds, log_odds)))
+
+
+Round = tuple[Examples, Examples]
+"""Rows to learn from, and rows that judge what is learned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +89,8 @@ class Question:
         outcome: Name of the outcome.
         horizon_years: The horizon.
         rates: Of the outcome's age-sex baseline.
-        train: Rows that trees are grown on.
-        tuning: Rows that judge them.
+        train: Rows of the train split.
+        tuning: Rows of the tuning split.
     """
 
     outcome: str
@@ -73,18 +99,55 @@ class Question:
     train: Examples
     tuning: Examples
 
+    @property
+    def by_tuning(self) -> list[Round]:
+        """Train rows, judged by the tuning rows; none where these have too few cases."""
+        return [(self.train, self.tuning)] if self.tuning.can_judge else []
+
+    @property
+    def by_folds(self) -> list[Round]:
+        """Each fold of train subjects judges what is learned from the others; none with too few cases."""
+        fold = folds(self.train)
+        return [(self.train.where(fold != one), self.train.where(fold == one)) for one in np.unique(fold)]
+
+
+def folds(rows: Examples) -> Int[np.ndarray, " rows"]:
+    """Fold of each row, by subject: at most 5, with at least 10 cases and 10 others in each, drawn evenly.
+
+    Returns:
+        (rows,), from 0; no row at all where two such folds cannot be made.
+
+    >>> case = np.arange(60) < 25
+    >>> found = folds(Examples(np.arange(60), np.arange(60), case, np.ones(60), np.zeros(60)))
+    >>> np.bincount(found[case]).tolist(), np.bincount(found[~case]).tolist()
+    ([13, 12], [18, 17])
+    """
+    subjects, place = np.unique(rows.subject, return_inverse=True)
+    is_case = np.bincount(place, rows.case, minlength=len(subjects)) > 0
+    least = int(min(is_case.sum(), (~is_case).sum()))
+    number = min(MOST_FOLDS, least // LEAST_TUNING_CASES)
+    if number < 2:
+        return np.zeros(0, dtype=np.int64)
+    rng = np.random.default_rng(0)
+    fold = np.zeros(len(subjects), dtype=np.int64)
+    for group in (is_case, ~is_case):
+        members = rng.permutation(np.flatnonzero(group))
+        fold[members] = np.arange(len(members)) % number
+    return fold[place]
+
 
 @dataclass(frozen=True)
 class Fit:
     """What was learned for one outcome and horizon.
 
     Attributes:
-        gain: Nats by which it lowers the tuning split's log loss, above 0; 0 where nothing is learned.
-        model: The learner's own; None where nothing lowers that loss.
+        gain: Nats by which it lowers the log loss of the rows that judge (of a fold, in the mean), above 0;
+            0 where nothing is learned.
+        models: The learner's own, one for each round, whose mean is added; empty where nothing is learned.
     """
 
     gain: float = 0.0
-    model: Any = None
+    models: tuple[Any, ...] = ()
 
 
 NOTHING = Fit()
@@ -95,17 +158,37 @@ class Learner(ABC):
 
     Attributes:
         features: Of all moments.
+        stops_early: Whether the rows that judge say when a fit ends. Folds of train then judge every outcome
+            in the end: they have more cases than the tuning split, and the mean of their models less noise.
     """
 
     features: Features
+    stops_early: ClassVar[bool] = False
 
     @abstractmethod
-    def fit(self, question: Question, setting: Any) -> Fit:
-        """Learn on the train rows; :data:`NOTHING` where the tuning loss does not fall."""
+    def learned(self, train: Examples, judge: Examples, setting: Any) -> Any:
+        """A model of its own from train rows; the loss of the others may end the fit."""
 
     @abstractmethod
     def added(self, model: Any, features: Features) -> Float[np.ndarray, " rows"]:
         """Log odds that a model adds."""
+
+    def fit(self, rounds: Sequence[Round], setting: Any) -> Fit:
+        """Learn in each round; :data:`NOTHING` where the loss of the rows that judge does not fall."""
+        gain, models = 0.0, []
+        for train, judge in rounds:
+            model = self.learned(train, judge, setting)
+            log_odds = judge.offset + self.added(model, self.features.take(judge.moment))
+            gain += judge.nats(judge.offset) - judge.nats(log_odds)
+            models.append(model)
+        return Fit(gain / len(models), tuple(models)) if gain > 0 else NOTHING
+
+    def added_by(self, fit: Fit, moments: Int[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
+        """Log odds that a fit adds at moments: the mean over its models."""
+        if not fit.models:
+            return np.zeros(len(moments))
+        features = self.features.take(moments)
+        return np.mean([self.added(model, features) for model in fit.models], axis=0)
 
 
 @dataclass(frozen=True)
@@ -152,20 +235,28 @@ def tuned(
     train = fit.filter(split="train")["moment"].unique().sort().to_numpy().astype(np.int64)
     learner = learner_of(features(moments), train)
     questions = questions_of(fit, horizons_years, gap_years)
-    tried = {
-        question: {setting: learner.fit(question, setting) for setting in settings}
-        for question in track(_longest(questions), f"Fitting {name}")
-    }
-    best = max(settings, key=lambda setting: sum(fits[setting].gain for fits in tried.values()))
+    best = chosen(learner, questions, settings, name)
+    rounds_of = _folds_first if learner.stops_early else _either
+    fits = _fits(learner, [(question, best) for question in questions], rounds_of, f"Fitting {name}")
     parts = [RISK.empty()]
-    for question in track(questions, f"Fitting {name}, shorter horizons"):
-        found = tried[question][best] if question in tried else learner.fit(question, best)
+    for question, found in zip(questions, fits, strict=True):
         ask = wanted.filter(outcome=question.outcome)
         log_odds = age_sex_log_odds(ask, question.rates, question.horizon_years, gap_years)
-        if found.model is not None:
-            log_odds = log_odds + learner.added(found.model, learner.features.take(ask["moment"].to_numpy()))
+        log_odds = log_odds + learner.added_by(found, ask["moment"].to_numpy().astype(np.int64))
         parts.append(risk_table(ask, name, question.horizon_years, 1 / (1 + np.exp(-log_odds))))
     return Tuned(pl.concat(parts), best)
+
+
+def chosen(learner: Learner, questions: Sequence[Question], settings: Sequence[Any], name: str) -> Any:
+    """The setting of the largest gain, summed over each outcome's longest horizon."""
+    if len(settings) == 1:
+        return settings[0]
+    pairs = [(question, setting) for setting in settings for question in _longest(questions)]
+    fits = _fits(learner, pairs, _either, f"Choosing the setting of {name}")
+    gains = dict.fromkeys(settings, 0.0)
+    for (_, setting), fit in zip(pairs, fits, strict=True):
+        gains[setting] += fit.gain
+    return max(settings, key=gains.__getitem__)
 
 
 def numbered(fit: pl.DataFrame, wanted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -193,6 +284,28 @@ def questions_of(fit: pl.DataFrame, horizons_years: Sequence[float], gap_years: 
             if train.num_case_subjects >= LEAST_TRAIN_CASES and not train.case.all():
                 found.append(Question(outcome, horizon, rates, train, tuning))
     return found
+
+
+def _either(question: Question) -> list[Round]:
+    """By tuning where it can judge, else by folds of train."""
+    return question.by_tuning or question.by_folds
+
+
+def _folds_first(question: Question) -> list[Round]:
+    """By folds of train, or by tuning where train has too few cases for them."""
+    return question.by_folds or question.by_tuning
+
+
+def _fits(
+    learner: Learner,
+    pairs: Sequence[tuple[Question, Any]],
+    rounds_of: Callable[[Question], list[Round]],
+    title: str,
+) -> Iterator[Fit]:
+    """Fits of questions with settings, in threads: LightGBM holds no GIL while it grows trees."""
+    run = Parallel(n_jobs=available_cores(), prefer="threads", return_as="generator")
+    fit = delayed(lambda question, setting: learner.fit(rounds_of(question), setting))
+    return track(run(fit(*pair) for pair in pairs), title, len(pairs))
 
 
 def _longest(questions: Sequence[Question]) -> list[Question]:
@@ -226,8 +339,8 @@ def examples_of(rows: pl.DataFrame, rates: age_sex.AgeSexRates, horizon: float, 
     order = np.argsort(used["moment"].to_numpy(), kind="stable")
     return Examples(
         used["moment"].to_numpy().astype(np.int64)[order],
+        used["subject_id"].to_numpy().astype(np.int64)[order],
         case[order],
         np.concatenate([np.zeros(0), *weights])[order],
         age_sex_log_odds(used, rates, horizon, gap_years)[order],
-        used.filter(case)["subject_id"].n_unique(),
     )

@@ -23,7 +23,7 @@ from proband.evaluate.baselines.features import Features
 NAME = "lightgbm"
 NAME_WITH_SCORES = "lightgbm_pgs"
 PATIENCE = 20
-"""Rounds without a lower tuning loss after which a fit ends."""
+"""Rounds without a lower loss of the rows that judge after which a fit ends."""
 
 _BINNING = {"max_bin": 63, "min_data_in_bin": 20, "feature_pre_filter": False, "verbosity": -1}
 _FIXED = {
@@ -75,6 +75,8 @@ class Trees(tuning.Learner):
         train: Rows of train moments, ascending; the bins are fitted on them.
     """
 
+    stops_early = True
+
     def __init__(self, features: Features, train: Int[np.ndarray, " rows"]) -> None:
         self.features = features
         self._lightgbm = load_lightgbm()
@@ -85,34 +87,27 @@ class Trees(tuning.Learner):
         binned = self._lightgbm.Dataset(rows, label, params=_BINNING, free_raw_data=False)
         self._binned = binned.construct()
 
-    def fit(self, question: tuning.Question, setting: Setting) -> tuning.Fit:
-        """Grow trees on train until the tuning loss no longer falls; none if it never does."""
-        train, judge = question.train, question.tuning
-        if judge.case.sum() < tuning.LEAST_TUNING_CASES or judge.case.all():
-            return tuning.NOTHING
+    def learned(self, train: tuning.Examples, judge: tuning.Examples, setting: Setting) -> Any:
+        """Grow trees until the loss of the rows that judge no longer falls."""
         data = self._binned.subset(self._place[train.moment], params=_BINNING).construct()
         data.set_label(train.case.astype(np.float64))
         data.set_weight(train.weight)
         data.set_init_score(train.offset)
-        features = Features.of_moments(self.features.take(judge.moment).joined())  # read twice
         judged = self._lightgbm.Dataset(
-            features.joined(),
+            self.features.take(judge.moment).joined(),
             judge.case.astype(np.float64),
             weight=judge.weight,
             init_score=judge.offset,
             reference=self._binned,
             params=_BINNING,
         )
-        booster = self._lightgbm.train(
+        return self._lightgbm.train(
             _BINNING | _FIXED | asdict(setting),
             data,
             tuning.MOST_STEPS,
             valid_sets=[judged],
             callbacks=[self._lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
-        log_odds = judge.offset + self.added(booster, features)
-        gain = judge.nats(judge.offset) - judge.nats(log_odds)
-        return tuning.Fit(gain, booster) if gain > 0 else tuning.NOTHING
 
     def added(self, model: Any, features: Features) -> Float[np.ndarray, " rows"]:
         """Sum of a booster's trees."""

@@ -58,15 +58,11 @@ class Linear(tuning.Learner):
         self._scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=usable)
         self._mean = np.where(usable, mean, 0.0)
 
-    def fit(self, question: tuning.Question, setting: float) -> tuning.Fit:
+    def learned(
+        self, train: tuning.Examples, judge: tuning.Examples, setting: float
+    ) -> Float[np.ndarray, " terms"]:
         """Minimise weighted log loss and penalty on the train rows by L-BFGS."""
-        train, judge = question.train, question.tuning
-        if judge.case.sum() < tuning.LEAST_TUNING_CASES or judge.case.all():
-            return tuning.NOTHING
-        found = self.minimised(train, self.features.take(train.moment), setting)
-        log_odds = judge.offset + self.added(found, self.features.take(judge.moment))
-        gain = judge.nats(judge.offset) - judge.nats(log_odds)
-        return tuning.Fit(gain, found) if gain > 0 else tuning.NOTHING
+        return self.minimised(train, self.features.take(train.moment), setting)
 
     def minimised(
         self, train: tuning.Examples, features: Features, setting: float

@@ -63,7 +63,7 @@ class World:
 
 
 def test_finds_the_threshold_that_age_and_sex_do_not_see():
-    world = World()
+    world = World(18_000)  # fewer people end a fit sooner, and leave effects smaller
     risk, plain, case = world.risks()
     truth = world.hazard[world.wanted["subject_id"]]
     assert auroc(risk, case) > auroc(plain, case) + 0.1
@@ -91,14 +91,51 @@ def test_censoring_is_weighted_for():
     assert case.sum() / risk.sum() == pytest.approx(1, abs=0.15)
 
 
-def test_without_tuning_cases_it_is_the_age_sex_baseline():
-    world = World(1500)
-    quiet = world.fit_rows().with_columns(
-        pl.when(pl.col("split") == "tuning").then(0).otherwise("event").cast(pl.Int8).alias("event")
-    )
-    found = boosting.boosting("lightgbm", quiet, world.wanted, [5.0], world.features()).risks
-    plain = age_sex.age_sex(world.rows.filter(split="train"), world.wanted, [5.0])
-    assert found["risk"].to_numpy() == pytest.approx(plain["risk"].to_numpy(), abs=1e-9)
+def risks_without_tuning_cases(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    is_case = (pl.col("split") == "train") & (pl.col("event") == 1)
+    rows = world.fit_rows().with_columns(is_case.cast(pl.Int8).alias("event"))
+    found = boosting.boosting("lightgbm", rows, world.wanted, [5.0], world.features()).risks
+    plain = age_sex.age_sex(rows.filter(split="train"), world.wanted, [5.0])
+    return found["risk"].to_numpy(), plain["risk"].to_numpy(), world.happened[world.wanted["subject_id"]]
+
+
+def test_without_tuning_cases_folds_of_train_judge():
+    world = World(4500)
+    risk, plain, case = risks_without_tuning_cases(world)
+    by_tuning, _, _ = world.risks()
+    assert auroc(risk, case) > auroc(plain, case) + 0.1
+    assert auroc(risk, case) > auroc(by_tuning, case) - 0.02
+
+
+def test_noise_gains_nothing_by_folds_either():
+    risk, plain, case = risks_without_tuning_cases(World(ratio=1.0))
+    assert abs(auroc(risk, case) - auroc(plain, case)) < 0.015
+    assert np.abs(risk - plain).mean() < 0.01
+
+
+@pytest.mark.parametrize(("num_cases", "num_folds"), [(19, 0), (20, 2), (49, 4), (500, 5)])
+def test_with_too_few_cases_there_are_no_folds(num_cases, num_folds):
+    case = np.arange(1000) < num_cases
+    rows = tuning.Examples(np.arange(1000), np.arange(1000), case, np.ones(1000), np.zeros(1000))
+    assert len(np.unique(tuning.folds(rows))) == num_folds
+    question = tuning.Question("gout", 5.0, age_sex.rates_of(World(400).fit_rows()), rows, rows.where(~case))
+    assert len(question.by_folds) == num_folds
+    assert question.by_tuning == []
+
+
+def test_each_fold_has_cases_and_others_and_no_subject_lies_in_two():
+    rng = np.random.default_rng(3)
+    subject = np.sort(rng.integers(0, 400, 1000))
+    case = (subject % 10 == 0) & (rng.random(1000) < 0.7)
+    rows = tuning.Examples(np.arange(1000), subject, case, np.ones(1000), np.zeros(1000))
+    fold = tuning.folds(rows)
+    assert sorted(set(fold)) == list(range(rows.num_case_subjects // 10))
+    for one in range(fold.max() + 1):
+        assert len(set(subject[case & (fold == one)])) >= 10
+        assert not set(subject[fold == one]) & set(subject[fold != one])
+    question = tuning.Question("gout", 5.0, age_sex.rates_of(World(400).fit_rows()), rows, rows.where(~case))
+    assert [len(judge.case) for _, judge in question.by_folds] == np.bincount(fold).tolist()
+    assert all(len(train.case) + len(judge.case) == 1000 for train, judge in question.by_folds)
 
 
 def test_too_few_cases_is_left_out():
