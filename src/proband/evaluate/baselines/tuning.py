@@ -20,9 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
-from joblib import Parallel, delayed
 
-from proband.core.running.engine import available_cores
 from proband.core.running.progress import track
 from proband.core.schema import RISK
 from proband.evaluate.baselines import age_sex
@@ -302,10 +300,9 @@ def _fits(
     rounds_of: Callable[[Question], list[Round]],
     title: str,
 ) -> Iterator[Fit]:
-    """Fits of questions with settings, in threads: LightGBM holds no GIL while it grows trees."""
-    run = Parallel(n_jobs=available_cores(), prefer="threads", return_as="generator")
-    fit = delayed(lambda question, setting: learner.fit(rounds_of(question), setting))
-    return track(run(fit(*pair) for pair in pairs), title, len(pairs))
+    """Fits of questions with settings, one after another: LightGBM crashes where threads share its bins."""
+    for question, setting in track(pairs, title):
+        yield learner.fit(rounds_of(question), setting)
 
 
 def _longest(questions: Sequence[Question]) -> list[Question]:
