@@ -111,7 +111,7 @@ class Table:
         others = {name: dtype for name, dtype in declared if name in found and found[name] != dtype}
         try:
             frame = frame.with_columns(
-                _converted(name, found[name], dtype)
+                converted(name, found[name], dtype)
                 for name, dtype in others.items()
                 if same_kind(found[name], dtype)
             )
@@ -139,7 +139,7 @@ def same_kind(found: PolarsType, wanted: PolarsType) -> bool:
     return wanted == pl.String and found in (pl.String, pl.Categorical, pl.Enum)
 
 
-def _converted(name: str, found: PolarsType, wanted: PolarsType) -> pl.Expr:
+def converted(name: str, found: PolarsType, wanted: PolarsType) -> pl.Expr:
     """A column in another type of its kind; a time in a zone becomes UTC."""
     values = pl.col(name)
     if isinstance(found, pl.Datetime) and found.time_zone is not None:

@@ -18,7 +18,7 @@ import polars as pl
 
 from proband.core.errors import DataError, first_line
 from proband.core.files.manifest import check_stage
-from proband.core.files.tables import PolarsType, read_parquet
+from proband.core.files.tables import PolarsType, converted, read_parquet
 from proband.core.schema import TIME
 from proband.ehr.config import LATEST_YEAR as LATEST_YEAR
 
@@ -150,11 +150,8 @@ def conform(frame: pl.DataFrame, where: object, counts: Counter[str] | None = No
         elif not _convertible(name, frame.schema[name]):
             found = f"{frame.schema[name]}"
             raise DataError(f"wrong type of {name}", where=where, found=found, expected=str(EVENTS[name]))
-    if isinstance(zoned := frame.schema["time"], pl.Datetime) and zoned.time_zone is not None:
-        utc = pl.col("time").dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        frame = frame.with_columns(utc.alias("time"))
     try:
-        frame = frame.select(pl.col(name).cast(dtype) for name, dtype in EVENTS.items())
+        frame = frame.select(converted(name, frame.schema[name], dtype) for name, dtype in EVENTS.items())
     except pl.exceptions.PolarsError as error:
         found = first_line(error)
         raise DataError("a value does not fit its type", where=where, found=found) from None

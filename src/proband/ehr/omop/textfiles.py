@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,11 +37,13 @@ class Dialect:
         columns: Names of the header in lower case, without quotes and blanks around them.
         delimiter: Between values.
         quote: Around values; empty where quotes are plain text.
+        is_gzip: Whether it is packed, by its first bytes, whatever its name is.
     """
 
     columns: tuple[str, ...]
     delimiter: str
     quote: str
+    is_gzip: bool
 
 
 def dialect_of(path: Path) -> Dialect:
@@ -51,7 +53,8 @@ def dialect_of(path: Path) -> Dialect:
         DataError: The file is unreadable, not UTF-8 or has no header, or a name is there twice.
     """
     try:
-        opened = gzip.open if is_gzip(path) else open
+        is_gzip = _begins_as_gzip(path)
+        opened = gzip.open if is_gzip else open
         with opened(path, "rt", encoding="utf-8-sig") as file:
             line = file.readline(_LONGEST_HEADER).rstrip("\r\n")
     except UnicodeDecodeError:
@@ -71,11 +74,10 @@ def dialect_of(path: Path) -> Dialect:
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
         raise DataError(f"column {repeated[0]} is there twice", where=path, remedy="keep one")
-    return Dialect(columns, delimiter, quote)
+    return Dialect(columns, delimiter, quote, is_gzip)
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether a file is packed, by its first bytes, whatever its name is."""
+def _begins_as_gzip(path: Path) -> bool:
     with open(path, "rb") as file:
         return file.read(len(_GZIP)) == _GZIP
 
@@ -105,11 +107,11 @@ def read_text(connection: ibis.BaseBackend, name: str, paths: Sequence[Path]) ->
             quote=dialect.quote,
             escape=dialect.quote,
             strict_mode=True,
-            compression=packing,
+            compression="gzip" if dialect.is_gzip else "none",
             max_line_size=LONGEST_LINE_BYTES,
             buffer_size=_BUFFER_BYTES,
         )
-        for number, (dialect, packing, files) in enumerate(_alike(parts))
+        for number, (dialect, files) in enumerate(parts.items())
     ]
     if len(tables) == 1:
         return tables[0]
@@ -120,14 +122,6 @@ def read_text(connection: ibis.BaseBackend, name: str, paths: Sequence[Path]) ->
         for table in tables
     ]
     return ibis.union(*same)
-
-
-def _alike(parts: Mapping[Dialect, list[str]]) -> Iterator[tuple[Dialect, str, list[str]]]:
-    """The parts that are read at once: of one dialect, and packed alike."""
-    for dialect, files in parts.items():
-        packed = [file for file in files if is_gzip(Path(file))]
-        plain = [file for file in files if file not in packed]
-        yield from ((dialect, name, some) for name, some in (("gzip", packed), ("none", plain)) if some)
 
 
 def _refuse_strange(parts: Mapping[Dialect, list[str]]) -> None:

@@ -233,28 +233,35 @@ def tuned(
     train = fit.filter(split="train")["moment"].unique().sort().to_numpy().astype(np.int64)
     learner = learner_of(features(moments), train)
     questions = questions_of(fit, horizons_years, gap_years)
-    best = chosen(learner, questions, settings, name)
-    rounds_of = _folds_first if learner.stops_early else _either
-    fits = _fits(learner, [(question, best) for question in questions], rounds_of, f"Fitting {name}")
+    best, fits = chosen(learner, questions, settings, name)
+    rounds_of = _folds_first if learner.stops_early else _tuning_first
+    asked = [(one, best) for one in questions if learner.stops_early or one not in fits]
+    found = _fits(learner, asked, rounds_of, f"Fitting {name}")
+    fits |= {question: fit for (question, _), fit in zip(asked, found, strict=True)}
     parts = [RISK.empty()]
-    for question, found in zip(questions, fits, strict=True):
+    for question in questions:
         ask = wanted.filter(outcome=question.outcome)
         log_odds = age_sex_log_odds(ask, question.rates, question.horizon_years, gap_years)
-        log_odds = log_odds + learner.added_by(found, ask["moment"].to_numpy().astype(np.int64))
+        log_odds = log_odds + learner.added_by(fits[question], ask["moment"].to_numpy().astype(np.int64))
         parts.append(risk_table(ask, name, question.horizon_years, 1 / (1 + np.exp(-log_odds))))
     return Tuned(pl.concat(parts), best)
 
 
-def chosen(learner: Learner, questions: Sequence[Question], settings: Sequence[Any], name: str) -> Any:
-    """The setting of the largest gain, summed over each outcome's longest horizon."""
+def chosen(
+    learner: Learner, questions: Sequence[Question], settings: Sequence[Any], name: str
+) -> tuple[Any, dict[Question, Fit]]:
+    """The setting of the largest gain, summed over each outcome's longest horizon, and its fits there.
+
+    Of a single setting nothing is fitted.
+    """
     if len(settings) == 1:
-        return settings[0]
-    pairs = [(question, setting) for setting in settings for question in _longest(questions)]
-    fits = _fits(learner, pairs, _either, f"Choosing the setting of {name}")
-    gains = dict.fromkeys(settings, 0.0)
-    for (_, setting), fit in zip(pairs, fits, strict=True):
-        gains[setting] += fit.gain
-    return max(settings, key=gains.__getitem__)
+        return settings[0], {}
+    longest = _longest(questions)
+    pairs = [(question, setting) for question in longest for setting in settings]
+    found = _fits(learner, pairs, _tuning_first, f"Choosing the setting of {name}")
+    tried = dict(zip(pairs, found, strict=True))
+    best = max(settings, key=lambda setting: sum(tried[question, setting].gain for question in longest))
+    return best, {question: tried[question, best] for question in longest}
 
 
 def numbered(fit: pl.DataFrame, wanted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -284,7 +291,7 @@ def questions_of(fit: pl.DataFrame, horizons_years: Sequence[float], gap_years: 
     return found
 
 
-def _either(question: Question) -> list[Round]:
+def _tuning_first(question: Question) -> list[Round]:
     """By tuning where it can judge, else by folds of train."""
     return question.by_tuning or question.by_folds
 

@@ -22,8 +22,8 @@ from proband.genome.genotypes.builds import build_of_header, plain_chromosomes
 from proband.genome.genotypes.dataset import MISSING, Genotypes, Part
 from proband.genome.genotypes.strands import per_allele
 from proband.genome.genotypes.vcf.causes import cause_of
-from proband.genome.genotypes.vcf.process import UnreadableError, read_apart
-from proband.genome.genotypes.vcf.records import COLUMNS
+from proband.genome.genotypes.vcf.process import read_apart
+from proband.genome.genotypes.vcf.records import COLUMNS, UnreadableError
 from proband.genome.genotypes.vcf.units import MISSING_UNITS, UNIT
 
 _SCHEMA = {name: pl.Int64 if name == "pos" else pl.String for name in COLUMNS}

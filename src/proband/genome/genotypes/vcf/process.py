@@ -18,22 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from proband.core.running.engine import worker_killed
+from proband.genome.genotypes.vcf.records import UnreadableError
 
 _SERVE = "import sys; from proband.genome.genotypes.vcf.records import serve; serve(int(sys.argv[1]))"
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-
-
-class UnreadableError(Exception):
-    """htslib cannot read the file, in one line.
-
-    Args:
-        found: What was there.
-        remedy: What the user can do; empty where it is not known.
-    """
-
-    def __init__(self, found: str, remedy: str = "") -> None:
-        super().__init__(found)
-        self.remedy = remedy
 
 
 class _Reader:

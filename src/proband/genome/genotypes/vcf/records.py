@@ -46,7 +46,7 @@ _SOMETIMES_HAPLOID = ("X", "Y", "M", "MT", "23", "24", "26")
 _USUAL_CONTIGS = [
     f"{prefix}{name}" for prefix in ("", "chr") for name in (*range(1, 23), "X", "Y", "M", "MT")
 ]
-_NOBODYS = ("<NON_REF>", "<*>")
+_UNSPECIFIED = ("<NON_REF>", "<*>")
 """Of :data:`~proband.genome.genotypes.alleles.ABSENT_ALLELES` those that stand beside others."""
 _DS = "DS"
 _DECLARED_DS = re.compile(r'##FORMAT=<(?:[^"]*,)?ID=DS[,>]')
@@ -58,15 +58,15 @@ class _UndeclaredError(Exception):
     """A contig without header line."""
 
 
-class UnusableError(Exception):
-    """What a file holds that cannot be read, and what to do about it.
+class UnreadableError(Exception):
+    """A file that cannot be read, in one line.
 
     Args:
         found: What was there.
-        remedy: What the user can do.
+        remedy: What the user can do; empty where it is not known.
     """
 
-    def __init__(self, found: str, remedy: str) -> None:
+    def __init__(self, found: str, remedy: str = "") -> None:
         super().__init__(found)
         self.remedy = remedy
 
@@ -101,7 +101,7 @@ def _answers(path: Path, dosages: Path) -> Iterator[dict[str, Any]]:
         yield {"end": None}
     except MemoryError as error:
         yield {"memory": str(error)}
-    except UnusableError as error:
+    except UnreadableError as error:
         yield {"unreadable": str(error), "remedy": error.remedy}
     except Exception as error:  # cyvcf2 raises bare Exception on a damaged file
         if isinstance(error, OSError) and error.errno:
@@ -118,7 +118,7 @@ def read(path: Path, dosages: Path) -> Iterator[dict[str, Any]]:
         records at a time. A second header says that what came before is to be forgotten.
 
     Raises:
-        UnusableError: DS is no number.
+        UnreadableError: DS is no number.
         Exception: htslib cannot read the file.
     """
     try:
@@ -200,14 +200,14 @@ def _keep(record: Any, file: BinaryIO, num_samples: int) -> tuple[str, int, str,
 def _kept(alts: list[str]) -> list[int]:
     """Places of the ALT alleles that somebody may have; the first where there is none."""
     places = range(len(alts))
-    return [number for number in places if alts[number].upper() not in _NOBODYS] or list(places[:1])
+    return [number for number in places if alts[number].upper() not in _UNSPECIFIED] or list(places[:1])
 
 
 def _dosages(record: Any, counted: int) -> Float32[np.ndarray, " samples"] | None:
     """DS of every sample, of the ALT at the place ``counted``; None where the record has none.
 
     Raises:
-        UnusableError: DS is not declared as numbers or text, or a value is no number.
+        UnreadableError: DS is not declared as numbers or text, or a value is no number.
     """
     try:
         given = record.format(_DS)
@@ -216,4 +216,4 @@ def _dosages(record: Any, counted: int) -> Float32[np.ndarray, " samples"] | Non
         raise
     except Exception as error:  # cyvcf2 raises bare Exception for a type that it does not know
         where = f"{record.CHROM}:{record.POS}"
-        raise UnusableError(f"DS at {where} that is no number ({first_line(error)})", _DS_REMEDY) from None
+        raise UnreadableError(f"DS at {where} that is no number ({first_line(error)})", _DS_REMEDY) from None

@@ -12,7 +12,7 @@ from proband.genome import genome
 from proband.genome.genotypes.alleles import ABSENT_ALLELES
 from proband.genome.genotypes.dataset import MISSING
 from proband.genome.genotypes.vcf.open import open_vcf
-from proband.genome.genotypes.vcf.records import _NOBODYS
+from proband.genome.genotypes.vcf.records import _UNSPECIFIED
 from proband.genome.genotypes.vcf.units import call_units, dosage_units
 
 
@@ -145,7 +145,7 @@ def test_an_allele_that_nobody_has_is_dropped_beside_others(vcf, tmp_path, name)
         (0, "G", False), (1, "G", False), (2, "G", False), (3, "G", True), (3, "T", True),
         (4, name.upper(), False), (5, "G", False),
     ]  # fmt: skip
-    assert set(_NOBODYS) < set(ABSENT_ALLELES)
+    assert set(_UNSPECIFIED) < set(ABSENT_ALLELES)
 
 
 def test_scores_of_a_gvcf(vcf, scores, tmp_path):
