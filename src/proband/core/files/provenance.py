@@ -124,6 +124,24 @@ def is_finished(
     return True
 
 
+def refuse_overlap(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that replacing would destroy an input with, or that would change one by lying in it.
+
+    Raises:
+        ConfigError: ``out`` is, or holds, or lies in one of the inputs.
+    """
+    remedy, place = "choose another output folder", out.resolve()
+    for path in inputs:
+        given = Path(path).resolve()
+        if given.is_relative_to(place):
+            raise ConfigError(
+                "the output folder would replace an input", where=out, found=path, remedy=remedy
+            )
+        if place.is_relative_to(given):
+            remedy += ", beside it"
+            raise ConfigError("the output folder would lie in an input", where=out, found=path, remedy=remedy)
+
+
 def refuse_foreign(out: Path, stage: str) -> None:
     """Refuse a folder that holds anything but this stage's output: it would be lost.
 
@@ -200,18 +218,14 @@ def stage_output(
         The :class:`StageRun` to write into.
 
     Raises:
-        ConfigError: ``out`` is, or holds, one of the inputs, which replacing it would destroy; or it holds
-            something else than this stage's output; or another process is writing it, or has just done so.
+        ConfigError: ``out`` is, or holds, one of the inputs, which replacing it would destroy, or lies in
+            one, which would change it; or it holds something else than the output of this stage; or another
+            process is writing it, or has just done so.
         DataError: An input was changed while it was read.
     """
     started = time.time()
     out = real_folder(out)
-    for path in inputs:
-        if Path(path).resolve().is_relative_to(out.resolve()):
-            remedy = "choose another output folder"
-            raise ConfigError(
-                "the output folder would replace an input", where=out, found=path, remedy=remedy
-            )
+    refuse_overlap(out, inputs)
     with only_writer(out):
         refuse_foreign(out, stage)
         if not overwrite and out.exists() and any(out.iterdir()):

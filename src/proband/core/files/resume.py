@@ -22,7 +22,7 @@ from proband.core.files.atomic import PRIVATE_FOLDER
 from proband.core.files.jsonfiles import read_object, write_json
 from proband.core.files.lock import only_writer
 from proband.core.files.manifest import hash_input
-from proband.core.files.provenance import config_dict, real_folder
+from proband.core.files.provenance import config_dict, real_folder, refuse_overlap
 from proband.core.running.engine import map_shards
 from proband.core.running.progress import say
 
@@ -58,10 +58,12 @@ def resumable(
         free: With ``state``, settings that may change in between.
 
     Raises:
-        ConfigError: ``OUT.partial`` is there and is no work of proband, or another process is at it.
+        ConfigError: ``OUT.partial`` is there and is no work of proband, or another process is at it; or
+            ``out`` would replace an input or lie in one.
         CheckpointError: It has a ``state`` of other settings or inputs.
     """
     out = real_folder(out)
+    refuse_overlap(out, inputs)
     work = partial_folder(out)
     with only_writer(out):
         run = {

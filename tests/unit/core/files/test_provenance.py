@@ -16,6 +16,7 @@ from proband.core.files import provenance
 from proband.core.files.jsonfiles import read_json, write_json
 from proband.core.files.manifest import check_input, check_stage, hash_input, open_output, read_manifest
 from proband.core.files.provenance import is_finished, stage_output
+from proband.core.files.resume import resumable
 
 
 class Settings(BaseModel):
@@ -329,6 +330,33 @@ def test_an_output_over_its_own_input_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "meds" / "a.txt").read_text() == "first"
     with stage_output(tmp_path / "meds2", stage="tokens", config={}, inputs=[tmp_path / "meds"]):
         pass
+
+
+def test_an_output_within_its_own_input_is_refused_before_any_work(tmp_path: Path) -> None:
+    """Written there it would change the input, which is refused only when all is done, again and again."""
+    for name in ("foreign", "meds"):
+        source = tmp_path / name
+        if name == "meds":
+            make(source, stage="ehr")
+        else:
+            source.mkdir()
+            (source / "a.txt").write_text("first")
+        link = tmp_path / f"link_to_{name}"
+        link.symlink_to(source)
+        for out in (source / "out", source / "deep" / "out", link / "out"):
+            for begin in (
+                stage_output(out, stage="x", config={}, inputs=[source]),
+                resumable(out, "x", {}, inputs=[source]),
+            ):
+                with (
+                    pytest.raises(ConfigError, match=r"would lie in an input.*remedy: choose"),
+                    begin,
+                ):
+                    pytest.fail("begun")
+        assert [path.name for path in source.iterdir() if path.name != "manifest.json"] == ["a.txt"]
+        beside = tmp_path / f"{name}_tokens"  # a name that begins as the input's does
+        with stage_output(beside, stage="x", config={}, inputs=[source]):
+            pass
 
 
 def test_is_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
