@@ -48,6 +48,17 @@ def test_further_columns_must_have_the_declared_type() -> None:
         SCORES.check(frame.with_columns(pl.col("PGS1").cast(pl.Float64)), "x")
 
 
+def test_the_index_that_pandas_writes_is_no_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pandas = GOOD.to_pandas().iloc[[1, 0]]  # a filtered or sorted frame has an index worth keeping
+    pandas.to_parquet(path)
+    assert "__index_level_0__" in pl.read_parquet(path).columns
+    assert TABLE.read(path).equals(TABLE.check(GOOD, path)[::-1])
+    GOOD.with_columns(pl.lit(1).alias("odd")).write_parquet(path)
+    with pytest.raises(DataError, match=r"unexpected column odd.*remedy: leave it out"):
+        TABLE.read(path)
+
+
 def test_write_refuses_what_read_would(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     with pytest.raises(DataError):

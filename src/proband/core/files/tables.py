@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ from proband.core.files.parquetpages import check_pages
 
 PolarsType: TypeAlias = Any
 """A polars type or its class; Any, since runtime type checks refuse unions of polars' classes."""
+
+
+_ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: \d+|")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,12 @@ class Table:
         for name in set(frame.columns) - self.columns.keys() - self.optional.keys():
             if self.extra is None or frame.schema[name] != self.extra:
                 expected = "no further columns" if self.extra is None else f"columns of {self.extra}"
-                raise DataError(f"{self.name}: unexpected column {name}", where=where, expected=expected)
+                raise DataError(
+                    f"{self.name}: unexpected column {name}",
+                    where=where,
+                    expected=expected,
+                    remedy="leave it out",
+                )
 
     def empty(self) -> pl.DataFrame:
         """A frame of no rows."""
@@ -100,12 +109,14 @@ class Table:
     def read(self, path: Path) -> pl.DataFrame:
         """Read a Parquet file and check it.
 
-        Declared columns in another type of the same kind (:func:`same_kind`) are converted.
+        Declared columns in another type of the same kind (:func:`same_kind`) are converted; row numbers
+        (:func:`is_row_number`) are left out.
 
         Raises:
             DataError: The file is missing, unreadable or not this table, or a number does not fit its type.
         """
         frame = read_parquet(path)
+        frame = frame.drop(name for name in frame.columns if is_row_number(name))
         found = frame.schema
         declared = {**self.columns, **self.optional}.items()
         others = {name: dtype for name, dtype in declared if name in found and found[name] != dtype}
@@ -119,6 +130,15 @@ class Table:
             first = first_line(error)
             raise DataError(f"{self.name}: a value does not fit its type", where=path, found=first) from None
         return self.check(frame, path)
+
+
+def is_row_number(name: str) -> bool:
+    """Whether a column is named as the row numbers that pandas keeps of a table (its index).
+
+    >>> is_row_number("__index_level_0__"), is_row_number("Unnamed: 0"), is_row_number("index")
+    (True, True, False)
+    """
+    return _ROW_NUMBERS.fullmatch(name) is not None
 
 
 def same_kind(found: PolarsType, wanted: PolarsType) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, first_names
+from proband.core.files.tables import is_row_number
 from proband.core.running.progress import say
 from proband.core.text.textvalues import whole_numbers
 from proband.genome.names import by_rank, is_family_name, is_sample_name, is_subject_name
@@ -19,7 +20,7 @@ from proband.genome.names import by_rank, is_family_name, is_sample_name, is_sub
 ROW_NAME = "row name"
 """What a column without a name is called here."""
 SUM, _AVG = "_SUM", "_AVG"
-_ROW_NAMES = re.compile(rf"{ROW_NAME}( \d+)?|__index_level_\d+__|Unnamed: \d+|")
+_ROW_NAMES = re.compile(rf"{ROW_NAME}( \d+)?")
 SAMPLE_SET, REFERENCE = "sampleset", "reference"
 """pgsc_calc's column of sample sets, and its name of the panel's."""
 _NO_SCORES = {
@@ -65,7 +66,7 @@ def has_sums(path: Path, columns: list[str]) -> bool:
 
 
 def _is_row_name(name: str) -> bool:
-    return _ROW_NAMES.fullmatch(name) is not None
+    return is_row_number(name) or _ROW_NAMES.fullmatch(name) is not None
 
 
 def _may_be_score(name: str) -> bool:

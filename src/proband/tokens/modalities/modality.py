@@ -3,7 +3,8 @@
 A file holds ``subject_id``, columns of numbers (null or NaN where missing) and, if it was measured at an age,
 one of ``time``, ``age_days`` and ``age_years``. Without such a column it is static: one row per subject,
 known from birth. With it a subject may have several rows, and each position of a record reads the newest one
-at or before its own age. Columns of text and of true and false are labels, not values, and left out.
+at or before its own age. Columns of text and of true and false are labels, not values, and left out, as
+are row numbers that pandas keeps.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from proband.core.batch import ModalityInput
 from proband.core.errors import ConfigError, DataError, near_matches
 from proband.core.files.manifest import check_stage
-from proband.core.files.tables import read_parquet
+from proband.core.files.tables import is_row_number, read_parquet
 from proband.core.running.progress import say
 from proband.core.schema import ADJUSTED, SCORES, scores_file
 from proband.core.units import MICROSECONDS_PER_MINUTE, MINUTES_PER_DAY, MINUTES_PER_YEAR
@@ -290,7 +291,9 @@ def _refuse_other_clocks(frame: pl.DataFrame, path: Path) -> None:
 
 def _value_columns(frame: pl.DataFrame, clock: str | None, path: Path) -> tuple[str, ...]:
     """All columns of numbers; the others are named."""
-    rest = [name for name in frame.columns if name not in ("subject_id", clock)]
+    if numbered := [name for name in frame.columns if is_row_number(name)]:
+        say(f"{path.name}: row numbers are no values and are left out: {', '.join(numbered)}")
+    rest = [name for name in frame.columns if name not in ("subject_id", clock, *numbered)]
     names = tuple(name for name in rest if frame.schema[name].is_numeric())
     labels = [name for name in rest if name not in names]
     for name in labels:

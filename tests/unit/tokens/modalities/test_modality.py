@@ -125,6 +125,20 @@ def test_components_and_similarities_of_a_genome_folder_are_modalities(
     assert load(tmp_path, subject_id=[100], **named).names == ("probability_AFR",)
 
 
+def test_the_row_numbers_that_pandas_keeps_are_no_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table sorted by what is to be predicted would else tell it by the number of its row."""
+    numbered: dict[str, Any] = {"Unnamed: 0": [7, 3], "__index_level_0__": [1, 0]}
+    table = load(tmp_path, subject_id=[100, 102], a=[0.5, 1.5], **numbered)
+    assert table.names == ("a",)
+    assert (
+        "row numbers are no values and are left out: Unnamed: 0, __index_level_0__" in capsys.readouterr().err
+    )
+    with pytest.raises(DataError, match="no column of numbers"):
+        load(tmp_path, subject_id=[100, 102], **numbered)
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
