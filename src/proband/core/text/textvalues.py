@@ -9,6 +9,9 @@ import polars as pl
 NO_VALUE = ("", "NA", "None", ".")
 """What stands for no value."""
 
+MISSING = (*NO_VALUE, "nan", "NaN", "NAN", "-nan", "null", "NULL", "<NA>", "NaT", "N/A", "n/a", "#N/A")
+"""The same as pandas and others spell it, where none of these can be a name."""
+
 AROUND = ' \t\r\n"\u00a0\ufeff'
 """Blanks and quotes that may be around a value and are no part of it."""
 

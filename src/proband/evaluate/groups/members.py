@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from proband.core.errors import DataError, first_names
-from proband.core.files.tables import read_parquet
+from proband.core.files.tables import is_row_number, read_parquet
 from proband.core.running.progress import say
 from proband.core.schema import ANCESTRY, scores_file
-from proband.core.text.texttable import open_table
-from proband.core.text.textvalues import whole_numbers
+from proband.core.text.texttable import check_names, open_table
+from proband.core.text.textvalues import MISSING, whole_numbers
 from proband.evaluate.groups.distance import DISTANCE_COLUMN
 from proband.evaluate.groups.record import DEPRIVATION, MOMENT, record_of
 
@@ -122,6 +123,8 @@ def _genetic(genome: Path) -> pl.DataFrame:
 def read_own(path: Path, taken: list[str]) -> pl.DataFrame:
     """A table of subgroups: a column subject_id, and one or more columns of names, at most 20 in each.
 
+    A name that stands for none (NA, nan, null and the like) is null; row numbers are left out.
+
     Args:
         path: Text (comma, tab or blanks, plain or gzip).
         taken: Names that its columns must not have.
@@ -141,14 +144,16 @@ def read_own(path: Path, taken: list[str]) -> pl.DataFrame:
         wrong("unreadable table of subgroups"),
         lambda: wrong("empty table of subgroups")("no line"),
     )
-    names = [name for name in table.columns if name != "subject_id"]
+    check_names(table.columns, path)
+    table = replace(table, no_value=MISSING)
+    names = [name for name in table.columns if name != "subject_id" and not is_row_number(name)]
     if "subject_id" not in table.columns or not names:
         raise wrong("columns missing from a table of subgroups")(", ".join(table.columns))
     if reserved := [name for name in names if name in taken]:
         raise DataError(
             "name of a subgroup is taken", where=path, found=reserved[0], remedy="rename the column"
         )
-    frame = table.read(table.columns, {})
+    frame = table.read(["subject_id", *names], {})
     frame = frame.with_columns(whole_numbers(frame["subject_id"]).alias("subject_id"))
     if unknown := frame["subject_id"].null_count():
         say(f"evaluate: {unknown:,} rows of {path} have no whole number as subject_id and are passed over")

@@ -25,7 +25,7 @@ from proband.core.files.tables import as_text, read_parquet
 from proband.core.running.progress import say
 from proband.core.text.plaintext import check_text
 from proband.core.text.texttable import READ_ERRORS, check_names, num_row_names, separator_of, split_line
-from proband.core.text.textvalues import NO_VALUE, clean
+from proband.core.text.textvalues import MISSING, clean
 from proband.genome.leftout import LeftOut
 from proband.genome.scorefiles.tablecolumns import REFERENCE, ROW_NAME, SAMPLE_SET, SUM, choose, has_sums
 
@@ -33,7 +33,6 @@ _ONE_SCORE = ("PRS", "SCORE", "SCORESUM")
 """Names of the only score of PRSice's .best and plink 1.9's .profile, which tell nothing."""
 _AVERAGES = ("PRS", "SCORE")
 _ENDINGS = (".gz", ".best", ".profile", ".sscore", ".all_score", ".txt", ".tsv", ".csv", ".parquet")
-_MISSING = (*NO_VALUE, "nan", "NaN", "NAN", "-nan", "null", "NULL", "N/A", "n/a", "#N/A")
 _BATCH_BYTES, _BATCH_LINES = 2**24, 2**16
 
 
@@ -121,7 +120,7 @@ def batches(path: Path, names: list[str]) -> Iterator[pl.DataFrame]:
     read = _by_blanks if layout.separator == " " else _by_marks
     try:
         for batch in read(path, layout, names):
-            yield batch.select(clean(batch[name], _MISSING) for name in names)
+            yield batch.select(clean(batch[name], MISSING) for name in names)
     except (*READ_ERRORS, pa.ArrowException, pl.exceptions.PolarsError, KeyError) as error:
         raise unreadable(path, error) from None
 
@@ -143,7 +142,7 @@ def _by_marks(path: Path, layout: _Layout, names: list[str]) -> Iterator[pl.Data
             convert_options=pa.csv.ConvertOptions(
                 include_columns=names,
                 column_types=dict.fromkeys(layout.columns, pa.string()),
-                null_values=list(_MISSING),
+                null_values=list(MISSING),
                 strings_can_be_null=True,
             ),
         )
@@ -163,7 +162,7 @@ def _by_blanks(path: Path, layout: _Layout, names: list[str]) -> Iterator[pl.Dat
                     raise unreadable(path, found)
             cells = [[row[place] for place in at] for _, row in batch]
             frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
-            yield frame.select(pl.when(~pl.all().is_in(_MISSING)).then(pl.all()))
+            yield frame.select(pl.when(~pl.all().is_in(MISSING)).then(pl.all()))
 
 
 def read_table(path: Path, left_out: LeftOut) -> ScoreTable:

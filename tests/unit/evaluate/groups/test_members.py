@@ -181,6 +181,16 @@ def test_a_table_of_ones_own(world, rows, tmp_path, capsys):
     assert "1 rows of" in capsys.readouterr().err
 
 
+def test_what_stands_for_no_subgroup_is_none_however_it_is_spelt(tmp_path):
+    """pandas turns missing values into the text nan, which is no subgroup of people."""
+    spelt = ["a", "nan", "NaN", "<NA>", "null", "NULL", "NA", "", "b"]
+    lines = [f"{row},{100 + row},{value}\n" for row, value in enumerate(spelt)]
+    (tmp_path / "own.csv").write_text(",subject_id,site\n" + "".join(lines))  # with pandas's index in front
+    found = read_own(tmp_path / "own.csv", ["subject_id"])
+    assert found.columns == ["subject_id", "site"]
+    assert found.rows() == [(100, "a"), *((101 + row, None) for row in range(7)), (108, "b")]
+
+
 def test_a_table_of_other_people(world, rows, tmp_path):
     table = tmp_path / "own.tsv"
     table.write_text("subject_id\tsite\n900001\ta\n900002\tb\n")
@@ -196,6 +206,7 @@ def test_a_table_of_other_people(world, rows, tmp_path):
         ("person,site\n1,a\n", "columns missing"),
         ("subject_id,sex\n1,a\n", "name of a subgroup is taken"),
         ("subject_id,site\n1,a\n1,b\n", "subject with two subgroups"),
+        ("subject_id,site,site\n1,a,b\n", "column names come more than once"),
         ("subject_id,site\n" + "".join(f"{i},{i}\n" for i in range(30)), "too many subgroups"),
     ],
 )
