@@ -28,7 +28,7 @@ from proband.tokens.history.outcomes import outcome_tokens
 from proband.tokens.history.queries import known_at, query_batches
 from proband.tokens.history.subjects import subject_rows
 from proband.tokens.modalities.modality import GENOME, ModalityTable
-from proband.tokens.modalities.tables import say_absent
+from proband.tokens.modalities.tables import say_absent, say_shifted
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ def read_asked(
         remedy = "leave --genome out, or give a model trained with --genome"
         raise ConfigError("the model reads no genome", where=model, found="--genome", remedy=remedy)
     say_absent("explain", loaded.config.modalities, files)
+    say_shifted("explain", loaded.fusion.scales(), tables)
     outcomes = outcome_tokens(store.vocabulary, question, "explain")
     _refuse_labels(question)
     refuse_long_gap(question)

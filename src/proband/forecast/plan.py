@@ -33,7 +33,7 @@ from proband.tokens.dataset import TokenStore
 from proband.tokens.history.outcomes import outcome_tokens
 from proband.tokens.history.subjects import subject_rows
 from proband.tokens.modalities.modality import GENOME, ModalityTable
-from proband.tokens.modalities.tables import say_absent
+from proband.tokens.modalities.tables import say_absent, say_shifted
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def make_plan(
     outcomes, onset = _outcomes(given, question, model, config)
     horizons, asked = _question(store, outcomes, question, config)
     say_absent("forecast", loaded.config.modalities, files)
+    say_shifted("forecast", loaded.fusion.scales(), tables)
     rows = None if subjects is None else subject_rows(subjects, store)
     points = prediction_points(store, question, config.split, outcomes, rows)
     counts = never_asked(store, question, config.split) if rows is None else {}

@@ -18,7 +18,7 @@ from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows, plan_batches
 from proband.tokens.modalities.modality import modality_files
-from proband.tokens.modalities.tables import say_absent, tables_for
+from proband.tokens.modalities.tables import say_absent, say_shifted, tables_for
 
 _TOKEN_BUDGET = 16384
 
@@ -129,6 +129,7 @@ def likelihood(
     files = modality_files(genome, modalities)
     tables = tables_for(loaded.config.modalities, store, files)
     say_absent("likelihood", loaded.config.modalities, files)
+    say_shifted("likelihood", loaded.fusion.scales(), tables)
     windows = make_windows(store, store.rows_of(split), loaded.config.context)
     plan = plan_batches(windows.lengths, _TOKEN_BUDGET)
     batches = (load_batch(store, windows.take(index), tables) for index in track(plan, "Scoring"))

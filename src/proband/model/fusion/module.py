@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -54,6 +55,15 @@ class Fusion(nn.Module):
             numbers += [number] * found.shape[1]
         spans = Spans(torch.cat(since, dim=1), torch.cat(until, dim=1))
         return Latents(torch.cat(values, dim=1), spans, tuple(numbers))
+
+    def scales(self) -> dict[str, tuple[Float[np.ndarray, " width"], Float[np.ndarray, " width"]]]:
+        """Means of each modality's columns in training, and 1 over their deviations, 0 of constants."""
+        found = {}
+        for name, encoder in self.encoders.items():
+            assert isinstance(encoder, ModalityEncoder)
+            mean, scale = (values.double().cpu().numpy() for values in (encoder.mean, encoder.scale))
+            found[name] = mean, scale
+        return found
 
     def lead(self, latents: Latents) -> Float[Tensor, "batch latents dim"]:
         """The leading positions of a window."""

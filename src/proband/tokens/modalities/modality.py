@@ -202,7 +202,7 @@ def load_modality(
     Args:
         name: Of the modality; the genome's file is a table of scores.
         path: The file; see the module.
-        store: Whose subjects. Rows of others, and rows without any value, are passed over.
+        store: Whose subjects. Rows of others or nobody, and rows without any value, are passed over.
         names: The columns a trained model expects; default all of numbers.
         timed: Whether a trained model expects ages; default what the file holds.
         kind: Of scores that a trained model expects; default what the file holds.
@@ -216,6 +216,7 @@ def load_modality(
     _check_kind(kind_of(name, path), kind, path)
     frame = SCORES.read(path) if name == GENOME else read_parquet(path)
     clock = _clock(frame, path, timed)
+    frame = frame.drop_nulls("subject_id")
     if clock is None and name != GENOME:
         _refuse_other_clocks(frame, path)
     names = names or _value_columns(frame, clock, path)
@@ -251,7 +252,10 @@ def _clock(frame: pl.DataFrame, path: Path, timed: bool | None) -> str | None:
     """The column of time, if there is one."""
     found = f"columns {', '.join(frame.columns[:12])}"
     if not frame.schema.get("subject_id", pl.String()).is_integer():
-        raise DataError("no subject_id of integers", where=path, found=found)
+        if "subject_id" in frame.columns:
+            found = f"subject_id of {frame.schema['subject_id']}"
+        remedy = "store the subjects of the records as whole numbers in a column subject_id"
+        raise DataError("no subject_id of integers", where=path, found=found, remedy=remedy)
     clocks = [name for name in _CLOCKS if name in frame.columns]
     if len(clocks) > 1:
         raise DataError("several columns of time", where=path, found=", ".join(clocks), expected="one")

@@ -6,10 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float
+
 from proband.core.errors import ConfigError, near_matches
 from proband.core.running.progress import say
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modalities.modality import GENOME, ModalityTable, load_modality
+
+LEAST_VALUES = 30
+"""Values of a column below which nothing is said of where they lie."""
+FARTHEST_MEAN, WIDEST_SPREAD = 2.0, 3.0
+"""Standard deviations of training, and ratio of spreads either way, beyond which a column lies elsewhere."""
+_COLUMNS_AT_ONCE = 256
+
+Scale = tuple[Float[np.ndarray, " width"], Float[np.ndarray, " width"]]
+"""Means of a modality's columns in training, and 1 over their standard deviations, 0 of what did not vary."""
 
 
 @runtime_checkable
@@ -58,3 +70,45 @@ def say_absent(stage: str, wanted: Mapping[str, ModalityShape], files: Mapping[s
         say(f"{stage}: the model reads {name} and none is given; all subjects count as without it")
     if GENOME in files and GENOME not in wanted:
         say(f"{stage}: the model reads no genome; the one given is not used")
+
+
+def say_shifted(stage: str, scales: Mapping[str, Scale], tables: Mapping[str, ModalityTable]) -> None:
+    """Print which modalities lie elsewhere than in training: other units, other scoring, other people.
+
+    Args:
+        stage: Who says it.
+        scales: Of the model, by modality.
+        tables: The modalities given, raw values.
+    """
+    for name, table in tables.items():
+        mean, spread = standardised_moments(table.values, *scales[name])
+        is_off = (np.abs(mean) > FARTHEST_MEAN) | (spread > WIDEST_SPREAD) | (spread < 1 / WIDEST_SPREAD)
+        if is_off.any():
+            first = int(is_off.argmax())
+            say(
+                f"{stage}: {is_off.sum():,} of {len(is_off):,} columns of {name} lie elsewhere than in "
+                f"training, first {table.names[first]} (mean {mean[first]:+,.1f} standard deviations off, "
+                f"spread {spread[first]:,.4g} times): values must be in the same units and scored alike"
+            )
+
+
+def standardised_moments(
+    values: Float[np.ndarray, "n width"],
+    mean: Float[np.ndarray, " width"],
+    scale: Float[np.ndarray, " width"],
+) -> tuple[Float[np.ndarray, " width"], Float[np.ndarray, " width"]]:
+    """Mean and standard deviation of columns in the units of training; NaN of few values or none that varied.
+
+    >>> values = np.arange(40.0)[:, None] % 2
+    >>> [one.round(3).tolist() for one in standardised_moments(values, np.array([0.5]), np.array([2.0]))]
+    [[0.0], [1.0]]
+    """
+    found = np.full((2, values.shape[1]), np.nan)
+    for begin in range(0, values.shape[1], _COLUMNS_AT_ONCE):
+        part = values[:, begin : begin + _COLUMNS_AT_ONCE].astype(np.float64)
+        is_enough = np.isfinite(part).sum(axis=0) >= LEAST_VALUES
+        at = begin + np.flatnonzero(is_enough & (scale[begin : begin + _COLUMNS_AT_ONCE] > 0))
+        part = part[:, at - begin]
+        found[0, at] = (np.nanmean(part, axis=0) - mean[at]) * scale[at]
+        found[1, at] = np.nanstd(part, axis=0) * scale[at]
+    return found[0], found[1]

@@ -19,7 +19,7 @@ from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
 from proband.tokens.modalities.modality import ModalityTable, given_paths, modality_files
-from proband.tokens.modalities.tables import say_absent, tables_for
+from proband.tokens.modalities.tables import say_absent, say_shifted, tables_for
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.finetune.card import write_card
 from proband.train.finetune.choices import MODES
@@ -163,6 +163,7 @@ def _linear_tables(
         )
     say_absent(STAGE, loaded.config.modalities, files)
     tables = tables_for(loaded.config.modalities, store, files)
+    say_shifted(STAGE, loaded.fusion.scales(), tables)
     return {name: table for name, table in tables.items() if name in loaded.onset.config.linear}
 
 

@@ -12,6 +12,7 @@ from proband.core.errors import ConfigError, DataError
 from proband.core.schema import SCORES
 from proband.core.units import MINUTES_PER_DAY
 from proband.tokens.modalities.modality import ModalityTable, load_modality, modality_files, modality_inputs
+from proband.tokens.modalities.tables import say_shifted, standardised_moments
 from small_world import HandStore, Record
 
 STORE = HandStore([Record([2], [5]), Record([3, 4], [1, 2], split="held_out"), Record([], [])])
@@ -125,6 +126,32 @@ def test_components_and_similarities_of_a_genome_folder_are_modalities(
     assert load(tmp_path, subject_id=[100], **named).names == ("probability_AFR",)
 
 
+def test_rows_of_nobody_are_passed_over(tmp_path: Path) -> None:
+    table = load(tmp_path, subject_id=[None, 100, None], a=[0.5, 1.5, 2.5])
+    assert table.observed.tolist() == [True, False, False]
+
+
+def test_values_that_lie_elsewhere_than_in_training_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Learnt with means 1 and deviations 2; the values are 0 and 2 in turn, so mean 1 and deviation 1."""
+    values = np.arange(40)[:, None] % 2 * np.array([2.0, 200.0, 2.0, 0.2, 2.0]) + np.array([0, 0, 8, 0, 0])
+    values[29:, 4] = NAN  # too few to tell
+    mean, scale = np.full(5, 1.0), np.full(5, 0.5)
+    found = standardised_moments(values.astype(np.float32), mean, scale)
+    assert found[0] == pytest.approx([0, 49.5, 4, -0.45, NAN], nan_ok=True)
+    assert found[1] == pytest.approx([0.5, 50, 0.5, 0.05, NAN], nan_ok=True)
+    at = np.arange(41)
+    table = ModalityTable(values.astype(np.float32), np.zeros(40, dtype=np.int64), at, tuple("abcde"))
+    say_shifted("forecast", {"labs": (mean, scale)}, {"labs": table})
+    said = "forecast: 3 of 5 columns of labs lie elsewhere than in training, first b (mean +49.5 standard"
+    assert said in capsys.readouterr().err
+    say_shifted(
+        "forecast", {"labs": (mean, scale * [1, 0, 0, 0, 1])}, {"labs": table}
+    )  # constant in training
+    assert not capsys.readouterr().err
+
+
 def test_the_row_numbers_that_pandas_keeps_are_no_values(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +171,7 @@ def test_the_row_numbers_that_pandas_keeps_are_no_values(
     [
         ({"person_id": [100], "a": [1.0]}, "no subject_id of integers.*columns person_id, a"),
         ({"subject_id": ["x"], "a": [1.0]}, "no subject_id of integers"),
+        ({"subject_id": [100.0], "a": [1.0]}, "no subject_id of integers.*found subject_id of Float64"),
         ({"subject_id": [100], "label": ["yes"]}, "no column of numbers.*columns subject_id, label"),
         ({"subject_id": [100], "a": [1.0], "b": ["1.5"]}, "numbers stored as text.*found b"),
         ({"subject_id": [100], "a": [np.inf]}, "an infinite value.*found a.*null where missing"),
