@@ -14,9 +14,10 @@ from jaxtyping import Float
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_names
 from proband.core.files.atomic import whole_file
 from proband.core.files.manifest import check_stage
+from proband.core.running.progress import say
 from proband.core.schema import PCS, SAMPLES
 from proband.genome.genotypes.formats.plink import read_family_ids
 
@@ -102,12 +103,25 @@ def write_gwas(
         covariates = covariates.join(components, on="subject_id", how="left", maintain_order="left")
     # A column of NA alone would cost all samples: association programs leave out whoever lacks a covariate.
     known_of_any = [name for name in covariates.columns[1:] if covariates[name].null_count() < last.height]
-    _write(ids.hstack(covariates.select(known_of_any)), folder / COVARIATES)
+    covariates = covariates.select(known_of_any)
+    _say_incomplete(covariates)
+    _write(ids.hstack(covariates), folder / COVARIATES)
     return {
         "num_samples": last.height,
         "num_phenotypes": len(vary),
         "num_constant": len(names) - len(vary),
     }
+
+
+def _say_incomplete(covariates: pl.DataFrame) -> None:
+    """Say of how many samples a covariate is not known: association programs pass over these."""
+    lacking = {name: number for name in covariates.columns if (number := covariates[name].null_count())}
+    if lacking:
+        listed = first_names([f"{name} of {number:,}" for name, number in lacking.items()])
+        say(
+            f"embed: not known among {covariates.height:,} samples: {listed}; REGENIE and PLINK leave out "
+            "samples without a covariate, so name those wanted (--covarColList, --covar-name)"
+        )
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:

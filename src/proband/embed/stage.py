@@ -61,7 +61,8 @@ def embed(
     Raises:
         CheckpointError: Model and tokens do not fit.
         ConfigError: Both ``task`` and ``dates``, or ``fam`` without the tables of a GWAS.
-        DataError: Dates that are not usable, or none; nobody who is in the genotypes.
+        DataError: Dates that are not usable, or none; nobody who is in the genotypes; vectors that do not
+            vary, which are no phenotype and have no map.
     """
     config = config or EmbedConfig()
     if fam is not None and not config.gwas:
@@ -89,6 +90,11 @@ def embed(
             if not run.counts["num_samples"]:
                 remedy = "give the genome folder of these subjects"
                 raise DataError("no subject is in the genotypes", where=genome, remedy=remedy)
+            if not run.counts["num_phenotypes"]:
+                raise DataError(
+                    "no number of the vectors varies, so that there is no phenotype", where="--gwas",
+                    found=f"{run.counts['num_samples']:,} samples", remedy="embed more subjects",
+                )  # fmt: skip
             if fam is None:
                 say(
                     "embed: FID and IID are both the sample's name; no sample is matched where the genotypes "
@@ -96,6 +102,14 @@ def embed(
                 )
         if config.map:
             found = write_map(run.folder, states, known_factors(store, asked, genome, task))
+            if found.is_empty():
+                remedy = "embed more subjects or dates"
+                raise DataError(
+                    "vectors that do not vary have no map",
+                    where="--map",
+                    found=f"{len(asked):,}",
+                    remedy=remedy,
+                )
             say(f"embed: {in_words(found)}")
     vectors_of = "vector" if len(asked) == 1 else "vectors"
     say(f"embed: {len(asked):,} {vectors_of} of {loaded.config.dim} numbers in {out}")

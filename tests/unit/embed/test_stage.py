@@ -144,7 +144,24 @@ def test_a_sample_without_a_family_id_is_named(tmp_path: Path) -> None:
         family_ids(pl.Series(["1"]), tmp_path / "c.psam")
 
 
-def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("wanted", "message"), [("gwas", "no phenotype.*1 samples"), ("map", "have no map")])
+def test_the_vector_of_a_single_subject_is_no_phenotype_and_has_no_map(
+    world: Path, tmp_path: Path, wanted: str, message: str
+) -> None:
+    """An association program would say "need at least one phenotype"."""
+    someone = TokenStore(world / "tokens").subject_ids[0]
+    (tmp_path / "dates.csv").write_text(f"subject_id,prediction_time\n{someone},2020-01-01\n")
+    with pytest.raises(DataError, match=rf"{message}.*remedy: embed more"):
+        embed(
+            world / "model", world / "tokens", tmp_path / "out", dates=tmp_path / "dates.csv",
+            config=EmbedConfig(**{wanted: True}),
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     times = [datetime(2000 + at, 1, 1) for at in range(3)]
     keys = pl.DataFrame({"subject_id": [1, 1, 2], "prediction_time": times})
     vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0, 2.0], dtype=pl.Float32), state_2=pl.lit(1.0))
@@ -159,6 +176,7 @@ def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(tmp_path: 
         "1\t1\t2.000000\t1.000000",
         "2\t2\t3.000000\tNA",
     ]
+    assert "not known among 2 samples: sex of 1; REGENIE and PLINK leave out" in capsys.readouterr().err
 
 
 def test_sex_that_is_never_recorded_is_no_covariate(tmp_path: Path) -> None:
