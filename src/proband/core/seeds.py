@@ -26,6 +26,15 @@ def name_key(*names: object) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
+def bounded(seed: int, bits: int = 63) -> int:
+    """A seed of any size as other programs take it: its lowest bits, 32 for NumPy's old generator.
+
+    >>> bounded(7), bounded(2**64 + 7), bounded(2**32 + 7, 32)
+    (7, 7, 7)
+    """
+    return seed & (2**bits - 1)
+
+
 def generator(seed: int, *names: object) -> np.random.Generator:
     """The sequential stream ``names`` of ``seed``.
 
@@ -33,7 +42,7 @@ def generator(seed: int, *names: object) -> np.random.Generator:
     >>> bool(a.random() == b.random())
     True
     """
-    return np.random.default_rng([seed & (2**63 - 1), name_key(*names)])
+    return np.random.default_rng([bounded(seed), name_key(*names)])
 
 
 def _mix(state: np.ndarray) -> np.ndarray:

@@ -120,6 +120,16 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     assert not same(weights(tmp_path / "b"), weights(whole))
 
 
+def test_a_seed_of_any_size_is_one(world: Path, small: TrainConfig) -> None:
+    store = TokenStore(world / "tokens")
+    weights_of = [
+        build_model(store, {}, small.model_copy(update={"seed": seed})).state_dict()
+        for seed in (7, 2**64 + 7, 8)
+    ]
+    assert same(*weights_of[:2])
+    assert not same(*weights_of[1:])
+
+
 def test_a_refit_on_a_resample_is_another_model_that_stays_in(
     whole: Path, world: Path, small: TrainConfig, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from proband.core.errors import DataError
+from proband.core.seeds import bounded
 from proband.genome.ancestry.config import LEAST_CONFIDENCE
 
 _TREES = 100
@@ -96,7 +97,8 @@ def _forest(
 ) -> Float64[np.ndarray, "people populations"]:
     from sklearn.ensemble import RandomForestClassifier
 
-    forest = RandomForestClassifier(n_estimators=_TREES, random_state=similarity.seed, n_jobs=1)
+    seed = bounded(similarity.seed, 32)
+    forest = RandomForestClassifier(n_estimators=_TREES, random_state=seed, n_jobs=1)
     forest.fit(similarity.pcs, similarity.labels)
     return np.asarray(forest.predict_proba(pcs), dtype=np.float64)
 

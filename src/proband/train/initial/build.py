@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from proband.core.seeds import bounded
 from proband.model.choices import usual_fusion
 from proband.model.config import ModalityConfig, ModelConfig
 from proband.model.embedding import share_families
@@ -32,7 +33,7 @@ _EDGE_SUBJECTS = 20_000
 
 def build_model(store: TokenStore, tables: dict[str, ModalityTable], config: TrainConfig) -> Proband:
     """A model of the configured size, with scaling and output biases fitted on the train split."""
-    torch.manual_seed(config.seed)
+    torch.manual_seed(bounded(config.seed))
     modalities = {name: modality_config(name, table, config) for name, table in tables.items()}
     shape = ModelConfig(
         vocabulary_size=len(store.vocabulary),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from proband.core.seeds import bounded
 from proband.model.config import OnsetConfig, OnsetTask
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
@@ -73,7 +74,7 @@ def fit_onset(
         device: Where to compute.
         report: Takes the values of each evaluation.
     """
-    torch.manual_seed(config.seed)
+    torch.manual_seed(bounded(config.seed))
     head = attach_head(model, store, tables, tasks, config.onset.networks)
     model.to(device).eval()
     train, tuning = (read_part(model, store, tables, split, config) for split in ("train", "tuning"))

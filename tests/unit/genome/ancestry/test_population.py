@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,13 @@ def test_forest_between_populations_has_low_confidence():
 def test_the_same_forest_every_time():
     learnt, _, pcs = frozen("forest")
     assert assign(learnt, pcs).equals(assign(learnt, pcs))
+
+
+def test_a_seed_longer_than_32_bits_is_one():
+    """Such as a time stamp, which scikit-learn refuses."""
+    learnt, _, pcs = frozen("forest")
+    short, long = (replace(learnt, seed=seed) for seed in (5, 2**40 + 5))
+    assert assign(long, pcs).equals(assign(short, pcs))
 
 
 @pytest.mark.parametrize(

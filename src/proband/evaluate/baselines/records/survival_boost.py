@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from proband.core.errors import ConfigError, first_line
 from proband.core.running.progress import say, track
 from proband.core.schema import RISK
+from proband.core.seeds import bounded
 from proband.evaluate.baselines import tuning
 from proband.evaluate.baselines.features import Features
 from proband.evaluate.baselines.records.logistic import Linear
@@ -213,7 +214,7 @@ class _Boosted:
         """The package's model; None where its random times pass by all cases of an event."""
         model = load_hazardous().SurvivalBoost(
             ipcw_strategy="kaplan-meier",
-            random_state=self.seed,
+            random_state=bounded(self.seed, 32),
             show_progressbar=False,
             **asdict(setting),
         )
@@ -266,7 +267,7 @@ def _followed(rows: pl.DataFrame, longest: float) -> pl.DataFrame:
 def _numpy_seed(seed: int) -> Iterator[None]:
     """NumPy's global generator from a seed meanwhile: the package's trees have no seed of their own."""
     before = np.random.get_state()
-    np.random.seed(seed % 2**32)
+    np.random.seed(bounded(seed, 32))
     try:
         yield
     finally:

@@ -1,4 +1,5 @@
 from datetime import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -128,6 +129,27 @@ def test_a_setting_that_learns_is_chosen_and_seeds_outside_are_left_alone(hazard
     alone = law.risks()
     for horizon in HORIZONS:
         assert found[horizon].tolist() == alone[horizon].tolist()
+
+
+def test_a_seed_longer_than_32_bits_is_no_reason_to_learn_nothing(monkeypatch, capsys):
+    """The package refuses such a seed by the error with which it says that there is nothing to learn."""
+
+    class Package:
+        def __init__(self, random_state, **settings):
+            self.drawn = np.random.RandomState(random_state).randint(100)
+
+        def fit(self, values, target):
+            return self
+
+    monkeypatch.setattr(survival_boost, "load_hazardous", lambda: SimpleNamespace(SurvivalBoost=Package))
+    rows = pl.DataFrame({"moment": [0, 1], "time_years": [1.0, 2.0], "event": [1, 0]})
+    of = {"values": np.zeros((2, 1)), "rows": rows, "question": SimpleNamespace(outcome="gout")}
+    short, long = (
+        survival_boost._Boosted._fitted(SimpleNamespace(seed=seed, **of), FEW)
+        for seed in (5, 20261130235959 << 32 | 5)
+    )
+    assert long.drawn == short.drawn
+    assert not capsys.readouterr().err
 
 
 def test_levels_keep_few_values_and_the_order_of_many():
