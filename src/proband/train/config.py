@@ -30,8 +30,11 @@ FREE_SETTINGS = {
     "precision",
     "compile",
     "parallel",
+    "onset",
+    "tasks",
 }
-"""Settings that may differ when an interrupted training goes on: how long, how fast, how much memory."""
+"""Settings that may differ when an interrupted training goes on: how long, how fast, how much memory, and
+all of onset hazards, which are fitted from their start afterwards."""
 
 
 class EncoderOptions(BaseModel):

@@ -73,7 +73,8 @@ def train(
     task_inputs = [file for task in tasks for file in task_files(task)]
     files = modality_files(genome, modalities)
     config = _resolved(config or TrainConfig(), files, task_inputs)
-    inputs = [tokens, *task_inputs, *given_paths(genome, files)]
+    pretrained_on = [tokens, *given_paths(genome, files)]
+    inputs = [*pretrained_on, *task_inputs]
     with join_team(choose_device(config.device)) as team:
         if team.decide(lambda: is_finished(out, "train", config, overwrite, inputs)):
             _drop_states(out, team)  # if it was killed between its last two steps
@@ -83,7 +84,7 @@ def train(
         chosen = team.decide(lambda: _tasks(store, tasks, config))
         tables = {name: load_modality(name, path, store) for name, path in files.items()}
         with (
-            team.sharing(_resumable(out, config, inputs, overwrite)) as work,
+            team.sharing(_resumable(out, config, pretrained_on, overwrite)) as work,
             _output(team, out, work, config, inputs) as run,
         ):
             trainer = Trainer(build_model(store, tables, config), store, tables, config, work, team, clock)

@@ -17,10 +17,11 @@ from proband.model.checkpoint import load_model
 from proband.model.onset.head import OnsetHead
 from proband.tokens import tokens
 from proband.tokens.config import TokensConfig
-from proband.train import train
+from proband.train import stage, train
 from proband.train.config import OnsetOptions, TrainConfig
 from proband.train.onset import fit
 from proband.train.onset.fit import Part, fit_networks
+from proband.train.pretrain import loop
 
 TASK = """
 outcomes:
@@ -86,6 +87,37 @@ def test_the_same_seed_gives_the_same_head_and_the_trunk_is_not_changed(
     assert all(torch.equal(value, whole[name]) for name, value in trunk.items())
     assert whole.keys() - trunk.keys() == {name for name in whole if name.startswith("onset.")}
     assert load_model(tmp_path / "without").onset is None
+
+
+def test_tasks_may_change_once_a_training_has_stopped_and_what_was_pretrained_is_kept(
+    model: Path,
+    files: Path,
+    config: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As after the fit of onset hazards ran out of memory; the result is as if they had never been others."""
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    def no_step(*arguments: object) -> None:
+        pytest.fail("pretrained anew")
+
+    (tmp_path / "first.yaml").write_text(TASK.replace("  d: {codes: X//D}\n", ""))
+    fewer = config.model_copy(update={"onset": OnsetOptions(queries=2)})
+    fit_onset = stage.fit_onset
+    monkeypatch.setattr(stage, "fit_onset", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(files / "tokens", tmp_path / "model", tasks=[tmp_path / "first.yaml"], config=fewer)
+    monkeypatch.setattr(stage, "fit_onset", fit_onset)
+    monkeypatch.setattr(loop.Trainer, "_step", no_step)
+    train(files / "tokens", tmp_path / "model", tasks=[files / "task.yaml"], config=config)
+    assert "going on with the interrupted run" in capsys.readouterr().err
+    whole, found = (load_file(folder / "model.safetensors") for folder in (model, tmp_path / "model"))
+    assert whole.keys() == found.keys()
+    assert all(torch.equal(value, found[name]) for name, value in whole.items())
 
 
 def test_tasks_and_no_onset_hazards_do_not_fit(files: Path, config: TrainConfig, tmp_path: Path) -> None:
