@@ -20,6 +20,7 @@ from proband.evaluate.baselines.registry import model_names
 from proband.evaluate.baselines.scores.pgs_logistic import fit_standardiser
 from proband.evaluate.choices import BASELINES
 from proband.evaluate.config import ALL, NONE
+from proband.evaluate.selection.risk_sets import ROW
 from proband.evaluate.tables import ALREADY_BEGUN
 
 RISK_FILE, TASK_FILE = "risk.parquet", "task.yaml"
@@ -231,16 +232,18 @@ def read_components(genome: Path) -> pl.DataFrame | None:
     return PCS.read(path).drop("is_fitted") if path.is_file() else None
 
 
-def read_fusion_risks(path: Path, task: Task, given: pl.DataFrame) -> pl.DataFrame:
+def read_fusion_risks(path: Path, task: Task, given: pl.DataFrame, tuning: pl.DataFrame) -> pl.DataFrame:
     """The RiskTable of the tuning split for late fusion.
 
     Args:
         path: Forecast folder or RiskTable file.
         task: The task.
         given: RiskTables of the judged models.
+        tuning: Labels of the tuning split.
 
     Raises:
-        DataError: It is no table of one model, or of none of those judged.
+        DataError: It is no table of one model, or of none of those judged, or has no prediction of the tuning
+            split.
     """
     frame = read_risks([path], task, with_baselines=True)
     models = frame["model"].unique().to_list()
@@ -253,6 +256,13 @@ def read_fusion_risks(path: Path, task: Task, given: pl.DataFrame) -> pl.DataFra
             found=", ".join(sorted(models)),
             expected=known,
             remedy=remedy,
+        )
+    if frame.join(tuning, on=ROW, how="semi").is_empty():
+        raise DataError(
+            "unusable --fusion-risks",
+            where=path,
+            found="no prediction of the tuning split, by which late_fusion is fitted",
+            remedy=f"forecast it with {models[0]} and the same task: --split tuning",
         )
     return frame
 

@@ -12,6 +12,7 @@ import polars as pl
 from proband.core.config import validated
 from proband.core.errors import DataError
 from proband.core.files.provenance import StageRun, is_finished, stage_output
+from proband.core.running.progress import say
 from proband.core.schema import LABELS, RISK
 from proband.ehr.labels import labels as label_all
 from proband.ehr.meds.kinship import THIRD_DEGREE, Families, members_among, read_families
@@ -251,7 +252,7 @@ def _inputs(
     given: pl.DataFrame,
 ) -> Inputs:
     """What the baselines are made from."""
-    fusion = None if config.fusion_risks is None else Path(config.fusion_risks)
+    fusion, tuning = config.fusion_risks, rows.filter(split="tuning")
     return Inputs(
         Path(config.meds),
         task,
@@ -262,7 +263,7 @@ def _inputs(
         scores=None if scores is None else scores.frame,
         components=None if config.genome is None else read_components(Path(config.genome)),
         given=given,
-        fusion_risks=None if fusion is None else read_fusion_risks(fusion, task, given),
+        fusion_risks=None if fusion is None else read_fusion_risks(Path(fusion), task, given, tuning),
         seed=config.seed,
     )
 
@@ -279,6 +280,8 @@ def _baselines(run: StageRun, config: EvaluateConfig, data: Inputs) -> tuple[pl.
     found, costs, meter = [RISK.empty()], [], Meter()
     for name, frame in fit_baselines(data, config.baselines):
         model = frame["model"][0] if frame.height else name
+        if frame.is_empty():
+            say(f"evaluate: the baseline {name} has no risks: too few cases to fit it on, by any horizon")
         RISK.write(frame, run.folder / "baselines" / f"{model}.parquet")
         found.append(frame)
         costs.append({"model": model} | asdict(meter.read()))

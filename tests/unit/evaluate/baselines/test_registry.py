@@ -4,6 +4,7 @@ import pytest
 
 from proband.core.errors import ConfigError, DataError
 from proband.core.schema import RISK
+from proband.ehr.outcomes import Task
 from proband.evaluate import evaluate
 from proband.evaluate.baselines.registry import Baseline, chosen, model_names, references
 from proband.evaluate.baselines.table import risk_table
@@ -80,6 +81,24 @@ def test_late_fusion_joins_a_model_and_the_scores(world, tmp_path):
     auroc = dict(metrics.select("model", "value").iter_rows())
     assert list(auroc) == ["half", *names]
     assert auroc["late_fusion"] > auroc["half"]
+
+
+def test_risks_of_another_split_are_no_fusion_risks(world):
+    """The forecast judged, which is of the held-out split: nothing could be fitted on it."""
+    risk = world.risk_folder("judged")
+    with pytest.raises(
+        DataError, match=r"--fusion-risks.*no prediction of the tuning split.*judged.*--split tuning"
+    ):
+        evaluate([risk], world.meds, world.folder / "no", genome=world.genome, fusion_risks=risk)
+
+
+def test_a_baseline_without_risks_is_said(world, tmp_path, capsys):
+    rare = Task.model_validate(world.task.model_dump() | {"outcomes": {"stroke": {"codes": ["SNOMED//2"]}}})
+    risk = world.risk_folder("rare", task=rare, outcomes=("stroke",))
+    names = ("age_sex", "pgs_logistic")
+    config = EvaluateConfig(baselines=names, bootstrap=0)
+    evaluate([risk], world.meds, tmp_path / "out", genome=world.genome, config=config)
+    assert "the baseline pgs_logistic has no risks: too few cases" in capsys.readouterr().err
 
 
 def test_risks_of_another_model_are_no_fusion_risks(world, tmp_path):
