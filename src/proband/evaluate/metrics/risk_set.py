@@ -142,7 +142,7 @@ class RiskSet:
             return "nobody is followed to the horizon"
         _, num_cases, num_controls = self.counts
         found = (("cases", num_cases, LEAST_CASES), ("controls", num_controls, LEAST_CONTROLS))
-        for name, count, least in found:
+        for name, count, least in sorted(found, key=lambda one: one[1] > 0):  # none at all comes first
             if count < least:
                 return f"{count} {name} by the horizon, at least {least} needed"
         if uncensored_share(self.time_years, self.event, self.horizon_years) < LEAST_UNCENSORED_SHARE:

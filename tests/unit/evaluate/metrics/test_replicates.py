@@ -73,6 +73,7 @@ def test_values_do_not_depend_on_block_size(monkeypatch):
     [
         (np.full(50, 6.0), np.zeros(50, np.int8), "0 cases"),
         (np.full(50, 2.0), np.ones(50, np.int8), "0 controls"),
+        (np.full(1, 2.0), np.ones(1, np.int8), "0 controls"),  # and but one case
         (
             np.repeat([1.0, 1.5, 2.0], [10, 10, 500]),
             np.repeat([1, 2, 0], [10, 10, 500]).astype(np.int8),
