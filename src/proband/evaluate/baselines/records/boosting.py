@@ -89,18 +89,7 @@ class Trees(tuning.Learner):
 
     def learned(self, train: tuning.Examples, judge: tuning.Examples, setting: Setting) -> Any:
         """Grow trees until the loss of the rows that judge no longer falls."""
-        data = self._binned.subset(self._place[train.moment], params=_BINNING).construct()
-        data.set_label(train.case.astype(np.float64))
-        data.set_weight(train.weight)
-        data.set_init_score(train.offset)
-        judged = self._lightgbm.Dataset(
-            self.features.take(judge.moment).joined(),
-            judge.case.astype(np.float64),
-            weight=judge.weight,
-            init_score=judge.offset,
-            reference=self._binned,
-            params=_BINNING,
-        )
+        data, judged = self._dataset(train), self._dataset(judge)
         return self._lightgbm.train(
             _BINNING | _FIXED | asdict(setting),
             data,
@@ -108,6 +97,20 @@ class Trees(tuning.Learner):
             valid_sets=[judged],
             callbacks=[self._lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
+
+    def _dataset(self, rows: tuning.Examples) -> Any:
+        """Rows in the bins of train, which train rows have already."""
+        place = self._place[rows.moment]
+        if (place >= 0).all():
+            data = self._binned.subset(place, params=_BINNING)
+        else:
+            values = self.features.take(rows.moment).joined()
+            data = self._lightgbm.Dataset(values, reference=self._binned, params=_BINNING)
+        data.construct()
+        data.set_label(rows.case.astype(np.float64))
+        data.set_weight(rows.weight)
+        data.set_init_score(rows.offset)
+        return data
 
     def added(self, model: Any, features: Features) -> Float[np.ndarray, " rows"]:
         """Sum of a booster's trees."""
