@@ -3,6 +3,10 @@
 In 13 of 18 diseases scores have larger effects in the young (seven biobanks, Jermy et al. 2024,
 doi:10.1038/s41467-024-48938-2): who had the genes for early disease has had it. The shape of the change is
 that of all tasks together, and a task differs from it as far as its onsets show.
+
+Factors are fitted to effects of which each was found without the person whom it is to tell of (cross-fitting:
+Chernozhukov et al. 2018, doi:10.1111/ectj.12097). To the people on whom they were found effects look too
+small, the more so the weaker they are, which says nothing of their size in others.
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.model.onset.head import OnsetHead
-from proband.model.onset.terms import age_weights, is_given
+from proband.model.onset.terms import LinearModality, age_weights, is_given
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
+from proband.train.onset.terms.linear import measured_rows
+from proband.train.onset.terms.shrinkage import folds_of
 
 _DATES = 40_000
 """Train dates that are read, at most."""
@@ -30,9 +36,6 @@ _SHAPE_SD, _TASK_SD = 0.5, 0.3
 choices of ours."""
 _LARGEST = 3.0
 """Factors are between 0 and this."""
-_LEAST_SLOPE, _LARGEST_SLOPE, _SLOPE_SD = 0.1, 1000.0, 100.0
-"""Bounds, and standard deviation around 1, of the slope of effects on the dates to which they were fitted. Of
-noise that is shrunk as it should be it is 10 and more."""
 _BAND_YEARS, _NUM_BANDS = 5.0, 24
 _PRIOR_ONSETS = 1.0
 _STEPS = 20
@@ -41,7 +44,7 @@ _TINY = 1e-9
 
 
 class Dates(NamedTuple):
-    """Train dates, for all tasks.
+    """Train dates.
 
     Attributes:
         stratum: Band of the age at the date, among those who have the same modalities.
@@ -73,36 +76,43 @@ class Dates(NamedTuple):
         at_stratum = torch.einsum("sk,mkt->mst", self.weights, factors)
         return self._replace(terms=self.terms * at_stratum[:, self.stratum])
 
+    def of(self, terms: Float[Tensor, "modalities n named"]) -> Dates:
+        """The first tasks with other effects."""
+        named = terms.shape[2]
+        return self._replace(
+            terms=terms, expected=self.expected[:, :named], happened=self.happened[:, :named]
+        )
+
 
 @torch.no_grad()
 def fit_by_age(head: OnsetHead, train: Part, device: torch.device) -> None:
-    """Set ``by_age`` and ``level`` of all modalities, whose effects are fitted."""
-    dates = _read(head, train, device)
-    factors = factors_by_age(dates)
+    """Set ``by_age`` and ``level`` of all modalities, whose effects are fitted.
+
+    Single codes and families, whose effects without each fold are not kept, have the factors that all named
+    tasks have in common.
+    """
+    dates, without_own_fold = _read(head, train, device)
+    shape, own = factors_by_age(dates.of(without_own_fold))
+    others = shape.expand(-1, -1, len(head.bias) - own.shape[2])
+    factors = torch.cat([own, others], dim=2)
     for name, factor, level in zip(head.modalities, factors, _levels(dates.times(factors)), strict=True):
         linear = head.linear_of(name)
         linear.by_age.copy_(factor)
         linear.level.copy_(level)
 
 
-def factors_by_age(dates: Dates) -> Float[Tensor, "modalities knots tasks"]:
-    """How many times an effect counts at each age; it keeps the size that its shrinkage gave it.
+def factors_by_age(
+    dates: Dates,
+) -> tuple[Float[Tensor, "modalities knots one"], Float[Tensor, "modalities knots tasks"]]:
+    """How many times an effect counts at each age, of all tasks together and of each.
 
-    On the dates to which they were fitted effects look too small, by one slope for all tasks and ages.
-    Factors are fitted to effects that have been multiplied by it, and so lie around 1.
+    Args:
+        dates: With effects that were not fitted to the onsets of the same person.
     """
-    slope = _slope_of_all(dates)
-    rescaled = dates._replace(terms=dates.terms * slope)
-    one = torch.ones_like(slope).expand(-1, dates.weights.shape[1], -1)
-    shape = fit_factors(rescaled, rescaled.weights, one, _SHAPE_SD, shared=True)
-    return fit_factors(rescaled, rescaled.weights, shape, _TASK_SD, shared=False).clamp(0, _LARGEST)
-
-
-def _slope_of_all(dates: Dates) -> Float[Tensor, "modalities one tasks"]:
-    """Slope of each modality's effects, the same for all tasks and ages; 1 where effects are none."""
-    one = torch.ones_like(dates.weights[:, :1])
-    found = fit_factors(dates, one, torch.ones_like(dates.terms[:, :1]), _SLOPE_SD, shared=True)
-    return found.clamp(_LEAST_SLOPE, _LARGEST_SLOPE)
+    one = torch.ones_like(dates.terms[:, :1]).expand(-1, dates.weights.shape[1], -1)
+    shape = fit_factors(dates, dates.weights, one, _SHAPE_SD, shared=True).clamp(0, _LARGEST)
+    own = fit_factors(dates, dates.weights, shape, _TASK_SD, shared=False).clamp(0, _LARGEST)
+    return shape[:, :, :1], own
 
 
 def fit_factors(
@@ -170,16 +180,26 @@ def _levels(dates: Dates) -> Float[Tensor, "modalities knots tasks"]:
     return torch.stack(found)
 
 
-def _read(head: OnsetHead, train: Part, device: torch.device) -> Dates:
-    """Every so many-th date of the train split."""
+def _read(
+    head: OnsetHead, train: Part, device: torch.device
+) -> tuple[Dates, Float[Tensor, "modalities n named"]]:
+    """Every so many-th date of the train split; effects on the named tasks without each date's own fold.
+
+    Of more people than cross-validation reads, some are in no fold, and these are smaller (see
+    :func:`~proband.train.onset.terms.shrinkage.fit_cross_validated`).
+    """
     most = max(1, min(_DATES, _MOST_NUMBERS // len(head.bias)))
     chosen = np.arange(0, len(train), max(1, -(-len(train) // most)))
     share = train.followed.num_people / len(chosen)
-    age, terms, given, expected, happened = zip(*_read_parts(head, train, chosen, device), strict=True)
+    first, own = measured_rows(train)
+    fold = folds_of(torch.from_numpy(own[chosen]), len(first)).to(device)
+    age, terms, without, given, expected, happened = zip(
+        *_read_parts(head, train, chosen, fold, device), strict=True
+    )
     has = torch.cat(given, dim=1)
     band = (torch.cat(age) / _BAND_YEARS).long().clamp(0, _NUM_BANDS - 1)
     kinds, kind = has.unique(dim=1, return_inverse=True)
-    return Dates(
+    dates = Dates(
         kind * _NUM_BANDS + band,
         torch.arange(_NUM_BANDS, device=band.device).repeat(kinds.shape[1]),
         torch.cat(terms, dim=1),
@@ -187,18 +207,39 @@ def _read(head: OnsetHead, train: Part, device: torch.device) -> Dates:
         torch.cat(expected) * share,
         torch.cat(happened) * share,
     )
+    return dates, torch.cat(without, dim=1)
 
 
 def _read_parts(
-    head: OnsetHead, train: Part, chosen: Int[np.ndarray, " dates"], device: torch.device
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]:
-    """Age, effects, who has each modality, exposure and onsets of some dates at a time."""
+    head: OnsetHead,
+    train: Part,
+    chosen: Int[np.ndarray, " dates"],
+    fold: Int[Tensor, " dates"],
+    device: torch.device,
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]]:
+    """Age, effects, those without the own fold, who has each modality, exposure and onsets of some dates at a
+    time."""
     for begin in range(0, len(chosen), _READ_AT_ONCE):
-        query, followed = train.batch(chosen[begin : begin + _READ_AT_ONCE], device)
+        at_once = slice(begin, begin + _READ_AT_ONCE)
+        query, followed = train.batch(chosen[at_once], device)
         log_ratio = head.bias + head.of_record(query)
         expected, happened = expected_and_happened(head, query, log_ratio, followed)
         values = [query.modalities[name] for name in head.modalities]
         linear = [head.linear_of(name) for name in head.modalities]
-        terms = [one.standardised(own) @ one.beta for one, own in zip(linear, values, strict=True)]
+        read = [one.standardised(own) for one, own in zip(linear, values, strict=True)]
+        terms = torch.stack([x @ one.beta for x, one in zip(read, linear, strict=True)])
+        without = [_without_own_fold(x, one, fold[at_once]) for x, one in zip(read, linear, strict=True)]
         given = torch.stack([is_given(own) for own in values])
-        yield query.age, torch.stack(terms), given, expected, happened.float()
+        yield query.age, terms, torch.stack(without), given, expected, happened.float()
+
+
+def _without_own_fold(
+    x: Float[Tensor, "n width"], linear: LinearModality, fold: Int[Tensor, " n"]
+) -> Float[Tensor, "n named"]:
+    """Effects on the named tasks, each found without the fold of the row."""
+    named = linear.beta_folds.shape[2]
+    found = x @ linear.beta[:, :named]
+    for number in fold.unique().tolist():
+        own = fold == number
+        found[own] += x[own] @ linear.beta_folds[number]
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from proband.model.onset.head import OnsetHead
@@ -73,14 +73,23 @@ def standardise_modalities(head: OnsetHead, train: Part) -> None:
         linear.sd.copy_(torch.from_numpy(np.where(sd > 0, sd, np.inf)))
 
 
-@torch.no_grad()
-def _counts(head: OnsetHead, part: Part, device: torch.device) -> Counts:
-    """Onsets and exposures of subjects, added up over their dates, by the measurements that these read."""
+def measured_rows(part: Part) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " dates"]]:
+    """Dates of a subject that read the same measurements make one row.
+
+    Returns:
+        The first date of each row, in the order of subjects, and the row of each date.
+    """
     queries = part.queries
     index = np.stack([table.newest_by(queries.rows, queries.minutes) for table in queries.tables.values()])
     keys = np.vstack([queries.rows, index])
     _, first, own = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    own = own.reshape(-1)
+    return first, own.reshape(-1)
+
+
+@torch.no_grad()
+def _counts(head: OnsetHead, part: Part, device: torch.device) -> Counts:
+    """Onsets and exposures of subjects, added up over their dates, by the measurements that these read."""
+    first, own = measured_rows(part)
     share = 1 / part.per_subject
     num_tasks = len(head.bias)
     onsets, exposure = (torch.zeros(len(first), num_tasks, dtype=torch.float64) for _ in range(2))

@@ -243,9 +243,18 @@ def _share_of_people(train: Counts, num_read: int) -> float:
     return min(1.0, num_read / max(1, people))
 
 
+def folds_of(row: Int[Tensor, " some"], number: int) -> Int[Tensor, " some"]:
+    """Fold of some of so many rows: folds are blocks of rows.
+
+    >>> folds_of(torch.arange(10), 10).tolist()
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
+    return row * FOLDS // max(1, number)
+
+
 def _folds(counts: Counts) -> Int[Tensor, " n"]:
-    """Number of each row's fold: blocks of rows."""
-    return torch.arange(len(counts.x), device=counts.x.device) * FOLDS // max(1, len(counts.x))
+    """Number of each row's fold."""
+    return folds_of(torch.arange(len(counts.x), device=counts.x.device), len(counts.x))
 
 
 def _coefficients(

@@ -86,28 +86,74 @@ def test_a_constant_effect_and_none_keep_their_size() -> None:
     assert (linear.beta * linear.by_age).abs().max() < 0.05
 
 
-def dates_of(slope: Callable[[np.ndarray], np.ndarray], shrunk: float, n: int = 20_000) -> Dates:
-    """Onsets of three tasks: log hazards are ``slope(age)`` times a term, which is told ``shrunk`` times."""
+def dates_of(slope: Callable[[np.ndarray], np.ndarray], told: float, n: int = 20_000) -> Dates:
+    """Onsets of three tasks: log hazards are ``slope(age)`` times a term, which is told ``told`` times."""
     rng = np.random.default_rng(3)
     age, terms = rng.uniform(25, 80, n), rng.normal(size=(1, n, 3)) * [0.5, 0.4, 0.6]
     expected = np.full((n, 3), 0.1)
     onsets = rng.poisson(expected * np.exp(slope(age)[:, None] * terms[0]))
-    told, exposure, happened = (torch.from_numpy(x).float() for x in (shrunk * terms, expected, onsets))
+    effects, exposure, happened = (torch.from_numpy(x).float() for x in (told * terms, expected, onsets))
     band = torch.from_numpy(age // 5).long()
-    return Dates(band, torch.arange(24), told, torch.ones(1, n, dtype=torch.bool), exposure, happened)
+    return Dates(band, torch.arange(24), effects, torch.ones(1, n, dtype=torch.bool), exposure, happened)
 
 
 @pytest.mark.parametrize("slope", [np.ones_like, lambda age: 1.6 - (age - 30) / 37.5])
-def test_effects_shrunk_to_a_hundredth_have_the_same_factors(slope: Callable) -> None:
-    whole, shrunken = (factors_by_age(dates_of(slope, shrunk)) for shrunk in (1.0, 0.01))
-    assert shrunken.numpy() == pytest.approx(whole.numpy(), abs=0.02)
-    of_knots = slope(np.array(AGE_KNOTS)) / slope(np.linspace(25, 80)).mean()
-    assert whole.mean(dim=2)[0].numpy() == pytest.approx(of_knots, abs=0.2)
+@pytest.mark.parametrize("told", [0.7, 1.0, 1.4])
+def test_effects_come_to_the_size_that_onsets_show(slope: Callable, told: float) -> None:
+    shape, own = factors_by_age(dates_of(slope, told))
+    right = slope(np.array(AGE_KNOTS)) / told
+    assert shape[0, :, 0].numpy() == pytest.approx(right, abs=0.15 / told)
+    assert own.mean(dim=2)[0].numpy() == pytest.approx(right, abs=0.15 / told)
+
+
+def test_effects_that_onsets_know_nothing_of_become_small() -> None:
+    dates = dates_of(np.ones_like, 1.0)
+    shape, _ = factors_by_age(dates._replace(terms=dates.terms[:, torch.randperm(dates.terms.shape[1])]))
+    assert shape.abs().max() < 0.2
 
 
 def test_no_effects_have_factors_of_1() -> None:
-    dates = dates_of(np.ones_like, 0.0, n=500)
-    assert factors_by_age(dates).numpy() == pytest.approx(1)
+    shape, own = factors_by_age(dates_of(np.ones_like, 0.0, n=500))
+    assert shape.numpy() == pytest.approx(1)
+    assert own.numpy() == pytest.approx(1)
+
+
+def test_effects_found_in_few_people_have_the_right_size_in_others() -> None:
+    """Log hazards of two diseases are sums of 30 effects, those of six others have none; 1,500 people.
+
+    To the people on whom they were found, effects of chance look too small by far, and true ones hardly:
+    factors fitted to these would lower the true ones.
+    """
+    rng, tasks, width, n = np.random.default_rng(5), range(2, 10), 30, 1500
+    effect = rng.normal(0, 0.1, (width, len(tasks))) * (np.arange(len(tasks)) < 2)
+    z = rng.normal(size=(n, width)).astype(np.float32)
+    wait = rng.exponential(size=(n, len(tasks))) / (0.03 * np.exp(z @ effect))
+    entry, exit_ = (round(age * MINUTES_PER_YEAR) for age in (50.0, 50.0 + YEARS))
+    records = []
+    for years in wait:
+        onsets = sorted(
+            (entry + round(t * MINUTES_PER_YEAR), d) for t, d in zip(years, tasks, strict=True) if t <= YEARS
+        )
+        records.append(Record([d for _, d in onsets], [at for at, _ in onsets], entry=entry, exit=exit_))
+    store = HandStore(records, size=len(tasks) + 3)
+    layout = SummaryLayout.of(store.vocabulary)
+    head = head_of(*([task] for task in tasks), num_features=layout.num_features, linear={"genome": width})
+    head.log_rate.fill_(math.log(0.03))
+    names = tuple(f"score {number}" for number in range(width))
+    table = ModalityTable(z, np.zeros(n, np.int64), np.arange(n + 1), names)
+
+    def part(rows: np.ndarray) -> Part:
+        read = part_of(store, rows, store.entry[rows], head)
+        return replace(read, queries=replace(read.queries, tables={"genome": table}))
+
+    train, tuning = part(np.arange(n * 9 // 10)), part(np.arange(n * 9 // 10, n))
+    standardise_modalities(head, train)
+    fit_modality_terms(head, train, tuning, CPU, OnsetResult({}, {}))
+    others = rng.normal(size=(20_000, width)).astype(np.float32)
+    found = head.linear_of("genome").effects(torch.from_numpy(others), torch.full((len(others),), 52.0))
+    true = (others @ effect)[:, :2]
+    slopes = [np.polyfit(one, other, 1)[0] for one, other in zip(found[:, :2].T, true.T, strict=True)]
+    assert np.mean(slopes) == pytest.approx(1, abs=0.15)
 
 
 def test_weights_interpolate_and_hold_beyond_the_knots() -> None:
