@@ -76,7 +76,7 @@ class Dates(NamedTuple):
         at_stratum = torch.einsum("sk,mkt->mst", self.weights, factors)
         return self._replace(terms=self.terms * at_stratum[:, self.stratum])
 
-    def of(self, terms: Float[Tensor, "modalities n named"]) -> Dates:
+    def with_terms(self, terms: Float[Tensor, "modalities n named"]) -> Dates:
         """The first tasks with other effects."""
         named = terms.shape[2]
         return self._replace(
@@ -92,7 +92,7 @@ def fit_by_age(head: OnsetHead, train: Part, device: torch.device) -> None:
     tasks have in common.
     """
     dates, without_own_fold = _read(head, train, device)
-    shape, own = factors_by_age(dates.of(without_own_fold))
+    shape, own = factors_by_age(dates.with_terms(without_own_fold))
     others = shape.expand(-1, -1, len(head.bias) - own.shape[2])
     factors = torch.cat([own, others], dim=2)
     for name, factor, level in zip(head.modalities, factors, _levels(dates.times(factors)), strict=True):
