@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from proband.evaluate.groups.members import in_order
 from proband.evaluate.groups.subgroups import Dimension, Key
 from proband.evaluate.metrics.compare import interval
 from proband.evaluate.panel.gain import METRICS
@@ -99,7 +100,7 @@ def _each(by_outcome: Mapping[str, Mapping[str, Within]]) -> Iterator[dict[str, 
 
 def _mean(by_outcome: Mapping[str, Mapping[str, Within]]) -> Iterator[dict[str, object]]:
     """Rows of means over outcomes, beside the subgroup with most cases in all of them."""
-    names = sorted({name for within in by_outcome.values() for name in within})
+    names = in_order({name for within in by_outcome.values() for name in within})
     cases = {name: sum(one[name].num_cases for one in by_outcome.values() if name in one) for name in names}
     firm = {name: _firm(by_outcome, name) for name in names}
     names = [name for name in names if firm[name]]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +94,24 @@ def _say_empty(table: pl.DataFrame, found: pl.DataFrame, path: Path) -> None:
 def _age_names() -> list[str]:
     between = [f"{low} to {high - 1}" for low, high in itertools.pairwise(AGES)]
     return [f"under {AGES[0]}", *between, f"{AGES[-1]} and over"]
+
+
+def in_order(levels: Iterable[str]) -> list[str]:
+    """Subgroups of one dimension as a reader expects them: bands and thirds from low to high, others by the
+    first number in their name, then by name.
+
+    >>> in_order(["70 and over", "40 to 54", "under 40"])
+    ['under 40', '40 to 54', '70 and over']
+    >>> in_order(["10 or more", "3 to 9", "none", "highest third", "lowest third"])
+    ['lowest third', 'highest third', '3 to 9', '10 or more', 'none']
+    """
+    known = {name: place for place, name in enumerate([*_age_names(), *_THIRDS])}
+
+    def place(level: str) -> tuple[int, float, str]:
+        number = re.search(r"\d+", level)
+        return known.get(level, len(known)), float(number[0]) if number else math.inf, level
+
+    return sorted(levels, key=place)
 
 
 def age_band(name: str) -> pl.Expr:

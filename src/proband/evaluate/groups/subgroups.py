@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from proband.evaluate.groups.members import in_order
 from proband.evaluate.metrics.block import Block, Model
 from proband.evaluate.metrics.compare import Resamples, interval, intervals, stack
 from proband.evaluate.metrics.judged import Judged
@@ -101,7 +102,7 @@ def frame_of(risk_set: RiskSet, estimated: Sequence[Dimension]) -> pl.DataFrame:
 def _dimension(
     risk_set: RiskSet, member: pl.Series, resamples: Resamples, thresholds: np.ndarray
 ) -> Dimension | None:
-    names = member.drop_nulls().unique().sort().to_list()
+    names = in_order(member.drop_nulls().unique())
     parts = {name: risk_set.part((member == name).fill_null(False).to_numpy()) for name in names}
     usable = {name: part for name, part in parts.items() if not part.obstacle()}
     if len(usable) < 2:

@@ -18,15 +18,15 @@ MODEL, RECORD = "ehr & pgs", "<b>ehr"
 
 def row(subgroup, difference, gap=None, metric="auroc", outcome=None):
     ends = (None, None, None) if gap is None else (gap, gap - 0.01, gap + 0.01)
-    place = (outcome, HORIZON, "age", subgroup, "40-54", MODEL, RECORD, metric)
+    place = (outcome, HORIZON, "age", subgroup, "40 to 54", MODEL, RECORD, metric)
     return (*place, difference, difference - 0.01, difference + 0.01, *ends, 12, 12 if gap != 0.005 else 11)
 
 
 ROWS = [
-    row("40-54", 0.04),
-    row("70+", 0.005, -0.035),
+    row("40 to 54", 0.04),
+    row("70 and over", 0.005, -0.035),
     row("under 40", 0.045, 0.005),
-    row("70+", 0.9, outcome="x"),
+    row("70 and over", 0.9, outcome="x"),
 ]
 
 
@@ -49,15 +49,15 @@ def test_subgroups_with_a_gain_and_gaps_beyond_chance_are_named(found):
     assert said.sentence == (
         f"{MODEL} less {RECORD}: the interval lies above 0 in 2 of 3 subgroups. "
         "Of 2 gaps, 1 exclude 0, about 0.1 would by chance: "
-        "less in age 70+ than in 40-54 by 0.035 (0.025 to 0.045)."
+        "less in age 70 and over than in 40 to 54 by 0.035 (0.025 to 0.045)."
     )
-    assert [one.title for one in said.rows] == ["Age: 40-54", "Age: 70+", "Age: under 40"]
-    assert [one.value for one in said.rows] == ["+0.040", "+0.005", "+0.045"]
+    assert [one.title for one in said.rows] == ["Age: under 40", "Age: 40 to 54", "Age: 70 and over"]
+    assert [one.value for one in said.rows] == ["+0.045", "+0.040", "+0.005"]
     assert all("whisker" in one.svg for one in said.rows)
     assert [cells[-1] for cells in said.table.rows] == [
+        "0.005 (−0.005 to 0.015), 11 outcomes",
         "reference",
         "−0.035 (−0.045 to −0.025)",
-        "0.005 (−0.005 to 0.015), 11 outcomes",
     ]
 
 

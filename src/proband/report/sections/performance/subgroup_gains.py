@@ -10,7 +10,7 @@ import polars as pl
 from proband.report.figures.forest import Estimate, axis_of, row_svg, scale_svg
 from proband.report.sections.answers import ForestRow, difference_of
 from proband.report.sections.found import Found, is_control
-from proband.report.sections.performance.subgroups import BY_CHANCE, beyond_chance
+from proband.report.sections.performance.subgroups import BY_CHANCE, beyond_chance, sortable
 from proband.report.tables import TextTable, interval, number, plain
 
 _LEAST_HALF_WIDTH = 0.02
@@ -43,6 +43,7 @@ def subgroup_gains(found: Found) -> SubgroupGains | None:
         pl.col("outcome").is_null(), pl.col("horizon_years").eq_missing(found.horizon)
     )
     rows = means.filter(pl.col("model").is_in([model for model, _ in pairs])).drop_nulls(["low", "high"])
+    rows = sortable(rows)
     auroc = rows.filter(metric="auroc").sort("dimension", "subgroup", maintain_order=True)
     if auroc.is_empty():
         return None

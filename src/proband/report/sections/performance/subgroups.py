@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from proband.evaluate.groups.members import in_order
 from proband.report.figures.forest import Estimate, axis_of, row_svg, scale_svg
 from proband.report.sections.answers import ForestRow
 from proband.report.sections.found import Found
@@ -73,7 +74,7 @@ def subgroups(found: Found) -> Subgroups | None:
         None where there is none.
     """
     every = found.at_main("subgroups").filter(pl.col("model").is_in(found.own or found.models))
-    every = every.drop_nulls(["low", "high"])
+    every = sortable(every.drop_nulls(["low", "high"]))
     rows = every.filter(pl.col("metric").is_in(list(_METRICS)))
     if rows.is_empty():
         return None
@@ -101,6 +102,11 @@ def subgroups(found: Found) -> Subgroups | None:
         _others(every, _incidences(found)) if fits else None,
         "" if fits else too_long,
     )
+
+
+def sortable(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows, whose subgroups sort from low to high (:func:`~proband.evaluate.groups.members.in_order`)."""
+    return rows.with_columns(pl.col("subgroup").cast(pl.Enum(in_order(rows["subgroup"].unique()))))
 
 
 def beyond_chance(gaps: pl.DataFrame) -> pl.DataFrame:
