@@ -105,7 +105,7 @@ def subgroups(found: Found) -> Subgroups | None:
 
 
 def sortable(rows: pl.DataFrame) -> pl.DataFrame:
-    """The same rows, whose subgroups sort from low to high (:func:`~proband.evaluate.groups.members.in_order`)."""
+    """The same rows, whose subgroups sort as :func:`~proband.evaluate.groups.members.in_order` has them."""
     return rows.with_columns(pl.col("subgroup").cast(pl.Enum(in_order(rows["subgroup"].unique()))))
 
 
