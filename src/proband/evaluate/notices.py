@@ -171,7 +171,10 @@ def say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:
         listed = ", ".join(
             f"{number:,} of {whole:,} at {horizon:g} years" for horizon, number, whole in late.rows()
         )
-        say(f"evaluate: predictions left out because the data end before their horizon: {listed}")
+        say(
+            "evaluate: predictions left out because the data, or nearly everybody's follow-up, end before "
+            f"their horizon: {listed}"
+        )
     metrics = pl.concat([METRICS.empty(), *frames["metrics"]]).filter(metric="monte_carlo_share")
     noisy = metrics.group_by("model", maintain_order=True).agg(pl.col("value").max())
     for model, share in noisy.filter(pl.col("value") > LARGEST_NOISE_SHARE).rows():

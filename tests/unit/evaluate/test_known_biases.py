@@ -183,6 +183,33 @@ def test_single_predictions_are_all_judged_and_landmarks_number_the_others():
     assert landmarks(many)[:4].tolist() == [0, 1, 0, 0]
 
 
+def test_a_subject_followed_far_beyond_the_others_does_not_bring_back_late_predictions(world):
+    """A date of a wrong century: the data seem to end in forty years, and nobody else's follow-up does."""
+    stray = pl.col("subject_id") == world.rows.filter(event=0)["subject_id"][0]
+    longer = pl.when(stray).then(pl.col("time_years") + 40).otherwise("time_years").alias("time_years")
+    rows = world.rows.with_columns(longer)
+    end = end_of_data(rows)
+    assert end is not None
+    assert end > years_after([40.0])[0]
+    found = next(iter(risk_sets(world.table(), RISK.empty(), rows, end, None)))
+    usual = world.judged(end_of_data(world.labels)).risk_set
+    assert found.moments.height == pytest.approx(len(usual.risks["m"]), rel=0.01)
+    for metric in ("auroc", "observed_expected", "calibration_slope"):
+        assert value_of(found.risk_set, metric) == pytest.approx(value_of(usual, metric), abs=0.01)
+
+
+def test_a_landmark_that_nobody_is_followed_from_is_seen_among_others():
+    """Together 25% of the follow-up reaches five years; of the second landmark none does."""
+    time, landmark = np.repeat([6.0, 2.0, 1.0], [100, 250, 50]), np.repeat([0, 0, 1], [100, 50, 250])
+    event = (np.arange(400) % 10 == 0).astype(np.int8)
+
+    def obstacle(number):
+        return RiskSet("x", HORIZON, np.arange(400), time, event, {}, landmark=number).obstacle()
+
+    assert obstacle(None) == ""
+    assert obstacle(landmark) == "follow-up of less than 5% reaches the horizon"
+
+
 def test_strata_of_censoring_by_hand():
     """Stratum 0 loses half of its rows at 1 year, stratum 1 none."""
     time, event = np.array([1.0, 1.0, 6.0, 6.0, 3.0, 6.0]), np.array([0, 0, 0, 0, 1, 0])

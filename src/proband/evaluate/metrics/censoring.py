@@ -19,6 +19,8 @@ from proband.core.units import DAYS_PER_YEAR
 CENSORED, CONTROL, CASE = -1, 0, 1
 LEAST_ROWS = 100
 """Rows of a stratum, at least: a censoring distribution of fewer would be noise."""
+LEAST_UNCENSORED_SHARE = 0.05
+"""Of people whose follow-up would reach the horizon, in each stratum: fewer would stand for all others."""
 
 HORIZON_TOLERANCE_YEARS = 2 / DAYS_PER_YEAR
 """Whose follow-up ends no more than this before the horizon was followed through it: five calendar years with

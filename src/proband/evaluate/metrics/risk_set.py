@@ -13,16 +13,17 @@ from proband.evaluate.metrics.censoring import (
     CASE,
     CENSORED,
     CONTROL,
+    LEAST_UNCENSORED_SHARE,
     censoring_weights,
     followed_through,
     horizon_status,
     merged_strata,
+    strata,
     uncensored_share,
 )
 
 LEAST_CASES = 5
 LEAST_CONTROLS = 5
-LEAST_UNCENSORED_SHARE = 0.05
 LEAST_FOR_INTERVALS = 30
 """Cases, controls, and families of either, below which there is no interval and no p value: at 16 cases a 95%
 bootstrap interval covers 86-89%, at 8 a test at 5% rejects 9.8% without any difference."""
@@ -145,6 +146,15 @@ class RiskSet:
         for name, count, least in sorted(found, key=lambda one: one[1] > 0):  # none at all comes first
             if count < least:
                 return f"{count} {name} by the horizon, at least {least} needed"
-        if uncensored_share(self.time_years, self.event, self.horizon_years) < LEAST_UNCENSORED_SHARE:
+        if self._least_uncensored_share() < LEAST_UNCENSORED_SHARE:
             return f"follow-up of less than {LEAST_UNCENSORED_SHARE:.0%} reaches the horizon"
         return ""
+
+    def _least_uncensored_share(self) -> float:
+        """Share whose follow-up would reach the horizon, of the landmark in which it is smallest."""
+        number = np.zeros(len(self.time_years), dtype=np.int64) if self.landmark is None else self.landmark
+        shares = (
+            uncensored_share(self.time_years[rows], self.event[rows], self.horizon_years)
+            for rows in strata(number)
+        )
+        return min(shares)

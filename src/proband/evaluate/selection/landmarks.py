@@ -17,7 +17,13 @@ from jaxtyping import Bool, Int
 
 from proband.core.units import MICROSECONDS_PER_YEAR
 from proband.ehr.labels import DIED
-from proband.evaluate.metrics.censoring import HORIZON_TOLERANCE_YEARS, merged_strata
+from proband.evaluate.metrics.censoring import (
+    HORIZON_TOLERANCE_YEARS,
+    LEAST_UNCENSORED_SHARE,
+    merged_strata,
+    strata,
+    uncensored_share,
+)
 
 
 def end_of_data(labels: pl.DataFrame) -> datetime | None:
@@ -35,17 +41,35 @@ def is_repeated(rows: pl.DataFrame) -> bool:
 
 
 def early_enough(rows: pl.DataFrame, horizon_years: float, end: datetime | None) -> Bool[np.ndarray, " rows"]:
-    """Which rows' horizon ends within the data; all where every subject is predicted once.
+    """Which rows can be followed to the horizon; all where every subject is predicted once.
+
+    Their horizon ends within the data, and so does that of others of their landmark: one subject who is
+    followed far longer than all others moves the end of the data, and nobody's follow-up. Where no landmark's
+    follow-up reaches the horizon all stay, and the risk set has an obstacle.
 
     Args:
-        rows: subject_id, prediction_time and outcome.
+        rows: subject_id, prediction_time, outcome, time_years and event, of one outcome.
         horizon_years: The horizon.
         end: End of the data.
     """
     if end is None or not is_repeated(rows):
         return np.ones(rows.height, dtype=bool)
     ahead = (pl.lit(end) - pl.col("prediction_time")).dt.total_microseconds() / MICROSECONDS_PER_YEAR
-    return rows.select(ahead >= horizon_years - HORIZON_TOLERANCE_YEARS).to_series().to_numpy()
+    early = rows.select(ahead >= horizon_years - HORIZON_TOLERANCE_YEARS).to_series().to_numpy().copy()
+    early[early] = _is_landmark_followed(rows.filter(early), horizon_years)
+    return early
+
+
+def _is_landmark_followed(rows: pl.DataFrame, horizon_years: float) -> Bool[np.ndarray, " rows"]:
+    """Whether follow-up from a row's landmark reaches the horizon; all where that of none does."""
+    number = landmarks(rows)
+    found = np.ones(rows.height, dtype=bool)
+    if number is None:
+        return found
+    time, event = rows["time_years"].to_numpy(), rows["event"].to_numpy()
+    for part in strata(number):
+        found[part] = uncensored_share(time[part], event[part], horizon_years) >= LEAST_UNCENSORED_SHARE
+    return found if found.any() else ~found
 
 
 def landmarks(rows: pl.DataFrame) -> Int[np.ndarray, " rows"] | None:
