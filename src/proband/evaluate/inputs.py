@@ -51,8 +51,14 @@ def read_task(risks: Sequence[Path], task: Path | None) -> Task:
         task: A task file, needed if no input is a forecast folder.
 
     Raises:
+        DataError: There is no such file or folder.
         ConfigError: No task is given, or two inputs were made for different tasks.
     """
+    if absent := [path for path in risks if not path.exists()]:
+        raise DataError(
+            "missing file", where=absent[0], expected="a forecast folder or a RiskTable file",
+            remedy="forecast first, or check the path",
+        )  # fmt: skip
     found = [path / TASK_FILE for path in risks if path.is_dir() and not _is_oracle(path)]
     found += [task] if task is not None else []
     if not found:

@@ -442,6 +442,14 @@ def test_no_task(world, tmp_path):
         evaluate([tmp_path / "x.parquet"], world.meds, tmp_path / "out")
 
 
+def test_a_path_that_is_not_there_is_no_missing_task(world, tmp_path):
+    absent = tmp_path / "risk"
+    for risks in ([absent], [world.risk_folder("sharp"), absent]):
+        with pytest.raises(DataError, match=f"missing file; in {absent}; .*forecast first"):
+            evaluate(risks, world.meds, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["plain", "age_sex"])
 def test_model_name_used_twice(world, tmp_path, name):
     RISK.write(world.risk_table(name), tmp_path / "x.parquet")
