@@ -41,14 +41,17 @@ _STRICT = ("<", "fewer than", "less than")
 _SMALL = r"(?<![\d.,–-])([1-9]|1\d|20)"
 _NO_MORE = r"(?![\d%,]|\.\d|\s*[–-]\s*\d|\s+to\s+\d)"
 _HAPPENED = "died|developed|dropped out|withdrew|relapsed"
+_ONE = "subject|person|patient|participant|individual|case|onset|death|man|woman"
 _HAD = r"had\s+(?:an?|the|their)\s+(?:\w+\s+)?(?:onset|event|diagnosis|outcome|disease)"
 _IN_PROSE = tuple(
     re.compile(pattern, re.I)
     for pattern in (
         rf"{_SMALL}\s+(?:{_PEOPLE})\b",
+        rf"(?<![\d.,–-])(?<!per )(1)\s+(?:{_ONE})\b(?![\s-]+years?\b)",
         rf"(?<![\d.,–-])\d+\s*/\s*([1-9]|1\d|20)\s+(?:{_PEOPLE})\b",
         rf"{_SMALL}\s+(?:\([\d.]+\s*%\)\s+)?(?:out )?of\s+(?:the\s+|all\s+)?[\d,]+\s+(?:\w+\s+)?"
         rf"(?:{_PEOPLE}|{_HAPPENED})\b",
+        rf"{_SMALL}\s+(?:\([\d.]+\s*%\)\s+)?(?:out )?of\s+[\d,]+\s+{_HAD}\b",
         rf"(?<!type )(?<!stage ){_SMALL}\s+(?:{_HAD}|{_HAPPENED})\b",
         rf"\b(?:subjects|people|patients|participants|cases|controls|onsets|deaths)\s*[:=(]\s*"
         rf"([1-9]|1\d|20){_NO_MORE}",

@@ -24,6 +24,12 @@ _PATTERNS = {
         re.I,
     ),
     "universal identifier": re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.I),
+    "number of a person": re.compile(
+        r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])|"
+        r"\b(?:NHS|SSN|CPR|BSN|CHI|medical record|insurance)\b(?:\s+(?:number|no\.?))?\W{0,3}\d{3}[\d -]{3,}",
+        re.I,
+    ),
+    "telephone number": re.compile(r"(?<![\w.+])\+\d{1,3}[ ./()-]*\d{1,4}(?:[ /()-]+\d{2,4}){2,}"),
     "e-mail address": re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
     "user and host name": re.compile(r"\b[\w.-]+@[\w-]+(?::|\b)(?!\.)"),
     "host name": re.compile(

@@ -10,6 +10,7 @@ from proband.report.check.violation import Violation
 
 _LOADING = {"src", "srcset", "poster", "background", "data", "action", "formaction", "ping", "manifest"}
 _REMOTE = re.compile(r"^\s*(?:https?:|//|ftp:|wss?:)", re.I)
+_SCRIPT_ADDRESS = re.compile(r"^\s*(?:javascript|vbscript):", re.I)
 _FILE = re.compile(r"\bfile:/+", re.I)
 _STYLE_LOADS = re.compile(r"@import|url\(\s*['\"]?(?!\s*['\"]?#)(?!data:image/png)", re.I)
 _SCRIPT_LOADS = re.compile(
@@ -39,6 +40,8 @@ def loaded(page: Page) -> Iterator[Violation]:
                 yield Violation(kind, element.line, value)
             elif loads and value and not value.startswith(("#", "data:")) and not _FILE.match(value):
                 yield Violation("file that is loaded", element.line, value)
+            if _SCRIPT_ADDRESS.match(value):
+                yield Violation("script in an address", element.line, f"{name} of <{element.tag}>")
             if name.startswith("on"):
                 yield Violation("event handler in a tag", element.line, f"{name} of <{element.tag}>")
             if name == "style" and _STYLE_LOADS.search(value):

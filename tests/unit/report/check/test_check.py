@@ -121,6 +121,12 @@ PLANTED = {
     "absolute path": ("<p>read /home/alice/results</p>", "absolute path"),
     "Windows path": (r"<p>read C:\Users\alice\results</p>", "absolute path"),
     "address of a file": ('<a href="file:///x/y">here</a>', "address of a file"),
+    "one person": ("<p>1 patient was left out</p>", "small count in a sentence"),
+    "share of many who had it": ("<p>12 of 340 had an onset</p>", "small count in a sentence"),
+    "number of a person": ("<p>NHS number 943 476 5919</p>", "number of a person"),
+    "number of an insured person": ("<p>078-05-1120</p>", "number of a person"),
+    "telephone": ("<p>Call +44 20 7946 0958</p>", "telephone number"),
+    "script in an address": ('<a href="javascript:x()">x</a>', "script in an address"),
     "bucket": ("<p>gs://fc-secure/cohort</p>", "address of a file"),
     "network address": ("<p>10.20.30.40</p>", "network address"),
     "e-mail": ("<p>Ask alice.b@example.org</p>", "e-mail address"),
@@ -144,6 +150,8 @@ PLANTED = {
 
 HARMLESS = [
     "<p>People with type 2 had it by 5 years; 7 of 20 outcomes were missed, 3 of 12 diseases shown.</p>",
+    "<p>7 of 20 outcomes had an event; rates per 1 person and 1 person-year; 21 of 340 had an onset</p>",
+    "<p>+0.023 (+0.016 to +0.029), 10-20-3000 steps, 1,240-1,250; the 1 control model</p>",
     "<p>Deaths: 70. AUROC of 7 models; n = 1,240; women: 20%; cases: 0.7</p>",
     TABLE.format("Years of follow-up per person", "7"),
     TABLE.format("Median years to onset", "7"),
