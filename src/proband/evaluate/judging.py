@@ -21,6 +21,7 @@ from proband.evaluate.frames import risk_set_frames
 from proband.evaluate.groups.deciles import Deciles, choose_score
 from proband.evaluate.groups.distance import DISTANCE_COLUMN, distance_frame, genetic_distance
 from proband.evaluate.groups.gains import Differences, SubgroupGains, gains_within
+from proband.evaluate.groups.integrated import Compared, SubgroupBrier, brier_within
 from proband.evaluate.groups.members import members_of
 from proband.evaluate.groups.record import MOMENT
 from proband.evaluate.groups.subgroups import dimensions, frame_of
@@ -87,18 +88,20 @@ def judged_tables(
     judgements = list(risk_sets(risks, extra, mine, end, groups.families, truth))
     for judgement in judgements if config.meds_evaluation else ():
         write_predictions(judgement, folder)
-    panel, gains = Panel(), SubgroupGains()
+    panel, gains, brier = Panel(), SubgroupGains(), SubgroupBrier()
     # Threads, since nearly all of it is numpy and compiled code, which release the GIL.
     done = map_shards(work, judgements, description="Evaluating", threads=True)
-    for judgement, (found, values, within) in zip(judgements, done, strict=True):
+    for judgement, (found, values, within, scores_within) in zip(judgements, done, strict=True):
         for name, frame in found.items():
             frames[name].append(frame)
         gains.add(judgement.risk_set.outcome, within)
+        brier.add(judgement.risk_set.outcome, scores_within)
         if values is not None:
             panel.add(judgement.risk_set, values)
         frames["flow"].append(judgement.flow)
     frames["differences"] = [panel.adjusted(pl.concat([DIFFERENCES.empty(), *frames["differences"]]))]
     frames["metrics"].append(panel.integrated_brier())
+    frames["subgroups"].append(brier.frame())
     frames["gains"].append(panel.mean_gains(pairs))
     if scores is not None:
         for observed, predicted in _deciles(judgements, rows, scores, resamples):
@@ -116,24 +119,27 @@ def _one_outcome(
     config: EvaluateConfig,
     pairs: Sequence[tuple[str, str]],
     judgement: Judgement,
-) -> tuple[dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None, Differences]:
-    """Tables of one outcome and horizon, replicates for the panel, None with an obstacle, and gains within
-    subgroups."""
+) -> tuple[
+    dict[str, pl.DataFrame], dict[tuple[str, str], np.ndarray] | None, Differences, tuple[Compared, ...]
+]:
+    """Tables of one outcome and horizon, replicates for the panel, None with an obstacle, and gains and Brier
+    scores within subgroups."""
     risk_set = judgement.risk_set
     found = None if risk_set.obstacle() else bootstrap(risk_set, resamples, config.thresholds)
     frames = risk_set_frames(risk_set, found, references(), config.margin, pairs)
     if found is None:
-        return frames, None, {}
+        return frames, None, {}, ()
     mine = judgement.moments.join(groups.members, on=MOMENT, how="left", maintain_order="left").drop(MOMENT)
     estimated = dimensions(risk_set, mine, resamples, found.thresholds)
     frames["subgroups"] = frame_of(risk_set, estimated)
     within = gains_within(risk_set.horizon_years, estimated, pairs)
+    scores = brier_within(risk_set.horizon_years, estimated, list(risk_set.risks))
     if groups.distance is not None:
         far = judgement.moments.join(groups.distance, on="subject_id", how="left", maintain_order="left")
         number = far[DISTANCE_COLUMN].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         frames["distance"] = distance_frame(risk_set, number, resamples)
     wanted = compared()
-    return frames, {key: values for key, values in found.values.items() if key[1] in wanted}, within
+    return frames, {key: values for key, values in found.values.items() if key[1] in wanted}, within, scores
 
 
 def _resamples(risks: pl.DataFrame, families: Families | None, config: EvaluateConfig) -> Resamples:

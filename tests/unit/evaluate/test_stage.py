@@ -64,6 +64,14 @@ def test_models_and_metrics_are_complete(results):
     assert metrics["num_subjects"].n_unique() == 1
 
 
+def test_subgroups_have_the_integrated_brier_score_too(results):
+    rows = read_table(results, "subgroups").filter(metric="brier_integrated", dimension="sex", model="sharp")
+    assert set(rows["subgroup"]) == {"female", "male"}
+    whole = read_table(results, "metrics").filter(metric="brier_integrated", model="sharp")
+    assert rows["value"].min() < whole["value"][-1] < rows["value"].max()
+    assert rows["gap"].null_count() == 1
+
+
 def test_better_model_wins_and_the_baselines_see_their_signal(results):
     auroc = {
         model: value(results, "auroc", model)["value"]

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 from proband.evaluate.metrics.compare import false_discovery_rate, interval, max_t
 from proband.evaluate.metrics.registry import compared
@@ -119,15 +120,29 @@ class Panel:
         return pl.DataFrame(rows, schema=dict(METRICS.columns), orient="row")
 
 
+def mean_over_time(scores: Mapping[float, Float[np.ndarray, " replicates"]]) -> Float[np.ndarray, " fewest"]:
+    """A score integrated from 0 to the longest horizon by the trapezoid rule, over that horizon.
+
+    Args:
+        scores: Horizon, rising -> a value per replicate, the sample's first. Where cases are few the sample
+            alone was computed: as many replicates are given as all have.
+
+    >>> mean_over_time({1.0: np.array([0.2, 0.2]), 2.0: np.array([0.4])}).round(3).tolist()
+    [0.2]
+    """
+    fewest = min(map(len, scores.values()))
+    heights = np.array([np.zeros(fewest), *(values[:fewest] for values in scores.values())])
+    years = np.array([0.0, *scores])
+    return np.asarray(np.trapezoid(heights, years, axis=0) / years[-1])
+
+
 def _integrated(model: str, kept: list[tuple[RiskSet, np.ndarray]]) -> dict:
     kept = sorted(kept, key=lambda one: one[0].horizon_years)
     last = kept[-1][0]
-    fewest = min(len(values) for _, values in kept)  # where cases are few the sample alone was computed
-    scores = np.array([np.zeros(fewest), *(values[:fewest] for _, values in kept)])
-    years = np.array([0.0, *(risk_set.horizon_years for risk_set, _ in kept)])
-    value, *replicates = np.trapezoid(scores, years, axis=0) / years[-1]
+    scores = {risk_set.horizon_years: values for risk_set, values in kept}
+    value, *replicates = mean_over_time(scores)
     low, high = interval(np.array(replicates))
-    over = ", ".join(f"{horizon:g}" for horizon in years[1:])
+    over = ", ".join(f"{horizon:g}" for horizon in scores)
     few = next(filter(None, (risk_set.too_few_for_intervals() for risk_set, _ in kept)), "")
     return {
         "outcome": last.outcome, "horizon_years": last.horizon_years, "model": model,
