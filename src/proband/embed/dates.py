@@ -72,6 +72,8 @@ def read_dates(store: TokenStore, split: str, task: Path | None, table: Path | N
             "a date before birth",
             where=table or task,
             found=f"subject {found['subject_id'][bad]}, {found['prediction_time'][bad]}",
+            expected=f"{found['birth_time'][bad]} or later",
+            remedy="leave it out, or look into the birth date",
         )
     rows = found["row"].to_numpy().astype(np.int64)
     minutes = before_death(store, rows, minutes)

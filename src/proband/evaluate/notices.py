@@ -19,7 +19,8 @@ from proband.evaluate.tables import FLOW, METRICS
 _TOO_FEW = ("too few", "follow-up of less than")
 """Beginnings of the obstacles that more subjects would remove."""
 _SHORTER = "judge a shorter horizon"
-_LONGER = "judge a longer horizon or more subjects, or look into the codes of the outcome"
+_LONGER = "judge a longer horizon or more subjects, or look into the codes or labels of the outcome"
+_OTHERS = "judge a shorter horizon or more subjects, or look into the codes or labels of the outcome"
 
 
 def say_rows(given: pl.DataFrame, matched: pl.DataFrame, split: str) -> None:
@@ -117,7 +118,7 @@ def _kind(note: str) -> str:
 
 
 def _remedy(kind: str) -> str:
-    return _LONGER if " cases " in kind else _SHORTER
+    return _LONGER if " cases " in kind else _OTHERS if " controls " in kind else _SHORTER
 
 
 def _listed(places: Mapping[str, list[float]]) -> str:

@@ -176,7 +176,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (["forecast", "none", "none", "out", "--task", "no.yaml"], "missing task file; in no.yaml"),
         (["forecast", "none", "none", "out", "--task", "t", "--estimator", "x"], "unusable --estimator"),
         (["forecast", "none", "none", "out", "--task", "t", "--precision", "2%%"], "in --precision"),
-        (["finetune", "none", "none", "out", "--task", "no.yaml"], "missing task file; in no.yaml"),
+        (["finetune", "none", "none", "out", "--task", "no.yaml"], "in no.yaml; remedy: check the path"),
         (
             ["finetune", "none", "none", "out", "--task", "t", "--mode", "x"],
             "unusable --mode; found 'x'; expected one of row, adapters, lora, full",

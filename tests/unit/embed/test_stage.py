@@ -198,7 +198,10 @@ def test_ties_share_their_mean_rank() -> None:
         ("subject_id,prediction_time\n999999,2001-01-01\n", "unknown subjects.*found 1 that are not"),
         ("subject_id,prediction_time\nx,2001-01-01\n", "unusable subject_id.*found 'x'.*whole numbers"),
         ("subject_id,prediction_time\n{id},soon\n", "unusable prediction_time.*found 'soon'"),
-        ("subject_id,prediction_time\n{id},1700-01-01\n", "a date before birth.*found subject {id}, 1700"),
+        (
+            "subject_id,prediction_time\n{id},1700-01-01\n",
+            "a date before birth.*found subject {id}, 1700.*expected 19.* or later",
+        ),
         ("subject_id,when\n{id},2001-01-01\n", "no column prediction_time.*found columns subject_id, when"),
         ("subject_id,prediction_time\n", "no date to embed anybody at"),
     ],

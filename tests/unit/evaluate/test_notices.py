@@ -107,7 +107,7 @@ def test_outcomes_of_one_class_are_said_and_the_others_judged(world, tmp_path, c
     assert line == (
         "evaluate: not judged, no cases by the horizon: none_0 at 5 years, none_1 at 5 years, none_2 at 5 "
         "years, none_3 at 5 years, none_4 at 5 years and 2 more; judge a longer horizon or more subjects, or "
-        "look into the codes of the outcome"
+        "look into the codes or labels of the outcome"
     )
     metrics = read_table(tmp_path / "out", "metrics").filter(metric="auroc")
     assert metrics.drop_nulls("value")["outcome"].to_list() == ["type_2_diabetes"]
@@ -231,9 +231,9 @@ def test_reasons_are_grouped_and_what_can_be_judged_is_not_named(capsys):
     report_obstacles(notes, "risk")
     assert said(capsys) == [
         "evaluate: not judged, no cases by the horizon: a at 1, 5 years; judge a longer horizon or more "
-        "subjects, or look into the codes of the outcome",
+        "subjects, or look into the codes or labels of the outcome",
         "evaluate: not judged, too few controls by the horizon, at least 5 needed: b at 1 years; judge a "
-        "shorter horizon",
+        "shorter horizon or more subjects, or look into the codes or labels of the outcome",
     ]
 
 

@@ -95,7 +95,7 @@ def _read_text(path: Path) -> pl.DataFrame:
         return DataError("unreadable kinship table", where=path, found=text, expected=_EXPECTED)
 
     if not path.exists():
-        raise DataError("missing file", where=path)
+        raise DataError("missing file", where=path, expected=_EXPECTED, remedy="check the path")
     _, text = open_table(path, "##", wrong, lambda: wrong("no line of column names"))
     check_names(text.columns, path)
     chosen = _columns(text.columns, path)

@@ -49,7 +49,7 @@ def read_mapping(path: Path, kind: str, keys: Iterable[str]) -> dict[str, Any]:
         content = yaml.load(text, _OnceEach)
         _check_text(content, set())
     except FileNotFoundError:
-        raise ConfigError(f"missing {kind} file", where=path) from None
+        raise ConfigError(f"missing {kind} file", where=path, remedy="check the path") from None
     except RecursionError:
         found = "lists or keys nested too deeply"
         raise ConfigError(f"unreadable {kind} file", where=path, found=found, expected="YAML") from None

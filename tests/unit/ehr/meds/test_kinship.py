@@ -154,7 +154,7 @@ def test_every_row_is_a_pair_or_left_out_by_reason(
 
 
 def test_missing_and_binary_tables(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="missing file"):
+    with pytest.raises(DataError, match=r"missing file.*expected .*remedy: check the path"):
         read_families(tmp_path / "none.tsv", THIRD_DEGREE)
     with pytest.raises(DataError, match="missing file"):
         read_families(tmp_path / "none.parquet", THIRD_DEGREE)
