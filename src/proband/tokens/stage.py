@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from proband.core.errors import DataError
+from proband.core.errors import DataError, first_names
 from proband.core.files.manifest import check_input, check_stage
 from proband.core.files.provenance import StageRun, is_finished, stage_output
 from proband.core.files.tables import read_parquet
@@ -26,7 +26,7 @@ from proband.tokens.encode.fit import fit_vocabulary
 from proband.tokens.encode.pack import merge_parts, write_part
 from proband.tokens.encode.tokenize import tokenize_events
 from proband.tokens.measurements.units import COUNTS
-from proband.tokens.vocabulary import Vocabulary
+from proband.tokens.vocabulary import BIRTH_TOKEN, Vocabulary
 
 
 def tokens(
@@ -114,6 +114,8 @@ class _Tokenised(NamedTuple):
 
     counts: dict[str, int]
     max_repeats: np.ndarray
+    unknown_codes: dict[str, int]
+    num_known: int
 
 
 def _tokenise_shard(
@@ -122,7 +124,8 @@ def _tokenise_shard(
     number, shard = numbered
     part = tokenize_events(read_shard(shard.path), vocabulary, parents)
     write_part(part, str(shard.split), folder / f"{number:06d}")
-    return _Tokenised(part.counts, _max_repeats(part.rows, vocabulary))
+    repeats = _max_repeats(part.rows, vocabulary)
+    return _Tokenised(part.counts, repeats, part.unknown_codes, part.num_known)
 
 
 def _max_repeats(rows: pl.DataFrame, vocabulary: Vocabulary) -> Int[np.ndarray, " vocabulary"]:
@@ -163,8 +166,38 @@ def _tokenise_all(
         code: groups for code, groups in vocabulary.units.items() if sum(map(len, groups)) > 1
     }
     _say_units(vocabulary, totals)
+    if not freeze:
+        _check_known(done, vocabulary)
     run.notes["vocabulary_hash"] = vocabulary.hash
     run.notes["resolution_minutes"] = vocabulary.resolution_minutes
+
+
+def _check_known(done: Sequence[_Tokenised], vocabulary: Vocabulary) -> None:
+    """Say how many rows have a code that a frozen vocabulary does not know, and which code most often.
+
+    Raises:
+        DataError: No row but deaths has one that it knows, as where codes are spelled in another way.
+    """
+    unknown: Counter[str] = Counter()
+    for result in done:
+        unknown.update(result.unknown_codes)
+    if not unknown:
+        return
+    num_unknown, num_known = unknown.total(), sum(result.num_known for result in done)
+    code, number = min(unknown.items(), key=lambda one: (-one[1], one[0]))
+    if not num_known:
+        clinical = [token.code for token in vocabulary.tokens[BIRTH_TOKEN + 1 : -1] if not token.is_unknown]
+        raise DataError(
+            "no code of these records is in the vocabulary",
+            found=f"{num_unknown:,} rows, most often {code}",
+            expected=f"codes such as {first_names(list(dict.fromkeys(clinical)), most=3)}",
+            remedy="write codes as in the records that the vocabulary was fitted on, or fit one on these",
+        )
+    say(
+        f"tokens: {num_unknown:,} of {num_unknown + num_known:,} rows "
+        f"({num_unknown / (num_unknown + num_known):.1%}) have a code that the vocabulary does not know and "
+        f"count as unknown, most often {code} ({number:,} rows)"
+    )
 
 
 def _say_units(vocabulary: Vocabulary, totals: Mapping[str, int]) -> None:

@@ -114,6 +114,32 @@ def test_a_frozen_vocabulary_on_new_people(meds: Path, tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "b")["counts"]["num_rows_unknown"] == 9
 
 
+def test_codes_that_a_frozen_vocabulary_does_not_know_are_said(
+    meds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens(meds, tmp_path / "a", config=CONFIG, workers=1)
+    assert "does not know" not in capsys.readouterr().err
+    new = write_splits(tmp_path / "new", held_out=people(70, code="ODD//7"))
+    tokens(new, tmp_path / "b", vocabulary=tmp_path / "a", workers=1)
+    said = "tokens: 9 of 13 rows (69.2%) have a code that the vocabulary does not know"
+    assert f"{said} and count as unknown, most often ODD//7 (8 rows)" in capsys.readouterr().err
+
+
+def test_records_of_which_a_vocabulary_knows_no_code_are_refused(meds: Path, tmp_path: Path) -> None:
+    tokens(meds, tmp_path / "a", config=CONFIG, workers=1)
+    spelled = people(70).with_columns(pl.col("code").str.replace("A//1|LAB//1", "a:1"))
+    new = write_splits(tmp_path / "new", held_out=spelled)
+    expected = (
+        "no code of these records.*13 rows, most often a:1; expected codes such as A//1, LAB//1; remedy"
+    )
+    with pytest.raises(DataError, match=expected):
+        tokens(new, tmp_path / "b", vocabulary=tmp_path / "a", workers=1)
+    assert not (tmp_path / "b").exists()
+    only_deaths = people(70).filter(pl.col("code").str.contains("MEDS|Gender|OBSERVATION"))
+    nobody_ill = write_splits(tmp_path / "well", held_out=only_deaths)
+    tokens(nobody_ill, tmp_path / "c", vocabulary=tmp_path / "a", workers=1)
+
+
 def test_several_workers_give_the_same_files(meds: Path, tmp_path: Path) -> None:
     for number in (1, 2):
         tokens(meds, tmp_path / f"w{number}", config=CONFIG, workers=number)

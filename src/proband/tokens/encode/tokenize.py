@@ -22,7 +22,7 @@ from proband.ehr.meds.dataset import BIRTH, ENTRY, EXIT
 from proband.tokens.measurements.units import count_units, place_values
 from proband.tokens.measurements.values import bin_codes
 from proband.tokens.rollup import parent_of
-from proband.tokens.vocabulary import BIRTH_TOKEN, UNKNOWN, Vocabulary, unknown_of
+from proband.tokens.vocabulary import BIRTH_TOKEN, DEATH_CODE, UNKNOWN, Vocabulary, unknown_of
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,16 @@ class TokenRows:
         subjects: The columns of schema.SUBJECTS but the split, in the same order.
         statics: Columns subject_id, static (index), at most a few per subject.
         counts: What was left out or replaced, by reason.
+        unknown_codes: Rows of each code that an unknown token stands for.
+        num_known: Rows whose code or its parent the vocabulary knows, deaths apart.
     """
 
     rows: pl.DataFrame
     subjects: pl.DataFrame
     statics: pl.DataFrame
     counts: dict[str, int]
+    unknown_codes: dict[str, int]
+    num_known: int
 
 
 def dated_events(events: pl.DataFrame, span: pl.DataFrame) -> pl.DataFrame:
@@ -152,7 +156,10 @@ def tokenize_events(
     sexes = [index for index, code in enumerate(vocabulary.statics, 1) if female_of(code) is not None]
     sexed = statics.filter(pl.col("static").is_in(sexes))
     counts["num_subjects_with_sex"] = sexed["subject_id"].n_unique()
-    return TokenRows(rows, _subject_rows(span), statics, counts)
+    unknown_codes = _unknown_codes(clinical, vocabulary)
+    num_deaths = int((clinical["code"] == DEATH_CODE).sum())
+    num_known = clinical.height - num_deaths - sum(unknown_codes.values())
+    return TokenRows(rows, _subject_rows(span), statics, counts, unknown_codes, num_known)
 
 
 def _mapping(
@@ -164,6 +171,12 @@ def _mapping(
         plain[code] if number is None else vocabulary.bin_index[code, number] for code, number in pairs.rows()
     ]
     return pairs.with_columns(pl.Series("token", tokens, dtype=pl.Int32))
+
+
+def _unknown_codes(clinical: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, int]:
+    """Rows of each code that an unknown token stands for."""
+    unknown = [number for number, token in enumerate(vocabulary.tokens) if token.is_unknown]
+    return dict(clinical.filter(pl.col("token").is_in(unknown))["code"].value_counts().iter_rows())
 
 
 def _subject_rows(span: pl.DataFrame) -> pl.DataFrame:

@@ -25,6 +25,8 @@ def part(subjects: dict[int, list[tuple[int, int]]], statics: list[tuple[int, in
         frame.select(*columns),
         pl.DataFrame(statics, schema=static_schema, orient="row"),
         {},
+        unknown_codes={},
+        num_known=len(rows),
     )
 
 
