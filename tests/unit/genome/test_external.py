@@ -237,6 +237,18 @@ def test_tables_as_other_programs_write_them(tmp_path, out, name, text, scores):
     np.testing.assert_allclose(found[scores[0]].to_numpy(), [0.5, 0.001], rtol=1e-6)
 
 
+def test_names_that_floats_have_rounded_are_refused(tmp_path, out):
+    for name, dtype in ((900719925474099301, pl.Float64), (16777219, pl.Float32)):
+        names = pl.Series("IID", [float(name), 7.0], dtype=dtype)
+        pl.DataFrame([names, pl.Series("PGS1", [0.5, 1.0])]).write_parquet(tmp_path / "t.parquet")
+        with pytest.raises(DataError, match=r"names of samples that were rounded.*\d{8} in IID.*remedy"):
+            genome_from_scores([tmp_path / "t.parquet"], out)
+    exact = pl.DataFrame({"IID": [2.0**53, 7.0], "PGS1": [0.5, 1.0]})
+    exact.write_parquet(tmp_path / "t.parquet")
+    genome_from_scores([tmp_path / "t.parquet"], out)
+    assert SCORES.read(out / "scores.parquet")["subject_id"].to_list() == [2**53, 7]
+
+
 def test_an_average_is_said_to_be_one(read, capsys):
     read("FID IID PHENO CNT CNT2 SCORE\nf 1 -9 8 3 0.5\n", name="b{}.profile")
     assert (

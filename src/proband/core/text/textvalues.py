@@ -15,7 +15,9 @@ MISSING = (*NO_VALUE, "nan", "NaN", "NAN", "-nan", "null", "NULL", "<NA>", "NaT"
 AROUND = ' \t\r\n"\u00a0\ufeff'
 """Blanks and quotes that may be around a value and are no part of it."""
 
-_EXACT_FLOAT = 2**53
+EXACT_FLOAT = 2**53
+"""The largest number up to which a float tells whole numbers apart."""
+
 _INTEGER, _FRACTION, _EXPONENT = r"^[+-]?\d+(\.0*)?$", r"\.0*$", r"^[+-]?\d+(\.\d*)?[eE][+-]?\d+$"
 
 
@@ -66,7 +68,7 @@ def whole_numbers(values: pl.Series) -> pl.Series:
         return plain
     name = pl.col("text")
     number = name.cast(pl.Float64, strict=False)
-    is_exact = name.str.contains(_EXPONENT) & (number == number.floor()) & (number.abs() <= _EXACT_FLOAT)
+    is_exact = name.str.contains(_EXPONENT) & (number == number.floor()) & (number.abs() <= EXACT_FLOAT)
     text = values.str.strip_chars(AROUND).alias("text").to_frame()
     found = text.select(
         pl.when(name.str.contains(_INTEGER))

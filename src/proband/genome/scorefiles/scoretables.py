@@ -25,7 +25,7 @@ from proband.core.files.tables import as_text, read_parquet
 from proband.core.running.progress import say
 from proband.core.text.plaintext import check_text
 from proband.core.text.texttable import READ_ERRORS, check_names, num_row_names, separator_of, split_line
-from proband.core.text.textvalues import MISSING, clean
+from proband.core.text.textvalues import EXACT_FLOAT, MISSING, clean
 from proband.genome.leftout import LeftOut
 from proband.genome.scorefiles.tablecolumns import REFERENCE, ROW_NAME, SAMPLE_SET, SUM, choose, has_sums
 
@@ -33,6 +33,7 @@ _ONE_SCORE = ("PRS", "SCORE", "SCORESUM")
 """Names of the only score of PRSice's .best and plink 1.9's .profile, which tell nothing."""
 _AVERAGES = ("PRS", "SCORE")
 _ENDINGS = (".gz", ".best", ".profile", ".sscore", ".all_score", ".txt", ".tsv", ".csv", ".parquet")
+_EXACT_FLOAT32 = 2**24
 _BATCH_BYTES, _BATCH_LINES = 2**24, 2**16
 
 
@@ -229,8 +230,21 @@ def _names_of(path: Path, name: str) -> pl.Series:
 
 
 def _names(values: pl.Series, path: Path) -> pl.Series:
-    """Names of samples as text; whole floats, as pandas makes of integers, without their fraction."""
+    """Names of samples as text; whole floats, as pandas makes of integers, without their fraction.
+
+    Raises:
+        DataError: A float is so large that it does not tell whole numbers apart.
+    """
     if values.dtype.is_float():
+        most = EXACT_FLOAT if values.dtype == pl.Float64 else _EXACT_FLOAT32
+        if (beyond := values.filter(values.abs() > most)).len():
+            raise DataError(
+                "names of samples that were rounded",
+                where=path,
+                found=f"{beyond[0]:.0f} in {values.name}, of type {values.dtype}",
+                expected="whole numbers or text",
+                remedy=f"write {values.name} as whole numbers or text, from the source",
+            )
         whole = values.cast(pl.Int64, strict=False)
         return whole.cast(pl.String) if (whole.cast(values.dtype) == values).all() else values.cast(pl.String)
     return as_text(values, path)
