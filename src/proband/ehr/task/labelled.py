@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from proband.core.errors import ConfigError, DataError
 from proband.core.files.tables import as_text
 from proband.core.text.predictiontimes import COLUMNS, prediction_times_of
+from proband.core.text.textvalues import MISSING
 from proband.ehr.task.codesets import Codes
 from proband.ehr.task.dates import SubjectTable, read_people_table, table_files
 
 VALUE = "boolean_value"
-_TEXTS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+_TEXTS = dict.fromkeys(("true", "t", "1", "1.0"), True) | dict.fromkeys(("false", "f", "0", "0.0"), False)
+_NO_LABEL = {text.lower() for text in MISSING}
 
 
 class Labelled(BaseModel):
@@ -70,7 +72,7 @@ def read_labels(path: Path) -> pl.DataFrame:
 
     Args:
         path: Parquet, CSV or TSV, or a folder of Parquet files, with subject_id, prediction_time and
-            boolean_value (true, false, 1 or 0).
+            boolean_value (true, false, t, f, 1 or 0; none where empty, NA, NaN and the like).
 
     Returns:
         subject_id, prediction_time and boolean_value.
@@ -108,7 +110,7 @@ def _booleans(values: pl.Series, path: Path) -> pl.Series:
         return values.cast(pl.Boolean).alias(VALUE)
     text = as_text(values, path).str.strip_chars().str.to_lowercase()
     found = text.replace_strict(_TEXTS, default=None, return_dtype=pl.Boolean)
-    bad = values.filter(found.is_null() & text.is_not_null() & (text != ""))
+    bad = values.filter(found.is_null() & text.is_not_null() & ~text.is_in(_NO_LABEL))
     if len(bad):
         raise DataError(f"unusable {VALUE}", where=path, found=repr(bad[0]), expected="true, false, 1 or 0")
     return found.alias(VALUE)

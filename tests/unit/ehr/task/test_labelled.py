@@ -117,6 +117,15 @@ def test_unusable_labels_are_refused(tmp_path: Path, rows: list[str], message: s
         read_labels(table(tmp_path, *rows))
 
 
+def test_rows_without_a_label_as_others_write_them(tmp_path: Path) -> None:
+    none = ["NA", "nan", "", "None", "<NA>", "NULL"]
+    rows = [f"{number},2001-03-04,{value}" for number, value in enumerate(["T", "f", *none], 1)]
+    assert read_labels(table(tmp_path, *rows)).rows() == [(1, DAY, True), (2, DAY, False)]
+    frame = pl.DataFrame({"subject_id": [1, 2, 3], "boolean_value": [1.0, 0.0, float("nan")]})
+    frame.with_columns(prediction_time=DAY).write_parquet(tmp_path / "pandas.parquet")
+    assert read_labels(tmp_path / "pandas.parquet").rows() == [(1, DAY, True), (2, DAY, False)]
+
+
 def test_other_mistakes(tmp_path: Path) -> None:
     pl.DataFrame({"subject_id": [1], "prediction_time": [DAY]}).write_parquet(tmp_path / "bare.parquet")
     with pytest.raises(DataError, match="no column boolean_value"):
