@@ -26,6 +26,7 @@ def check_named(stage: str, task: Task, subjects: pl.DataFrame, where: str | Pat
     tables = {name: outcome.frame for name, outcome in task.labelled.items()}
     if not tables and task.prediction.file is not None:
         tables = {"dates of the task": task.prediction.dates}
+    what, word = ("labels", "labelled") if task.labelled else ("dates", "dated")
     known, lines, num_known = subjects["subject_id"].to_list(), [], 0
     unknown = pl.Series("subject_id", [], pl.Int64)
     for name, frame in tables.items():
@@ -38,11 +39,11 @@ def check_named(stage: str, task: Task, subjects: pl.DataFrame, where: str | Pat
     remedy = "name subjects by the subject_id of the records"
     if lines and not num_known and (len(tables) == len(task.outcomes) or not task.labelled):
         raise DataError(
-            "no labelled subject is in the records", where=where, remedy=remedy,
-            found=f"labelled {unknown.head(3).to_list()}, recorded {known[:3]}",
+            f"no {word} subject is in the records", where=where, remedy=remedy,
+            found=f"{word} {unknown.head(3).to_list()}, recorded {known[:3]}",
         )  # fmt: skip
     if lines:
         say(
-            f"{stage}: labels of subjects whom {where} does not have are passed over, "
+            f"{stage}: {what} of subjects whom {where} does not have are passed over, "
             f"such as subject {unknown[0]}: {first_names(lines)} subjects; {remedy}"
         )

@@ -14,6 +14,7 @@ from proband.core.running.progress import say
 from proband.core.schema import RISK
 from proband.core.units import MICROSECONDS_PER_MINUTE
 from proband.ehr.cohort import never_predicted, person_time, prediction_times
+from proband.ehr.named_subjects import check_named
 from proband.ehr.outcomes import Task
 from proband.forecast.estimators.risks import Risks
 from proband.forecast.patterns import TokenPattern, token_patterns
@@ -73,19 +74,15 @@ def prediction_points(
         rows: Rows of the store, of whatever split, instead of the split's.
 
     Raises:
-        DataError: No subject of the split is under follow-up at a prediction time.
+        DataError: No subject of the split is under follow-up at a prediction time, or none of those that the
+            task's own dates are of is in the store.
     """
     subjects = store.follow_up(split) if rows is None else store.follow_up()[rows]
     times = prediction_times(subjects, task).join(
         subjects.select("subject_id", "row", "birth_time"), on="subject_id", maintain_order="left"
     )
     if times.is_empty():
-        raise DataError(
-            "nobody is under follow-up at the prediction times",
-            where=f"split {split}" if rows is None else "the subjects asked for",
-            found=_reasons(never_predicted(subjects, task)),
-            remedy="check the task's prediction times and washout against the subjects' entry and exit",
-        )
+        raise _nobody(store, task, subjects, f"split {split}" if rows is None else "the subjects asked for")
     if task.prediction.file is not None:
         asked = task.prediction.dates.height
         say(f"forecast: {times.height:,} of the {asked:,} dates of the task are in these subjects' follow-up")
@@ -94,6 +91,27 @@ def prediction_points(
     rows = times["row"].to_numpy().astype(np.int64)
     prevalent = _prevalent(store, rows, start, outcomes, token_patterns(task, outcomes))
     return Points(rows, start.astype(np.int64), times.select("subject_id", "prediction_time"), prevalent)
+
+
+def _nobody(store: TokenStore, task: Task, subjects: pl.DataFrame, where: str) -> DataError:
+    """Why none of these subjects has a prediction time.
+
+    Raises:
+        DataError: None of those that the task's own dates are of is in the store.
+    """
+    dated = asked = subjects["subject_id"]
+    if task.prediction.file is not None:
+        check_named("forecast", task, store.follow_up(), store.folder)
+        dated = task.prediction.dates["subject_id"]
+    if not asked.is_in(dated.implode()).any():
+        found, remedy = "dates of other subjects alone", "ask about those: another split, or --subjects"
+        return DataError("none of these subjects has a date", where=where, found=found, remedy=remedy)
+    return DataError(
+        "nobody is under follow-up at the prediction times",
+        where=where,
+        found=_reasons(never_predicted(subjects, task)),
+        remedy="check the task's prediction times and washout against the subjects' entry and exit",
+    )
 
 
 def _prevalent(

@@ -218,7 +218,7 @@ def test_a_subject_table_of_dates_with_unknown_subjects_is_said(world, tmp_path,
     unknown = dates.filter(pl.col("subject_id") > 100_000)["subject_id"].n_unique()
     known = found["subject_id"].n_unique()
     wanted = f"dates of the task {unknown} of {known + unknown:,} subjects"
-    assert wanted in one_with(said(capsys), "labels of subjects")
+    assert wanted in one_with(said(capsys), "dates of subjects")
 
 
 def test_reasons_are_grouped_and_what_can_be_judged_is_not_named(capsys):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ import torch
 
 from proband.core.errors import DataError
 from proband.core.schema import RISK
-from proband.ehr.outcomes import Task
+from proband.ehr.outcomes import Task, load_task
 from proband.forecast.estimators.risks import Risks
 from proband.forecast.risk import never_asked, observed_shares, prediction_points, risk_table
 from small_world import DAY, HandStore, Record
@@ -50,6 +51,24 @@ def test_nobody_under_follow_up_is_an_error() -> None:
         DataError, match=r"nobody is under follow-up.*split train; found 0 not yet .* 3 left before"
     ):
         prediction_points(HandStore(PEOPLE), late, "train", {"d": tokens(3)})
+
+
+def test_dates_of_other_subjects_are_told_from_dates_outside_follow_up(tmp_path: Path) -> None:
+    """Subject 103 is held out; 7 is nobody."""
+    for asked, message in (
+        (
+            103,
+            "none of these subjects has a date; in split train; found dates of other subjects alone; remedy",
+        ),
+        (7, r"no dated subject is in the records; in .*; found dated \[7\], recorded \[100, 101, 102\]"),
+        (100, "nobody is under follow-up"),
+    ):
+        (tmp_path / "dates.csv").write_text(f"subject_id,prediction_time\n{asked},1950-01-01\n")
+        (tmp_path / "task.yaml").write_text(
+            "outcomes: {d: {codes: X//3}}\nprediction: {file: dates.csv}\nhorizons_years: 1\n"
+        )
+        with pytest.raises(DataError, match=message):
+            prediction_points(HandStore(PEOPLE), load_task(tmp_path / "task.yaml"), "train", {"d": tokens(3)})
 
 
 def test_rows_of_the_risk_table() -> None:
