@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from proband.core.errors import ConfigError, DataError
+from proband.core.errors import ConfigError, DataError, first_names
 from proband.core.running.progress import say
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ _Text = Annotated[str | None, Field(min_length=1, max_length=1000)]
 
 
 class _Exported(BaseModel):
-    """A part of an export, whose keys are read in any case; what else it tells is not read."""
+    """A part of an export, whose keys are read in any case; null is as absent, and what else it tells is not
+    read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,7 +39,8 @@ class _Exported(BaseModel):
             return content
         names = [one.alias or name for name, one in cls.model_fields.items()]
         known = {name.lower(): name for name in names}
-        return {known.get(str(key).lower(), key): value for key, value in content.items()}
+        told = {key: value for key, value in content.items() if value is not None}
+        return {known.get(str(key).lower(), key): value for key, value in told.items()}
 
 
 class Concept(_Exported):
@@ -166,6 +168,9 @@ def _from_vocabulary(items: list[Item], vocabulary: Path) -> list[str]:
         named = dict(pl.from_arrow(rows.to_pyarrow()).iter_rows())  # type: ignore[union-attr]
     told = {item.concept.concept_id: item.concept.event_code for item in items}
     found = {one: named.get(one) or told.get(one) for one in chosen}
+    if chosen and not any(found.values()):
+        first = f"{len(chosen):,} concepts, first {chosen[0]}"
+        raise DataError("no concept of the set is in the vocabulary", where=vocabulary, found=first)
     if unknown := [one for one, code in found.items() if code is None]:
         say(f"task: {len(unknown):,} concepts are not in {vocabulary}, first {unknown[0]}: passed over")
     return sorted({code for code in found.values() if code is not None})
@@ -202,5 +207,15 @@ def _related(tables: Mapping[str, ibis.Table], vocabulary: Path, name: str, ids:
     if name == "concept_relationship":
         of, to = ("concept_id_2", "concept_id_1")
         table = table.filter(valid_relationship(table, _MAPS_TO))
-    rows = table.filter(whole(table, name, of).isin(sorted(ids))).select(found=whole(table, name, to))
-    return set(rows.distinct().to_pyarrow()["found"].drop_null().to_pylist())
+    rows = table.filter(whole(table, name, of).isin(sorted(ids)))
+    pairs = rows.select(of=whole(table, name, of), to=whole(table, name, to)).distinct().to_pyarrow()
+    if not pairs.num_rows and not table.count().execute():
+        remedy = "name a vocabulary that has its rows, such as a download of OHDSI Athena"
+        raise DataError(f"empty table {name}", where=vocabulary, expected="related concepts", remedy=remedy)
+    if name == "concept_ancestor" and (alone := sorted(set(ids) - set(pairs["of"].to_pylist()))):
+        say(
+            f"task: {len(alone):,} concepts asked for with descendants are no ancestors in {vocabulary}, as "
+            "none is that is not standard, and stand for themselves alone: "
+            f"{first_names(list(map(str, alone)))}"
+        )
+    return set(pairs["to"].drop_null().to_pylist())

@@ -172,7 +172,7 @@ def _plain(name: str) -> str:
 
 
 def _kind(said: str | None, path: Path, number: int) -> str:
-    found = _KINDS.get(_plain(said or "").upper())
+    found = _KINDS.get(_plain((said or "").removesuffix(".0")).upper())  # pandas writes 9 as 9.0
     if found is None:
         raise DataError(
             "unknown vocabulary in a phecode map", where=f"{path} row {number}", found=said,

@@ -135,6 +135,34 @@ def test_descendants_without_the_vocabulary_say_what_is_needed(tmp_path, vocabul
 REST = "prediction: {years_after_entry: 1}\nhorizons_years: 5\n"
 
 
+@pytest.mark.parametrize(
+    ("table", "flag"),
+    [("CONCEPT_ANCESTOR", "includeDescendants"), ("CONCEPT_RELATIONSHIP", "includeMapped")],
+)
+def test_an_empty_table_makes_no_smaller_set(tmp_path, vocabulary, table, flag):
+    path = vocabulary / f"{table}.csv"
+    path.write_text(path.read_text().split("\n")[0] + "\n")
+    with pytest.raises(DataError, match=f"empty table {table.lower()}; in .*vocabulary.*remedy"):
+        concept_codes(write(tmp_path, item(T2D, **{flag: True})), vocabulary)
+    assert concept_codes(write(tmp_path, item(T2D, **{flag: None})), vocabulary) == ["SNOMED//T2D"]
+
+
+def test_concepts_without_descendants_are_said(tmp_path, vocabulary, capsys):
+    icd = item({"CONCEPT_ID": 9}, includeDescendants=True)
+    assert concept_codes(write(tmp_path, icd, item(T2D)), vocabulary) == ["ICD10CM//E11.3", "SNOMED//T2D"]
+    said = capsys.readouterr().err
+    assert "task: 1 concepts asked for with descendants are no ancestors in" in said
+    assert said.rstrip().endswith("stand for themselves alone: 9")
+
+
+def test_a_set_of_which_the_vocabulary_has_no_concept(tmp_path, vocabulary):
+    path = write(tmp_path, item({"CONCEPT_ID": 77}))
+    with pytest.raises(
+        DataError, match=r"no concept of the set is in the vocabulary; .*1 concepts, first 77"
+    ):
+        concept_codes(path, vocabulary)
+
+
 def test_a_task_names_concept_sets_of_outcomes_and_steps(tmp_path, vocabulary):
     write(tmp_path, item(T2D, includeDescendants=True))
     write(tmp_path, item(FOOT), name="foot.json")

@@ -214,3 +214,8 @@ def test_a_panel_finds_codes_of_one_slash_and_is_refused_where_no_code_is_of_the
         require_known(task, ["SNOMED//1", "SNOMED//2"])
     assert "\n" not in str(caught.value)
     require_known(load(tmp_path, "{a: {codes: A, may_be_absent: true}}"), ["SNOMED//1"])
+
+
+def test_flags_that_pandas_wrote_as_floats(tmp_path):
+    found = read_phecode_map(write(tmp_path, "ICD,Flag,phecode\nE11,10.0,250.2\n250.0,9.0,250.2\n"))
+    assert found.rows == {"250.2": (("ICD10CM", "E11"), ("ICD9CM", "250.0"))}
