@@ -24,7 +24,8 @@ _OTHERS = "judge a shorter horizon or more subjects, or look into the codes or l
 
 
 def say_rows(given: pl.DataFrame, matched: pl.DataFrame, split: str) -> None:
-    """Say which outcomes have no labels, and how many predictions are left where RiskTables have other rows.
+    """Say which outcomes have no labels, which models' risks go with none, and how many predictions are left
+    where RiskTables have other rows.
 
     Args:
         given: RiskTables of the models.
@@ -37,6 +38,7 @@ def say_rows(given: pl.DataFrame, matched: pl.DataFrame, split: str) -> None:
             f"evaluate: not judged, no risk goes with a label of split {split}: {first_names(without)}; "
             "forecast the subjects labelled, at their prediction times"
         )
+    _say_unlabelled_models(given, matched, split)
     place = ["outcome", "horizon_years"]
     models = matched.group_by(*place).agg(pl.col("model").n_unique().alias("num_models"))
     rows = matched.group_by(*ROW, "horizon_years").len("num_predicted").join(models, on=place)
@@ -56,6 +58,21 @@ def say_rows(given: pl.DataFrame, matched: pl.DataFrame, split: str) -> None:
             "forecast the same subjects with each model"
         )
     _say_absent_outcomes(matched)
+
+
+def _say_unlabelled_models(given: pl.DataFrame, matched: pl.DataFrame, split: str) -> None:
+    """Say which models have no risk that goes with a label where others have, with a row of each kind."""
+    for model in given["model"].unique(maintain_order=True) if not matched.is_empty() else ():
+        if model not in set(matched["model"]):
+            subject, time = given.filter(model=model).select(MOMENT).row(0)
+            labelled = (
+                matched.sort(pl.col("subject_id") != subject, maintain_order=True).select(MOMENT).row(0)
+            )
+            say(
+                f"evaluate: {model} is not judged, none of its risks goes with a label of split {split}: it "
+                f"has subject {subject} at {time}, labelled is subject {labelled[0]} at {labelled[1]}; "
+                "forecast the subjects labelled, at their prediction times"
+            )
 
 
 def _say_absent_outcomes(matched: pl.DataFrame) -> None:

@@ -204,6 +204,20 @@ def test_subgroups_that_cannot_be_compared_and_empty_ones_are_said(world, tmp_pa
     assert set(read_table(tmp_path / "out", "subgroups")["dimension"]) >= {"site", "sex"}
 
 
+def test_a_model_none_of_whose_risks_goes_with_a_label_is_said(world, tmp_path, capsys):
+    """As where another program kept the days of the prediction times and left out their hours."""
+    first, second = (world.risk_table(name, outcomes=DIABETES) for name in "ab")
+    moved = second.with_columns(pl.col("prediction_time") + pl.duration(hours=1))
+    judged(world, tmp_path / "out", first, moved)
+    assert set(pl.read_parquet(tmp_path / "out" / "metrics.parquet")["model"]) == {"a"}
+    line = one_with(said(capsys), "b is not judged")
+    subject, time = moved.select("subject_id", "prediction_time").row(0)
+    assert (
+        f"none of its risks goes with a label of split held_out: it has subject {subject} at {time}," in line
+    )
+    assert f"labelled is subject {subject} at " in line
+
+
 def test_a_subject_table_of_dates_with_unknown_subjects_is_said(world, tmp_path, capsys):
     found = labels(world.meds, world.task, ["held_out"], report=False).select("subject_id", "prediction_time")
     dates = pl.concat([found, found.head(7).with_columns(pl.col("subject_id") + 100_000)]).unique()
