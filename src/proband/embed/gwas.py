@@ -87,11 +87,12 @@ def write_gwas(
         Samples written, phenotypes, and phenotypes left out since they do not vary.
 
     Raises:
-        DataError: A sample is not in ``fam``.
+        DataError: A sample is not in ``fam``, or has a blank in its name.
     """
     keys = ["subject_id", "prediction_time"]
     last = vectors.join(known, on=keys).sort(keys).unique("subject_id", keep="last", maintain_order=True)
     last = sample_names(last["subject_id"], genome).join(last, on="subject_id").sort("subject_id")
+    _refuse_blanks(last["sample_id"], genome)
     names = [name for name in vectors.columns if name not in keys]
     vary = [name for name in names if last[name].n_unique() > 1]
     ids = last.select(family_ids(last["sample_id"], fam), pl.col("sample_id").alias("IID"))
@@ -111,6 +112,23 @@ def write_gwas(
         "num_phenotypes": len(vary),
         "num_constant": len(names) - len(vary),
     }
+
+
+def _refuse_blanks(samples: pl.Series, genome: Path | None) -> None:
+    """Refuse names that association programs would read as two columns, and values one column on.
+
+    Raises:
+        DataError: A name has a blank.
+    """
+    blank = samples.filter(samples.str.contains(r"\s"))
+    if len(blank):
+        raise DataError(
+            "sample names with blanks",
+            where=genome,
+            found=f"{len(blank)}, first {blank[0]!r}",
+            expected="names without blanks, at which REGENIE and PLINK separate columns",
+            remedy="rename the samples in the genotypes (bcftools reheader), and score them again",
+        )
 
 
 def _say_incomplete(covariates: pl.DataFrame) -> None:

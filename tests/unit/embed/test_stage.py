@@ -179,6 +179,21 @@ def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(
     assert "not known among 2 samples: sex of 1; REGENIE and PLINK leave out" in capsys.readouterr().err
 
 
+def test_sample_names_with_blanks_are_refused(tmp_path: Path) -> None:
+    """REGENIE and PLINK would read each value under the name of the one before."""
+    vectors = pl.DataFrame(
+        {"subject_id": [1, 2], "prediction_time": [datetime(2000, 1, 1)] * 2, "state_1": [0.5, 1.0]}
+    )
+    known = vectors.select("subject_id", "prediction_time", age=pl.lit(50.0), female=pl.lit(1.0))
+    genome = tmp_path / "genome"
+    genome.mkdir()
+    samples = pl.DataFrame({"subject_id": [1, 2], "sample_id": ["NA 1", "NA2"]})
+    SAMPLES.write(samples, genome / "samples.parquet")
+    with pytest.raises(DataError, match=r"sample names with blanks; in .*genome; found 1, first 'NA 1'"):
+        write_gwas(tmp_path, vectors, known, genome)
+    assert not (tmp_path / "phenotypes.txt").exists()
+
+
 def test_sex_that_is_never_recorded_is_no_covariate(tmp_path: Path) -> None:
     keys = pl.DataFrame({"subject_id": [1, 2], "prediction_time": [datetime(2000, 1, 1)] * 2})
     vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0], dtype=pl.Float32))
