@@ -15,6 +15,7 @@ import polars as pl
 
 from proband.core.errors import DataError, first_line
 from proband.core.files.tables import as_text, read_parquet
+from proband.core.running.progress import say
 from proband.core.text.texttable import check_names, open_table
 
 _IDS = (
@@ -25,6 +26,8 @@ _IDS = (
     ("I.S", "J.S"),
 )
 _KINSHIP = ("KINSHIP", "KIN")
+_MOST_KINSHIP = 0.55
+"""That of twins, 0.5, and some error of its estimate."""
 _NO_KINSHIP = ("", "NA", "NAN", "-NAN", "NONE", ".")
 _EXPECTED = (
     "subject_id_1, subject_id_2, kinship; or ID1, ID2, Kinship (KING); or #IID1, IID2, KINSHIP (plink2)"
@@ -79,7 +82,20 @@ def read_kinship_table(path: Path) -> KinshipTable:
     if wrong.height:
         found = f"{wrong.height} rows, first {wrong['kinship'][0]!r} in row {wrong['row'][0]}"
         raise DataError("kinship is no number", where=path, found=found, expected="such as 0.25")
+    _say_impossible(pairs, path)
     return KinshipTable(pairs, rows.height, left_out)
+
+
+def _say_impossible(pairs: pl.DataFrame, path: Path) -> None:
+    """Say that a table holds more than the kinship of twins, as one of relatedness, its double, does."""
+    beyond = pairs.filter(pl.col("kinship") > _MOST_KINSHIP)
+    if beyond.height:
+        first, second, kinship = beyond.row(0)
+        say(
+            f"{path}: {beyond.height:,} of {pairs.height:,} pairs have a kinship above {_MOST_KINSHIP}, where "
+            f"that of twins is 0.5, the first {kinship:g} of {first} and {second}; if these are relatedness "
+            "(GCTA's GRM, PI_HAT), which is twice the kinship, halve them"
+        )
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

@@ -153,6 +153,16 @@ def test_every_row_is_a_pair_or_left_out_by_reason(
     assert "2 rows of kin.tsv left out: without a kinship (first: row 4)" in said
 
 
+def test_more_than_the_kinship_of_twins_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a table of relatedness, by which relatives of the fourth degree would count as of the third."""
+    read_families(table(tmp_path / "twins.tsv", [(1, 2)], 0.5), THIRD_DEGREE)
+    assert "twins" not in capsys.readouterr().err.replace("twins.tsv", "")
+    read_families(table(tmp_path / "grm.tsv", [(1, 2), (3, 4)], 0.98), THIRD_DEGREE)
+    said = capsys.readouterr().err
+    assert "grm.tsv: 2 of 2 pairs have a kinship above 0.55, where that of twins is 0.5" in said
+    assert "the first 0.98 of 1 and 2; if these are relatedness" in said
+
+
 def test_missing_and_binary_tables(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"missing file.*expected .*remedy: check the path"):
         read_families(tmp_path / "none.tsv", THIRD_DEGREE)
