@@ -93,8 +93,8 @@ def _say_impossible(pairs: pl.DataFrame, path: Path) -> None:
         first, second, kinship = beyond.row(0)
         say(
             f"{path}: {beyond.height:,} of {pairs.height:,} pairs have a kinship above {_MOST_KINSHIP}, "
-            f"where that of twins is 0.5, the first {kinship:g} of {first} and {second}; if these are relatedness "
-            "(GCTA's GRM, PI_HAT), which is twice the kinship, halve them"
+            f"where that of twins is 0.5, the first {kinship:g} of {first} and {second}; "
+            "if these are relatedness (GCTA's GRM, PI_HAT), which is twice the kinship, halve them"
         )
 
 
