@@ -15,6 +15,7 @@ from proband.core.running.progress import say
 from proband.core.schema import PCS, RISK, SCORES, scores_file
 from proband.core.sex import female_of
 from proband.ehr.cohort import read_shards
+from proband.ehr.meds.dataset import EXIT
 from proband.ehr.outcomes import Task, load_task
 from proband.evaluate.baselines.registry import model_names
 from proband.evaluate.baselines.scores.pgs_logistic import fit_standardiser
@@ -167,10 +168,11 @@ def _say_horizons(frame: pl.DataFrame, task: Task, where: Path) -> None:
 
 
 def read_subjects(meds: Path) -> pl.DataFrame:
-    """Sex and birth of all subjects.
+    """Sex and birth of all subjects, and whether their follow-up has an end.
 
     Returns:
-        subject_id, split, birth_time and female (1 female, 0 male, null not recorded), one row each.
+        subject_id, split, birth_time, female (1 female, 0 male, null not recorded) and has_end (whether an
+        observation period ends: follow-up of the others ends with their last event), one row each.
     """
     frames = []
     for events, spans in read_shards(meds):
@@ -182,8 +184,11 @@ def read_subjects(meds: Path) -> pl.DataFrame:
         )
         sexed = events.lazy().filter(pl.col("code").is_in(list(sex_by_code)))
         sex = sexed.group_by("subject_id").agg(female.first().alias("female")).collect()
-        frames.append(spans.join(sex, on="subject_id", how="left"))
-    return pl.concat(frames).select("subject_id", "split", "birth_time", "female").sort("subject_id")
+        ended = events.filter(pl.col("code") == EXIT)["subject_id"].unique()
+        has_end = pl.col("subject_id").is_in(ended.implode()).alias("has_end")
+        frames.append(spans.join(sex, on="subject_id", how="left").with_columns(has_end))
+    columns = ["subject_id", "split", "birth_time", "female", "has_end"]
+    return pl.concat(frames).select(columns).sort("subject_id")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import polars as pl
 from proband.core.errors import DataError, first_names
 from proband.core.files.provenance import StageRun
 from proband.core.running.progress import say
+from proband.ehr.meds.left_out import OVERSTATES
+from proband.ehr.outcomes import Task
 from proband.evaluate.baselines.inputs import Inputs
 from proband.evaluate.frames import LARGEST_NOISE_SHARE
 from proband.evaluate.groups.record import MOMENT, RECORD_YEARS
@@ -174,6 +176,24 @@ def say_sexes(subjects: pl.DataFrame) -> None:
     """Say of how many subjects the sex is recorded."""
     num_female, num_male = (int((subjects["female"] == sex).sum()) for sex in (1, 0))
     say(f"evaluate: sex recorded of {num_female:,} female, {num_male:,} male of {subjects.height:,} subjects")
+
+
+def say_open_ends(subjects: pl.DataFrame, task: Task) -> None:
+    """Say of how many subjects follow-up ends with the last event, if of most.
+
+    Not where all outcomes are labels of dates, which are what followed.
+
+    Args:
+        subjects: As :func:`proband.evaluate.inputs.read_subjects` returns.
+        task: The task.
+    """
+    lacking = subjects.height - int(subjects["has_end"].sum())
+    if 2 * lacking > subjects.height and len(task.labelled) < len(task.outcomes):
+        say(
+            f"evaluate: {lacking:,} of {subjects.height:,} subjects have no observation period that ends: "
+            f"their follow-up ends with their last event, {OVERSTATES}; make the events by proband ehr with "
+            "--follow-up-end DATE, the date up to which records are complete"
+        )
 
 
 def say_cautions(frames: Mapping[str, list[pl.DataFrame]]) -> None:

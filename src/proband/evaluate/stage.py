@@ -43,6 +43,7 @@ from proband.evaluate.leaks.scan import leaks, say_leaks
 from proband.evaluate.notices import (
     report_obstacles,
     say_extrapolation,
+    say_open_ends,
     say_rows,
     say_sexes,
 )
@@ -140,6 +141,7 @@ def _judge(
     labels = label_all(Path(config.meds), task)
     judged = _judged(labels, config)
     say_sexes(subjects)
+    say_open_ends(subjects, task)
     if scores is not None and config.genome is not None:
         check_scores(scores, Path(config.genome), subjects, bool(chosen(config.baselines)))
     rows = with_age_and_sex(labels, subjects)

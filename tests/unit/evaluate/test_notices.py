@@ -57,6 +57,32 @@ def test_of_a_usable_evaluation_nothing_is_said_but_what_it_is(world, tmp_path, 
     assert subgroups.endswith(f"cases and controls enough: {few}")
 
 
+def without_periods(world, folder, share):
+    """Events of the world, the first ``share`` of whose subjects have no observation period."""
+    is_period = pl.col("code").str.starts_with("OBSERVATION_PERIOD")
+    for path in (world.meds / "data").rglob("*.parquet"):
+        events = pl.read_parquet(path)
+        subjects = events["subject_id"].unique().sort()
+        some = pl.col("subject_id").is_in(subjects.head(round(share * len(subjects))).implode())
+        copy = folder / path.relative_to(world.meds)
+        copy.parent.mkdir(parents=True)
+        events.filter(~(is_period & some)).write_parquet(copy)
+    return folder
+
+
+@pytest.mark.parametrize(("share", "is_said"), [(0.45, False), (0.55, True)])
+def test_follow_up_that_ends_with_the_last_event_is_said_of_most(world, tmp_path, capsys, share, is_said):
+    meds = without_periods(world, tmp_path / "meds", share)
+    save_task(world.task, tmp_path / "task.yaml")
+    RISK.write(world.risk_table("a"), tmp_path / "risk.parquet")
+    risks, task = [tmp_path / "risk.parquet"], tmp_path / "task.yaml"
+    evaluate(risks, meds, tmp_path / "out", task=task, config=UNCOMPARED)
+    lines = [line for line in said(capsys) if "no observation period that ends" in line]
+    assert len(lines) == is_said
+    assert all("1,100 of 2,000 subjects" in line and "1.25, 1.10 and 1.04 times" in line for line in lines)
+    assert all("--follow-up-end DATE" in line for line in lines)
+
+
 def labelled_task(world, folder, *, known, unknown):
     """A task whose labels are those of held-out subjects, and of people who are not in the events."""
     found = labels(world.meds, world.task, ["held_out"], report=False).filter(outcome="type_2_diabetes")

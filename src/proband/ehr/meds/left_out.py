@@ -24,11 +24,11 @@ REASONS = {
 }
 """What is counted and said where it occurs."""
 
-_REMEDY = (
-    "which overstates risks (those of five years 1.25, 1.10 and 1.04 times at 0.5, 1 and 2 visits a year); "
-    "give the date up to which records are complete as --follow-up-end DATE"
+OVERSTATES = (
+    "which overstates risks (those of five years 1.25, 1.10 and 1.04 times at 0.5, 1 and 2 visits a year)"
 )
-"""The sizes are of a simulation, docs/ehr.md."""
+"""What follow-up that ends with the last event does; the sizes are of a simulation, docs/ehr.md."""
+_REMEDY = f"{OVERSTATES}; give the date up to which records are complete as --follow-up-end DATE"
 
 
 def say_what_was_left_out(
