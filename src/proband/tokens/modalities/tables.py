@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from proband.core.errors import ConfigError, near_matches
 from proband.core.running.progress import say
@@ -73,7 +73,8 @@ def say_absent(stage: str, wanted: Mapping[str, ModalityShape], files: Mapping[s
 
 
 def say_shifted(stage: str, scales: Mapping[str, Scale], tables: Mapping[str, ModalityTable]) -> None:
-    """Print which modalities lie elsewhere than in training: other units, other scoring, other people.
+    """Print which modalities lie elsewhere than in training: other units, other scoring, other people; and
+    which columns that varied there have no value here.
 
     Args:
         stage: Who says it.
@@ -90,6 +91,26 @@ def say_shifted(stage: str, scales: Mapping[str, Scale], tables: Mapping[str, Mo
                 f"training, first {table.names[first]} (mean {mean[first]:+,.1f} standard deviations off, "
                 f"spread {spread[first]:,.4g} times): values must be in the same units and scored alike"
             )
+        empty = empty_columns(table.values) & (scales[name][1] > 0)
+        if empty.any() and len(table.values) >= LEAST_VALUES:
+            absent = table.names[int(empty.argmax())]
+            say(
+                f"{stage}: {empty.sum():,} of {len(empty):,} columns of {name} have no value of anybody "
+                f"here, first {absent}; they count as missing"
+            )
+
+
+def empty_columns(values: Float[np.ndarray, "n width"]) -> Bool[np.ndarray, " width"]:
+    """Which columns have no number.
+
+    >>> empty_columns(np.array([[1.0, np.nan], [np.nan, np.nan]])).tolist()
+    [False, True]
+    """
+    found = np.ones(values.shape[1], dtype=bool)
+    for begin in range(0, values.shape[1], _COLUMNS_AT_ONCE):
+        part = values[:, begin : begin + _COLUMNS_AT_ONCE]
+        found[begin : begin + _COLUMNS_AT_ONCE] = ~np.isfinite(part).any(axis=0)
+    return found
 
 
 def standardised_moments(

@@ -152,6 +152,21 @@ def test_values_that_lie_elsewhere_than_in_training_are_said(
     assert not capsys.readouterr().err
 
 
+def test_columns_without_a_value_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """c did not vary in training either; of a handful of people nothing is said."""
+    values = np.tile(np.arange(40)[:, None] % 2 * 1.0, (1, 300)).astype(np.float32)
+    values[:, [1, 2, 280]] = NAN
+    names = tuple(f"column {number}" for number in range(300))
+    scales = {"labs": (np.full(300, 0.5), np.where(np.arange(300) == 2, 0, 2.0))}
+    for number in (40, 5):
+        zeros, at = np.zeros(number, dtype=np.int64), np.arange(number + 1)
+        say_shifted("forecast", scales, {"labs": ModalityTable(values[:number], zeros, at, names)})
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith(
+        "forecast: 2 of 300 columns of labs have no value of anybody here, first column 1;"
+    )
+
+
 def test_the_row_numbers_that_pandas_keeps_are_no_values(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
