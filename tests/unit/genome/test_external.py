@@ -237,6 +237,15 @@ def test_tables_as_other_programs_write_them(tmp_path, out, name, text, scores):
     np.testing.assert_allclose(found[scores[0]].to_numpy(), [0.5, 0.001], rtol=1e-6)
 
 
+def test_a_parquet_file_of_another_name(tmp_path, out):
+    pl.DataFrame({"IID": [7], "PGS1": [0.5]}).write_parquet(tmp_path / "scores.pq")
+    genome_from_scores([tmp_path / "scores.pq"], out)
+    assert SCORES.read(out / "scores.parquet")["subject_id"].to_list() == [7]
+    (tmp_path / "cut.csv").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"Parquet.*; in .*cut\.csv"):
+        genome_from_scores([tmp_path / "cut.csv"], tmp_path / "other")
+
+
 def test_names_that_floats_have_rounded_are_refused(tmp_path, out):
     for name, dtype in ((900719925474099301, pl.Float64), (16777219, pl.Float32)):
         names = pl.Series("IID", [float(name), 7.0], dtype=dtype)
@@ -368,7 +377,7 @@ def test_scores_that_tell_nothing_are_counted(read, capsys):
     [
         ("IID,A\n1,2\n".encode("utf-16"), "text in UTF-16"),
         (b"IID,A\r1,2\r", "lines that end in a carriage return only"),
-        (b"PAR1", "a Parquet file"),
+        (b"PK\x03\x04", "a zip archive"),
     ],
 )
 def test_tables_that_are_no_plain_text(tmp_path, out, content, found):

@@ -17,6 +17,7 @@ PolarsType: TypeAlias = Any
 """A polars type or its class; Any, since runtime type checks refuse unions of polars' classes."""
 
 
+_PARQUET = b"PAR1"
 _ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: \d+|")
 
 
@@ -165,6 +166,14 @@ def converted(name: str, found: PolarsType, wanted: PolarsType) -> pl.Expr:
     if isinstance(found, pl.Datetime) and found.time_zone is not None:
         values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     return values.cast(wanted)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its name or its first bytes."""
+    if path.suffix == ".parquet" or not path.is_file():
+        return path.suffix == ".parquet"
+    with open(path, "rb") as file:
+        return file.read(len(_PARQUET)) == _PARQUET
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, first_line
-from proband.core.files.tables import as_text, read_parquet
+from proband.core.files.tables import as_text, is_parquet, read_parquet
 from proband.core.running.progress import say
 from proband.core.text.texttable import check_names, open_table
 
@@ -63,7 +63,7 @@ def read_kinship_table(path: Path) -> KinshipTable:
         DataError: The file is missing or unreadable, lacks a column, a kinship is no number, or no row has
             two names and a kinship.
     """
-    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
+    frame = _read_parquet(path) if is_parquet(path) else _read_text(path)
     rows = frame.with_row_index("row", 1)
     has_names = pl.all_horizontal(pl.col("first", "second").fill_null("").str.strip_chars() != "")
     has_kinship = ~pl.col("kinship").fill_null("").str.strip_chars().str.to_uppercase().is_in(_NO_KINSHIP)

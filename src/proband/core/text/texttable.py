@@ -27,6 +27,11 @@ from proband.core.text.textvalues import AROUND, NO_VALUE, clean, clean_text
 
 _GZIP = b"\x1f\x8b"
 _WORD = re.compile(r'"[^"]*"|\S+')
+OF_TABLES = "\t,;"
+"""Marks that separate the values of a table below column names, beside blanks. Lists of names without such a
+line have no semicolons: one may be a part of a name."""
+QUOTING = {",", ";"}
+"""Marks that a value in quotes may hold."""
 READ_ERRORS = (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error)
 """What reading a damaged file raises."""
 
@@ -45,9 +50,10 @@ def open_text(path: Path) -> io.TextIOWrapper:
     return opened(path, "rt", encoding="utf-8-sig", newline="\n")
 
 
-def separator_of(line: str) -> str:
-    """What separates the values of a table by its line of column names: tab, comma or (runs of) blanks."""
-    return next((mark for mark in "\t," if mark in line.strip()), " ")
+def separator_of(line: str, marks: str = "\t,") -> str:
+    """What separates the values of a table by its line of column names: the first of some marks that is in
+    it, or (runs of) blanks."""
+    return next((mark for mark in marks if mark in line.strip()), " ")
 
 
 def split_line(line: str, separator: str) -> list[str]:
@@ -57,26 +63,31 @@ def split_line(line: str, separator: str) -> list[str]:
     (['1', 'a, b', 'x'], ['1', '2'])
     """
     line = line.rstrip("\r\n")
-    if separator == ",":
-        cells = next(csv.reader([line], skipinitialspace=True), [""])
+    if separator in QUOTING:
+        cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [""])
     else:
         cells = _WORD.findall(line) if separator == " " else line.split(separator)
     return [clean_text(cell) for cell in cells]
 
 
-def read_lines(path: Path, comment: str = "##") -> Iterator[tuple[int, list[str]]]:
+def read_lines(path: Path, comment: str = "##", marks: str = "\t,") -> Iterator[tuple[int, list[str]]]:
     """Number and values of every line that has any, the line of column names first.
 
     For lists and tables of people, which fit in memory; :class:`TextTable` is for those of variants.
+
+    Args:
+        path: The file.
+        comment: Beginning of lines that are passed over.
+        marks: That may separate values, beside blanks.
     """
     separator = None
     with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
             if line.startswith(comment):
                 continue
-            cells = split_line(line, separator or separator_of(line))
+            cells = split_line(line, separator or separator_of(line, marks))
             if any(cells):
-                separator = separator or separator_of(line)
+                separator = separator or separator_of(line, marks)
                 yield number, cells
 
 
@@ -100,7 +111,7 @@ def read_people(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     Raises:
         OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error: It cannot be read (``READ_ERRORS``).
     """
-    lines = list(read_lines(path))
+    lines = list(read_lines(path, marks=OF_TABLES))
     header, rows = (lines[0][1], lines[1:]) if lines else ([], [])
     has_names = bool(rows) and all(len(row) == len(header) + 1 and row[0] for _, row in rows)
     has_names = has_names and any(row[-1] for _, row in rows)  # else the lines end in a separator
@@ -114,7 +125,7 @@ class TextTable:
     Attributes:
         path: The file, plain or gzip.
         num_header: Lines before the rows, the column names' included.
-        separator: Tab, comma, or a blank for runs of them.
+        separator: Tab, comma, semicolon, or a blank for runs of them.
         columns: Names of the columns.
         num_row_names: 1 where each row begins with a name that the header lacks, as R writes them; else 0.
         wrong: Makes the error of a file that is damaged from what was found.
@@ -197,16 +208,16 @@ class TextTable:
 
     @functools.cached_property
     def _rewritten(self) -> bytes | None:
-        """The rows with one tab between values, of a table separated by blanks or with quotes and commas."""
+        """The rows with one tab between values, of a table separated by blanks or with quoted values."""
         if self.separator == "\t":
             return None
         try:
             with open_text(self.path) as file:
                 lines = [line.rstrip("\r\n") for number, line in enumerate(file) if number >= self.num_header]
-            if self.separator == "," and not any('"' in line for line in lines):
-                return None
-            if self.separator == ",":
-                rows = [split_line(line, ",") for line in lines]
+            if self.separator in QUOTING:
+                if not any('"' in line for line in lines):
+                    return None
+                rows = [split_line(line, self.separator) for line in lines]
             else:
                 rows = self._split_at_blanks([line for line in lines if line.strip(AROUND)])
         except READ_ERRORS as error:
@@ -245,7 +256,7 @@ def open_table(
         with open_text(path) as lines:
             for line in lines:
                 if not line.startswith(comment) and line.strip(AROUND):
-                    separator = separator_of(line)
+                    separator = separator_of(line, OF_TABLES)
                     columns = split_line(line, separator)
                     below = next((row for row in lines if row.strip(AROUND)), "")
                     extra = num_row_names(below, separator, columns)

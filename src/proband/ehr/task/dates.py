@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError
-from proband.core.files.tables import read_parquet
+from proband.core.files.tables import is_parquet, read_parquet
 from proband.core.text.predictiontimes import COLUMNS, prediction_times_of
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 
@@ -59,7 +59,7 @@ def read_people_table(path: Path) -> pl.DataFrame:
     Raises:
         DataError: It is missing or unreadable.
     """
-    return read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
+    return read_parquet(path) if is_parquet(path) else _read_text(path)
 
 
 def _read_text(path: Path) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from proband.core.errors import DataError, first_line, near_matches
-from proband.core.files.tables import read_parquet
+from proband.core.files.tables import is_parquet, read_parquet
 from proband.core.running.progress import say
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 from proband.core.text.textvalues import NO_VALUE
@@ -93,7 +93,7 @@ def _of_scores(effects: list[PublishedEffect], scores: Collection[str], path: Pa
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         frame = read_parquet(path)
         rows = [["" if value is None else str(value) for value in row] for row in frame.iter_rows()]
         return frame.columns, rows

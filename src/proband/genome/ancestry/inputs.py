@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Bool, Float64
 
 from proband.core.errors import DataError, near_matches
-from proband.core.files.tables import as_text, read_parquet
+from proband.core.files.tables import as_text, is_parquet, read_parquet
 from proband.core.text.texttable import READ_ERRORS, check_names, read_people
 from proband.core.text.textvalues import whole_numbers
 from proband.genome.names import by_rank, is_subject_name
@@ -40,7 +40,7 @@ def read_table(path: Path) -> pl.DataFrame:
     Raises:
         DataError: The file is unreadable, empty, or a line has more or fewer columns than the header.
     """
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         frame = read_parquet(path)
         check_names([name.upper() for name in frame.columns], path)
         joined = [_joined_lists(column) for column in frame]

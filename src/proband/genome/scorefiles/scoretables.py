@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from proband.core.errors import DataError, first_line
-from proband.core.files.tables import as_text, read_parquet
+from proband.core.files.tables import as_text, is_parquet, read_parquet
 from proband.core.running.progress import say
 from proband.core.text.plaintext import check_text
 from proband.core.text.texttable import READ_ERRORS, check_names, num_row_names, separator_of, split_line
@@ -74,7 +74,7 @@ def columns_of(path: Path) -> list[str]:
     Raises:
         DataError: The file is unreadable or empty.
     """
-    if path.suffix != ".parquet":
+    if not is_parquet(path):
         return _layout(path).columns
     try:
         return list(pq.read_schema(path).names)
@@ -221,7 +221,7 @@ def check_sample_sets(found: set[str | None], path: Path) -> None:
 
 
 def _frames(path: Path, names: list[str]) -> Iterable[pl.DataFrame]:
-    return [read_parquet(path, names)] if path.suffix == ".parquet" else batches(path, names)
+    return [read_parquet(path, names)] if is_parquet(path) else batches(path, names)
 
 
 def _names_of(path: Path, name: str) -> pl.Series:

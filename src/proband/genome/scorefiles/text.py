@@ -8,6 +8,7 @@ from pathlib import Path
 
 from proband.core.errors import DataError, first_line
 from proband.core.text.texttable import (
+    OF_TABLES,
     READ_ERRORS,
     TextTable,
     check_names,
@@ -68,7 +69,7 @@ def open_score_text(path: Path) -> tuple[list[str], TextTable]:
 def _with_commented_names(header: list[str], text: TextTable) -> tuple[list[str], TextTable]:
     """The same, where the line of column names begins with ``#``, as of a VCF."""
     line = header[-1].lstrip("#").lstrip(" ") if header else ""
-    separator = separator_of(line)
+    separator = separator_of(line, OF_TABLES)
     columns = split_line(line, separator)
     if "effect_allele" in text.columns or len(_COLUMNS & set(columns)) < _FEWEST_COLUMNS:
         return header, text

@@ -25,7 +25,7 @@ ROW = st.tuples(
     st.floats(-1e6, 1e6, allow_nan=False),
 )
 SPELLING = st.fixed_dictionaries({
-    "separator": st.sampled_from(["\t", ",", ", ", " ", "   ", " \t "]),
+    "separator": st.sampled_from(["\t", ",", ", ", ";", "; ", " ", "   ", " \t "]),
     "quoted": st.booleans(),
     "padded": st.integers(0, 12),
     "row_names": st.booleans(),
@@ -40,7 +40,7 @@ SPELLING = st.fixed_dictionaries({
 def spelt(rows, how, columns=COLUMNS):
     """The bytes of a table: quotes as of R, blanks as of Excel, positions as of a data frame of floats."""
     quote = (lambda text: f'"{text}"') if how["quoted"] else str
-    pad = how["padded"] if how["separator"].strip(",") else 0  # blanks in a plain CSV go beside the comma
+    pad = how["padded"] if how["separator"].strip(",;") else 0  # blanks in a plain CSV go beside the comma
     lines = [how["separator"].join(map(quote, columns))]
     for number, (chrom, pos, effect, other, weight) in enumerate(rows, 1):
         cells = [quote(chrom), how["position"].format(pos), quote(effect), quote(other), repr(weight)]
@@ -121,8 +121,9 @@ def test_blank_separated_rows_of_other_widths(tmp_path, row):
         read_scorefile(path)
 
 
-def test_commas_within_quotes(tmp_path):
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_separators_within_quotes(tmp_path, mark):
     path = tmp_path / "a.csv"
-    path.write_text('trait,chr_name\n"height, adult",01\n')
+    path.write_text(f'trait{mark}chr_name\n"height{mark} adult"{mark}01\n')
     _, table = open_score_text(path)
-    assert table.read(["trait", "chr_name"], {}).rows() == [("height, adult", "01")]
+    assert table.read(["trait", "chr_name"], {}).rows() == [(f"height{mark} adult", "01")]

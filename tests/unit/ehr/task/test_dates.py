@@ -20,7 +20,7 @@ def test_a_meds_label_file_is_sorted_and_its_labels_are_not_read(tmp_path: Path)
     assert found.rows() == [(2, datetime(2001, 1, 1)), (7, datetime(2010, 5, 1, 12))]
 
 
-@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
 def test_a_text_table(tmp_path: Path, separator: str) -> None:
     rows = [
         ("subject_id", "prediction_time"),
@@ -33,6 +33,13 @@ def test_a_text_table(tmp_path: Path, separator: str) -> None:
         (1, datetime(2015, 3, 31, 6, 30)),
         (9223372036854775807, datetime(2015, 3, 31)),
     ]
+
+
+def test_a_parquet_file_of_another_name(tmp_path: Path) -> None:
+    labels = pl.DataFrame({"subject_id": [7], "prediction_time": [datetime(2010, 5, 1, 12)]})
+    for name in ("labels.pq", "LABELS.PARQUET", "part-0"):
+        labels.write_parquet(tmp_path / name)
+        assert read_subject_dates(tmp_path / name).rows() == labels.rows()
 
 
 def test_times_with_a_zone_become_utc(tmp_path: Path) -> None:
