@@ -242,7 +242,7 @@ def test_a_parquet_file_of_another_name(tmp_path, out):
     genome_from_scores([tmp_path / "scores.pq"], out)
     assert SCORES.read(out / "scores.parquet")["subject_id"].to_list() == [7]
     (tmp_path / "cut.csv").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"Parquet.*; in .*cut\.csv"):
+    with pytest.raises(DataError, match=r"unreadable score table; in .*cut\.csv; found Parquet"):
         genome_from_scores([tmp_path / "cut.csv"], tmp_path / "other")
 
 
