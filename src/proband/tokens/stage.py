@@ -28,6 +28,9 @@ from proband.tokens.encode.tokenize import tokenize_events
 from proband.tokens.measurements.units import COUNTS
 from proband.tokens.vocabulary import BIRTH_TOKEN, Vocabulary
 
+LEAST_UNKNOWN = 100
+"""Rows, at least, that are refused where a frozen vocabulary knows none of their codes."""
+
 
 def tokens(
     meds: Path,
@@ -176,7 +179,8 @@ def _check_known(done: Sequence[_Tokenised], vocabulary: Vocabulary) -> None:
     """Say how many rows have a code that a frozen vocabulary does not know, and which code most often.
 
     Raises:
-        DataError: No row but deaths has one that it knows, as where codes are spelled in another way.
+        DataError: Of :data:`LEAST_UNKNOWN` rows or more, deaths apart, none has one that it knows, as where
+            codes are spelled in another way. A few rows of a single person may all be unknown.
     """
     unknown: Counter[str] = Counter()
     for result in done:
@@ -185,7 +189,7 @@ def _check_known(done: Sequence[_Tokenised], vocabulary: Vocabulary) -> None:
         return
     num_unknown, num_known = unknown.total(), sum(result.num_known for result in done)
     code, number = min(unknown.items(), key=lambda one: (-one[1], one[0]))
-    if not num_known:
+    if not num_known and num_unknown >= LEAST_UNKNOWN:
         clinical = [token.code for token in vocabulary.tokens[BIRTH_TOKEN + 1 : -1] if not token.is_unknown]
         raise DataError(
             "no code of these records is in the vocabulary",

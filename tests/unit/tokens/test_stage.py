@@ -125,12 +125,20 @@ def test_codes_that_a_frozen_vocabulary_does_not_know_are_said(
     assert f"{said} and count as unknown, most often ODD//7 (8 rows)" in capsys.readouterr().err
 
 
-def test_records_of_which_a_vocabulary_knows_no_code_are_refused(meds: Path, tmp_path: Path) -> None:
+def test_records_of_which_a_vocabulary_knows_no_code_are_refused(
+    meds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tokens(meds, tmp_path / "a", config=CONFIG, workers=1)
     spelled = people(70).with_columns(pl.col("code").str.replace("A//1|LAB//1", "a:1"))
-    new = write_splits(tmp_path / "new", held_out=spelled)
+    few = write_splits(tmp_path / "few", held_out=spelled)
+    tokens(few, tmp_path / "d", vocabulary=tmp_path / "a", workers=1)
+    assert "tokens: 13 of 13 rows (100.0%) have a code" in capsys.readouterr().err
+    new = write_splits(
+        tmp_path / "new",
+        held_out=pl.concat(spelled.with_columns(pl.col("subject_id") + 5 * number) for number in range(8)),
+    )
     expected = (
-        "no code of these records.*13 rows, most often a:1; expected codes such as A//1, LAB//1; remedy"
+        "no code of these records.*104 rows, most often a:1; expected codes such as A//1, LAB//1; remedy"
     )
     with pytest.raises(DataError, match=expected):
         tokens(new, tmp_path / "b", vocabulary=tmp_path / "a", workers=1)
