@@ -125,7 +125,7 @@ def fit_known_tasks(
         each = told(query) - centre
         return each - each @ mean
 
-    beta, folds, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
+    beta, folds, _, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
     weights = mean * (size - beta.sum(dim=0)) + beta
     _set_known_tasks(head, own, weights, train, device)
     _set_folds(head, own, weights, mean * (of_size - folds.sum(dim=1, keepdim=True)) + folds)

@@ -156,8 +156,9 @@ def fit_modality_terms(
     expected, since the mean of exp(beta x) is above 1 where that of x is 0.
     """
     if len(head.modalities):
-        result.notes.update(fit_linear(head, train, tuning, device))
-        fit_by_age(head, train, device)
+        notes, without = fit_linear(head, train, tuning, device)
+        result.notes.update(notes)
+        fit_by_age(head, train, without, device)
         fit_levels(head, train, device)
         result.losses["modalities"] = mean_loss(head, tuning, device)
     calibrate(head, train, tuning, device)

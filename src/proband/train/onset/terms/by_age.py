@@ -11,8 +11,8 @@ small, the more so the weaker they are, which says nothing of their size in othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from proband.model.onset.head import OnsetHead
-from proband.model.onset.terms import LinearModality, age_weights, is_given
+from proband.model.onset.terms import age_weights, is_given
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
 from proband.train.onset.terms.linear import measured_rows
@@ -41,6 +41,8 @@ _PRIOR_ONSETS = 1.0
 _STEPS = 20
 _CLOSE = 1e-4
 _TINY = 1e-9
+Without: TypeAlias = Float[Tensor, "folds _width named"]
+"""Coefficients found without each fold of the train people."""
 
 
 class Dates(NamedTuple):
@@ -85,13 +87,20 @@ class Dates(NamedTuple):
 
 
 @torch.no_grad()
-def fit_by_age(head: OnsetHead, train: Part, device: torch.device) -> None:
+def fit_by_age(head: OnsetHead, train: Part, without: Mapping[str, Without], device: torch.device) -> None:
     """Set ``by_age`` and ``level`` of all modalities, whose effects are fitted.
 
-    Single codes and families, whose effects without each fold are not kept, have the factors that all named
+    Single codes and families, whose effects without each fold are not known, have the factors that all named
     tasks have in common.
+
+    Args:
+        head: The head.
+        train: Queries.
+        without: Coefficients of each modality that were found without each fold, as
+            :func:`~proband.train.onset.terms.linear.fit_linear` gives them.
+        device: Where the head is.
     """
-    dates, without_own_fold = _read(head, train, device)
+    dates, without_own_fold = _read(head, train, without, device)
     shape, own = factors_by_age(dates.with_terms(without_own_fold))
     others = shape.expand(-1, -1, len(head.bias) - own.shape[2])
     factors = torch.cat([own, others], dim=2)
@@ -181,20 +190,16 @@ def _levels(dates: Dates) -> Float[Tensor, "modalities knots tasks"]:
 
 
 def _read(
-    head: OnsetHead, train: Part, device: torch.device
+    head: OnsetHead, train: Part, without: Mapping[str, Without], device: torch.device
 ) -> tuple[Dates, Float[Tensor, "modalities n named"]]:
-    """Every so many-th date of the train split; effects on the named tasks without each date's own fold.
-
-    Of more people than cross-validation reads, some are in no fold, and these are smaller (see
-    :func:`~proband.train.onset.terms.shrinkage.fit_cross_validated`).
-    """
+    """Every so many-th date of the train split; effects on the named tasks without each date's own fold."""
     most = max(1, min(_DATES, _MOST_NUMBERS // len(head.bias)))
     chosen = np.arange(0, len(train), max(1, -(-len(train) // most)))
     share = train.followed.num_people / len(chosen)
     first, own = measured_rows(train)
     fold = folds_of(torch.from_numpy(own[chosen]), len(first)).to(device)
-    age, terms, without, given, expected, happened = zip(
-        *_read_parts(head, train, chosen, fold, device), strict=True
+    age, terms, without_own, given, expected, happened = zip(
+        *_read_parts(head, train, without, chosen, fold, device), strict=True
     )
     has = torch.cat(given, dim=1)
     band = (torch.cat(age) / _BAND_YEARS).long().clamp(0, _NUM_BANDS - 1)
@@ -207,12 +212,13 @@ def _read(
         torch.cat(expected) * share,
         torch.cat(happened) * share,
     )
-    return dates, torch.cat(without, dim=1)
+    return dates, torch.cat(without_own, dim=1)
 
 
 def _read_parts(
     head: OnsetHead,
     train: Part,
+    without: Mapping[str, Without],
     chosen: Int[np.ndarray, " dates"],
     fold: Int[Tensor, " dates"],
     device: torch.device,
@@ -228,18 +234,20 @@ def _read_parts(
         linear = [head.linear_of(name) for name in head.modalities]
         read = [one.standardised(own) for one, own in zip(linear, values, strict=True)]
         terms = torch.stack([x @ one.beta for x, one in zip(read, linear, strict=True)])
-        without = [_without_own_fold(x, one, fold[at_once]) for x, one in zip(read, linear, strict=True)]
+        own = [
+            _of_own_fold(x, without[name], fold[at_once])
+            for x, name in zip(read, head.modalities, strict=True)
+        ]
         given = torch.stack([is_given(own) for own in values])
-        yield query.age, terms, torch.stack(without), given, expected, happened.float()
+        yield query.age, terms, torch.stack(own), given, expected, happened.float()
 
 
-def _without_own_fold(
-    x: Float[Tensor, "n width"], linear: LinearModality, fold: Int[Tensor, " n"]
+def _of_own_fold(
+    x: Float[Tensor, "n width"], without: Without, fold: Int[Tensor, " n"]
 ) -> Float[Tensor, "n named"]:
     """Effects on the named tasks, each found without the fold of the row."""
-    named = linear.beta_folds.shape[2]
-    found = x @ linear.beta[:, :named]
+    found = x.new_zeros(len(x), without.shape[2])
     for number in fold.unique().tolist():
         own = fold == number
-        found[own] += x[own] @ linear.beta_folds[number]
+        found[own] = x[own] @ without[number].to(x)
     return found

@@ -22,7 +22,9 @@ MANY = 1000
 _JUDGED_AT_ONCE = 2048
 
 
-def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device) -> dict[str, float]:
+def fit_linear(
+    head: OnsetHead, train: Part, tuning: Part, device: torch.device
+) -> tuple[dict[str, float], dict[str, Float[Tensor, "folds _width named"]]]:
     """Fit the linear terms of all modalities together, the rest of the head held fixed.
 
     Args:
@@ -32,12 +34,13 @@ def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
         device: Where the head is.
 
     Returns:
-        How coefficients were shrunk (:func:`~proband.train.onset.terms.shrinkage.fit_cross_validated`); empty
-        without modalities.
+        How coefficients were shrunk (:func:`~proband.train.onset.terms.shrinkage.fit_cross_validated`), and
+        for each modality the coefficients of the named tasks that were found without each fold of
+        :func:`measured_rows`; both empty without modalities.
     """
     names = list(head.modalities)
     if not names:
-        return {}
+        return {}, {}
     known, judged = (_counts(head, part, device) for part in (train, tuning))
     found = fit_cross_validated(known, judged, head.config.num_named, choices_for(known.x.shape[1]))
     widths = [head.config.linear[name] for name in names]
@@ -45,7 +48,8 @@ def fit_linear(head: OnsetHead, train: Part, tuning: Part, device: torch.device)
     for name, beta, folds in zip(names, *parts, strict=True):
         head.linear_of(name).beta.copy_(beta)
         head.linear_of(name).beta_folds.copy_(folds[:, :, : head.config.num_named])
-    return {f"linear_{name}": value for name, value in found.notes.items()}
+    without = dict(zip(names, found.without.split(widths, dim=1), strict=True))
+    return {f"linear_{name}": value for name, value in found.notes.items()}, without
 
 
 def choices_for(inputs: int) -> tuple[Choice, ...]:

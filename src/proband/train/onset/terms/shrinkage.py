@@ -68,11 +68,14 @@ class Fitted(NamedTuple):
     Attributes:
         beta: Of all inputs and tasks.
         folds: What they change by if a fold of the train people is left out, against the mean over folds.
+        without: Those of the judged tasks, found without each fold. They know nothing of its rows; ``beta +
+            folds`` does, through the mean over folds.
         notes: How they were found.
     """
 
     beta: Float[Tensor, "width tasks"]
     folds: Float[Tensor, "folds width tasks"]
+    without: Float[Tensor, "folds width judged"]
     notes: dict[str, float]
 
 
@@ -107,9 +110,9 @@ def fit_cross_validated(
     weights, common = stacked([out_of_fold, (beside, judged)])
     others = common[:, None].expand(-1, train.onsets.shape[1] - num_judged)
     beta = torch.einsum("ct,cwt->wt", torch.cat([weights, others], dim=1), found)
+    without = torch.einsum("ct,fcwt->fwt", weights, of_folds)
     folds = beta.new_zeros(FOLDS, *beta.shape)
-    for own, without in zip(folds, of_folds, strict=True):
-        own[:, :num_judged] = torch.einsum("ct,cwt->wt", weights, without)
+    folds[:, :, :num_judged] = without
     folds = (folds - folds.mean(dim=0)) * _share_of_people(train, len(read.x)) ** 0.5
     none, *of_choice = weights.mean(dim=1).tolist()
     taken = list(zip(of_choice, choices, strict=True))
@@ -120,7 +123,7 @@ def fit_cross_validated(
         "single_effects": sum(weight for weight, one in taken if one.effects),
         "gain": -float(judged.loss(beta[:, :num_judged]).sum()),
     }
-    return Fitted(beta, folds, notes)
+    return Fitted(beta, folds, without, notes)
 
 
 def fit_of_width(train: Counts, tuning: Counts, num_judged: int, width: float) -> Fitted:
@@ -140,7 +143,7 @@ def fit_of_width(train: Counts, tuning: Counts, num_judged: int, width: float) -
     beta = fit_ridge(train, penalty, zero)
     folds = torch.stack([fit_ridge(train.take(fold != number), penalty, beta) for number in range(FOLDS)])
     gain = -float(tuning.loss(beta)[:num_judged].sum())
-    return Fitted(beta, folds - folds.mean(dim=0), {"gain": gain})
+    return Fitted(beta, folds - folds.mean(dim=0), folds[:, :, :num_judged], {"gain": gain})
 
 
 def fit_adaptive(

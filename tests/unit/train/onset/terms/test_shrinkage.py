@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from proband.train.onset.terms.shrinkage import (
     fit_cross_validated,
     fit_of_width,
     fit_shared,
+    folds_of,
     stacked,
 )
 from simulated_counts import simulated_counts
@@ -37,7 +39,7 @@ def test_a_known_effect_comes_back_and_noise_gets_nothing() -> None:
     beta = np.zeros((12, 2))
     beta[0, 0], beta[3, 1] = 0.4, -0.3
     train, tuning = simulated_counts(0, 20_000, beta), simulated_counts(1, 4_000, beta)
-    found, _, notes = fit_cross_validated(train, tuning, 2)
+    found, _, _, notes = fit_cross_validated(train, tuning, 2)
     assert float(found[0, 0]) == pytest.approx(0.4, rel=0.1)
     assert float(found[3, 1]) == pytest.approx(-0.3, rel=0.1)
     noise = found[torch.from_numpy(beta == 0)]
@@ -66,6 +68,24 @@ def test_folds_tell_how_far_other_samples_would_move_a_prediction() -> None:
     assert float(spread) > 0.03
 
 
+@pytest.mark.parametrize("fit", [fit_of_width, fit_cross_validated])
+def test_what_is_found_without_a_fold_knows_nothing_of_its_onsets(fit: Callable) -> None:
+    """Other onsets in the first fold change nothing of it, but what is told against the mean over folds."""
+    given = 0.04 if fit is fit_of_width else (Choice(0.04),)
+    train, other = (simulated_counts(seed, 1_000, np.zeros((20, 3))) for seed in (0, 1))
+    own = folds_of(torch.arange(1_000), 1_000)[:, None] == 0
+    changed = replace(train, onsets=torch.where(own, other.onsets, train.onsets))
+    nobody = train.take(torch.zeros(1_000, dtype=torch.bool))
+    before, after = (fit(counts, nobody, 3, given) for counts in (train, changed))
+
+    def direction(found: torch.Tensor) -> torch.Tensor:
+        return found / found.norm(dim=0)  # weights of choices may differ
+
+    assert torch.allclose(direction(before.without[0]), direction(after.without[0]), atol=1e-3)
+    moved = direction(before.beta + before.folds[0]) - direction(after.beta + after.folds[0])
+    assert float(moved.abs().max()) > 0.05
+
+
 def test_folds_of_some_of_the_people_tell_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third of the rows is read: of as many people the error is made smaller, of rows of a few it stays."""
     beta = np.zeros((10, 1))
@@ -86,7 +106,7 @@ def test_of_noise_alone_little_is_left() -> None:
     nothing, size = np.zeros((60, 1)), []
     for seed in range(0, 20, 2):
         parts = simulated_counts(seed, 1_000, nothing), simulated_counts(seed + 1, 1_000, nothing)
-        found, _, notes = fit_cross_validated(*parts, 1)
+        found, _, _, notes = fit_cross_validated(*parts, 1)
         size.append(float(found.square().mean().sqrt()))
         assert notes["gain"] < 5
     assert np.median(size) < 0.005
@@ -99,7 +119,7 @@ def test_only_the_first_tasks_judge_and_others_follow_them() -> None:
     beta[0, 1] = 0.5
     parts = simulated_counts(4, 2_000, beta), simulated_counts(5, 2_000, beta)
     both, *_ = fit_cross_validated(*parts, 2)
-    alone, _, notes = fit_cross_validated(*parts, 1)
+    alone, _, _, notes = fit_cross_validated(*parts, 1)
     assert float(both[0, 1]) > 0.4
     assert float(alone[0, 1]) < 0.8 * float(both[0, 1])
     assert notes["gain"] < 1
@@ -130,7 +150,7 @@ def test_tasks_are_shrunk_each_by_itself() -> None:
     exposure = torch.full((3000, 2), 0.3)
     mean = exposure * torch.stack([(0.8 * x[:, 0]).exp(), torch.ones(3000)], dim=1)
     counts = Counts(x, torch.poisson(mean, torch.Generator().manual_seed(1)), exposure)
-    beta, _, notes = fit_cross_validated(counts, counts.take(torch.zeros(3000, dtype=torch.bool)), 2, WIDE)
+    beta, _, _, notes = fit_cross_validated(counts, counts.take(torch.zeros(3000, dtype=torch.bool)), 2, WIDE)
     assert float(beta[0, 0]) == pytest.approx(0.8, abs=0.1)
     assert float(beta[1:, 0].abs().max()) < 0.05
     assert float(beta[:, 1].abs().max()) < 0.05

@@ -64,7 +64,7 @@ def test_cross_validation_takes_single_effects_for_sparse_laws_alone() -> None:
     dense = 0.03 * torch.randn(GROUPS * IN_GROUP, generator=torch.Generator().manual_seed(9))
     for beta, is_sparse in ((sparse(), True), (dense, False)):
         train, tuning = (lived(beta, seed).first(1) for seed in (2, 3))
-        found, _, notes = fit_cross_validated(train, tuning, 1, OF_MANY)
+        found, _, _, notes = fit_cross_validated(train, tuning, 1, OF_MANY)
         assert (notes["single_effects"] > 0.5) == is_sparse
         if is_sparse:
             ridges = (Choice(0.04), Choice(0.04, 1.2))
