@@ -17,7 +17,8 @@ PolarsType: TypeAlias = Any
 """A polars type or its class; Any, since runtime type checks refuse unions of polars' classes."""
 
 
-_PARQUET = b"PAR1"
+PARQUET = b"PAR1"
+"""First bytes of a Parquet file."""
 _ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: \d+|")
 
 
@@ -173,7 +174,7 @@ def is_parquet(path: Path) -> bool:
     if path.suffix == ".parquet" or not path.is_file():
         return path.suffix == ".parquet"
     with open(path, "rb") as file:
-        return file.read(len(_PARQUET)) == _PARQUET
+        return file.read(len(PARQUET)) == PARQUET
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:

@@ -7,9 +7,10 @@ import gzip
 from pathlib import Path
 
 from proband.core.errors import DataError
+from proband.core.files.tables import PARQUET
 
 _HEAD_BYTES = 2**16
-_GZIP, _PARQUET, _ZIP = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -26,7 +27,7 @@ def check_text(path: Path) -> None:
     head = _head(path)
     for is_such, found, remedy in (
         (head.startswith(_UTF_16), "text in UTF-16", "convert it to UTF-8: iconv -f UTF-16 -t UTF-8"),
-        (head.startswith(_PARQUET), "a Parquet file", "write it as text, separated by tabs or commas"),
+        (head.startswith(PARQUET), "a Parquet file", "write it as text, separated by tabs or commas"),
         (head.startswith(_ZIP), "a zip archive", "unpack it"),
         (
             head.count(b"\r") - head.count(b"\r\n") > head.count(b"\n") and _is_utf_8(head),

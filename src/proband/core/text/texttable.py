@@ -27,9 +27,9 @@ from proband.core.text.textvalues import AROUND, NO_VALUE, clean, clean_text
 
 _GZIP = b"\x1f\x8b"
 _WORD = re.compile(r'"[^"]*"|\S+')
-OF_TABLES = "\t,;"
-"""Marks that separate the values of a table below column names, beside blanks. Lists of names without such a
-line have no semicolons: one may be a part of a name."""
+OF_LISTS, OF_TABLES = "\t,", "\t,;"
+"""Marks that separate values, beside blanks: of lists that may lack column names, where a semicolon may be a
+part of a name, and of tables that have them."""
 QUOTING = {",", ";"}
 """Marks that a value in quotes may hold."""
 READ_ERRORS = (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error)
@@ -50,7 +50,7 @@ def open_text(path: Path) -> io.TextIOWrapper:
     return opened(path, "rt", encoding="utf-8-sig", newline="\n")
 
 
-def separator_of(line: str, marks: str = "\t,") -> str:
+def separator_of(line: str, marks: str = OF_LISTS) -> str:
     """What separates the values of a table by its line of column names: the first of some marks that is in
     it, or (runs of) blanks."""
     return next((mark for mark in marks if mark in line.strip()), " ")
@@ -70,7 +70,7 @@ def split_line(line: str, separator: str) -> list[str]:
     return [clean_text(cell) for cell in cells]
 
 
-def read_lines(path: Path, comment: str = "##", marks: str = "\t,") -> Iterator[tuple[int, list[str]]]:
+def read_lines(path: Path, comment: str = "##", marks: str = OF_LISTS) -> Iterator[tuple[int, list[str]]]:
     """Number and values of every line that has any, the line of column names first.
 
     For lists and tables of people, which fit in memory; :class:`TextTable` is for those of variants.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 
 from proband.core.errors import ConfigError, near_matches
 from proband.core.running.progress import say
@@ -82,7 +82,7 @@ def say_shifted(stage: str, scales: Mapping[str, Scale], tables: Mapping[str, Mo
         tables: The modalities given, raw values.
     """
     for name, table in tables.items():
-        mean, spread = standardised_moments(table.values, *scales[name])
+        number, mean, spread = standardised_moments(table.values, *scales[name])
         is_off = (np.abs(mean) > FARTHEST_MEAN) | (spread > WIDEST_SPREAD) | (spread < 1 / WIDEST_SPREAD)
         if is_off.any():
             first = int(is_off.argmax())
@@ -91,7 +91,7 @@ def say_shifted(stage: str, scales: Mapping[str, Scale], tables: Mapping[str, Mo
                 f"training, first {table.names[first]} (mean {mean[first]:+,.1f} standard deviations off, "
                 f"spread {spread[first]:,.4g} times): values must be in the same units and scored alike"
             )
-        empty = empty_columns(table.values) & (scales[name][1] > 0)
+        empty = (number == 0) & (scales[name][1] > 0)
         if empty.any() and len(table.values) >= LEAST_VALUES:
             absent = table.names[int(empty.argmax())]
             say(
@@ -100,36 +100,25 @@ def say_shifted(stage: str, scales: Mapping[str, Scale], tables: Mapping[str, Mo
             )
 
 
-def empty_columns(values: Float[np.ndarray, "n width"]) -> Bool[np.ndarray, " width"]:
-    """Which columns have no number.
-
-    >>> empty_columns(np.array([[1.0, np.nan], [np.nan, np.nan]])).tolist()
-    [False, True]
-    """
-    found = np.ones(values.shape[1], dtype=bool)
-    for begin in range(0, values.shape[1], _COLUMNS_AT_ONCE):
-        part = values[:, begin : begin + _COLUMNS_AT_ONCE]
-        found[begin : begin + _COLUMNS_AT_ONCE] = ~np.isfinite(part).any(axis=0)
-    return found
-
-
 def standardised_moments(
     values: Float[np.ndarray, "n width"],
     mean: Float[np.ndarray, " width"],
     scale: Float[np.ndarray, " width"],
-) -> tuple[Float[np.ndarray, " width"], Float[np.ndarray, " width"]]:
-    """Mean and standard deviation of columns in the units of training; NaN of few values or none that varied.
+) -> tuple[Int[np.ndarray, " width"], Float[np.ndarray, " width"], Float[np.ndarray, " width"]]:
+    """Number of values of columns, and their mean and standard deviation in the units of training; NaN of few
+    values or none that varied.
 
     >>> values = np.arange(40.0)[:, None] % 2
     >>> [one.round(3).tolist() for one in standardised_moments(values, np.array([0.5]), np.array([2.0]))]
-    [[0.0], [1.0]]
+    [[40], [0.0], [1.0]]
     """
-    found = np.full((2, values.shape[1]), np.nan)
+    number, found = np.zeros(values.shape[1], dtype=np.int64), np.full((2, values.shape[1]), np.nan)
     for begin in range(0, values.shape[1], _COLUMNS_AT_ONCE):
         part = values[:, begin : begin + _COLUMNS_AT_ONCE].astype(np.float64)
-        is_enough = np.isfinite(part).sum(axis=0) >= LEAST_VALUES
-        at = begin + np.flatnonzero(is_enough & (scale[begin : begin + _COLUMNS_AT_ONCE] > 0))
+        here = slice(begin, begin + _COLUMNS_AT_ONCE)
+        number[here] = np.isfinite(part).sum(axis=0)
+        at = begin + np.flatnonzero((number[here] >= LEAST_VALUES) & (scale[here] > 0))
         part = part[:, at - begin]
         found[0, at] = (np.nanmean(part, axis=0) - mean[at]) * scale[at]
         found[1, at] = np.nanstd(part, axis=0) * scale[at]
-    return found[0], found[1]
+    return number, found[0], found[1]

@@ -138,7 +138,8 @@ def test_values_that_lie_elsewhere_than_in_training_are_said(
     values = np.arange(40)[:, None] % 2 * np.array([2.0, 200.0, 2.0, 0.2, 2.0]) + np.array([0, 0, 8, 0, 0])
     values[29:, 4] = NAN  # too few to tell
     mean, scale = np.full(5, 1.0), np.full(5, 0.5)
-    found = standardised_moments(values.astype(np.float32), mean, scale)
+    number, *found = standardised_moments(values.astype(np.float32), mean, scale)
+    assert number.tolist() == [40, 40, 40, 40, 29]
     assert found[0] == pytest.approx([0, 49.5, 4, -0.45, NAN], nan_ok=True)
     assert found[1] == pytest.approx([0.5, 50, 0.5, 0.05, NAN], nan_ok=True)
     at = np.arange(41)

@@ -12,7 +12,7 @@ small, the more so the weaker they are, which says nothing of their size in othe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from proband.model.onset.head import OnsetHead
 from proband.model.onset.terms import age_weights, is_given
 from proband.train.onset.fit import Part
 from proband.train.onset.piecewise_exponential import expected_and_happened
-from proband.train.onset.terms.linear import measured_rows
+from proband.train.onset.terms.linear import WithoutFold, measured_rows
 from proband.train.onset.terms.shrinkage import folds_of
 
 _DATES = 40_000
@@ -41,8 +41,6 @@ _PRIOR_ONSETS = 1.0
 _STEPS = 20
 _CLOSE = 1e-4
 _TINY = 1e-9
-Without: TypeAlias = Float[Tensor, "folds _width named"]
-"""Coefficients found without each fold of the train people."""
 
 
 class Dates(NamedTuple):
@@ -87,7 +85,9 @@ class Dates(NamedTuple):
 
 
 @torch.no_grad()
-def fit_by_age(head: OnsetHead, train: Part, without: Mapping[str, Without], device: torch.device) -> None:
+def fit_by_age(
+    head: OnsetHead, train: Part, without: Mapping[str, WithoutFold], device: torch.device
+) -> None:
     """Set ``by_age`` and ``level`` of all modalities, whose effects are fitted.
 
     Single codes and families, whose effects without each fold are not known, have the factors that all named
@@ -190,7 +190,7 @@ def _levels(dates: Dates) -> Float[Tensor, "modalities knots tasks"]:
 
 
 def _read(
-    head: OnsetHead, train: Part, without: Mapping[str, Without], device: torch.device
+    head: OnsetHead, train: Part, without: Mapping[str, WithoutFold], device: torch.device
 ) -> tuple[Dates, Float[Tensor, "modalities n named"]]:
     """Every so many-th date of the train split; effects on the named tasks without each date's own fold."""
     most = max(1, min(_DATES, _MOST_NUMBERS // len(head.bias)))
@@ -218,7 +218,7 @@ def _read(
 def _read_parts(
     head: OnsetHead,
     train: Part,
-    without: Mapping[str, Without],
+    without: Mapping[str, WithoutFold],
     chosen: Int[np.ndarray, " dates"],
     fold: Int[Tensor, " dates"],
     device: torch.device,
@@ -243,7 +243,7 @@ def _read_parts(
 
 
 def _of_own_fold(
-    x: Float[Tensor, "n width"], without: Without, fold: Int[Tensor, " n"]
+    x: Float[Tensor, "n width"], without: WithoutFold, fold: Int[Tensor, " n"]
 ) -> Float[Tensor, "n named"]:
     """Effects on the named tasks, each found without the fold of the row."""
     found = x.new_zeros(len(x), without.shape[2])

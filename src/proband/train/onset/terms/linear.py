@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -19,12 +21,14 @@ inputs that go together, such as hundreds of scores of one trait."""
 MANY = 1000
 """Inputs from which on that is so: of 3,465 inputs single effects tell more than ridges, of 310 as much, of
 79 and 4,500 people less, since weak scores tell something together."""
+WithoutFold: TypeAlias = Float[Tensor, "folds _width named"]
+"""Coefficients of the named tasks that were found without each fold of the train people."""
 _JUDGED_AT_ONCE = 2048
 
 
 def fit_linear(
     head: OnsetHead, train: Part, tuning: Part, device: torch.device
-) -> tuple[dict[str, float], dict[str, Float[Tensor, "folds _width named"]]]:
+) -> tuple[dict[str, float], dict[str, WithoutFold]]:
     """Fit the linear terms of all modalities together, the rest of the head held fixed.
 
     Args:
