@@ -104,8 +104,8 @@ def only(part: Part, summary: bool, trunk: bool) -> Part:
         queries = replace(queries, state=np.zeros_like(queries.state))
     if not summary:
         bounds, none = np.zeros(len(queries) + 1, dtype=np.int64), np.zeros(0)
-        width = queries.features.num_features
-        empty = SparseFeatures(bounds, none.astype(np.int32), none.astype(np.float32), width)
+        code_of = queries.features.code_of
+        empty = SparseFeatures(bounds, none.astype(np.int32), none.astype(np.float32), code_of)
         queries = replace(queries, features=empty)
     return Part(queries, part.followed)
 

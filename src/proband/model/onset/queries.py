@@ -35,6 +35,10 @@ class SparseRows(Protocol):
     def num_features(self) -> int:
         """Features in all."""
 
+    @property
+    def code_of(self) -> Int64[np.ndarray, " features"]:
+        """Code that each feature is of, by number."""
+
     def take(self, rows: Int64[np.ndarray, " some"]) -> SparseRows:
         """Some of the rows."""
 

@@ -89,6 +89,11 @@ class Interactions(nn.Module):
         blocks = torch.arange(0, alone, max(1, alone // _PER_VALUE))[:, None] + codes
         return torch.cat([blocks.flatten(), torch.arange(alone, len(self.mean))])
 
+    def code_of(self, columns: Int[Tensor, " columns"]) -> Int[Tensor, " columns"]:
+        """Code with values that each column is of, by number; -1 for those of age and sex."""
+        alone = len(self.mean) - _OF_AGE_AND_SEX
+        return torch.where(columns < alone, columns % max(1, alone // _PER_VALUE), -1)
+
     def standardise_with(self, mean: Float[Tensor, " width"], sd: Float[Tensor, " width"]) -> None:
         """Set mean and standard deviation; a column that hardly varies counts nothing."""
         self.mean.copy_(mean)

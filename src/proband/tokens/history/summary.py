@@ -45,13 +45,18 @@ class SparseFeatures:
         indptr: Row r owns entries ``indptr[r]`` to ``indptr[r + 1]``.
         indices: Feature of each entry.
         values: Its value.
-        num_features: Features there are.
+        code_of: Entry of the summary, a code, that each feature there is is of.
     """
 
     indptr: Int64[np.ndarray, " bounds"]
     indices: Int32[np.ndarray, " entries"]
     values: Float32[np.ndarray, " entries"]
-    num_features: int
+    code_of: Int64[np.ndarray, " features"]
+
+    @property
+    def num_features(self) -> int:
+        """Features there are."""
+        return len(self.code_of)
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -61,7 +66,7 @@ class SparseFeatures:
         sizes = self.indptr[rows + 1] - self.indptr[rows]
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         entries = np.repeat(self.indptr[rows] - indptr[:-1], sizes) + np.arange(indptr[-1])
-        return SparseFeatures(indptr, self.indices[entries], self.values[entries], self.num_features)
+        return SparseFeatures(indptr, self.indices[entries], self.values[entries], self.code_of)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ def summarise(
     np.cumsum(indptr, out=indptr)
     indices, values = np.zeros(indptr[-1], dtype=np.int32), np.zeros(indptr[-1], dtype=np.float32)
     kernel(*arrays, *sizes, True, indptr, indices, values)
-    return SparseFeatures(indptr, indices, values, layout.num_features)
+    return SparseFeatures(indptr, indices, values, layout.code_of_feature)
 
 
 @functools.cache

@@ -117,7 +117,11 @@ def fit_known_tasks(
     size = torch.where(head.is_label, 0.0, 1.0)
     _set_known_tasks(head, own, mean * size, train, device)
 
-    found = fit_inputs(head, train, tuning, device, lambda query: (told(query) - centre) @ mean, 1, _FIT_SIZE)
+    def of_mean(query: Query) -> Tensor:
+        return (told(query) - centre) @ mean
+
+    group = torch.zeros(named, dtype=torch.int64)  # one of all
+    found = fit_inputs(head, train, tuning, device, of_mean, group[:1], _FIT_SIZE)
     size, of_size = size + found.beta[0], found.folds[:, :1]
     _set_known_tasks(head, own, mean * size, train, device)
 
@@ -125,7 +129,7 @@ def fit_known_tasks(
         each = told(query) - centre
         return each - each @ mean
 
-    beta, folds, _, notes = fit_inputs(head, train, tuning, device, beyond_mean, named, _FIT_KNOWN)
+    beta, folds, _, notes = fit_inputs(head, train, tuning, device, beyond_mean, group, _FIT_KNOWN)
     weights = mean * (size - beta.sum(dim=0)) + beta
     _set_known_tasks(head, own, weights, train, device)
     _set_folds(head, own, weights, mean * (of_size - folds.sum(dim=1, keepdim=True)) + folds)

@@ -27,6 +27,7 @@ _LEAST_DATES = 20
 """Dates that have a feature, from which on it is read."""
 _READ_AT_ONCE = 4096
 _FIT: Fit = functools.partial(fit_cross_validated, choices=SHARING)
+_LEAST_SD = 0.02
 
 
 def fit_record(
@@ -34,23 +35,64 @@ def fit_record(
 ) -> dict[str, float]:
     """Fit linear terms of the named tasks, added to those that the head has; the rest of it stays.
 
+    Bins of last values are fitted by steps (:func:`steps`).
+
+    Args:
+        head: Standardised.
+        train, tuning: Queries.
+        device: Where the head is.
+        fit: How coefficients are shrunk.
+
     Returns:
         What ``fit`` tells.
     """
     chosen = _chosen_features(head, train)
     columns = torch.from_numpy(chosen).to(device)
+    code_of = train.queries.features.code_of[chosen]
+    first_bin = int(np.searchsorted(chosen, head.config.first_bin))
+    of_bins = steps(head, columns[first_bin:], code_of[first_bin:])
 
     def inputs(query: Query) -> Tensor:
         read = head.inputs(query)
-        return torch.cat([read.chosen(columns), read.state], dim=1)
+        others, bins = read.chosen(columns).tensor_split([first_bin], dim=1)
+        return torch.cat([others, bins @ of_bins, read.state], dim=1)
 
-    width = len(chosen) + len(head.state_mean)
-    found = fit_inputs(head, train, tuning, device, inputs, width, fit)
-    head.linear[columns] += found.beta[: len(chosen)].to(head.linear)
+    groups = _numbered(np.append(code_of, np.full(len(head.state_mean), -1)))
+    found = fit_inputs(head, train, tuning, device, inputs, groups, fit)
+    beta, folds = (
+        torch.cat([each[..., :first_bin, :], of_bins @ each[..., first_bin : len(chosen), :]], dim=-2)
+        for each in (found.beta.to(head.linear), found.folds.to(head.linear))
+    )
+    head.linear[columns] += beta
     head.state_linear += found.beta[len(chosen) :].to(head.state_linear)
-    add_folds(head.linear_folds, head.fitted, columns, found.folds[:, : len(chosen)])
+    add_folds(head.linear_folds, head.fitted, columns, folds)
     head.state_linear_folds += found.folds[:, len(chosen) :].to(head.state_linear)
     return {f"record_{name}": value for name, value in found.notes.items()}
+
+
+def steps(
+    head: OnsetHead, bins: Int[Tensor, " bins"], code_of: Int[np.ndarray, " bins"]
+) -> Float[Tensor, "bins bins"]:
+    """What turns bins of last values into steps: for each bin whether the last value is in it or above.
+
+    A hazard that rises at a threshold and stays, such as that of diabetes at a haemoglobin A1c, is one step,
+    but a coefficient of its own for each bin above, which shrinkage would take down one by one. Any function
+    of the bins can be written either way.
+
+    Args:
+        head: Standardised.
+        bins: Features that are last bins, ascending.
+        code_of: Code of each.
+
+    Returns:
+        By which the head's standardised bins are multiplied, to get standardised steps; and steps'
+        coefficients from the left, to get those of bins.
+    """
+    same = torch.from_numpy(code_of[:, None] == code_of).to(head.feature_mean)
+    above = same.tril()  # a bin counts in the step of each bin below it, and in its own
+    share = above.T @ head.feature_mean[bins]
+    sd = (share * (1 - share)).clamp(min=_LEAST_SD**2).sqrt()
+    return above / head.bin_sizes(bins)[:, None] / sd
 
 
 def choose_fitted(head: OnsetHead, train: Part) -> None:
@@ -107,7 +149,9 @@ def fit_interactions(
     def inputs(query: Query) -> Tensor:
         return terms.standardised(head.values_of(head.inputs(query)), query)[:, chosen]
 
-    found = fit_inputs(head, train, tuning, device, inputs, len(chosen), fit)
+    found = fit_inputs(
+        head, train, tuning, device, inputs, _numbered(terms.code_of(chosen).cpu().numpy()), fit
+    )
     terms.weights[chosen] += found.beta.to(terms.weights)
     terms.weights_folds[:, chosen] += found.folds.to(terms.weights)
     return {f"interactions_{name}": value for name, value in found.notes.items()}
@@ -119,19 +163,25 @@ def fit_inputs(
     tuning: Part,
     device: torch.device,
     inputs: Callable[[Query], Tensor],
-    width: int,
+    groups: Int[Tensor, " width"],
     fit: Fit,
 ) -> Fitted:
-    """Coefficients of ``inputs``, so many columns, given the head's log ratios."""
-    dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, width)))
+    """Coefficients of ``inputs``, columns of so many groups, given the head's log ratios."""
+    dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, len(groups))))
     known, judged = (
         Counts(
             *read_counts(head, part, some, inputs, device, expected_and_happened),
             people=part.followed.num_people,
+            groups=groups.to(device),
         )
         for part, some in ((train, dates), (tuning, np.arange(len(tuning))))
     )
     return fit(known, judged, head.config.num_named)
+
+
+def _numbered(names: Int[np.ndarray, " n"]) -> Int[Tensor, " n"]:
+    """Groups by number, of their names."""
+    return torch.from_numpy(np.unique(names, return_inverse=True)[1])
 
 
 @torch.no_grad()

@@ -41,25 +41,28 @@ class Counts:
         onsets: Onsets.
         exposure: Cumulative hazard without the linear term.
         people: Subjects that the rows are of, where several rows are of one; None for a row each.
+        groups: Number of the group of each input, such as those of one code; None without groups.
     """
 
     x: Float[Tensor, "n width"]
     onsets: Float[Tensor, "n tasks"]
     exposure: Float[Tensor, "n tasks"]
     people: int | None = field(default=None, kw_only=True)
+    groups: Int[Tensor, " width"] | None = field(default=None, kw_only=True)
 
     def take(self, rows: Bool[Tensor, " n"]) -> Counts:
         """Some of the rows."""
-        return Counts(self.x[rows], self.onsets[rows], self.exposure[rows])
+        return Counts(self.x[rows], self.onsets[rows], self.exposure[rows], groups=self.groups)
 
     def first(self, number: int) -> Counts:
         """Of the first tasks alone."""
-        return Counts(self.x, self.onsets[:, :number], self.exposure[:, :number])
+        return Counts(self.x, self.onsets[:, :number], self.exposure[:, :number], groups=self.groups)
 
     def thinned(self, most: int) -> Counts:
         """So many rows at most, equally far apart, each for all that it stands for."""
         rows, share = spread_rows(len(self.x), most)
-        return Counts(self.x[rows], self.onsets[rows] * share, self.exposure[rows] * share)
+        onsets, exposure = self.onsets[rows] * share, self.exposure[rows] * share
+        return Counts(self.x[rows], onsets, exposure, groups=self.groups)
 
     @functools.cached_property
     def covariance(self) -> Float[Tensor, "width width"]:

@@ -1,12 +1,12 @@
 """How much the coefficients of onset hazards are shrunk: by cross-validation, for each task.
 
 Choices are no coefficients at all, a ridge, a ridge whose width differs by input in the same way for all
-tasks, adaptive ridges that begin at both, which leave few strong terms alone, and sums of single effects,
-which tell apart inputs that go together. A task takes the mean of their coefficients, with weights of most
-likelihood on onsets that were not fitted (stacking: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1; Yao et
-al. 2018, doi:10.1214/17-BA1091). Choices err differently, so that a mean of them errs less than the best. One
-choice for all tasks, by a tuning split of 350 subjects, was mostly not the best of those that were tried, and
-cost up to a third of what the record tells beyond age and sex.
+tasks, one whose width differs by group of inputs, adaptive ridges that begin at these, which leave few strong
+terms alone, and sums of single effects, which tell apart inputs that go together. A task takes the mean of
+their coefficients, with weights of most likelihood on onsets that were not fitted (stacking: Wolpert 1992,
+doi:10.1016/S0893-6080(05)80023-1; Yao et al. 2018, doi:10.1214/17-BA1091). Choices err differently, so that a
+mean of them errs less than the best. One choice for all tasks, by a tuning split of 350 subjects, was mostly
+not the best of those that were tried, and cost up to a third of what the record tells beyond age and sex.
 """
 
 from __future__ import annotations
@@ -31,30 +31,38 @@ class Choice(NamedTuple):
         width: Standard deviation of the ridge's coefficients, log hazard ratios.
         penalty: Of the adaptive ridge that begins there (:func:`fit_adaptive`); 0 for the ridge itself.
         shared: Whether the width differs by input, in the same way for all tasks (:func:`fit_shared`).
+        grouped: Whether it differs by group of inputs, for each task by itself (:func:`fit_grouped`).
         effects: Of a sum of single effects (:func:`fit_single_effects`) in the place of all that; 0 for that.
     """
 
     width: float = 0.0
     penalty: float = 0.0
     shared: bool = False
+    grouped: bool = False
     effects: int = 0
 
 
 CHOICES = (Choice(0.01), Choice(0.02), Choice(0.04), Choice(0.04, 1.2), Choice(0.08, 1.2))
 """Beside none at all."""
-SHARING = (Choice(0.04), Choice(0.04, 1.2), Choice(0.02, shared=True), Choice(0.02, 1.2, shared=True))
-"""For codes, of which the same tell of many outcomes; what they change with the time ahead, and scores, are
-of each outcome's own, and gain nothing by it."""
+SHARING = (
+    Choice(0.04), Choice(0.04, 1.2), Choice(0.02, shared=True), Choice(0.02, 1.2, shared=True),
+    Choice(0.03, grouped=True), Choice(0.03, 1.2, grouped=True),
+)  # fmt: skip
+"""For codes, of which the same tell of many outcomes, and each in several ways: by how often it was had, and
+by each of its values. What they change with the time ahead, and scores, are of each outcome's own, and
+gain nothing by it."""
 _MOST_NUMBERS, _LEAST_ROWS = 1 << 24, 20_000
 """Numbers that cross-validation reads, of more fewer rows, and rows that it reads however wide they are: with
 fewer rows than there are to fit on, narrow choices look too good. Each choice is fitted on all rows."""
 _MOST_STACKED = 1 << 26
 """Linear predictors of choices, rows and tasks that are held at once, at most: a quarter of a GiB."""
-_ROUNDS, _SHARED_ROUNDS = 3, 2
+_ROUNDS, _SHARED_ROUNDS, _GROUPED_ROUNDS = 3, 2, 3
 _LEAST_EFFECT = 0.005
 """Effects well below this count as none: the penalty stops rising."""
 _LEAST_SHARE = 0.1
 """Of the mean variance of a shared ridge, that each input has."""
+_LEAST_GROUP_SHARE = 0.05
+"""Of the mean variance of a grouped ridge, that each input has."""
 _COMMON_SD, _OWN_SD = 3.0, 1.0
 """Standard deviations of the priors of log weights: those of all tasks, and a task's own around them. Rounded
 choices of ours; own ones between 0.5 and 2 make no difference."""
@@ -99,8 +107,8 @@ def fit_cross_validated(
 
     Returns:
         Coefficients, their changes by fold, and as notes, in the mean over judged tasks, the weights of
-        ``none``, of ``adaptive`` ridges, of ``shared`` ones and of ``single_effects``, and ``gain`` (nats of
-        tuning loss against none).
+        ``none``, of ``adaptive`` ridges, of ``shared`` and ``grouped`` ones and of ``single_effects``, and
+        ``gain`` (nats of tuning loss against none).
     """
     known, judged = train.first(num_judged), tuning.first(num_judged)
     found = _coefficients(train, choices, num_judged)
@@ -120,6 +128,7 @@ def fit_cross_validated(
         "none": none,
         "adaptive": sum(weight for weight, one in taken if one.penalty),
         "shared": sum(weight for weight, one in taken if one.shared),
+        "grouped": sum(weight for weight, one in taken if one.grouped),
         "single_effects": sum(weight for weight, one in taken if one.effects),
         "gain": -float(judged.loss(beta[:, :num_judged]).sum()),
     }
@@ -181,6 +190,31 @@ def fit_shared(
         share = _LEAST_SHARE + (1 - _LEAST_SHARE) * share / share.mean().clamp(min=1e-12)
         penalty = (1 / (width**2 * share))[:, None].expand(-1, beta.shape[1])
         beta = fit_ridge(train, penalty, beta)
+    return beta
+
+
+def fit_grouped(
+    train: Counts, beta: Float[Tensor, "width tasks"], width: float
+) -> Float[Tensor, "width tasks"]:
+    """Rounds of a ridge in which an input's variance is the mean square of its group's coefficients in the
+    round before, for each task by itself.
+
+    Automatic relevance determination as in :func:`fit_shared`, of groups: if how often glucose is measured
+    tells of diabetes, its values are likelier to, and each of their bins.
+
+    Args:
+        train: To fit on; its inputs have groups.
+        beta: Coefficients to begin with.
+        width: Root of the variance in the mean over inputs.
+    """
+    assert train.groups is not None
+    number = torch.bincount(train.groups).clamp(min=1)[:, None]
+    for _ in range(_GROUPED_ROUNDS):
+        squares = beta.square()
+        of_group = beta.new_zeros(len(number), beta.shape[1]).index_add_(0, train.groups, squares) / number
+        share = (of_group / squares.mean(dim=0).clamp(min=1e-12))[train.groups]
+        share = _LEAST_GROUP_SHARE + (1 - _LEAST_GROUP_SHARE) * share
+        beta = fit_ridge(train, 1 / (width**2 * share), beta)
     return beta
 
 
@@ -263,20 +297,30 @@ def _folds(counts: Counts) -> Int[Tensor, " n"]:
 def _coefficients(
     train: Counts, choices: Sequence[Choice], num_judged: int
 ) -> Float[Tensor, "choices width tasks"]:
-    """No coefficients, then those of each choice; a ridge begins at the one fitted before."""
+    """No coefficients, then those of each choice; a ridge begins at the last one of a single width."""
     start = train.x.new_zeros(train.x.shape[1], train.onsets.shape[1])
     found: list[Tensor] = [start]
-    begun: dict[tuple[float, bool], Tensor] = {}
+    begun: dict[Choice, Tensor] = {}
     for one in choices:
         if one.effects:
             found.append(fit_single_effects(train, one.effects))
             continue
-        if (one.width, one.shared) not in begun:
-            if one.shared:
-                start = fit_shared(train, start, one.width, num_judged)
-            else:
-                start = fit_ridge(train, torch.full_like(start, one.width**-2), start)
-            begun[one.width, one.shared] = start
-        beta = begun[one.width, one.shared]
+        ridge = one._replace(penalty=0.0)
+        if ridge not in begun:
+            begun[ridge] = _fit_plain(train, start, ridge, num_judged)
+            if not (ridge.shared or ridge.grouped):
+                start = begun[ridge]
+        beta = begun[ridge]
         found.append(fit_adaptive(train, beta, one.penalty) if one.penalty else beta)
     return torch.stack(found)
+
+
+def _fit_plain(
+    train: Counts, start: Float[Tensor, "width tasks"], ridge: Choice, num_judged: int
+) -> Float[Tensor, "width tasks"]:
+    """A ridge that is not adaptive."""
+    if ridge.shared:
+        return fit_shared(train, start, ridge.width, num_judged)
+    if ridge.grouped:
+        return fit_grouped(train, start, ridge.width)
+    return fit_ridge(train, torch.full_like(start, ridge.width**-2), start)

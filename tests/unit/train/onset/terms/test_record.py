@@ -30,7 +30,9 @@ def part_of_law(effect: float, change: float, seed: int) -> Part:
     minutes = (age * MINUTES_PER_YEAR).astype(np.int64)
     first = (minutes + np.minimum(wait, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
     rows, indptr = np.arange(SUBJECTS), 2 * np.arange(SUBJECTS + 1)
-    features = SparseFeatures(indptr, np.tile([0, 1], SUBJECTS).astype(np.int32), np.repeat(x, 2), 2)
+    features = SparseFeatures(
+        indptr, np.tile([0, 1], SUBJECTS).astype(np.int32), np.repeat(x, 2), np.zeros(2, dtype=np.int64)
+    )
     state, female = np.ones((SUBJECTS, DIM), dtype=np.float32), rng.integers(0, 2, SUBJECTS).astype(float)
     queries = Queries(rows, minutes, features, state, minutes, female, {})
     return Part(queries, FollowUp(first, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))
