@@ -18,6 +18,7 @@ from proband.train.onset.terms.shrinkage import (
     Choice,
     _out_of_fold,
     fit_cross_validated,
+    fit_grouped,
     fit_of_width,
     fit_shared,
     folds_of,
@@ -232,6 +233,50 @@ def test_an_input_that_tells_of_other_tasks_is_shrunk_less() -> None:
     assert float(found[noise].square().mean()) < 0.9 * float(plain[noise].square().mean())
     alone = fit_shared(train, plain, 0.05, 1)  # by the first task, for all
     assert float(alone[7].mean()) < float(found[7].mean())
+
+
+def of_groups(seed: int, effects: np.ndarray) -> tuple[Counts, Counts]:
+    """Twelve groups of five inputs, one task, train and tuning people."""
+    groups = torch.arange(12).repeat_interleave(5)
+    parts = (simulated_counts(seed + each, size, effects, 0.05) for each, size in ((0, 3_000), (1, 500)))
+    train, tuning = (replace(part, groups=groups) for part in parts)
+    return train, tuning
+
+
+def test_an_input_whose_group_tells_is_shrunk_less() -> None:
+    """Of the inputs of one code each has an effect, too weak to stand out; others have none."""
+    beta = np.zeros((60, 1))
+    beta[5:10] = 0.25
+    train, _ = of_groups(8, beta)
+    plain = fit_ridge(train, torch.full((60, 1), 0.05**-2), torch.zeros(60, 1))
+    found = fit_grouped(train, plain, 0.05)
+    assert float(found[5:10].mean()) > 1.3 * float(plain[5:10].mean())
+    noise = torch.from_numpy(beta == 0)
+    assert float(found[noise].square().mean()) < 0.7 * float(plain[noise].square().mean())
+
+
+def test_a_group_is_taken_where_it_tells_and_costs_little_where_none_does() -> None:
+    """Nats of 40,000 new people, with the choice less without: over 20 seeds -85 +- 9, 4 +- 2 and 0.6 +- 0.2."""
+    alone = (Choice(0.04), Choice(0.04, 1.2))
+    both = (*alone, Choice(0.03, grouped=True), Choice(0.03, 1.2, grouped=True))
+    gains = {}
+    for kind, places in {"one group": range(5, 10), "apart": range(0, 60, 12), "none": ()}.items():
+        beta, lost = np.zeros((60, 1)), []
+        beta[list(places)] = 0.25
+        new = simulated_counts(99, 40_000, beta, 0.05)
+        for seed in range(0, 12, 2):
+            fits = [fit_cross_validated(*of_groups(seed, beta), 1, choices) for choices in (alone, both)]
+            lost.append([float(new.loss(fit.beta)) for fit in fits])
+        gains[kind] = float(np.diff(lost).mean())
+    assert gains["one group"] < -50
+    assert abs(gains["apart"]) < 10
+    assert abs(gains["none"]) < 2
+
+
+def test_groups_stay_with_their_inputs() -> None:
+    counts, _ = of_groups(0, np.zeros((60, 1)))
+    for part in (counts.take(torch.arange(3_000) < 9), counts.first(1), counts.thinned(7)):
+        assert torch.equal(part.groups, counts.groups)
 
 
 def test_predictors_out_of_fold_are_of_coefficients_that_were_not_fitted_to_them() -> None:
