@@ -256,7 +256,7 @@ def test_an_input_whose_group_tells_is_shrunk_less() -> None:
 
 
 def test_a_group_is_taken_where_it_tells_and_costs_little_where_none_does() -> None:
-    """Nats of 40,000 new people, with the choice less without: over 20 seeds -85 +- 9, 4 +- 2 and 0.6 +- 0.2."""
+    """Nats of 40,000 new people, with it less without: over 20 seeds -85 +- 9, 4 +- 2, 0.6 +- 0.2."""
     alone = (Choice(0.04), Choice(0.04, 1.2))
     both = (*alone, Choice(0.03, grouped=True), Choice(0.03, 1.2, grouped=True))
     gains = {}
