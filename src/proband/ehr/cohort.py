@@ -196,7 +196,8 @@ def read_shards(
         missing -= set(spans["split"].unique())
         yield events, spans
     if missing:
-        raise DataError("no subject in split", where=meds, found=", ".join(sorted(missing)))
+        remedy = "split the subjects otherwise: proband ehr --splits"
+        raise DataError("no subject in split", where=meds, found=", ".join(sorted(missing)), remedy=remedy)
 
 
 def _subject_splits(meds: Path) -> pl.DataFrame | None:

@@ -99,7 +99,10 @@ class PredictionTimes(BaseModel):
     def dates(self) -> pl.DataFrame:
         """subject_id and prediction_time of ``file``."""
         if self._dates is None:
-            raise ConfigError("dates of a task that was not loaded from its file", where=self.file)
+            remedy = "read the task by load_task"
+            raise ConfigError(
+                "dates of a task that was not loaded from its file", where=self.file, remedy=remedy
+            )
         return self._dates.frame
 
     @field_validator("years_after_entry", "age_years", "date", mode="before")

@@ -41,7 +41,26 @@ def inverse_normal(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return np.asarray(ndtri((ranks - _BLOM) / (len(values) + 1 - 2 * _BLOM)))
 
 
-def sample_names(subject_ids: pl.Series, genome: Path | None) -> pl.DataFrame:
+def sample_ids(subject_ids: pl.Series, genome: Path | None, fam: Path | None = None) -> pl.DataFrame:
+    """subject_id, FID and IID, by subject_id.
+
+    Args:
+        subject_ids: May repeat.
+        genome: Gives the names of those who are in the genotypes; without it all are, by their number.
+        fam: .fam or .psam of the genotypes, for their family IDs; without it FID is the sample's name, too.
+
+    Raises:
+        DataError: Nobody is in the genotypes, or a sample is not in ``fam`` or has a blank in its name.
+    """
+    found = _sample_names(subject_ids.unique(), genome).sort("subject_id")
+    if found.is_empty():
+        remedy = "give the genome folder of these subjects"
+        raise DataError("no subject is in the genotypes", where=genome, remedy=remedy)
+    _refuse_blanks(found["sample_id"], genome)
+    return found.select("subject_id", family_ids(found["sample_id"], fam), pl.col("sample_id").alias("IID"))
+
+
+def _sample_names(subject_ids: pl.Series, genome: Path | None) -> pl.DataFrame:
     """subject_id and sample_id of those who are in the genotypes; without a genome folder, of all."""
     if genome is None:
         return pl.DataFrame({"subject_id": subject_ids, "sample_id": subject_ids.cast(pl.String)})
@@ -72,7 +91,7 @@ def components_of(genome: Path | None) -> pl.DataFrame | None:
 
 
 def write_gwas(
-    folder: Path, vectors: pl.DataFrame, known: pl.DataFrame, genome: Path | None, fam: Path | None = None
+    folder: Path, vectors: pl.DataFrame, known: pl.DataFrame, ids: pl.DataFrame, genome: Path | None
 ) -> dict[str, int]:
     """Write the tables; of several dates of a subject the last. A covariate that nobody has is left out.
 
@@ -80,24 +99,20 @@ def write_gwas(
         folder: Where to.
         vectors: As schema.EMBEDDINGS.
         known: subject_id, prediction_time, age (years) and female (1, 0, NaN) of each row of ``vectors``.
-        genome: Gives sample names and components.
-        fam: .fam or .psam of the genotypes, for their family IDs; without it FID is the sample's name, too.
+        ids: Of :func:`sample_ids`; others are not written.
+        genome: Gives components.
 
     Returns:
         Samples written, phenotypes, and phenotypes left out since they do not vary.
-
-    Raises:
-        DataError: A sample is not in ``fam``, or has a blank in its name.
     """
     keys = ["subject_id", "prediction_time"]
     last = vectors.join(known, on=keys).sort(keys).unique("subject_id", keep="last", maintain_order=True)
-    last = sample_names(last["subject_id"], genome).join(last, on="subject_id").sort("subject_id")
-    _refuse_blanks(last["sample_id"], genome)
+    last = ids.join(last, on="subject_id").sort("subject_id")
     names = [name for name in vectors.columns if name not in keys]
     vary = [name for name in names if last[name].n_unique() > 1]
-    ids = last.select(family_ids(last["sample_id"], fam), pl.col("sample_id").alias("IID"))
+    names_of = last.select("FID", "IID")
     traits = [pl.Series(name, inverse_normal(last[name].to_numpy().astype(np.float64))) for name in vary]
-    _write(ids.with_columns(traits), folder / PHENOTYPES)
+    _write(names_of.with_columns(traits), folder / PHENOTYPES)
     covariates = last.select("subject_id", "age", pl.col("female").fill_nan(None).alias("sex"))
     components = components_of(genome)
     if components is not None:
@@ -106,7 +121,7 @@ def write_gwas(
     known_of_any = [name for name in covariates.columns[1:] if covariates[name].null_count() < last.height]
     covariates = covariates.select(known_of_any)
     _say_incomplete(covariates)
-    _write(ids.hstack(covariates), folder / COVARIATES)
+    _write(names_of.hstack(covariates), folder / COVARIATES)
     return {
         "num_samples": last.height,
         "num_phenotypes": len(vary),

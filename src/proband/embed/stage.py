@@ -19,7 +19,7 @@ from proband.core.units import MINUTES_PER_YEAR
 from proband.ehr.outcomes import task_files
 from proband.embed.config import EmbedConfig
 from proband.embed.dates import Dates, read_dates
-from proband.embed.gwas import write_gwas
+from proband.embed.gwas import sample_ids, write_gwas
 from proband.embed.map import in_words, known_factors, write_map
 from proband.model.checkpoint import load_model
 from proband.model.transformer import Proband
@@ -79,17 +79,15 @@ def embed(
     store = TokenStore(tokens)
     loaded = load_model(model, store.vocabulary.hash)
     asked = read_dates(store, config.split, task, dates)
+    ids = sample_ids(asked.frame["subject_id"], genome, fam) if config.gwas else None
     with stage_output(out, stage=STAGE, config=config, inputs=inputs, overwrite=overwrite) as run:
         states = read_vectors(loaded, store, asked, choose_device(config.device))
         vectors = _frame(asked, states)
         EMBEDDINGS.write(vectors, run.folder / VECTORS)
         run.counts.update(num_rows=len(asked), num_subjects=vectors["subject_id"].n_unique())
         run.counts["num_dimensions"] = loaded.config.dim
-        if config.gwas:
-            run.counts |= write_gwas(run.folder, vectors, _known(store, asked), genome, fam)
-            if not run.counts["num_samples"]:
-                remedy = "give the genome folder of these subjects"
-                raise DataError("no subject is in the genotypes", where=genome, remedy=remedy)
+        if ids is not None:
+            run.counts |= write_gwas(run.folder, vectors, _known(store, asked), ids, genome)
             if not run.counts["num_phenotypes"]:
                 raise DataError(
                     "no number of the vectors varies, so that there is no phenotype", where="--gwas",

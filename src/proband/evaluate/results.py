@@ -33,8 +33,9 @@ def headline(results: Path, horizon: float | None = None) -> pl.DataFrame:
     horizons = metrics["horizon_years"].unique().sort().to_list()
     wanted = horizons[-1] if horizon is None and horizons else horizon
     if wanted not in horizons:
-        found = ", ".join(f"{value:g}" for value in horizons)
-        raise DataError(f"no horizon of {wanted} years", where=results, found=found or "none")
+        found = ", ".join(f"{value:g}" for value in horizons) or "none"
+        remedy = "ask for one of these" if horizons else "evaluate risks of some subjects"
+        raise DataError(f"no horizon of {wanted} years", where=results, found=found, remedy=remedy)
     metrics = metrics.filter(pl.col("horizon_years") == wanted)
     key = ["outcome", "horizon_years", "model"]
     table = metrics.select(*key, "num_subjects", "num_cases").unique(key, maintain_order=True)

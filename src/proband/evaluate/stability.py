@@ -131,7 +131,8 @@ def read_refits(paths: Sequence[Path], models: Sequence[str]) -> list[pl.DataFra
         models: Names of the models given.
 
     Raises:
-        ConfigError: A refit has another name than any model given, or a model has a single refit.
+        ConfigError: A refit has another name than any model given, or the risks of another refit; a model
+            has a single refit.
         DataError: A table is unusable.
     """
     tables, number = [], dict.fromkeys(models, 0)
@@ -144,6 +145,11 @@ def read_refits(paths: Sequence[Path], models: Sequence[str]) -> list[pl.DataFra
                     remedy=near_matches(model, models) or "forecast it with --name of the model",
                 )  # fmt: skip
             number[model] += 1
+        if any(table.equals(other) for other in tables):
+            raise ConfigError(
+                "two refits with the same risks", where=path, expected="models trained with different seeds",
+                remedy="name each refit once",
+            )  # fmt: skip
         tables.append(table)
     for model, refits in number.items():
         if refits and refits < LEAST_REFITS:

@@ -51,7 +51,9 @@ def read_cohorts(path: Path) -> dict[str, Samples]:
     try:
         lines = list(_rows(path))
     except READ_ERRORS as error:
-        raise DataError("unreadable table of source cohorts", where=path, found=first_line(error)) from None
+        raise DataError(
+            "unreadable table of source cohorts", where=path, found=first_line(error), expected=_EXPECTED
+        ) from None
     header = [name.lower() for name in lines[0][1]] if lines else []
     score, cohort = (_place(header, names) for names in (_SCORE_COLUMNS, _COHORT_COLUMNS))
     if score is None or cohort is None:

@@ -150,6 +150,7 @@ def _asked(truth: Path, times: pl.DataFrame) -> pl.DataFrame:
             "unknown subjects",
             where=truth / "subjects.parquet",
             found=f"{unknown.height} rows, first subject_id = {unknown['subject_id'].sort()[0]}",
+            expected="subjects of this biobank",
         )
     return asked.sort("shard", "subject_id", "prediction_time")
 

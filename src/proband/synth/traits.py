@@ -246,7 +246,8 @@ def read_table(path: Path = TABLE) -> Table:
     try:
         text = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
-        raise ConfigError("not a YAML file", where=path.name, found=str(error)) from None
+        remedy = "mend the line that is named"
+        raise ConfigError("not a YAML file", where=path.name, found=str(error), remedy=remedy) from None
     try:
         return Table(**_named(text))
     except ValidationError as error:

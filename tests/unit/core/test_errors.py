@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import proband
 from proband.core.errors import CheckpointError, ConfigError, DataError, ProbandError, near_matches, printable
 
 
@@ -39,3 +43,21 @@ def test_printable_text_goes_to_any_terminal(text: str) -> None:
     shown.encode("utf-8")
     assert not {"\x1b", "\x00", "\x9b", "\u202e"} & set(shown)
     assert printable(shown) == shown
+
+
+def test_every_message_says_what_was_expected_or_what_to_do() -> None:
+    silent = [
+        f"{path.name}:{call.lineno}"
+        for path in sorted(Path(proband.__path__[0]).rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and _says_only_what_is_wrong(call)
+    ]
+    assert silent == []
+
+
+def _says_only_what_is_wrong(call: ast.Call) -> bool:
+    """An error made of a text, with neither an expectation nor a remedy."""
+    kinds = {kind.__name__ for kind in (DataError, ConfigError, CheckpointError)}
+    is_error = isinstance(call.func, ast.Name) and call.func.id in kinds
+    is_text = bool(call.args) and isinstance(call.args[0], ast.Constant | ast.JoinedStr)
+    return is_error and is_text and not {word.arg for word in call.keywords} & {"expected", "remedy", None}

@@ -15,7 +15,7 @@ from proband.core.files.manifest import read_manifest
 from proband.core.schema import EMBEDDINGS, PCS, SAMPLES
 from proband.embed import embed
 from proband.embed.config import EmbedConfig
-from proband.embed.gwas import family_ids, inverse_normal, write_gwas
+from proband.embed.gwas import family_ids, inverse_normal, sample_ids, write_gwas
 from proband.model.checkpoint import load_model, save_model
 from proband.tokens.dataset import TokenStore
 from proband.tokens.loader import load_batch, make_windows
@@ -113,7 +113,7 @@ def test_family_ids_are_those_of_the_genotypes(
     keys = pl.DataFrame({"subject_id": [1, 2], "prediction_time": [datetime(2000, 1, 1)] * 2})
     vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0], dtype=pl.Float32))
     known = keys.with_columns(age=pl.Series([1.0, 2.0]), female=pl.Series([1.0, 0.0]))
-    write_gwas(tmp_path, vectors, known, None, tmp_path / name)
+    write_gwas(tmp_path, vectors, known, sample_ids(keys["subject_id"], None, tmp_path / name), None)
     for table in ("phenotypes.txt", "covariates.txt"):
         rows = [line.split("\t") for line in (tmp_path / table).read_text().splitlines()]
         assert [row[:2] for row in rows] == [["FID", "IID"], [families[0], "1"], [families[1], "2"]]
@@ -166,7 +166,7 @@ def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(
     keys = pl.DataFrame({"subject_id": [1, 1, 2], "prediction_time": times})
     vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0, 2.0], dtype=pl.Float32), state_2=pl.lit(1.0))
     known = keys.with_columns(age=pl.Series([1.0, 2.0, 3.0]), female=pl.Series([1.0, 1.0, float("nan")]))
-    assert write_gwas(tmp_path, vectors, known, None) == {
+    assert write_gwas(tmp_path, vectors, known, sample_ids(keys["subject_id"], None), None) == {
         "num_samples": 2,
         "num_phenotypes": 1,
         "num_constant": 1,
@@ -181,24 +181,21 @@ def test_of_several_dates_the_last_and_what_does_not_vary_is_left_out(
 
 def test_sample_names_with_blanks_are_refused(tmp_path: Path) -> None:
     """REGENIE and PLINK would read each value under the name of the one before."""
-    vectors = pl.DataFrame(
-        {"subject_id": [1, 2], "prediction_time": [datetime(2000, 1, 1)] * 2, "state_1": [0.5, 1.0]}
-    )
-    known = vectors.select("subject_id", "prediction_time", age=pl.lit(50.0), female=pl.lit(1.0))
     genome = tmp_path / "genome"
     genome.mkdir()
     samples = pl.DataFrame({"subject_id": [1, 2], "sample_id": ["NA 1", "NA2"]})
     SAMPLES.write(samples, genome / "samples.parquet")
     with pytest.raises(DataError, match=r"sample names with blanks; in .*genome; found 1, first 'NA 1'"):
-        write_gwas(tmp_path, vectors, known, genome)
-    assert not (tmp_path / "phenotypes.txt").exists()
+        sample_ids(pl.Series([1, 2]), genome)
+    with pytest.raises(DataError, match=r"no subject is in the genotypes; in .*genome"):
+        sample_ids(pl.Series([3]), genome)
 
 
 def test_sex_that_is_never_recorded_is_no_covariate(tmp_path: Path) -> None:
     keys = pl.DataFrame({"subject_id": [1, 2], "prediction_time": [datetime(2000, 1, 1)] * 2})
     vectors = keys.with_columns(state_1=pl.Series([9.0, 1.0], dtype=pl.Float32))
     known = keys.with_columns(age=pl.Series([1.0, 2.0]), female=pl.Series([float("nan")] * 2))
-    write_gwas(tmp_path, vectors, known, None)
+    write_gwas(tmp_path, vectors, known, sample_ids(keys["subject_id"], None), None)
     assert (tmp_path / "covariates.txt").read_text().splitlines()[0] == "FID\tIID\tage"
 
 

@@ -92,6 +92,8 @@ def test_refits_that_do_not_fit_are_refused_in_a_line(tmp_path):
     RISK.write(table(ORIGINAL[:2], subjects=(1, 2)), few)
     with pytest.raises(ConfigError, match=r"refit of no model given: m; in .*one.parquet.*did you mean mm"):
         read_refits([one, one], ["mm"])
+    with pytest.raises(ConfigError, match=r"two refits with the same risks; in .*name each refit once"):
+        read_refits([one, one], ["m"])
     with pytest.raises(ConfigError, match="too few refits of m; found 1; expected at least 2"):
         read_refits([one], ["m"])
     with pytest.raises(DataError, match="refit lacks predictions; in m, x; found 1 of 3; remedy: forecast"):

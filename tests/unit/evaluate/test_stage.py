@@ -190,6 +190,16 @@ def test_same_seed_same_result_and_second_run_does_nothing(results, world):
         evaluate(risks, world.meds, out, genome=world.genome, config=EvaluateConfig(bootstrap=60))
 
 
+def test_another_seed_draws_other_replicates(world, tmp_path):
+    found = []
+    for seed in (0, 1):
+        config = EvaluateConfig(bootstrap=20, baselines=("none",), seed=seed)
+        evaluate([world.risk_folder("plain")], world.meds, tmp_path / str(seed), config=config)
+        found.append(read_table(tmp_path / str(seed), "metrics").filter(metric="auroc"))
+    assert found[0]["value"].equals(found[1]["value"])
+    assert (found[0]["low"] != found[1]["low"]).all()
+
+
 def test_models_meet_on_the_common_subjects(world, tmp_path):
     table = world.risk_table("half").filter(pl.col("subject_id") % 2 == 0)
     RISK.write(table, tmp_path / "half.parquet")

@@ -129,8 +129,10 @@ class Table:
                 if same_kind(found[name], dtype)
             )
         except pl.exceptions.PolarsError as error:
-            first = first_line(error)
-            raise DataError(f"{self.name}: a value does not fit its type", where=path, found=first) from None
+            raise DataError(
+                f"{self.name}: a value does not fit its type", where=path, found=first_line(error),
+                expected=", ".join(f"{name} of {dtype}" for name, dtype in others.items()),
+            ) from None  # fmt: skip
         return self.check(frame, path)
 
 

@@ -100,7 +100,9 @@ def check_names(columns: list[str], where: Path) -> None:
     repeated = next((name for name in columns if name and columns.count(name) > 1), None)
     if repeated is not None:
         found = f"{repeated!r} among the columns {' '.join(columns[:12])}"
-        raise DataError("column names come more than once", where=where, found=found)
+        raise DataError(
+            "column names come more than once", where=where, found=found, remedy="rename or drop all but one"
+        )
 
 
 def read_people(path: Path) -> tuple[list[str], list[int], list[list[str]]]:

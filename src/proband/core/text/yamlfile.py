@@ -131,7 +131,8 @@ def first_problem(
         meaning = fields[last].description if last in fields else ""
         return ConfigError(f"missing key {place}", where=path, expected=(meaning or "").rstrip("."))
     if first["type"] == "value_error":
-        return ConfigError(f"{place}: {expected_of(first)}", where=path)
+        what = f"{place}: {expected_of(first)}"
+        return ConfigError(what, where=path)
     return ConfigError(
         f"unusable {place}", where=path, found=repr(first["input"]), expected=expected_of(first)
     )

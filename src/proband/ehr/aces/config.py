@@ -221,7 +221,10 @@ def _files(path: Path, content: dict, predicates: Path | None) -> Iterator[tuple
 def _predicates(path: Path, content: dict) -> dict[str, Any]:
     found = content.get("predicates") or {}
     if not isinstance(found, dict):
-        raise ConfigError("predicates are no mapping", where=path, found=type(found).__name__)
+        expected = "a name and its code or expr each"
+        raise ConfigError(
+            "predicates are no mapping", where=path, found=type(found).__name__, expected=expected
+        )
     return found
 
 
@@ -249,7 +252,8 @@ def _use(name: str, file: _File, path: Path, used: dict[str, Predicate], above: 
     if name == ANY_EVENT or name in used:
         return
     if name in above:
-        raise ConfigError(f"predicate {name} is made of itself", where=path)
+        remedy = "name other predicates in its expr"
+        raise ConfigError(f"predicate {name} is made of itself", where=path, remedy=remedy)
     if name not in file.predicates or file.predicates[name].code == _OPEN:
         remedy = near_matches(name, file.predicates) or "define it, or give the dataset's --predicates"
         raise ConfigError(f"undefined predicate {name}", where=path, remedy=remedy)
@@ -278,7 +282,9 @@ def _span(file: _File, name: str, path: Path) -> Span:
             place = f"windows.{name}.{side}_inclusive"
             raise _unsupported(path, place, "false at the end of a record", "true")
     if start is not None and end is not None and end < start:
-        raise ConfigError(f"windows.{name} ends before it starts", where=path)
+        raise ConfigError(
+            f"windows.{name} ends before it starts", where=path, remedy="exchange or mend start and end"
+        )
     has = {
         predicate: _counts(text, f"windows.{name}.has.{predicate}", path)
         for predicate, text in window.has.items()

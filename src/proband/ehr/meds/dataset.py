@@ -153,8 +153,10 @@ def conform(frame: pl.DataFrame, where: object, counts: Counter[str] | None = No
     try:
         frame = frame.select(converted(name, frame.schema[name], dtype) for name, dtype in EVENTS.items())
     except pl.exceptions.PolarsError as error:
-        found = first_line(error)
-        raise DataError("a value does not fit its type", where=where, found=found) from None
+        expected = ", ".join(f"{name} of {dtype}" for name, dtype in EVENTS.items())
+        raise DataError(
+            "a value does not fit its type", where=where, found=first_line(error), expected=expected
+        ) from None
     for name in ("subject_id", "code"):
         if frame[name].null_count():
             found = f"{frame[name].null_count()} nulls in {name}"

@@ -51,7 +51,8 @@ def fetch(address: str, folder: Path) -> Path:
             raise DataError("no MEDS shards", where=address, expected=expected)
         for path, name in track(names.items(), "Fetching", len(names)):
             if ".." in name.parts:
-                raise DataError("a name that leads elsewhere", where=address, found=name)
+                expected = "names without .."
+                raise DataError("a name that leads elsewhere", where=address, found=name, expected=expected)
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             store.get_file(path, str(folder / name))
     except (OSError, ValueError) as error:

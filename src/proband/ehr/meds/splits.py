@@ -69,7 +69,8 @@ def read_splits(meds: Path) -> pl.DataFrame | None:
     try:
         frame = frame.select(pl.col("subject_id").cast(pl.Int64), pl.col("split").cast(pl.String)).unique()
     except pl.exceptions.PolarsError as error:
-        raise DataError("wrong type", where=path, found=first_line(error)) from None
+        expected = "subject_id of whole numbers, split of text"
+        raise DataError("wrong type", where=path, found=first_line(error), expected=expected) from None
     check_split_names(frame["split"].unique().to_list(), path)
     if frame["subject_id"].is_duplicated().any():
         first = frame.filter(pl.col("subject_id").is_duplicated())["subject_id"].min()

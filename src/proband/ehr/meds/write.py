@@ -95,7 +95,7 @@ def write_events(
     results = map_shards(write, jobs, description="Writing events", workers=workers)
     pieces = [piece for result in results for piece in result]
     if not pieces:
-        raise DataError("no events", where=source)
+        raise DataError("no events", where=source, expected="at least one person with a record")
     _refuse_shared(shards, results)
     counts: Counter[str] = Counter()
     for piece in pieces:
@@ -345,6 +345,9 @@ def write_codes(
     write_json(folder / DATASET, about)
 
 
+_CODE_COLUMNS = "columns code and description of text, parent_codes of lists of text"
+
+
 def conform_codes(frame: pl.DataFrame, where: Path) -> pl.DataFrame:
     """The codes' metadata that came with a MEDS dataset: code, description and parent_codes.
 
@@ -355,12 +358,13 @@ def conform_codes(frame: pl.DataFrame, where: Path) -> pl.DataFrame:
     """
     types = {"code": pl.String(), "description": pl.String(), "parent_codes": pl.List(pl.String)}
     if "code" not in frame.columns:
-        raise DataError("missing column code", where=where)
+        found = f"columns {', '.join(frame.columns[:12])}"
+        raise DataError("missing column code", where=where, found=found, expected=_CODE_COLUMNS)
     absent = [pl.lit(None, dtype).alias(name) for name, dtype in types.items() if name not in frame.columns]
     try:
         frame = frame.with_columns(absent).select(pl.col(name).cast(dtype) for name, dtype in types.items())
     except pl.exceptions.PolarsError as error:
-        raise DataError("wrong type", where=where, found=first_line(error)) from None
+        raise DataError("wrong type", where=where, found=first_line(error), expected=_CODE_COLUMNS) from None
     own = pl.col("code")
     rows = frame.sort(bare(own) != own, maintain_order=True).with_columns(bare(own))
     return rows.unique("code", keep="first", maintain_order=True)

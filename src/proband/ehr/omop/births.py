@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from proband.core.errors import DataError
 from proband.ehr.meds.dataset import EARLIEST, LATEST_YEAR
-from proband.ehr.omop.columns import days_apart, evaluated, optional
+from proband.ehr.omop.columns import REMEDY_OF_COLUMN, days_apart, evaluated, optional
 
 if TYPE_CHECKING:
     import ibis
@@ -58,7 +58,10 @@ def mended_births(person: ibis.Table) -> dict[str, int]:
 def _given(person: ibis.Table) -> ibis.Table:
     """person_id, the parts of the date of birth, and ``exact``, its time; null where a column lacks."""
     if not {"year_of_birth", "birth"} & set(person.columns):
-        raise DataError("missing column year_of_birth", where="table person")
+        found = ", ".join(person.columns[:12])
+        raise DataError(
+            "missing column year_of_birth", where="table person", found=found, remedy=REMEDY_OF_COLUMN
+        )
     parts = {part: optional(person, part, "int64") for part in BIRTH_PARTS}
     return evaluated(
         person, person_id=person.person_id, exact=optional(person, "birth", "timestamp(6)"), **parts

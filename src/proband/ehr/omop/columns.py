@@ -52,6 +52,7 @@ FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)
 _NANOSECONDS, _ZONED_NANOSECONDS = 9, "TIMESTAMPTZ_NS"
 _ESCAPE_BYTES = ("duckdb", "postgres")
 """Engines that cast bytes to text as escapes, such as \\xC3 or \\x4531; others read them as UTF-8."""
+REMEDY_OF_COLUMN = "export the table with it"
 _LARGEST = 9.2e18
 _MOST = str(2**63 - 1)
 _INTEGER = "|".join(
@@ -236,7 +237,10 @@ def optional(table: ibis.Table, column: str, kind: str) -> ir.Value:
 
 def _require(table: ibis.Table, name: str, column: str) -> None:
     if column not in table.columns:
-        raise DataError(f"missing column {column}", where=f"table {name}")
+        found = ", ".join(table.columns[:12])
+        raise DataError(
+            f"missing column {column}", where=f"table {name}", found=found, remedy=REMEDY_OF_COLUMN
+        )
 
 
 def trimmed(values: ir.StringColumn) -> ir.StringColumn:

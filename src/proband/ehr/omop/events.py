@@ -133,7 +133,10 @@ def check_keys(tables: Mapping[str, ibis.Table]) -> None:
         wrong = counted.filter(lambda t: (t.times > 1) | t.id.isnull()).order_by("id").limit(1)
         for first in wrong.to_pyarrow().to_pylist():
             if first["id"] is None:
-                raise DataError(f"null {name}_id", where=f"table {name}", found=f"{first['times']} rows")
+                found = f"{first['times']} rows"
+                raise DataError(
+                    f"null {name}_id", where=f"table {name}", found=found, expected="one in every row"
+                )
             found = f"{name}_id {first['id']} {first['times']} times"
             raise DataError(f"duplicate {name}", where=f"table {name}", found=found, expected="each once")
 

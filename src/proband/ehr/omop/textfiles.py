@@ -69,7 +69,9 @@ def dialect_of(path: Path) -> Dialect:
     try:
         fields = next(csv.reader([line], delimiter=delimiter)) if quote else line.split(delimiter)
     except csv.Error as error:
-        raise DataError("unreadable header", where=path, found=error) from None
+        raise DataError(
+            "unreadable header", where=path, found=error, expected="a first line of column names"
+        ) from None
     columns = tuple(field.strip().strip('"').strip().lower() or f"_{i}" for i, field in enumerate(fields))
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:

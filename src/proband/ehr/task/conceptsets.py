@@ -99,7 +99,8 @@ def read_concept_set(path: Path) -> list[Item]:
                 found=f"{place}: {first['msg']}", expected=expected,
             ) from None  # fmt: skip
     if all(item.is_excluded for item in items):
-        raise DataError("concept set includes no concept", where=path, found=f"{len(items)} items")
+        found, expected = f"{len(items)} items, all excluded", "an item that is not excluded"
+        raise DataError("concept set includes no concept", where=path, found=found, expected=expected)
     return items
 
 
@@ -131,7 +132,8 @@ def concept_codes(path: Path, vocabulary: Path | None) -> list[str]:
     else:
         found = _from_vocabulary(items, vocabulary)
     if not found:
-        raise DataError("concept set excludes all that it includes", where=path, found=f"{len(items)} items")
+        found, remedy = f"{len(items)} items", "exclude fewer, or export the set again"
+        raise DataError("concept set excludes all that it includes", where=path, found=found, remedy=remedy)
     return found
 
 
@@ -162,7 +164,7 @@ def _from_vocabulary(items: list[Item], vocabulary: Path) -> list[str]:
         )
         names = concept_names(tables)
         if names is None:
-            raise DataError("missing table concept", where=vocabulary)
+            raise DataError("missing table concept", where=vocabulary, expected="a download of OHDSI Athena")
         chosen = sorted(included - excluded)
         rows = names.filter(names.concept_id.isin(chosen)).select("concept_id", "code")
         named = dict(pl.from_arrow(rows.to_pyarrow()).iter_rows())  # type: ignore[union-attr]
@@ -170,7 +172,10 @@ def _from_vocabulary(items: list[Item], vocabulary: Path) -> list[str]:
     found = {one: named.get(one) or told.get(one) for one in chosen}
     if chosen and not any(found.values()):
         first = f"{len(chosen):,} concepts, first {chosen[0]}"
-        raise DataError("no concept of the set is in the vocabulary", where=vocabulary, found=first)
+        remedy = "download the vocabularies that the set was made with"
+        raise DataError(
+            "no concept of the set is in the vocabulary", where=vocabulary, found=first, remedy=remedy
+        )
     if unknown := [one for one, code in found.items() if code is None]:
         say(f"task: {len(unknown):,} concepts are not in {vocabulary}, first {unknown[0]}: passed over")
     return sorted({code for code in found.values() if code is not None})

@@ -68,12 +68,14 @@ def _read_text(path: Path) -> pl.DataFrame:
     except FileNotFoundError:
         raise DataError("missing file", where=path, remedy="check the path of the table of dates") from None
     except READ_ERRORS as error:
-        raise DataError("unreadable table", where=path, found=error) from None
+        expected = "Parquet, or text in UTF-8"
+        raise DataError("unreadable table", where=path, found=error, expected=expected) from None
     names = [name.lstrip("#") for name in header]
     check_names(names, path)
     uneven = next((row for row in rows if len(row) != len(names)), None)
     if uneven is not None:
-        raise DataError("a row of another length than the header", where=path, found=" ".join(uneven[:4]))
+        found, expected = " ".join(uneven[:4]), f"{len(names)} values"
+        raise DataError("a row of another length than the header", where=path, found=found, expected=expected)
     named = [number for number, name in enumerate(names) if name]
     cells = [[row[number] for number in named] for row in rows]
     return pl.DataFrame(cells, schema={names[number]: pl.String for number in named}, orient="row")

@@ -40,7 +40,10 @@ class Labelled(BaseModel):
     def frame(self) -> pl.DataFrame:
         """subject_id, prediction_time and boolean_value."""
         if self._labels is None:
-            raise ConfigError("labels of a task that was not loaded from its file", where=self.labels)
+            remedy = "read the task by load_task"
+            raise ConfigError(
+                "labels of a task that was not loaded from its file", where=self.labels, remedy=remedy
+            )
         return self._labels.frame
 
     @property

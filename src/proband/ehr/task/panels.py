@@ -44,7 +44,10 @@ def read_panel(path: Path) -> dict[str, dict]:
         remedy = "name it relative to the task file"
         raise ConfigError("missing panel of outcomes", where=path, remedy=remedy) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError("unreadable panel of outcomes", where=path, found=error) from None
+        expected = "text in UTF-8, a line per code"
+        raise ConfigError(
+            "unreadable panel of outcomes", where=path, found=error, expected=expected
+        ) from None
     if not outcomes:
         raise ConfigError("no outcome", where=path, expected="a line per code below the header")
     return outcomes

@@ -72,7 +72,9 @@ def chosen(names: Iterable[str]) -> dict[str, Baseline]:
     """
     wanted, models = list(names), model_names()
     if twice := sorted({name for name in models if models.count(name) > 1}):
-        raise ConfigError("two baselines have models of one name", found=twice[0])
+        raise ConfigError(
+            "two baselines have models of one name", found=twice[0], remedy="rename one of them"
+        )
     for name in wanted:
         if name not in BASELINES and not (name in (ALL, NONE) and len(wanted) == 1):
             expected = f"{ALL}, {NONE}, or names among {', '.join(BASELINES)}"
@@ -99,7 +101,8 @@ def fit_baselines(inputs: Inputs, names: Iterable[str]) -> Iterator[tuple[str, p
     for name, baseline in fitted.items():
         lacking = [need for need in baseline.needs if need in absent]
         if lacking and wanted != [ALL]:
-            raise ConfigError(f"the baseline {name} needs {' and '.join(lacking)}")
+            remedy = "give it, or leave the baseline out"
+            raise ConfigError(f"the baseline {name} needs {' and '.join(lacking)}", remedy=remedy)
     for need in absent:
         names_left = [name for name, one in fitted.items() if need in one.needs]
         if names_left:

@@ -158,7 +158,10 @@ class PairedRisks:
             DataError: There is no outcome, or a model has no finite risk for some row of one.
         """
         if not outcomes:
-            raise DataError("no outcome to compare models on", found=f"{model} and {other}")
+            expected = "an outcome that both have risks of"
+            raise DataError(
+                "no outcome to compare models on", found=f"{model} and {other}", expected=expected
+            )
         return self.gains({(model, other): outcomes})[model, other][METRICS.index(metric)]
 
     def gains(

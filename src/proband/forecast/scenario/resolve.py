@@ -236,7 +236,8 @@ class Resolver:
         rows = np.flatnonzero(train if train.any() else table.observed)
         values = table.values[table.offsets[rows], column]
         if not np.isfinite(values).any():
-            raise ConfigError("a score without values", where=where, found=score)
+            expected = "a score that some subject has"
+            raise ConfigError("a score without values", where=where, found=score, expected=expected)
         return column, float(np.nanpercentile(values, percent))
 
 

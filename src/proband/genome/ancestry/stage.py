@@ -114,7 +114,10 @@ def _fit(basis: Basis, config: AncestryConfig, where: object) -> AncestryModel:
     deviation = basis.pcs.std(axis=0)
     if not (deviation > 0).all():
         flat = int(np.flatnonzero(~(deviation > 0))[0]) + 1
-        raise DataError("a component does not vary among the people fitted", found=f"PC{flat}", where=where)
+        raise DataError(
+            "a component does not vary among the people fitted", found=f"PC{flat}", where=where,
+            remedy="fit on more people, or ask for fewer components",
+        )  # fmt: skip
     model = AncestryModel(config, basis.axes, basis.pcs.mean(axis=0), deviation, None, None)
     pcs = model.standardised(basis.pcs)
     labelled = [row for row, label in enumerate(basis.labels) if label is not None]

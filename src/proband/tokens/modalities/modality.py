@@ -272,7 +272,9 @@ def _clock(frame: pl.DataFrame, path: Path, timed: bool | None) -> str | None:
         return None
     dtype, expected = frame.schema[clocks[0]], "date or time" if clocks[0] == "time" else "number"
     if not (dtype in (pl.Datetime, pl.Date) if clocks[0] == "time" else dtype.is_numeric()):
-        raise DataError(f"{clocks[0]} is no {expected}", where=path, found=dtype)
+        raise DataError(
+            f"{clocks[0]} is no {expected}", where=path, found=dtype, remedy=f"store it as {expected}"
+        )
     return clocks[0]
 
 
@@ -308,7 +310,8 @@ def _value_columns(frame: pl.DataFrame, clock: str | None, path: Path) -> tuple[
                     "numbers stored as text", where=path, found=name, remedy="store them as numbers"
                 )
     if not names:
-        raise DataError("no column of numbers", where=path, found=f"columns {', '.join(frame.columns[:12])}")
+        found = f"columns {', '.join(frame.columns[:12])}"
+        raise DataError("no column of numbers", where=path, found=found, expected="one for each value")
     if labels:
         say(f"{path.name}: {len(labels)} columns hold no numbers and are left out, first {labels[0]}")
     return names
@@ -325,7 +328,10 @@ def _check_values(frame: pl.DataFrame, names: tuple[str, ...], path: Path, modal
         )
     for name in names:
         if not frame.schema[name].is_numeric():
-            raise DataError("a column is no number", where=path, found=f"{name} of {frame.schema[name]}")
+            found = f"{name} of {frame.schema[name]}"
+            raise DataError(
+                "a column is no number", where=path, found=found, expected="numbers, as in training"
+            )
         if frame[name].cast(pl.Float32).is_infinite().any():
             raise DataError("an infinite value", where=path, found=name, expected="null where missing")
 

@@ -137,5 +137,8 @@ def _rows(subjects: pl.Series, row_of: dict[int, int], where: Path) -> Int64[np.
     unknown = [subject for subject in subjects.to_list() if subject not in row_of]
     if unknown:
         found = f"{len(unknown)} subjects without components, first {unknown[0]}"
-        raise DataError("scores of people who are not among the samples", where=where, found=found)
+        remedy = "score and place the same samples"
+        raise DataError(
+            "scores of people who are not among the samples", where=where, found=found, remedy=remedy
+        )
     return np.array([row_of[subject] for subject in subjects.to_list()], np.int64)
