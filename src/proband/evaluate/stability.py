@@ -135,7 +135,8 @@ def read_refits(paths: Sequence[Path], models: Sequence[str]) -> list[pl.DataFra
             has a single refit.
         DataError: A table is unusable.
     """
-    tables, number = [], dict.fromkeys(models, 0)
+    tables: list[pl.DataFrame] = []
+    number = dict.fromkeys(models, 0)
     for path in map(risk_file, paths):
         table = RISK.read(path).select(*_ROW, "model", "risk")
         for model in table["model"].unique(maintain_order=True):

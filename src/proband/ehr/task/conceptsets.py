@@ -132,8 +132,13 @@ def concept_codes(path: Path, vocabulary: Path | None) -> list[str]:
     else:
         found = _from_vocabulary(items, vocabulary)
     if not found:
-        found, remedy = f"{len(items)} items", "exclude fewer, or export the set again"
-        raise DataError("concept set excludes all that it includes", where=path, found=found, remedy=remedy)
+        remedy = "exclude fewer, or export the set again"
+        raise DataError(
+            "concept set excludes all that it includes",
+            where=path,
+            found=f"{len(items)} items",
+            remedy=remedy,
+        )
     return found
 
 
