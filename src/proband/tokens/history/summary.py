@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,18 +45,20 @@ class SparseFeatures:
         indptr: Row r owns entries ``indptr[r]`` to ``indptr[r + 1]``.
         indices: Feature of each entry.
         values: Its value.
-        code_of: Entry of the summary, a code, that each feature there is is of.
+        code_of_feature: Entry of the summary, a code, of each feature that may be listed.
+        place_of_feature: Place of the value bin that each feature is of, -1/2 to 1/2; 0 without one.
     """
 
     indptr: Int64[np.ndarray, " bounds"]
     indices: Int32[np.ndarray, " entries"]
     values: Float32[np.ndarray, " entries"]
-    code_of: Int64[np.ndarray, " features"]
+    code_of_feature: Int64[np.ndarray, " features"]
+    place_of_feature: Float32[np.ndarray, " features"]
 
     @property
     def num_features(self) -> int:
         """Features there are."""
-        return len(self.code_of)
+        return len(self.code_of_feature)
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -66,7 +68,7 @@ class SparseFeatures:
         sizes = self.indptr[rows + 1] - self.indptr[rows]
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         entries = np.repeat(self.indptr[rows] - indptr[:-1], sizes) + np.arange(indptr[-1])
-        return SparseFeatures(indptr, self.indices[entries], self.values[entries], self.code_of)
+        return replace(self, indptr=indptr, indices=self.indices[entries], values=self.values[entries])
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,14 @@ class SummaryLayout:
         parts = [np.arange(len(self.codes))] * len(_PER_CODE) + [valued] * len(_PER_VALUED) + [bins]
         return np.concatenate(parts).astype(np.int64)
 
+    @property
+    def place_of_feature(self) -> Float32[np.ndarray, " features"]:
+        """Place of the value bin that each feature is of, -1/2 to 1/2; 0 without one. Tokens are in the order
+        of names, in which Q10 comes before Q2."""
+        places = np.zeros(self.num_features, dtype=np.float32)
+        places[self.num_features - self.num_bins :] = self.place[self.bin_of >= 0]
+        return places
+
     def names(self, vocabulary: Vocabulary) -> list[str]:
         """Name of every feature: the code and what of it."""
         valued = [code for code, at in zip(self.codes, self.valued, strict=True) if at >= 0]
@@ -172,7 +182,7 @@ def summarise(
     np.cumsum(indptr, out=indptr)
     indices, values = np.zeros(indptr[-1], dtype=np.int32), np.zeros(indptr[-1], dtype=np.float32)
     kernel(*arrays, *sizes, True, indptr, indices, values)
-    return SparseFeatures(indptr, indices, values, layout.code_of_feature)
+    return SparseFeatures(indptr, indices, values, layout.code_of_feature, layout.place_of_feature)
 
 
 @functools.cache

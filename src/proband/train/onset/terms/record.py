@@ -28,6 +28,7 @@ _LEAST_DATES = 20
 _READ_AT_ONCE = 4096
 _FIT: Fit = functools.partial(fit_cross_validated, choices=SHARING)
 _LEAST_SD = 0.02
+"""Standard deviation of a step at least, as of the head's inputs: a step of few people stays small."""
 
 
 def fit_record(
@@ -48,9 +49,10 @@ def fit_record(
     """
     chosen = _chosen_features(head, train)
     columns = torch.from_numpy(chosen).to(device)
-    code_of = train.queries.features.code_of[chosen]
+    code_of = train.queries.features.code_of_feature[chosen]
+    place = train.queries.features.place_of_feature[chosen]
     first_bin = int(np.searchsorted(chosen, head.config.first_bin))
-    of_bins = steps(head, columns[first_bin:], code_of[first_bin:])
+    of_bins = steps(head, columns[first_bin:], code_of[first_bin:], place[first_bin:])
 
     def inputs(query: Query) -> Tensor:
         read = head.inputs(query)
@@ -71,7 +73,10 @@ def fit_record(
 
 
 def steps(
-    head: OnsetHead, bins: Int[Tensor, " bins"], code_of: Int[np.ndarray, " bins"]
+    head: OnsetHead,
+    bins: Int[Tensor, " bins"],
+    code_of: Int[np.ndarray, " bins"],
+    place: Float[np.ndarray, " bins"],
 ) -> Float[Tensor, "bins bins"]:
     """What turns bins of last values into steps: for each bin whether the last value is in it or above.
 
@@ -81,15 +86,17 @@ def steps(
 
     Args:
         head: Standardised.
-        bins: Features that are last bins, ascending.
+        bins: Features that are last bins, in any order.
         code_of: Code of each.
+        place: Of each among the bins of its code, rising with the value.
 
     Returns:
-        By which the head's standardised bins are multiplied, to get standardised steps; and steps'
-        coefficients from the left, to get those of bins.
+        A matrix M: the head's standardised bins times M are standardised steps, and M times coefficients of
+        steps are those of bins.
     """
-    same = torch.from_numpy(code_of[:, None] == code_of).to(head.feature_mean)
-    above = same.tril()  # a bin counts in the step of each bin below it, and in its own
+    # A bin counts in its own step and in that of each bin below it.
+    is_above = (code_of[:, None] == code_of) & (place[:, None] >= place)
+    above = torch.from_numpy(is_above).to(head.feature_mean)
     share = above.T @ head.feature_mean[bins]
     sd = (share * (1 - share)).clamp(min=_LEAST_SD**2).sqrt()
     return above / head.bin_sizes(bins)[:, None] / sd
@@ -166,7 +173,16 @@ def fit_inputs(
     groups: Int[Tensor, " width"],
     fit: Fit,
 ) -> Fitted:
-    """Coefficients of ``inputs``, columns of so many groups, given the head's log ratios."""
+    """Coefficients of ``inputs``, given the head's log ratios.
+
+    Args:
+        head: Gives the log ratios.
+        train, tuning: Queries.
+        device: Where the head is.
+        inputs: Columns of queries.
+        groups: Number of the group of each column.
+        fit: How coefficients are shrunk.
+    """
     dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, len(groups))))
     known, judged = (
         Counts(
@@ -180,7 +196,7 @@ def fit_inputs(
 
 
 def _numbered(names: Int[np.ndarray, " n"]) -> Int[Tensor, " n"]:
-    """Groups by number, of their names."""
+    """Number of each name among the different ones."""
     return torch.from_numpy(np.unique(names, return_inverse=True)[1])
 
 

@@ -47,7 +47,9 @@ def part_of_law(fades: float, seed: int, subjects: int = SUBJECTS, squared: floa
     onset = (minutes + np.minimum(first, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
     rows, indptr = np.arange(subjects), 4 * np.arange(subjects + 1)
     indices = np.tile([0, 1, 2, 3], subjects).astype(np.int32)
-    features = SparseFeatures(indptr, indices, np.tile(x, 2).reshape(-1), np.arange(4))
+    features = SparseFeatures(
+        indptr, indices, np.tile(x, 2).reshape(-1), np.arange(4), np.zeros(4, dtype=np.float32)
+    )
     state, female = np.ones((subjects, DIM), dtype=np.float32), rng.integers(0, 2, subjects).astype(float)
     queries = Queries(rows, minutes, features, state, minutes, female, {})
     return Part(queries, FollowUp(onset, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))
@@ -138,7 +140,7 @@ def recencies_alone(part: Part) -> SparseFeatures:
     """The first two features of each date; the others are never there."""
     read = part.queries.features
     kept = np.tile([True, True, False, False], len(read))
-    return SparseFeatures(read.indptr // 2, read.indices[kept], read.values[kept], read.code_of)
+    return replace(read, indptr=read.indptr // 2, indices=read.indices[kept], values=read.values[kept])
 
 
 def test_values_that_stay_get_less_than_chance_gives() -> None:
@@ -168,8 +170,8 @@ def test_a_value_that_does_not_vary_or_that_few_have_gets_nothing(parts: tuple[P
     assert not head.by_time[[0, 2, 4]].any()
     assert head.by_time[[1, 3, 5]].any()
     read, last = parts[0].queries.features, 4 * 19  # of the first 19 dates alone
-    few_have = SparseFeatures(
-        np.minimum(read.indptr, last), read.indices[:last], read.values[:last], read.code_of
+    few_have = replace(
+        read, indptr=np.minimum(read.indptr, last), indices=read.indices[:last], values=read.values[:last]
     )
     few = replace(parts[0], queries=replace(parts[0].queries, features=few_have))
     standardise(head, few.queries)
@@ -203,7 +205,7 @@ def second_at_half(part: Part) -> SparseFeatures:
     read = part.queries.features
     kept = np.tile([True, True, True, True, True, False, True, False], len(read) // 2)
     indptr = np.concatenate([[0], np.cumsum(np.tile([4, 2], len(read) // 2))])
-    return SparseFeatures(indptr, read.indices[kept], read.values[kept], read.code_of)
+    return replace(read, indptr=indptr, indices=read.indices[kept], values=read.values[kept])
 
 
 def test_time_is_centred_on_onsets() -> None:

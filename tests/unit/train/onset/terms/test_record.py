@@ -33,8 +33,9 @@ def part_of_law(effect: float, change: float, seed: int) -> Part:
     first = (minutes + np.minimum(wait, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
     rows, indptr = np.arange(SUBJECTS), 2 * np.arange(SUBJECTS + 1)
     features = SparseFeatures(
-        indptr, np.tile([0, 1], SUBJECTS).astype(np.int32), np.repeat(x, 2), np.zeros(2, dtype=np.int64)
-    )
+        indptr, np.tile([0, 1], SUBJECTS).astype(np.int32), np.repeat(x, 2), np.zeros(2, dtype=np.int64),
+        np.zeros(2, dtype=np.float32),
+    )  # fmt: skip
     state, female = np.ones((SUBJECTS, DIM), dtype=np.float32), rng.integers(0, 2, SUBJECTS).astype(float)
     queries = Queries(rows, minutes, features, state, minutes, female, {})
     return Part(queries, FollowUp(first, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))
@@ -89,6 +90,8 @@ def test_what_does_not_vary_has_no_weight() -> None:
 
 BINS, THRESHOLD = 10, 6
 SHARES = np.array([0.2, 0.2, 0.2, 0.15, 0.1, 0.07, 0.02, 0.02, 0.02, 0.02])
+BIN_OF_FEATURE = np.array(sorted(range(BINS), key=lambda number: f"Q{number + 1}"))
+"""As a vocabulary has them: Q10 comes before Q2."""
 
 
 def part_by_bins(log_ratio: np.ndarray, seed: int) -> Part:
@@ -99,7 +102,9 @@ def part_by_bins(log_ratio: np.ndarray, seed: int) -> Part:
     wait = rng.exponential(size=SUBJECTS) / (RATE * np.exp(log_ratio[own]))
     first = (part.queries.minutes + np.minimum(wait, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
     values, code_of = np.ones(SUBJECTS, dtype=np.float32), np.zeros(2 + BINS, dtype=np.int64)
-    features = SparseFeatures(np.arange(SUBJECTS + 1), (2 + own).astype(np.int32), values, code_of)
+    place = np.append([0, 0], BIN_OF_FEATURE / BINS).astype(np.float32)
+    listed = (2 + np.argsort(BIN_OF_FEATURE)[own]).astype(np.int32)
+    features = SparseFeatures(np.arange(SUBJECTS + 1), listed, values, code_of, place)
     return Part(replace(part.queries, features=features), replace(part.followed, first=first))
 
 
@@ -110,7 +115,7 @@ def by_bin(log_ratio: np.ndarray, seed: int) -> np.ndarray:
     train, tuning = part_by_bins(log_ratio, 2 * seed), part_by_bins(log_ratio, 2 * seed + 1)
     standardise(head, train.queries)
     fit_record(head, train, tuning, HERE)
-    bins = torch.arange(2, 2 + BINS)
+    bins = 2 + torch.from_numpy(np.argsort(BIN_OF_FEATURE))
     found = (head.linear[bins, 0] * head.bin_sizes(bins)).numpy()
     return found - SHARES @ found
 
@@ -126,7 +131,7 @@ def test_a_hazard_that_rises_at_a_threshold_and_stays_comes_back_as_one_step(
         return np.array([by_bin(law, seed) - expected for seed in range(1, 6)])[:, THRESHOLD:]
 
     by_steps = errors()
-    monkeypatch.setattr(record, "steps", lambda head, bins, code_of: torch.eye(len(bins)))
+    monkeypatch.setattr(record, "steps", lambda head, bins, *_: torch.eye(len(bins)))
     bin_by_bin = errors()
     assert np.sqrt((by_steps**2).mean()) < 0.75 * np.sqrt((bin_by_bin**2).mean())
     assert np.abs(by_steps.mean(axis=0)).max() < 0.3
@@ -140,13 +145,13 @@ def test_steps_are_standardised_and_each_code_has_its_own() -> None:
     rng = np.random.default_rng(0)
     own = np.stack([rng.choice(3, SUBJECTS, p=[0.5, 0.3, 0.2]), 3 + rng.choice(2, SUBJECTS)], axis=1)
     bounds, ones = 2 * np.arange(SUBJECTS + 1), np.ones(2 * SUBJECTS, dtype=np.float32)
-    code_of = np.array([0, 0, 0, 1, 1])
-    features = SparseFeatures(bounds, own.ravel().astype(np.int32), ones, code_of)
+    code_of, place = np.array([0, 0, 0, 1, 1]), np.array([-0.3, 0, 0.3, -0.25, 0.25], dtype=np.float32)
+    features = SparseFeatures(bounds, own.ravel().astype(np.int32), ones, code_of, place)
     head = head_of([2], num_features=5, first_value=0, num_valued=0)
     queries = replace(part_of_law(0.0, 0.0, 1).queries, features=features)
     standardise(head, queries)
     bins = torch.arange(5)
-    found = head.inputs(queries.batch(np.arange(SUBJECTS))).chosen(bins) @ steps(head, bins, code_of)
+    found = head.inputs(queries.batch(np.arange(SUBJECTS))).chosen(bins) @ steps(head, bins, code_of, place)
     raw = np.stack([own[:, 0] >= 1, own[:, 0] >= 2, own[:, 1] >= 4], axis=1)
     expected = (raw - raw.mean(axis=0)) / raw.std(axis=0)
     assert found[:, [1, 2, 4]].numpy() == pytest.approx(expected, abs=1e-3)
