@@ -99,7 +99,7 @@ def write_gwas(
         folder: Where to.
         vectors: As schema.EMBEDDINGS.
         known: subject_id, prediction_time, age (years) and female (1, 0, NaN) of each row of ``vectors``.
-        ids: Of :func:`sample_ids`; others are not written.
+        ids: Of :func:`sample_ids`; subjects without one are not written.
         genome: Gives components.
 
     Returns:
@@ -110,9 +110,9 @@ def write_gwas(
     last = ids.join(last, on="subject_id").sort("subject_id")
     names = [name for name in vectors.columns if name not in keys]
     vary = [name for name in names if last[name].n_unique() > 1]
-    names_of = last.select("FID", "IID")
+    sample = last.select("FID", "IID")
     traits = [pl.Series(name, inverse_normal(last[name].to_numpy().astype(np.float64))) for name in vary]
-    _write(names_of.with_columns(traits), folder / PHENOTYPES)
+    _write(sample.with_columns(traits), folder / PHENOTYPES)
     covariates = last.select("subject_id", "age", pl.col("female").fill_nan(None).alias("sex"))
     components = components_of(genome)
     if components is not None:
@@ -121,7 +121,7 @@ def write_gwas(
     known_of_any = [name for name in covariates.columns[1:] if covariates[name].null_count() < last.height]
     covariates = covariates.select(known_of_any)
     _say_incomplete(covariates)
-    _write(names_of.hstack(covariates), folder / COVARIATES)
+    _write(sample.hstack(covariates), folder / COVARIATES)
     return {
         "num_samples": last.height,
         "num_phenotypes": len(vary),

@@ -61,8 +61,9 @@ def embed(
     Raises:
         CheckpointError: Model and tokens do not fit.
         ConfigError: Both ``task`` and ``dates``, or ``fam`` without the tables of a GWAS.
-        DataError: Dates that are not usable, or none; nobody who is in the genotypes; vectors that do not
-            vary, which are no phenotype and have no map.
+        DataError: Dates that are not usable, or none; nobody who is in the genotypes, a sample without a
+            family ID, or sample names with blanks; vectors that do not vary, which are no phenotype and have
+            no map.
     """
     config = config or EmbedConfig()
     if fam is not None and not config.gwas:

@@ -34,7 +34,7 @@ def headline(results: Path, horizon: float | None = None) -> pl.DataFrame:
     wanted = horizons[-1] if horizon is None and horizons else horizon
     if wanted not in horizons:
         found = ", ".join(f"{value:g}" for value in horizons) or "none"
-        remedy = "ask for one of these" if horizons else "evaluate risks of some subjects"
+        remedy = "ask for one of these" if horizons else "run proband evaluate again"
         raise DataError(f"no horizon of {wanted} years", where=results, found=found, remedy=remedy)
     metrics = metrics.filter(pl.col("horizon_years") == wanted)
     key = ["outcome", "horizon_years", "model"]

@@ -146,10 +146,11 @@ def read_refits(paths: Sequence[Path], models: Sequence[str]) -> list[pl.DataFra
                     remedy=near_matches(model, models) or "forecast it with --name of the model",
                 )  # fmt: skip
             number[model] += 1
-        if any(table.equals(other) for other in tables):
+        same = next((one for one, other in zip(paths, tables, strict=False) if table.equals(other)), None)
+        if same is not None:
             raise ConfigError(
-                "two refits with the same risks", where=path, expected="models trained with different seeds",
-                remedy="name each refit once",
+                "two refits with the same risks", where=path, found=f"those of {same}",
+                remedy="name each refit once, each trained with another --seed or --resample-seed",
             )  # fmt: skip
         tables.append(table)
     for model, refits in number.items():

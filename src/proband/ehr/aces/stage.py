@@ -72,10 +72,9 @@ def task_of(asked: Aces, known: Collection[str]) -> Task:
     target, where = asked.target, asked.where
     place = f"windows.{target.name}"
     if target.start is None or target.end is None or not asked.index <= target.start < target.end:
-        expected = (
-            "a target between the prediction time and a fixed time after it, such as index -> index + 5 years"
-        )
-        raise ConfigError(f"{place} is no horizon", where=where, expected=expected)
+        found = "a target that does not lie between the prediction time and a fixed time after it"
+        expected = "bounds such as start: trigger and end: start + 1826d"
+        raise ConfigError(f"{place} is no horizon", where=where, found=found, expected=expected)
     if target.start_inclusive or not target.end_inclusive:
         expected = "start_inclusive: false and end_inclusive: true, since a horizon is counted so"
         raise ConfigError(f"{place} is no horizon", where=where, expected=expected)

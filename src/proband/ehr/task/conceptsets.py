@@ -99,7 +99,7 @@ def read_concept_set(path: Path) -> list[Item]:
                 found=f"{place}: {first['msg']}", expected=expected,
             ) from None  # fmt: skip
     if all(item.is_excluded for item in items):
-        found, expected = f"{len(items)} items, all excluded", "an item that is not excluded"
+        found, expected = f"{len(items)} items", "one at least that is not excluded"
         raise DataError("concept set includes no concept", where=path, found=found, expected=expected)
     return items
 

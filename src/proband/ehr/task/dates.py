@@ -74,7 +74,7 @@ def _read_text(path: Path) -> pl.DataFrame:
     check_names(names, path)
     uneven = next((row for row in rows if len(row) != len(names)), None)
     if uneven is not None:
-        found, expected = " ".join(uneven[:4]), f"{len(names)} values"
+        found, expected = f"{len(uneven)}: {' '.join(uneven[:4])}", f"{len(names)} values"
         raise DataError("a row of another length than the header", where=path, found=found, expected=expected)
     named = [number for number, name in enumerate(names) if name]
     cells = [[row[number] for number in named] for row in rows]

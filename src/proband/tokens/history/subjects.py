@@ -49,7 +49,9 @@ def subject_rows(path: Path, store: TokenStore) -> Int[np.ndarray, " rows"]:
     numbers = whole_numbers(pl.Series(values, dtype=pl.String))
     if numbers.null_count():
         found = repr(values[numbers.is_null().arg_max() or 0])
-        raise DataError("a subject_id is no whole number", where=path, found=found, expected="such as 1001")
+        raise DataError(
+            "a subject_id is no whole number", where=path, found=found, expected="one such as 1001"
+        )
     return rows_of_ids(numbers, store, path)
 
 

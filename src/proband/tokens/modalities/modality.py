@@ -273,7 +273,7 @@ def _clock(frame: pl.DataFrame, path: Path, timed: bool | None) -> str | None:
     dtype, expected = frame.schema[clocks[0]], "date or time" if clocks[0] == "time" else "number"
     if not (dtype in (pl.Datetime, pl.Date) if clocks[0] == "time" else dtype.is_numeric()):
         raise DataError(
-            f"{clocks[0]} is no {expected}", where=path, found=dtype, remedy=f"store it as {expected}"
+            f"{clocks[0]} is no {expected}", where=path, found=dtype, expected=f"a {expected} in each row"
         )
     return clocks[0]
 
