@@ -19,6 +19,7 @@ from proband.core.config import validated
 from proband.model.onset.head import OnsetHead
 from proband.model.transformer import Proband
 from proband.tokens.dataset import TokenStore
+from proband.tokens.history.summary import SparseFeatures
 from proband.train.config import TrainConfig
 from proband.train.initial.build import build_model
 from proband.train.onset.fit import Part
@@ -103,9 +104,8 @@ def only(part: Part, summary: bool, trunk: bool) -> Part:
         queries = replace(queries, state=np.zeros_like(queries.state))
     if not summary:
         bounds, none = np.zeros(len(queries) + 1, dtype=np.int64), np.zeros(0)
-        empty = replace(
-            queries.features, indptr=bounds, indices=none.astype(np.int32), values=none.astype(np.float32)
-        )
+        code_of = queries.features.code_of_feature
+        empty = SparseFeatures(bounds, none.astype(np.int32), none.astype(np.float32), code_of)
         queries = replace(queries, features=empty)
     return Part(queries, part.followed)
 

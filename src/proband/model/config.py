@@ -107,11 +107,6 @@ class OnsetConfig(BaseModel):
     )
 
     @property
-    def first_bin(self) -> int:
-        """First of the features that are last bins."""
-        return self.first_value + 2 * self.num_valued
-
-    @property
     def num_fitted(self) -> int:
         """Features that get linear terms, at most: the most frequent."""
         return min(self.num_features, MOST_FITTED)

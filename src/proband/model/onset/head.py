@@ -172,11 +172,6 @@ class OnsetHead(nn.Module):
         named = named + self.interactions(self.values_of(inputs), query)
         return F.pad(named, (0, len(self.bias) - named.shape[1]))
 
-    def bin_sizes(self, features: Int[Tensor, " some"]) -> Float[Tensor, " some"]:
-        """What the standardised input of a bin, 1 where it is the last value's, differs between 1 and 0."""
-        mean, sd = self.feature_mean[features], self.feature_sd[features]
-        return ((1 - mean) / sd).clamp(-CLIP, CLIP) - (-mean / sd).clamp(-CLIP, CLIP)
-
     def values_of(self, inputs: Inputs) -> Float[Tensor, "n both"]:
         """Mean values of all codes that have values, then their last values, standardised."""
         return inputs.columns(self.config.first_value, self.config.first_value + 2 * self.config.num_valued)

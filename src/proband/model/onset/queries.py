@@ -39,10 +39,6 @@ class SparseRows(Protocol):
     def code_of_feature(self) -> Int64[np.ndarray, " features"]:
         """Code that each feature is of, by number."""
 
-    @property
-    def place_of_feature(self) -> Float32[np.ndarray, " features"]:
-        """Place of the value bin that each feature is of; 0 without one."""
-
     def take(self, rows: Int64[np.ndarray, " some"]) -> SparseRows:
         """Some of the rows."""
 

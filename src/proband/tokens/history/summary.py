@@ -46,14 +46,12 @@ class SparseFeatures:
         indices: Feature of each entry.
         values: Its value.
         code_of_feature: Entry of the summary, a code, of each feature that may be listed.
-        place_of_feature: Place of the value bin that each feature is of, -1/2 to 1/2; 0 without one.
     """
 
     indptr: Int64[np.ndarray, " bounds"]
     indices: Int32[np.ndarray, " entries"]
     values: Float32[np.ndarray, " entries"]
     code_of_feature: Int64[np.ndarray, " features"]
-    place_of_feature: Float32[np.ndarray, " features"]
 
     @property
     def num_features(self) -> int:
@@ -136,14 +134,6 @@ class SummaryLayout:
         parts = [np.arange(len(self.codes))] * len(_PER_CODE) + [valued] * len(_PER_VALUED) + [bins]
         return np.concatenate(parts).astype(np.int64)
 
-    @property
-    def place_of_feature(self) -> Float32[np.ndarray, " features"]:
-        """Place of the value bin that each feature is of, -1/2 to 1/2; 0 without one. Tokens are in the order
-        of names, in which Q10 comes before Q2."""
-        places = np.zeros(self.num_features, dtype=np.float32)
-        places[self.num_features - self.num_bins :] = self.place[self.bin_of >= 0]
-        return places
-
     def names(self, vocabulary: Vocabulary) -> list[str]:
         """Name of every feature: the code and what of it."""
         valued = [code for code, at in zip(self.codes, self.valued, strict=True) if at >= 0]
@@ -182,7 +172,7 @@ def summarise(
     np.cumsum(indptr, out=indptr)
     indices, values = np.zeros(indptr[-1], dtype=np.int32), np.zeros(indptr[-1], dtype=np.float32)
     kernel(*arrays, *sizes, True, indptr, indices, values)
-    return SparseFeatures(indptr, indices, values, layout.code_of_feature, layout.place_of_feature)
+    return SparseFeatures(indptr, indices, values, layout.code_of_feature)
 
 
 @functools.cache

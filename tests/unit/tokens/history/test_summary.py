@@ -72,19 +72,6 @@ def test_a_record_by_hand():
     assert LAYOUT.num_features == len(NAMES) == len(set(NAMES)) == 3 * 4 + 2 + 2
 
 
-def test_places_of_bins_rise_with_the_value_though_names_do_not():
-    """A vocabulary is in the order of names: Q10 before Q2."""
-    bins = sorted(f"LOINC//7//Q{number}" for number in range(1, 11))
-    codes = ("PADDING", "MEDS_BIRTH", "A//1", *bins, "MEDS_DEATH")
-    edges = {"LOINC//7": tuple(map(float, range(9)))}
-    vocabulary = vocabulary_named(codes, edges, {}, (False,) * len(codes), (), 1)
-    layout = SummaryLayout.of(vocabulary)
-    place = dict(zip(layout.names(vocabulary), layout.place_of_feature.tolist(), strict=True))
-    last = [place[f"LOINC//7//Q{number}: last"] for number in range(1, 11)]
-    assert last == pytest.approx((np.arange(10) + 0.5) / 10 - 0.5)
-    assert not any(value for name, value in place.items() if "//Q" not in name)
-
-
 def test_nothing_had_gives_no_features():
     store = HandStore([Record([2], [YEAR], exit=2 * YEAR)])
     assert named(store, [0], [YEAR - 1]) == [{}]

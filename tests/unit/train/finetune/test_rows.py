@@ -48,13 +48,7 @@ def part_of_law(effect: float, seed: int, subjects: int = SUBJECTS) -> Part:
     wait = rng.exponential(size=subjects) / (RATE * np.exp(effect * x[:, 0]))
     first = (minutes + np.minimum(wait, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
     rows, indptr = np.arange(subjects), 2 * np.arange(subjects + 1)
-    features = SparseFeatures(
-        indptr,
-        np.tile([0, 1], subjects).astype(np.int32),
-        x.ravel(),
-        np.arange(2),
-        np.zeros(2, dtype=np.float32),
-    )
+    features = SparseFeatures(indptr, np.tile([0, 1], subjects).astype(np.int32), x.ravel(), np.arange(2))
     state, female = np.ones((subjects, DIM), dtype=np.float32), rng.integers(0, 2, subjects).astype(float)
     queries = Queries(rows, minutes, features, state, minutes, female, {})
     return Part(queries, FollowUp(first, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))

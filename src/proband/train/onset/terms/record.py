@@ -27,16 +27,12 @@ _LEAST_DATES = 20
 """Dates that have a feature, from which on it is read."""
 _READ_AT_ONCE = 4096
 _FIT: Fit = functools.partial(fit_cross_validated, choices=SHARING)
-_LEAST_SD = 0.02
-"""Standard deviation of a step at least, as of the head's inputs: a step of few people stays small."""
 
 
 def fit_record(
     head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = _FIT
 ) -> dict[str, float]:
     """Fit linear terms of the named tasks, added to those that the head has; the rest of it stays.
-
-    Bins of last values are fitted by steps (:func:`steps`).
 
     Args:
         head: Standardised.
@@ -50,56 +46,18 @@ def fit_record(
     chosen = _chosen_features(head, train)
     columns = torch.from_numpy(chosen).to(device)
     code_of = train.queries.features.code_of_feature[chosen]
-    place = train.queries.features.place_of_feature[chosen]
-    first_bin = int(np.searchsorted(chosen, head.config.first_bin))
-    of_bins = steps(head, columns[first_bin:], code_of[first_bin:], place[first_bin:])
 
     def inputs(query: Query) -> Tensor:
         read = head.inputs(query)
-        others, bins = read.chosen(columns).tensor_split([first_bin], dim=1)
-        return torch.cat([others, bins @ of_bins, read.state], dim=1)
+        return torch.cat([read.chosen(columns), read.state], dim=1)
 
     groups = _numbered(np.append(code_of, np.full(len(head.state_mean), -1)))
     found = fit_inputs(head, train, tuning, device, inputs, groups, fit)
-    beta, folds = (
-        torch.cat([each[..., :first_bin, :], of_bins @ each[..., first_bin : len(chosen), :]], dim=-2)
-        for each in (found.beta.to(head.linear), found.folds.to(head.linear))
-    )
-    head.linear[columns] += beta
+    head.linear[columns] += found.beta[: len(chosen)].to(head.linear)
     head.state_linear += found.beta[len(chosen) :].to(head.state_linear)
-    add_folds(head.linear_folds, head.fitted, columns, folds)
+    add_folds(head.linear_folds, head.fitted, columns, found.folds[:, : len(chosen)])
     head.state_linear_folds += found.folds[:, len(chosen) :].to(head.state_linear)
     return {f"record_{name}": value for name, value in found.notes.items()}
-
-
-def steps(
-    head: OnsetHead,
-    bins: Int[Tensor, " bins"],
-    code_of: Int[np.ndarray, " bins"],
-    place: Float[np.ndarray, " bins"],
-) -> Float[Tensor, "bins bins"]:
-    """What turns bins of last values into steps: for each bin whether the last value is in it or above.
-
-    A hazard that rises at a threshold and stays, such as that of diabetes at a haemoglobin A1c, is one step,
-    but a coefficient of its own for each bin above, which shrinkage would take down one by one. Any function
-    of the bins can be written either way.
-
-    Args:
-        head: Standardised.
-        bins: Features that are last bins, in any order.
-        code_of: Code of each.
-        place: Of each among the bins of its code, rising with the value.
-
-    Returns:
-        A matrix M: the head's standardised bins times M are standardised steps, and M times coefficients of
-        steps are those of bins.
-    """
-    # A bin counts in its own step and in that of each bin below it.
-    is_above = (code_of[:, None] == code_of) & (place[:, None] >= place)
-    above = torch.from_numpy(is_above).to(head.feature_mean)
-    share = above.T @ head.feature_mean[bins]
-    sd = (share * (1 - share)).clamp(min=_LEAST_SD**2).sqrt()
-    return above / head.bin_sizes(bins)[:, None] / sd
 
 
 def choose_fitted(head: OnsetHead, train: Part) -> None:

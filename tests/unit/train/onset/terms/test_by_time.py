@@ -47,9 +47,7 @@ def part_of_law(fades: float, seed: int, subjects: int = SUBJECTS, squared: floa
     onset = (minutes + np.minimum(first, 50) * MINUTES_PER_YEAR).astype(np.int32)[:, None]
     rows, indptr = np.arange(subjects), 4 * np.arange(subjects + 1)
     indices = np.tile([0, 1, 2, 3], subjects).astype(np.int32)
-    features = SparseFeatures(
-        indptr, indices, np.tile(x, 2).reshape(-1), np.arange(4), np.zeros(4, dtype=np.float32)
-    )
+    features = SparseFeatures(indptr, indices, np.tile(x, 2).reshape(-1), np.arange(4))
     state, female = np.ones((subjects, DIM), dtype=np.float32), rng.integers(0, 2, subjects).astype(float)
     queries = Queries(rows, minutes, features, state, minutes, female, {})
     return Part(queries, FollowUp(onset, rows, minutes, minutes + round(YEARS * MINUTES_PER_YEAR)))
