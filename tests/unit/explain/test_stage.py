@@ -248,7 +248,7 @@ def test_a_question_that_has_no_answer(
     ("text", "message"),
     [
         ("999999\n", r"^subjects who are not in the tokens; in .*found 1 of 1 are not, first 999999; remedy"),
-        ("7x\n", r"^a subject_id is no whole number; in .*found '7x'$"),
+        ("7x\n", r"^a subject_id is no whole number; in .*found '7x'; expected one such as 1001$"),
         ("\n", r"^no subject in the list; in "),
     ],
 )
