@@ -51,6 +51,8 @@ from proband.ehr.meds.left_out import say_what_was_left_out
 from proband.ehr.meds.splits import assign_splits
 from proband.ehr.units.counts import codes_of_several_units, units_of
 
+_CODE_COLUMNS = "columns code and description of text, parent_codes of lists of text"
+
 
 @dataclass(frozen=True)
 class _Piece:
@@ -343,9 +345,6 @@ def write_codes(
     write_table(table.select("code", "description", "parent_codes"), folder / CODES)
     about = {"etl_name": etl_name, "meds_version": MEDS_VERSION, "code_modifier_columns": ["unit"]}
     write_json(folder / DATASET, about)
-
-
-_CODE_COLUMNS = "columns code and description of text, parent_codes of lists of text"
 
 
 def conform_codes(frame: pl.DataFrame, where: Path) -> pl.DataFrame:
