@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-_STEPS = 40
+STEPS = 40
+"""Of L-BFGS, at most."""
 _MEMORY = 10
 _GRADIENT = 1e-3
 _CHANGE = 1e-2
@@ -116,7 +117,10 @@ def spread_rows(number: int, most: int) -> tuple[Int[Tensor, " some"], float]:
 
 
 def fit_ridge(
-    counts: Counts, penalty: Float[Tensor, "width tasks"], start: Float[Tensor, "width tasks"]
+    counts: Counts,
+    penalty: Float[Tensor, "width tasks"],
+    start: Float[Tensor, "width tasks"],
+    steps: int = STEPS,
 ) -> Float[Tensor, "width tasks"]:
     """Coefficients that minimise the loss plus half of penalty times their squares, by L-BFGS.
 
@@ -124,12 +128,13 @@ def fit_ridge(
         counts: Of the train split.
         penalty: Of each coefficient, above 0.
         start: Where to begin.
+        steps: Of L-BFGS, at most.
     """
     units = _units(counts, penalty)
     scaled = units.of(start)
     optimizer = torch.optim.LBFGS(
         [scaled],
-        max_iter=_STEPS,
+        max_iter=steps,
         history_size=_MEMORY,
         line_search_fn="strong_wolfe",
         tolerance_grad=_GRADIENT,
