@@ -80,7 +80,7 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     result.notes.update(fit_known_tasks(head, own, train, tuning, device))
     result.losses["known_tasks"] = mean_loss(head, tuning, device)
     of_record = _FIT_LABELS if head.config.tasks[0].is_label else _FIT_FEW
-    fit_terms(("linear", "interactions"), head, train, tuning, device, result, of_record)
+    fit_terms(("record",), head, train, tuning, device, result, of_record)
     head.decay.copy_(own.decay)
     fit_levels(head, train, device)
     result.losses["decay"] = mean_loss(head, tuning, device)

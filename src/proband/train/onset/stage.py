@@ -26,15 +26,10 @@ from proband.train.onset.tasks import Tasks
 from proband.train.onset.terms.by_age import fit_by_age
 from proband.train.onset.terms.by_time import centre_time, fit_by_time
 from proband.train.onset.terms.linear import fit_linear, standardise_modalities
-from proband.train.onset.terms.record import (
-    choose_fitted,
-    fit_interactions,
-    fit_record,
-    standardise_interactions,
-)
+from proband.train.onset.terms.record import choose_fitted, fit_record, standardise_interactions
 from proband.train.onset.terms.shrinkage import Fit
 
-TERMS = {"linear": fit_record, "interactions": fit_interactions, "by_time": fit_by_time}
+TERMS = {"record": fit_record, "by_time": fit_by_time}
 """Regressions of the record, by the name of the tuning loss after each."""
 
 
@@ -44,8 +39,8 @@ class OnsetResult:
 
     Attributes:
         losses: Tuning loss of the named tasks, nats per date, after each step: ``age_sex`` the table alone,
-            ``linear`` the record's linear terms, ``interactions``, ``networks``, ``decay`` of all these with
-            the time ahead, ``by_time`` values that fade otherwise, ``modalities`` their linear terms, and
+            ``record`` its linear terms and interactions, ``networks``, ``decay`` of all these with the time
+            ahead, ``by_time`` values that fade otherwise, ``modalities`` their linear terms, and
             ``calibrated``.
         notes: What was chosen for the terms of record and modalities.
     """
@@ -104,7 +99,7 @@ def fit_head(
     standardise_modalities(head, train)
     centre_time(head, train)
     result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
-    fit_terms(("linear", "interactions"), head, train, tuning, device, result)
+    fit_terms(("record",), head, train, tuning, device, result)
     losses = result.losses
     losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
     fit_decay(head, train, tuning, device)

@@ -24,7 +24,7 @@ NETWORKS = [
     {"network": 1.0, "epoch": 0.0, "tuning": 4.1},
     {"network": 1.0, "epoch": 0.5, "train": 3.8, "tuning": 4.2},
 ]
-STEPS = {"age_sex": 4.3, "linear": 4.1, "calibrated": 4.02}
+STEPS = {"age_sex": 4.3, "record": 4.1, "calibrated": 4.02}
 
 
 def write(out, stage, inputs=(), config=None, notes=None, **logs):
@@ -66,7 +66,7 @@ def test_the_losses_of_the_model_folder_are_copied_with_the_weights_kept_marked(
         ("1", 0.0, 4.1, False), ("1", 0.5, 4.05, True), ("2", 0.0, 4.1, True), ("2", 0.5, 4.2, False),
     ]  # fmt: skip
     assert rows(found, "part", "at", "loss", "kept", fit="onset_steps") == [
-        ("age_sex", 0.0, 4.3, False), ("linear", 1.0, 4.1, False), ("calibrated", 2.0, 4.02, True),
+        ("age_sex", 0.0, 4.3, False), ("record", 1.0, 4.1, False), ("calibrated", 2.0, 4.02, True),
     ]  # fmt: skip
     assert set(found.curves["model"]) == {"EHR"}
     assert (found.ended_by, found.missing) == ({"EHR": "time"}, [])

@@ -69,13 +69,14 @@ def test_a_falling_train_loss_is_told_from_noise():
 
 
 def test_what_ended_training_and_what_the_onset_fit_gained_stand_in_the_sentence():
-    rows = pl.concat([points([2.0, 1.5], kept=2), steps(age_sex=4.3, linear=4.1, by_time=4.05)])
+    rows = pl.concat([points([2.0, 1.5], kept=2), steps(age_sex=4.3, record=4.1, by_time=4.05)])
     said = sentence(rows, "patience")
     assert said.startswith(
         "Training ended after 20 steps, 0.2 minutes: it stopped early, for want of a lower"
     )
-    assert "0.250 nats per date below that of age and sex, most by linear terms of the record (0.200)" in said
-    assert "not below that of age and sex" in sentence(steps(age_sex=4.0, linear=4.1), "")
+    assert "0.250 nats per date below that of age and sex" in said
+    assert said.endswith("most by linear terms and interactions of the record (0.200).")
+    assert "not below that of age and sex" in sentence(steps(age_sex=4.0, record=4.1), "")
 
 
 def test_curves_of_a_model_are_drawn_with_the_weights_kept_in_a_ring(found):
@@ -94,12 +95,12 @@ def test_curves_of_a_model_are_drawn_with_the_weights_kept_in_a_ring(found):
 
 
 def test_steps_of_the_onset_fit_are_gains_on_the_first_in_the_order_of_the_fit(found):
-    shown = learning(with_curves(found, steps(age_sex=4.3, interactions=4.05, calibrated=4.0)))
+    shown = learning(with_curves(found, steps(age_sex=4.3, by_time=4.05, calibrated=4.0)))
     assert "at the end: m &amp; n 0.300" in shown.steps.svg
     assert "m &amp; n: 0.25 after step 2" in shown.steps.svg
-    assert shown.step_names == "1 age and sex, 2 interactions, 3 calibration"
+    assert shown.step_names == "1 age and sex, 2 values by time, 3 calibration"
     assert shown.step_losses.rows == [
-        ["1 age and sex", "4.300"], ["2 interactions", "4.050"], ["3 calibration", "4.000"],
+        ["1 age and sex", "4.300"], ["2 values by time", "4.050"], ["3 calibration", "4.000"],
     ]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_a_row_is_added_and_all_else_is_the_same_to_the_bit(adapted: Path, rows:
 def test_the_output_tells_how_it_was_made(rows: Path) -> None:
     manifest = read_manifest(rows, "finetune")
     losses = manifest["notes"]["tuning_onset_nats_per_date"]
-    of_record = ["known_tasks", "linear", "interactions", "decay", "by_time"]
+    of_record = ["known_tasks", "record", "decay", "by_time"]
     assert list(losses) == ["age_sex", *of_record, "calibrated"]
     assert manifest["counts"]["num_new"] == 1
     card = (rows / "README.md").read_text()

@@ -19,8 +19,7 @@ _SECONDS_PER_MINUTE = 60
 STEP_NAMES = {
     "age_sex": "age and sex",
     "known_tasks": "tasks known before",
-    "linear": "linear terms of the record",
-    "interactions": "interactions",
+    "record": "linear terms and interactions of the record",
     "networks": "networks",
     "decay": "decay",
     "by_time": "values by time",

@@ -32,10 +32,12 @@ _FIT: Fit = functools.partial(fit_cross_validated, choices=SHARING)
 def fit_record(
     head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = _FIT
 ) -> dict[str, float]:
-    """Fit linear terms of the named tasks, added to those that the head has; the rest of it stays.
+    """Fit linear terms and interactions of the named tasks in one regression, added to those of the head.
+
+    Interactions fitted after the linear terms, which cannot give way to them, come out too small.
 
     Args:
-        head: Standardised.
+        head: Standardised, with its columns of interactions (:func:`standardise_interactions`).
         train, tuning: Queries.
         device: Where the head is.
         fit: How coefficients are shrunk.
@@ -43,20 +45,27 @@ def fit_record(
     Returns:
         What ``fit`` tells.
     """
-    chosen = _chosen_features(head, train)
-    columns = torch.from_numpy(chosen).to(device)
-    code_of = train.queries.features.code_of_feature[chosen]
+    terms, chosen = head.interactions, _chosen_features(head, train)
+    columns, curved = torch.from_numpy(chosen).to(device), _chosen_columns(head, train).to(device)
 
     def inputs(query: Query) -> Tensor:
         read = head.inputs(query)
-        return torch.cat([read.chosen(columns), read.state], dim=1)
+        interactions = terms.standardised(head.values_of(read), query)[:, curved]
+        return torch.cat([read.chosen(columns), read.state, interactions], dim=1)
 
-    groups = _numbered(np.append(code_of, np.full(len(head.state_mean), -1)))
+    sizes = [len(chosen), len(head.state_mean), len(curved)]
+    no_code = np.zeros(sizes[1], dtype=np.int64)
+    codes = [train.queries.features.code_of_feature[chosen], no_code, terms.code_of(curved).cpu().numpy()]
+    groups = _numbered(np.stack([np.repeat(np.arange(len(sizes)), sizes), np.concatenate(codes)]))
     found = fit_inputs(head, train, tuning, device, inputs, groups, fit)
-    head.linear[columns] += found.beta[: len(chosen)].to(head.linear)
-    head.state_linear += found.beta[len(chosen) :].to(head.state_linear)
-    add_folds(head.linear_folds, head.fitted, columns, found.folds[:, : len(chosen)])
-    head.state_linear_folds += found.folds[:, len(chosen) :].to(head.state_linear)
+    linear, state, interactions = found.beta.to(head.linear).split(sizes)
+    head.linear[columns] += linear
+    head.state_linear += state
+    terms.weights[curved] += interactions
+    linear, state, interactions = found.folds.to(head.linear).split(sizes, dim=1)
+    add_folds(head.linear_folds, head.fitted, columns, linear)
+    head.state_linear_folds += state
+    terms.weights_folds[:, curved] += interactions
     return {f"record_{name}": value for name, value in found.notes.items()}
 
 
@@ -94,34 +103,6 @@ def add_folds(
     kept[:, place[known]] += folds[:, known].to(kept)
 
 
-def fit_interactions(
-    head: OnsetHead, train: Part, tuning: Part, device: torch.device, fit: Fit = _FIT
-) -> dict[str, float]:
-    """Fit interactions of the named tasks, added to those that the head has, beside the linear terms.
-
-    Args:
-        head: Its columns are standardised (:func:`standardise_interactions`).
-        train, tuning: Queries.
-        device: Where the head is.
-        fit: How coefficients are shrunk.
-
-    Returns:
-        What ``fit`` tells.
-    """
-    terms = head.interactions
-    chosen = _chosen_columns(head, train).to(device)
-
-    def inputs(query: Query) -> Tensor:
-        return terms.standardised(head.values_of(head.inputs(query)), query)[:, chosen]
-
-    found = fit_inputs(
-        head, train, tuning, device, inputs, _numbered(terms.code_of(chosen).cpu().numpy()), fit
-    )
-    terms.weights[chosen] += found.beta.to(terms.weights)
-    terms.weights_folds[:, chosen] += found.folds.to(terms.weights)
-    return {f"interactions_{name}": value for name, value in found.notes.items()}
-
-
 def fit_inputs(
     head: OnsetHead,
     train: Part,
@@ -153,9 +134,9 @@ def fit_inputs(
     return fit(known, judged, head.config.num_named)
 
 
-def _numbered(names: Int[np.ndarray, " n"]) -> Int[Tensor, " n"]:
-    """Number of each name among the different ones."""
-    return torch.from_numpy(np.unique(names, return_inverse=True)[1])
+def _numbered(names: Int[np.ndarray, "parts n"]) -> Int[Tensor, " n"]:
+    """Number of each name, a column, among the different ones."""
+    return torch.from_numpy(np.unique(names, axis=1, return_inverse=True)[1].ravel())
 
 
 @torch.no_grad()

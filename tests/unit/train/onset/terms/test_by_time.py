@@ -22,7 +22,7 @@ from proband.train.onset.fit import Part, mean_loss, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
 from proband.train.onset.terms import by_time, record
 from proband.train.onset.terms.by_time import CountsByBin, centre_time, fit_by_time
-from proband.train.onset.terms.record import choose_fitted, fit_record
+from proband.train.onset.terms.record import choose_fitted, fit_record, standardise_interactions
 from proband.train.onset.terms.shrinkage import fit_of_width
 
 RATE, YEARS, SUBJECTS, STAYS, FADES, MIDDLE = 0.03, 12.0, 12_000, 0.4, -0.5, math.log(4)
@@ -60,14 +60,16 @@ def head_of_values() -> OnsetHead:
 
 
 def effects(head: OnsetHead, value: int) -> np.ndarray:
-    """Of one standard deviation of a value, mean and last together, by bin."""
+    """Of one standard deviation of a value, mean and last together, by bin, in the mean from -1 to 1."""
     part = part_of_law(0.0, 3)
     part.queries.features.values[:8] = 0
     part.queries.features.values[[value, 2 + value]] = 1
+    part.queries.features.values[[4 + value, 6 + value]] = -1
     query, _ = part.batch(np.arange(2), HERE)
+    query.female.fill_(float("nan"))
     with torch.no_grad():
-        one, none = head(query)[:, 0]
-    return (one - none).numpy()
+        high, low = head(query)[:, 0]
+    return ((high - low) / 2).numpy()
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +77,8 @@ def parts() -> tuple[Part, Part]:
     return part_of_law(FADES, 1), part_of_law(FADES, 2)
 
 
-def test_a_value_that_fades_comes_back_beside_one_that_stays(parts: tuple[Part, Part]) -> None:
-    head = head_of_values()
-    standardise(head, parts[0].queries)
+def found_by_time(head: OnsetHead, parts: tuple[Part, Part]) -> tuple[float, float]:
+    """Nats of tuning that effects by time gain after the record's terms, and by how much the loss falls."""
     centre_time(head, parts[0])
     fit_record(head, *parts, HERE)
     fit_levels(head, parts[0], HERE)
@@ -85,9 +86,29 @@ def test_a_value_that_fades_comes_back_beside_one_that_stays(parts: tuple[Part, 
     assert np.ptp(effects(head, 0)) == pytest.approx(0, abs=1e-6)
     notes = fit_by_time(head, *parts, HERE)
     fit_levels(head, parts[0], HERE)
-    assert notes["by_time_gain"] > 50
-    assert mean_loss(head, parts[1], HERE) < before - 0.005
+    return notes["by_time_gain"], before - mean_loss(head, parts[1], HERE)
+
+
+def test_a_value_that_fades_comes_back_beside_one_that_stays(parts: tuple[Part, Part]) -> None:
+    head = head_of_values()
+    standardise(head, parts[0].queries)
+    head.interactions.sd.fill_(math.inf)
+    gain, fall = found_by_time(head, parts)
+    assert gain > 50
+    assert fall > 0.005
     assert effects(head, 0)[:7] == pytest.approx(STAYS + FADES * (np.array(TAU)[:7] - MIDDLE), abs=0.12)
+    assert effects(head, 1)[:7] == pytest.approx(STAYS, abs=0.1)
+
+
+def test_beside_interactions_a_value_fades_by_less(parts: tuple[Part, Part]) -> None:
+    """The mean over time of exp(fading effect) is curved, which the square takes before time may."""
+    head = head_of_values()
+    standardise(head, parts[0].queries)
+    standardise_interactions(head, parts[0], HERE)
+    gain, fall = found_by_time(head, parts)
+    assert gain > 50
+    assert fall > 0.005
+    assert 0.7 < np.polyfit(np.array(TAU)[:7], effects(head, 0)[:7], 1)[0] / FADES < 1
     assert effects(head, 1)[:7] == pytest.approx(STAYS, abs=0.1)
 
 

@@ -15,7 +15,7 @@ from proband.model.onset.queries import Queries
 from proband.tokens.history.summary import SparseFeatures
 from proband.train.onset.fit import Part, standardise
 from proband.train.onset.piecewise_exponential import FollowUp
-from proband.train.onset.terms.record import fit_interactions, fit_record, standardise_interactions
+from proband.train.onset.terms.record import fit_record, standardise_interactions
 
 RATE, YEARS, SUBJECTS = 0.02, 10.0, 8_000
 HERE = torch.device("cpu")
@@ -44,7 +44,7 @@ def fitted(effect: float, change: float) -> tuple[OnsetHead, dict[str, float]]:
     train, tuning = part_of_law(effect, change, 1), part_of_law(effect, change, 2)
     standardise(head, train.queries)
     standardise_interactions(head, train, HERE)
-    return head, fit_record(head, train, tuning, HERE) | fit_interactions(head, train, tuning, HERE)
+    return head, fit_record(head, train, tuning, HERE)
 
 
 def slope_at(head: OnsetHead, age: float) -> float:
@@ -61,7 +61,7 @@ def slope_at(head: OnsetHead, age: float) -> float:
 
 def test_an_effect_that_falls_with_age_comes_back() -> None:
     head, notes = fitted(0.5, -0.3)
-    assert notes["interactions_gain"] > 5
+    assert notes["record_gain"] > 5
     for age, effect in ((40, 0.8), (55, 0.5), (70, 0.2)):
         assert slope_at(head, age) == pytest.approx(effect, abs=0.1)
 
@@ -80,6 +80,6 @@ def test_what_does_not_vary_has_no_weight() -> None:
     part.queries.features.values[:] = 1.0
     standardise(head, part.queries)
     standardise_interactions(head, part, HERE)
-    fit_interactions(head, part, part_of_law(0.5, 0.0, 2), HERE)
+    fit_record(head, part, part_of_law(0.5, 0.0, 2), HERE)
     assert torch.isinf(head.interactions.sd[:6]).all()
     assert float(head.interactions.weights[:6].abs().max()) == 0
