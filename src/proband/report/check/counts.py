@@ -38,7 +38,11 @@ _BEGINS_WHOLE = re.compile(
 """A count, alone, as a fraction, or with its percentage, and with a mark that refers to a note."""
 _BOUND = re.compile(rf"(<|fewer than|less than|≤|<=|at most|up to)\s*(\d+){_MARK}", re.I)
 _STRICT = ("<", "fewer than", "less than")
-_SMALL = r"(?<![\d.,–-])([1-9]|1\d|20)"
+_WORDS = (
+    "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
+    "eighteen|nineteen|twenty"
+)
+_SMALL = rf"(?:(?<![\d.,–-])([1-9]|1\d|20)|(?<![\w–-])(?:{_WORDS}))"
 _NO_MORE = r"(?![\d%,]|\.\d|\s*[–-]\s*\d|\s+to\s+\d)"
 _HAPPENED = "died|developed|dropped out|withdrew|relapsed"
 _ONE = "subject|person|patient|participant|individual|case|onset|death|man|woman"
@@ -47,7 +51,8 @@ _IN_PROSE = tuple(
     re.compile(pattern, re.I)
     for pattern in (
         rf"{_SMALL}\s+(?:{_PEOPLE})\b",
-        rf"(?<![\d.,–-])(?<!per )(1)\s+(?:{_ONE})\b(?![\s-]+years?\b)",
+        rf"(?<![\d.,–-])(?<!per )(?<!at least )(1|\bone)\s+(?:{_ONE})\b(?!['’]s|[\s-]+years?\b)",
+        rf"%,?\s*\(([1-9]|1\d|20)\)\s+of\s+(?:the\s+|all\s+)?(?:\w+\s+)?(?:{_PEOPLE})\b",
         rf"(?<![\d.,–-])\d+\s*/\s*([1-9]|1\d|20)\s+(?:{_PEOPLE})\b",
         rf"{_SMALL}\s+(?:\([\d.]+\s*%\)\s+)?(?:out )?of\s+(?:the\s+|all\s+)?[\d,]+\s+(?:\w+\s+)?"
         rf"(?:{_PEOPLE}|{_HAPPENED})\b",
@@ -58,7 +63,7 @@ _IN_PROSE = tuple(
         rf"\bn\s*=\s*([1-9]|1\d|20){_NO_MORE}(?!\s+(?!(?:{_PEOPLE})\b)[a-z])",
     )
 )
-"""Counts of 1 to 20 people as sentences and labels tell them."""
+"""Counts of 1 to 20 people as sentences and labels tell them, in digits or words."""
 _READ = frozenset({"title", "alt", "placeholder", "value", "label", "content", "summary"})
 """Attributes that are read or shown, beside those that begin with aria- or data-."""
 _IN_CODE = re.compile(

@@ -122,6 +122,10 @@ PLANTED = {
     "Windows path": (r"<p>read C:\Users\alice\results</p>", "absolute path"),
     "address of a file": ('<a href="file:///x/y">here</a>', "address of a file"),
     "one person": ("<p>1 patient was left out</p>", "small count in a sentence"),
+    "count in words": ("<p>Three patients were left out</p>", "small count in a sentence"),
+    "one person in words": ("<p>only one woman died</p>", "small count in a sentence"),
+    "share in words": ("<p>seven of 340 had an onset</p>", "small count in a sentence"),
+    "count in brackets after its share": ("<p>3% (7) of the cases</p>", "small count in a sentence"),
     "share of many who had it": ("<p>12 of 340 had an onset</p>", "small count in a sentence"),
     "number of a person": ("<p>NHS number 943 476 5919</p>", "number of a person"),
     "number of an insured person": ("<p>078-05-1120</p>", "number of a person"),
@@ -149,6 +153,7 @@ PLANTED = {
 
 
 HARMLESS = [
+    "<p>Seven of 12 outcomes; twenty-one patients; one man's risk; at least one case; 3% (7) of models</p>",
     "<p>People with type 2 had it by 5 years; 7 of 20 outcomes were missed, 3 of 12 diseases shown.</p>",
     "<p>7 of 20 outcomes had an event; rates per 1 person and 1 person-year; 21 of 340 had an onset</p>",
     "<p>+0.023 (+0.016 to +0.029), 10-20-3000 steps, 1,240-1,250; the 1 control model</p>",
