@@ -39,6 +39,8 @@ DATASET = Path("metadata") / "dataset.json"
 SUBJECT_SPLITS = Path("metadata") / "subject_splits.parquet"
 PATIENT_SPLITS = Path("metadata") / "patient_splits.parquet"
 """The same in older versions of MEDS."""
+PATIENT_ID = "patient_id"
+"""The subject there."""
 
 EVENTS = pl.Schema(
     {
@@ -129,7 +131,8 @@ def conform(frame: pl.DataFrame, where: object, counts: Counter[str] | None = No
 
     Narrower integers, other floats and decimals, other time units, categorical strings and bytes of UTF-8 are
     converted, and a time in a time zone becomes UTC; text or numbers where another kind is due are refused.
-    Codes of birth and death are bare ones (:func:`bare`).
+    The subject may be patient_id (:func:`with_subject_id`). Codes of birth and death become bare ones
+    (:func:`bare`).
 
     Args:
         frame: Events as a source holds them.
@@ -139,6 +142,7 @@ def conform(frame: pl.DataFrame, where: object, counts: Counter[str] | None = No
     Raises:
         DataError: A required column is missing, one has a wrong type, or a subject_id or code is null.
     """
+    frame = with_subject_id(frame)
     for name in EVENTS:
         if name not in frame.columns:
             if name not in _OPTIONAL:
@@ -167,6 +171,17 @@ def conform(frame: pl.DataFrame, where: object, counts: Counter[str] | None = No
         if counts is not None:
             counts[NUM_BARE] += num
     return frame
+
+
+def with_subject_id(frame: pl.DataFrame) -> pl.DataFrame:
+    """patient_id, the column of MEDS 0.3.0, as subject_id where there is none.
+
+    >>> with_subject_id(pl.DataFrame({"patient_id": [1], "code": ["A"]})).columns
+    ['subject_id', 'code']
+    """
+    if "subject_id" in frame.columns:
+        return frame
+    return frame.rename({PATIENT_ID: "subject_id"}, strict=False)
 
 
 def _convertible(name: str, dtype: PolarsType) -> bool:
@@ -267,7 +282,7 @@ def _batches(path: Path, rows: int, counts: Counter[str] | None) -> Iterator[pl.
         with pq.ParquetFile(path) as file:
             # Checked before any row is read, and with every column's name in the message.
             conform(pl.DataFrame(file.schema_arrow.empty_table()), path)
-            columns = [name for name in file.schema_arrow.names if name in EVENTS]
+            columns = [name for name in file.schema_arrow.names if name in (*EVENTS, PATIENT_ID)]
             for batch in file.iter_batches(batch_size=rows, columns=columns):
                 if batch.num_rows:
                     yield conform(pl.DataFrame(batch), path, counts)

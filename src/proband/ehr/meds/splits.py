@@ -12,7 +12,7 @@ from proband.core.errors import DataError, first_line
 from proband.core.files.tables import read_parquet
 from proband.core.schema import SPLITS
 from proband.core.seeds import uniforms
-from proband.ehr.meds.dataset import PATIENT_SPLITS, SUBJECT_SPLITS
+from proband.ehr.meds.dataset import PATIENT_SPLITS, SUBJECT_SPLITS, with_subject_id
 from proband.ehr.meds.kinship import Families, clusters_of
 
 
@@ -60,9 +60,7 @@ def read_splits(meds: Path) -> pl.DataFrame | None:
     path = next((meds / one for one in (SUBJECT_SPLITS, PATIENT_SPLITS) if (meds / one).is_file()), None)
     if path is None:
         return None
-    frame = read_parquet(path)
-    if path.name == PATIENT_SPLITS.name and "subject_id" not in frame.columns:
-        frame = frame.rename({"patient_id": "subject_id"}, strict=False)
+    frame = with_subject_id(read_parquet(path))
     for name, dtype in {"subject_id": pl.Int64, "split": pl.String}.items():
         if name not in frame.columns or frame[name].null_count():
             raise DataError(f"missing column or values of {name}", where=path, expected=str(dtype))

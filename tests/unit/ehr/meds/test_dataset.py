@@ -54,6 +54,14 @@ def test_a_shard_is_read_in_declared_types(tmp_path: Path) -> None:
     assert found.rows() == [(1, None, "A", None, None), (1, T[0], "B", 1.5, None)]
 
 
+def test_a_shard_of_an_older_version_is_read_whole_and_in_pieces(tmp_path: Path, events: Callable) -> None:
+    path = tmp_path / "0.parquet"
+    newer = events((1, T[0], "A"), (2, T[0], "B"))
+    newer.rename({"subject_id": "patient_id"}).write_parquet(path)
+    assert read_shard(path).equals(newer)
+    assert pl.concat(whole_subjects(path, 1)).equals(newer)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
