@@ -28,6 +28,8 @@ _ICD = {
 """Columns of ICD codes, and the vocabulary that the name tells."""
 _CODE = "code"
 """Column of ICD codes in maps of R packages: with a column of vocabularies, and without one of the above."""
+_OLDER = "phewascode"
+"""Column of phecodes, phewas_code, in older maps of the R package."""
 _VOCABULARY = ("flag", "vocabularyid", "vocabulary")
 _KINDS = {"9": "ICD9CM", "10": "ICD10CM", "ICD9": "ICD9CM"} | {
     name: name for name in ("ICD9CM", "ICD10CM", "ICD10")
@@ -168,7 +170,8 @@ def read_phecode_map(path: Path) -> PhecodeMap:
 
 
 def _plain(name: str) -> str:
-    return re.sub("[^a-z0-9]", "", name.lower())
+    plain = re.sub("[^a-z0-9]", "", name.lower())
+    return "phecode" if plain == _OLDER else plain
 
 
 def _kind(said: str | None, path: Path, number: int) -> str:

@@ -47,6 +47,7 @@ def test_a_phecode_has_those_below_it_and_codes_are_spelled_both_ways(tmp_path, 
             "x.csv",  # with names of rows, as R's write.csv
             '"","vocabulary_id","code","phecode"\n"1",ICD10CM,E11.9,EM_202.2\n"2",ICD9CM,250.00,EM_202.2\n',
         ),
+        ("x.csv", "icd9,icd10cm,phewas_code\n250.00,,EM_202.2\n,E11.9,EM_202.2\n"),
         ("x.csv", "\ufefficd, flag, PheCode\r\ne11.9, 10, EM_202.2\r\n250.00, 9, EM_202.2\r\n"),
     ],
 )
