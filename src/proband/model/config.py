@@ -47,7 +47,8 @@ class ModalityConfig(BaseModel):
 
 
 MOST_FITTED = 4096
-"""Features of the record that get linear terms, at most: more tell little new."""
+"""Features of the record with linear terms, columns of interactions and effects by time, of each at most:
+more tell little new."""
 FOLDS = 5
 """Parts of the train people, each left out in turn, by which errors of onset hazards are estimated."""
 BIN_EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0)

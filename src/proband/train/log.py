@@ -159,5 +159,5 @@ def _draw_onset(axis: Any, lines: list[dict[str, Any]]) -> None:
             label = name if number == 0 else None
             epochs = [line["epoch"] for line in found]
             axis.plot(epochs, [line[name] for line in found], marker=".", color=colour, label=label)
-    axis.axhline(lines[0]["tuning"], color="grey", lw=0.8, ls=":", label="tuning: linear terms alone")
+    axis.axhline(lines[0]["tuning"], color="grey", lw=0.8, ls=":", label="tuning: without networks")
     axis.set(xlabel="passes over the train split's dates", ylabel="nats per date", title="onset")

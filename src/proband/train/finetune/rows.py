@@ -17,7 +17,7 @@ from proband.model.onset.terms import OF_FOLDS
 from proband.model.transformer import Proband
 from proband.train.onset.decay import fit_levels
 from proband.train.onset.fit import Part, mean_loss
-from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_terms
+from proband.train.onset.stage import OnsetResult, fit_modality_terms, fit_term
 from proband.train.onset.terms.record import fit_inputs
 from proband.train.onset.terms.shrinkage import CHOICES, Choice, fit_cross_validated, fit_of_width
 
@@ -80,12 +80,12 @@ def fit_rows(head: OnsetHead, own: OnsetHead, train: Part, tuning: Part, device:
     result.notes.update(fit_known_tasks(head, own, train, tuning, device))
     result.losses["known_tasks"] = mean_loss(head, tuning, device)
     of_record = _FIT_LABELS if head.config.tasks[0].is_label else _FIT_FEW
-    fit_terms(("record",), head, train, tuning, device, result, of_record)
+    fit_term("record", head, train, tuning, device, result, of_record)
     head.decay.copy_(own.decay)
     fit_levels(head, train, device)
     result.losses["decay"] = mean_loss(head, tuning, device)
     if not head.is_label.any():
-        fit_terms(("by_time",), head, train, tuning, device, result)
+        fit_term("by_time", head, train, tuning, device, result)
     fit_modality_terms(head, train, tuning, device, result)
     return result
 

@@ -84,12 +84,12 @@ def fit_networks(
     device: torch.device,
     report: Callable[[dict[str, float]], None],
 ) -> float:
-    """Fit the networks one after another, each beside the linear terms alone, with draws of its own.
+    """Fit the networks one after another, each beside the terms of the record alone, with draws of its own.
 
     A network that tuning does not keep stays 0 and is the last one: the next would hardly be kept.
 
     Args:
-        head: Standardised, its linear terms fitted. Left with each network's weights of the best tuning loss.
+        head: Standardised, its record terms fitted. Left with each network's weights of the best tuning loss.
         train, tuning: Queries.
         options: Recipe.
         seed: Of order and dropout.

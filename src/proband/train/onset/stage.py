@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,18 +99,18 @@ def fit_head(
     standardise_modalities(head, train)
     centre_time(head, train)
     result = OnsetResult({"age_sex": mean_loss(head, tuning, device)}, {})
-    fit_terms(("record",), head, train, tuning, device, result)
+    fit_term("record", head, train, tuning, device, result)
     losses = result.losses
     losses["networks"] = fit_networks(head, train, tuning, config.onset, config.seed, device, report)
     fit_decay(head, train, tuning, device)
     losses["decay"] = mean_loss(head, tuning, device)
-    fit_terms(("by_time",), head, train, tuning, device, result)
+    fit_term("by_time", head, train, tuning, device, result)
     fit_modality_terms(head, train, tuning, device, result)
     return result
 
 
-def fit_terms(
-    names: Sequence[str],
+def fit_term(
+    name: str,
     head: OnsetHead,
     train: Part,
     tuning: Part,
@@ -118,24 +118,23 @@ def fit_terms(
     result: OnsetResult,
     fit: Fit | None = None,
 ) -> None:
-    """Fit some of :data:`TERMS` of the record in a standardised head, with the levels beside them.
+    """Fit one of :data:`TERMS` of the record in a standardised head, and the levels beside it.
 
     Adds to ``result`` how it went.
 
     Args:
-        names: Keys of :data:`TERMS`.
+        name: A key of :data:`TERMS`.
         head: The head.
         train, tuning: Queries.
         device: Where the head is.
         result: Of the fit.
         fit: How coefficients are shrunk; default each term's own way.
     """
-    for name in names:
-        given = () if fit is None else (fit,)
-        if notes := TERMS[name](head, train, tuning, device, *given):
-            result.notes.update(notes)
-            fit_levels(head, train, device)
-        result.losses[name] = mean_loss(head, tuning, device)
+    given = () if fit is None else (fit,)
+    if notes := TERMS[name](head, train, tuning, device, *given):
+        result.notes.update(notes)
+        fit_levels(head, train, device)
+    result.losses[name] = mean_loss(head, tuning, device)
 
 
 def fit_modality_terms(

@@ -129,7 +129,7 @@ def test_a_page_with_curves_passes_the_check(results, tmp_path):
     tables += [
         points([0.5, 0.4], fit="onset_networks", part="1", every=0.123456, model=name) for name in names
     ]
-    tables += [steps(name, age_sex=4.31234567, linear=4.2) for name in names]
+    tables += [steps(name, age_sex=4.31234567, record=4.2) for name in names]
     LEARNING.write(pl.concat(tables), tmp_path / "results" / "learning.parquet")
     forget_digests(tmp_path / "results")
     report(tmp_path / "results", out := tmp_path / "page.html")

@@ -1,1 +1,1 @@
-"""terms: linear terms of onset hazards, of record and scores, by penalised regression; effects by age."""
+"""terms: linear terms, interactions and effects by time and age of onset hazards, by penalised regression."""

@@ -101,7 +101,7 @@ def test_a_value_that_fades_comes_back_beside_one_that_stays(parts: tuple[Part, 
 
 
 def test_beside_interactions_a_value_fades_by_less(parts: tuple[Part, Part]) -> None:
-    """The mean over time of exp(fading effect) is curved, which the square takes before time may."""
+    """In the mean over time the hazard ratio is curved in the value; the square takes a part of it."""
     head = head_of_values()
     standardise(head, parts[0].queries)
     standardise_interactions(head, parts[0], HERE)
