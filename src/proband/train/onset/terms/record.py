@@ -21,8 +21,8 @@ from proband.train.onset.terms.shrinkage import SHARING, Fit, Fitted, fit_cross_
 
 DATES_PER_SUBJECT = 6
 """Dates of a subject that the regression reads: more tell little new, and cost as much each."""
-_MOST_NUMBERS = 1 << 27
-"""Inputs held at once, at most: half a GiB; of more dates, fewer per subject are read."""
+_MOST_NUMBERS = 1 << 28
+"""Inputs of a split that are held at once, at most: a GiB; of more, fewer dates are read."""
 _LEAST_DATES = 20
 """Dates that have a feature, from which on it is read."""
 _READ_AT_ONCE = 4096
@@ -122,14 +122,15 @@ def fit_inputs(
         groups: Number of the group of each column.
         fit: How coefficients are shrunk.
     """
-    dates = _some_dates(train, max(1, _MOST_NUMBERS // max(1, len(groups))))
+    most = max(1, _MOST_NUMBERS // max(1, len(groups)))
+    dates = _some_dates(train, most), _every(len(tuning), most)
     known, judged = (
         Counts(
             *read_counts(head, part, some, inputs, device, expected_and_happened),
             people=part.followed.num_people,
             groups=groups.to(device),
         )
-        for part, some in ((train, dates), (tuning, np.arange(len(tuning))))
+        for part, some in zip((train, tuning), dates, strict=True)
     )
     return fit(known, judged, head.config.num_named)
 
@@ -192,8 +193,16 @@ def _by_frequency(head: OnsetHead, train: Part) -> tuple[Int[np.ndarray, " featu
 
 def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:
     """Every so many-th date, subject by subject."""
-    wanted = min(DATES_PER_SUBJECT * train.followed.num_people, most)
-    return np.arange(0, len(train), max(1, -(-len(train) // wanted)))
+    return _every(len(train), min(DATES_PER_SUBJECT * train.followed.num_people, most))
+
+
+def _every(number: int, most: int) -> Int[np.ndarray, " some"]:
+    """Every so many-th of so many, so that they are at most as many.
+
+    >>> _every(10, 4).tolist()
+    [0, 3, 6, 9]
+    """
+    return np.arange(0, number, max(1, -(-number // most)))
 
 
 @torch.no_grad()

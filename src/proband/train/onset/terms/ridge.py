@@ -15,8 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-STEPS = 40
-"""Of L-BFGS, at most."""
+_STEPS = 40
 _MEMORY = 10
 _GRADIENT = 1e-3
 _CHANGE = 1e-2
@@ -117,38 +116,45 @@ def spread_rows(number: int, most: int) -> tuple[Int[Tensor, " some"], float]:
 
 
 def fit_ridge(
-    counts: Counts,
-    penalty: Float[Tensor, "width tasks"],
-    start: Float[Tensor, "width tasks"],
-    steps: int = STEPS,
+    counts: Counts, penalty: Float[Tensor, "width tasks"], start: Float[Tensor, "width tasks"]
 ) -> Float[Tensor, "width tasks"]:
     """Coefficients that minimise the loss plus half of penalty times their squares, by L-BFGS.
+
+    The first step that torch tries is as long as 1 / |gradient|_1, and a search of several evaluations goes
+    from there to about 1, where the loss curves alike in all directions. In units of that length the step
+    tried first is the whole one.
 
     Args:
         counts: Of the train split.
         penalty: Of each coefficient, above 0.
         start: Where to begin.
-        steps: Of L-BFGS, at most.
     """
     units = _units(counts, penalty)
-    scaled = units.of(start)
+
+    def loss_and_gradient(scaled: Tensor) -> tuple[Tensor, Tensor]:
+        beta = units.beta(scaled)
+        loss, gradient = counts.loss_and_gradient(beta)
+        whole = loss.sum() + (penalty / 2 * beta.square()).sum()
+        return whole, units.gradient(gradient + penalty * beta).contiguous()
+
+    begun = [loss_and_gradient(scaled := units.of(start))]
+    length = 1 / begun[0][1].abs().sum().clamp(min=1e-9)
+    place = scaled * length
     optimizer = torch.optim.LBFGS(
-        [scaled],
-        max_iter=steps,
+        [place],
+        max_iter=_STEPS,
         history_size=_MEMORY,
         line_search_fn="strong_wolfe",
         tolerance_grad=_GRADIENT,
-        tolerance_change=_CHANGE,
+        tolerance_change=_CHANGE * float(length),
     )
 
     def closure() -> Tensor:
-        beta = units.beta(scaled)
-        loss, gradient = counts.loss_and_gradient(beta)
-        scaled.grad = units.gradient(gradient + penalty * beta).contiguous()
-        return loss.sum() + (penalty / 2 * beta.square()).sum()
+        loss, place.grad = begun.pop() if begun else loss_and_gradient(place / length)
+        return loss * length
 
     optimizer.step(closure)
-    return units.beta(scaled)
+    return units.beta(place / length)
 
 
 @dataclass(frozen=True)

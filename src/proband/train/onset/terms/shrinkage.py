@@ -20,7 +20,7 @@ from torch import Tensor
 
 from proband.core.running.progress import track
 from proband.model.config import FOLDS
-from proband.train.onset.terms.ridge import STEPS, Counts, fit_ridge, spread_rows
+from proband.train.onset.terms.ridge import Counts, fit_ridge, spread_rows
 from proband.train.onset.terms.single_effects import fit_single_effects
 
 
@@ -57,8 +57,6 @@ fewer rows than there are to fit on, narrow choices look too good. Each choice i
 _MOST_STACKED = 1 << 26
 """Linear predictors of choices, rows and tasks that are held at once, at most: a quarter of a GiB."""
 _ROUNDS, _SHARED_ROUNDS, _GROUPED_ROUNDS = 3, 2, 3
-_STEPS_BETWEEN = 4
-"""Of L-BFGS in all rounds but the last: the next round changes the penalty anyway."""
 _LEAST_EFFECT = 0.005
 """Effects well below this count as none: the penalty stops rising."""
 _LEAST_SHARE = 0.1
@@ -163,8 +161,8 @@ def fit_adaptive(
     """Rounds of a ridge in which each coefficient is penalised by the inverse of its own square of the round
     before, which leaves strong ones alone and takes weak ones to 0 (Frommlet and Nuel 2016,
     doi:10.1371/journal.pone.0148620)."""
-    for steps in _steps_of_rounds(_ROUNDS):
-        beta = fit_ridge(train, penalty / (beta.square() + _LEAST_EFFECT**2), beta, steps)
+    for _ in range(_ROUNDS):
+        beta = fit_ridge(train, penalty / (beta.square() + _LEAST_EFFECT**2), beta)
     return beta
 
 
@@ -186,12 +184,12 @@ def fit_shared(
     """
     weight = train.onsets[:, :num_judged].sum(dim=0).sqrt()
     weight = weight / weight.sum().clamp(min=1e-12)
-    for steps in _steps_of_rounds(_SHARED_ROUNDS):
+    for _ in range(_SHARED_ROUNDS):
         squares = beta[:, :num_judged].square()
         share = (squares / squares.mean(dim=0).clamp(min=1e-12)) @ weight
         share = _LEAST_SHARE + (1 - _LEAST_SHARE) * share / share.mean().clamp(min=1e-12)
         penalty = (1 / (width**2 * share))[:, None].expand(-1, beta.shape[1])
-        beta = fit_ridge(train, penalty, beta, steps)
+        beta = fit_ridge(train, penalty, beta)
     return beta
 
 
@@ -211,22 +209,13 @@ def fit_grouped(
     """
     assert train.groups is not None
     number = torch.bincount(train.groups).clamp(min=1)[:, None]
-    for steps in _steps_of_rounds(_GROUPED_ROUNDS):
+    for _ in range(_GROUPED_ROUNDS):
         squares = beta.square()
         of_group = beta.new_zeros(len(number), beta.shape[1]).index_add_(0, train.groups, squares) / number
         share = (of_group / squares.mean(dim=0).clamp(min=1e-12))[train.groups]
         share = _LEAST_GROUP_SHARE + (1 - _LEAST_GROUP_SHARE) * share
-        beta = fit_ridge(train, 1 / (width**2 * share), beta, steps)
+        beta = fit_ridge(train, 1 / (width**2 * share), beta)
     return beta
-
-
-def _steps_of_rounds(number: int) -> list[int]:
-    """Most steps of each of so many rounds.
-
-    >>> _steps_of_rounds(3) == [_STEPS_BETWEEN, _STEPS_BETWEEN, STEPS]
-    True
-    """
-    return [_STEPS_BETWEEN] * (number - 1) + [STEPS]
 
 
 def stacked(
