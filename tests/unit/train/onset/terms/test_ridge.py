@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -71,3 +72,21 @@ def test_the_gradient_is_that_of_autograd(kind: type[Counts]) -> None:
     (gradient,) = torch.autograd.grad(loss.sum(), beta)
     found = counts.loss_and_gradient(beta.detach())
     torch.testing.assert_close(found, (loss.detach(), gradient))
+
+
+@pytest.mark.parametrize("penalty", [1.0, 100.0])
+def test_the_step_tried_first_is_the_whole_one(monkeypatch: pytest.MonkeyPatch, penalty: float) -> None:
+    """From no coefficients to the lowest loss in six evaluations; searching for the first step took eight."""
+    beta = np.random.default_rng(1).normal(0, 0.1, (60, 8))
+    counts = simulated_counts(3, 4_000, beta)
+    evaluate, number = Counts.loss_and_gradient, itertools.count()
+
+    def counted(self: Counts, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        next(number)
+        return evaluate(self, at)
+
+    monkeypatch.setattr(Counts, "loss_and_gradient", counted)
+    found = fit_ridge(counts, torch.full((60, 8), penalty), torch.zeros(60, 8))
+    assert next(number) <= 6
+    _, gradient = evaluate(counts, found)
+    assert (gradient + penalty * found).abs().max() < 1.0  # of a thousand onsets and more
