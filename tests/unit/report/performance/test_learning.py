@@ -104,6 +104,16 @@ def test_steps_of_the_onset_fit_are_gains_on_the_first_in_the_order_of_the_fit(f
     ]  # fmt: skip
 
 
+def test_steps_of_another_version_stand_after_the_step_before_them(found):
+    shown = learning(
+        with_curves(found, steps(age_sex=4.3, linear=4.1, interactions=4.05, networks=4.04, calibrated=4.0))
+    )
+    assert [row[0] for row in shown.step_losses.rows] == [
+        "1 age and sex", "2 linear", "3 interactions", "4 networks", "5 calibration",
+    ]  # fmt: skip
+    assert "at the end: m &amp; n 0.300" in shown.steps.svg
+
+
 def test_long_logs_are_thinned_but_first_last_and_kept_stay(found):
     losses = [2 - at / 1000 for at in range(1000)]
     short = thinned(points(losses, kept=500), 8)

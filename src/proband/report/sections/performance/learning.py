@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -138,9 +139,12 @@ def _steps(rows: pl.DataFrame) -> tuple[dict[str, dict[str, float]], list[str]]:
         model: dict(here.filter(model=model).sort("at").select("part", "loss").rows())
         for model in _models(here)
     }
-    known = list(STEP_NAMES)
+    place = {name: float(number) for number, name in enumerate(STEP_NAMES)}
+    for losses in steps.values():
+        for before, name in itertools.pairwise(losses):
+            place.setdefault(name, place.get(before, 0.0) + 1 / (1 + len(losses)))  # of another version
     names = here["part"].unique(maintain_order=True).to_list()
-    return steps, sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+    return steps, sorted(names, key=lambda name: place.get(name, 0.0))
 
 
 def _steps_figure(steps: dict[str, dict[str, float]], order: Sequence[str], found: Found) -> Figure | None:
