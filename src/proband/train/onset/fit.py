@@ -44,6 +44,10 @@ class Part:
         """Dates per subject in the mean: each counts as one over it, so that priors meet subjects."""
         return len(self) / self.followed.num_people
 
+    def dates(self, most: int) -> Int[np.ndarray, " some"]:
+        """Numbers of dates equally far apart, at most so many."""
+        return np.arange(0, len(self), max(1, -(-len(self) // most)))
+
     def onsets(self, number: int) -> Float[Tensor, " tasks"]:
         """Onsets that followed the dates, of the first tasks; a subject's dates count as one, in the mean."""
         total = torch.zeros(number, dtype=torch.float64)

@@ -194,7 +194,7 @@ def _read(
 ) -> tuple[Dates, Float[Tensor, "modalities n named"]]:
     """Every so many-th date of the train split; effects on the named tasks without each date's own fold."""
     most = max(1, min(_DATES, _MOST_NUMBERS // len(head.bias)))
-    chosen = np.arange(0, len(train), max(1, -(-len(train) // most)))
+    chosen = train.dates(most)
     share = train.followed.num_people / len(chosen)
     first, own = measured_rows(train)
     fold = folds_of(torch.from_numpy(own[chosen]), len(first)).to(device)

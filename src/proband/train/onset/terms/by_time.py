@@ -178,7 +178,7 @@ def _counts(
     def timed(query: Query) -> Tensor:
         return head.timed_of(head.inputs(query))[:, columns]
 
-    dates = np.arange(0, len(part), max(1, -(-len(part) // most)))
+    dates = part.dates(most)
     counts = read_counts(head, part, dates, timed, device, _expected_and_happened)
     found = CountsByBin.of(*counts, head.lateness[: head.config.num_named])
     return replace(found, people=part.followed.num_people)

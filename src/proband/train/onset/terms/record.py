@@ -123,7 +123,7 @@ def fit_inputs(
         fit: How coefficients are shrunk.
     """
     most = max(1, _MOST_NUMBERS // max(1, len(groups)))
-    dates = _some_dates(train, most), _every(len(tuning), most)
+    dates = _some_dates(train, most), tuning.dates(most)
     known, judged = (
         Counts(
             *read_counts(head, part, some, inputs, device, expected_and_happened),
@@ -192,17 +192,8 @@ def _by_frequency(head: OnsetHead, train: Part) -> tuple[Int[np.ndarray, " featu
 
 
 def _some_dates(train: Part, most: int) -> Int[np.ndarray, " dates"]:
-    """Every so many-th date, subject by subject."""
-    return _every(len(train), min(DATES_PER_SUBJECT * train.followed.num_people, most))
-
-
-def _every(number: int, most: int) -> Int[np.ndarray, " some"]:
-    """Every so many-th of so many, so that they are at most as many.
-
-    >>> _every(10, 4).tolist()
-    [0, 3, 6, 9]
-    """
-    return np.arange(0, number, max(1, -(-number // most)))
+    """Dates of train: at most so many, and so many of a subject in the mean."""
+    return train.dates(min(DATES_PER_SUBJECT * train.followed.num_people, most))
 
 
 @torch.no_grad()

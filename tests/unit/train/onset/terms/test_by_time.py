@@ -122,6 +122,7 @@ def test_a_recency_that_fades_comes_back_where_it_may(parts: tuple[Part, Part]) 
             replace(part, queries=replace(part.queries, features=recencies_alone(part))) for part in parts
         ]
         standardise(head, some[0].queries)
+        standardise_interactions(head, some[0], HERE)
         centre_time(head, some[0])
         fit_record(head, *some, HERE)
         fit_levels(head, some[0], HERE)
@@ -141,6 +142,7 @@ def test_a_value_whose_extremes_come_first_changes_by_its_square() -> None:
     train, tuning = (part_of_law(0.0, seed, squared=-0.2) for seed in (1, 2))
     head = head_of_values()
     standardise(head, train.queries)
+    standardise_interactions(head, train, HERE)
     centre_time(head, train)
     fit_record(head, train, tuning, HERE)
     fit_levels(head, train, HERE)
@@ -172,6 +174,7 @@ def test_values_that_stay_get_less_than_chance_gives() -> None:
             head = head_of_values()
             train, tuning = part_of_law(0.0, seed, 1200), part_of_law(0.0, seed + 1, 1200)
             standardise(head, train.queries)
+            standardise_interactions(head, train, HERE)
             centre_time(head, train)
             fit_record(head, train, tuning, HERE)
             fit_by_time(head, train, tuning, HERE, *fit)
@@ -208,6 +211,7 @@ def test_of_many_features_the_most_frequent_are_fitted(
     some = [replace(part, queries=replace(part.queries, features=second_at_half(part))) for part in parts]
     standardise(head, some[0].queries)
     choose_fitted(head, some[0])
+    standardise_interactions(head, some[0], HERE)
     centre_time(head, some[0])
     fit_record(head, *some, HERE)
     fit_by_time(head, *some, HERE)

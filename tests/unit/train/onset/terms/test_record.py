@@ -59,6 +59,14 @@ def slope_at(head: OnsetHead, age: float) -> float:
     return (high - low) / 2
 
 
+@pytest.mark.parametrize("most", [1, 7, 3_999, SUBJECTS, 2 * SUBJECTS])
+def test_some_dates_are_equally_far_apart_and_at_most_so_many(most: int) -> None:
+    dates = part_of_law(0.0, 0.0, 1).dates(most)
+    assert dates[0] == 0
+    assert min(most, SUBJECTS) / 2 <= len(dates) <= most
+    assert len(set(np.diff(dates))) <= 1
+
+
 def test_an_effect_that_falls_with_age_comes_back() -> None:
     head, notes = fitted(0.5, -0.3)
     assert notes["record_gain"] > 5
