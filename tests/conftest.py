@@ -6,6 +6,7 @@ Modules without such annotations are left as they are; mypy checks their types.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import threading
@@ -57,6 +58,21 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
         end.cancel()
         end.join()
         config.update("jaxtyping_disable", False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without garbage collection, and keep what they are made of out of it from then on.
+
+    Modules and tests are some 750,000 objects that stay: going through them again and again took more than a
+    quarter of the processor time of collecting tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
